@@ -1,0 +1,1 @@
+"""The benchmark suite: every claim of the project, measured beside its peers in one run."""

@@ -1,0 +1,126 @@
+"""The model that every dialect of the configuration is read into. Frozen, plain, without behaviour.
+
+Names follow workerd.capnp and Wrangler where those have one. Defaults are the design's; sizes are in the unit that
+the name says. A `Place` says where a value was written, so that later checks can still point at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was written: `line` counts from 1; None where a format cannot tell."""
+
+    file: Path | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.file or '<config>'}" + (f":{self.line}" if self.line is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one worker may use. Hitting one ends the invocation or the isolate, never the process."""
+
+    cpu_ms: int = 50
+    memory_mb: int = 128
+    subrequests: int = 50
+    startup_ms: int = 1000
+    wall_ms: int = 300_000
+    concurrency: int = 100
+    """Invocations that one isolate holds at once."""
+    isolates: int = 4
+    """Live isolates of this worker."""
+    queue: int = 1000
+    """Requests that wait for an isolate; the next one is answered 503."""
+    queue_ms: int = 5000
+    """How long a request waits for an isolate before it is answered 503."""
+    log_kb: int = 256
+    """Log text per invocation; what exceeds it is cut and says so."""
+    request_body_mb: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One name on a worker's `env`. `kind` names the binding's folder; `value` and `options` are read by it."""
+
+    name: str
+    kind: str
+    value: Any
+    options: Mapping[str, Any] = field(default_factory=dict)
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A tenant's program."""
+
+    main: Path
+    root: Path
+    """Folder whose modules and data files belong to the program (the folder of `main`)."""
+    compatibility_date: str | None = None
+    compatibility_flags: tuple[str, ...] = ()
+    crons: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    reuse: Literal["isolate", "request"] = "isolate"
+    bindings: tuple[Binding, ...] = ()
+    global_outbound: str | None = "internet"
+    """Service that the worker's own `fetch()` goes to; None means that it has no network at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The outside world, as far as `allow` and `deny` let it (workerd.capnp, Network).
+
+    Entries: CIDR blocks, or `public`, `private`, `local`, `network`. An address may be used if one `allow` entry
+    matches and no `deny` entry does; it is checked after DNS resolution and again after every redirect.
+    """
+
+    allow: tuple[str, ...] = ("public",)
+    deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """One fixed server: `host:port` or `unix:/path`, with or without TLS."""
+
+    address: str
+    https: bool = False
+    certificate_host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A named thing that requests can be sent to."""
+
+    name: str
+    kind: Worker | Network | External
+    routes: tuple[str, ...] = ()
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A listening address, and the service behind it (None: requests go by the services' routes)."""
+
+    name: str
+    address: str
+    service: str | None = None
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that one server runs."""
+
+    sockets: tuple[Socket, ...] = ()
+    services: tuple[Service, ...] = ()
+    state_dir: Path = Path(".pyworkerd")
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Values that `.dev.vars` beside the file offers to `secret` bindings; never printed."""
+    place: Place = field(default=Place(), compare=False)

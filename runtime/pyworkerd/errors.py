@@ -1,0 +1,204 @@
+"""Every error that the runtime raises or answers with, in one tree.
+
+The second level says whose fault it was; each leaf has a stable `code` (the value of the `x-pyworkerd-error` header)
+and the HTTP `status` that it becomes when it reaches a client.
+
+    PyworkerdError
+    ├── ConfigurationError      the operator wrote something that cannot work
+    ├── ClientError             the HTTP peer sent something that cannot be served
+    │   ├── BadRequest 400  RequestTimeout 408  BodyTooLarge 413  UriTooLong 414
+    │   └── HeadersTooLarge 431  NotImplementedByServer 501  VersionNotSupported 505
+    ├── NoRoute                 nothing is configured for this request
+    ├── WorkerError             the tenant's program failed
+    │   └── WorkerException  NoHandler  NoSuchEntrypoint  NoSuchMethod  BadEffect
+    ├── LimitExceeded           the tenant's program went past one of its limits
+    │   └── ExceededCpu  ExceededMemory  ExceededWallTime  ExceededSubrequests  ExceededOutput
+    ├── Overloaded              no isolate could start in time
+    ├── UpstreamError           an outside server, or the way to it, failed
+    │   └── AccessDenied        the address is not allowed by the network's policy
+    └── InternalError           a bug of the runtime: please report it
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PyworkerdError(Exception):
+    """The root. `code` is stable; `status` is what a client sees; the sentence is for people."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retry_after: int | None = None
+    """Seconds for a `Retry-After` header, where trying again can help."""
+
+
+class ConfigurationError(PyworkerdError):
+    """The operator's configuration cannot work; the sentence names place and remedy."""
+
+    code = "configuration"
+
+
+class ClientError(PyworkerdError):
+    """The HTTP peer's fault."""
+
+    code = "bad_request"
+    status = 400
+
+
+class BadRequest(ClientError):
+    """Malformed, or ambiguous in a way that invites request smuggling (RFC 9112 section 11)."""
+
+
+class RequestTimeout(ClientError):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
+    status = 408
+
+
+class BodyTooLarge(ClientError):
+    """The body passed its limit."""
+
+    code = "body_too_large"
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"the body is larger than {limit} bytes")
+
+
+class UriTooLong(ClientError):
+    """The request target passed its limit."""
+
+    code = "uri_too_long"
+    status = 414
+
+
+class HeadersTooLarge(ClientError):
+    """The header section passed its limit in bytes or in fields (RFC 6585 section 5)."""
+
+    code = "headers_too_large"
+    status = 431
+
+
+class NotImplementedByServer(ClientError):
+    """A method or transfer coding that this server does not implement."""
+
+    code = "not_implemented"
+    status = 501
+
+
+class VersionNotSupported(ClientError):
+    """A major version of HTTP other than 1."""
+
+    code = "http_version"
+    status = 505
+
+
+class NoRoute(PyworkerdError):
+    """No service is configured for this request."""
+
+    code = "no_route"
+    status = 404
+
+
+class WorkerError(PyworkerdError):
+    """The tenant's program failed."""
+
+    code = "worker_exception"
+
+
+class WorkerException(WorkerError):
+    """A handler raised and nothing caught it. The traceback is in the worker's log, never in the answer."""
+
+    def __init__(self, type_name: str, message: str, traceback: str = "") -> None:
+        self.type_name, self.message, self.traceback = type_name, message, traceback
+        super().__init__(f"{type_name}: {message}" if message else type_name)
+
+
+class NoHandler(WorkerError):
+    """The entrypoint has no handler for this kind of event."""
+
+    code = "no_handler"
+
+
+class NoSuchEntrypoint(WorkerError):
+    """The worker exports no class of this name."""
+
+    code = "no_entrypoint"
+
+
+class NoSuchMethod(WorkerError):
+    """The entrypoint has no public method of this name."""
+
+    code = "no_method"
+
+
+class BadEffect(WorkerError):
+    """What came out of a step was not well formed, or asked for what was never given; its isolate was ended."""
+
+    code = "bad_effect"
+
+
+class LimitExceeded(PyworkerdError):
+    """The tenant's program went past one of its limits."""
+
+    code = "exceeded_limit"
+    status = 503
+
+
+class ExceededCpu(LimitExceeded):
+    """More CPU time than `limits.cpu_ms`."""
+
+    code = "exceeded_cpu"
+
+
+class ExceededMemory(LimitExceeded):
+    """More memory than `limits.memory_mb`."""
+
+    code = "exceeded_memory"
+
+
+class ExceededWallTime(LimitExceeded):
+    """An invocation that did not end in `limits.wall_ms`."""
+
+    code = "exceeded_wall_time"
+
+
+class ExceededSubrequests(LimitExceeded):
+    """More calls to bindings than `limits.subrequests`."""
+
+    code = "exceeded_subrequests"
+
+
+class ExceededOutput(LimitExceeded):
+    """A step gave out more bytes or effects than its limits allow."""
+
+    code = "exceeded_output"
+
+
+class Overloaded(PyworkerdError):
+    """No isolate could take this request in time."""
+
+    code = "overloaded"
+    status = 503
+    retry_after = 1
+
+
+class UpstreamError(PyworkerdError):
+    """An outside server, or the way to it, failed."""
+
+    code = "upstream"
+    status = 502
+
+
+class AccessDenied(UpstreamError):
+    """The address is not allowed by the network's policy."""
+
+    code = "access_denied"
+    status = 403
+
+
+class InternalError(PyworkerdError):
+    """A bug of the runtime: please report it."""

@@ -1,0 +1,92 @@
+"""The host's request and response: what the server, services, bindings and the library API hand to each other.
+
+They carry no behaviour of HTTP/1.1; `pyworkerd.http` turns bytes into them and back. Header names are lower case,
+header values are text in which each character is one byte (latin-1), as RFC 9110 section 5.5 allows on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+
+from .errors import BodyTooLarge
+
+Headers = tuple[tuple[str, str], ...]
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The first value of a header, or None. `name` is lower case."""
+    return next((value for key, value in headers if key == name), None)
+
+
+class Body:
+    """A message body, read once: bytes in hand, or chunks that arrive.
+
+    Iterate it for chunks, or `await read()` for all of it. Pulling is the back-pressure: a source produces the next
+    chunk when it is asked for. Whoever stops early calls `aclose()`, so that the source can stop as well.
+    """
+
+    __slots__ = ("_chunks", "data", "length")
+
+    def __init__(
+        self, data: bytes = b"", *, chunks: AsyncIterator[bytes] | None = None, length: int | None = None
+    ) -> None:
+        self._chunks = chunks
+        self.data: bytes | None = None if chunks is not None else data
+        """The whole body if it is in hand, None if it has to be iterated."""
+        self.length: int | None = length if chunks is not None else len(data)
+        """Size in bytes, where it is known beforehand."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._chunks is None:
+            if self.data:
+                yield self.data
+            return
+        async for chunk in self._chunks:
+            yield chunk
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """All of the body; raises `BodyTooLarge` and closes the source once it passes `limit` bytes."""
+        if self.data is not None:
+            if limit is not None and len(self.data) > limit:
+                raise BodyTooLarge(limit)
+            return self.data
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self:
+            size += len(chunk)
+            if limit is not None and size > limit:
+                await self.aclose()
+                raise BodyTooLarge(limit)
+            parts.append(chunk)
+        return b"".join(parts)
+
+    async def aclose(self) -> None:
+        """Say that no more will be read. Harmless when called again or after the end."""
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+
+@dataclass(slots=True)
+class Request:
+    """What a service is asked: an absolute URL, a method in capitals, headers, a body."""
+
+    method: str
+    url: str
+    headers: Headers = ()
+    body: Body = field(default_factory=Body)
+
+
+@dataclass(slots=True)
+class Response:
+    """What a service answers. `headers` may repeat a name (`set-cookie`); framing headers are the server's business."""
+
+    status: int = 200
+    headers: Headers = ()
+    body: Body = field(default_factory=Body)
+
+
+def text_response(status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    """A small plain-text answer of the runtime's own."""
+    return Response(status, (("content-type", "text/plain;charset=UTF-8"), *headers), Body(text.encode()))
