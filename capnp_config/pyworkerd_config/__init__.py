@@ -1,1 +1,45 @@
-"""One frozen model of a configuration, and the readers that make it from files."""
+"""One frozen model of a configuration, and the readers that make it from files.
+
+`load(path)` does everything; `parse_toml`, `check` and `check_files` are its steps, `to_toml` and `to_json`
+the way back. Only `load.py` touches the disk.
+"""
+
+from .check import check
+from .explain import to_json, to_toml
+from .kinds import BINDING_KINDS, BindingKind, BindingKinds
+from .limits import LIMIT_RANGES
+from .load import check_files, load, read_data
+from .model import Binding, Config, External, Limits, Network, Place, Places, Service, Socket, Worker
+from .names import TcpAddress, UnixAddress, parse_address
+from .problems import ConfigError, Problem
+from .toml_reader import parse_toml, with_internet
+
+__all__ = [
+    "BINDING_KINDS",
+    "LIMIT_RANGES",
+    "Binding",
+    "BindingKind",
+    "BindingKinds",
+    "Config",
+    "ConfigError",
+    "External",
+    "Limits",
+    "Network",
+    "Place",
+    "Places",
+    "Problem",
+    "Service",
+    "Socket",
+    "TcpAddress",
+    "UnixAddress",
+    "Worker",
+    "check",
+    "check_files",
+    "load",
+    "parse_address",
+    "parse_toml",
+    "read_data",
+    "to_json",
+    "to_toml",
+    "with_internet",
+]

@@ -1,15 +1,17 @@
 """The model that every dialect of the configuration is read into. Frozen, plain, without behaviour.
 
-Names follow workerd.capnp and Wrangler where those have one. Defaults are the design's; sizes are in the unit that
-the name says. A `Place` says where a value was written, so that later checks can still point at it.
+Names follow workerd.capnp and Wrangler where those have one. Defaults are the design's; sizes are in the unit
+that the name says. A `Place` says where a value was written, so that later checks can still point at it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,32 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.file or '<config>'}" + (f":{self.line}" if self.line is not None else "")
+
+
+KeyPath = tuple[str | int, ...]
+"""Keys and list positions from the top of a document, or of one entry of it, to a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts of one entry were written, by their paths in the words of `config.toml`."""
+
+    file: Path | None = None
+    lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False)
+    """Line of each path from the top of the document; shared by all entries of one document."""
+    prefix: KeyPath = ()
+    """Path of this entry."""
+
+    def under(self, *keys: str | int) -> Places:
+        """The places of a part of this entry."""
+        return Places(self.file, self.lines, (*self.prefix, *keys))
+
+    def at(self, *keys: str | int) -> Place:
+        """Where a part of this entry was written, or else the nearest thing around it."""
+        path = (*self.prefix, *keys)
+        while path and path not in self.lines:
+            path = path[:-1]
+        return Place(self.file, self.lines.get(path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +75,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One name on a worker's `env`. `kind` names the binding's folder; `value` and `options` are read by it."""
+    """One name on a worker's `env`. `kind` names the binding's folder; `value` and `options` are read by it.
+
+    The value of a `data` binding is bytes, or the `Path` of the file that holds them (see `load.read_data`).
+    """
 
     name: str
     kind: str
@@ -77,8 +108,8 @@ class Worker:
 class Network:
     """The outside world, as far as `allow` and `deny` let it (workerd.capnp, Network).
 
-    Entries: CIDR blocks, or `public`, `private`, `local`, `network`. An address may be used if one `allow` entry
-    matches and no `deny` entry does; it is checked after DNS resolution and again after every redirect.
+    Entries: CIDR blocks, or `public`, `private`, `local`, `network`. An address may be used if one `allow`
+    entry matches and no `deny` entry does; it is checked after DNS resolution and again after every redirect.
     """
 
     allow: tuple[str, ...] = ("public",)
@@ -102,6 +133,7 @@ class Service:
     kind: Worker | Network | External
     routes: tuple[str, ...] = ()
     place: Place = field(default=Place(), compare=False)
+    places: Places = field(default=Places(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +144,7 @@ class Socket:
     address: str
     service: str | None = None
     place: Place = field(default=Place(), compare=False)
+    places: Places = field(default=Places(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

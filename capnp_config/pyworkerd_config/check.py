@@ -1,0 +1,202 @@
+"""Cross checks of a model: names that refer to nothing, doubles, values out of range. Pure.
+
+The checks are the same for every dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from itertools import islice
+
+from .kinds import BINDING_KINDS, NOT_YET, BindingKinds
+from .limits import LIMIT_RANGES
+from .model import Binding, Config, External, Limits, Network, Place, Service, Socket, Worker
+from .names import (
+    TcpAddress,
+    binding_name_fault,
+    date_fault,
+    name_fault,
+    network_fault,
+    parse_address,
+    route_fault,
+)
+from .problems import MAX_PROBLEMS, Problem, did_you_mean, listing, quote
+from .toml_bindings import unknown_kind_remedy
+
+ADDRESS_REMEDY = 'write for example "127.0.0.1:8787", "[::1]:8787" or "unix:/run/shop.sock"'
+
+Check = Callable[[Config, BindingKinds], Iterable[Problem]]
+
+
+def check(config: Config, kinds: BindingKinds = BINDING_KINDS) -> list[Problem]:
+    """What in the model cannot work, as far as it can be told without looking at the disk.
+
+    Stops at `MAX_PROBLEMS`: whoever has more has one mistake many times.
+    """
+    found = (problem for find in _CHECKS for problem in find(config, kinds))
+    return list(islice(found, MAX_PROBLEMS))
+
+
+def workers(config: Config) -> Iterator[tuple[Service, Worker]]:
+    """The services that are workers."""
+    for service in config.services:
+        if isinstance(service.kind, Worker):
+            yield service, service.kind
+
+
+def _names(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    for what, entries in (("socket", config.sockets), ("service", config.services)):
+        seen: dict[str, Place] = {}
+        for entry in entries:
+            at = _at(entry, "name")
+            if fault := name_fault(entry.name):
+                yield Problem(at, f"{quote(entry.name)} cannot be the name of a {what}", fault)
+            if entry.name in seen:
+                yield Problem(
+                    at, f"two {what}s are named {quote(entry.name)}", f"the other is at {seen[entry.name]}"
+                )
+            seen.setdefault(entry.name, at)
+
+
+def _sockets(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    routed = any(service.routes for service in config.services)
+    names = _service_names(config)
+    for socket in config.sockets:
+        if parse_address(socket.address) is None:
+            message = f"malformed address {quote(socket.address)}"
+            yield Problem(_at(socket, "address"), message, ADDRESS_REMEDY)
+        if socket.service is not None:
+            yield from _reference(names, socket.service, _at(socket, "service"))
+        elif not routed:
+            message = (
+                f"socket {quote(socket.name)} leads nowhere: it has no service, and no service has routes"
+            )
+            yield Problem(_at(socket), message, 'write service = "..." here, or routes = ["/*"] in a service')
+
+
+def _routes(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    for service in config.services:
+        for i, route in enumerate(service.routes):
+            if fault := route_fault(route):
+                remedy = f'{fault}; write for example "/api/*" or "shop.example.com/*"'
+                yield Problem(_at(service, "routes", i), f"malformed route {quote(route)}", remedy)
+
+
+def _networks(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    for service in config.services:
+        if not isinstance(service.kind, Network):
+            continue
+        for key, entries in (("allow", service.kind.allow), ("deny", service.kind.deny)):
+            for i, entry in enumerate(entries):
+                if fault := network_fault(entry):
+                    yield Problem(_at(service, "network", key, i), f"malformed network {quote(entry)}", fault)
+
+
+def _externals(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    for service in config.services:
+        if not isinstance(service.kind, External):
+            continue
+        address, at = parse_address(service.kind.address), _at(service, "external", "address")
+        if address is None:
+            yield Problem(at, f"malformed address {quote(service.kind.address)}", ADDRESS_REMEDY)
+        elif isinstance(address, TcpAddress) and (address.port == 0 or address.host == "*"):
+            yield Problem(
+                at, f"nothing can be reached at {quote(service.kind.address)}", "name one host and port"
+            )
+
+
+def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    names = _service_names(config)
+    for service, worker in workers(config):
+        if worker.main.suffix != ".py":
+            message = f"this version serves Python only, and {quote(worker.main.name)} is not a .py file"
+            yield Problem(_at(service, "worker", "main"), message, 'write for example main = "src/shop.py"')
+        if worker.compatibility_date is not None and date_fault(worker.compatibility_date):
+            message = f"{quote(worker.compatibility_date)} is not a date"
+            remedy = 'write for example compatibility_date = "2026-11-01"'
+            yield Problem(_at(service, "worker", "compatibility_date"), message, remedy)
+        if worker.crons:
+            yield Problem(
+                _at(service, "worker", "crons"), '"crons" is not in this version yet', "leave it out"
+            )
+        if worker.global_outbound is not None:
+            yield from _reference(names, worker.global_outbound, _at(service, "worker", "global_outbound"))
+
+
+def _limits(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    for service, worker in workers(config):
+        for limit in fields(Limits):
+            value, allowed = getattr(worker.limits, limit.name), LIMIT_RANGES[limit.name]
+            if not allowed.minimum <= value <= allowed.maximum:
+                message = (
+                    f"{quote(limit.name)} must be from {allowed.minimum} to {allowed.maximum}, found {value}"
+                )
+                remedy = f"the default is {limit.default}"
+                yield Problem(_at(service, "worker", "limits", limit.name), message, remedy)
+
+
+def _bindings(config: Config, kinds: BindingKinds) -> Iterator[Problem]:
+    names = _service_names(config)
+    for _, worker in workers(config):
+        seen: set[str] = set()
+        for binding in worker.bindings:
+            yield from _binding(names, binding, kinds)
+            if binding.name in seen:
+                yield Problem(binding.place, f"two bindings are named {quote(binding.name)}", "rename one")
+            seen.add(binding.name)
+
+
+def _binding(names: frozenset[str], binding: Binding, kinds: BindingKinds) -> Iterator[Problem]:
+    if fault := binding_name_fault(binding.name):
+        message = f"{quote(binding.name)} cannot be the name of a binding: {fault}"
+        yield Problem(binding.place, message, "use letters, digits and underscores, for example API_KEY")
+    description = kinds.get(binding.kind)
+    if description is None:
+        yield _unknown_kind(binding, kinds)
+        return
+    for option in binding.options.keys() - description.options.keys():
+        message = f"a {binding.kind} binding has no {quote(option)}"
+        yield Problem(binding.place, message, _options_remedy(option, description.options))
+    if description.value == "service":
+        yield from _reference(names, binding.value, binding.place)
+
+
+def _options_remedy(option: str, known: Iterable[str]) -> str:
+    known = list(known)
+    return did_you_mean(option, known, f"it has {listing(known, 'and')}" if known else "leave it out")
+
+
+def _unknown_kind(binding: Binding, kinds: BindingKinds) -> Problem:
+    if binding.kind in NOT_YET:
+        message = f"{quote(binding.kind)} bindings are not in this version yet"
+        return Problem(binding.place, message, "leave it out")
+    message = f"unknown binding kind {quote(binding.kind)}"
+    return Problem(binding.place, message, unknown_kind_remedy(binding.kind, kinds))
+
+
+def _service_names(config: Config) -> frozenset[str]:
+    return frozenset(service.name for service in config.services)
+
+
+def _reference(names: frozenset[str], name: str, place: Place) -> Iterator[Problem]:
+    if name not in names:
+        known = f"there are {listing(sorted(names)[:10], 'and')}" if names else "there are no services"
+        yield Problem(place, f"unknown service {quote(name)}", did_you_mean(name, names, known))
+
+
+def _at(entry: Service | Socket, *path: str | int) -> Place:
+    """Where a part of an entry was written; models made without a file have only the entry's own place."""
+    return entry.places.at(*path) if entry.places.lines else entry.place
+
+
+_CHECKS: tuple[Check, ...] = (
+    _names,
+    _sockets,
+    _routes,
+    _networks,
+    _externals,
+    _programs,
+    _limits,
+    _bindings,
+)

@@ -1,0 +1,27 @@
+"""Where a worker's program is looked for when the configuration does not name it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .names import name_fault
+
+IsFile = Callable[[Path], bool]
+"""Whether a file exists. A parameter, so that the readers stay free of I/O."""
+
+
+def nothing_exists(_path: Path) -> bool:
+    """For reading a text without looking at the disk: the first candidate is taken."""
+    return False
+
+
+def main_candidates(name: str, folder: Path) -> tuple[Path, ...]:
+    """The files that may hold the service's program, best first."""
+    return folder / f"{name}.py", folder / "src" / f"{name}.py", folder / name / "index.py"
+
+
+def find_main(name: str, folder: Path, is_file: IsFile) -> Path:
+    """The first candidate that exists, or else the first; a name that is no name is not looked for."""
+    candidates = main_candidates(name, folder)
+    return next((path for path in candidates if not name_fault(name) and is_file(path)), candidates[0])

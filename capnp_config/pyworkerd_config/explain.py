@@ -1,0 +1,121 @@
+"""Prints the model: as the `config.toml` that means the same, or as JSON. Values of secrets never appear."""
+
+from __future__ import annotations
+
+import base64
+import os.path
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .model import Binding, Config, External, Limits, Network, Service, Socket, Worker
+from .toml_reader import INTERNET, STATE_DIR
+from .toml_writer import toml_key, toml_lines, toml_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def to_toml(config: Config, *, defaults: bool = False) -> str:
+    """The model as `config.toml` text; read again at the same place it gives an equal model without secrets.
+
+    `defaults` writes out what would be the same if it were left out. Raises `ValueError` for JSON values that
+    TOML has not (null), which only other dialects can bring.
+    """
+    document = _document(config, defaults=defaults)
+    blocks = [toml_lines({key: value for key, value in document.items() if not isinstance(value, list)})]
+    blocks += [["[[sockets]]", *toml_lines(socket)] for socket in document["sockets"]]
+    blocks += [block for service in document["services"] for block in _service_blocks(service)]
+    return "\n".join("\n".join([*block, ""]) for block in blocks if block)
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """The model as plain values with the keys of `config.toml`, defaults included, paths relative to the
+    file.
+    """
+    return _document(config, defaults=True)
+
+
+def _service_blocks(service: Mapping[str, Any]) -> list[list[str]]:
+    worker: Mapping[str, Any] | None = service.get("worker")
+    plain = {key: value for key, value in service.items() if key != "worker"}
+    blocks = [["[[services]]", *toml_lines(plain)]]
+    if worker is not None:
+        bindings: Mapping[str, Any] = worker.get("bindings", {})
+        simple = {key: value for key, value in worker.items() if key != "bindings"}
+        blocks.append(["[services.worker]", *toml_lines(simple)])
+        lines = [f"{toml_key(name)} = {toml_value(value)}" for name, value in bindings.items()]
+        blocks += [["[services.worker.bindings]", *lines]] if lines else []
+    return blocks
+
+
+def _document(config: Config, *, defaults: bool) -> dict[str, Any]:
+    folder = config.place.file.parent if config.place.file else Path()
+    services = list(config.services)
+    # Only as the last one may it be left out: there the reader puts it again.
+    if not defaults and services and services[-1] == Service(INTERNET, Network()):
+        services.pop()
+    document: dict[str, Any] = {}
+    if defaults or config.state_dir != folder / STATE_DIR:
+        document["state_dir"] = _path(config.state_dir, folder)
+    document["sockets"] = [_socket(socket) for socket in config.sockets]
+    document["services"] = [_service(service, folder, defaults=defaults) for service in services]
+    return document
+
+
+def _socket(socket: Socket) -> dict[str, Any]:
+    service = {} if socket.service is None else {"service": socket.service}
+    return {"name": socket.name, "address": socket.address, **service}
+
+
+def _service(service: Service, folder: Path, *, defaults: bool) -> dict[str, Any]:
+    routes = {"routes": list(service.routes)} if defaults or service.routes else {}
+    kind: dict[str, Any]
+    if isinstance(service.kind, Worker):
+        kind = {"worker": _worker(service.kind, folder, defaults=defaults)}
+    elif isinstance(service.kind, Network):
+        kind = {"network": _changed(service.kind, Network(), defaults=defaults)}
+    else:
+        kind = {"external": _changed(service.kind, External(""), defaults=defaults)}
+    return {"name": service.name, **routes, **kind}
+
+
+def _worker(worker: Worker, folder: Path, *, defaults: bool) -> dict[str, Any]:
+    values = _changed(worker, Worker(Path(), Path()), defaults=defaults)
+    values["main"] = _path(worker.main, folder)
+    values.pop("root", None)  # follows from `main`
+    if not worker.crons:
+        values.pop("crons", None)
+    if "limits" in values:
+        values["limits"] = _changed(worker.limits, Limits(), defaults=defaults)
+    if "bindings" in values:
+        values["bindings"] = {binding.name: _binding(binding, folder) for binding in worker.bindings}
+    if worker.global_outbound is None:
+        values["global_outbound"] = False
+    return values
+
+
+def _changed(value: Any, default: Any, *, defaults: bool) -> dict[str, Any]:
+    """The fields of a model class that differ from `default`, or all that have a value."""
+    pairs = ((f.name, getattr(value, f.name), getattr(default, f.name)) for f in fields(value))
+    return {
+        name: list(now) if isinstance(now, tuple) else now
+        for name, now, before in pairs
+        if now != before or (defaults and now is not None)
+    }
+
+
+def _binding(binding: Binding, folder: Path) -> dict[str, Any]:
+    value = binding.value
+    if isinstance(value, Path):
+        value = {"file": _path(value, folder)}
+    elif isinstance(value, bytes):
+        value = base64.b64encode(value).decode()
+    return {binding.kind: value, **binding.options}
+
+
+def _path(path: Path, folder: Path) -> str:
+    """As it would be written in the file: relative to its folder where that is possible."""
+    if path.is_relative_to(folder):
+        return str(path.relative_to(folder))
+    return str(path) if path.is_absolute() else os.path.relpath(path, folder)

@@ -1,0 +1,35 @@
+"""The range of each limit. A value outside of it is a mistake in the file, not a wish to be rounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Smallest and largest value that a limit can have, in the unit of the limit."""
+
+    minimum: int
+    maximum: int
+
+
+LIMIT_RANGES: Mapping[str, Range] = MappingProxyType(
+    {
+        "cpu_ms": Range(1, 300_000),  # five minutes, the most that Workers' paid plan grants
+        "memory_mb": Range(16, 4096),  # wasm32 addresses 4 GiB; less than 16 MiB holds no language's heap
+        "subrequests": Range(0, 10_000),  # 0: no binding may be called; Workers' paid plan starts at 10,000
+        "startup_ms": Range(1, 60_000),
+        "wall_ms": Range(1, 86_400_000),  # one day
+        "concurrency": Range(1, 10_000),
+        "isolates": Range(1, 1_000),
+        "queue": Range(0, 100_000),  # 0: refuse at once
+        "queue_ms": Range(0, 60_000),
+        "log_kb": Range(0, 65_536),  # 0: keep no log; Workers keeps 256 KB
+        "request_body_mb": Range(0, 4096),  # 0: requests have no body; Cloudflare's largest plan takes 500 MB
+    }
+)

@@ -1,0 +1,116 @@
+"""The only module of this package that touches the disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .check import check, workers
+from .conventions import main_candidates
+from .dev_vars import parse_dev_vars
+from .kinds import BINDING_KINDS, BindingKinds
+from .model import Config, Place, Service, Worker
+from .problems import ConfigError, Problem, ProblemList, quote
+from .toml_document import MAX_BYTES, decode_text
+from .toml_reader import read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEV_VARS = ".dev.vars"
+"""Wrangler's name for the file of local secrets, beside the configuration."""
+
+MAX_DATA_BYTES = 25 << 20
+"""Largest file of a `data` binding: 25 MiB, as Workers' largest KV value and static asset."""
+
+
+def load(path: Path, *, kinds: BindingKinds = BINDING_KINDS) -> Config:
+    """Read a `config.toml` and the `.dev.vars` beside it, and check everything that can be checked.
+
+    Raises `ConfigError` with all that is wrong, in the order of the file. Secrets of the process environment
+    are the runtime's part.
+    """
+    problems = ProblemList()
+    text = decode_text(_read(path, MAX_BYTES), Place(path))
+    config, whole = read_toml(text, Place(path), problems, kinds=kinds, is_file=_is_file)
+    # An entry that could not be read would make every mention of its name look wrong.
+    found = [*check(config, kinds), *check_files(config)] if whole else check_files(config)
+    for problem in found:
+        problems.add(problem)
+    try:
+        secrets = _load_dev_vars(path.parent / DEV_VARS)
+    except ConfigError as error:
+        for problem in error.problems:
+            problems.add(problem)
+    if problems:
+        raise problems.error()
+    return replace(config, secrets=secrets)
+
+
+def check_files(config: Config) -> list[Problem]:
+    """Files that the model names and that cannot be used: programs, and data files that may be too large."""
+    return [
+        problem
+        for service, worker in workers(config)
+        for problem in (*_missing_main(config, service, worker), *_missing_data(worker))
+    ]
+
+
+def read_data(path: Path) -> bytes:
+    """The content of a `data` binding's file. Blocks on the disk. Raises `ConfigError`."""
+    return _read(path, MAX_DATA_BYTES)
+
+
+def _load_dev_vars(path: Path) -> dict[str, str]:
+    if not _is_file(path):
+        return {}
+    return parse_dev_vars(decode_text(_read(path, MAX_BYTES), Place(path)), Place(path))
+
+
+def _missing_main(config: Config, service: Service, worker: Worker) -> Iterator[Problem]:
+    if _is_file(worker.main):
+        return
+    folder = config.place.file.parent if config.place.file else Path()
+    candidates = main_candidates(service.name, folder)
+    place = service.places.at("worker", "main") if service.places.lines else service.place
+    if worker.main == candidates[0]:
+        looked = ", ".join(str(path.relative_to(folder)) for path in candidates)
+        message = f"no program for service {quote(service.name)}, looked for {looked}"
+        yield Problem(place, message, 'create one of them or write main = "..." in [services.worker]')
+    else:
+        yield Problem(
+            place, f"main file {quote(str(worker.main))} does not exist", "create it or correct the path"
+        )
+
+
+def _missing_data(worker: Worker) -> Iterator[Problem]:
+    for binding in worker.bindings:
+        if not isinstance(binding.value, Path):
+            continue
+        name = quote(str(binding.value))
+        if not _is_file(binding.value):
+            yield Problem(binding.place, f"data file {name} does not exist", "create it or correct the path")
+        elif binding.value.stat().st_size > MAX_DATA_BYTES:
+            yield Problem(binding.place, f"data file {name} is larger than {MAX_DATA_BYTES >> 20} MiB")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long, a folder that may not be entered, a zero character
+        return False
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """At most `limit + 1` bytes: one more than is allowed, so that the caller sees that it is too much."""
+    try:
+        if path.exists() and not path.is_file():
+            raise ConfigError([Problem(Place(path), "this is not a file")])
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise ConfigError([Problem(Place(path), f"cannot be read ({error.strerror})")]) from None
+    if len(content) > limit:
+        raise ConfigError([Problem(Place(path), f"the file is larger than {limit >> 10} KiB")])
+    return content

@@ -1,0 +1,129 @@
+"""The small grammars of the configuration: names, addresses, routes, networks, dates. Pure.
+
+Each `*_fault` function gives the reason why a text cannot be used, or None.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import keyword
+import re
+from dataclasses import dataclass
+from datetime import date
+
+NETWORK_WORDS = ("public", "private", "local", "network")
+"""Sets of addresses that have a name (workerd.capnp, Network)."""
+
+RESERVED_BINDINGS = frozenset({"constructor", "prototype", "then"})
+"""Names that every JavaScript object answers to, or by which `await env` would take it for a promise."""
+
+MAX_NAME = 63
+"""Characters of a name: a DNS label (RFC 1035 section 2.3.4), which Workers' names must fit as well."""
+
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_NAME - 1}}}")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_ROUTE_HOST = re.compile(rf"(?:\*|(?:\*\.)?{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
+_ROUTE_PATH = re.compile(r"/[^\s*?#]*\*?")
+_PORT = re.compile(r"[0-9]{1,5}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+MAX_UNIX_PATH = 107
+"""Bytes of a Unix socket's path (Linux, unix(7): sun_path holds 108 with its zero)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """`host:port`; a host of `*` means every address of the machine, port 0 one that the system picks."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """`unix:/path`."""
+
+    path: str
+
+
+def parse_address(text: str) -> TcpAddress | UnixAddress | None:
+    """What an address means, or None if it is malformed. `[::1]:80` gives the host without its brackets."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        sound = path.isprintable() and 0 < len(path.encode(errors="replace")) <= MAX_UNIX_PATH
+        return UnixAddress(path) if sound else None
+    host, _, port = text.rpartition(":")
+    if not _PORT.fullmatch(port) or int(port) > 65535 or not _is_host(host):
+        return None
+    return TcpAddress(host.strip("[]"), int(port))
+
+
+def _is_host(host: str) -> bool:
+    if host.startswith("[") and host.endswith("]"):
+        return _is_ip(host[1:-1], 6)
+    if re.fullmatch(r"[0-9.]+", host):
+        return _is_ip(host, 4)
+    return host == "*" or (len(host) <= 253 and _HOST_NAME.fullmatch(host) is not None)
+
+
+def _is_ip(text: str, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == version
+    except ValueError:
+        return False
+
+
+def name_fault(name: str) -> str | None:
+    """Of a service or socket: part of file names, metrics and logs, so it is kept plain."""
+    if _NAME.fullmatch(name):
+        return None
+    return f"a name has 1 to {MAX_NAME} letters, digits and ._- and begins with a letter or digit"
+
+
+def binding_name_fault(name: str) -> str | None:
+    """Of a binding: it is written `env.NAME` in Python and in JavaScript."""
+    if not _IDENTIFIER.fullmatch(name):
+        return "not an identifier"
+    if keyword.iskeyword(name):
+        return "a word of Python"
+    return "reserved" if name in RESERVED_BINDINGS or name.startswith("__") else None
+
+
+def route_fault(pattern: str) -> str | None:
+    """Of a route: `[host]/path`, where `*` may end the path and may be the first label of the host."""
+    host, slash, path = pattern.partition("/")
+    if "://" in pattern:
+        return "a route has no scheme"
+    if not slash:
+        return "a route has a path"
+    if host and not _ROUTE_HOST.fullmatch(host):
+        return "the host is not a name, a *.name or *"
+    if "?" in path or "#" in path:
+        return "a route ends with the path"
+    return None if _ROUTE_PATH.fullmatch("/" + path) else "in a path, * may only be the last character"
+
+
+def network_fault(entry: str) -> str | None:
+    """Of an entry of `allow` or `deny`: a CIDR block, an address, or one of `NETWORK_WORDS`."""
+    if entry in NETWORK_WORDS:
+        return None
+    try:
+        exact = str(ipaddress.ip_network(entry, strict=False))
+    except ValueError:
+        return f"not a CIDR block and none of {', '.join(NETWORK_WORDS)}"
+    try:
+        ipaddress.ip_network(entry)
+    except ValueError:
+        return f"it has bits set after the prefix; its block is {exact}"
+    return None
+
+
+def date_fault(text: str) -> str | None:
+    """Of a compatibility date."""
+    try:
+        ok = _DATE.fullmatch(text) is not None and bool(date.fromisoformat(text))
+    except ValueError:
+        ok = False
+    return None if ok else "not a date"

@@ -1,0 +1,98 @@
+"""What is wrong with a configuration: where, what, and what to do about it.
+
+Everything quoted from a file passes through `quote()`, because a terminal would obey control characters and a
+megabyte of key is not a message.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .model import Place
+
+MAX_PROBLEMS = 100
+"""Problems kept of one file (clang's -ferror-limit stops at 20, rustc does not stop); the rest are counted.
+"""
+
+MAX_QUOTED = 60
+"""Characters of a quoted text that a message repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that cannot work. `remedy` completes the message; empty where none is known."""
+
+    place: Place
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" + (f": {self.remedy}" if self.remedy else "")
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used. `str()` gives one line per problem."""
+
+    def __init__(self, problems: Iterable[Problem], omitted: int = 0) -> None:
+        self.problems = tuple(problems)
+        self.omitted = omitted
+        """Problems that were found and not kept."""
+        super().__init__(self.problems, omitted)
+
+    def __str__(self) -> str:
+        lines = [str(problem) for problem in self.problems]
+        return "\n".join([*lines, f"and {self.omitted} more problems"] if self.omitted else lines)
+
+
+class ProblemList:
+    """Collects the problems of one reading, up to `MAX_PROBLEMS`."""
+
+    __slots__ = ("found", "omitted")
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+        self.omitted = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def add(self, problem: Problem) -> None:
+        """Keep a problem, or count it when there are too many."""
+        if len(self.found) < MAX_PROBLEMS:
+            self.found.append(problem)
+        else:
+            self.omitted += 1
+
+    def error(self) -> ConfigError:
+        """All of them, in the order of the file."""
+        return ConfigError(sorted(self.found, key=_position), self.omitted)
+
+
+def _position(problem: Problem) -> tuple[str, int]:
+    return str(problem.place.file or ""), problem.place.line or 0
+
+
+def quote(text: str) -> str:
+    """A text between double quotes, safe to print: shortened, with nothing that a terminal would obey."""
+    short = text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 3] + "..."
+    return "".join(
+        c if c.isprintable() else json.dumps(c)[1:-1] for c in json.dumps(short, ensure_ascii=False)
+    )
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The remedy for a name that does not exist: the nearest one that does, or else `otherwise`."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {quote(near[0])}?" if near else otherwise
+
+
+def listing(words: Iterable[str], join: str = "or") -> str:
+    """`"a", "b" or "c"`."""
+    quoted = [quote(word) for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {join} {quoted[-1]}"

@@ -1,0 +1,208 @@
+"""Reads `config.toml` into the model. No I/O; the tables below are the whole grammar of the file."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from . import decode
+from .conventions import IsFile, find_main, nothing_exists
+from .decode import MISSING, Cursor, Field, Reader, Table, list_of, nested, read_table, sound
+from .kinds import BINDING_KINDS, BindingKinds
+from .model import Config, External, Limits, Network, Place, Service, Socket, Worker
+from .problems import ProblemList, listing
+from .toml_bindings import bindings_reader
+from .toml_document import parse_document
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INTERNET = "internet"
+"""The service that a worker's own `fetch()` goes to unless it says otherwise (workerd.capnp, globalOutbound).
+"""
+
+STATE_DIR = ".pyworkerd"
+
+_KINDS_OF_SERVICE = ("worker", "network", "external")
+
+
+def parse_toml(
+    text: str, place: Place, *, kinds: BindingKinds = BINDING_KINDS, is_file: IsFile = nothing_exists
+) -> Config:
+    """The model of a configuration text; `place.file` gives the folder that relative paths start from.
+
+    Reports every unknown key and wrong value at once. What names refer to is `check()`'s part, and whether
+    files exist is `check_files()`'s. `is_file` finds programs by convention. Raises `ConfigError`.
+    """
+    problems = ProblemList()
+    config, _ = read_toml(text, place, problems, kinds=kinds, is_file=is_file)
+    if problems:
+        raise problems.error()
+    return config
+
+
+def read_toml(
+    text: str, place: Place, problems: ProblemList, *, kinds: BindingKinds, is_file: IsFile
+) -> tuple[Config, bool]:
+    """As `parse_toml`, but adds to `problems` and gives what could be read, and whether every entry could be.
+
+    Raises `ConfigError` only for a text that is not TOML.
+    """
+    data, places = parse_document(text, place)
+    cursor = Cursor(places, problems)
+    values = sound(read_table(data, cursor, _document_table(kinds, is_file), Field("", MISSING, "")))
+    values.setdefault("state_dir", cursor.folder / STATE_DIR)
+    config = with_internet(Config(**values, place=Place(place.file)))
+    whole = all(
+        isinstance(data.get(key, []), list) and len(values.get(key, ())) == len(data.get(key, []))
+        for key in ("sockets", "services")
+    )
+    return config, whole
+
+
+def with_internet(config: Config) -> Config:
+    """The same configuration with the implied `internet` service, unless it has one."""
+    if any(service.name == INTERNET for service in config.services):
+        return config
+    services = (*config.services, Service(INTERNET, Network(), place=config.place))
+    return replace(config, services=services)
+
+
+_LIMITS = Table(
+    "limits",
+    tuple(Field(limit.name, decode.integer, f"{limit.name} = {limit.default}") for limit in fields(Limits)),
+)
+
+_SOCKET = Table(
+    "a socket",
+    (
+        Field("name", decode.name, 'name = "http"', required=True),
+        Field("address", decode.name, 'address = "127.0.0.1:8787"', required=True),
+        Field("service", decode.name, 'service = "shop"'),
+    ),
+    not_yet=frozenset({"https"}),
+)
+
+_NETWORK = Table(
+    "a network",
+    (
+        Field("allow", list_of(decode.text, "a list of texts"), 'allow = ["public"]'),
+        Field("deny", list_of(decode.text, "a list of texts"), 'deny = ["192.0.2.0/24"]'),
+    ),
+)
+
+_EXTERNAL = Table(
+    "an external server",
+    (
+        Field("address", decode.name, 'address = "127.0.0.1:9000"', required=True),
+        Field("https", decode.boolean, "https = true"),
+        Field("certificate_host", decode.name, 'certificate_host = "api.example.com"'),
+    ),
+)
+
+
+def _global_outbound(value: Any, cursor: Cursor, field: Field) -> Any:
+    if value is False:
+        return None
+    if value is True:
+        return cursor.report(
+            f"{cursor.label} must be the name of a service or false", f"write {field.example}"
+        )
+    return decode.name(value, cursor, field)
+
+
+def _worker_table(kinds: BindingKinds) -> Table:
+    return Table(
+        "a worker",
+        (
+            Field("main", decode.path, 'main = "src/shop.py"'),
+            Field("compatibility_date", decode.day, 'compatibility_date = "2026-11-01"'),
+            Field(
+                "compatibility_flags",
+                list_of(decode.name, "a list of texts"),
+                'compatibility_flags = ["python_workers"]',
+            ),
+            Field(
+                "limits",
+                nested(_LIMITS, lambda values, _: Limits(**sound(values))),
+                "limits = { cpu_ms = 50 }",
+            ),
+            Field("reuse", decode.choice("isolate", "request"), 'reuse = "isolate"'),
+            Field("bindings", bindings_reader(kinds), 'bindings = { GREETING = { text = "hello" } }'),
+            Field("global_outbound", _global_outbound, 'global_outbound = "internet"'),
+        ),
+        not_yet=frozenset({"crons"}),
+    )
+
+
+def _service_table(kinds: BindingKinds) -> Table:
+    return Table(
+        "a service",
+        (
+            Field("name", decode.name, 'name = "shop"', required=True),
+            Field("routes", list_of(decode.name, "a list of texts"), 'routes = ["/api/*"]'),
+            # A worker's values stay a dictionary here: the program may be found by the service's name.
+            Field(
+                "worker", nested(_worker_table(kinds), lambda values, _: sound(values)), "[services.worker]"
+            ),
+            Field("network", _made(_NETWORK, Network), 'network = { allow = ["public"] }'),
+            Field("external", _made(_EXTERNAL, External), 'external = { address = "127.0.0.1:9000" }'),
+        ),
+        not_yet=frozenset({"disk"}),
+    )
+
+
+def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
+    def service(values: dict[str, Any], cursor: Cursor) -> Any:
+        return _make_service(values, cursor, is_file)
+
+    return Table(
+        "the file",
+        (
+            Field("state_dir", decode.path, 'state_dir = "state"'),
+            Field("sockets", list_of(nested(_SOCKET, _make_socket), "a list of tables"), "[[sockets]]"),
+            Field(
+                "services",
+                list_of(nested(_service_table(kinds), service), "a list of tables"),
+                "[[services]]",
+            ),
+        ),
+    )
+
+
+def _made(table: Table, model: type[Network | External]) -> Reader:
+    """Reader of a table whose keys are the fields of a class, all of them right."""
+
+    def make(values: dict[str, Any], _cursor: Cursor) -> Any:
+        return MISSING if MISSING in values.values() else model(**values)
+
+    return nested(table, make)
+
+
+def _make_socket(values: dict[str, Any], cursor: Cursor) -> Any:
+    values = sound(values)
+    if not {"name", "address"} <= values.keys():
+        return MISSING
+    return Socket(**values, place=cursor.place, places=cursor.places)
+
+
+def _make_service(values: dict[str, Any], cursor: Cursor, is_file: IsFile) -> Any:
+    written = [kind for kind in _KINDS_OF_SERVICE if kind in values]
+    if len(written) > 1:
+        remedy = f"keep one of {listing(_KINDS_OF_SERVICE)}"
+        return cursor.inside(written[1]).report(
+            f"a service is one thing, found {listing(written, 'and')}", remedy
+        )
+    name = values["name"]
+    kind = values[written[0]] if written else {}
+    if name is MISSING or kind is MISSING:
+        return MISSING
+    if isinstance(kind, dict):
+        kind = _make_worker(kind, name, cursor.folder, is_file)
+    routes = values.get("routes", ())
+    return Service(name, kind, () if routes is MISSING else routes, place=cursor.place, places=cursor.places)
+
+
+def _make_worker(values: dict[str, Any], name: str, folder: Path, is_file: IsFile) -> Worker:
+    main = values.pop("main", None) or find_main(name, folder, is_file)
+    return Worker(main=main, root=main.parent, **values)
