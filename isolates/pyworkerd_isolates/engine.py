@@ -1,0 +1,137 @@
+"""Engines: the compiled, code-only module of a language, and the base image that every worker of it starts from.
+
+    machine = Machine()
+    engine = load_engine(machine, Cache(), progress=print)
+
+An engine is built once per machine (about 10 s) and loaded from the cache afterwards (milliseconds). Its key is a hash
+of everything that its native code depends on; a change of any of it makes another engine, and the old one is unused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from .cache import Cache
+from .errors import EngineError
+from .native import WASMTIME_VERSION, Instance, Machine, Module
+from .wasm.image import image_of
+
+Progress = Callable[[str], None]
+PRIME_MS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an engine comes from: a language's own build, described so that it need not be run to be keyed."""
+
+    language: str
+    fingerprint: str
+    """A hash of whatever the build reads."""
+    build: Callable[[Progress], Built]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a language's build gives: WebAssembly, not native code yet."""
+
+    engine: bytes
+    image: bytes
+    refusals: tuple[str, ...]
+    prime: bytes
+    """A frame of events for one warm-up step, so that the base image has run its own machinery once."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """A loaded engine. `base()` maps the base image for as long as a deploy needs it."""
+
+    language: str
+    key: str
+    machine: Machine
+    code: Module
+    refusals: tuple[str, ...]
+    load_ms: float
+    _cache: Cache = field(repr=False)
+
+    @contextlib.contextmanager
+    def base(self) -> Iterator[Module]:
+        """The base image, mapped."""
+        entry = self._cache.get(_base_name(self.language, self.key))
+        if entry is None:
+            raise EngineError("the engine's base image has gone from the cache; restart to build it again")
+        module = self.machine.load(entry.path)
+        try:
+            yield module
+        finally:
+            module.close()
+
+    def close(self) -> None:
+        """Let go of the code. Live isolates keep it."""
+        self.code.close()
+
+
+def cpu_features() -> str:
+    """What native code may rely on here: the processor's own list of features, where the system shows one."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return platform.machine()
+    line = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine()} {' '.join(sorted(line.partition(':')[2].split()))}"
+
+
+def engine_key(source: Source) -> str:
+    """A hash of everything that matters: language, sources, wasmtime, settings, processor."""
+    parts = (source.language, source.fingerprint, WASMTIME_VERSION, Machine.settings, cpu_features())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def load_engine(machine: Machine, cache: Cache, source: Source, progress: Progress = lambda _: None) -> Engine:
+    """The engine of a language: from the cache if it is there and sound, else built first."""
+    started = time.perf_counter()
+    key = engine_key(source)
+    base_name = _base_name(source.language, key)
+
+    def build() -> tuple[bytes, dict[str, Any]]:
+        result = source.build(progress)
+        progress("compiling to native code")
+        compiled = machine.compile(result.engine)
+        progress("warming the base image")
+        memory = _prime(machine, compiled, result)
+        cache.put(base_name, machine.compile(image_of(memory)), {"language": source.language, "memory": len(memory)})
+        progress(f"built in {time.perf_counter() - started:.1f} s")
+        return compiled, {"refusals": list(result.refusals), "language": source.language}
+
+    entry = cache.get_or_build(_code_name(source.language, key), build)
+    if not (cache.folder / base_name).exists():
+        entry = cache.put(entry.name, *build())
+    code = machine.load(entry.path)
+    refusals = tuple(entry.notes["refusals"])
+    return Engine(source.language, key, machine, code, refusals, (time.perf_counter() - started) * 1000, cache)
+
+
+def _prime(machine: Machine, compiled: bytes, built: Built) -> bytes:
+    """Run one step on the image as built, and read the heap back."""
+    with machine.mapped(compiled) as code, machine.mapped(machine.compile(built.image)) as image:
+        instance = Instance(code, image, 1 << 32, built.refusals)
+        try:
+            instance.invoke("seed", 1, 2, 3, 4)
+            instance.step("step", time.time_ns(), built.prime, PRIME_MS, 1 << 20)
+            return instance.memory()
+        finally:
+            instance.close()
+
+
+def _code_name(language: str, key: str) -> str:
+    return f"engine-{language}-{key[:32]}.cwasm"
+
+
+def _base_name(language: str, key: str) -> str:
+    return f"base-{language}-{key[:32]}.cwasm"

@@ -1,0 +1,82 @@
+"""What can go wrong in the sandbox, in one tree.
+
+    IsolateError
+    ├── EngineError        an engine could not be built, checked or loaded (the machine's or the cache's fault)
+    ├── ImageError         a worker's top level did not make an image (the worker's fault)
+    │   ├── TopLevelRaised   TopLevelEntropy   TopLevelTooSlow   TopLevelTooBig   BundleError
+    ├── Trap               guest code stopped for good; its isolate is dead
+    │   ├── CpuExhausted   MemoryExhausted   StackExhausted   Refused
+    ├── ProtocolError      what came out of a step was not well formed; its isolate is dead
+    │   └── OutputTooLarge
+    └── ClosedIsolate      use after close: a bug of the caller
+"""
+
+from __future__ import annotations
+
+
+class IsolateError(Exception):
+    """The root of everything that this package raises on purpose."""
+
+
+class EngineError(IsolateError):
+    """An engine could not be built, checked or loaded."""
+
+
+class ImageError(IsolateError):
+    """A worker's top level did not make an image. `file` and `line` say where, when that is known."""
+
+    def __init__(self, message: str, *, file: str | None = None, line: int | None = None, detail: str = "") -> None:
+        self.file, self.line, self.detail = file, line, detail
+        super().__init__(message)
+
+
+class BundleError(ImageError):
+    """The files of a worker cannot be a program: missing, too many, too large."""
+
+
+class TopLevelRaised(ImageError):
+    """The top level of the worker raised, or has a syntax error. `detail` is the guest's traceback."""
+
+
+class TopLevelEntropy(ImageError):
+    """The top level asked for random numbers. An image with them in it would give every isolate the same ones."""
+
+
+class TopLevelTooSlow(ImageError):
+    """The top level used more CPU time than the start-up limit."""
+
+
+class TopLevelTooBig(ImageError):
+    """The top level used more memory than the limit."""
+
+
+class Trap(IsolateError):
+    """Guest code stopped for good. Its isolate is dead; nothing else is touched."""
+
+
+class CpuExhausted(Trap):
+    """The step ran past its deadline."""
+
+
+class MemoryExhausted(Trap):
+    """The guest could not go on without memory that it may not have."""
+
+
+class StackExhausted(Trap):
+    """The guest used up its native stack."""
+
+
+class Refused(Trap):
+    """The guest reached for a system call. There is no system inside."""
+
+
+class ProtocolError(IsolateError):
+    """What came out of a step was not well formed. Its isolate is dead."""
+
+
+class OutputTooLarge(ProtocolError):
+    """A step gave out more bytes, effects or log text than its limits allow."""
+
+
+class ClosedIsolate(IsolateError):
+    """An isolate was used after it ended: a bug of the caller."""

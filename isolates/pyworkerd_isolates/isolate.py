@@ -1,0 +1,90 @@
+"""An isolate: an engine on top of an image, alive. Events go in, effects come out, nothing else happens.
+
+    isolate = Isolate(engine, image, limits)
+    events = Events(); events.init(...); events.fetch(...)
+    output = isolate.step(events, now_ns=time.time_ns(), budget_ms=50)
+
+`step` is synchronous and may be called from any thread, one at a time. It raises `Trap` or `ProtocolError`, after
+either of which the isolate is dead.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from .errors import IsolateError
+from .lifecycle import Cause, State, next_state
+from .native import Instance
+from .protocol import Events, Output, decode_effects
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .image import Image
+    from .limits import Limits
+
+
+class Isolate:
+    """One live isolate and its life cycle. `invocations` is how many it holds, as its owner counts them."""
+
+    __slots__ = ("_instance", "_wall_offset", "cpu_ns", "image", "invocations", "limits", "state", "steps")
+
+    def __init__(self, engine: Engine, image: Image, limits: Limits) -> None:
+        self.limits = limits
+        self.image = image
+        self.state = next_state(State.COLD, Cause.START)
+        self.invocations = 0
+        self.steps = 0
+        self.cpu_ns = 0
+        """CPU time of all steps so far."""
+        self._wall_offset = time.time_ns() - time.monotonic_ns()
+        self._instance = Instance(engine.code, image.module, limits.memory_bytes, engine.refusals)
+        seed = secrets.token_bytes(32)
+        self._instance.invoke("seed", *[int.from_bytes(seed[i : i + 8], "little", signed=True) for i in (0, 8, 16, 24)])
+
+    def __repr__(self) -> str:
+        return f"<Isolate {self.state.value} of {self.image.name}: {self.invocations} invocations, {self.steps} steps>"
+
+    def now_ns(self) -> int:
+        """Time as this isolate sees it: wall clock at its start, moved on by the monotonic clock. It never goes back."""
+        return time.monotonic_ns() + self._wall_offset
+
+    def move(self, cause: Cause) -> None:
+        """Go on in the life cycle."""
+        self.state = next_state(self.state, cause)
+
+    def step(self, events: Events, budget_ms: float) -> Output:
+        """Hand in events and run until nothing is ready. The budget is CPU time; past it, `CpuExhausted`."""
+        started = time.thread_time_ns()
+        try:
+            raw = self._instance.step("step", self.now_ns(), events.frame(), budget_ms, self.limits.output_bytes)
+            output = decode_effects(raw, self.limits)
+        except IsolateError:
+            self.end()
+            raise
+        finally:
+            self.steps += 1
+            self.cpu_ns += time.thread_time_ns() - started
+        return output
+
+    @property
+    def memory_size(self) -> int:
+        """Size of its linear memory in bytes, most of it shared with its image."""
+        return self._instance.memory_size
+
+    @property
+    def growth(self) -> int:
+        """Bytes by which its memory has grown since the image: private without doubt."""
+        return max(self.memory_size - self.image.memory_size, 0)
+
+    def memory(self) -> bytes:
+        """A copy of its heap."""
+        return self._instance.memory()
+
+    def end(self) -> None:
+        """Give its memory back. Harmless when called again."""
+        self.state = next_state(self.state, Cause.END)
+        self._instance.close()
+
+

@@ -1,0 +1,185 @@
+"""Which isolate takes which request: decided by a pure function, performed by its caller.
+
+    for action in plan(worker, shared, now): ...
+
+`plan` looks at one worker, and at what all workers share: a number of isolates and a budget of memory. It reads no
+clock, starts nothing and ends nothing. What it promises, whatever it is given (each is a property test):
+
+*   never more isolates than the worker's or the shared maximum, never more invocations on one than its concurrency;
+*   every waiting request is assigned, refused, or still waiting: none is lost, none is given twice;
+*   only idle isolates are evicted, the least recently used first, and only as many as are needed;
+*   the memory budget is kept, except that one isolate may always live: a server that can serve nobody serves nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from .lifecycle import TAKES_WORK, State
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one worker may have. Times in seconds."""
+
+    isolates: int = 4
+    concurrency: int = 100
+    """Invocations that one isolate holds at once; 1 and `fresh` together give every request its own isolate."""
+    queue: int = 1000
+    queue_s: float = 5.0
+    fresh: bool = False
+    """Every request gets an isolate of its own (`reuse = "request"`)."""
+    cost: int = 1 << 20
+    """Bytes that one more isolate is expected to take."""
+    idle_s: float = 300.0
+    """An isolate that has been idle for so long is ended (Workers: minutes, unspecified; workerd objects: 10 s)."""
+
+
+class Member(NamedTuple):
+    """One live isolate of the worker."""
+
+    id: int
+    state: State
+    invocations: int
+    stepping: bool
+    """Its code runs at this moment, on another thread."""
+    idle_since: float
+
+
+class Waiting(NamedTuple):
+    """A request that no isolate has yet."""
+
+    id: int
+    since: float
+
+
+class Idle(NamedTuple):
+    """An idle isolate of any worker, as a candidate for eviction."""
+
+    id: int
+    idle_since: float
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all workers of a process share. `idle` is only iterated when room is needed."""
+
+    isolates: int
+    maximum: int
+    used: int
+    budget: int
+    idle: Iterable[Idle] = ()
+
+
+class Assign(NamedTuple):
+    """Give the request to this live isolate."""
+
+    request: int
+    isolate: int
+
+
+class Start(NamedTuple):
+    """Start an isolate and give it the request."""
+
+    request: int
+
+
+class Evict(NamedTuple):
+    """End this idle isolate."""
+
+    isolate: int
+
+
+class Refuse(NamedTuple):
+    """Answer the request with 503; it waited too long, or too many wait."""
+
+    request: int
+
+
+Action: TypeAlias = Assign | Start | Evict | Refuse
+
+
+def plan(policy: Policy, members: Sequence[Member], waiting: Sequence[Waiting], shared: Shared, now: float) -> list[Action]:
+    """What to do now, in this order. `waiting` is in order of arrival; what gets no action goes on waiting."""
+    actions: list[Action] = []
+    free = {member.id: member for member in members if _has_room(member, policy)}
+    load = {member.id: member.invocations for member in members}
+    room = _Room(policy, len(members), shared)
+    remaining: list[Waiting] = []
+    for request in waiting:
+        if now - request.since >= policy.queue_s:
+            actions.append(Refuse(request.id))
+            continue
+        choice = _choose(free, load)
+        if choice is not None and not (choice.stepping and room.can_start(free)):
+            load[choice.id] += 1
+            if load[choice.id] >= policy.concurrency:
+                del free[choice.id]
+            actions.append(Assign(request.id, choice.id))
+        elif (evictions := room.start(free)) is not None:
+            actions.extend(Evict(victim) for victim in evictions)
+            actions.append(Start(request.id))
+        else:
+            remaining.append(request)
+    actions.extend(Refuse(request.id) for request in remaining[policy.queue :])
+    assigned = {action.isolate for action in actions if isinstance(action, Assign | Evict)}
+    actions.extend(
+        Evict(member.id)
+        for member in members
+        if member.state is State.IDLE and member.id not in assigned and now - member.idle_since >= policy.idle_s
+    )
+    return actions
+
+
+def _has_room(member: Member, policy: Policy) -> bool:
+    return not policy.fresh and member.state in TAKES_WORK and member.invocations < policy.concurrency
+
+
+def _choose(free: dict[int, Member], load: dict[int, int]) -> Member | None:
+    """The isolate that will answer soonest: one that is not running code just now, then the least loaded."""
+    if not free:
+        return None
+    if len(free) == 1:
+        return next(iter(free.values()))
+    return min(free.values(), key=lambda member: (member.stepping, load[member.id], member.id))
+
+
+class _Room:
+    """Whether one more isolate fits, and what has to go for it."""
+
+    def __init__(self, policy: Policy, members: int, shared: Shared) -> None:
+        self._policy = policy
+        self._members = members
+        self._isolates, self._used = shared.isolates, shared.used
+        self._shared = shared
+        self._victims: Iterator[Idle] | None = None
+
+    def can_start(self, free: dict[int, Member]) -> bool:
+        """Whether one more fits without evicting anything."""
+        del free
+        return self._members < self._policy.isolates and self._fits(self._isolates, self._used)
+
+    def _fits(self, isolates: int, used: int) -> bool:
+        return isolates == 0 or (isolates < self._shared.maximum and used + self._policy.cost <= self._shared.budget)
+
+    def start(self, free: dict[int, Member]) -> list[int] | None:
+        """Take the room for one isolate. Returns the isolates to evict first, or None if it does not fit."""
+        if self._members >= self._policy.isolates:
+            return None
+        evicted: list[Idle] = []
+        isolates, used = self._isolates, self._used
+        if self._victims is None:
+            self._victims = iter(self._shared.idle)
+        while not self._fits(isolates, used):
+            victim = next((v for v in self._victims if v.id not in free), None)
+            if victim is None:
+                self._victims = iter(evicted)
+                return None
+            evicted.append(victim)
+            isolates, used = isolates - 1, used - victim.cost
+        self._members += 1
+        self._isolates, self._used = isolates + 1, used + self._policy.cost
+        return [victim.id for victim in evicted]

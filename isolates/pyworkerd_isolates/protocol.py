@@ -1,0 +1,368 @@
+"""Events and effects: the whole language between host and guest. No I/O.
+
+A step takes one frame of events and gives one frame of effects. A frame is `wire.encode(message, blobs)`; each event
+or effect is a list that begins with its name, and bytes lie beside the list and are named by their index.
+
+Everything that a step gives out is hostile: `decode_effects` accepts exactly the shapes in `_EFFECTS`, within limits,
+and raises `ProtocolError` for anything else.
+
+Credit: the sender of a stream may be `WINDOW` bytes ahead of its reader; `pull` gives more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from . import wire
+from .errors import OutputTooLarge, ProtocolError
+from .limits import Limits
+
+WINDOW: Final = 262_144
+"""Bytes in flight per stream, both ways. The guest's `streams.WINDOW` is the same number; a test compares them."""
+CHUNK: Final = 65_536
+MAX_NUMBER: Final = 2**53
+MAX_NAME: Final = 256
+MAX_URL: Final = 16_384
+"""Workers: URL 16 KB."""
+MAX_HEADER_BYTES: Final = 131_072
+"""Workers: 128 KB of headers in total."""
+MAX_HEADERS: Final = 256
+MAX_TEXT: Final = 65_536
+LEVELS: Final = frozenset(("debug", "info", "warning", "error", "critical"))
+
+HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class StreamRef(NamedTuple):
+    """A body that arrives as `Data` of this stream. `length` is what the sender claims, None if it cannot tell."""
+
+    number: int
+    length: int | None
+
+
+BodyRef: TypeAlias = bytes | StreamRef | None
+
+
+class Log(NamedTuple):
+    """Something was printed or logged; invocation 0 is none."""
+
+    invocation: int
+    level: str
+    source: str
+    message: str
+
+
+class Respond(NamedTuple):
+    """The response begins."""
+
+    invocation: int
+    status: int
+    headers: HeaderPairs
+    body: BodyRef
+
+
+class Return(NamedTuple):
+    """An RPC method returned; `value` is an encoded value."""
+
+    invocation: int
+    value: bytes
+
+
+class Fail(NamedTuple):
+    """The handler did not answer. `reason` is one of FAIL_REASONS."""
+
+    invocation: int
+    reason: str
+    type_name: str
+    message: str
+    traceback: str
+
+
+class Done(NamedTuple):
+    """Nothing of the invocation is left."""
+
+    invocation: int
+
+
+class Data(NamedTuple):
+    """A piece of a body that the guest sends, perhaps the last."""
+
+    stream: int
+    data: bytes
+    end: bool
+
+
+class Broken(NamedTuple):
+    """A body that the guest sends cannot be completed."""
+
+    stream: int
+    message: str
+
+
+class Pull(NamedTuple):
+    """The guest has read so much of a body that it receives."""
+
+    stream: int
+    credit: int
+
+
+class Stop(NamedTuple):
+    """The guest will read no more of a body."""
+
+    stream: int
+
+
+class Call(NamedTuple):
+    """Call a method of a capability; `arguments` is an encoded value."""
+
+    call: int
+    invocation: int
+    capability: int
+    method: str
+    arguments: bytes
+
+
+class Fetch(NamedTuple):
+    """Send a request through a capability."""
+
+    call: int
+    invocation: int
+    capability: int
+    method: str
+    url: str
+    headers: HeaderPairs
+    body: BodyRef
+    redirect: str
+
+
+class Abandon(NamedTuple):
+    """The guest no longer waits for a call."""
+
+    call: int
+
+
+Effect: TypeAlias = (
+    Log | Respond | Return | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch | Abandon
+)
+
+
+class Output(NamedTuple):
+    """What one step gave out. `wake` is the loop time (seconds) at which the guest wants to run again, or None."""
+
+    wake: float | None
+    effects: list[Effect]
+
+
+FAIL_REASONS: Final = frozenset(("exception", "no_handler", "no_entrypoint", "no_method"))
+REDIRECTS: Final = frozenset(("follow", "manual", "error"))
+
+_Blobs: TypeAlias = Sequence[bytes]
+_Reader: TypeAlias = Callable[[Any, _Blobs], Any]
+
+
+def _number(value: Any, _: _Blobs) -> int:
+    if type(value) is not int or not 0 <= value < MAX_NUMBER:
+        raise ProtocolError("a number is missing or out of range")
+    return value
+
+
+def _text(limit: int) -> _Reader:
+    def read(value: Any, _: _Blobs) -> str:
+        if type(value) is not str or len(value) > limit:
+            raise ProtocolError(f"a text is missing or longer than {limit} characters")
+        return value
+
+    return read
+
+
+def _one_of(words: frozenset[str]) -> _Reader:
+    def read(value: Any, _: _Blobs) -> str:
+        if type(value) is not str or value not in words:
+            raise ProtocolError(f"expected one of {', '.join(sorted(words))}")
+        return value
+
+    return read
+
+
+def _level(value: Any, _: _Blobs) -> str:
+    if type(value) is not str:
+        raise ProtocolError("a log level is not text")
+    return value if value in LEVELS else "info"
+
+
+def _flag(value: Any, _: _Blobs) -> bool:
+    if type(value) is not bool:
+        raise ProtocolError("a flag is neither true nor false")
+    return value
+
+
+def _status(value: Any, _: _Blobs) -> int:
+    if type(value) is not int or not 200 <= value <= 599:
+        raise ProtocolError("a response's status must lie between 200 and 599")
+    return value
+
+
+def _blob(value: Any, blobs: _Blobs) -> bytes:
+    if type(value) is not int or not 0 <= value < len(blobs):
+        raise ProtocolError("an effect names bytes that are not there")
+    return bytes(blobs[value])
+
+
+def _optional_blob(value: Any, blobs: _Blobs) -> bytes:
+    return b"" if value is None else _blob(value, blobs)
+
+
+def _body(value: Any, blobs: _Blobs) -> BodyRef:
+    if value is None:
+        return None
+    if type(value) is list and len(value) == 2 and value[0] == "b":
+        return _blob(value[1], blobs)
+    if type(value) is list and len(value) == 3 and value[0] == "s":
+        length = None if value[2] is None else _number(value[2], blobs)
+        return StreamRef(_number(value[1], blobs), length)
+    raise ProtocolError("a body is neither bytes nor a stream")
+
+
+def _headers(value: Any, _: _Blobs) -> HeaderPairs:
+    if type(value) is not list or len(value) > MAX_HEADERS:
+        raise ProtocolError(f"headers are missing or more than {MAX_HEADERS}")
+    size = 0
+    pairs = []
+    for pair in value:
+        if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str or type(pair[1]) is not str:
+            raise ProtocolError("a header is not a pair of texts")
+        size += len(pair[0]) + len(pair[1])
+        pairs.append((pair[0].lower(), pair[1]))
+    if size > MAX_HEADER_BYTES:
+        raise ProtocolError(f"headers are larger than {MAX_HEADER_BYTES} bytes")
+    return tuple(pairs)
+
+
+_name, _url, _long = _text(MAX_NAME), _text(MAX_URL), _text(MAX_TEXT)
+
+_EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
+    "log": (Log, (_number, _level, _name, _long)),
+    "respond": (Respond, (_number, _status, _headers, _body)),
+    "return": (Return, (_number, _blob)),
+    "fail": (Fail, (_number, _one_of(FAIL_REASONS), _name, _long, _long)),
+    "done": (Done, (_number,)),
+    "data": (Data, (_number, _optional_blob, _flag)),
+    "error": (Broken, (_number, _long)),
+    "pull": (Pull, (_number, _number)),
+    "stop": (Stop, (_number,)),
+    "call": (Call, (_number, _number, _number, _name, _blob)),
+    "fetch": (Fetch, (_number, _number, _number, _name, _url, _headers, _body, _one_of(REDIRECTS))),
+    "abandon": (Abandon, (_number,)),
+}
+
+
+def decode_effects(frame: bytes, limits: Limits) -> Output:
+    """Read a step's output. Raises `ProtocolError` for anything that is not exactly as agreed, or too much."""
+    try:
+        message, blobs = wire.decode(frame, max_header=limits.header_bytes)
+    except wire.WireError as error:
+        raise ProtocolError(f"the step's output is malformed: {error}") from None
+    if type(message) is not list or len(message) != 2:
+        raise ProtocolError("the step's output is not [wake, effects]")
+    wake, raw = message
+    if wake is not None and (type(wake) not in (int, float) or not 0 <= wake < MAX_NUMBER):
+        raise ProtocolError("the step's wake time is not a time")
+    if type(raw) is not list:
+        raise ProtocolError("the step's effects are not a list")
+    if len(raw) > limits.effects:
+        raise OutputTooLarge(f"the step gave out {len(raw)} effects; the limit is {limits.effects}")
+    return Output(wake, [_decode(item, blobs) for item in raw])
+
+
+def _decode(item: Any, blobs: _Blobs) -> Effect:
+    if type(item) is not list or not item or type(item[0]) is not str or item[0] not in _EFFECTS:
+        raise ProtocolError("an effect has no known name")
+    make, readers = _EFFECTS[item[0]]
+    if len(item) != len(readers) + 1:
+        raise ProtocolError(f"the effect {item[0]!r} has {len(item) - 1} fields instead of {len(readers)}")
+    return make(*[read(value, blobs) for read, value in zip(readers, item[1:], strict=True)])  # type: ignore[no-any-return]
+
+
+class Events:
+    """A batch of events for one step. The host's own side: arguments are trusted to be well typed."""
+
+    __slots__ = ("_blobs", "_events")
+
+    def __init__(self) -> None:
+        self._events: list[object] = []
+        self._blobs: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def _blob(self, data: bytes) -> int:
+        self._blobs.append(data)
+        return len(self._blobs) - 1
+
+    def _body(self, body: BodyRef) -> object:
+        if body is None:
+            return None
+        return ["b", self._blob(body)] if isinstance(body, bytes) else ["s", body.number, body.length]
+
+    def prime(self) -> None:
+        """While an engine is built: run the guest's machinery once, so that the base image has it warm."""
+        self._events.append(["prime"])
+
+    def init(self, bindings: Sequence[tuple[str, str, bytes | int]], meta: dict[str, object]) -> None:
+        """What the worker may use: (name, shape, capability index), or (name, "value", encoded value)."""
+        table = [[n, k, self._blob(v) if isinstance(v, bytes) else v] for n, k, v in bindings]
+        self._events.append(["init", table, meta])
+
+    def fetch(
+        self,
+        invocation: int,
+        entrypoint: str | None,
+        props: object,
+        method: str,
+        url: str,
+        headers: HeaderPairs,
+        body: BodyRef,
+    ) -> None:
+        """A request begins an invocation."""
+        self._events.append(["fetch", invocation, entrypoint, props, method, url, headers, self._body(body)])
+
+    def rpc(self, invocation: int, entrypoint: str | None, props: object, method: str, arguments: bytes) -> None:
+        """A method call begins an invocation."""
+        self._events.append(["rpc", invocation, entrypoint, props, method, self._blob(arguments)])
+
+    def cancel(self, invocation: int) -> None:
+        """The caller of an invocation has gone."""
+        self._events.append(["cancel", invocation])
+
+    def data(self, stream: int, data: bytes, end: bool) -> None:
+        """A piece of a body that the guest receives."""
+        self._events.append(["data", stream, self._blob(data) if data else None, end])
+
+    def error(self, stream: int, message: str) -> None:
+        """A body that the guest receives cannot be completed."""
+        self._events.append(["error", stream, message])
+
+    def pull(self, stream: int, credit: int) -> None:
+        """So much of a body that the guest sends has been read."""
+        self._events.append(["pull", stream, credit])
+
+    def stop(self, stream: int) -> None:
+        """Nobody reads a body that the guest sends any more."""
+        self._events.append(["stop", stream])
+
+    def resolve_value(self, call: int, value: bytes) -> None:
+        """A call returned an encoded value."""
+        self._events.append(["resolve", call, "value", self._blob(value)])
+
+    def resolve_response(self, call: int, status: int, headers: HeaderPairs, body: BodyRef, url: str) -> None:
+        """A fetch was answered."""
+        self._events.append(["resolve", call, "response", status, headers, self._body(body), url])
+
+    def reject(self, call: int, code: str, message: str, type_name: str | None = None) -> None:
+        """A call failed."""
+        self._events.append(["reject", call, code, message, type_name])
+
+    def frame(self) -> bytes:
+        """The batch as bytes for the guest."""
+        return wire.encode(self._events, self._blobs)

@@ -1,0 +1,200 @@
+"""Events that begin or end an invocation, and the effects that answer them."""
+
+import asyncio
+import gc
+from contextvars import copy_context
+
+import _wire
+
+from . import entropy, environment, outbox, streams, worker
+from .invocation import Invocation, enter, running
+from .loop import Loop, install, owner
+
+loop = Loop()
+_context = None
+
+
+def start():
+    """First step of a new isolate: the loop, fresh entropy."""
+    global _context
+    loop.owner = owner
+    install(loop)
+    entropy.renew()
+    _context = copy_context()
+
+
+def on_init(bindings, meta, blobs):
+    """Event: what the worker may use. It comes with the first event, never before: no image can hold it."""
+    start()
+    environment.set_bindings([(name, kind, blobs[value] if kind == "value" else value) for name, kind, value in bindings], meta)
+
+
+def _begin(number, coroutine_function, *arguments):
+    invocation = Invocation(number)
+    invocation.hold()
+    context = _context.copy()
+    context.run(enter, invocation)
+    coroutine = coroutine_function(invocation, *arguments)
+    invocation.main = asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+
+
+def on_fetch(number, entrypoint, props, method, url, headers, body):
+    """Event: a request."""
+    _begin(number, _fetch, entrypoint, props, method, url, headers, body)
+
+
+def on_rpc(number, entrypoint, props, method, arguments):
+    """Event: a call of a method."""
+    _begin(number, _rpc, entrypoint, props, method, arguments)
+
+
+def on_cancel(number):
+    """Event: the caller has gone."""
+    invocation = running.get(number)
+    if invocation is not None:
+        invocation.cancel()
+
+
+def _instance(invocation, name, props):
+    found = worker.entrypoints.get(name)
+    if found is None:
+        outbox.effects.append(["fail", invocation.number, "no_entrypoint", "", f"the worker exports no entrypoint {name or 'Default'!r}", ""])
+        return None, None, None
+    ctx = environment.Context(invocation, props)
+    return found, found(ctx, environment.env), ctx
+
+
+def _fail(invocation, error):
+    outbox.effects.append(
+        ["fail", invocation.number, "exception", type(error).__name__, _text(error), worker.format_exception(error)]
+    )
+
+
+def _text(error):
+    try:
+        return str(error)[:8192]
+    except Exception:  # noqa: BLE001 - a hostile __str__
+        return ""
+
+
+async def _fetch(invocation, name, props, method, url, headers, body):
+    from workers import Response
+    from workers.request import Request
+
+    try:
+        found, instance, ctx = _instance(invocation, name, props)
+        if instance is None:
+            return
+        handler = getattr(instance, "fetch", None)
+        if handler is None:
+            outbox.effects.append(["fail", invocation.number, "no_handler", "", "the entrypoint has no fetch() handler", ""])
+            return
+        request = Request._of(method, url, headers, body)
+        response = handler(*(request, environment.env, ctx)[: worker.bind(found, "fetch")])
+        if hasattr(response, "__await__"):
+            response = await response
+        if not isinstance(response, Response):
+            raise TypeError(f"fetch() has to return a Response, not {type(response).__name__}")
+        _respond(invocation, response)
+    except (Exception, asyncio.CancelledError, GeneratorExit, SystemExit, KeyboardInterrupt) as error:
+        _fail(invocation, error)
+    finally:
+        invocation.release()
+
+
+def body_effect(body):
+    """How a body is named in an effect: nothing, bytes in hand, or a stream with the chunks still to pump."""
+    if body is None:
+        return None, None
+    if isinstance(body, bytes):
+        if len(body) <= streams.WINDOW:
+            return ["b", outbox.blob(body)], None
+        return _stream(_pieces(body), len(body))
+    return _stream(body, None)
+
+
+def _stream(chunks, length):
+    stream = streams.Outbound()
+    return ["s", stream.number, length], (stream, chunks)
+
+
+async def _pieces(data):
+    view = memoryview(data)
+    for start in range(0, len(view), streams.CHUNK):
+        yield view[start : start + streams.CHUNK]
+
+
+def pump_for(invocation, pumping):
+    """Send a streamed body in a task that the invocation waits for."""
+    if pumping is not None:
+        invocation.hold()
+        asyncio.Task(_pump(invocation, *pumping), loop=loop)
+
+
+async def _pump(invocation, stream, chunks):
+    try:
+        await streams.pump(stream, chunks)
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        import logging
+
+        logging.getLogger("workers").exception("a streamed body failed")
+    finally:
+        invocation.release()
+
+
+def _respond(invocation, response):
+    status, headers, body = response._parts()
+    effect, pumping = body_effect(body)
+    outbox.effects.append(["respond", invocation.number, status, headers, effect])
+    pump_for(invocation, pumping)
+
+
+async def _rpc(invocation, name, props, method, arguments):
+    try:
+        found, instance, _ = _instance(invocation, name, props)
+        if instance is None:
+            return
+        function = None
+        if not method.startswith("_") and method not in worker.RESERVED and isinstance(found, type):
+            function = getattr(instance, method, None) if callable(getattr(found, method, None)) else None
+        if function is None:
+            outbox.effects.append(["fail", invocation.number, "no_method", "", f"the entrypoint has no method {method!r}", ""])
+            return
+        positional, named = _wire.load_value(arguments)
+        result = function(*positional, **named)
+        if hasattr(result, "__await__"):
+            result = await result
+        outbox.effects.append(["return", invocation.number, outbox.blob(_wire.dump_value(result))])
+    except (Exception, asyncio.CancelledError, GeneratorExit, SystemExit, KeyboardInterrupt) as error:
+        _fail(invocation, error)
+    finally:
+        invocation.release()
+
+
+def prime():
+    """While the engine is built: one request through everything, then forget it. No event of a worker comes first."""
+    from workers import Response, WorkerEntrypoint
+
+    class Warm(WorkerEntrypoint):
+        async def fetch(self, request):
+            return Response(f"{request.method} {request.url} {request.headers.get('host')}")
+
+    worker.entrypoints[None] = Warm
+    for number in range(1, 17):
+        on_init([], {}, ())
+        on_fetch(number, None, {}, "GET", "http://warm.invalid/", [["host", "warm.invalid"]], None)
+        loop.run()
+        outbox.take(None)
+    _forget()
+
+
+def _forget():
+    asyncio.events._set_running_loop(None)
+    worker.entrypoints.clear()
+    worker.forget()
+    environment.set_bindings([], {})
+    environment.meta.clear()
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,190 @@
+"""An asyncio event loop without I/O: it runs what is ready, and tells the host when it wants to be woken.
+
+The host steps the isolate; each step runs the loop until nothing is ready or its share of rounds is used up. Time
+stands still inside a step, so a timer that is due within it was due when the step began.
+"""
+
+import asyncio
+import heapq
+import sys
+import time
+from asyncio import events
+from collections import deque
+
+ROUNDS_PER_STEP = 1000
+"""Passes over the ready queue in one step. `while not done: await asyncio.sleep(0)` must let the host answer."""
+
+
+class Loop(asyncio.AbstractEventLoop):
+    """Ready queue and timers. Tasks and futures are asyncio's own."""
+
+    def __init__(self):
+        self._ready = deque()
+        self._timers = []
+        self._cancelled_timers = 0
+        self._debug = False
+        self._exception_handler = None
+        self._task_factory = None
+        self.owner = None
+        """Called with each new task, so that an invocation knows the tasks that it started."""
+
+    # running ---------------------------------------------------------------------------------------------------------
+
+    def run(self):
+        """Run all that is ready. Returns when to run again: loop time, or None if only an event can make it go on."""
+        ready, timers = self._ready, self._timers
+        if timers:
+            self._collect_due()
+        rounds = ROUNDS_PER_STEP
+        while ready:
+            if not rounds:
+                return 0.0
+            rounds -= 1
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+        return timers[0][0] if timers else None
+
+    def _collect_due(self):
+        now = self.time()
+        timers = self._timers
+        while timers and timers[0][0] <= now:
+            handle = heapq.heappop(timers)[2]
+            handle._scheduled = False
+            if not handle._cancelled:
+                self._ready.append(handle)
+
+    def time(self):
+        return time.monotonic()
+
+    def is_running(self):
+        return True
+
+    def is_closed(self):
+        return False
+
+    def get_debug(self):
+        return self._debug
+
+    def set_debug(self, enabled):
+        self._debug = bool(enabled)
+
+    def run_forever(self):
+        raise RuntimeError("the event loop of an isolate is always running; use `await`")
+
+    def run_until_complete(self, future):
+        if asyncio.iscoroutine(future):
+            future.close()
+        raise RuntimeError("the event loop of an isolate is always running; use `await`")
+
+    def stop(self):
+        raise RuntimeError("the event loop of an isolate cannot be stopped")
+
+    def close(self):
+        raise RuntimeError("the event loop of an isolate cannot be closed")
+
+    async def shutdown_asyncgens(self):
+        return None
+
+    async def shutdown_default_executor(self, timeout=None):
+        return None
+
+    # scheduling ------------------------------------------------------------------------------------------------------
+
+    def call_soon(self, callback, *args, context=None):
+        handle = events.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(self, delay, callback, *args, context=None):
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(self, when, callback, *args, context=None):
+        timer = events.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, id(timer), timer))
+        timer._scheduled = True
+        return timer
+
+    def _timer_handle_cancelled(self, handle):
+        # A worker that sets and cancels a timeout per call must not pile up dead timers until they are due.
+        self._cancelled_timers += 1
+        if self._cancelled_timers > 100 and self._cancelled_timers * 2 > len(self._timers):
+            self._timers[:] = [item for item in self._timers if not item[2]._cancelled]
+            heapq.heapify(self._timers)
+            self._cancelled_timers = 0
+
+    def create_future(self):
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro, **options):
+        factory = self._task_factory
+        task = asyncio.Task(coro, loop=self, **options) if factory is None else factory(self, coro, **options)
+        if self.owner is not None:
+            self.owner(task)
+        return task
+
+    def set_task_factory(self, factory):
+        self._task_factory = factory
+
+    def get_task_factory(self):
+        return self._task_factory
+
+    def run_in_executor(self, executor, func, *args):
+        """Run it here and now: there are no threads. The future is done when it is returned."""
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except BaseException as error:  # noqa: BLE001 - the future carries whatever it was
+            if isinstance(error, (SystemExit, KeyboardInterrupt)):
+                raise
+            future.set_exception(error)
+        return future
+
+    def set_default_executor(self, executor):
+        return None
+
+    # exceptions ------------------------------------------------------------------------------------------------------
+
+    def set_exception_handler(self, handler):
+        self._exception_handler = handler
+
+    def get_exception_handler(self):
+        return self._exception_handler
+
+    def default_exception_handler(self, context):
+        import logging
+
+        error = context.get("exception")
+        logging.getLogger("asyncio").error(
+            context.get("message") or "unhandled exception in the event loop",
+            exc_info=(type(error), error, error.__traceback__) if error is not None else False,
+        )
+
+    def call_exception_handler(self, context):
+        handler = self._exception_handler
+        try:
+            if handler is None:
+                self.default_exception_handler(context)
+            else:
+                handler(self, context)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a handler of handlers has nobody to raise to
+            sys.stderr.write(f"the exception handler of the event loop failed: {error!r}\n")
+
+
+def _finalize_async_generator(generator):
+    loop = events._get_running_loop()
+    if loop is not None:
+        loop.create_task(generator.aclose())
+
+
+def install(loop):
+    """Make it the running loop for good: every step of the isolate's life runs inside it."""
+    events._set_running_loop(loop)
+    sys.set_asyncgen_hooks(finalizer=_finalize_async_generator)

@@ -1,0 +1,175 @@
+"""Byte streams across the boundary, with credit: nobody is sent more than was asked for.
+
+An inbound stream is filled by the host, which may be `WINDOW` bytes ahead of the reader. An outbound stream is
+written by the worker, which may be `WINDOW` bytes ahead of the host. Numbers of inbound streams are the host's,
+numbers of outbound streams the guest's.
+"""
+
+import asyncio
+from collections import deque
+
+from . import outbox
+
+WINDOW = 262_144
+"""Bytes in flight per stream: enough for a fast local reader, small beside the memory limit (HTTP/2 servers: 64 KiB
+to 1 MiB)."""
+CHUNK = 65_536
+"""Largest piece that is sent at once."""
+
+_inbound = {}
+_outbound = {}
+_next_outbound = 1
+
+
+class StreamError(OSError):
+    """The other end broke off."""
+
+
+class Inbound:
+    """A body that the host sends. One reader at a time."""
+
+    __slots__ = ("_chunks", "_ended", "_error", "_number", "_unacknowledged", "_waiter")
+
+    def __init__(self, number):
+        self._number = number
+        self._chunks = deque()
+        self._ended = False
+        self._error = None
+        self._waiter = None
+        self._unacknowledged = 0
+        _inbound[number] = self
+
+    async def read(self):
+        """The next chunk; b"" at the end."""
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                return b""
+            if self._waiter is not None:
+                raise RuntimeError("two readers wait for the same body")
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        chunk = self._chunks.popleft()
+        self._unacknowledged += len(chunk)
+        if self._unacknowledged >= WINDOW // 2 and not self._ended:
+            outbox.effects.append(["pull", self._number, self._unacknowledged])
+            self._unacknowledged = 0
+        return chunk
+
+    def cancel(self):
+        """Say that no more will be read."""
+        if _inbound.pop(self._number, None) is not None and not self._ended:
+            outbox.effects.append(["stop", self._number])
+        self._ended = True
+        self._chunks.clear()
+
+    def _wake(self):
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def on_data(number, data, end):
+    """Event: a chunk of an inbound stream, perhaps the last."""
+    stream = _inbound.get(number)
+    if stream is None:
+        return
+    if data:
+        stream._chunks.append(bytes(data))
+    if end:
+        stream._ended = True
+        del _inbound[number]
+    stream._wake()
+
+
+def on_error(number, message):
+    """Event: an inbound stream broke off."""
+    stream = _inbound.pop(number, None)
+    if stream is not None:
+        stream._error = StreamError(message)
+        stream._wake()
+
+
+class Outbound:
+    """A body that the worker sends, pumped from an async iterator by a task."""
+
+    __slots__ = ("_credit", "_waiter", "number", "stopped")
+
+    def __init__(self):
+        global _next_outbound
+        self.number = _next_outbound
+        _next_outbound += 1
+        self._credit = WINDOW
+        self._waiter = None
+        self.stopped = False
+        _outbound[self.number] = self
+
+    async def write(self, data):
+        """Send bytes as credit allows. Raises StreamError once the reader has gone."""
+        view = memoryview(data)
+        while view:
+            while self._credit <= 0 and not self.stopped:
+                self._waiter = asyncio.get_running_loop().create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            if self.stopped:
+                raise StreamError("the reader of this body has gone")
+            piece = view[: min(CHUNK, self._credit)]
+            self._credit -= len(piece)
+            view = view[len(piece) :]
+            outbox.effects.append(["data", self.number, outbox.blob(bytes(piece)), False])
+
+    def finish(self):
+        """The body is complete."""
+        if _outbound.pop(self.number, None) is not None and not self.stopped:
+            outbox.effects.append(["data", self.number, None, True])
+
+    def fail(self, message):
+        """The body cannot be completed."""
+        if _outbound.pop(self.number, None) is not None and not self.stopped:
+            outbox.effects.append(["error", self.number, message])
+
+    def _wake(self):
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def on_pull(number, credit):
+    """Event: the reader of an outbound stream has room for more."""
+    stream = _outbound.get(number)
+    if stream is not None:
+        stream._credit += credit
+        stream._wake()
+
+
+def on_stop(number):
+    """Event: the reader of an outbound stream has gone."""
+    stream = _outbound.pop(number, None)
+    if stream is not None:
+        stream.stopped = True
+        stream._wake()
+
+
+async def pump(stream, chunks):
+    """Send all of an async iterator as the body; close it on every path. Raises what the iterator raises."""
+    try:
+        async for chunk in chunks:
+            await stream.write(chunk)
+    except StreamError:
+        if not stream.stopped:
+            stream.fail("the source of this body broke off")
+            raise
+    except BaseException:
+        stream.fail("the worker failed while it wrote this body")
+        raise
+    else:
+        stream.finish()
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,157 @@
+"""The worker inside this isolate: its bundle, its top level, its entrypoints."""
+
+import gc
+import importlib
+import inspect
+import sys
+import traceback
+
+from . import entropy, files, importer, outbox
+
+HANDLERS = frozenset(("fetch", "scheduled", "queue", "tail", "email", "connect", "test", "alarm", "trace"))
+RESERVED = HANDLERS | {"dup", "constructor", "webSocketMessage", "webSocketClose", "webSocketError"}
+"""Names that are never RPC methods (the platform's list)."""
+LEGACY = {f"on_{name}": name for name in ("fetch", "scheduled", "alarm", "queue", "trace", "tail", "email")}
+
+entrypoints = {}
+"""Exported classes by name; None is the default export."""
+_arity = {}
+
+
+class Legacy:
+    """The default export of a module that has global handlers (`on_fetch`) instead of a class."""
+
+    def __init__(self, module):
+        self._handlers = {name: getattr(module, key) for key, name in LEGACY.items() if hasattr(module, key)}
+
+    def __call__(self, ctx, env):
+        return _LegacyInstance(self._handlers, ctx, env)
+
+    def handler_names(self):
+        return sorted(self._handlers)
+
+
+class _LegacyInstance:
+    def __init__(self, handlers, ctx, env):
+        self.env, self.ctx = env, ctx
+        self.__dict__.update(handlers)
+
+
+def load(message, blobs):
+    """Run the worker's top level. Answers what the host should know about it, or how it failed."""
+    main, names = message
+    for path, index in names:
+        files.add(f"{files.ROOT}/{path}", bytes(blobs[index]))
+    importer.add_bundle(files.ROOT)
+    _warn_of_hidden(names)
+    before = entropy.forbid()
+    try:
+        module = importlib.import_module(main)
+        entropy.check(before)
+        exported = _entrypoints_of(module)
+    except BaseException as error:  # noqa: BLE001 - whatever the top level raises is the answer
+        return _failure(error)
+    entrypoints.update(exported)
+    described = {key or "": _handlers_of(value) for key, value in exported.items()}
+    _settle()
+    return ["ok", described, _logs()]
+
+
+def forget():
+    """While the engine is built: nothing of the warm-up may stay."""
+    _arity.clear()
+
+
+def _warn_of_hidden(names):
+    from .logs import emit
+
+    for path, _ in names:
+        name = path.partition("/")[0].removesuffix(".py")
+        if name in sys.modules and (path == f"{name}.py" or path == f"{name}/__init__.py"):
+            emit("warning", "pyworkerd", f"{path} is hidden by the standard library's module {name!r}")
+
+
+def _entrypoints_of(module):
+    from workers import WorkerEntrypoint
+
+    found = {
+        (None if name == "Default" else name): value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, WorkerEntrypoint) and value is not WorkerEntrypoint
+        and not name.startswith("_")
+    }  # fmt: skip
+    if any(hasattr(module, name) for name in LEGACY):
+        if None in found:
+            raise TypeError("Cannot define multiple default entrypoints")
+        found[None] = Legacy(module)
+    if not found:
+        raise TypeError(
+            f"{module.__name__} exports no entrypoint: define `class Default(WorkerEntrypoint)` with `async def fetch(self, request)`"
+        )
+    return found
+
+
+def _handlers_of(entrypoint):
+    if isinstance(entrypoint, Legacy):
+        return entrypoint.handler_names()
+    return sorted(name for name in HANDLERS if callable(getattr(entrypoint, name, None)))
+
+
+def _failure(error):
+    kind = "raised"
+    if isinstance(error, entropy.EntropyAtTopLevel):
+        kind = "entropy"
+    file = line = None
+    if isinstance(error, SyntaxError) and (error.filename or "").startswith(files.ROOT):
+        file, line = error.filename, error.lineno
+    else:
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename.startswith(files.ROOT):
+                file, line = frame.filename, frame.lineno
+    if file is not None:
+        file = file[len(files.ROOT) + 1 :]
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    return [kind, type(error).__name__, message, format_exception(error), file, line, _logs()]
+
+
+def format_exception(error):
+    """A traceback as the worker's author should see it: without the frames of this machinery, bounded."""
+    try:
+        lines = traceback.TracebackException.from_exception(error, limit=-30, capture_locals=False)
+        while lines.stack and "/_pyworkerd/" in lines.stack[0].filename:
+            del lines.stack[0]
+        return "".join(lines.format())[-32_768:]
+    except Exception as failure:  # noqa: BLE001 - a hostile __str__ must not hide that there was an error
+        return f"{type(error).__name__} (its traceback cannot be formatted: {type(failure).__name__})"
+
+
+def _logs():
+    sys.stdout.flush()
+    sys.stderr.flush()
+    logs = [effect[2:] for effect in outbox.effects if effect[0] == "log"]
+    outbox.effects.clear()
+    outbox.blobs.clear()
+    return logs
+
+
+def _settle():
+    """Leave the heap as the image shall have it: no garbage, nothing that a collection would touch."""
+    import linecache
+
+    linecache.clearcache()
+    gc.collect()
+    gc.freeze()
+
+
+def bind(entrypoint, name):
+    """How many positional arguments a handler takes, so that `fetch(self)` and `on_fetch(request, env, ctx)` both work."""
+    key = (entrypoint, name)
+    count = _arity.get(key)
+    if count is None:
+        function = getattr(entrypoint, name) if not isinstance(entrypoint, Legacy) else entrypoint._handlers[name]
+        kinds = [p.kind for p in inspect.signature(function).parameters.values()]
+        count = 3 if inspect.Parameter.VAR_POSITIONAL in kinds else sum(k <= 1 for k in kinds)
+        if not isinstance(entrypoint, Legacy) and inspect.Parameter.VAR_POSITIONAL not in kinds:
+            count -= 0 if isinstance(inspect.getattr_static(entrypoint, name), staticmethod) else 1
+        _arity[key] = count = min(count, 3)
+    return count

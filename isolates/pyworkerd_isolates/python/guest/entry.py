@@ -1,0 +1,91 @@
+"""The engine's two exports. componentize-py builds the engine from this module; see `isolate.wit`."""
+
+import os
+import sys
+
+from _pyworkerd import importer
+
+# Everything that most workers import anyway: in the base image it costs no start-up time and no private memory.
+import asyncio  # noqa: E402
+import base64, collections.abc, contextlib, copy, dataclasses, datetime, decimal, email.message, enum, fractions  # noqa: E401, E402, F401
+import functools, gc, hashlib, heapq, hmac, html, http, importlib.metadata, importlib.resources, inspect, io  # noqa: E401, E402, F401
+import itertools, json, logging, math, operator, pathlib, pprint, queue, random, re, secrets, socket, statistics  # noqa: E401, E402, F401
+import string, struct, textwrap, threading, time, traceback, types, typing, unicodedata, urllib.parse, uuid  # noqa: E401, E402, F401
+import warnings, weakref, zlib, zoneinfo, tokenize, linecache, encodings.idna, encodings.latin_1, encodings.ascii  # noqa: E401, E402, F401
+
+import wit_world  # noqa: E402
+
+import _wire  # noqa: E402
+from _pyworkerd import calls, handlers, logs, outbox, streams, system, worker  # noqa: E402
+import workers  # noqa: E402
+from workers import bindings, request, response  # noqa: E402, F401
+
+_packed = importer.pack(os)
+importer.install(_packed)
+system.install()
+logs.install()
+
+
+def _init(blobs, bindings, meta):
+    handlers.on_init(bindings, meta, blobs)
+
+
+def _fetch(blobs, number, entrypoint, props, method, url, headers, body):
+    handlers.on_fetch(number, entrypoint, props, method, url, headers, _body(blobs, body))
+
+
+def _rpc(blobs, number, entrypoint, props, method, arguments):
+    handlers.on_rpc(number, entrypoint, props, method, blobs[arguments])
+
+
+def _data(blobs, number, index, end):
+    streams.on_data(number, b"" if index is None else blobs[index], end)
+
+
+def _resolve(blobs, number, kind, *result):
+    if kind == "value":
+        calls.on_resolve(number, _wire.load_value(blobs[result[0]]))
+    else:
+        status, headers, body, url = result
+        calls.on_resolve(number, (status, headers, _body(blobs, body), url))
+
+
+def _body(blobs, body):
+    if body is None:
+        return None
+    return bytes(blobs[body[1]]) if body[0] == "b" else streams.Inbound(body[1])
+
+
+EVENTS = {
+    "prime": lambda blobs: handlers.prime(),
+    "init": _init,
+    "fetch": _fetch,
+    "rpc": _rpc,
+    "cancel": lambda blobs, number: handlers.on_cancel(number),
+    "data": _data,
+    "error": lambda blobs, number, message: streams.on_error(number, message),
+    "pull": lambda blobs, number, credit: streams.on_pull(number, credit),
+    "stop": lambda blobs, number: streams.on_stop(number),
+    "resolve": _resolve,
+    "reject": lambda blobs, *reason: calls.on_reject(*reason),
+}
+
+
+def _step(data):
+    events, blobs = _wire.decode(data)
+    for event in events:
+        EVENTS[event[0]](blobs, *event[1:])
+    return outbox.take(handlers.loop.run())
+
+
+class WitWorld(wit_world.WitWorld):
+    """What the host may call."""
+
+    def load(self, data):
+        """Once, before the image is taken: run a worker's top level."""
+        message, blobs = _wire.decode(data)
+        return _wire.encode(worker.load(message, blobs), ())
+
+    def step(self, data):
+        """Events in, effects out."""
+        return _step(data)

@@ -1,0 +1,47 @@
+"""The Workers SDK for Python, compatible with Cloudflare's `workers` module.
+
+    from workers import Response, WorkerEntrypoint
+
+    class Default(WorkerEntrypoint):
+        async def fetch(self, request):
+            return Response("hello")
+"""
+
+from _pyworkerd import environment as _environment
+from _pyworkerd.environment import Context, env
+
+from .blob import Blob, BlobEnding, File
+from .body import BodyStream
+from .entrypoint import WorkerEntrypoint, handler, import_from_javascript, patch_env, wait_until
+from .fetching import fetch
+from .form_data import FormData
+from .headers import Headers
+from .request import Request
+from .response import Response
+from .rpc import python_from_rpc, python_to_rpc
+
+waitUntil = wait_until
+FetchResponse = Response
+
+__all__ = [
+    "Blob",
+    "BlobEnding",
+    "BodyStream",
+    "Context",
+    "FetchResponse",
+    "File",
+    "FormData",
+    "Headers",
+    "Request",
+    "Response",
+    "WorkerEntrypoint",
+    "env",
+    "fetch",
+    "handler",
+    "import_from_javascript",
+    "patch_env",
+    "python_from_rpc",
+    "python_to_rpc",
+    "waitUntil",
+    "wait_until",
+]

@@ -1,0 +1,76 @@
+"""Capabilities as objects on `env`. A capability is an index into this worker's own table; it says nothing elsewhere."""
+
+import _wire
+from _pyworkerd import calls
+
+
+class Capability:
+    """Something outside that may be asked. Never false; not a container."""
+
+    __slots__ = ("_index",)
+
+    def __init__(self, index):
+        self._index = index
+
+    def __bool__(self):
+        return True
+
+    async def _call(self, method, *positional, **named):
+        arguments = _wire.dump_value([list(positional), named])
+        return await calls.call(self._index, method, arguments)
+
+
+class Fetcher(Capability):
+    """Another service: `fetch()` sends it a request, any other name is one of its RPC methods."""
+
+    __slots__ = ()
+
+    async def fetch(self, resource, **options):
+        """Send a request to the service; the URL's host is for the service to see, it is not looked up."""
+        from .fetching import send
+
+        return await send(self._index, resource, options)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        async def method(*positional, **named):
+            return await self._call(name, *positional, **named)
+
+        method.__name__ = method.__qualname__ = name
+        return method
+
+
+class RateLimit(Capability):
+    """A rate limit: `await env.LIMITER.limit({"key": key})` answers `{"success": bool}`."""
+
+    __slots__ = ()
+
+    async def limit(self, options=None, *, key=None):
+        """Count one use of `key` and say whether it is still within the limit."""
+        if options is not None:
+            key = options["key"]
+        return await self._call("limit", key)
+
+
+class Hello(Capability):
+    """The template binding: `await env.NAME.greet("you")`."""
+
+    __slots__ = ()
+
+    async def greet(self, name):
+        """A greeting, made by the host."""
+        return await self._call("greet", name)
+
+
+class Callable(Capability):
+    """A function of the program that embeds the runtime."""
+
+    __slots__ = ()
+
+    async def __call__(self, *positional, **named):
+        return await self._call("call", *positional, **named)
+
+
+SHAPES = {"fetcher": Fetcher, "rate_limit": RateLimit, "hello": Hello, "callable": Callable}

@@ -1,0 +1,34 @@
+"""`fetch()`: from a Request or a URL to an effect, and from its answer to a Response."""
+
+from http import HTTPMethod
+
+from _pyworkerd import calls, environment
+from _pyworkerd.handlers import body_effect, pump_for
+from _pyworkerd.invocation import current
+
+from .request import Request
+from .response import Response
+
+OUTBOUND = 0
+"""The worker's own way out: index 0 of every worker's table."""
+
+
+async def send(capability, resource, options):
+    """Send one request through a capability; options as of `Request`, and `fetcher` is not among them."""
+    request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
+    method, url, headers, body = request._parts()
+    effect, pumping = body_effect(body)
+    pump_for(current(), pumping)
+    status, pairs, answer, final = await calls.fetch(
+        capability, method.value if isinstance(method, HTTPMethod) else method, url, headers, effect, request.redirect or "follow"
+    )
+    return Response._of(status, pairs, answer, final)
+
+
+async def fetch(resource, *, fetcher=None, **options):
+    """Send a request to the network, as far as this worker's `globalOutbound` lets it."""
+    if fetcher is not None:
+        return await fetcher.fetch(resource, **options)
+    if not environment.meta.get("outbound", True):
+        raise calls.CallError("this worker has no outbound network (global_outbound = false)", "access_denied")
+    return await send(OUTBOUND, resource, options)
