@@ -1,0 +1,188 @@
+"""What is measured, what has to be reached, and the interface by which a contestant offers its measurements.
+
+`FIGURES` is the table. Everything is kept in base units (seconds, bytes, one per second); `Unit.shown` says
+how a person reads it. A contestant offers a `Probe` for each figure it can be asked about, and leaves the
+others out: a peer that has no isolates offers no memory per isolate. pyworkerd is a contestant like the rest,
+named `SUBJECT`.
+
+Probes of one figure are sampled in turns (see `measure`), so `sample()` does one measurement and keeps its
+own time: only the contestant knows where the interval begins and ends, and whatever else it has to do (start
+a server on a fresh port, throw away an old one) stays outside of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SUBJECT = "pyworkerd"
+NODE = "node -e 0"
+PYTHON = "python -c pass"
+WORKERD = "workerd loader"
+WASMTIME = "wasmtime serve"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How a number in a base unit is shown."""
+
+    base: str
+    shown: str
+    scale: float
+    digits: int
+
+
+MILLISECONDS = Unit("s", "ms", 1e3, 2)
+KIBIBYTES = Unit("B", "KiB", 1 / 1024, 0)
+PER_SECOND = Unit("1/s", "/s", 1.0, 0)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the subject has to reach. `against` names a peer and makes the numbers factors ("times better").
+
+    Without a peer the numbers are bounds in the figure's base unit.
+    """
+
+    at_least: float
+    aim: float
+    against: str | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing that is measured, and for whom it is good to be low or high."""
+
+    key: str
+    title: str
+    unit: Unit
+    how: str
+    targets: tuple[Target, ...] = ()
+    better: Literal["lower", "higher"] = "lower"
+    judged: Literal["p50", "worst"] = "p50"
+    """Which statistic is held against the target: a limit that must hold is judged by its worst case."""
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure(
+        "engine_load",
+        "engine load, warm cache",
+        MILLISECONDS,
+        "open the cached engine until isolates can be started from it",
+    ),
+    Figure(
+        "deploy",
+        "deploy of hello, image built",
+        MILLISECONDS,
+        "sources to image, the worker's top level run; engine loaded, nothing of this worker cached",
+        (Target(0.25, 0.1),),
+    ),
+    Figure(
+        "isolate_start",
+        "isolate start",
+        MILLISECONDS,
+        "image to live isolate, before its first step",
+    ),
+    Figure(
+        "first_step",
+        "isolate start plus first step",
+        MILLISECONDS,
+        "image to the end of the first step. Processes: spawn to exit. workerd: a request to a new isolate "
+        "minus a request to a live one, measured in pairs, so that its HTTP is not held against it",
+        (Target(100, 250, NODE), Target(6, 12, WORKERD)),
+    ),
+    Figure(
+        "http_fresh",
+        "HTTP request on a fresh isolate",
+        MILLISECONDS,
+        "one keep-alive connection, request sent to answer complete, each request served by its own isolate",
+        (Target(3, 6, WASMTIME),),
+    ),
+    Figure(
+        "http_warm",
+        "HTTP request on a warm isolate",
+        MILLISECONDS,
+        "one keep-alive connection, request sent to answer complete, one isolate serves all",
+    ),
+    Figure(
+        "fresh_rate",
+        "fresh isolates per second and core",
+        PER_SECOND,
+        "closed loop of 32 connections, each request served by its own isolate; the server on one core, "
+        "the load generator on another",
+        (Target(1200, 2500),),
+        better="higher",
+    ),
+    Figure(
+        "memory",
+        "private memory per live isolate",
+        KIBIBYTES,
+        "growth of the unique set size (psutil USS) of a fresh process over 500 live isolates, divided "
+        "by 500; each has answered once",
+        (Target(350 * 1024, 200 * 1024),),
+    ),
+    Figure(
+        "first_200",
+        "command to first 200, warm cache",
+        MILLISECONDS,
+        "the serve command spawned to the first complete answer with status 200",
+        (Target(0.4, 0.2),),
+    ),
+    Figure(
+        "runaway",
+        "runaway loop stopped, past its limit",
+        MILLISECONDS,
+        "an endless loop in a handler: time to its 503 minus the CPU limit",
+        (Target(0.020, 0.005),),
+        judged="worst",
+    ),
+)
+
+LIVE_ISOLATES = 500
+"""How many isolates live at once when memory is measured: enough that the process's own noise disappears."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How a contestant is asked about one figure.
+
+    `sample()` makes one measurement and returns it in the figure's base unit; it raises BenchError when it
+    cannot. `warmups` measurements are made first and thrown away.
+    """
+
+    figure: str
+    sample: Callable[[], float]
+    samples: int
+    warmups: int = 0
+
+
+class Contestant(Protocol):
+    """Something that is measured.
+
+    Called in this order: `available`, `start`, `about` and `probes`, `stop`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name that the table and the targets use."""
+
+    def available(self) -> str | None:
+        """Why it cannot take part (one sentence that names the remedy), or None. Starts nothing."""
+
+    def start(self) -> None:
+        """Get ready: build what has to be built, start what stays up. Raises BenchError."""
+
+    def about(self) -> str:
+        """Version and settings, for the report."""
+
+    def probes(self) -> Sequence[Probe]:
+        """What it can be asked."""
+
+    def stop(self) -> None:
+        """End every process it started.
+
+        May be called at any time, more than once, and after a failed `start`.
+        """

@@ -1,0 +1,168 @@
+"""A closed-loop load generator: N connections, each sends its next request when its answer is complete.
+
+It runs in a process of its own, `python -m pyworkerd_bench.load`, so that it shares neither the interpreter
+lock nor the processor with what it measures. Its own ceiling is some tens of thousands of requests per
+second: right for fresh isolates, too low to measure a plain HTTP server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import BenchError
+from .http_client import RECEIVE, TIMEOUT, connect, get_request, parse_response
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+CONNECTIONS = 32
+"""The number at which the peers were first compared (wrk -c32):
+
+enough to keep a core busy, no queueing contest.
+"""
+
+
+@dataclass
+class _Lane:
+    """One connection and the part of its answer that has arrived."""
+
+    sock: socket.socket
+    buffer: bytearray
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a load run saw in its measured interval."""
+
+    answers: int
+    seconds: float
+    refused: int
+    """Answers other than 200, at any time: a run that has any measured something else."""
+
+    @property
+    def rate(self) -> float:
+        """Answers per second."""
+        return self.answers / self.seconds
+
+
+def generate(port: int, path: str, *, connections: int, warmup: float, seconds: float) -> Load:
+    """Load 127.0.0.1:`port` for `warmup` plus `seconds` seconds; only the latter count.
+
+    Raises BenchError, OSError.
+    """
+    request, lanes = get_request(path), []
+    with selectors.DefaultSelector() as selector:
+        try:
+            for _ in range(connections):
+                lane = _Lane(connect("127.0.0.1", port), bytearray())
+                lanes.append(lane)
+                selector.register(lane.sock, selectors.EVENT_READ, lane)
+            for lane in lanes:
+                lane.sock.sendall(request)
+            warm = _run(selector, request, time.perf_counter() + warmup)
+            began = time.perf_counter()
+            measured = _run(selector, request, began + seconds)
+            return Load(measured[0], time.perf_counter() - began, warm[1] + measured[1])
+        finally:
+            for lane in lanes:
+                lane.sock.close()
+
+
+def _run(selector: selectors.BaseSelector, request: bytes, until: float) -> tuple[int, int]:
+    """Answers and refusals until a point in time. Silence longer than TIMEOUT is an error."""
+    answers = refused = 0
+    while time.perf_counter() < until:
+        ready = selector.select(TIMEOUT)
+        if not ready:
+            raise BenchError(f"no answer at all for {TIMEOUT:g} s")
+        for key, _ in ready:
+            status = _receive(key.data)
+            if status is not None:
+                answers += 1
+                refused += status != 200
+                key.data.sock.sendall(request)
+    return answers, refused
+
+
+def _receive(lane: _Lane) -> int | None:
+    """The status of a completed answer, or None while it is incomplete."""
+    data = lane.sock.recv(RECEIVE)
+    if not data:
+        raise BenchError("a connection was closed under load")
+    lane.buffer += data
+    parsed = parse_response(lane.buffer)
+    if parsed is None:
+        return None
+    response, used = parsed
+    del lane.buffer[:used]
+    return response.status
+
+
+def measure_rate(
+    port: int,
+    path: str,
+    *,
+    seconds: float,
+    warmup: float = 0.5,
+    connections: int = CONNECTIONS,
+    cpu: int | None = None,
+) -> float:
+    """Answers per second of the server at `port`, loaded from another process pinned to `cpu`.
+
+    Raises BenchError.
+    """
+    command = [sys.executable, "-m", "pyworkerd_bench.load", str(port), path]
+    command += ["--seconds", str(seconds), "--warmup", str(warmup), "--connections", str(connections)]
+    command += [] if cpu is None else ["--cpu", str(cpu)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds + warmup + 2 * TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise BenchError("the load generator did not finish") from None
+    if done.returncode != 0:
+        raise BenchError(f"the load generator failed: {done.stderr.strip().splitlines()[-1:]}")
+    load = Load(**json.loads(done.stdout))
+    if load.refused:
+        raise BenchError(f"{load.refused} answers under load were not 200")
+    return load.rate
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of the load generator's process; prints one JSON object."""
+    parser = argparse.ArgumentParser(prog="pyworkerd_bench.load")
+    parser.add_argument("port", type=int)
+    parser.add_argument("path")
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--warmup", type=float, default=0.5)
+    parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    parser.add_argument("--cpu", type=int)
+    options = parser.parse_args(arguments)
+    if options.cpu is not None:
+        os.sched_setaffinity(0, {options.cpu})
+    try:
+        load = generate(
+            options.port,
+            options.path,
+            connections=options.connections,
+            warmup=options.warmup,
+            seconds=options.seconds,
+        )
+    except (BenchError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps({"answers": load.answers, "seconds": load.seconds, "refused": load.refused}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
