@@ -20,6 +20,7 @@ from .names import (
     network_fault,
     parse_address,
     route_fault,
+    route_key,
 )
 from .problems import MAX_PROBLEMS, Problem, did_you_mean, listing, quote
 from .toml_bindings import unknown_kind_remedy
@@ -76,11 +77,18 @@ def _sockets(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
 
 
 def _routes(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
     for service in config.services:
         for i, route in enumerate(service.routes):
             if fault := route_fault(route):
                 remedy = f'{fault}; write for example "/api/*" or "shop.example.com/*"'
                 yield Problem(_at(service, "routes", i), f"malformed route {quote(route)}", remedy)
+            owner = owners.setdefault(route_key(route), service.name)
+            if owner != service.name:
+                message = (
+                    f"services {quote(owner)} and {quote(service.name)} have the same route {quote(route)}"
+                )
+                yield Problem(_at(service, "routes", i), message, "leave one of them out")
 
 
 def _networks(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
@@ -150,7 +158,7 @@ def _bindings(config: Config, kinds: BindingKinds) -> Iterator[Problem]:
 def _binding(names: frozenset[str], binding: Binding, kinds: BindingKinds) -> Iterator[Problem]:
     if fault := binding_name_fault(binding.name):
         message = f"{quote(binding.name)} cannot be the name of a binding: {fault}"
-        yield Problem(binding.place, message, "use letters, digits and underscores, for example API_KEY")
+        yield Problem(binding.place, message, "write for example API_KEY")
     description = kinds.get(binding.kind)
     if description is None:
         yield _unknown_kind(binding, kinds)

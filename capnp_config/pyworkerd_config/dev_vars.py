@@ -13,10 +13,14 @@ import re
 from .model import Place
 from .problems import Problem, ProblemList, quote
 
-_ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*")
+_ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=")
 _NOTHING = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\n|\Z)")
-_QUOTED = re.compile(r"'(?P<single>[^']*)'|`(?P<back>[^`]*)`|\"(?P<double>(?:[^\"\\]|\\.)*+)\"", re.DOTALL)
-_PLAIN = re.compile(r"(?![\"'`])(?P<plain>[^\n]*?)(?=[ \t]*(?:[ \t]#[^\n]*)?(?:\n|\Z))")
+_QUOTED = re.compile(
+    r"[ \t]*(?:'(?P<single>[^']*)'|`(?P<back>[^`]*)`|\"(?P<double>(?:[^\"\\]|\\.)*+)\")", re.DOTALL
+)
+# Node cuts a bare value at any #, python-dotenv only after a blank. A secret is not guessed at: without the
+# blank it is an error, and quotes are the remedy.
+_PLAIN = re.compile(r"(?![ \t]*[\"'`])(?P<plain>[^\n#]*+)(?=\n|\Z|(?<=[ \t])#)")
 _LINE = re.compile(r"[^\n]*(?:\n|\Z)")
 
 
@@ -60,4 +64,6 @@ def _after_line(text: str, start: int) -> int:
 
 def _value(match: re.Match[str]) -> str:
     kind = match.lastgroup or "plain"
-    return match[kind].replace("\\n", "\n").replace("\\r", "\r") if kind == "double" else match[kind]
+    if kind == "double":
+        return match[kind].replace("\\n", "\n").replace("\\r", "\r")
+    return match[kind].strip(" \t") if kind == "plain" else match[kind]

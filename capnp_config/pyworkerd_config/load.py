@@ -50,10 +50,11 @@ def load(path: Path, *, kinds: BindingKinds = BINDING_KINDS) -> Config:
 
 def check_files(config: Config) -> list[Problem]:
     """Files that the model names and that cannot be used: programs, and data files that may be too large."""
+    folder = config.place.file.parent if config.place.file else Path()
     return [
         problem
         for service, worker in workers(config)
-        for problem in (*_missing_main(config, service, worker), *_missing_data(worker))
+        for problem in (*_missing_main(folder, service, worker), *_missing_data(folder, worker))
     ]
 
 
@@ -68,31 +69,36 @@ def _load_dev_vars(path: Path) -> dict[str, str]:
     return parse_dev_vars(decode_text(_read(path, MAX_BYTES), Place(path)), Place(path))
 
 
-def _missing_main(config: Config, service: Service, worker: Worker) -> Iterator[Problem]:
+def _missing_main(folder: Path, service: Service, worker: Worker) -> Iterator[Problem]:
     if _is_file(worker.main):
         return
-    folder = config.place.file.parent if config.place.file else Path()
     candidates = main_candidates(service.name, folder)
     place = service.places.at("worker", "main") if service.places.lines else service.place
     if worker.main == candidates[0]:
-        looked = ", ".join(str(path.relative_to(folder)) for path in candidates)
+        looked = ", ".join(_shown(path, folder) for path in candidates)
         message = f"no program for service {quote(service.name)}, looked for {looked}"
         yield Problem(place, message, 'create one of them or write main = "..." in [services.worker]')
     else:
         yield Problem(
-            place, f"main file {quote(str(worker.main))} does not exist", "create it or correct the path"
+            place,
+            f"main file {quote(_shown(worker.main, folder))} does not exist",
+            "create it or correct the path",
         )
 
 
-def _missing_data(worker: Worker) -> Iterator[Problem]:
+def _missing_data(folder: Path, worker: Worker) -> Iterator[Problem]:
     for binding in worker.bindings:
         if not isinstance(binding.value, Path):
             continue
-        name = quote(str(binding.value))
+        name = quote(_shown(binding.value, folder))
         if not _is_file(binding.value):
             yield Problem(binding.place, f"data file {name} does not exist", "create it or correct the path")
         elif binding.value.stat().st_size > MAX_DATA_BYTES:
             yield Problem(binding.place, f"data file {name} is larger than {MAX_DATA_BYTES >> 20} MiB")
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def _is_file(path: Path) -> bool:

@@ -24,9 +24,14 @@ _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_NAME - 1}}}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
-_ROUTE_HOST = re.compile(rf"(?:\*|(?:\*\.)?{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
+_ROUTE = re.compile(
+    r"(?:(?P<scheme>[^:/]*)://)?(?P<host>\[[^/\]]*\]|[^/:\[]*)(?P<port>:[^/]*)?(?P<path>/.*)", re.DOTALL
+)
+_ROUTE_LABEL = r"[^\s*/?#@\\:\[\].]+"
+_ROUTE_HOST = re.compile(rf"\*|(?:\*\.?)?{_ROUTE_LABEL}(?:\.{_ROUTE_LABEL})*\.?|\[[0-9A-Fa-f:.]+\]")
 _ROUTE_PATH = re.compile(r"/[^\s*?#]*\*?")
 _PORT = re.compile(r"[0-9]{1,5}")
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")  # RFC 4291 section 2.5.5.2
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 MAX_UNIX_PATH = 107
@@ -92,17 +97,32 @@ def binding_name_fault(name: str) -> str | None:
 
 
 def route_fault(pattern: str) -> str | None:
-    """Of a route: `[host]/path`, where `*` may end the path and may be the first label of the host."""
-    host, slash, path = pattern.partition("/")
-    if "://" in pattern:
-        return "a route has no scheme"
-    if not slash:
+    """Of a route: `[scheme://][host[:port]]/path`; `*` may begin the host and end the path."""
+    if "/" not in pattern.partition("://")[2 if "://" in pattern else 0]:
         return "a route has a path"
-    if host and not _ROUTE_HOST.fullmatch(host):
-        return "the host is not a name, a *.name or *"
-    if "?" in path or "#" in path:
-        return "a route ends with the path"
-    return None if _ROUTE_PATH.fullmatch("/" + path) else "in a path, * may only be the last character"
+    parts = _ROUTE.fullmatch(pattern)
+    if parts is None:
+        return "it is not [host]/path"
+    host, port, path = parts["host"], parts["port"], parts["path"]
+    faults = (
+        (parts["scheme"] not in (None, "http", "https", "*"), "the scheme must be http or https"),
+        (not host and (parts["scheme"] or port), "there is no host"),
+        (port and not (_PORT.fullmatch(port[1:]) and 0 < int(port[1:]) < 65536), "the port is not a port"),
+        (host and not _ROUTE_HOST.fullmatch(host), "the host is not a name, *.name or *"),
+        ("?" in path or "#" in path, "a route ends with the path"),
+        (not _ROUTE_PATH.fullmatch(path), "a path has no blanks, and * only as its last character"),
+    )
+    return next((fault for wrong, fault in faults if wrong), None)
+
+
+def route_key(pattern: str) -> str:
+    """What a route matches by: two services cannot have routes of one key. Scheme and port take no part."""
+    parts = _ROUTE.fullmatch(pattern)
+    if parts is None:
+        return pattern
+    # No host and any host are the same set of requests.
+    host = parts["host"].lower().removesuffix(".")
+    return ("" if host == "*" else host) + parts["path"]
 
 
 def network_fault(entry: str) -> str | None:
@@ -110,13 +130,15 @@ def network_fault(entry: str) -> str | None:
     if entry in NETWORK_WORDS:
         return None
     try:
-        exact = str(ipaddress.ip_network(entry, strict=False))
+        block = ipaddress.ip_network(entry, strict=False)
     except ValueError:
         return f"not a CIDR block and none of {', '.join(NETWORK_WORDS)}"
     try:
         ipaddress.ip_network(entry)
     except ValueError:
-        return f"it has bits set after the prefix; its block is {exact}"
+        return f"it has bits set after the prefix; its block is {block}"
+    if isinstance(block, ipaddress.IPv6Network) and block.subnet_of(_MAPPED):
+        return "such addresses are judged as IPv4; write the IPv4 block"
     return None
 
 

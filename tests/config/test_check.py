@@ -1,0 +1,101 @@
+"""The golden table of problems, and checks of models that no file could have given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyworkerd_config import (
+    BINDING_KINDS,
+    Binding,
+    BindingKind,
+    Config,
+    ConfigError,
+    Place,
+    Service,
+    Socket,
+    Worker,
+    check,
+    parse_toml,
+    with_internet,
+)
+from pyworkerd_config.problems import MAX_PROBLEMS
+
+PLACE = Place(Path("config.toml"))
+GOLDEN = Path(__file__).parent / "data" / "problems.txt"
+
+
+def golden_cases() -> list[tuple[str, str]]:
+    """`=== case`, a configuration, `--- problems`, the exact messages."""
+    cases = GOLDEN.read_text().split("=== case\n")[1:]
+    return [(text, problems.strip()) for text, problems in (case.split("\n--- problems\n") for case in cases)]
+
+
+@pytest.mark.parametrize(("text", "problems"), golden_cases())
+def test_problems(text: str, problems: str) -> None:
+    try:
+        found = "\n".join(map(str, check(parse_toml(text, PLACE))))
+    except ConfigError as error:
+        found = str(error)
+    assert found == problems
+
+
+def with_binding(*bindings: Binding) -> Config:
+    worker = Worker(Path("a.py"), Path(), bindings=bindings)
+    return with_internet(Config(services=(Service("a", worker, place=Place(None, 7)),)))
+
+
+def messages(config: Config) -> list[str]:
+    return [str(problem) for problem in check(config)]
+
+
+def test_a_sound_model_has_no_problems() -> None:
+    assert messages(with_binding(Binding("A", "text", "x"), Binding("B", "service", "internet"))) == []
+
+
+def test_two_bindings_of_one_name() -> None:
+    config = with_binding(Binding("A", "text", "x"), Binding("A", "text", "y"))
+    assert messages(config) == ['<config>: two bindings are named "A": rename one']
+
+
+def test_options_and_kinds_that_do_not_exist() -> None:
+    config = with_binding(
+        Binding("A", "text", "x", {"props": 1}),
+        Binding("B", "service", "a", {"entripoint": "x"}),
+        Binding("C", "kv", "x"),
+        Binding("D", "txt", "x"),
+    )
+    assert messages(config) == [
+        '<config>: a text binding has no "props": leave it out',
+        '<config>: a service binding has no "entripoint": did you mean "entrypoint"?',
+        '<config>: "kv" bindings are not in this version yet: leave it out',
+        '<config>: unknown binding kind "txt": did you mean "text"?',
+    ]
+
+
+def test_the_caller_says_which_kinds_there_are() -> None:
+    config = with_binding(Binding("C", "kv", "x"))
+    assert check(config, {**BINDING_KINDS, "kv": BindingKind("name", 'NAME = { kv = "cache" }')}) == []
+
+
+def test_crons_of_another_dialect_are_not_yet() -> None:
+    config = with_binding()
+    service = config.services[0]
+    assert isinstance(service.kind, Worker)
+    crons = replace(service, kind=replace(service.kind, crons=("* * * * *",)))
+    assert messages(replace(config, services=(crons, *config.services[1:]))) == [
+        '<config>:7: "crons" is not in this version yet: leave it out'
+    ]
+
+
+def test_without_internet_the_default_outbound_leads_nowhere() -> None:
+    worker = Worker(Path("a.py"), Path())
+    assert messages(Config(services=(Service("a", worker),))) == [
+        '<config>: unknown service "internet": there are "a"'
+    ]
+
+
+def test_a_mistake_made_ten_thousand_times_is_told_a_hundred_times() -> None:
+    sockets = tuple(Socket(f"s{i}", "nowhere", "a") for i in range(10_000))
+    assert len(check(Config(sockets=sockets))) == MAX_PROBLEMS
