@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from . import report
 from .contestant import FIGURES, Contestant, Figure, Probe
@@ -30,11 +30,12 @@ Progress = Callable[[str], None]
 
 
 @dataclass
-class Field:
-    """Who takes part in a run."""
+class Entries:
+    """Who takes part in a run: what they are, by name, and why the others do not."""
 
-    ready: list[Contestant]
-    skipped: dict[str, str]
+    ready: list[Contestant] = field(default_factory=list)
+    about: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -46,17 +47,17 @@ def run(
     progress: Progress = lambda _line: None,
 ) -> report.Report:
     """Measure and report. Whatever a contestant started has ended when this returns or raises."""
+    machine = describe()
     with ExitStack() as stack:
-        field = _assemble(contestants, stack, progress)
-        about = {one.name: one.about() for one in field.ready}
-        measured = _measure(field, figures, quick=quick, progress=progress)
+        entries = _assemble(contestants, stack, progress)
+        measured = _measure(entries, figures, quick=quick, progress=progress)
     names = [one.name for one in contestants]
-    return report.Report(date, describe(), about, field.skipped, report.rows(figures, measured, names))
+    return report.Report(date, machine, entries.about, entries.skipped, report.rows(figures, measured, names))
 
 
-def _assemble(contestants: Sequence[Contestant], stack: ExitStack, progress: Progress) -> Field:
+def _assemble(contestants: Sequence[Contestant], stack: ExitStack, progress: Progress) -> Entries:
     """Start who can take part, and note why the others cannot."""
-    field = Field([], {})
+    entries = Entries()
     for one in contestants:
         reason = one.available()
         if reason is None:
@@ -64,21 +65,22 @@ def _assemble(contestants: Sequence[Contestant], stack: ExitStack, progress: Pro
             stack.callback(one.stop)
             try:
                 one.start()
+                entries.about[one.name] = one.about()
             except BenchError as error:
                 reason = str(error)
         if reason is None:
-            field.ready.append(one)
+            entries.ready.append(one)
         else:
             progress(f"skipped: {one.name}: {reason}")
-            field.skipped[one.name] = reason
-    return field
+            entries.skipped[one.name] = reason
+    return entries
 
 
 def _measure(
-    field: Field, figures: Sequence[Figure], *, quick: bool, progress: Progress
+    entries: Entries, figures: Sequence[Figure], *, quick: bool, progress: Progress
 ) -> Mapping[str, Mapping[str, Samples]]:
     """The samples by figure and contestant; a contestant's failure at one figure is noted and not fatal."""
-    offered = {one.name: {probe.figure: probe for probe in one.probes()} for one in field.ready}
+    offered = {one.name: {probe.figure: probe for probe in one.probes()} for one in entries.ready}
     measured = {}
     for figure in figures:
         probes = {
@@ -93,7 +95,7 @@ def _measure(
         outcome = interleave(probes, progress=progress)
         measured[figure.key] = outcome.samples
         for name, why in outcome.failures.items():
-            field.skipped[f"{name}, {figure.title}"] = why
+            entries.skipped[f"{name}, {figure.title}"] = why
     return measured
 
 
@@ -116,7 +118,7 @@ def main(arguments: Sequence[str] | None = None, subjects: Sequence[Contestant] 
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--quick", action="store_true", help="a fifth of the samples: to try, not to quote")
-    parser.add_argument("--check", action="store_true", help='exit 1 when a measured "at least" is missed')
+    parser.add_argument("--check", action="store_true", help='exit 1 when an "at least" is missed')
     parser.add_argument("--no-peers", action="store_true", help="measure pyworkerd alone")
     parser.add_argument(
         "--only",

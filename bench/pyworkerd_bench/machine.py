@@ -16,6 +16,7 @@ def describe() -> Machine:
         cores=len(usable_cpus()) or os.cpu_count() or 1,
         kernel=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
+        busy=os.getloadavg()[0],
     )
 
 

@@ -31,6 +31,8 @@ class Machine:
     cores: int
     kernel: str
     python: str
+    busy: float
+    """The load average of the minute before: near 0 when numbers can be quoted."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,18 @@ class Report:
 
     @property
     def missed(self) -> tuple[Row, ...]:
-        """The rows whose "at least" was measured and not reached."""
-        return tuple(row for row in self.rows if row.verdict == "missed")
+        """The rows that did not reach their "at least", and those for which the subject has no value at all.
+
+        A peer that is not installed is no miss: it proves nothing either way.
+        """
+        measured = {
+            row.figure.key for row in self.rows if row.contestant == SUBJECT and row.value is not None
+        }
+        return tuple(
+            row
+            for row in self.rows
+            if row.verdict == "missed" or (row.verdict == "not measured" and row.figure.key not in measured)
+        )
 
 
 def judged(figure: Figure, samples: Samples) -> float:
@@ -167,10 +179,9 @@ def as_table(report: Report, *, colour: bool = False) -> str:
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS))]
     lines = [_line(row, widths, colour=colour) for row in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    machine = report.machine
     return "\n".join(
         [
-            f"{report.date}  {machine.cpu}, {machine.cores} cores, {machine.kernel}, {machine.python}",
+            f"{report.date}  {_machine_line(report.machine)}",
             "",
             *lines,
             "",
@@ -181,6 +192,11 @@ def as_table(report: Report, *, colour: bool = False) -> str:
             *(f"skipped: {name}: {reason}" for name, reason in report.skipped.items()),
         ]
     )
+
+
+def _machine_line(machine: Machine) -> str:
+    cores = f"{machine.cpu}, {machine.cores} cores"
+    return f"{cores}, {machine.kernel}, {machine.python}, load average before {machine.busy:.2f}"
 
 
 def _table_cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.load import generate, main, measure_rate
+from pyworkerd_bench.machine import load_cpus
+from pyworkerd_bench.processes import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVER = """
+import asyncio
+ANSWERS = {b"/ok": b"200 OK", b"/busy": b"503 Busy"}
+async def serve(reader, writer):
+    try:
+        while head := await reader.readuntil(b"\\r\\n\\r\\n"):
+            path = head.split()[1]
+            if path == b"/close":
+                break
+            writer.write(b"HTTP/1.1 %s\\r\\ncontent-length: 5\\r\\n\\r\\nhello" % ANSWERS[path])
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    print("port", server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with Server([sys.executable, "-c", SERVER], r"port (\d+)") as server:
+        yield server.port
+
+
+def test_answers_are_counted_in_the_measured_interval(port: int) -> None:
+    load = generate(port, "/ok", connections=4, warmup=0.05, seconds=0.1)
+    assert load.answers > 4
+    assert load.seconds >= 0.1
+    assert load.refused == 0
+    assert load.rate == load.answers / load.seconds
+
+
+def test_the_rate_is_measured_from_another_process(port: int) -> None:
+    assert measure_rate(port, "/ok", seconds=0.1, warmup=0.05, connections=4, cpu=load_cpus()[1]) > 0
+
+
+def test_refusals_and_closed_connections_are_errors(port: int) -> None:
+    with pytest.raises(BenchError, match="were not 200"):
+        measure_rate(port, "/busy", seconds=0.05, warmup=0.0, connections=2)
+    with pytest.raises(BenchError, match="closed under load"):
+        measure_rate(port, "/close", seconds=0.05, warmup=0.0, connections=2)
+
+
+def test_the_command_line_says_what_failed(capsys: pytest.CaptureFixture[str], port: int) -> None:
+    assert main([str(port), "/close", "--seconds", "0.05", "--warmup", "0", "--connections", "1"]) == 1
+    assert "closed under load" in capsys.readouterr().err
