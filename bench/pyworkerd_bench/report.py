@@ -196,7 +196,8 @@ def as_table(report: Report, *, colour: bool = False) -> str:
 
 def _machine_line(machine: Machine) -> str:
     cores = f"{machine.cpu}, {machine.cores} cores"
-    return f"{cores}, {machine.kernel}, {machine.python}, load average before {machine.busy:.2f}"
+    line = f"{cores}, {machine.kernel}, {machine.python}, load average before {machine.busy:.2f}"
+    return f"{line} (busy: quote ratios at most)" if machine.busy > machine.cores / 2 else line
 
 
 def _table_cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from pyworkerd_bench.contestant import (
@@ -100,6 +101,13 @@ def test_the_table_is_aligned_and_says_everything() -> None:
     ends = header.index("p50") + 3
     assert {subject[ends - 4 : ends], rate[ends - 4 : ends]} == {"0.40", "3000"}
     assert lines[-2:] == ["pyworkerd: 0.1", "skipped: wasmtime serve: not installed"]
+
+
+def test_a_busy_machine_is_said_to_be_busy() -> None:
+    quiet = a_report()
+    busy = replace(quiet, machine=replace(MACHINE, busy=1.5))
+    assert "busy" not in as_table(quiet)
+    assert as_table(busy).splitlines()[0].endswith("1.50 (busy: quote ratios at most)")
 
 
 def test_colour_paints_only_verdicts_and_changes_no_text() -> None:
