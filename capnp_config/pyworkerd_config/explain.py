@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import os.path
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .model import Binding, Config, External, Limits, Network, Service, Socket, Worker
-from .toml_reader import INTERNET, STATE_DIR
+from .toml_reader import STATE_DIR, with_internet
 from .toml_writer import toml_key, toml_lines, toml_value
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def _service_blocks(service: Mapping[str, Any]) -> list[list[str]]:
 def _document(config: Config, *, defaults: bool) -> dict[str, Any]:
     folder = config.place.file.parent if config.place.file else Path()
     services = list(config.services)
-    # Only as the last one may it be left out: there the reader puts it again.
-    if not defaults and services and services[-1] == Service(INTERNET, Network()):
+    # The reader puts it back at the end, and only if no other service has its name.
+    if not defaults and services and with_internet(replace(config, services=tuple(services[:-1]))) == config:
         services.pop()
     document: dict[str, Any] = {}
     if defaults or config.state_dir != folder / STATE_DIR:

@@ -146,7 +146,7 @@ class _Walk:
         """
         open_values: list[tuple[str, KeyPath, int]] = []
         while True:
-            self._skip(_BLANK_LINES if open_values else _BLANK)
+            self._skip(_BLANK)
             self._note(path, self._at)
             opening = self._text[self._at : self._at + 1]
             if opening in {"[", "{"}:

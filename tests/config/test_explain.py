@@ -164,6 +164,13 @@ def test_defaults_are_written_out_on_request() -> None:
     assert all(f"{limit.name} = " in text for limit in fields(Limits))
 
 
+def test_the_implied_service_is_left_out_only_where_the_reader_puts_it_back() -> None:
+    internet, other = Service("internet", Network()), Service("b", Network())
+    for services in ((internet, other), (internet, internet)):
+        config = Config(services=services, place=PLACE, state_dir=Path("conf/.pyworkerd"))
+        assert parse_toml(to_toml(config), PLACE) == config
+
+
 def test_values_of_secrets_are_in_neither_form() -> None:
     config = replace(parse_toml(TEXT, PLACE), secrets={"TOKEN": "hunter2"})
     for printed in (
