@@ -38,7 +38,7 @@ MAX_BLOBS = 4096
 MAX_VALUE = 32 << 20
 """Bytes of one value, as in Cloudflare's limit for one RPC message (32 MiB)."""
 MAX_DEPTH = 256
-"""Brackets that may be open at once; the scanner itself gives up near 1,000, depending on its caller's stack."""
+"""Brackets that may be open at once; the scanner itself gives up near 1,000, depending on the stack."""
 MAX_INTEGER_BITS = 14_284
 """The largest integer in a value: 4,300 digits, CPython's own limit for reading decimals (`sys.int_info`)."""
 _MAX_DIGITS = 4300

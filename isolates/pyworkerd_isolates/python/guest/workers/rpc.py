@@ -1,0 +1,151 @@
+"""What may be sent to another worker's methods, and as what it arrives.
+
+`python_to_rpc` and `python_from_rpc` go by the names of Cloudflare's SDK; here they make bytes (`_wire`
+values) and read them. Beside the plain values they know the types of this package. `special` hooks extend
+them by what needs a channel: functions, stubs, bodies that stream.
+"""
+
+# Private names are private to this package: they keep programs out, not its own modules.
+# ruff: noqa: SLF001
+
+from __future__ import annotations
+
+import _wire
+
+from .blob import Blob, File
+from .body import BodyStream
+from .form_data import FormData
+from .headers import Headers
+from .request import Request
+from .response import Response
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+class JsDict(dict):
+    """A dictionary whose keys are attributes too, where no method of `dict` has the name."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def python_to_rpc(value: Any, special: Callable[[Any], tuple[str, Any] | None] | None = None) -> bytes:
+    """A value as bytes. `special` is asked first about each object that is not a plain value.
+
+    Raises TypeError `<class 'x'> cannot be sent over RPC.` for tuples, bytearrays, awaitables and every other
+    object that has no meaning to somebody else, ValueError for a value that contains itself or is too deep.
+    The body of a request or response that is sent counts as used.
+    """
+
+    def encode(found: Any) -> tuple[str, Any] | None:
+        written = None if special is None else special(found)
+        return written if written is not None else _encode(found)
+
+    return _wire.dump_value(value, encode)
+
+
+def python_from_rpc(data: bytes, special: Callable[[str, Any], Any] | None = None) -> Any:
+    """The value that `python_to_rpc` wrote; dictionaries come as `JsDict`. Raises `_wire.WireError`."""
+
+    def decode(tag: str, value: Any) -> Any:
+        reader = _READERS.get(tag)
+        if reader is not None:
+            return reader(*value)
+        if special is None:
+            raise _wire.WireError(f"{tag!r} cannot be received here")
+        return special(tag, value)
+
+    return _wire.load_value(data, decode, new_dict=JsDict)
+
+
+def _encode(value: Any) -> tuple[str, Any] | None:
+    for kind, (tag, writer) in _WRITERS.items():
+        if isinstance(value, kind):
+            return tag, writer(value)
+    return None
+
+
+def _file(value: File) -> list[Any]:
+    return [value._data, value.name, value.content_type, value.last_modified]
+
+
+def _request(value: Request) -> list[Any]:
+    method, url, pairs, body = value._parts()
+    return [method, url, _listed(pairs), _in_hand(body, "Request"), {**value._options, "signal": None}]
+
+
+def _response(value: Response) -> list[Any]:
+    status, pairs, body = value._parts()
+    return [
+        status,
+        _listed(pairs),
+        _in_hand(body, "Response"),
+        value.url,
+        value.status_text,
+        value.redirected,
+    ]
+
+
+def _listed(pairs: Any) -> list[Any]:
+    return [list(pair) for pair in pairs]
+
+
+def _in_hand(body: Any, name: str) -> bytes | None:
+    if isinstance(body, BodyStream):
+        raise TypeError(f"A {name} with a streaming body cannot be sent over RPC.")
+    return body
+
+
+def _read_headers(*pairs: Any) -> Headers:
+    return Headers([(name, value) for name, value in pairs])
+
+
+def _read_form(*fields: Any) -> FormData:
+    return FormData([(name, value) for name, value in fields])
+
+
+def _read_request(method: str, url: str, pairs: Any, body: bytes | None, options: dict[str, Any]) -> Request:
+    return Request(url, method=method, headers=_read_headers(*pairs), body=body, **options)
+
+
+def _read_response(
+    status: int, pairs: Any, body: bytes | None, url: str, text: str, redirected: bool
+) -> Response:
+    response = Response(body, status, text, _read_headers(*pairs))
+    response._url, response._redirected = str(url), redirected is True
+    return response
+
+
+_WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
+    Response: ("Response", _response),
+    Request: ("Request", _request),
+    Headers: ("Headers", lambda value: _listed(value.items())),
+    File: ("File", _file),
+    Blob: ("Blob", lambda value: [value._data, value.content_type]),
+    FormData: ("FormData", lambda value: _listed(value.items())),
+}
+_READERS: dict[str, Callable[..., Any]] = {
+    "Response": _read_response,
+    "Request": _read_request,
+    "Headers": _read_headers,
+    "File": lambda data, name, kind, modified: File([data], name, kind, last_modified=modified),
+    "Blob": lambda data, kind: Blob([data], kind),
+    "FormData": _read_form,
+}
