@@ -25,6 +25,7 @@ NULL_BODY = frozenset((101, 204, 205, 304))
 """Statuses whose responses have no body (Fetch standard, "null body status")."""
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _TEXT = (("content-type", "text/plain;charset=UTF-8"),)
+_JSON = (("content-type", "application/json"),)
 _is_reason = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9112 section 4
 
 
@@ -209,10 +210,12 @@ class Response(FetchResponse):
         """A response whose body is `json.dumps(data)`, of type `application/json` unless the headers name
         one.
         """
-        fields = Headers(headers)
-        if "content-type" not in fields:
-            fields.set("content-type", "application/json")
-        return Response(json.dumps(data).encode(), status, status_text, fields)
+        response = Response(json.dumps(data).encode(), status, status_text, headers)
+        if headers is None:
+            response._pairs = _JSON
+        elif "content-type" not in response._headers:
+            response._headers.set("content-type", "application/json")
+        return response
 
     @staticmethod
     def error() -> Response:
