@@ -1,0 +1,208 @@
+"""The request side of one HTTP/1.1 connection as a state machine without I/O: bytes in, events out.
+
+Rule 1. The head is gathered until its empty line, checked by `semantics`, and only then given to the library behind
+        `_split`, which takes its fields apart. No library decides where a message ends.
+Rule 2. After a request the parser stops. Bytes that follow (pipelining) wait in `buffered` until `next_request()`;
+        the caller stops reading from the network when they become too many.
+Rule 3. A fault is final. Events before it are given out first, then the fault is in `error` and raised by every call.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import Enum
+
+from pyworkerd.errors import BadRequest, ClientError, HeadersTooLarge
+from .chunked import ChunkedReader
+from .events import END_OF_REQUEST, BodyData, Event, RequestHead
+from .semantics import HEAD, first_fault, malformed, read_framing, with_host, without_hop_by_hop
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyworkerd.messages import Headers
+    from .limits import HttpLimits
+
+
+class Stage(Enum):
+    """Where in a request the parser is."""
+
+    HEAD = "head"
+    BODY = "body"
+    CHUNKED = "chunked"
+    DONE = "done"
+
+
+class Parser(ABC):
+    """Feed it with `receive`, go on with `next_request` after the response, tell it `eof` at the end of the stream."""
+
+    __slots__ = (
+        "_blank_line_skipped",
+        "_buffer",
+        "_chunks",
+        "_left",
+        "_limits",
+        "_scanned",
+        "_stage",
+        "error",
+    )
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self._limits = limits
+        self._stage = Stage.HEAD
+        self._buffer = b""
+        self._scanned = 0
+        self._left = 0
+        self._blank_line_skipped = False
+        self._chunks: ChunkedReader | None = None
+        self.error: ClientError | None = None
+        """The fault that ended this connection's requests."""
+
+    @abstractmethod
+    def _split(self, head: bytes, method: bytes) -> Headers:
+        """Take the fields of one complete, checked head apart: lower-case names, latin-1 values, order kept."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not given out in an event: a part of a head, or pipelined requests."""
+        return len(self._buffer)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no byte of the next request has come yet."""
+        return self._stage is Stage.HEAD and not self._buffer and not self._blank_line_skipped
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take bytes from the network. Raises a `ClientError`, whose `status` is the answer, if nothing came before."""
+        if self.error is not None:
+            raise self.error
+        self._buffer = self._buffer + data if self._buffer else data
+        return [] if self._stage is Stage.DONE else self._parse()
+
+    def next_request(self) -> list[Event]:
+        """The response has been written: go on with what has been pipelined. Call it once after each `EndOfRequest`."""
+        if self.error is not None:
+            raise self.error
+        if self._stage is not Stage.DONE:
+            raise RuntimeError("next_request() before the end of the request")
+        self._stage = Stage.HEAD
+        self._scanned = 0
+        self._blank_line_skipped = False
+        self._chunks = None
+        return self._parse() if self._buffer else []
+
+    def eof(self) -> None:
+        """The client will send no more. Raises `BadRequest` if a request is incomplete."""
+        if self.error is None and self._stage is not Stage.DONE and not self.is_idle:
+            self.error = BadRequest("the connection ended in the middle of a request")
+            raise self.error
+
+    def _parse(self) -> list[Event]:
+        events: list[Event] = []
+        try:
+            if self._stage is Stage.HEAD:
+                self._read_head(events)
+            if self._stage is Stage.CHUNKED:
+                self._read_chunks(events)
+            elif self._stage is Stage.BODY:
+                self._read_body(events)
+        except ClientError as error:
+            self.error = error
+            self._buffer = b""
+            if not events:
+                raise
+        return events
+
+    def _read_head(self, events: list[Event]) -> None:
+        buffer = self._buffer
+        if buffer[:1] in (b"\r", b"\n"):
+            buffer = self._skip_blank_line(buffer)
+        limits = self._limits
+        end = buffer.find(b"\r\n\r\n", self._scanned, limits.head) + 4
+        if end < 4:
+            self._incomplete(buffer)
+            return
+        match = HEAD.fullmatch(buffer, 0, end)
+        if match is None or match.end(3) > limits.request_line:
+            raise first_fault(buffer, limits, end=end, complete=True) or malformed(buffer)
+        if buffer.count(b"\r\n", 0, end) - 2 > limits.fields:
+            raise HeadersTooLarge(f"more than {limits.fields} header fields")
+        if len(buffer) == end:
+            head, self._buffer = buffer, b""
+        else:
+            head, self._buffer = buffer[:end], buffer[end:]
+        method, target, version = match.groups()
+        events.append(self._read_request(head, method, target, version))
+
+    def _skip_blank_line(self, buffer: bytes) -> bytes:
+        """RFC 9112 section 2.2: one empty line before a request line is ignored."""
+        if self._blank_line_skipped or not b"\r\n".startswith(buffer[:2]):
+            raise BadRequest("the request line is missing")
+        if len(buffer) >= 2:
+            self._blank_line_skipped = True
+            self._buffer = buffer = buffer[2:]
+            if buffer[:1] in (b"\r", b"\n"):
+                raise BadRequest("the request line is missing")
+        return buffer
+
+    def _incomplete(self, buffer: bytes) -> None:
+        fault = first_fault(buffer, self._limits, end=len(buffer), complete=False, scanned=self._scanned)
+        if fault is not None:
+            raise fault
+        self._scanned = max(len(buffer) - 3, 0)
+
+    def _read_request(self, head: bytes, method: bytes, target: bytes, version: bytes) -> RequestHead:
+        authority, keep_alive, expects, length, chunked, has_hop_by_hop = read_framing(
+            head, method, target, version, self._limits
+        )
+        headers = self._split(head, method)
+        if has_hop_by_hop:
+            headers = without_hop_by_hop(headers)
+        if target[:1] not in (b"/", b"*"):
+            headers = with_host(headers, authority)
+        if chunked:
+            self._stage = Stage.CHUNKED
+            self._chunks = ChunkedReader(self._limits)
+        else:
+            self._stage = Stage.BODY
+            self._left = length or 0
+        return RequestHead(
+            method.decode("ascii"),
+            target.decode("ascii"),
+            headers,
+            version.decode("ascii"),
+            authority,
+            keep_alive,
+            expects and length != 0,
+            length,
+            chunked,
+        )
+
+    def _read_body(self, events: list[Event]) -> None:
+        if self._left:
+            data = self._buffer
+            if not data:
+                return
+            if len(data) > self._left:
+                data, self._buffer = data[: self._left], data[self._left :]
+            else:
+                self._buffer = b""
+            self._left -= len(data)
+            events.append(BodyData(data))
+        if not self._left:
+            self._stage = Stage.DONE
+            events.append(END_OF_REQUEST)
+
+    def _read_chunks(self, events: list[Event]) -> None:
+        chunks = self._chunks
+        assert chunks is not None
+        out: list[bytes] = []
+        data, self._buffer = self._buffer, b""
+        try:
+            chunks.receive(data, out)
+        finally:
+            if out:
+                events.append(BodyData(b"".join(out)))
+        if chunks.done:
+            self._stage = Stage.DONE
+            self._buffer, chunks.rest = chunks.rest, b""
+            events.append(END_OF_REQUEST)

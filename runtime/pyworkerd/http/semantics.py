@@ -1,0 +1,225 @@
+"""What a request means: the strict reading of RFC 9112 that both parsers share. Pure functions over bytes.
+
+Smuggling lives on two readers who disagree about where a message ends. So the rules here come before any library
+sees the head, and leave nothing to interpret:
+
+Rule 1. A head is made of CRLF lines of allowed octets. A bare CR or LF, a control character, a folded line, a space
+        before a colon: 400.
+Rule 2. A body is framed by one Content-Length of digits or by one `Transfer-Encoding: chunked`, spelled so, in
+        HTTP/1.1; never by both, never twice.
+Rule 3. One valid Host (none is allowed in HTTP/1.0), and a target that is a path, an http(s) URL or, for OPTIONS, `*`.
+
+Faults are found by position: the first octet that decides wins. Hence the answer to a byte sequence does not depend
+on how the network cut it up.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple, TYPE_CHECKING
+
+from pyworkerd.errors import (
+    BadRequest,
+    BodyTooLarge,
+    ClientError,
+    HeadersTooLarge,
+    NotImplementedByServer,
+    UriTooLong,
+    VersionNotSupported,
+)
+
+if TYPE_CHECKING:
+    from pyworkerd.messages import Headers
+    from .limits import HttpLimits
+    from .events import RequestHead
+
+TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+"""RFC 9110 section 5.6.2."""
+_FIELD_LINES: Final = rb"(?:" + TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+"
+
+# `#` is the one visible character left out of targets: a fragment is never sent (RFC 9112 section 3.2).
+HEAD: Final = re.compile(
+    rb"(" + TOKEN + rb"++) ([\x21\x22\x24-\x7e]++) HTTP/(1\.[01])(?:\r\n)" + _FIELD_LINES + rb"\r\n"
+)
+"""A complete head. Groups: method, target, version."""
+TRAILERS: Final = re.compile(rb"\r\n" + _FIELD_LINES + rb"\r\n")
+"""A trailer section, with the CRLF that ends the last chunk's line before it."""
+BAD_OCTET: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])")
+_OTHER_VERSION: Final = re.compile(TOKEN + rb"++ [\x21-\x7e]++ HTTP/[0-9](?:\.[0-9])?\r\n")
+
+HOP_BY_HOP: Final = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "expect",
+    )
+)
+"""Fields for this connection alone (RFC 9110 section 7.6.1). Fields that `Connection` nominates are kept: dropping
+what a client names would let it remove headers that a proxy in front of us added."""
+
+_FRAMING_FIELDS: Final = re.compile(
+    rb"\r\n(?i:(host|content-length|connection|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade|expect))"
+    rb":([^\r]*+)"
+)
+# A value with a tab, a capital or a second coding is legal in parts, but no client sends it except to be read
+# differently by two servers.
+_EXACTLY_CHUNKED: Final = re.compile(rb"\r\n(?i:transfer-encoding): *chunked *\r\n")
+_DIGITS: Final = re.compile(rb"[0-9]+")
+_AUTHORITY: Final = (
+    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
+)
+_HOST: Final = re.compile(_AUTHORITY)
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://(" + _AUTHORITY + rb")(?=[/?]|$)")
+
+
+class Framing(NamedTuple):
+    """What the fields that steer the connection say."""
+
+    authority: str
+    keep_alive: bool
+    expect_continue: bool
+    body_length: int | None
+    chunked: bool
+    has_hop_by_hop: bool
+
+
+def first_fault(
+    data: bytes, limits: HttpLimits, *, end: int, complete: bool, scanned: int = 0
+) -> ClientError | None:
+    """The fault at the lowest position of a head, `data[:end]`; octets before `scanned` are known to be allowed."""
+    line, head = limits.request_line, limits.head
+    faults: list[tuple[int, ClientError]] = []
+    bad = BAD_OCTET.search(data, max(scanned - 1, 0), end)
+    if bad is not None:
+        # A CR is only known to be bare once the octet after it is there.
+        decided = bad.start() + (2 if data[bad.start()] == 13 else 1)
+        faults.append((decided, BadRequest("a control character, or a line that does not end in CRLF")))
+    if end >= line + 2 and data.find(b"\r\n", 0, line + 2) < 0:
+        faults.append((line + 2, UriTooLong(f"the request line is longer than {line} bytes")))
+    if end > head or (end == head and not complete):
+        faults.append((head + 1, HeadersTooLarge(f"the head is larger than {head} bytes")))
+    return min(faults, key=_position)[1] if faults else None
+
+
+def _position(fault: tuple[int, ClientError]) -> int:
+    return fault[0]
+
+
+def malformed(head: bytes) -> ClientError:
+    """Why a complete head without a bad octet is not one that `HEAD` matches."""
+    if _OTHER_VERSION.match(head):
+        return VersionNotSupported("only HTTP/1.0 and HTTP/1.1 are spoken here")
+    return BadRequest("the request line or a header line is malformed")
+
+
+def read_framing(head: bytes, method: bytes, target: bytes, version: bytes, limits: HttpLimits) -> Framing:
+    """Read the fields that steer the connection from a head that `HEAD` matched. Raises a `ClientError`."""
+    fields: dict[bytes, list[bytes]] = {}
+    for name, value in _FRAMING_FIELDS.findall(head):
+        fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
+    hosts = fields.pop(b"host", ())
+    lengths = fields.pop(b"content-length", ())
+    authority = _authority(hosts, version)
+    if target[:1] != b"/":
+        authority = _authority_of_target(method, target) or authority
+    elif method == b"CONNECT":
+        raise NotImplementedByServer("CONNECT is not served")
+    if not fields and not lengths:
+        return Framing(authority, version == b"1.1", False, 0, False, False)
+    coded = b"transfer-encoding" in fields
+    if coded:
+        _check_coding(head, fields[b"transfer-encoding"], lengths, version)
+    return Framing(
+        authority,
+        _keep_alive(fields.get(b"connection", ()), version),
+        version == b"1.1" and any(v.lower() == b"100-continue" for v in fields.get(b"expect", ())),
+        None if coded else _body_length(lengths, limits),
+        coded,
+        bool(fields),
+    )
+
+
+def _authority(hosts: list[bytes] | tuple[()], version: bytes) -> str:
+    """RFC 9112 section 3.2: a request without a Host, with several or with an invalid one is answered 400."""
+    if not hosts:
+        if version == b"1.0":
+            return ""
+        raise BadRequest("the Host header is missing")
+    if len(hosts) > 1:
+        raise BadRequest("the Host header is repeated")
+    if _HOST.fullmatch(hosts[0]) is None:
+        raise BadRequest("the Host header is invalid")
+    return hosts[0].decode("ascii")
+
+
+def _authority_of_target(method: bytes, target: bytes) -> str | None:
+    if method == b"CONNECT":
+        raise NotImplementedByServer("CONNECT is not served")
+    if target == b"*" and method == b"OPTIONS":
+        return None
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None:
+        raise BadRequest("the request target is neither a path nor an http URL")
+    return absolute[1].decode("ascii")
+
+
+def _check_coding(
+    head: bytes, codings: list[bytes], lengths: list[bytes] | tuple[()], version: bytes
+) -> None:
+    """RFC 9112 section 6.1 and 6.3, without the leniencies."""
+    if lengths:
+        raise BadRequest("Content-Length and Transfer-Encoding together")
+    if version == b"1.0":
+        raise BadRequest("Transfer-Encoding in HTTP/1.0")
+    if len(codings) > 1:
+        raise BadRequest("Transfer-Encoding is repeated")
+    if _EXACTLY_CHUNKED.search(head) is not None:
+        return
+    names = [part.strip(b" \t").lower() for part in codings[0].split(b",")]
+    if any(name and name != b"chunked" for name in names):
+        raise NotImplementedByServer("only the transfer coding `chunked` is implemented")
+    raise BadRequest("Transfer-Encoding must be exactly `chunked`")
+
+
+def _body_length(lengths: list[bytes] | tuple[()], limits: HttpLimits) -> int:
+    """RFC 9112 section 6.3: one Content-Length, of digits. Equal repetitions are refused as well."""
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or _DIGITS.fullmatch(lengths[0]) is None:
+        raise BadRequest("Content-Length is repeated or not a number")
+    # Long digit strings never reach int(), whose cost is quadratic.
+    digits = lengths[0].lstrip(b"0") or b"0"
+    if len(digits) > 18 or int(digits) > limits.body:
+        raise BodyTooLarge(limits.body)
+    return int(digits)
+
+
+def _keep_alive(values: list[bytes] | tuple[()], version: bytes) -> bool:
+    """RFC 9112 section 9.3."""
+    options = {option.strip(b" \t").lower() for value in values for option in value.split(b",")}
+    if b"close" in options:
+        return False
+    return version == b"1.1" or b"keep-alive" in options
+
+
+def without_hop_by_hop(headers: Headers) -> Headers:
+    """The headers that are the request's own."""
+    return tuple(pair for pair in headers if pair[0] not in HOP_BY_HOP)
+
+
+def with_host(headers: Headers, authority: str) -> Headers:
+    """RFC 9112 section 3.2.2: an absolute-form target replaces the Host that came with it."""
+    return (("host", authority), *(pair for pair in headers if pair[0] != "host"))
+
+
+def request_url(head: RequestHead, default_authority: str) -> str:
+    """The absolute URL. `OPTIONS *` becomes the path `/`; an HTTP/1.0 request without a Host gets the default."""
+    target = head.target
+    if target[0] == "/":
+        return "http://" + (head.authority or default_authority) + target
+    return target if target != "*" else f"http://{head.authority or default_authority}/"

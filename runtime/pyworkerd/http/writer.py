@@ -1,0 +1,126 @@
+"""The response side: heads and body framing to bytes. No I/O, no clock: the caller passes the date."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Final
+
+from pyworkerd.errors import BadEffect
+from pyworkerd.messages import Headers, header
+
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+_STATUS_LINES: Final = {code: f"HTTP/1.1 {code} {phrase}\r\n" for code, phrase in _REASONS.items()}
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+_DROPPED: Final = frozenset(
+    ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length")
+)
+"""Framing is decided here; `content-length` comes back if it is true. `proxy-*` is dropped by its prefix."""
+_NO_BODY: Final = frozenset((204, 304))
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+
+
+class Framing(Enum):
+    """How the body is delimited (RFC 9112 section 6.3)."""
+
+    NONE = "none"
+    """No body follows the head, whatever the handler gave."""
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"
+    """The end of the connection is the end of the body: all that HTTP/1.0 knows for an unknown length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What about a request shapes its response."""
+
+    head_only: bool
+    """The method was HEAD."""
+    http_1_1: bool
+    """False for HTTP/1.0, which knows no chunks and wants to be told of keep-alive."""
+
+
+def reason_phrase(status: int) -> str:
+    """The standard phrase, or an empty string, which RFC 9112 section 4 allows."""
+    return _REASONS.get(status, "")
+
+
+def encode_head(
+    status: int,
+    headers: Headers,
+    length: int | None,
+    exchange: Exchange,
+    *,
+    keep_alive: bool,
+    date: str,
+    server: str,
+) -> tuple[bytes, Framing, int | None]:
+    """The head's bytes, how the body after it is framed, and the length that it then must have, if one was promised.
+
+    `length` is the body's size where it is known, otherwise None. `date` and `server` are added where the headers
+    have none. The head says `connection: close` if `keep_alive` is false or the framing is `CLOSE`.
+    Raises `BadEffect` if the status is not a final one or a header cannot be sent.
+    """
+    if not 200 <= status <= 599:
+        raise BadEffect(f"{status} is not the status of a response")
+    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
+    has_date = has_server = False
+    for name, value in headers:
+        name = name.lower()  # noqa: PLW2901 - the spelling given is never wanted again
+        if name in _DROPPED or name.startswith("proxy-"):
+            continue
+        if _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
+            raise BadEffect(f"a header cannot be sent: {name[:64]!r}")
+        has_date = has_date or name == "date"
+        has_server = has_server or name == "server"
+        lines.append(f"{name}: {value}\r\n")
+    framing, promised = _framing(status, headers, length, exchange)
+    if promised is not None:
+        lines.append(f"content-length: {promised}\r\n")
+    elif framing is Framing.CHUNKED:
+        lines.append("transfer-encoding: chunked\r\n")
+    if not has_date:
+        lines.append(f"date: {date}\r\n")
+    if not has_server:
+        lines.append(f"server: {server}\r\n")
+    if not keep_alive or framing is Framing.CLOSE:
+        lines.append("connection: close\r\n\r\n")
+    else:
+        lines.append("\r\n" if exchange.http_1_1 else "connection: keep-alive\r\n\r\n")
+    return "".join(lines).encode("latin-1"), framing, promised
+
+
+def _framing(
+    status: int, headers: Headers, length: int | None, exchange: Exchange
+) -> tuple[Framing, int | None]:
+    """Framing and the content-length to send. A handler's own length counts only where the body's is unknown."""
+    if status == 204:
+        return Framing.NONE, None
+    if exchange.head_only or status in _NO_BODY:
+        # An empty body here says nothing about what GET would have sent; a handler's header does.
+        given = _given_length(headers) if not length else None
+        return Framing.NONE, given if given is not None else (length if status != 304 else length or None)
+    if status == 205:
+        return Framing.NONE, 0
+    promised = length if length is not None else _given_length(headers)
+    if promised is not None:
+        return Framing.LENGTH, promised
+    return (Framing.CHUNKED if exchange.http_1_1 else Framing.CLOSE), None
+
+
+def _given_length(headers: Headers) -> int | None:
+    value = header(headers, "content-length")
+    return int(value) if value is not None and _LENGTH.fullmatch(value) else None
+
+
+def encode_chunk(data: bytes) -> bytes:
+    """One chunk. Never call it with nothing: an empty chunk is the end."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

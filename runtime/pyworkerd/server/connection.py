@@ -1,0 +1,565 @@
+"""One HTTP/1.1 connection: events from the parser to the handler, its response back to the transport.
+
+Rule 1. One request at a time. The next one is parsed when the response before it has been written.
+Rule 2. Nothing grows without bound: reading pauses above `request_buffer`, a streamed response waits for the transport.
+Rule 3. A response that cannot be completed ends with a reset, never with something that looks complete.
+Rule 4. One timer. Deadlines move freely; the timer looks at them when it fires and goes back to sleep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import Any, Final, cast
+
+from pyworkerd.errors import BadEffect, BadRequest, ClientError, InternalError, Overloaded, RequestTimeout
+from pyworkerd.http import BodyData, EndOfRequest, Event, RequestHead
+from pyworkerd.http.semantics import request_url
+from pyworkerd.http.writer import CONTINUE, LAST_CHUNK, Exchange, Framing, encode_chunk, encode_head
+from pyworkerd.messages import Body, Request, Response
+
+from .failures import ShuttingDown, answer, log_failure, plain_answer
+from .info import ConnectionInfo, connection_info, describe
+from .request_body import RequestBody
+from .shared import Shared
+
+
+class Phase(Enum):
+    """What the connection is doing."""
+
+    WAITING = "waiting"
+    """For a request, or for the rest of its head."""
+    BUSY = "busy"
+    """A handler runs or its response is being written."""
+    DISCARDING = "discarding"
+    """The response is out; the rest of the request is read for the sake of the next one."""
+    LINGERING = "lingering"
+    """The last response is out and the sending side closed; input is dropped so that no reset destroys the answer."""
+    CLOSED = "closed"
+
+
+_EXCHANGES: Final = {
+    (head_only, http_1_1): Exchange(head_only, http_1_1)
+    for head_only in (False, True)
+    for http_1_1 in (False, True)
+}
+_HTTP_1_1: Final = _EXCHANGES[False, True]
+
+
+class Connection(asyncio.Protocol):
+    """Made by the listening socket for each client."""
+
+    __slots__ = (
+        "_discarded",
+        "_exchange",
+        "_gone",
+        "_info",
+        "_keep_alive",
+        "_parser",
+        "_phase",
+        "_read_deadline",
+        "_reading_paused",
+        "_request_complete",
+        "_response_begun",
+        "_serving",
+        "_shared",
+        "_stream",
+        "_task",
+        "_timer",
+        "_timer_at",
+        "_transport",
+        "_wants_continue",
+        "_write_deadline",
+        "_write_waiter",
+        "_writing_left",
+    )
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._parser = shared.new_parser(shared.options.limits)
+        self._phase = Phase.WAITING
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._info: ConnectionInfo = cast("ConnectionInfo", None)
+        self._task: asyncio.Task[None] | None = None
+        self._stream: RequestBody | None = None
+        self._exchange = _HTTP_1_1
+        self._keep_alive = True
+        self._request_complete = True
+        self._response_begun = False
+        self._wants_continue = False
+        self._serving = False
+        self._gone = False
+        self._reading_paused = False
+        self._discarded = 0
+        self._read_deadline: float | None = None
+        self._write_deadline: float | None = None
+        self._write_waiter: asyncio.Future[None] | None = None
+        self._writing_left = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    # The transport's calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, or turn the client away at the limit."""
+        shared = self._shared
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=shared.options.response_buffer)
+        self._info = describe(transport.get_extra_info("peername"), transport.get_extra_info("sockname"))
+        crowded = len(shared.connections) >= shared.options.max_connections
+        shared.counters.accepted += 1
+        shared.join(self)
+        if crowded:
+            shared.counters.refused += 1
+            self._refuse(Overloaded("too many connections"))
+        elif shared.draining:
+            self._close()
+        else:
+            self._set_read_deadline(shared.options.header_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        phase = self._phase
+        if phase is Phase.LINGERING or phase is Phase.CLOSED:
+            self._discard(len(data))
+            return
+        if phase is Phase.WAITING:
+            began = self._parser.is_idle
+            try:
+                events = self._parser.receive(data)
+            except ClientError as error:
+                self._refuse(error)
+                return
+            if events:
+                self._serve_all(events)
+            elif began:
+                self._set_read_deadline(self._shared.options.header_timeout)
+            return
+        try:
+            self._take_body(self._parser.receive(data))
+        except ClientError as error:
+            self._break_body(error)
+        if phase is Phase.DISCARDING:
+            self._discard(len(data))
+        else:
+            self._adjust_reading()
+
+    def eof_received(self) -> bool | None:
+        """A client that sends no more has left, as nginx and hyper see it; the transport closes after this."""
+        self._disconnect()
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason changes nothing
+        """The connection is gone, by whoever's hand."""
+        self._gone = True
+        self._disconnect()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.resume_writing()
+        self._leave()
+
+    def pause_writing(self) -> None:
+        """More than `response_buffer` waits in the transport."""
+        if self._write_waiter is None:
+            self._write_waiter = self._shared.loop.create_future()
+        self._set_write_deadline()
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        waiter, self._write_waiter = self._write_waiter, None
+        self._write_deadline = None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # The server's calls
+
+    def begin_drain(self) -> None:
+        """No request after this one; close now if there is none."""
+        if self._phase is Phase.WAITING and self._parser.is_idle:
+            self._close()
+
+    def cancel(self) -> None:
+        """Cancel the handler; whatever has no handler is closed."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Reset."""
+        self._transport.abort()
+
+    # Requests
+
+    def _serve_all(self, events: list[Event]) -> None:
+        """Serve requests as long as their handlers do not wait; a suspended one calls this again when it ends."""
+        self._serving = True
+        while events:
+            self._begin(events)
+            # Only a handler that is done leaves the phase at WAITING.
+            if self._phase is not Phase.WAITING:
+                break
+            events = self._next_events()
+        self._serving = False
+
+    def _next_events(self) -> list[Event]:
+        try:
+            events = self._parser.next_request()
+        except ClientError as error:
+            self._refuse(error)
+            return []
+        if not events:
+            options = self._shared.options
+            if self._parser.is_idle:
+                if self._shared.draining:
+                    self._close()
+                    return []
+                self._set_read_deadline(options.idle_timeout)
+            else:
+                self._set_read_deadline(options.header_timeout)
+            if self._reading_paused:
+                self._adjust_reading()
+        return events
+
+    def _begin(self, events: list[Event]) -> None:
+        head = cast("RequestHead", events[0])
+        shared = self._shared
+        self._phase = Phase.BUSY
+        self._keep_alive = head.keep_alive
+        self._response_begun = False
+        self._exchange = _EXCHANGES[head.method == "HEAD", head.version == "1.1"]
+        if len(events) == 2 and type(events[1]) is EndOfRequest:
+            self._request_complete = True
+            self._read_deadline = None
+            body = Body()
+        else:
+            body = self._body(head, events)
+        shared.counters.requests += 1
+        shared.counters.active += 1
+        request = Request(head.method, request_url(head, self._info.server), head.headers, body)
+        task = shared.spawn(self._serve(request))
+        # An eager task may be over already, and may even have started the next one.
+        self._task = None if task.done() else task
+
+    def _body(self, head: RequestHead, events: list[Event]) -> Body:
+        """In hand if it is complete and small, otherwise a stream."""
+        self._request_complete = type(events[-1]) is EndOfRequest
+        if self._request_complete:
+            self._read_deadline = None
+            pieces = [event.data for event in events[1:] if type(event) is BodyData]
+            if sum(map(len, pieces)) <= self._shared.options.request_buffer:
+                return Body(b"".join(pieces))
+        else:
+            self._set_read_deadline(self._shared.options.body_timeout)
+        stream = RequestBody(self._body_wanted, self._adjust_reading)
+        self._stream = stream
+        self._wants_continue = head.expect_continue and len(events) == 1
+        self._take_body(events[1:])
+        if self._parser.error is not None:
+            self._break_body(self._parser.error)
+        self._adjust_reading()
+        return Body(chunks=stream, length=head.body_length)
+
+    def _take_body(self, events: list[Event]) -> None:
+        """More of the body of the request that is being served."""
+        stream = self._stream
+        for event in events:
+            if type(event) is BodyData:
+                self._wants_continue = False
+                if stream is not None:
+                    stream.feed(event.data)
+            elif type(event) is EndOfRequest:
+                self._request_complete = True
+                self._read_deadline = None
+                if stream is not None:
+                    stream.finish()
+        if events and self._parser.error is not None:
+            self._break_body(self._parser.error)
+
+    def _break_body(self, error: ClientError) -> None:
+        self._shared.counters.client_errors += 1
+        self._keep_alive = False
+        self._read_deadline = None
+        if self._stream is not None:
+            self._stream.fail(error)
+
+    def _body_wanted(self) -> None:
+        """The handler waits for a body: RFC 9110 section 10.1.1, unless the final answer has begun."""
+        if self._wants_continue and not self._response_begun:
+            self._wants_continue = False
+            self._transport.write(CONTINUE)
+
+    def _adjust_reading(self) -> None:
+        """Read if there is room for more, and time the client only while we do."""
+        options, stream, counters = self._shared.options, self._stream, self._shared.counters
+        held = self._parser.buffered + (stream.size if stream is not None else 0)
+        counters.peak_request_buffer = max(counters.peak_request_buffer, held)
+        unwanted = stream is not None and stream.is_closed and self._phase is Phase.BUSY
+        pause = held > options.request_buffer or (unwanted and not self._request_complete)
+        if self._gone or self._phase is Phase.CLOSED:
+            return
+        if pause != self._reading_paused:
+            self._reading_paused = pause
+            (self._transport.pause_reading if pause else self._transport.resume_reading)()
+        if self._phase is Phase.BUSY and not self._request_complete and self._parser.error is None:
+            if pause:
+                self._read_deadline = None
+            else:
+                self._set_read_deadline(options.body_timeout)
+
+    # Responses
+
+    async def _serve(self, request: Request) -> None:
+        connection_info.set(self._info)
+        try:
+            response = await self._shared.handler(request)
+            body = response.body
+            if body.data is not None:
+                self._write_whole(response, body.data)
+            else:
+                await self._write_stream(response)
+        except asyncio.CancelledError:
+            self._fail(request, self._reason_of_cancelling())
+        except Exception as error:  # noqa: BLE001 - the border: whatever a handler raises becomes an answer
+            self._fail(request, error)
+        # Also what has been written at once has to leave before the next response joins it.
+        while self._write_waiter is not None and not self._gone:
+            try:
+                await self._write_waiter
+            except asyncio.CancelledError:
+                self.abort()
+        self._end()
+
+    def _reason_of_cancelling(self) -> Exception:
+        task = self._task or asyncio.current_task()
+        if task is not None and task.cancelling():
+            return ShuttingDown("the server stops")
+        return InternalError("the handler cancelled itself")
+
+    def _write_whole(self, response: Response, data: bytes) -> None:
+        if self._phase is not Phase.BUSY:
+            return
+        head, framing = self._encode(response, len(data))[:2]
+        self._transport.write(head + data if framing is not Framing.NONE else head)
+
+    def _encode(self, response: Response, length: int | None) -> tuple[bytes, Framing, int | None]:
+        """The response's head; from here on the response has begun."""
+        shared = self._shared
+        if not self._request_complete and not self._may_discard():
+            self._keep_alive = False
+        encoded = encode_head(
+            response.status,
+            response.headers,
+            length,
+            self._exchange,
+            keep_alive=self._keep_alive and not shared.draining,
+            date=shared.date(),
+            server=shared.options.server_name,
+        )
+        if encoded[1] is Framing.CLOSE or shared.draining:
+            self._keep_alive = False
+        self._response_begun = True
+        return encoded
+
+    def _may_discard(self) -> bool:
+        """Whether the connection can outlive a request that is answered before all of it has come."""
+        return not self._wants_continue and self._parser.error is None
+
+    async def _write_stream(self, response: Response) -> None:
+        body = response.body
+        try:
+            if self._phase is not Phase.BUSY:
+                return
+            head, framing, promised = self._encode(response, body.length)
+            self._transport.write(head)
+            if framing is not Framing.NONE:
+                await self._write_chunks(body, framing, promised)
+        finally:
+            await body.aclose()
+
+    async def _write_chunks(self, body: Body, framing: Framing, promised: int | None) -> None:
+        transport, counters, written = self._transport, self._shared.counters, 0
+        chunks = body.__aiter__()
+        try:
+            async for chunk in chunks:
+                if not chunk:
+                    continue
+                written += len(chunk)
+                if promised is not None and written > promised:
+                    raise BadEffect(f"the body is longer than its content-length of {promised}")
+                transport.write(encode_chunk(chunk) if framing is Framing.CHUNKED else chunk)
+                counters.peak_response_buffer = max(
+                    counters.peak_response_buffer, transport.get_write_buffer_size()
+                )
+                if self._write_waiter is not None:
+                    await self._write_waiter
+                if self._phase is not Phase.BUSY:
+                    return
+        finally:
+            await cast("Any", chunks).aclose()
+        if promised is not None and written < promised:
+            raise BadEffect(f"the body ended after {written} of {promised} bytes")
+        if framing is Framing.CHUNKED:
+            transport.write(LAST_CHUNK)
+
+    def _fail(self, request: Request | None, error: Exception) -> None:
+        """Answer with the failure, or reset where an answer has begun already."""
+        shared = self._shared
+        if self._phase is Phase.CLOSED and isinstance(error, (ShuttingDown, ClientError)):
+            return
+        shared.counters.handler_errors += 1
+        log_failure(error, request)
+        if self._phase is not Phase.BUSY:
+            return
+        if self._response_begun:
+            self.abort()
+            return
+        try:
+            response = answer(error, request, shared.options.error_page)
+            self._write_whole(response, response.body.data or b"")
+        except BadEffect:
+            response = plain_answer(error)
+            self._write_whole(response, response.body.data or b"")
+
+    def _end(self) -> None:
+        """The response is written: go on, or close."""
+        self._shared.counters.active -= 1
+        self._task = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+        if self._gone:
+            self._leave()
+        if self._phase is not Phase.BUSY:
+            return
+        if not self._request_complete:
+            self._outlast_request()
+        elif not self._keep_alive:
+            self._close()
+        else:
+            self._phase = Phase.WAITING
+            if not self._serving:
+                self._serve_all(self._next_events())
+
+    def _outlast_request(self) -> None:
+        """The request is still arriving. Take a bounded part of it, for the connection's or the answer's sake."""
+        self._discarded = 0
+        if self._keep_alive:
+            self._phase = Phase.DISCARDING
+            self._set_read_deadline(self._shared.options.linger_timeout)
+            self._adjust_reading()
+        else:
+            self._linger()
+
+    # Endings
+
+    def _refuse(self, error: Exception) -> None:
+        """Answer a request that no handler will see, and close."""
+        if isinstance(error, ClientError):
+            self._shared.counters.client_errors += 1
+        self._phase = Phase.BUSY
+        self._exchange = _HTTP_1_1
+        self._keep_alive = False
+        response = plain_answer(error)
+        self._write_whole(response, response.body.data or b"")
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close our side, and let the client's last bytes run out."""
+        self._phase = Phase.LINGERING
+        self._discarded = 0
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        if self._reading_paused:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        self._set_read_deadline(self._shared.options.linger_timeout)
+
+    def _discard(self, size: int) -> None:
+        """Input that nobody reads: bounded."""
+        self._discarded += size
+        if self._phase is Phase.DISCARDING and self._request_complete:
+            self._phase = Phase.WAITING
+            self._serve_all(self._next_events())
+        elif self._discarded > self._shared.options.discard_bytes or not self._may_discard():
+            self._close()
+
+    def _close(self) -> None:
+        """Close once everything written has left, or been refused for too long."""
+        if self._phase is Phase.CLOSED:
+            return
+        self._phase = Phase.CLOSED
+        self._read_deadline = None
+        self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._set_write_deadline()
+
+    def _disconnect(self) -> None:
+        """The client left: nobody waits for the handler any more."""
+        if self._phase is Phase.BUSY:
+            self._shared.counters.disconnects += 1
+        self._phase = Phase.CLOSED
+        if self._stream is not None:
+            self._stream.fail(BadRequest("the client left before its request was complete"))
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+
+    def _leave(self) -> None:
+        """Be forgotten once both the transport and the handler are done."""
+        if self._gone and self._task is None:
+            self._shared.leave(self)
+
+    # Time
+
+    def _set_read_deadline(self, seconds: float) -> None:
+        deadline = self._shared.loop.time() + seconds
+        self._read_deadline = deadline
+        if self._timer is None or self._timer_at > deadline:
+            self._arm(deadline)
+
+    def _set_write_deadline(self) -> None:
+        deadline = self._shared.loop.time() + self._shared.options.write_timeout
+        self._write_deadline = deadline
+        self._writing_left = self._transport.get_write_buffer_size()
+        if self._timer is None or self._timer_at > deadline:
+            self._arm(deadline)
+
+    def _arm(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._shared.loop.call_at(deadline, self._wake_up)
+
+    def _wake_up(self) -> None:
+        self._timer = None
+        now = self._shared.loop.time()
+        if self._read_deadline is not None and self._read_deadline <= now:
+            self._read_deadline = None
+            self._reading_took_too_long()
+        if self._write_deadline is not None and self._write_deadline <= now:
+            self._writing_took_long()
+        deadlines = [d for d in (self._read_deadline, self._write_deadline) if d is not None]
+        if deadlines and self._timer is None:
+            self._arm(min(deadlines))
+
+    def _reading_took_too_long(self) -> None:
+        if self._phase is Phase.WAITING and self._parser.is_idle:
+            self._close()
+            return
+        self._shared.counters.timeouts += 1
+        if self._phase is Phase.WAITING:
+            self._refuse(RequestTimeout("the head did not arrive in time"))
+        elif self._phase is Phase.BUSY:
+            self._break_body(RequestTimeout("the body did not arrive in time"))
+        else:
+            self._close()
+
+    def _writing_took_long(self) -> None:
+        """A slow reader is served as long as it takes something; a stalled one is dropped."""
+        if self._transport.get_write_buffer_size() < self._writing_left:
+            self._set_write_deadline()
+        else:
+            self._shared.counters.timeouts += 1
+            self._write_deadline = None
+            self.abort()

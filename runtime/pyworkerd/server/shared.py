@@ -1,0 +1,84 @@
+"""What all connections of one server have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+from pyworkerd.http import parser_class
+from pyworkerd.messages import Request, Response
+
+from .options import ServerOptions
+from .statistics import Counters
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Shared:
+    """Handler, options, counters, the open connections and the date."""
+
+    __slots__ = (
+        "_date",
+        "_date_second",
+        "connections",
+        "counters",
+        "draining",
+        "empty",
+        "handler",
+        "loop",
+        "new_parser",
+        "options",
+    )
+
+    def __init__(self, handler: Handler, options: ServerOptions, loop: asyncio.AbstractEventLoop) -> None:
+        self.handler = handler
+        self.options = options
+        self.loop = loop
+        self.new_parser = parser_class(options.parser)
+        self.counters = Counters()
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self.empty = asyncio.Event()
+        """Set while there is no connection; meaningful once accepting has stopped."""
+        self.empty.set()
+        self._date = ""
+        self._date_second = -1
+
+    def join(self, connection: Connection) -> None:
+        """A connection opened."""
+        self.connections.add(connection)
+        self.empty.clear()
+
+    def leave(self, connection: Connection) -> None:
+        """A connection is gone, and its handler too."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self.empty.set()
+
+    def date(self) -> str:
+        """The `date` header, made once per second (RFC 9110 section 5.6.7)."""
+        now = time.time()
+        second = int(now)
+        if second != self._date_second:
+            self._date_second = second
+            self._date = formatdate(now, usegmt=True)
+        return self._date
+
+    if sys.version_info >= (3, 12):
+
+        def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            """Start at once; a handler that never waits is done when this returns, without a turn of the loop."""
+            return asyncio.Task(work, loop=self.loop, eager_start=True)
+    else:
+
+        def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            """Start in the loop's next turn: before 3.12, a coroutine driven by hand has no current task, and
+            `asyncio.timeout` and its like would fail in it."""
+            return self.loop.create_task(work)

@@ -1,0 +1,61 @@
+"""What a server counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatistics:
+    """A snapshot. Counts since the start, except where it says `now`."""
+
+    connections_now: int
+    """Open connections, and closed ones whose handler is still cleaning up."""
+    active_now: int
+    """Requests between their head and the end of their response."""
+    accepted: int
+    refused: int
+    """Connections turned away at `max_connections`."""
+    requests: int
+    client_errors: int
+    """Requests refused before a handler saw them, and bodies that broke."""
+    handler_errors: int
+    disconnects: int
+    """Clients that left while their request was being handled."""
+    timeouts: int
+    peak_request_buffer: int
+    """Most bytes of one connection's input that ever waited in this process."""
+    peak_response_buffer: int
+    """Most bytes that ever waited in one transport while a body was streamed."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """The running figures behind `ServerStatistics`."""
+
+    active: int = 0
+    accepted: int = 0
+    refused: int = 0
+    requests: int = 0
+    client_errors: int = 0
+    handler_errors: int = 0
+    disconnects: int = 0
+    timeouts: int = 0
+    peak_request_buffer: int = 0
+    peak_response_buffer: int = 0
+
+    def snapshot(self, connections: int) -> ServerStatistics:
+        """Freeze."""
+        return ServerStatistics(
+            connections_now=connections,
+            active_now=self.active,
+            accepted=self.accepted,
+            refused=self.refused,
+            requests=self.requests,
+            client_errors=self.client_errors,
+            handler_errors=self.handler_errors,
+            disconnects=self.disconnects,
+            timeouts=self.timeouts,
+            peak_request_buffer=self.peak_request_buffer,
+            peak_response_buffer=self.peak_response_buffer,
+        )
