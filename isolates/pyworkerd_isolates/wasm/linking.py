@@ -1,0 +1,175 @@
+"""Follow a component's imports to where each core item is really defined.
+
+wit-component (which componentize-py links with) breaks the circle between libraries and lowered imports with
+two helper modules: a *shim* whose functions jump through a table, and a *fixup* that fills this table last. A
+merge needs neither: a call of the shim's n-th function is a call of what the fixup puts into slot n. They are
+known by the name of the table that passes between them, `$imports`.
+Source: wit-component, src/encoding.rs (`create_shim_module`, `create_fixup_module`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from .component import Bundle, Component, Instantiation, Lifted, Lowered
+from .core import Constant, CoreModule, FunctionType, Kind, parse_module
+from .errors import WasmFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SHIM_TABLE = "$imports"
+_MAX_HOPS = 1000
+"""Imports followed for one item; a real component needs fewer than ten. Shim and fixup could make a circle.
+"""
+
+
+class Definition(NamedTuple):
+    """A core item: the instance that defines it and its index there."""
+
+    instance: int
+    place: int
+
+
+Target = Definition | Lowered
+
+
+@dataclass(slots=True)
+class Part:
+    """One core instance to be merged: its module, and what each of its functions and globals really is."""
+
+    module: CoreModule
+    functions: list[Target]
+    globals: list[Definition]
+
+
+class Linkage:
+    """A component with its core modules parsed. Raises `WasmFormatError` if it is not made as described
+    above.
+    """
+
+    def __init__(self, component: Component) -> None:
+        self._component = component
+        parsed = [parse_module(binary) for binary in component.modules]
+        self._modules = {
+            number: parsed[instance.module]
+            for number, instance in enumerate(component.instances)
+            if isinstance(instance, Instantiation)
+        }
+        self._shim, self._fixup, self._filled = -1, -1, list[int]()
+        self._shim, self._fixup, self._filled = self._find_shim()
+        self.parts = {
+            number: self._part(number) for number in self._modules if number not in (self._shim, self._fixup)
+        }
+        self.state = self._find_state()
+        """The instance that defines the memory and the table."""
+
+    def state_module(self) -> bytes:
+        """The binary of the module whose data is the memory's content."""
+        instance = self._component.instances[self.state]
+        assert isinstance(instance, Instantiation)
+        return bytes(self._component.modules[instance.module])
+
+    def exports(self) -> Iterator[tuple[str, Lifted]]:
+        """The lifted functions with their names, in the component's order."""
+        yield from self._component.exports.items()
+
+    def core_function(self, index: int) -> Definition:
+        """Where a core function of the component is defined."""
+        target = self._through("func", index)
+        if isinstance(target, Lowered):
+            raise WasmFormatError(f"core function {index} is an import of the component")
+        return target
+
+    def type_of(self, definition: Definition) -> FunctionType:
+        """The core type of a function."""
+        return self._modules[definition.instance].type_of(definition.place)
+
+    def _find_shim(self) -> tuple[int, int, list[int]]:
+        """Shim, fixup, and the functions of the fixup by the slot that they go to."""
+        for number, module in self._modules.items():
+            for item in module.imported["table"]:
+                if item.name == _SHIM_TABLE:
+                    table = self._find("table", number, 0)
+                    if isinstance(table, Lowered) or module.bodies or len(module.elements) != 1:
+                        raise WasmFormatError("the fixup of the lowered imports is not made as expected")
+                    if module.elements[0].offset != (Constant("const", 0),):
+                        raise WasmFormatError("the fixup of the lowered imports does not begin at slot 0")
+                    return table.instance, number, list(module.elements[0].functions)
+        return -1, -1, []
+
+    def _find_state(self) -> int:
+        owners: dict[Kind, list[int]] = {"memory": [], "table": []}
+        shared: tuple[Kind, ...] = ("memory", "table")
+        for number, part in self.parts.items():
+            module = part.module
+            if len(module.memories) > 1 or len(module.tables) > 1:
+                raise WasmFormatError("a core module with two memories or two tables is not supported")
+            for kind, items in zip(shared, (module.memories, module.tables), strict=True):
+                if len(items) > len(module.imported[kind]):
+                    owners[kind].append(number)
+            if module.start is not None:
+                raise WasmFormatError(
+                    "a core module has a start function: its memory is not a finished image"
+                )
+        if owners["memory"] != owners["table"] or len(owners["memory"]) != 1:
+            raise WasmFormatError("memory and table must be defined once, in one core module")
+        state = owners["memory"][0]
+        if any(part.module.data_segments for number, part in self.parts.items() if number != state):
+            raise WasmFormatError("a core module has data of its own: its memory is not a finished image")
+        return state
+
+    def _part(self, number: int) -> Part:
+        module = self._modules[number]
+        globals_: list[Definition] = []
+        for index in range(len(module.globals)):
+            target = self._find("global", number, index)
+            if isinstance(target, Lowered):
+                raise WasmFormatError("a global cannot be an import of the component")
+            globals_.append(target)
+        return Part(module, [self._find("func", number, i) for i in range(len(module.functions))], globals_)
+
+    def _find(self, kind: Kind, instance: int, index: int) -> Target:
+        for _ in range(_MAX_HOPS):
+            imports = self._modules[instance].imported[kind]
+            if index < len(imports):
+                arguments = self._instantiation(instance).arguments
+                item = imports[index]
+                if item.module not in arguments:
+                    raise WasmFormatError(f"import {item.module!r} is not given")
+                target = self._export(kind, arguments[item.module], item.name)
+            elif kind == "func" and instance == self._shim:
+                if index >= len(self._filled):
+                    raise WasmFormatError(f"slot {index} of the shim is not filled")
+                target = Definition(self._fixup, self._filled[index])
+            else:
+                return Definition(instance, index)
+            if isinstance(target, Lowered):
+                return target
+            instance, index = target
+        raise WasmFormatError("imports go round in a circle")
+
+    def _export(self, kind: Kind, instance: int, name: str) -> Target:
+        """What a core instance exports under a name."""
+        while isinstance(bundle := self._component.instances[instance], Bundle):
+            found = bundle.items.get(name)
+            if found is None or found[0] != kind:
+                raise WasmFormatError(f"a core instance holds no {kind} {name!r}")
+            item = self._component.core[kind][found[1]]
+            if isinstance(item, Lowered):
+                return item
+            instance, name = item
+        return Definition(instance, self._modules[instance].export(name, kind))
+
+    def _through(self, kind: Kind, index: int) -> Target:
+        item = self._component.core[kind][index]
+        if isinstance(item, Lowered):
+            return item
+        target = self._export(kind, item.instance, item.name)
+        return target if isinstance(target, Lowered) else self._find(kind, target.instance, target.place)
+
+    def _instantiation(self, number: int) -> Instantiation:
+        instance = self._component.instances[number]
+        assert isinstance(instance, Instantiation)
+        return instance

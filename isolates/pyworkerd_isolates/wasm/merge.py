@@ -1,0 +1,259 @@
+"""Make of a component one engine (all code, no state) and one image (all state, no code).
+
+componentize-py builds a component of a dozen core modules. One of them defines memory, table, globals and
+data; the others are position-independent libraries that import these. Started as it is, its function table of
+thousands of entries has to be filled at every start, because an imported table cannot be filled lazily, and
+thousands of imports are matched by name. Merged, the engine owns its table and imports nothing but a memory.
+
+The component's own imports are answered by functions that `system` writes and that are merged in as well. So
+no call ever leaves the sandbox; `check_engine` reads the result again and raises if anything else could be
+the case.
+
+What it relies on: libraries were linked and initialised when the component was built, none is loaded at run
+time, and between two calls every global is back at the value that it has in the component. So globals are
+part of the engine, and a memory alone is a whole snapshot.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .binary import MODULE_HEADER, name, section, vector
+from .component import Lowered, parse_component
+from .core import FUNCREF, I32, I64, KINDS, Constant, FunctionType, Global, Import, parse_module
+from .errors import WasmFormatError
+from .image import image_of, memory_of
+from .instructions import Renumbering, renumber
+from .leb import encode_signed, encode_unsigned
+from .linking import Definition, Linkage, Part, Target
+from .system import ExportedCall, HostCall, system_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_SYSTEM = -1
+"""Stands for the system module where other parts have the number of their instance."""
+_LIST_TO_LIST = FunctionType(bytes((I32, I32)), bytes((I32,)))
+"""`func(list<u8>) -> list<u8>` in the canonical ABI: pointer and length in, the address of pointer and length
+out.
+"""
+_POST_RETURN = FunctionType(bytes((I32,)), b"")
+_REALLOC = FunctionType(bytes((I32,) * 4), bytes((I32,)))
+_STANDARD_EXPORTS = frozenset(("memory", "now_ns", "seed", "refused", "refused_call"))
+
+
+class Merged(NamedTuple):
+    """Two core modules, and the names of system calls by the number that the engine's `refused_call()`
+    returns.
+    """
+
+    engine: bytes
+    image: bytes
+    refusals: tuple[str, ...]
+
+
+def merge(component: bytes, assemble: Callable[[str], bytes]) -> Merged:
+    """Merge a component whose exported functions all are `func(list<u8>) -> list<u8>`; raises
+    `WasmFormatError`.
+
+    `assemble` turns WebAssembly text into a binary (`wasmtime.wat2wasm`). The same component gives the same
+    bytes.
+    """
+    linkage = Linkage(parse_component(component))
+    allocators: dict[Definition, int] = {}
+    calls = _host_calls(linkage, allocators)
+    guest, exports = _exports(linkage, allocators)
+    guest |= {f"realloc:{number}": definition for definition, number in allocators.items()}
+    for definition in allocators:
+        _check_type(linkage, definition, _REALLOC, "a realloc function")
+    system = system_text(list(calls.values()), exports)
+    engine = _Engine(linkage, _system_part(assemble(system.text), guest), list(calls)).write()
+    check_engine(engine, [export.name for export in exports])
+    return Merged(engine, image_of(memory_of(linkage.state_module())), system.refusals)
+
+
+def check_engine(engine: bytes, exports: Iterable[str]) -> None:
+    """Raise `WasmFormatError` unless the module is a code-only engine that reaches nothing but its memory."""
+    module = parse_module(engine)
+    if module.imports != [Import("image", "memory", "memory")]:
+        raise WasmFormatError(f"the engine imports {module.imports}, not just its memory")
+    if len(module.memories) != 1 or module.data_segments or module.start is not None:
+        raise WasmFormatError("the engine has a memory, data or a start function of its own")
+    wanted = _STANDARD_EXPORTS.union(*((f"{x}_at", f"prepare_{x}") for x in exports))
+    if module.exports.keys() != wanted:
+        raise WasmFormatError(f"the engine exports {sorted(module.exports.keys() ^ wanted)} wrongly")
+
+
+def _host_calls(linkage: Linkage, allocators: dict[Definition, int]) -> dict[Lowered, HostCall]:
+    """Every import of the component that code refers to, in the order of reference."""
+    calls: dict[Lowered, HostCall] = {}
+    for part in linkage.parts.values():
+        for index in range(len(part.module.imported["func"])):
+            target = part.functions[index]
+            if isinstance(target, Lowered) and target not in calls:
+                allocator = None
+                if target.realloc is not None:
+                    definition = linkage.core_function(target.realloc)
+                    allocator = allocators.setdefault(definition, len(allocators))
+                calls[target] = HostCall(target.module, target.name, part.module.type_of(index), allocator)
+    return calls
+
+
+def _exports(
+    linkage: Linkage, allocators: dict[Definition, int]
+) -> tuple[dict[str, Definition], list[ExportedCall]]:
+    guest: dict[str, Definition] = {}
+    exports: list[ExportedCall] = []
+    for key, lifted in linkage.exports():
+        if lifted.realloc is None or lifted.post_return is None:
+            raise WasmFormatError(f"export {key!r} is not of the form func(list<u8>) -> list<u8>")
+        call, post = linkage.core_function(lifted.function), linkage.core_function(lifted.post_return)
+        _check_type(linkage, call, _LIST_TO_LIST, f"export {key!r}")
+        _check_type(linkage, post, _POST_RETURN, f"the post-return function of {key!r}")
+        guest |= {f"call:{key}": call, f"post:{key}": post}
+        allocator = allocators.setdefault(linkage.core_function(lifted.realloc), len(allocators))
+        exports.append(ExportedCall(key, allocator))
+    if not exports:
+        raise WasmFormatError("the component exports no function of its own (only interfaces, or nothing)")
+    return guest, exports
+
+
+def _check_type(linkage: Linkage, definition: Definition, wanted: FunctionType, what: str) -> None:
+    if linkage.type_of(definition) != wanted:
+        raise WasmFormatError(f"{what} does not have the type that func(list<u8>) -> list<u8> brings with it")
+
+
+def _system_part(binary: bytes, guest: Mapping[str, Definition]) -> Part:
+    module = parse_module(binary)
+    imported: list[Target] = [guest[item.name] for item in module.imported["func"]]
+    own = [Definition(_SYSTEM, index) for index in range(len(imported), len(module.functions))]
+    return Part(module, [*imported, *own], [Definition(_SYSTEM, i) for i in range(len(module.globals))])
+
+
+class _Engine:
+    """Lays the parts out behind each other in one module and renumbers what they say of each other."""
+
+    def __init__(self, linkage: Linkage, system: Part, calls: list[Lowered]) -> None:
+        self._parts = {**linkage.parts, _SYSTEM: system}
+        self._state = linkage.parts[linkage.state].module
+        self._types: dict[FunctionType, int] = {}
+        self._functions: dict[Target, int] = {}
+        self._globals: dict[Definition, int] = {}
+        for number, part in self._parts.items():
+            module = part.module
+            for index in range(len(module.imported["func"]), len(module.functions)):
+                self._functions[Definition(number, index)] = len(self._functions)
+            for index in range(len(module.imported["global"]), len(module.globals)):
+                self._globals[Definition(number, index)] = len(self._globals)
+        for place, call in enumerate(calls):
+            answer = Definition(_SYSTEM, system.module.export(f"host:{place}", "func"))
+            self._functions[call] = self._functions[answer]
+
+    def write(self) -> bytes:
+        """The engine's binary."""
+        table, limits = self._table(), self._state.memories[0]
+        bodies, function_types = self._code()
+        entries = encode_unsigned(self._state.tables[0].minimum)
+        memory = b"\x02\0" + encode_unsigned(limits.minimum)
+        contents = {
+            1: [b"\x60" + _sized(params) + _sized(results) for params, results in self._types],
+            2: [name("image") + name("memory") + memory],
+            3: function_types,
+            4: [bytes((FUNCREF, 1)) + entries + entries],
+            6: [self._global(definition) for definition in self._globals],
+            7: self._export_section(),
+            9: [
+                b"\0\x41" + encode_signed(start) + b"\x0b" + vector([encode_unsigned(x) for x in functions])
+                for start, functions in _runs(table)
+            ],
+            10: bodies,
+        }
+        return MODULE_HEADER + b"".join(section(number, vector(items)) for number, items in contents.items())
+
+    def _code(self) -> tuple[list[bytes], list[bytes]]:
+        """Bodies with their sizes, and the type of each."""
+        bodies: list[bytes] = []
+        function_types: list[bytes] = []
+        for part in self._parts.values():
+            module = part.module
+            types = [self._types.setdefault(x, len(self._types)) for x in module.types]
+            globals_ = [self._globals[x] for x in part.globals]
+            numbers = Renumbering([self._functions[x] for x in part.functions], types, globals_)
+            bodies += [_sized(renumber(body, numbers)) for body in module.bodies]
+            own = module.functions[len(module.imported["func"]) :]
+            function_types += [encode_unsigned(types[x]) for x in own]
+        return bodies, function_types
+
+    def _table(self) -> dict[int, int]:
+        """Which function goes to which slot of the table; a later segment wins, as at a start."""
+        size = self._state.tables[0].minimum
+        table: dict[int, int] = {}
+        for part in self._parts.values():
+            for element in part.module.elements:
+                start = self._evaluate(part, element.offset, I32) % (1 << 32)
+                if start + len(element.functions) > size:
+                    raise WasmFormatError("an element segment goes past the end of the table")
+                table.update(
+                    (start + place, self._functions[part.functions[index]])
+                    for place, index in enumerate(element.functions)
+                )
+        return table
+
+    def _global(self, definition: Definition) -> bytes:
+        item, part = self._item(definition)
+        value = encode_signed(self._evaluate(part, item.initial, item.value_type))
+        opcode = b"\x41" if item.value_type == I32 else b"\x42"
+        return bytes((item.value_type, item.mutable)) + opcode + value + b"\x0b"
+
+    def _item(self, definition: Definition) -> tuple[Global, Part]:
+        part = self._parts[definition.instance]
+        return part.module.globals[definition.place], part
+
+    def _evaluate(self, part: Part, expression: tuple[Constant, ...], value_type: int, depth: int = 0) -> int:
+        """The number that a constant expression comes to, in the signed form that it is written with."""
+        if value_type not in (I32, I64) or depth > len(self._parts):
+            raise WasmFormatError("a global is no integer, or depends on itself")
+        stack: list[int] = []
+        for op, value in expression:
+            if op == "add" and len(stack) > 1:
+                stack.append(stack.pop() + stack.pop())
+            elif op == "const":
+                stack.append(value)
+            elif op == "global" and value < len(part.globals):
+                item, owner = self._item(part.globals[value])
+                stack.append(self._evaluate(owner, item.initial, item.value_type, depth + 1))
+            else:
+                raise WasmFormatError("a malformed constant expression")
+        if len(stack) != 1:
+            raise WasmFormatError("a malformed constant expression")
+        half = 1 << (31 if value_type == I32 else 63)
+        return (stack[0] + half) % (2 * half) - half
+
+    def _export_section(self) -> list[bytes]:
+        """What the system module exports for the host, and the memory."""
+        module = self._parts[_SYSTEM].module
+        spaces: dict[str, Mapping[Definition, int] | Mapping[Target, int]] = {
+            "func": self._functions,
+            "global": self._globals,
+        }
+        out = [name("memory") + b"\x02\0"]
+        for key, (kind, index) in module.exports.items():
+            if not key.startswith("host:"):
+                number = spaces[kind][Definition(_SYSTEM, index)]
+                out.append(name(key) + bytes((KINDS.index(kind),)) + encode_unsigned(number))
+        return out
+
+
+def _sized(content: bytes) -> bytes:
+    return encode_unsigned(len(content)) + content
+
+
+def _runs(table: Mapping[int, int]) -> list[tuple[int, list[int]]]:
+    """Slots as start and functions, one entry for each run without a hole."""
+    runs: list[tuple[int, list[int]]] = []
+    for slot in sorted(table):
+        if runs and runs[-1][0] + len(runs[-1][1]) == slot:
+            runs[-1][1].append(table[slot])
+        else:
+            runs.append((slot, [table[slot]]))
+    return runs
