@@ -166,8 +166,10 @@ def _read_header(sealed: bytes, name: str, size: int) -> dict[str, Any]:
 
 
 def _unpack(raw: bytes) -> dict[str, Any]:
+    if len(raw) > SEAL_LIMIT:
+        raise _BadSealError("its seal is too large")
     try:
-        value = msgpack.unpackb(raw, max_buffer_size=SEAL_LIMIT, strict_map_key=True)
+        value = msgpack.unpackb(raw, strict_map_key=True)
     except (ValueError, msgpack.UnpackException) as error:
         raise _BadSealError(f"its seal cannot be read ({type(error).__name__})") from None
     if not isinstance(value, dict):

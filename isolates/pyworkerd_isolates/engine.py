@@ -21,10 +21,14 @@ from typing import Any, Final
 from .cache import Cache
 from .errors import EngineError
 from .native import WASMTIME_VERSION, Instance, Machine, Module
+from .limits import Limits
+from .protocol import PRIME, decode_effects
+from .snapshot import take
 from .wasm.image import image_of
 
 Progress = Callable[[str], None]
-PRIME_MS: Final = 10_000
+PRIME_MS: Final = 60_000
+PRIME_OUTPUT_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,6 @@ class Built:
     engine: bytes
     image: bytes
     refusals: tuple[str, ...]
-    prime: bytes
-    """A frame of events for one warm-up step, so that the base image has run its own machinery once."""
 
 
 @dataclass(slots=True)
@@ -117,14 +119,17 @@ def load_engine(machine: Machine, cache: Cache, source: Source, progress: Progre
     return Engine(source.language, key, machine, code, refusals, (time.perf_counter() - started) * 1000, cache)
 
 
-def _prime(machine: Machine, compiled: bytes, built: Built) -> bytes:
+def _prime(machine: Machine, compiled: bytes, built: Built) -> bytearray:
     """Run one step on the image as built, and read the heap back."""
     with machine.mapped(compiled) as code, machine.mapped(machine.compile(built.image)) as image:
         instance = Instance(code, image, 1 << 32, built.refusals)
         try:
             instance.invoke("seed", 1, 2, 3, 4)
-            instance.step("step", time.time_ns(), built.prime, PRIME_MS, 1 << 20)
-            return instance.memory()
+            raw = instance.step("step", time.time_ns(), PRIME, PRIME_MS, PRIME_OUTPUT_BYTES)
+            effects = decode_effects(raw, Limits()).effects
+            if effects:
+                raise EngineError(f"the guest's own machinery does not work: {effects[0]}")
+            return take(instance, PRIME_MS)
         finally:
             instance.close()
 

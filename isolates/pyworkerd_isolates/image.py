@@ -31,6 +31,7 @@ from .errors import (
     Trap,
 )
 from .native import Instance, Module
+from .snapshot import take
 from .wasm.image import image_of
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def build_image(engine: Engine, cache: Cache, bundle: Bundle, limits: Limits) ->
     )
 
 
-def _run_top_level(engine: Engine, bundle: Bundle, limits: Limits) -> tuple[bytes, dict[str, Any]]:
+def _run_top_level(engine: Engine, bundle: Bundle, limits: Limits) -> tuple[bytearray, dict[str, Any]]:
     """Run the top level in a fresh isolate and read its heap back, with what is to be known about it."""
     names = sorted(bundle.files)
     message = [bundle.main, [[name, index] for index, name in enumerate(names)]]
@@ -192,9 +193,8 @@ def _run_top_level(engine: Engine, bundle: Bundle, limits: Limits) -> tuple[byte
     with engine.base() as base:
         instance = Instance(engine.code, base, limits.memory_bytes, engine.refusals)
         try:
-            answer = _load(instance, frame, limits)
-            notes = _notes(answer)
-            memory = instance.memory()
+            notes = _notes(_load(instance, frame, limits))
+            memory = take(instance, limits.startup_ms)
         finally:
             instance.close()
     notes["memory"] = len(memory)

@@ -27,19 +27,19 @@ from typing import Any, Final
 
 from wasmtime import Config, Engine, WasmtimeError
 from wasmtime import Module as _WasmtimeModule
-from wasmtime import __version__ as WASMTIME_VERSION  # noqa: N812 - a constant of the library under its usual name
+
 from wasmtime import _bindings as c
 from wasmtime import wat2wasm as _wat2wasm
 
 from .errors import ClosedIsolate, CpuExhausted, EngineError, ProtocolError, Refused, StackExhausted, Trap
+from .versions import installed_version
 
 __all__ = ["WASMTIME_VERSION", "Instance", "Machine", "Module", "assemble"]
 
-WASM_PAGE: Final = 65536
-TICK_MS: Final = 1
+WASMTIME_VERSION: Final = installed_version("wasmtime", "wasmtime")
+TICK_NS: Final = 1_000_000
 """Length of one epoch: how precisely a deadline is kept. Spin and wasmtime's own `serve` tick at 1 to 10 ms."""
-IDLE_POLL_S: Final = 0.005
-PARK_AFTER_S: Final = 1.0
+PARK_AFTER_NS: Final = 1_000_000_000
 MEMORY_RESERVATION: Final = 1 << 32
 """Address space per memory: all of wasm32, so that compiled code needs no bounds checks."""
 MAX_WASM_STACK: Final = 1 << 20
@@ -178,15 +178,18 @@ class Module:
 
 
 class Ticker:
-    """Advances the epoch once a millisecond while guest code runs, and rests when none does.
+    """Advances the epoch once per millisecond of CPU time while guest code runs, and rests when none does.
 
-    A deadline is a number of epochs, so it is as exact as the ticks are regular. `ticks_for` counts from the real
-    time of the last tick: a tick that comes late is made up for, and does not shorten a step that began in between.
+    A deadline is a number of epochs. Time is counted as the share of the process's CPU time that one running step can
+    have used, never more than the time on the wall: a step on a crowded machine is not punished for what others use.
+    `ticks_for` counts from the real time of the last tick, so a tick that comes late shortens no step that began in
+    between.
     """
 
     def __init__(self, engine: int | None) -> None:
         self._engine = engine
-        self._last = time.monotonic_ns()
+        self._wall, self._cpu = time.monotonic_ns(), time.process_time_ns()
+        self._owed = 0.0
         self._steps = 0
         self._parked = True
         self._wake = threading.Event()
@@ -199,36 +202,42 @@ class Ticker:
         self._steps += 1
         if self._parked:
             self._unpark()
-        late = (time.monotonic_ns() - self._last) // 1_000_000
-        return int(budget_ms // TICK_MS) + 1 + max(late, 0)
+        late = (time.monotonic_ns() - self._wall) // TICK_NS
+        return int(budget_ms) + 2 + max(late, 0)
 
     def _unpark(self) -> None:
         with self._lock:
             if self._closed:
                 raise ClosedIsolate("this machine is closed")
+            if not self._parked:
+                return
+            self._wall, self._cpu, self._owed = time.monotonic_ns(), time.process_time_ns(), 0.0
+            self._parked = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="pyworkerd-ticker", daemon=True)
-                self._last = time.monotonic_ns()
-                self._parked = False
                 self._thread.start()
-            elif self._parked:
-                self._last = time.monotonic_ns()
-                self._parked = False
+            else:
                 self._wake.set()
 
     def _run(self) -> None:
-        seen, quiet_since = self._steps, time.monotonic()
+        seen, quiet_since = self._steps, self._wall
         while not self._closed:
-            time.sleep(TICK_MS / 1000)
-            now = time.monotonic_ns()
-            for _ in range(max((now - self._last) // (TICK_MS * 1_000_000), 0)):
-                self._last += TICK_MS * 1_000_000
-                _tick(self._engine)
+            time.sleep(TICK_NS / 1e9)
+            now = self._advance()
             if self._steps != seen or _running:
-                seen, quiet_since = self._steps, now / 1e9
-            elif now / 1e9 - quiet_since > PARK_AFTER_S:
+                seen, quiet_since = self._steps, now
+            elif now - quiet_since > PARK_AFTER_NS:
                 self._park()
-                seen, quiet_since = self._steps, time.monotonic()
+                seen, quiet_since = self._steps, self._wall
+
+    def _advance(self) -> int:
+        wall, cpu = time.monotonic_ns(), time.process_time_ns()
+        self._owed += min(wall - self._wall, (cpu - self._cpu) / max(len(_running), 1))
+        self._wall, self._cpu = wall, cpu
+        while self._owed >= TICK_NS:
+            self._owed -= TICK_NS
+            _tick(self._engine)
+        return wall
 
     def _park(self) -> None:
         with self._lock:

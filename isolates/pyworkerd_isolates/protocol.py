@@ -142,8 +142,14 @@ class Abandon(NamedTuple):
     call: int
 
 
+class Crash(NamedTuple):
+    """The guest's own machinery failed: the isolate is of no use any more."""
+
+    message: str
+
+
 Effect: TypeAlias = (
-    Log | Respond | Return | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch | Abandon
+    Crash | Log | Respond | Return | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch | Abandon
 )
 
 
@@ -254,6 +260,7 @@ _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
     "call": (Call, (_number, _number, _number, _name, _blob)),
     "fetch": (Fetch, (_number, _number, _number, _name, _url, _headers, _body, _one_of(REDIRECTS))),
     "abandon": (Abandon, (_number,)),
+    "crash": (Crash, (_long,)),
 }
 
 
@@ -284,6 +291,10 @@ def _decode(item: Any, blobs: _Blobs) -> Effect:
     return make(*[read(value, blobs) for read, value in zip(readers, item[1:], strict=True)])  # type: ignore[no-any-return]
 
 
+PRIME: Final = wire.encode([["prime"]], ())
+"""While an engine is built: run the guest's machinery once, so that the base image has it warm."""
+
+
 class Events:
     """A batch of events for one step. The host's own side: arguments are trusted to be well typed."""
 
@@ -304,10 +315,6 @@ class Events:
         if body is None:
             return None
         return ["b", self._blob(body)] if isinstance(body, bytes) else ["s", body.number, body.length]
-
-    def prime(self) -> None:
-        """While an engine is built: run the guest's machinery once, so that the base image has it warm."""
-        self._events.append(["prime"])
 
     def init(self, bindings: Sequence[tuple[str, str, bytes | int]], meta: dict[str, object]) -> None:
         """What the worker may use: (name, shape, capability index), or (name, "value", encoded value)."""

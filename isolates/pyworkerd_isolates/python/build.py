@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
+
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from .. import wasm, wire
 from ..engine import Built, Progress, Source
 from ..errors import EngineError
 from ..native import assemble
+from ..versions import installed_version
 from ..wasm.merge import merge
 
 GUEST: Final = Path(__file__).with_name("guest")
@@ -37,7 +38,7 @@ def _inputs() -> list[Path]:
 
 
 def _fingerprint() -> str:
-    digest = hashlib.sha256(version("componentize-py").encode())
+    digest = hashlib.sha256(installed_version("componentize_py", "componentize-py").encode())
     for path in _inputs():
         digest.update(b"\0" + path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -51,7 +52,7 @@ def build(progress: Progress) -> Built:
         component = _componentize(folder)
     progress("merging it into one module")
     merged = merge(component, assemble)
-    return Built(merged.engine, merged.image, merged.refusals, _prime_frame())
+    return Built(merged.engine, merged.image, merged.refusals)
 
 
 def _componentize(folder: Path) -> bytes:
@@ -66,10 +67,3 @@ def _componentize(folder: Path) -> bytes:
         raise EngineError(f"componentize-py failed:\n{(result.stderr or result.stdout).strip()[-4000:]}")
     return output.read_bytes()
 
-
-def _prime_frame() -> bytes:
-    from ..protocol import Events
-
-    events = Events()
-    events.prime()
-    return events.frame()

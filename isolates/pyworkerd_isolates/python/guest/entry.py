@@ -16,7 +16,7 @@ import warnings, weakref, zlib, zoneinfo, tokenize, linecache, encodings.idna, e
 import wit_world  # noqa: E402
 
 import _wire  # noqa: E402
-from _pyworkerd import calls, handlers, logs, outbox, streams, system, worker  # noqa: E402
+from _pyworkerd import calls, handlers, immortal, logs, outbox, streams, system, worker  # noqa: E402
 import workers  # noqa: E402
 from workers import bindings, request, response  # noqa: E402, F401
 
@@ -87,5 +87,8 @@ class WitWorld(wit_world.WitWorld):
         return _wire.encode(worker.load(message, blobs), ())
 
     def step(self, data):
-        """Events in, effects out."""
-        return _step(data)
+        """Events in, effects out. No bytes at all is the host's sign that an image will be taken."""
+        try:
+            return _step(data) if data else immortal.settle()
+        except BaseException as error:
+            return _wire.encode([None, [["crash", worker.format_exception(error)]]], ())

@@ -1,14 +1,13 @@
 """Events that begin or end an invocation, and the effects that answer them."""
 
 import asyncio
-import gc
 from contextvars import copy_context
 
 import _wire
 
 from . import entropy, environment, outbox, streams, worker
-from .invocation import Invocation, enter, running
-from .loop import Loop, install, owner
+from .invocation import Invocation, enter, owner, running
+from .loop import Loop, install
 
 loop = Loop()
 _context = None
@@ -196,5 +195,3 @@ def _forget():
     worker.forget()
     environment.set_bindings([], {})
     environment.meta.clear()
-    gc.collect()
-    gc.freeze()

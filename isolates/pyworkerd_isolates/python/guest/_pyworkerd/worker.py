@@ -1,8 +1,8 @@
 """The worker inside this isolate: its bundle, its top level, its entrypoints."""
 
-import gc
 import importlib
 import inspect
+import linecache
 import sys
 import traceback
 
@@ -38,7 +38,7 @@ class _LegacyInstance:
 
 
 def load(message, blobs):
-    """Run the worker's top level. Answers what the host should know about it, or how it failed."""
+    """Run the worker's top level. Answers what the host should know about it,, or how it failed."""
     main, names = message
     for path, index in names:
         files.add(f"{files.ROOT}/{path}", bytes(blobs[index]))
@@ -53,7 +53,7 @@ def load(message, blobs):
         return _failure(error)
     entrypoints.update(exported)
     described = {key or "": _handlers_of(value) for key, value in exported.items()}
-    _settle()
+    linecache.clearcache()
     return ["ok", described, _logs()]
 
 
@@ -132,15 +132,6 @@ def _logs():
     outbox.effects.clear()
     outbox.blobs.clear()
     return logs
-
-
-def _settle():
-    """Leave the heap as the image shall have it: no garbage, nothing that a collection would touch."""
-    import linecache
-
-    linecache.clearcache()
-    gc.collect()
-    gc.freeze()
 
 
 def bind(entrypoint, name):
