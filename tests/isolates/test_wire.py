@@ -31,6 +31,12 @@ def raw(header: bytes, rest: bytes = b"") -> bytes:
     return len(header).to_bytes(4, "little") + header + rest
 
 
+def depth(tree: Any) -> int:
+    if isinstance(tree, dict):
+        return 1 + max(map(depth, tree.values()), default=0)
+    return 1 + max(map(depth, tree), default=0) if isinstance(tree, list) else 0
+
+
 class TestFrames:
     @given(json_trees, st.lists(st.binary(max_size=20), max_size=4))
     def test_what_was_encoded_is_decoded(self, message: Any, blobs: list[bytes]) -> None:
@@ -69,8 +75,11 @@ class TestFrames:
             (raw(b'[[],"\xed\xa0\x80"]'), "not JSON"),
             (raw(b'[[],"a\nb"]'), "not JSON"),
             (raw(b"[[]," + b"9" * 5000 + b"]"), "not JSON"),
-            (raw(b"[" * 100_000), "not JSON"),
-            (raw(b'{"a":' * 100_000), "not JSON"),
+            (raw(b"[" * 200), "not JSON"),
+            (raw(b"[" * 100_000), "brackets"),
+            (raw(b'{"a":' * 100_000), "brackets"),
+            (raw(b'["]]",' * 300), "brackets"),
+            (raw(rb'["\\\"]",' * 300), "brackets"),
             (raw(b"[[]," + b"[" * 300 + b"]" * 300 + b"]"), "brackets"),
             (raw(b"[[]," + b'{"a":' * 300 + b"1" + b"}" * 300 + b"]"), "brackets"),
             (raw(b"[[],1] "), "pair"),
@@ -109,8 +118,14 @@ class TestFrames:
                 decode(frame, **limit)
 
     def test_many_brackets_are_not_depth(self) -> None:
-        message: list[Any] = [[{}] for _ in range(1000)]
+        message: list[Any] = [*([{}] for _ in range(1000)), "[" * 1000, '\\"[' * 1000, {'"[\\': "[{" * 1000}]
         assert decode(encode(message))[0] == message
+
+    @given(json_trees, st.integers(0, 20))
+    def test_the_depth_is_counted_as_json_nests(self, tree: Any, wraps: int) -> None:
+        for _ in range(wraps):
+            tree = [tree, '"]\\']
+        assert wire.deepest(json.dumps(tree).encode()) == depth(tree)
 
     @given(st.binary(max_size=200))
     def test_random_bytes_raise_nothing_else(self, data: bytes) -> None:

@@ -247,6 +247,13 @@ class TestReading:
 
         run(main)
 
+    def test_deep_json_is_a_recursion_error_before_it_is_a_trap(self) -> None:
+        deep = Request("http://a", method="POST", body=b'["]",' * 5000)
+        with pytest.raises(RecursionError):
+            run(deep.json)
+        wide = Request("http://a", method="POST", body=b"[" + b"[]," * 5000 + b'"[[["]')
+        assert len(run(wide.json)) == 5001
+
     def test_bad_json_is_a_value_error(self) -> None:
         with pytest.raises(ValueError):
             run(Request("http://a", method="POST", body="{").json)

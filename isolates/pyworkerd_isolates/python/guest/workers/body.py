@@ -9,6 +9,8 @@ import json
 import os
 from collections import deque
 
+import _wire
+
 from .blob import Blob, decode_text, encode_text
 from .form_data import FormData, parse_form
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 MAX_TEE = 16 << 20
 """Bytes that one half of a cloned body may be ahead of the other: a quarter of the smallest usual memory
 limit.
+"""
+
+MAX_JSON_DEPTH = 1000
+"""Brackets open at once in a JSON body, as many as CPython allows elsewhere (`sys.getrecursionlimit()`). In the
+sandbox the scanner has no such limit: past some thousand it uses up the native stack, which ends the isolate.
 """
 
 
@@ -396,7 +403,10 @@ class Message:
         return decode_text(await self.buffer())
 
     async def _json(self, **options: Any) -> Any:
-        return json.loads(await self.text(), **options)
+        data = await self.buffer()
+        if data.count(b"[") + data.count(b"{") > MAX_JSON_DEPTH and _wire.deepest(data) > MAX_JSON_DEPTH:
+            raise RecursionError("maximum recursion depth exceeded while decoding a JSON document")
+        return json.loads(decode_text(data), **options)
 
     async def form_data(self) -> FormData:
         """The body as a form. Raises TypeError if its type is not that of a form, ValueError if it is
