@@ -25,7 +25,7 @@ limit.
 
 MAX_JSON_DEPTH = 1000
 """Brackets open at once in a JSON body, as many as CPython allows elsewhere (`sys.getrecursionlimit()`). In
-the sandbox the scanner has no such limit: past some thousand it uses up the native stack and ends the isolate.
+the sandbox the scanner has no such limit: past some thousand the native stack and so the isolate ends.
 """
 
 
