@@ -2,14 +2,14 @@
 
 The words are those of workerd.capnp (`Network`); the tables follow IANA's special-purpose address registries
 (RFC 6890): https://www.iana.org/assignments/iana-ipv4-special-registry and -ipv6-special-registry. They are
-written out because `ipaddress.is_global` will not do: it calls 224.0.0.1 global, and Python 3.12 calls 2002::/16
-and 64:ff9b:1::/48 global where 3.13 does not. A policy must not change with the interpreter.
+written out because `ipaddress.is_global` will not do: it calls 224.0.0.1 global, and Python 3.12 does the
+same with 2002::/16 and 64:ff9b:1::/48 where 3.13 does not. A policy must not change with the interpreter.
 
 Rule 1: an address that carries an IPv4 address (mapped, NAT64, 6to4, Teredo) is judged as that IPv4 address,
 because that is where its packets end.
 Rule 2: an address is permitted if one `allow` entry matches and no `deny` entry does.
-Rule 3: addresses reserved for something other than ordinary hosts (multicast, documentation, benchmarks) belong
-to no class; only a CIDR block written out by the operator matches them.
+Rule 3: addresses reserved for something other than ordinary hosts (multicast, documentation, benchmarks)
+belong to no class; only a CIDR block written out by the operator matches them.
 
 Public addresses that lead inside all the same are the operator's to deny: 168.63.129.16 on Azure, for one.
 """

@@ -1,0 +1,1 @@
+"""Public helpers for tests: real implementations without the outside world."""
