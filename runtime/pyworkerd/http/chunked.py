@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyworkerd.errors import BadRequest, BodyTooLarge, HeadersTooLarge
+
 from .semantics import BAD_OCTET, TRAILERS
 
 if TYPE_CHECKING:

@@ -4,8 +4,7 @@ dataclass, which counts because every request makes two of them.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import h11
 
 from pyworkerd.errors import BadRequest
+
 from .parser import Parser
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
@@ -17,7 +19,7 @@ class H11Parser(Parser):
 
     __slots__ = ()
 
-    def _split(self, head: bytes, method: bytes) -> Headers:  # noqa: ARG002 - h11 reads any method
+    def _split(self, head: bytes, method: bytes, has_body: bool) -> Headers:  # noqa: ARG002 - h11 needs no help
         # A connection of h11's own for each head: bodies and keep-alive are this package's business.
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
         connection.receive_data(head)

@@ -6,15 +6,17 @@ would let through has been refused by `semantics` before it sees a byte.
 
 from __future__ import annotations
 
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httptools
 
 from pyworkerd.errors import BadRequest
+
 from .parser import Parser
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
+
     from .limits import HttpLimits
 
 _PLAIN_METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
@@ -69,7 +71,7 @@ class HttptoolsParser(Parser):
         self._fields = _Fields()
         self._llhttp: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self._fields)
 
-    def _split(self, head: bytes, method: bytes) -> Headers:
+    def _split(self, head: bytes, method: bytes, has_body: bool) -> Headers:
         llhttp = self._llhttp
         if llhttp is None:
             llhttp = httptools.HttpRequestParser(self._fields)
@@ -84,5 +86,6 @@ class HttptoolsParser(Parser):
             return tuple(pairs)
         except httptools.HttpParserError as error:
             raise BadRequest("the head is malformed") from error
-        self._llhttp = llhttp
+        if not has_body:
+            self._llhttp = llhttp
         return tuple(pairs)

@@ -4,6 +4,7 @@ Rule 1. The head is gathered until its empty line, checked by `semantics`, and o
         `_split`, which takes its fields apart. No library decides where a message ends.
 Rule 2. After a request the parser stops. Bytes that follow (pipelining) wait in `buffered` until `next_request()`;
         the caller stops reading from the network when they become too many.
+        What follows a request that closes the connection is dropped: it was never a request.
 Rule 3. A fault is final. Events before it are given out first, then the fault is in `error` and raised by every call.
 """
 
@@ -11,15 +12,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import Enum
+from typing import TYPE_CHECKING, Final
 
 from pyworkerd.errors import BadRequest, ClientError, HeadersTooLarge
+
 from .chunked import ChunkedReader
 from .events import END_OF_REQUEST, BodyData, Event, RequestHead
 from .semantics import HEAD, first_fault, malformed, read_framing, with_host, without_hop_by_hop
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
+
     from .limits import HttpLimits
 
 
@@ -32,6 +35,16 @@ class Stage(Enum):
     DONE = "done"
 
 
+# Module names, because looking up an enum's member costs more than the comparison.
+_HEAD: Final = Stage.HEAD
+_BODY: Final = Stage.BODY
+_CHUNKED: Final = Stage.CHUNKED
+_DONE: Final = Stage.DONE
+_METHODS: Final = {
+    name.encode(): name for name in ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
+
+
 class Parser(ABC):
     """Feed it with `receive`, go on with `next_request` after the response, tell it `eof` at the end of the stream."""
 
@@ -39,6 +52,7 @@ class Parser(ABC):
         "_blank_line_skipped",
         "_buffer",
         "_chunks",
+        "_is_last",
         "_left",
         "_limits",
         "_scanned",
@@ -48,17 +62,18 @@ class Parser(ABC):
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
-        self._stage = Stage.HEAD
+        self._stage = _HEAD
         self._buffer = b""
         self._scanned = 0
         self._left = 0
         self._blank_line_skipped = False
+        self._is_last = False
         self._chunks: ChunkedReader | None = None
         self.error: ClientError | None = None
         """The fault that ended this connection's requests."""
 
     @abstractmethod
-    def _split(self, head: bytes, method: bytes) -> Headers:
+    def _split(self, head: bytes, method: bytes, has_body: bool) -> Headers:
         """Take the fields of one complete, checked head apart: lower-case names, latin-1 values, order kept."""
 
     @property
@@ -69,22 +84,28 @@ class Parser(ABC):
     @property
     def is_idle(self) -> bool:
         """Whether no byte of the next request has come yet."""
-        return self._stage is Stage.HEAD and not self._buffer and not self._blank_line_skipped
+        return self._stage is _HEAD and not self._buffer and not self._blank_line_skipped
 
     def receive(self, data: bytes) -> list[Event]:
         """Take bytes from the network. Raises a `ClientError`, whose `status` is the answer, if nothing came before."""
         if self.error is not None:
             raise self.error
+        if self._stage is _DONE:
+            if not self._is_last:
+                self._buffer += data
+            return []
         self._buffer = self._buffer + data if self._buffer else data
-        return [] if self._stage is Stage.DONE else self._parse()
+        return self._parse()
 
     def next_request(self) -> list[Event]:
         """The response has been written: go on with what has been pipelined. Call it once after each `EndOfRequest`."""
         if self.error is not None:
             raise self.error
-        if self._stage is not Stage.DONE:
+        if self._stage is not _DONE:
             raise RuntimeError("next_request() before the end of the request")
-        self._stage = Stage.HEAD
+        if self._is_last:
+            return []
+        self._stage = _HEAD
         self._scanned = 0
         self._blank_line_skipped = False
         self._chunks = None
@@ -92,19 +113,19 @@ class Parser(ABC):
 
     def eof(self) -> None:
         """The client will send no more. Raises `BadRequest` if a request is incomplete."""
-        if self.error is None and self._stage is not Stage.DONE and not self.is_idle:
+        if self.error is None and self._stage is not _DONE and not self.is_idle:
             self.error = BadRequest("the connection ended in the middle of a request")
             raise self.error
 
     def _parse(self) -> list[Event]:
         events: list[Event] = []
         try:
-            if self._stage is Stage.HEAD:
+            if self._stage is _HEAD:
                 self._read_head(events)
-            if self._stage is Stage.CHUNKED:
-                self._read_chunks(events)
-            elif self._stage is Stage.BODY:
+            if self._stage is _BODY:
                 self._read_body(events)
+            elif self._stage is _CHUNKED:
+                self._read_chunks(events)
         except ClientError as error:
             self.error = error
             self._buffer = b""
@@ -132,6 +153,8 @@ class Parser(ABC):
             head, self._buffer = buffer[:end], buffer[end:]
         method, target, version = match.groups()
         events.append(self._read_request(head, method, target, version))
+        if self._stage is _DONE:
+            self._end_request(events)
 
     def _skip_blank_line(self, buffer: bytes) -> bytes:
         """RFC 9112 section 2.2: one empty line before a request line is ignored."""
@@ -154,22 +177,25 @@ class Parser(ABC):
         authority, keep_alive, expects, length, chunked, has_hop_by_hop = read_framing(
             head, method, target, version, self._limits
         )
-        headers = self._split(head, method)
+        self._is_last = not keep_alive
+        headers = self._split(head, method, chunked or length != 0)
         if has_hop_by_hop:
             headers = without_hop_by_hop(headers)
         if target[:1] not in (b"/", b"*"):
             headers = with_host(headers, authority)
         if chunked:
-            self._stage = Stage.CHUNKED
+            self._stage = _CHUNKED
             self._chunks = ChunkedReader(self._limits)
+        elif length:
+            self._stage = _BODY
+            self._left = length
         else:
-            self._stage = Stage.BODY
-            self._left = length or 0
+            self._stage = _DONE
         return RequestHead(
-            method.decode("ascii"),
+            _METHODS.get(method) or method.decode("ascii"),
             target.decode("ascii"),
             headers,
-            version.decode("ascii"),
+            "1.1" if version == b"1.1" else "1.0",
             authority,
             keep_alive,
             expects and length != 0,
@@ -178,19 +204,23 @@ class Parser(ABC):
         )
 
     def _read_body(self, events: list[Event]) -> None:
-        if self._left:
-            data = self._buffer
-            if not data:
-                return
-            if len(data) > self._left:
-                data, self._buffer = data[: self._left], data[self._left :]
-            else:
-                self._buffer = b""
-            self._left -= len(data)
-            events.append(BodyData(data))
+        data = self._buffer
+        if not data:
+            return
+        if len(data) > self._left:
+            data, self._buffer = data[: self._left], data[self._left :]
+        else:
+            self._buffer = b""
+        self._left -= len(data)
+        events.append(BodyData(data))
         if not self._left:
-            self._stage = Stage.DONE
-            events.append(END_OF_REQUEST)
+            self._end_request(events)
+
+    def _end_request(self, events: list[Event]) -> None:
+        self._stage = _DONE
+        events.append(END_OF_REQUEST)
+        if self._is_last:
+            self._buffer = b""
 
     def _read_chunks(self, events: list[Event]) -> None:
         chunks = self._chunks
@@ -203,6 +233,5 @@ class Parser(ABC):
             if out:
                 events.append(BodyData(b"".join(out)))
         if chunks.done:
-            self._stage = Stage.DONE
             self._buffer, chunks.rest = chunks.rest, b""
-            events.append(END_OF_REQUEST)
+            self._end_request(events)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Final, Literal, cast, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 if TYPE_CHECKING:
     from .parser import Parser

@@ -16,7 +16,8 @@ on how the network cut it up.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple, TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyworkerd.errors import (
     BadRequest,
@@ -30,8 +31,9 @@ from pyworkerd.errors import (
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
-    from .limits import HttpLimits
+
     from .events import RequestHead
+    from .limits import HttpLimits
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 """RFC 9110 section 5.6.2."""
@@ -45,7 +47,7 @@ HEAD: Final = re.compile(
 TRAILERS: Final = re.compile(rb"\r\n" + _FIELD_LINES + rb"\r\n")
 """A trailer section, with the CRLF that ends the last chunk's line before it."""
 BAD_OCTET: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])")
-_OTHER_VERSION: Final = re.compile(TOKEN + rb"++ [\x21-\x7e]++ HTTP/[0-9](?:\.[0-9])?\r\n")
+_OTHER_VERSION: Final = re.compile(TOKEN + rb"++ [\x21-\x7e]++ HTTP/(?!1\.[01]\r)[0-9](?:\.[0-9])?\r\n")
 
 HOP_BY_HOP: Final = frozenset(
     (
@@ -73,6 +75,8 @@ _DIGITS: Final = re.compile(rb"[0-9]+")
 _AUTHORITY: Final = (
     rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
 )
+_HOST_LENGTH: Final = 255 + len(":65535")
+"""RFC 3986 section 3.2.2: registered names of up to 255 characters, as in DNS."""
 _HOST: Final = re.compile(_AUTHORITY)
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://(" + _AUTHORITY + rb")(?=[/?]|$)")
 
@@ -119,16 +123,20 @@ def malformed(head: bytes) -> ClientError:
 
 def read_framing(head: bytes, method: bytes, target: bytes, version: bytes, limits: HttpLimits) -> Framing:
     """Read the fields that steer the connection from a head that `HEAD` matched. Raises a `ClientError`."""
+    if method == b"CONNECT":
+        raise NotImplementedByServer("CONNECT is not served")
+    found = _FRAMING_FIELDS.findall(head)
+    if len(found) == 1 and version == b"1.1" and target[:1] == b"/" and found[0][0].lower() == b"host":
+        # What most requests are: nothing but a Host steers them.
+        return Framing(_checked_host(found[0][1].strip(b" \t")), True, False, 0, False, False)
     fields: dict[bytes, list[bytes]] = {}
-    for name, value in _FRAMING_FIELDS.findall(head):
+    for name, value in found:
         fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
     hosts = fields.pop(b"host", ())
     lengths = fields.pop(b"content-length", ())
     authority = _authority(hosts, version)
     if target[:1] != b"/":
         authority = _authority_of_target(method, target) or authority
-    elif method == b"CONNECT":
-        raise NotImplementedByServer("CONNECT is not served")
     if not fields and not lengths:
         return Framing(authority, version == b"1.1", False, 0, False, False)
     coded = b"transfer-encoding" in fields
@@ -152,18 +160,28 @@ def _authority(hosts: list[bytes] | tuple[()], version: bytes) -> str:
         raise BadRequest("the Host header is missing")
     if len(hosts) > 1:
         raise BadRequest("the Host header is repeated")
-    if _HOST.fullmatch(hosts[0]) is None:
+    return _checked_host(hosts[0])
+
+
+def _checked_host(host: bytes) -> str:
+    if len(host) > _HOST_LENGTH:
+        raise BadRequest("the Host header is too long")
+    return _valid_host(host)
+
+
+@lru_cache(1024)
+def _valid_host(host: bytes) -> str:
+    """Kept, because servers hear the same few names all day. Faults are not kept."""
+    if _HOST.fullmatch(host) is None:
         raise BadRequest("the Host header is invalid")
-    return hosts[0].decode("ascii")
+    return host.decode("ascii")
 
 
 def _authority_of_target(method: bytes, target: bytes) -> str | None:
-    if method == b"CONNECT":
-        raise NotImplementedByServer("CONNECT is not served")
     if target == b"*" and method == b"OPTIONS":
         return None
     absolute = _ABSOLUTE.match(target)
-    if absolute is None:
+    if absolute is None or len(absolute[1]) > _HOST_LENGTH:
         raise BadRequest("the request target is neither a path nor an http URL")
     return absolute[1].decode("ascii")
 

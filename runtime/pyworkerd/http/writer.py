@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -74,14 +75,15 @@ def encode_head(
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
     has_date = has_server = False
     for name, value in headers:
-        name = name.lower()  # noqa: PLW2901 - the spelling given is never wanted again
-        if name in _DROPPED or name.startswith("proxy-"):
+        sent = _sent_name(name) if len(name) <= 64 else _check_name(name)
+        if not sent:
             continue
-        if _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
-            raise BadEffect(f"a header cannot be sent: {name[:64]!r}")
-        has_date = has_date or name == "date"
-        has_server = has_server or name == "server"
-        lines.append(f"{name}: {value}\r\n")
+        # Printable ASCII, which nearly every value is, needs no expression.
+        if not (value.isascii() and value.isprintable()) and _VALUE.fullmatch(value) is None:
+            raise BadEffect(f"the value of a header cannot be sent: {sent[:64]!r}")
+        has_date = has_date or sent == "date"
+        has_server = has_server or sent == "server"
+        lines.append(f"{sent}: {value}\r\n")
     framing, promised = _framing(status, headers, length, exchange)
     if promised is not None:
         lines.append(f"content-length: {promised}\r\n")
@@ -96,6 +98,18 @@ def encode_head(
     else:
         lines.append("\r\n" if exchange.http_1_1 else "connection: keep-alive\r\n\r\n")
     return "".join(lines).encode("latin-1"), framing, promised
+
+
+def _check_name(name: str) -> str:
+    """In lower case; empty if the server decides about this field itself. Raises `BadEffect`."""
+    name = name.lower()
+    if _NAME.fullmatch(name) is None:
+        raise BadEffect(f"the name of a header cannot be sent: {name[:64]!r}")
+    return "" if name in _DROPPED or name.startswith("proxy-") else name
+
+
+_sent_name: Final = lru_cache(512)(_check_name)
+"""For short names, so that what a tenant can make it hold is small."""
 
 
 def _framing(

@@ -3,7 +3,6 @@
 Rule 1. One request at a time. The next one is parsed when the response before it has been written.
 Rule 2. Nothing grows without bound: reading pauses above `request_buffer`, a streamed response waits for the transport.
 Rule 3. A response that cannot be completed ends with a reset, never with something that looks complete.
-Rule 4. One timer. Deadlines move freely; the timer looks at them when it fires and goes back to sleep.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from pyworkerd.http.semantics import request_url
 from pyworkerd.http.writer import CONTINUE, LAST_CHUNK, Exchange, Framing, encode_chunk, encode_head
 from pyworkerd.messages import Body, Request, Response
 
+from .deadlines import Deadlines
 from .failures import ShuttingDown, answer, log_failure, plain_answer
 from .info import ConnectionInfo, connection_info, describe
 from .request_body import RequestBody
@@ -38,6 +38,15 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
+# Module names, because looking up an enum's member costs more than the comparison.
+_WAITING: Final = Phase.WAITING
+_BUSY: Final = Phase.BUSY
+_DISCARDING: Final = Phase.DISCARDING
+_LINGERING: Final = Phase.LINGERING
+_CLOSED: Final = Phase.CLOSED
+
+_TURN: Final = 32
+"""Pipelined requests served before other connections get their turn. Our own figure: about half a millisecond."""
 _EXCHANGES: Final = {
     (head_only, http_1_1): Exchange(head_only, http_1_1)
     for head_only in (False, True)
@@ -50,6 +59,7 @@ class Connection(asyncio.Protocol):
     """Made by the listening socket for each client."""
 
     __slots__ = (
+        "_deadlines",
         "_discarded",
         "_exchange",
         "_gone",
@@ -57,7 +67,6 @@ class Connection(asyncio.Protocol):
         "_keep_alive",
         "_parser",
         "_phase",
-        "_read_deadline",
         "_reading_paused",
         "_request_complete",
         "_response_begun",
@@ -65,11 +74,8 @@ class Connection(asyncio.Protocol):
         "_shared",
         "_stream",
         "_task",
-        "_timer",
-        "_timer_at",
         "_transport",
         "_wants_continue",
-        "_write_deadline",
         "_write_waiter",
         "_writing_left",
     )
@@ -77,7 +83,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._parser = shared.new_parser(shared.options.limits)
-        self._phase = Phase.WAITING
+        self._phase = _WAITING
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._info: ConnectionInfo = cast("ConnectionInfo", None)
         self._task: asyncio.Task[None] | None = None
@@ -91,12 +97,9 @@ class Connection(asyncio.Protocol):
         self._gone = False
         self._reading_paused = False
         self._discarded = 0
-        self._read_deadline: float | None = None
-        self._write_deadline: float | None = None
         self._write_waiter: asyncio.Future[None] | None = None
         self._writing_left = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._deadlines = Deadlines(shared.loop, self._reading_took_too_long, self._writing_took_long)
 
     # The transport's calls
 
@@ -109,21 +112,25 @@ class Connection(asyncio.Protocol):
         crowded = len(shared.connections) >= shared.options.max_connections
         shared.counters.accepted += 1
         shared.join(self)
-        if crowded:
+        if len(shared.connections) > 2 * shared.options.max_connections:
+            # Even polite refusals are held open for a while, so they have a limit of their own.
+            shared.counters.refused += 1
+            self.abort()
+        elif crowded:
             shared.counters.refused += 1
             self._refuse(Overloaded("too many connections"))
         elif shared.draining:
             self._close()
         else:
-            self._set_read_deadline(shared.options.header_timeout)
+            self._deadlines.set_read(shared.options.header_timeout)
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
         phase = self._phase
-        if phase is Phase.LINGERING or phase is Phase.CLOSED:
+        if phase is _LINGERING or phase is _CLOSED:
             self._discard(len(data))
             return
-        if phase is Phase.WAITING:
+        if phase is _WAITING:
             began = self._parser.is_idle
             try:
                 events = self._parser.receive(data)
@@ -133,13 +140,14 @@ class Connection(asyncio.Protocol):
             if events:
                 self._serve_all(events)
             elif began:
-                self._set_read_deadline(self._shared.options.header_timeout)
+                self._deadlines.set_read(self._shared.options.header_timeout)
             return
-        try:
-            self._take_body(self._parser.receive(data))
-        except ClientError as error:
-            self._break_body(error)
-        if phase is Phase.DISCARDING:
+        if self._parser.error is None:
+            try:
+                self._take_body(self._parser.receive(data))
+            except ClientError as error:
+                self._break_body(error)
+        if phase is _DISCARDING:
             self._discard(len(data))
         else:
             self._adjust_reading()
@@ -153,9 +161,7 @@ class Connection(asyncio.Protocol):
         """The connection is gone, by whoever's hand."""
         self._gone = True
         self._disconnect()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadlines.stop()
         self.resume_writing()
         self._leave()
 
@@ -168,7 +174,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The transport has room again."""
         waiter, self._write_waiter = self._write_waiter, None
-        self._write_deadline = None
+        self._deadlines.write = None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -176,7 +182,7 @@ class Connection(asyncio.Protocol):
 
     def begin_drain(self) -> None:
         """No request after this one; close now if there is none."""
-        if self._phase is Phase.WAITING and self._parser.is_idle:
+        if self._phase is _WAITING and self._parser.is_idle:
             self._close()
 
     def cancel(self) -> None:
@@ -195,13 +201,30 @@ class Connection(asyncio.Protocol):
     def _serve_all(self, events: list[Event]) -> None:
         """Serve requests as long as their handlers do not wait; a suspended one calls this again when it ends."""
         self._serving = True
-        while events:
+        for _ in range(_TURN):
             self._begin(events)
             # Only a handler that is done leaves the phase at WAITING.
-            if self._phase is not Phase.WAITING:
+            if self._phase is not _WAITING:
                 break
             events = self._next_events()
+            if not events:
+                break
+        else:
+            self._begin_later(events)
         self._serving = False
+
+    def _begin_later(self, events: list[Event]) -> None:
+        self._phase = _BUSY
+        self._shared.loop.call_soon(self._begin_now, events)
+
+    def _begin_now(self, events: list[Event]) -> None:
+        if self._phase is _BUSY:
+            self._serve_all(events)
+
+    def _go_on(self) -> None:
+        events = self._next_events()
+        if events:
+            self._serve_all(events)
 
     def _next_events(self) -> list[Event]:
         try:
@@ -215,23 +238,23 @@ class Connection(asyncio.Protocol):
                 if self._shared.draining:
                     self._close()
                     return []
-                self._set_read_deadline(options.idle_timeout)
+                self._deadlines.set_read(options.idle_timeout)
             else:
-                self._set_read_deadline(options.header_timeout)
-            if self._reading_paused:
-                self._adjust_reading()
+                self._deadlines.set_read(options.header_timeout)
+        if self._reading_paused:
+            self._adjust_reading()
         return events
 
     def _begin(self, events: list[Event]) -> None:
         head = cast("RequestHead", events[0])
         shared = self._shared
-        self._phase = Phase.BUSY
+        self._phase = _BUSY
         self._keep_alive = head.keep_alive
         self._response_begun = False
         self._exchange = _EXCHANGES[head.method == "HEAD", head.version == "1.1"]
         if len(events) == 2 and type(events[1]) is EndOfRequest:
             self._request_complete = True
-            self._read_deadline = None
+            self._deadlines.read = None
             body = Body()
         else:
             body = self._body(head, events)
@@ -246,12 +269,12 @@ class Connection(asyncio.Protocol):
         """In hand if it is complete and small, otherwise a stream."""
         self._request_complete = type(events[-1]) is EndOfRequest
         if self._request_complete:
-            self._read_deadline = None
+            self._deadlines.read = None
             pieces = [event.data for event in events[1:] if type(event) is BodyData]
             if sum(map(len, pieces)) <= self._shared.options.request_buffer:
                 return Body(b"".join(pieces))
         else:
-            self._set_read_deadline(self._shared.options.body_timeout)
+            self._deadlines.set_read(self._shared.options.body_timeout)
         stream = RequestBody(self._body_wanted, self._adjust_reading)
         self._stream = stream
         self._wants_continue = head.expect_continue and len(events) == 1
@@ -271,7 +294,7 @@ class Connection(asyncio.Protocol):
                     stream.feed(event.data)
             elif type(event) is EndOfRequest:
                 self._request_complete = True
-                self._read_deadline = None
+                self._deadlines.read = None
                 if stream is not None:
                     stream.finish()
         if events and self._parser.error is not None:
@@ -280,7 +303,7 @@ class Connection(asyncio.Protocol):
     def _break_body(self, error: ClientError) -> None:
         self._shared.counters.client_errors += 1
         self._keep_alive = False
-        self._read_deadline = None
+        self._deadlines.read = None
         if self._stream is not None:
             self._stream.fail(error)
 
@@ -295,18 +318,19 @@ class Connection(asyncio.Protocol):
         options, stream, counters = self._shared.options, self._stream, self._shared.counters
         held = self._parser.buffered + (stream.size if stream is not None else 0)
         counters.peak_request_buffer = max(counters.peak_request_buffer, held)
-        unwanted = stream is not None and stream.is_closed and self._phase is Phase.BUSY
-        pause = held > options.request_buffer or (unwanted and not self._request_complete)
-        if self._gone or self._phase is Phase.CLOSED:
+        unwanted = stream is not None and stream.is_closed and self._phase is _BUSY
+        broken = self._parser.error is not None and self._phase is _BUSY
+        pause = held > options.request_buffer or broken or (unwanted and not self._request_complete)
+        if self._gone or self._phase is _CLOSED:
             return
         if pause != self._reading_paused:
             self._reading_paused = pause
             (self._transport.pause_reading if pause else self._transport.resume_reading)()
-        if self._phase is Phase.BUSY and not self._request_complete and self._parser.error is None:
+        if self._phase is _BUSY and not self._request_complete and self._parser.error is None:
             if pause:
-                self._read_deadline = None
+                self._deadlines.read = None
             else:
-                self._set_read_deadline(options.body_timeout)
+                self._deadlines.set_read(options.body_timeout)
 
     # Responses
 
@@ -324,7 +348,7 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 - the border: whatever a handler raises becomes an answer
             self._fail(request, error)
         # Also what has been written at once has to leave before the next response joins it.
-        while self._write_waiter is not None and not self._gone:
+        if self._write_waiter is not None and not self._gone:
             try:
                 await self._write_waiter
             except asyncio.CancelledError:
@@ -338,7 +362,7 @@ class Connection(asyncio.Protocol):
         return InternalError("the handler cancelled itself")
 
     def _write_whole(self, response: Response, data: bytes) -> None:
-        if self._phase is not Phase.BUSY:
+        if self._phase is not _BUSY:
             return
         head, framing = self._encode(response, len(data))[:2]
         self._transport.write(head + data if framing is not Framing.NONE else head)
@@ -369,8 +393,11 @@ class Connection(asyncio.Protocol):
     async def _write_stream(self, response: Response) -> None:
         body = response.body
         try:
-            if self._phase is not Phase.BUSY:
+            if self._phase is not _BUSY:
                 return
+            if self._stream is not None and not self._stream.is_closed:
+                # The response may be made of the request's body: ask for it while an interim answer is still possible.
+                self._body_wanted()
             head, framing, promised = self._encode(response, body.length)
             self._transport.write(head)
             if framing is not Framing.NONE:
@@ -394,7 +421,7 @@ class Connection(asyncio.Protocol):
                 )
                 if self._write_waiter is not None:
                     await self._write_waiter
-                if self._phase is not Phase.BUSY:
+                if self._phase is not _BUSY:
                     return
         finally:
             await cast("Any", chunks).aclose()
@@ -406,11 +433,11 @@ class Connection(asyncio.Protocol):
     def _fail(self, request: Request | None, error: Exception) -> None:
         """Answer with the failure, or reset where an answer has begun already."""
         shared = self._shared
-        if self._phase is Phase.CLOSED and isinstance(error, (ShuttingDown, ClientError)):
+        if self._phase is _CLOSED and isinstance(error, (ShuttingDown, ClientError)):
             return
         shared.counters.handler_errors += 1
         log_failure(error, request)
-        if self._phase is not Phase.BUSY:
+        if self._phase is not _BUSY:
             return
         if self._response_begun:
             self.abort()
@@ -431,23 +458,23 @@ class Connection(asyncio.Protocol):
             stream.close()
         if self._gone:
             self._leave()
-        if self._phase is not Phase.BUSY:
+        if self._phase is not _BUSY:
             return
         if not self._request_complete:
             self._outlast_request()
         elif not self._keep_alive:
             self._close()
         else:
-            self._phase = Phase.WAITING
+            self._phase = _WAITING
             if not self._serving:
-                self._serve_all(self._next_events())
+                self._go_on()
 
     def _outlast_request(self) -> None:
         """The request is still arriving. Take a bounded part of it, for the connection's or the answer's sake."""
         self._discarded = 0
         if self._keep_alive:
-            self._phase = Phase.DISCARDING
-            self._set_read_deadline(self._shared.options.linger_timeout)
+            self._phase = _DISCARDING
+            self._deadlines.set_read(self._shared.options.linger_timeout)
             self._adjust_reading()
         else:
             self._linger()
@@ -458,7 +485,7 @@ class Connection(asyncio.Protocol):
         """Answer a request that no handler will see, and close."""
         if isinstance(error, ClientError):
             self._shared.counters.client_errors += 1
-        self._phase = Phase.BUSY
+        self._phase = _BUSY
         self._exchange = _HTTP_1_1
         self._keep_alive = False
         response = plain_answer(error)
@@ -467,39 +494,43 @@ class Connection(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Close our side, and let the client's last bytes run out."""
-        self._phase = Phase.LINGERING
+        self._phase = _LINGERING
         self._discarded = 0
         if self._transport.can_write_eof():
             self._transport.write_eof()
         if self._reading_paused:
             self._reading_paused = False
             self._transport.resume_reading()
-        self._set_read_deadline(self._shared.options.linger_timeout)
+        self._deadlines.set_read(self._shared.options.linger_timeout)
 
     def _discard(self, size: int) -> None:
         """Input that nobody reads: bounded."""
         self._discarded += size
-        if self._phase is Phase.DISCARDING and self._request_complete:
-            self._phase = Phase.WAITING
-            self._serve_all(self._next_events())
-        elif self._discarded > self._shared.options.discard_bytes or not self._may_discard():
+        if self._phase is _DISCARDING and self._request_complete:
+            self._phase = _WAITING
+            self._go_on()
+        elif self._discarded > self._shared.options.discard_bytes or (
+            self._phase is _DISCARDING and self._parser.error is not None
+        ):
             self._close()
 
     def _close(self) -> None:
         """Close once everything written has left, or been refused for too long."""
-        if self._phase is Phase.CLOSED:
+        if self._phase is _CLOSED:
             return
-        self._phase = Phase.CLOSED
-        self._read_deadline = None
+        self._phase = _CLOSED
+        self._deadlines.read = None
         self._transport.close()
         if self._transport.get_write_buffer_size():
             self._set_write_deadline()
 
     def _disconnect(self) -> None:
-        """The client left: nobody waits for the handler any more."""
-        if self._phase is Phase.BUSY:
+        """The client left: nobody waits for the handler any more. The handler is cancelled once, and may clean up."""
+        if self._phase is _CLOSED:
+            return
+        if self._phase is _BUSY:
             self._shared.counters.disconnects += 1
-        self._phase = Phase.CLOSED
+        self._phase = _CLOSED
         if self._stream is not None:
             self._stream.fail(BadRequest("the client left before its request was complete"))
         if self._task is not None and not self._task.done():
@@ -512,45 +543,18 @@ class Connection(asyncio.Protocol):
 
     # Time
 
-    def _set_read_deadline(self, seconds: float) -> None:
-        deadline = self._shared.loop.time() + seconds
-        self._read_deadline = deadline
-        if self._timer is None or self._timer_at > deadline:
-            self._arm(deadline)
-
     def _set_write_deadline(self) -> None:
-        deadline = self._shared.loop.time() + self._shared.options.write_timeout
-        self._write_deadline = deadline
         self._writing_left = self._transport.get_write_buffer_size()
-        if self._timer is None or self._timer_at > deadline:
-            self._arm(deadline)
-
-    def _arm(self, deadline: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = deadline
-        self._timer = self._shared.loop.call_at(deadline, self._wake_up)
-
-    def _wake_up(self) -> None:
-        self._timer = None
-        now = self._shared.loop.time()
-        if self._read_deadline is not None and self._read_deadline <= now:
-            self._read_deadline = None
-            self._reading_took_too_long()
-        if self._write_deadline is not None and self._write_deadline <= now:
-            self._writing_took_long()
-        deadlines = [d for d in (self._read_deadline, self._write_deadline) if d is not None]
-        if deadlines and self._timer is None:
-            self._arm(min(deadlines))
+        self._deadlines.set_write(self._shared.options.write_timeout)
 
     def _reading_took_too_long(self) -> None:
-        if self._phase is Phase.WAITING and self._parser.is_idle:
+        if self._phase is _WAITING and self._parser.is_idle:
             self._close()
             return
         self._shared.counters.timeouts += 1
-        if self._phase is Phase.WAITING:
+        if self._phase is _WAITING:
             self._refuse(RequestTimeout("the head did not arrive in time"))
-        elif self._phase is Phase.BUSY:
+        elif self._phase is _BUSY:
             self._break_body(RequestTimeout("the body did not arrive in time"))
         else:
             self._close()
@@ -561,5 +565,4 @@ class Connection(asyncio.Protocol):
             self._set_write_deadline()
         else:
             self._shared.counters.timeouts += 1
-            self._write_deadline = None
             self.abort()

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyworkerd.errors import BadEffect
+from pyworkerd.http.writer import Exchange, Framing, encode_chunk, encode_head, reason_phrase
+from pyworkerd.messages import Headers
+
+GET, HEAD, OLD = Exchange(False, True), Exchange(True, True), Exchange(False, False)
+
+
+def encode(
+    status: int = 200,
+    headers: Headers = (),
+    length: int | None = 0,
+    exchange: Exchange = GET,
+    *,
+    keep: bool = True,
+) -> tuple[list[str], Framing, int | None]:
+    head, framing, promised = encode_head(
+        status, headers, length, exchange, keep_alive=keep, date="D", server="S"
+    )
+    assert head.endswith(b"\r\n\r\n")
+    return head.decode("latin-1").split("\r\n")[:-2], framing, promised
+
+
+def test_a_whole_response() -> None:
+    assert encode(200, (("content-type", "text/plain"), ("set-cookie", "a"), ("set-cookie", "b")), 5) == (
+        ["HTTP/1.1 200 OK", "content-type: text/plain", "set-cookie: a", "set-cookie: b", "content-length: 5",
+         "date: D", "server: S"],
+        Framing.LENGTH,
+        5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "given_length", "length", "exchange", "framing", "sent"),
+    [
+        (200, None, None, GET, Framing.CHUNKED, None),
+        (200, None, None, OLD, Framing.CLOSE, None),
+        (200, "7", None, GET, Framing.LENGTH, 7),
+        (200, "7", 5, GET, Framing.LENGTH, 5),
+        (200, "x", None, GET, Framing.CHUNKED, None),
+        (200, None, 5, HEAD, Framing.NONE, 5),
+        (200, "7", 0, HEAD, Framing.NONE, 7),
+        (200, "7", None, HEAD, Framing.NONE, 7),
+        (200, None, None, HEAD, Framing.NONE, None),
+        (204, "7", 5, GET, Framing.NONE, None),
+        (304, "7", 0, GET, Framing.NONE, 7),
+        (304, None, 0, GET, Framing.NONE, None),
+        (205, None, 5, GET, Framing.NONE, 0),
+    ],
+)
+def test_framing(
+    status: int,
+    given_length: str | None,
+    length: int | None,
+    exchange: Exchange,
+    framing: Framing,
+    sent: int | None,
+) -> None:
+    headers = (("content-length", given_length),) if given_length else ()
+    lines, chosen, promised = encode(status, headers, length, exchange)
+    assert chosen is framing
+    assert promised == sent
+    assert [line for line in lines if line.startswith("content-length")] == (
+        [f"content-length: {sent}"] if sent is not None else []
+    )
+    assert ("transfer-encoding: chunked" in lines) is (framing is Framing.CHUNKED)
+    assert ("connection: close" in lines) is (framing is Framing.CLOSE)
+
+
+def test_connection() -> None:
+    assert "connection: close" in encode(keep=False)[0]
+    assert "connection: keep-alive" in encode(exchange=OLD)[0]
+    assert not any(line.startswith("connection") for line in encode()[0])
+
+
+def test_the_servers_business_is_dropped() -> None:
+    names = (
+        "Connection",
+        "Keep-Alive",
+        "Proxy-Authenticate",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+    )
+    assert encode(headers=tuple((name, "chunked") for name in names))[0] == encode()[0]
+
+
+def test_date_and_server_of_the_handler_stay() -> None:
+    lines = encode(headers=(("Date", "then"), ("server", "mine")))[0]
+    assert [line for line in lines if line.startswith(("date", "server"))] == ["date: then", "server: mine"]
+
+
+@pytest.mark.parametrize("text", ["a\r\nb: c", "a\n", "a\r", "a\0", "a\x01", "\x7f", "\u0100", "\u20ac"])
+def test_values_that_cannot_be_sent(text: str) -> None:
+    with pytest.raises(BadEffect):
+        encode(headers=(("x", text),))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a b", "a:", "a\r\nb", "a\0", "\xe9", "\u0130", "a" * 65 + "\n", "proxy-\n"]
+)
+def test_names_that_cannot_be_sent(text: str) -> None:
+    for _ in range(2):
+        with pytest.raises(BadEffect):
+            encode(headers=((text, "x"),))
+
+
+@pytest.mark.parametrize("status", [0, 100, 101, 199, 600, 1000, -200])
+def test_statuses_that_are_no_response(status: int) -> None:
+    with pytest.raises(BadEffect):
+        encode(status)
+
+
+def test_an_unknown_status_has_no_phrase() -> None:
+    assert reason_phrase(299) == ""
+    assert encode(299)[0][0] == "HTTP/1.1 299 "
+    assert encode(404)[0][0] == "HTTP/1.1 404 Not Found"
+
+
+@given(
+    st.integers(200, 599),
+    st.lists(st.tuples(st.text(max_size=6), st.text(max_size=6)), max_size=3),
+    st.binary(max_size=20),
+    st.sampled_from([GET, OLD]),
+)
+def test_h11_reads_whatever_is_written(
+    status: int, headers: list[tuple[str, str]], body: bytes, exchange: Exchange
+) -> None:
+    try:
+        head, framing, _ = encode_head(
+            status, tuple(headers), None, exchange, keep_alive=True, date="D", server="S"
+        )
+    except BadEffect:
+        return
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method="GET", target="/", headers=[("host", "a")]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(head)
+    response = client.next_event()
+    assert isinstance(response, h11.Response)
+    assert response.status_code == status
+    expected = [name.lower() for name, _ in headers if name.lower() not in ("te", "upgrade", "trailer")]
+    assert [name.decode() for name, _ in response.headers][: len(expected)] == expected
+    if framing is Framing.CHUNKED:
+        client.receive_data((encode_chunk(body) if body else b"") + b"0\r\n\r\n")
+        got = b""
+        while not isinstance(event := client.next_event(), h11.EndOfMessage):
+            assert isinstance(event, h11.Data)
+            got += bytes(event.data)
+        assert got == body
