@@ -116,6 +116,11 @@ class Linkage:
         if owners["memory"] != owners["table"] or len(owners["memory"]) != 1:
             raise WasmFormatError("memory and table must be defined once, in one core module")
         state = owners["memory"][0]
+        for kind in shared:
+            for number, part in self.parts.items():
+                for place in range(len(part.module.imported[kind])):
+                    if self._find(kind, number, place) != Definition(state, 0):
+                        raise WasmFormatError(f"a core module uses another {kind} than the others")
         if any(part.module.data_segments for number, part in self.parts.items() if number != state):
             raise WasmFormatError("a core module has data of its own: its memory is not a finished image")
         return state
@@ -125,8 +130,8 @@ class Linkage:
         globals_: list[Definition] = []
         for index in range(len(module.globals)):
             target = self._find("global", number, index)
-            if isinstance(target, Lowered):
-                raise WasmFormatError("a global cannot be an import of the component")
+            if isinstance(target, Lowered) or target.instance in (self._shim, self._fixup):
+                raise WasmFormatError("a global is not defined in a core module that stays")
             globals_.append(target)
         return Part(module, [self._find("func", number, i) for i in range(len(module.functions))], globals_)
 

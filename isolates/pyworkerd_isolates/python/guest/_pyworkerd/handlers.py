@@ -5,7 +5,7 @@ from contextvars import copy_context
 
 import _wire
 
-from . import entropy, environment, outbox, streams, worker
+from . import entropy, environment, layout, outbox, streams, worker
 from .invocation import Invocation, enter, owner, running
 from .loop import Loop, install
 
@@ -173,7 +173,7 @@ async def _rpc(invocation, name, props, method, arguments):
 
 
 def prime():
-    """While the engine is built: one request through everything, then forget it. No event of a worker comes first."""
+    """While the engine is built: some requests through everything, then forget them. No event of a worker comes first."""
     from workers import Response, WorkerEntrypoint
 
     class Warm(WorkerEntrypoint):
@@ -181,12 +181,19 @@ def prime():
             return Response(f"{request.method} {request.url} {request.headers.get('host')}")
 
     worker.entrypoints[None] = Warm
-    for number in range(1, 17):
-        on_init([], {}, ())
-        on_fetch(number, None, {}, "GET", "http://warm.invalid/", [["host", "warm.invalid"]], None)
-        loop.run()
-        outbox.take(None)
+    worker.bind(Warm, "fetch")
+    layout.gather(_warm_up)
+    for _ in range(32):
+        _warm_up()
     _forget()
+
+
+def _warm_up():
+    on_init([], {}, ())
+    on_fetch(1, None, {}, "GET", "http://warm.invalid/", [["host", "warm.invalid"]], None)
+    loop.run()
+    _wire.decode(outbox.take(None))
+    _wire.decode(_wire.encode([["init", [], {}], ["fetch", 1, None, {}, "GET", "http://warm.invalid/", [], None]], ()))
 
 
 def _forget():

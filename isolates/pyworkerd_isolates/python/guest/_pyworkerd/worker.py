@@ -52,6 +52,9 @@ def load(message, blobs):
     except BaseException as error:  # noqa: BLE001 - whatever the top level raises is the answer
         return _failure(error)
     entrypoints.update(exported)
+    for entrypoint in exported.values():
+        for name in _handlers_of(entrypoint):
+            bind(entrypoint, name)
     described = {key or "": _handlers_of(value) for key, value in exported.items()}
     linecache.clearcache()
     return ["ok", described, _logs()]

@@ -1,0 +1,83 @@
+"""The one door out of the sandbox.
+
+Whatever an isolate causes outside of itself, other than answering its caller, passes through a `Channels`. If every
+method of it raises, a guest can reach nothing but its caller: a test does precisely that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..errors import AccessDenied, BadEffect
+from ..messages import Request, Response
+
+
+class Capability(Protocol):
+    """Something that a worker may use. Its methods run on the event loop and raise `PyworkerdError` for the guest."""
+
+    external: bool
+    """Whether it leaves the process: such calls count as subrequests."""
+
+    async def call(self, method: str, arguments: bytes) -> bytes:
+        """Perform a method. `arguments` is an encoded `[positional, named]`, written by the guest: hostile."""
+
+    async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
+        """Send a request. Returns the response and the URL that it came from at last."""
+
+
+class Channels(Protocol):
+    """The way out of one worker's isolates. A capability is named by its index in the worker's own table."""
+
+    def external(self, capability: int) -> bool:
+        """Whether the capability leaves the process; `BadEffect` if it was never given."""
+
+    async def call(self, capability: int, method: str, arguments: bytes) -> bytes:
+        """See `Capability.call`; `BadEffect` if it was never given."""
+
+    async def fetch(self, capability: int, request: Request, redirect: str) -> tuple[Response, str]:
+        """See `Capability.fetch`; `BadEffect` if it was never given."""
+
+
+class NoChannels:
+    """No way out at all."""
+
+    def external(self, capability: int) -> bool:
+        """Never."""
+        del capability
+        return False
+
+    async def call(self, capability: int, method: str, arguments: bytes) -> bytes:
+        """Refused."""
+        raise AccessDenied("this worker has no capabilities")
+
+    async def fetch(self, capability: int, request: Request, redirect: str) -> tuple[Response, str]:
+        """Refused."""
+        raise AccessDenied("this worker has no capabilities")
+
+
+class Table:
+    """A worker's own table of capabilities. Index 0 is its outbound network, None where it has none."""
+
+    def __init__(self, capabilities: Sequence[Capability | None]) -> None:
+        self._capabilities = tuple(capabilities)
+
+    def _find(self, index: int) -> Capability:
+        found = self._capabilities[index] if 0 <= index < len(self._capabilities) else None
+        if found is None:
+            if index == 0:
+                raise AccessDenied("this worker has no outbound network (global_outbound = false)")
+            raise BadEffect(f"the worker named capability {index}, which it was never given")
+        return found
+
+    def external(self, capability: int) -> bool:
+        """See `Channels`."""
+        return self._find(capability).external
+
+    async def call(self, capability: int, method: str, arguments: bytes) -> bytes:
+        """See `Channels`."""
+        return await self._find(capability).call(method, arguments)
+
+    async def fetch(self, capability: int, request: Request, redirect: str) -> tuple[Response, str]:
+        """See `Channels`."""
+        return await self._find(capability).fetch(request, redirect)

@@ -1,0 +1,1 @@
+"""What the operator gets to see: worker logs."""
