@@ -42,8 +42,8 @@ TICK_NS: Final = 1_000_000
 PARK_AFTER_NS: Final = 1_000_000_000
 MEMORY_RESERVATION: Final = 1 << 32
 """Address space per memory: all of wasm32, so that compiled code needs no bounds checks."""
-MAX_WASM_STACK: Final = 1 << 20
-"""Native stack for guest code. CPython's own recursion limit strikes first; threads have 8 MiB."""
+MAX_WASM_STACK: Final = 4 << 20
+"""Native stack for guest code: enough for CPython's own recursion limit to strike first. Threads have 8 MiB."""
 
 _STACK_OVERFLOW, _INTERRUPT, _UNREACHABLE = 0, 10, 9
 _TRAP_NAMES: Final = {

@@ -18,7 +18,7 @@ import wit_world  # noqa: E402
 import _wire  # noqa: E402
 from _pyworkerd import calls, handlers, immortal, logs, outbox, streams, system, worker  # noqa: E402
 import workers  # noqa: E402
-from workers import bindings, request, response  # noqa: E402, F401
+from workers import bindings, request, response, rpc  # noqa: E402, F401
 
 _packed = importer.pack(os)
 importer.install(_packed)
@@ -44,7 +44,7 @@ def _data(blobs, number, index, end):
 
 def _resolve(blobs, number, kind, *result):
     if kind == "value":
-        calls.on_resolve(number, _wire.load_value(blobs[result[0]]))
+        calls.on_resolve(number, rpc.python_from_rpc(blobs[result[0]]))
     else:
         status, headers, body, url = result
         calls.on_resolve(number, (status, headers, _body(blobs, body), url))

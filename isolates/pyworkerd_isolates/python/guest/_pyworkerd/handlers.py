@@ -151,6 +151,8 @@ def _respond(invocation, response):
 
 
 async def _rpc(invocation, name, props, method, arguments):
+    from workers.rpc import python_from_rpc, python_to_rpc
+
     try:
         found, instance, _ = _instance(invocation, name, props)
         if instance is None:
@@ -161,11 +163,11 @@ async def _rpc(invocation, name, props, method, arguments):
         if function is None:
             outbox.effects.append(["fail", invocation.number, "no_method", "", f"the entrypoint has no method {method!r}", ""])
             return
-        positional, named = _wire.load_value(arguments)
+        positional, named = python_from_rpc(arguments)
         result = function(*positional, **named)
         if hasattr(result, "__await__"):
             result = await result
-        outbox.effects.append(["return", invocation.number, outbox.blob(_wire.dump_value(result))])
+        outbox.effects.append(["return", invocation.number, outbox.blob(python_to_rpc(result))])
     except (Exception, asyncio.CancelledError, GeneratorExit, SystemExit, KeyboardInterrupt) as error:
         _fail(invocation, error)
     finally:

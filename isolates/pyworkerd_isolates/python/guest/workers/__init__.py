@@ -7,7 +7,6 @@
             return Response("hello")
 """
 
-from _pyworkerd import environment as _environment
 from _pyworkerd.environment import Context, env
 
 from .blob import Blob, BlobEnding, File
@@ -17,11 +16,10 @@ from .fetching import fetch
 from .form_data import FormData
 from .headers import Headers
 from .request import Request
-from .response import Response
-from .rpc import python_from_rpc, python_to_rpc
+from .response import FetchResponse, Response
+from .rpc import JsDict, python_from_rpc, python_to_rpc
 
 waitUntil = wait_until
-FetchResponse = Response
 
 __all__ = [
     "Blob",
@@ -32,6 +30,7 @@ __all__ = [
     "File",
     "FormData",
     "Headers",
+    "JsDict",
     "Request",
     "Response",
     "WorkerEntrypoint",

@@ -1,7 +1,8 @@
 """Capabilities as objects on `env`. A capability is an index into this worker's own table; it says nothing elsewhere."""
 
-import _wire
 from _pyworkerd import calls
+
+from .rpc import python_to_rpc
 
 
 class Capability:
@@ -16,8 +17,7 @@ class Capability:
         return True
 
     async def _call(self, method, *positional, **named):
-        arguments = _wire.dump_value([list(positional), named])
-        return await calls.call(self._index, method, arguments)
+        return await calls.call(self._index, method, python_to_rpc([list(positional), named]))
 
 
 class Fetcher(Capability):
