@@ -117,6 +117,7 @@ class Machine:
         c.wasmtime_config_memory_init_cow_set(config.ptr(), True)
         c.wasmtime_config_memory_reservation_set(config.ptr(), MEMORY_RESERVATION)
         c.wasmtime_config_memory_may_move_set(config.ptr(), False)
+        c.wasmtime_config_async_stack_size_set(config.ptr(), MAX_WASM_STACK)  # unused, but may not be the smaller one
         c.wasmtime_config_max_wasm_stack_set(config.ptr(), MAX_WASM_STACK)
         self._engine = Engine(config)
         self.pointer = ctypes.cast(self._engine.ptr(), c_void_p).value
