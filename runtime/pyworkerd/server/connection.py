@@ -279,8 +279,6 @@ class Connection(asyncio.Protocol):
         self._stream = stream
         self._wants_continue = head.expect_continue and len(events) == 1
         self._take_body(events[1:])
-        if self._parser.error is not None:
-            self._break_body(self._parser.error)
         self._adjust_reading()
         return Body(chunks=stream, length=head.body_length)
 
@@ -297,7 +295,7 @@ class Connection(asyncio.Protocol):
                 self._deadlines.read = None
                 if stream is not None:
                     stream.finish()
-        if events and self._parser.error is not None:
+        if self._parser.error is not None:
             self._break_body(self._parser.error)
 
     def _break_body(self, error: ClientError) -> None:
