@@ -276,23 +276,52 @@ def test_what_the_source_raises_reaches_the_caller(begun: bool) -> None:
     run(answer, test)
 
 
-def test_an_early_answer_ends_the_upload() -> None:
-    closed = asyncio.Event()
+class Source:
+    """A body that says when it was told to stop. Unless it is `endless`, it waits after one chunk."""
 
-    async def source() -> AsyncIterator[bytes]:
-        try:
-            yield b"x"
+    def __init__(self, *, endless: bool) -> None:
+        self.endless = endless
+        self.pulls = 0
+        self.closed = asyncio.Event()
+
+    def __aiter__(self) -> Source:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.pulls += 1
+        if not self.endless and self.pulls > 1:
             await asyncio.Event().wait()
-        finally:
-            closed.set()
+        return bytes(100_000)
 
+    async def aclose(self) -> None:
+        self.closed.set()
+
+
+@pytest.mark.parametrize("endless", [False, True])
+@pytest.mark.parametrize("how", ["end", "close", "cancel"])
+def test_an_upload_ends_with_its_answer(how: str, endless: bool) -> None:
     async def answer(incoming: Incoming, writer: asyncio.StreamWriter) -> None:
-        await reply(b"enough", "413 Too Large")(Incoming("GET", "", [], incoming.reader), writer)
+        length = 6 if how == "end" else 7
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\nenough" % length)
+        await asyncio.Event().wait()
 
     async def test(service: NetworkService, server: Server) -> None:
-        response = await service.fetch(Request("POST", server.url, body=Body(chunks=source())))
-        assert (response.status, await response.body.read()) == (413, b"enough")
-        await closed.wait()
+        source = Source(endless=endless)
+        response = await service.fetch(Request("POST", server.url, body=Body(chunks=source)))
+        assert response.status == 413
+        await turns()
+        assert not source.closed.is_set() or how == "end"
+        if how == "end":
+            assert await response.body.read() == b"enough"
+        elif how == "close":
+            await response.body.aclose()
+        else:
+            task = asyncio.create_task(response.body.read())
+            await turns(10)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        await source.closed.wait()
 
     run(answer, test)
 
@@ -301,23 +330,12 @@ def test_an_early_answer_ends_the_upload() -> None:
     "url", ["http://10.0.0.1/", "http://inside.example/", "nonsense", "http://nowhere.example/"]
 )
 def test_a_source_is_closed_when_nothing_is_sent(url: str) -> None:
-    class Source:
-        closed = 0
-
-        def __aiter__(self) -> Source:
-            return self
-
-        async def __anext__(self) -> bytes:
-            raise AssertionError("nobody should ask")
-
-        async def aclose(self) -> None:
-            self.closed += 1
-
     async def main() -> None:
         async with network(PUBLIC) as (service, _):
-            source = Source()
+            source = Source(endless=True)
             await fails(service, Request("POST", url, body=Body(chunks=source)))
-            assert source.closed
+            assert source.closed.is_set()
+            assert source.pulls == 0
 
     asyncio.run(main())
 
