@@ -1,4 +1,5 @@
-"""Decoding of chunked bodies (RFC 9112 section 7.1), strictly: one reading, whatever parser reads the heads."""
+"""Decoding of chunked bodies (RFC 9112 section 7.1), strictly: one reading, whatever parser reads the
+heads."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ class ChunkedReader:
         return self._stage is _Stage.DONE
 
     def receive(self, data: bytes, out: list[bytes]) -> None:
-        """Append decoded pieces to `out`. Raises a `ClientError`; pieces before the fault are in `out` by then."""
+        """Append decoded pieces to `out`. Raises a `ClientError`; pieces before the fault are in `out` by
+        then."""
         data = self.rest + data if self.rest else data
         position = 0
         try:

@@ -1,5 +1,5 @@
-"""What a parser reports. Named tuples: frozen, without a dictionary, and four times cheaper to make than a frozen
-dataclass, which counts because every request makes two of them.
+"""What a parser reports. Named tuples: frozen, without a dictionary, and four times cheaper to make than a
+frozen dataclass, which counts because every request makes two of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ class RequestHead(NamedTuple):
     target: str
     """As sent: origin-form, absolute-form or `*`."""
     headers: Headers
-    """Lower-case names, latin-1 values, without the fields that concern this connection only (`HOP_BY_HOP`)."""
+    """Lower-case names, latin-1 values, without the fields that concern this connection only
+    (`HOP_BY_HOP`)."""
     version: str
     """`1.0` or `1.1`."""
     authority: str

@@ -1,4 +1,4 @@
-"""The reference parser: h11 takes the fields apart. Some eight times slower than httptools, and pure Python."""
+"""The reference parser: h11 takes the fields apart. Pure Python, and several times slower than httptools."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class H11Parser(Parser):
 
     __slots__ = ()
 
-    def _split(self, head: bytes, method: bytes, has_body: bool) -> Headers:  # noqa: ARG002 - h11 needs no help
+    def _split(self, head: bytes, method: bytes, has_body: bool) -> Headers:  # noqa: ARG002
         # A connection of h11's own for each head: bodies and keep-alive are this package's business.
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
         connection.receive_data(head)

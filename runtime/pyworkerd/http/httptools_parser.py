@@ -1,7 +1,7 @@
 """The default parser: llhttp, through httptools, takes the fields apart.
 
-llhttp knows a fixed list of methods, and keeps white space after a value; both are evened out here. What else it
-would let through has been refused by `semantics` before it sees a byte.
+llhttp knows a fixed list of methods, and keeps white space after a value; both are evened out here. What else
+it would let through has been refused by `semantics` before it sees a byte.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ _NAMES: Final = {spelling.encode(): name for name in _COMMON for spelling in (na
 
 
 class _Fields:
-    """Collects llhttp's callbacks. Separate from the parser so that no reference cycle keeps a connection alive."""
+    """Collects llhttp's callbacks. Separate from the parser so that no reference cycle keeps a connection
+    alive."""
 
     __slots__ = ("pairs",)
 
@@ -78,7 +79,8 @@ class HttptoolsParser(Parser):
         pairs = self._fields.pairs = []
         if method not in _PLAIN_METHODS:
             head = b"GET" + head[len(method) :]
-        # llhttp is only fit for another head when this one is followed by nothing: a body or an upgrade leave it waiting.
+        # llhttp is only fit for another head when this one is followed by nothing: a body or an upgrade leave
+        # it waiting.
         self._llhttp = None
         try:
             llhttp.feed_data(head)

@@ -1,11 +1,12 @@
 """The request side of one HTTP/1.1 connection as a state machine without I/O: bytes in, events out.
 
-Rule 1. The head is gathered until its empty line, checked by `semantics`, and only then given to the library behind
-        `_split`, which takes its fields apart. No library decides where a message ends.
-Rule 2. After a request the parser stops. Bytes that follow (pipelining) wait in `buffered` until `next_request()`;
-        the caller stops reading from the network when they become too many.
-        What follows a request that closes the connection is dropped: it was never a request.
-Rule 3. A fault is final. Events before it are given out first, then the fault is in `error` and raised by every call.
+Rule 1. The head is gathered until its empty line, checked by `semantics`, and only then given to the library
+        behind `_split`, which takes its fields apart. No library decides where a message ends.
+Rule 2. After a request the parser stops. Bytes that follow (pipelining) wait in `buffered` until
+        `next_request()`; the caller stops reading from the network when they become too many. What follows a
+        request that closes the connection is dropped: it was never a request.
+Rule 3. A fault is final. Events before it are given out first, then the fault is in `error` and raised by
+        every call.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ _METHODS: Final = {
 
 
 class Parser(ABC):
-    """Feed it with `receive`, go on with `next_request` after the response, tell it `eof` at the end of the stream."""
+    """Feed it with `receive`, go on with `next_request` after the response, tell it `eof` at the end of the
+    stream."""
 
     __slots__ = (
         "_blank_line_skipped",
@@ -74,7 +76,8 @@ class Parser(ABC):
 
     @abstractmethod
     def _split(self, head: bytes, method: bytes, has_body: bool) -> Headers:
-        """Take the fields of one complete, checked head apart: lower-case names, latin-1 values, order kept."""
+        """Take the fields of one complete, checked head apart: lower-case names, latin-1 values, order
+        kept."""
 
     @property
     def buffered(self) -> int:
@@ -87,7 +90,8 @@ class Parser(ABC):
         return self._stage is _HEAD and not self._buffer and not self._blank_line_skipped
 
     def receive(self, data: bytes) -> list[Event]:
-        """Take bytes from the network. Raises a `ClientError`, whose `status` is the answer, if nothing came before."""
+        """Take bytes from the network. Raises a `ClientError`, whose `status` is the answer, if nothing came
+        before."""
         if self.error is not None:
             raise self.error
         if self._stage is _DONE:
@@ -98,7 +102,8 @@ class Parser(ABC):
         return self._parse()
 
     def next_request(self) -> list[Event]:
-        """The response has been written: go on with what has been pipelined. Call it once after each `EndOfRequest`."""
+        """The response has been written: go on with what has been pipelined. Call it once after each
+        `EndOfRequest`."""
         if self.error is not None:
             raise self.error
         if self._stage is not _DONE:

@@ -1,16 +1,17 @@
 """What a request means: the strict reading of RFC 9112 that both parsers share. Pure functions over bytes.
 
-Smuggling lives on two readers who disagree about where a message ends. So the rules here come before any library
-sees the head, and leave nothing to interpret:
+Smuggling lives on two readers who disagree about where a message ends. So the rules here come before any
+library sees the head, and leave nothing to interpret:
 
-Rule 1. A head is made of CRLF lines of allowed octets. A bare CR or LF, a control character, a folded line, a space
-        before a colon: 400.
-Rule 2. A body is framed by one Content-Length of digits or by one `Transfer-Encoding: chunked`, spelled so, in
-        HTTP/1.1; never by both, never twice.
-Rule 3. One valid Host (none is allowed in HTTP/1.0), and a target that is a path, an http(s) URL or, for OPTIONS, `*`.
+Rule 1. A head is made of CRLF lines of allowed octets. A bare CR or LF, a control character, a folded line, a
+        space before a colon: 400.
+Rule 2. A body is framed by one Content-Length of digits or by one `Transfer-Encoding: chunked`, spelled so,
+        in HTTP/1.1; never by both, never twice.
+Rule 3. One valid Host (none is allowed in HTTP/1.0), and a target that is a path, an http(s) URL or, for
+        OPTIONS, `*`.
 
-Faults are found by position: the first octet that decides wins. Hence the answer to a byte sequence does not depend
-on how the network cut it up.
+Faults are found by position: the first octet that decides wins. Hence the answer to a byte sequence does not
+depend on how the network cut it up.
 """
 
 from __future__ import annotations
@@ -61,11 +62,12 @@ HOP_BY_HOP: Final = frozenset(
         "expect",
     )
 )
-"""Fields for this connection alone (RFC 9110 section 7.6.1). Fields that `Connection` nominates are kept: dropping
-what a client names would let it remove headers that a proxy in front of us added."""
+"""Fields for this connection alone (RFC 9110 section 7.6.1). Fields that `Connection` nominates are kept:
+dropping what a client names would let it remove headers that a proxy in front of us added."""
 
 _FRAMING_FIELDS: Final = re.compile(
-    rb"\r\n(?i:(host|content-length|connection|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade|expect))"
+    rb"\r\n(?i:(host|content-length|connection|keep-alive|proxy-connection|te|trailer"
+    rb"|transfer-encoding|upgrade|expect))"
     rb":([^\r]*+)"
 )
 # A value with a tab, a capital or a second coding is legal in parts, but no client sends it except to be read
@@ -95,7 +97,8 @@ class Framing(NamedTuple):
 def first_fault(
     data: bytes, limits: HttpLimits, *, end: int, complete: bool, scanned: int = 0
 ) -> ClientError | None:
-    """The fault at the lowest position of a head, `data[:end]`; octets before `scanned` are known to be allowed."""
+    """The fault at the lowest position of a head, `data[:end]`; octets before `scanned` are known to be
+    allowed."""
     line, head = limits.request_line, limits.head
     faults: list[tuple[int, ClientError]] = []
     bad = BAD_OCTET.search(data, max(scanned - 1, 0), end)
@@ -236,7 +239,8 @@ def with_host(headers: Headers, authority: str) -> Headers:
 
 
 def request_url(head: RequestHead, default_authority: str) -> str:
-    """The absolute URL. `OPTIONS *` becomes the path `/`; an HTTP/1.0 request without a Host gets the default."""
+    """The absolute URL. `OPTIONS *` becomes the path `/`; an HTTP/1.0 request without a Host gets the
+    default."""
     target = head.target
     if target[0] == "/":
         return "http://" + (head.authority or default_authority) + target

@@ -64,10 +64,11 @@ def encode_head(
     date: str,
     server: str,
 ) -> tuple[bytes, Framing, int | None]:
-    """The head's bytes, how the body after it is framed, and the length that it then must have, if one was promised.
+    """The head's bytes, how the body after it is framed, and the length that it then must have, if one was
+    promised.
 
-    `length` is the body's size where it is known, otherwise None. `date` and `server` are added where the headers
-    have none. The head says `connection: close` if `keep_alive` is false or the framing is `CLOSE`.
+    `length` is the body's size where it is known, otherwise None. `date` and `server` are added where the
+    headers have none. The head says `connection: close` if `keep_alive` is false or the framing is `CLOSE`.
     Raises `BadEffect` if the status is not a final one or a header cannot be sent.
     """
     if not 200 <= status <= 599:
@@ -115,7 +116,8 @@ _sent_name: Final = lru_cache(512)(_check_name)
 def _framing(
     status: int, headers: Headers, length: int | None, exchange: Exchange
 ) -> tuple[Framing, int | None]:
-    """Framing and the content-length to send. A handler's own length counts only where the body's is unknown."""
+    """Framing and the content-length to send. A handler's own length counts only where the body's is
+    unknown."""
     if status == 204:
         return Framing.NONE, None
     if exchange.head_only or status in _NO_BODY:

@@ -1,7 +1,8 @@
 """One HTTP/1.1 connection: events from the parser to the handler, its response back to the transport.
 
 Rule 1. One request at a time. The next one is parsed when the response before it has been written.
-Rule 2. Nothing grows without bound: reading pauses above `request_buffer`, a streamed response waits for the transport.
+Rule 2. Nothing grows without bound: reading pauses above `request_buffer`, a streamed response waits for the
+        transport.
 Rule 3. A response that cannot be completed ends with a reset, never with something that looks complete.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pyworkerd.errors import BadEffect, BadRequest, ClientError, InternalError, Overloaded, RequestTimeout
 from pyworkerd.http import BodyData, EndOfRequest, Event, RequestHead
@@ -18,10 +19,12 @@ from pyworkerd.http.writer import CONTINUE, LAST_CHUNK, Exchange, Framing, encod
 from pyworkerd.messages import Body, Request, Response
 
 from .deadlines import Deadlines
-from .failures import ShuttingDown, answer, log_failure, plain_answer
+from .failures import answer, log_failure, plain_answer
 from .info import ConnectionInfo, connection_info, describe
 from .request_body import RequestBody
-from .shared import Shared
+
+if TYPE_CHECKING:
+    from .shared import Shared
 
 
 class Phase(Enum):
@@ -34,7 +37,8 @@ class Phase(Enum):
     DISCARDING = "discarding"
     """The response is out; the rest of the request is read for the sake of the next one."""
     LINGERING = "lingering"
-    """The last response is out and the sending side closed; input is dropped so that no reset destroys the answer."""
+    """The last response is out and the sending side closed; input is dropped so that no reset destroys the
+    answer."""
     CLOSED = "closed"
 
 
@@ -46,7 +50,8 @@ _LINGERING: Final = Phase.LINGERING
 _CLOSED: Final = Phase.CLOSED
 
 _TURN: Final = 32
-"""Pipelined requests served before other connections get their turn. Our own figure: about half a millisecond."""
+"""Pipelined requests served before other connections get their turn. Our own figure: about half a
+millisecond."""
 _EXCHANGES: Final = {
     (head_only, http_1_1): Exchange(head_only, http_1_1)
     for head_only in (False, True)
@@ -153,7 +158,8 @@ class Connection(asyncio.Protocol):
             self._adjust_reading()
 
     def eof_received(self) -> bool | None:
-        """A client that sends no more has left, as nginx and hyper see it; the transport closes after this."""
+        """A client that sends no more has left, as nginx and hyper see it; the transport closes after
+        this."""
         self._disconnect()
         return None
 
@@ -199,7 +205,8 @@ class Connection(asyncio.Protocol):
     # Requests
 
     def _serve_all(self, events: list[Event]) -> None:
-        """Serve requests as long as their handlers do not wait; a suspended one calls this again when it ends."""
+        """Serve requests as long as their handlers do not wait; a suspended one calls this again when it
+        ends."""
         self._serving = True
         for _ in range(_TURN):
             self._begin(events)
@@ -356,7 +363,7 @@ class Connection(asyncio.Protocol):
     def _reason_of_cancelling(self) -> Exception:
         task = self._task or asyncio.current_task()
         if task is not None and task.cancelling():
-            return ShuttingDown("the server stops")
+            return Overloaded("the server stops")
         return InternalError("the handler cancelled itself")
 
     def _write_whole(self, response: Response, data: bytes) -> None:
@@ -394,7 +401,8 @@ class Connection(asyncio.Protocol):
             if self._phase is not _BUSY:
                 return
             if self._stream is not None and not self._stream.is_closed:
-                # The response may be made of the request's body: ask for it while an interim answer is still possible.
+                # The response may be made of the request's body: ask for it while an interim answer is still
+                # possible.
                 self._body_wanted()
             head, framing, promised = self._encode(response, body.length)
             self._transport.write(head)
@@ -431,7 +439,7 @@ class Connection(asyncio.Protocol):
     def _fail(self, request: Request | None, error: Exception) -> None:
         """Answer with the failure, or reset where an answer has begun already."""
         shared = self._shared
-        if self._phase is _CLOSED and isinstance(error, (ShuttingDown, ClientError)):
+        if self._phase is _CLOSED and isinstance(error, (Overloaded, ClientError)):
             return
         shared.counters.handler_errors += 1
         log_failure(error, request)
@@ -468,7 +476,8 @@ class Connection(asyncio.Protocol):
                 self._go_on()
 
     def _outlast_request(self) -> None:
-        """The request is still arriving. Take a bounded part of it, for the connection's or the answer's sake."""
+        """The request is still arriving. Take a bounded part of it, for the connection's or the answer's
+        sake."""
         self._discarded = 0
         if self._keep_alive:
             self._phase = _DISCARDING
@@ -523,7 +532,8 @@ class Connection(asyncio.Protocol):
             self._set_write_deadline()
 
     def _disconnect(self) -> None:
-        """The client left: nobody waits for the handler any more. The handler is cancelled once, and may clean up."""
+        """The client left: nobody waits for the handler any more. The handler is cancelled once, and may
+        clean up."""
         if self._phase is _CLOSED:
             return
         if self._phase is _BUSY:

@@ -1,13 +1,18 @@
-"""Two deadlines and one timer. Moving a deadline is an assignment: the timer looks when it fires, and sleeps again."""
+"""Two deadlines and one timer. Moving a deadline is an assignment: the timer looks when it fires, and sleeps
+again."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
 
 
 class Deadlines:
-    """For one connection: what it reads, and what it writes, each at most once pending. Times are in seconds."""
+    """For one connection: what it reads, and what it writes, each at most once pending. Times are in
+    seconds."""
 
     __slots__ = ("_loop", "_on_read", "_on_write", "_timer", "_timer_at", "read", "write")
 
@@ -24,7 +29,8 @@ class Deadlines:
         self.write: float | None = None
 
     def set_read(self, seconds: float) -> None:
-        """Call `on_read` that many seconds from now, unless this is called again or `read` set to None before."""
+        """Call `on_read` that many seconds from now, unless this is called again or `read` set to None
+        before."""
         self.read = deadline = self._loop.time() + seconds
         if self._timer is None or self._timer_at > deadline:
             self._arm(deadline)

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyworkerd.errors import ConfigurationError, InternalError, PyworkerdError
 from pyworkerd.http.writer import reason_phrase
 from pyworkerd.messages import Request, Response, text_response
 
-from .options import ErrorPage
+if TYPE_CHECKING:
+    from .options import ErrorPage
 
 logger: Final = logging.getLogger("pyworkerd.server")
 
 
-class ShuttingDown(PyworkerdError):
-    """The server stopped before the handler was done."""
-
-    code = "overloaded"
-    status = 503
-    retry_after = 1
-
-
 def is_ours(error: BaseException) -> bool:
-    """Whether the operator has to look at it: a bug or a configuration that cannot work, not a client or a tenant."""
+    """Whether the operator has to look at it: a bug or a configuration that cannot work, not a client or a
+    tenant."""
     return not isinstance(error, PyworkerdError) or isinstance(error, (ConfigurationError, InternalError))
 
 

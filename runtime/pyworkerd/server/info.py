@@ -1,7 +1,8 @@
 """Who is at the other end of the connection that a request came by.
 
-It is not a header, which a client could forge, and not a field of `Request`, which services hand on to each other:
-the server sets a context variable before it calls the handler, and code awaited by the handler sees it too.
+It is not a header, which a client could forge, and not a field of `Request`, which services hand on to each
+other: the server sets a context variable before it calls the handler, and code awaited by the handler sees it
+too.
 """
 
 from __future__ import annotations

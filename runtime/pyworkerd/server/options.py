@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyworkerd.http import HttpLimits, ParserName
 from pyworkerd.messages import Request, Response
@@ -16,26 +16,29 @@ ErrorPage = Callable[[Request, Exception], Response | None]
 class ServerOptions:
     """Times are in seconds, sizes in bytes."""
 
-    limits: HttpLimits = HttpLimits()
+    limits: HttpLimits = field(default_factory=HttpLimits)
     parser: ParserName = "httptools"
     header_timeout: float = 10.0
-    """For a whole head, from its first byte, or from the start of the connection. The `timeout http-request 10s`
-    of the haproxy.cfg that Red Hat ships. Then: 408, or a silent close where nothing at all was sent."""
+    """For a whole head, from its first byte, or from the start of the connection. The `timeout http-request
+    10s` of the haproxy.cfg that Red Hat ships. Then: 408, or a silent close where nothing at all was sent."""
     idle_timeout: float = 75.0
     """Between two requests. nginx, keepalive_timeout: 75 s."""
     body_timeout: float = 60.0
-    """Between two pieces of a request body, while the server is willing to read. nginx, client_body_timeout: 60 s."""
+    """Between two pieces of a request body, while the server is willing to read. nginx, client_body_timeout:
+    60 s."""
     write_timeout: float = 60.0
     """Without a byte taken by a client that has data waiting. nginx, send_timeout: 60 s."""
     linger_timeout: float = 5.0
     """For the rest of a request that has been answered early or refused. nginx, lingering_timeout: 5 s."""
     discard_bytes: int = 256 * 1024
-    """Of a body that nobody reads, taken so that the connection can go on. Go, maxPostHandlerReadBytes: 256 KiB."""
+    """Of a body that nobody reads, taken so that the connection can go on. Go, maxPostHandlerReadBytes: 256
+    KiB."""
     request_buffer: int = 64 * 1024
-    """Body bytes held before reading pauses (one network read may go past it), and the largest body that is handed
-    over in hand. asyncio, default StreamReader limit: 64 KiB."""
+    """Body bytes held before reading pauses (one network read may go past it), and the largest body that is
+    handed over in hand. asyncio, default StreamReader limit: 64 KiB."""
     response_buffer: int = 64 * 1024
-    """Response bytes waiting in the transport before a streaming body pauses. asyncio, default high water: 64 KiB."""
+    """Response bytes waiting in the transport before a streaming body pauses. asyncio, default high water: 64
+    KiB."""
     max_connections: int = 10_000
     """Open at once; one more is answered 503 and closed. The figure of Kegel's C10K problem."""
     backlog: int = 511

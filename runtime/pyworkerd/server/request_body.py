@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pyworkerd.errors import BadRequest, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class RequestBody:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyworkerd.errors import ConfigurationError
 
@@ -13,14 +14,17 @@ from .address import TcpAddress, UnixAddress, parse_address
 from .connection import Connection
 from .options import ServerOptions
 from .shared import Handler, Shared
-from .statistics import ServerStatistics
+
+if TYPE_CHECKING:
+    from .statistics import ServerStatistics
 
 
 class HttpServer:
     """Serves HTTP/1.1 on any number of addresses with one handler. Create it inside the running event loop.
 
-    `start` for each address; `drain` for an orderly end, then `aclose`, which may also be called alone. The handler
-    is called once for each request, is cancelled when its client leaves, and may raise: see `failures`.
+    `start` for each address; `drain` for an orderly end, then `aclose`, which may also be called alone. The
+    handler is called once for each request, is cancelled when its client leaves, and may raise: see
+    `failures`.
     """
 
     def __init__(self, handler: Handler, options: ServerOptions | None = None) -> None:
@@ -67,10 +71,11 @@ class HttpServer:
     def _connection(self) -> Connection:
         return Connection(self._shared)
 
-    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - the deadline is not an error: work goes on after it
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - not an error: work goes on after it
         """Stop accepting, finish what runs, close the rest; after `timeout` seconds cancel what is left.
 
-        Returns when every connection is closed and every handler has ended, or when handlers resisted cancelling.
+        Returns when every connection is closed and every handler has ended, or when handlers resisted
+        cancelling.
         """
         self._stop_listening()
         for connection in tuple(self._shared.connections):

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pyworkerd.http import parser_class
 from pyworkerd.messages import Request, Response
 
-from .options import ServerOptions
 from .statistics import Counters
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .options import ServerOptions
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -74,7 +74,8 @@ class Shared:
     if sys.version_info >= (3, 12):
 
         def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-            """Start at once; a handler that never waits is done when this returns, without a turn of the loop."""
+            """Start at once; a handler that never waits is done when this returns, without a turn of the
+            loop."""
             return asyncio.Task(work, loop=self.loop, eager_start=True)
     else:
 

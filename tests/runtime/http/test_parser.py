@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import h11
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from pyworkerd.errors import ClientError
 from pyworkerd.http import PARSERS, BodyData, EndOfRequest, Event, HttpLimits, RequestHead, parser_class
 
@@ -247,7 +248,8 @@ def test_a_head_is_taken_apart() -> None:
         method="PUT",
         target="/a?b=%20|{}",
         headers=(
-            ("host", "x:81"), ("x-empty", ""), ("x-latin", "\xe9"), ("x-latin", "a  b"), ("content-length", "0")
+            ("host", "x:81"), ("x-empty", ""), ("x-latin", "\xe9"), ("x-latin", "a  b"),
+            ("content-length", "0"),
         ),
         version="1.1",
         authority="x:81",
@@ -334,11 +336,17 @@ def test_a_fault_is_final(name: str) -> None:
 
 token = st.sampled_from(
     [
-        b"GET", b"POST", b"OPTIONS", b"PRI", b"FOO", b"CONNECT", b" ", b"  ", b"\t", b"/", b"/a?b", b"*", b"http://h/p",
-        b"a:1", b"#", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"\r\n", b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"\0", b"\x0b",
-        b"Host: a", b"Host: b", b"Host:", b"host : a", b"Content-Length: 3", b"Content-Length: 3, 3", b"content-length:4",
-        b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip", b"Transfer-Encoding:\x0bchunked", b"Connection: close",
-        b"Connection: upgrade", b"Upgrade: h2c", b"Expect: 100-continue", b"X: y", b": z", b"X-\xff: \xfe", b"X: \xfe",
+        b"GET", b"POST", b"OPTIONS", b"PRI", b"FOO", b"CONNECT", b" ", b"  ", b"\t", b"/", b"/a?b", b"*",
+        b"http://h/p", b"a:1", b"#", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"\r\n", b"\r\n", b"\r\n\r\n",
+        b"\n",
+        b"\r", b"\0",
+        b"\x0b",
+        b"Host: a", b"Host: b", b"Host:", b"host : a", b"Content-Length: 3", b"Content-Length: 3, 3",
+        b"content-length:4",
+        b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip", b"Transfer-Encoding:\x0bchunked",
+        b"Connection: close",
+        b"Connection: upgrade", b"Upgrade: h2c", b"Expect: 100-continue", b"X: y", b": z",
+        b"X-\xff: \xfe", b"X: \xfe",
         b"0", b"3", b"3;a=b", b"ff", b"abc", b"0\r\n\r\n", b"3\r\nabc\r\n", GET, CHUNKED,
         with_fields(b"Content-Length: 3"), b"abc", b"'", b'"', b"{", b"\x80", b"%",
     ]
@@ -365,7 +373,7 @@ def fragmented(draw: st.DrawFn, source: st.SearchStrategy[bytes]) -> list[bytes]
     data = draw(source)
     cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=6)))
     edges = [0, *cuts, len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [data[a:b] for a, b in pairwise(edges) if a < b]
 
 
 @settings(max_examples=1500, deadline=None)

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-
-from pyworkerd.http import HttpLimits, PARSERS, RequestHead, parser_class
+from pyworkerd.http import PARSERS, HttpLimits, RequestHead, parser_class
 from pyworkerd.http.semantics import request_url
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from pyworkerd.errors import BadEffect
 from pyworkerd.http.writer import Exchange, Framing, encode_chunk, encode_head, reason_phrase
-from pyworkerd.messages import Headers
+
+if TYPE_CHECKING:
+    from pyworkerd.messages import Headers
 
 GET, HEAD, OLD = Exchange(False, True), Exchange(True, True), Exchange(False, False)
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.server.address import TcpAddress, UnixAddress, parse_address
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import pytest
-
 from pyworkerd.errors import ClientError
 from pyworkerd.http import HttpLimits
 from pyworkerd.messages import Body, Request, Response
+
 from tests.runtime.server.client import chunk, get, hello, run, site
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 LOOPS = ["asyncio", "uvloop"]
 PARSERS = ["httptools", "h11"]

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
-
 from pyworkerd import errors
 from pyworkerd.messages import Body, Request, Response
+
 from tests.runtime.server.client import get, run, site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CASES: list[tuple[Callable[[], Exception], int, str, bool]] = [
     (lambda: errors.BadRequest("detail"), 400, "bad_request", False),

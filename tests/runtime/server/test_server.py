@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.server import HttpServer, connection_info
+
 from tests.runtime.server.client import Client, get, hello, run, site
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOOPS = ["asyncio", "uvloop"]
 
