@@ -227,6 +227,8 @@ def _options(component: Component, reader: Reader) -> dict[int, int]:
 
 def _read_canonical(component: Component, reader: Reader) -> None:
     form = reader.byte()
+    if form > 4:
+        raise WasmFormatError(f"canonical definition {form:#x} is not supported")
     if form in (0, 1) and reader.byte() != 0:
         raise WasmFormatError("malformed canonical definition")
     index = reader.unsigned()
@@ -243,10 +245,8 @@ def _read_canonical(component: Component, reader: Reader) -> None:
         if not isinstance(function, ImportedFunction):
             raise WasmFormatError("only imported functions can be lowered")
         functions.append(Lowered(*function, _options(component, reader).get(_REALLOC)))
-    elif form in _RESOURCE:
-        functions.append(Lowered(RESOURCE, f"{_RESOURCE[form]} {index}", None))
     else:
-        raise WasmFormatError(f"canonical definition {form:#x} is not supported")
+        functions.append(Lowered(RESOURCE, f"{_RESOURCE[form]} {index}", None))
 
 
 RESOURCE = "resource"

@@ -10,8 +10,10 @@ no call ever leaves the sandbox; `check_engine` reads the result again and raise
 the case.
 
 What it relies on: libraries were linked and initialised when the component was built, none is loaded at run
-time, and between two calls every global is back at the value that it has in the component. So globals are
-part of the engine, and a memory alone is a whole snapshot.
+time, and at rest every global is back at the value that it has in the component. So globals are part of the
+engine, and a memory alone is a whole snapshot. *At rest* means after the post-return function of the last
+call: until then the answer of a call lies on the guest's stack. So run `prepare_<name>(previous, 0)` before a
+memory is written down, and begin with `previous = 0` on an isolate that is started from it.
 """
 
 from __future__ import annotations
