@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Isolate:
     """One live isolate and its life cycle. `invocations` is how many it holds, as its owner counts them."""
 
-    __slots__ = ("_instance", "_wall_offset", "cpu_ns", "image", "invocations", "limits", "state", "steps")
+    __slots__ = ("_instance", "_wall_offset", "cpu_ns", "image", "invocations", "last_step_ms", "limits", "state", "steps")
 
     def __init__(self, engine: Engine, image: Image, limits: Limits) -> None:
         self.limits = limits
@@ -38,6 +38,7 @@ class Isolate:
         self.steps = 0
         self.cpu_ns = 0
         """CPU time of all steps so far."""
+        self.last_step_ms = 0.0
         self._wall_offset = time.time_ns() - time.monotonic_ns()
         self._instance = Instance(engine.code, image.module, limits.memory_bytes, engine.refusals)
         seed = secrets.token_bytes(32)
@@ -65,7 +66,9 @@ class Isolate:
             raise
         finally:
             self.steps += 1
-            self.cpu_ns += time.thread_time_ns() - started
+            used = time.thread_time_ns() - started
+            self.cpu_ns += used
+            self.last_step_ms = used / 1e6
         return output
 
     @property

@@ -6,7 +6,8 @@ or effect is a list that begins with its name, and bytes lie beside the list and
 Everything that a step gives out is hostile: `decode_effects` accepts exactly the shapes in `_EFFECTS`, within limits,
 and raises `ProtocolError` for anything else.
 
-Credit: the sender of a stream may be `WINDOW` bytes ahead of its reader; `pull` gives more.
+Credit: the sender of a stream may be `WINDOW` bytes ahead of its reader; `pull` gives more. A stream into the guest
+begins without credit: a body that is not read is not sent, and can be handed on.
 """
 
 from __future__ import annotations
@@ -41,7 +42,13 @@ class StreamRef(NamedTuple):
     length: int | None
 
 
-BodyRef: TypeAlias = bytes | StreamRef | None
+class HandedOn(NamedTuple):
+    """A body that the guest received as this stream and passes on untouched: none of its bytes come through the guest."""
+
+    number: int
+
+
+BodyRef: TypeAlias = bytes | StreamRef | HandedOn | None
 
 
 class Log(NamedTuple):
@@ -227,6 +234,8 @@ def _body(value: Any, blobs: _Blobs) -> BodyRef:
     if type(value) is list and len(value) == 3 and value[0] == "s":
         length = None if value[2] is None else _number(value[2], blobs)
         return StreamRef(_number(value[1], blobs), length)
+    if type(value) is list and len(value) == 2 and value[0] == "p":
+        return HandedOn(_number(value[1], blobs))
     raise ProtocolError("a body is neither bytes nor a stream")
 
 
@@ -311,15 +320,18 @@ class Events:
         self._blobs.append(data)
         return len(self._blobs) - 1
 
-    def _body(self, body: BodyRef) -> object:
+    def _body(self, body: bytes | StreamRef | None) -> object:
         if body is None:
             return None
         return ["b", self._blob(body)] if isinstance(body, bytes) else ["s", body.number, body.length]
 
     def init(self, bindings: Sequence[tuple[str, str, bytes | int]], meta: dict[str, object]) -> None:
-        """What the worker may use: (name, shape, capability index), or (name, "value", encoded value)."""
+        """What the worker may use: (name, shape, capability index), or (name, "value", encoded value).
+
+        An isolate's first step begins with it, whatever else the batch holds already.
+        """
         table = [[n, k, self._blob(v) if isinstance(v, bytes) else v] for n, k, v in bindings]
-        self._events.append(["init", table, meta])
+        self._events.insert(0, ["init", table, meta])
 
     def fetch(
         self,
@@ -329,7 +341,7 @@ class Events:
         method: str,
         url: str,
         headers: HeaderPairs,
-        body: BodyRef,
+        body: bytes | StreamRef | None,
     ) -> None:
         """A request begins an invocation."""
         self._events.append(["fetch", invocation, entrypoint, props, method, url, headers, self._body(body)])
@@ -362,7 +374,9 @@ class Events:
         """A call returned an encoded value."""
         self._events.append(["resolve", call, "value", self._blob(value)])
 
-    def resolve_response(self, call: int, status: int, headers: HeaderPairs, body: BodyRef, url: str) -> None:
+    def resolve_response(
+        self, call: int, status: int, headers: HeaderPairs, body: bytes | StreamRef | None, url: str
+    ) -> None:
         """A fetch was answered."""
         self._events.append(["resolve", call, "response", status, headers, self._body(body), url])
 

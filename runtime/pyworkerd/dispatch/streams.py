@@ -30,16 +30,15 @@ class Door(Protocol):
 
 
 class Feed:
-    """A body on its way into the guest: read from its source only as fast as the guest gives credit."""
+    """A body on its way into the guest: not read before the guest asks, and then only as fast as it gives credit."""
 
-    __slots__ = ("_body", "_credit", "_door", "_number", "_on_end", "_room", "task")
+    __slots__ = ("_body", "_credit", "_door", "_number", "_on_end", "_room", "_task")
 
     def __init__(self, door: Door, number: int, body: Body, on_end: Callable[[int], None]) -> None:
         self._door, self._number, self._body, self._on_end = door, number, body, on_end
-        self._credit = WINDOW
+        self._credit = 0
         self._room = asyncio.Event()
-        self._room.set()
-        self.task = asyncio.ensure_future(self._run())
+        self._task: asyncio.Task[None] | None = None
 
     async def _run(self) -> None:
         try:
@@ -48,7 +47,7 @@ class Feed:
                 while view:
                     await self._room.wait()
                     size = min(CHUNK, self._credit, len(view))
-                    self._take(size)
+                    self._take_credit(size)
                     self._door.send_data(self._number, bytes(view[:size]), False)
                     view = view[size:]
             self._door.send_data(self._number, b"", True)
@@ -60,22 +59,38 @@ class Feed:
             self._on_end(self._number)
             await self._body.aclose()
 
-    def _take(self, size: int) -> None:
+    def _take_credit(self, size: int) -> None:
         self._credit -= size
         if self._credit <= 0:
             self._room.clear()
 
     def pull(self, credit: int) -> None:
-        """The guest has read so much. Raises `BadEffect` if it claims more than it was sent."""
+        """The guest has room for so much more. Raises `BadEffect` beyond the window."""
         self._credit += credit
         if self._credit > WINDOW:
-            raise BadEffect("the worker acknowledged more of a body than it was sent")
+            raise BadEffect("the worker asked for more of a body than the window allows")
         if self._credit > 0:
             self._room.set()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def take(self) -> Body:
+        """The body itself, for whoever the guest hands it on to. Raises `BadEffect` if the guest has begun to read."""
+        if self._task is not None:
+            raise BadEffect("the worker handed on a body that it had begun to read")
+        self._on_end(self._number)
+        return self._body
 
     def stop(self) -> None:
         """Nobody reads this body any more."""
-        self.task.cancel()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._close())
+        else:
+            self._task.cancel()
+
+    async def _close(self) -> None:
+        self._on_end(self._number)
+        await self._body.aclose()
 
 
 class Outflow:

@@ -102,13 +102,18 @@ async def _fetch(invocation, name, props, method, url, headers, body):
 
 
 def body_effect(body):
-    """How a body is named in an effect: nothing, bytes in hand, or a stream with the chunks still to pump."""
+    """How a body is named in an effect: nothing, bytes in hand, a stream with the chunks still to pump, or a body that
+    came in and was not touched, which the host passes on without this isolate's help."""
     if body is None:
         return None, None
     if isinstance(body, bytes):
         if len(body) <= streams.WINDOW:
             return ["b", outbox.blob(body)], None
         return _stream(_pieces(body), len(body))
+    if type(body._source) is streams.Inbound and not body._rest:
+        number = body._source.hand_on()
+        if number is not None:
+            return ["p", number], None
     return _stream(body, None)
 
 

@@ -28,10 +28,11 @@ class StreamError(OSError):
 class Inbound:
     """A body that the host sends. One reader at a time."""
 
-    __slots__ = ("_chunks", "_ended", "_error", "_number", "_unacknowledged", "_waiter")
+    __slots__ = ("_asked", "_chunks", "_ended", "_error", "_number", "_unacknowledged", "_waiter")
 
     def __init__(self, number):
         self._number = number
+        self._asked = False
         self._chunks = deque()
         self._ended = False
         self._error = None
@@ -40,7 +41,10 @@ class Inbound:
         _inbound[number] = self
 
     async def read(self):
-        """The next chunk; b"" at the end."""
+        """The next chunk; b"" at the end. The host sends nothing before the first read."""
+        if not self._asked:
+            self._asked = True
+            outbox.effects.append(["pull", self._number, WINDOW])
         while not self._chunks:
             if self._error is not None:
                 raise self._error
@@ -59,6 +63,13 @@ class Inbound:
             outbox.effects.append(["pull", self._number, self._unacknowledged])
             self._unacknowledged = 0
         return chunk
+
+    def hand_on(self):
+        """The number of a body that nobody has begun to read, for the host to pass on by itself; else None."""
+        if self._asked or self._ended or _inbound.pop(self._number, None) is None:
+            return None
+        self._ended = self._asked = True
+        return self._number
 
     def cancel(self):
         """Say that no more will be read."""

@@ -1,0 +1,155 @@
+"""What all workers of a process share: the engine, threads for long steps, and one account of isolates and memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
+
+import psutil
+from pyworkerd_isolates.cache import Cache
+from pyworkerd_isolates.engine import Engine, load_engine
+from pyworkerd_isolates.native import Machine
+from pyworkerd_isolates.pool import Idle, Shared
+from pyworkerd_isolates.python.build import source
+
+if TYPE_CHECKING:
+    from .live import Live
+
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
+
+MAX_ISOLATES: Final = 8000
+"""Live isolates of one process. Each maps some regions, and Linux allows 65,530 (vm.max_map_count)."""
+MEMORY_SHARE: Final = 0.5
+"""Part of the machine's memory that isolates may take, unless a budget is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLimits:
+    """Bounds of the whole process. `memory` is in bytes; None takes a share of the machine's."""
+
+    isolates: int = MAX_ISOLATES
+    memory: int | None = None
+    threads: int | None = None
+    """Threads for steps that run long; None takes two per core, at least four."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetStatistics:
+    """How things stand."""
+
+    isolates: int
+    idle: int
+    memory: int
+    started: int
+
+
+class Fleet:
+    """One per runtime. `open()` loads the engine (or builds it, once per machine); `close()` ends everything."""
+
+    def __init__(self, limits: FleetLimits | None = None, home: Path | None = None) -> None:
+        limits = limits or FleetLimits()
+        self._maximum = limits.isolates
+        self._budget = limits.memory or int(psutil.virtual_memory().total * MEMORY_SHARE)
+        threads = limits.threads or max(4, 2 * (os.cpu_count() or 1))
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="pyworkerd-step")
+        self._home = home
+        self._idle: OrderedDict[int, Live] = OrderedDict()
+        self._costs: dict[int, int] = {}
+        self._memory = 0
+        self._started = 0
+        self.numbers = count(1)
+        self.machine: Machine | None = None
+        self.engine: Engine | None = None
+        self.cache: Cache | None = None
+
+    async def open(self, progress: Callable[[str], None] = lambda _: None) -> Engine:
+        """Load the engine, off the event loop's thread."""
+        if self.engine is None:
+            self.engine = await self.run(self._load, progress)
+        return self.engine
+
+    def _load(self, progress: Callable[[str], None]) -> Engine:
+        self.cache = Cache(self._home)
+        self.machine = Machine()
+        return load_engine(self.machine, self.cache, source(), progress)
+
+    async def run(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
+        """Run something that blocks or takes long on a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    def submit(self, function: Callable[[], object]) -> asyncio.Future[object]:
+        """The same, for a step: the caller looks at the future itself."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    # the account -----------------------------------------------------------------------------------------------------
+
+    def born(self, live: Live, cost: int) -> None:
+        """An isolate started."""
+        self._started += 1
+        self._costs[live.id] = cost
+        self._memory += cost
+
+    def grown(self, live: Live, cost: int) -> None:
+        """An isolate's memory has another size now."""
+        if live.id in self._costs:
+            self._memory += cost - self._costs[live.id]
+            self._costs[live.id] = cost
+
+    def rests(self, live: Live) -> None:
+        """An isolate became idle: the last in line to be evicted."""
+        self._idle[live.id] = live
+        self._idle.move_to_end(live.id)
+
+    def works(self, live: Live) -> None:
+        """An isolate is idle no more."""
+        self._idle.pop(live.id, None)
+
+    def died(self, live: Live) -> None:
+        """An isolate ended."""
+        self._idle.pop(live.id, None)
+        self._memory -= self._costs.pop(live.id, 0)
+
+    def evict(self, number: int) -> None:
+        """End an idle isolate of whichever worker."""
+        live = self._idle.get(number)
+        if live is not None:
+            live.end()
+
+    def shared(self) -> Shared:
+        """What `plan()` needs to know of everybody else. The idle ones are only looked at if room is needed."""
+        return Shared(len(self._costs), self._maximum, self._memory, self._budget, _Oldest(self))
+
+    def oldest(self) -> Iterator[Idle]:
+        """Idle isolates, least recently used first."""
+        for number, live in self._idle.items():
+            yield Idle(number, live.idle_since, self._costs.get(number, 0))
+
+    def statistics(self) -> FleetStatistics:
+        """How things stand."""
+        return FleetStatistics(len(self._costs), len(self._idle), self._memory, self._started)
+
+    def close(self) -> None:
+        """End the threads and let go of the engine. All isolates have ended before."""
+        self._threads.shutdown(wait=True)
+        if self.engine is not None:
+            self.engine.close()
+        if self.machine is not None:
+            self.machine.close()
+
+
+class _Oldest:
+    """An iterable that begins anew each time, without a list being made of it."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def __iter__(self) -> Iterator[Idle]:
+        return self._fleet.oldest()

@@ -1,0 +1,297 @@
+"""A worker as a service: its image, its isolates, and the requests that wait for one.
+
+The pool's decisions are `pyworkerd_isolates.pool.plan`; this is the shell that performs them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from time import time
+from typing import Any, Final, Literal
+
+from pyworkerd_config.model import Limits
+from pyworkerd_isolates.engine import Engine
+from pyworkerd_isolates.image import Bundle, Image, build_image
+from pyworkerd_isolates.isolate import Isolate
+from pyworkerd_isolates.limits import Limits as IsolateLimits
+from pyworkerd_isolates.pool import Assign, Evict, Member, Policy, Refuse, Start, Waiting, plan
+
+from ..errors import InternalError, NoSuchEntrypoint, Overloaded, PyworkerdError, WorkerException
+from ..messages import Request, Response
+from ..observe.logs import LogEntry, LogSink, Recent
+from ..services.base import DEFAULT, Target
+from .channels import Channels, NoChannels
+from .fleet import Fleet
+from .invocation import CallWork, FetchWork, Invocation
+from .live import Live
+from .placement import Placement
+
+logger = logging.getLogger("pyworkerd.dispatch")
+
+ISOLATE_COST: Final = 512 * 1024
+"""What one live isolate is reckoned at before its memory grows: measured 0.2 to 0.35 MiB, with a margin."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker is to be run."""
+
+    limits: Limits = field(default_factory=Limits)
+    reuse: Literal["isolate", "request"] = "isolate"
+    outbound: bool = True
+    sinks: tuple[LogSink, ...] = ()
+
+
+class Worker:
+    """One version of one tenant's program. Implements `services.base.Service`; runs on one event loop."""
+
+    external = False
+
+    def __init__(
+        self,
+        name: str,
+        fleet: Fleet,
+        bundle: Bundle,
+        options: WorkerOptions,
+        environment: Sequence[tuple[str, str, bytes | int]] = (),
+        channels: Channels | None = None,
+    ) -> None:
+        self.name = name
+        self.fleet = fleet
+        self.loop = asyncio.get_running_loop()
+        self.environment = environment
+        self.channels: Channels = channels or NoChannels()
+        self.meta: dict[str, object] = {"worker": name, "outbound": options.outbound}
+        given = options.limits
+        self.limits = IsolateLimits(cpu_ms=given.cpu_ms, memory_mb=given.memory_mb, startup_ms=given.startup_ms)
+        self.wall_ms, self.subrequests = given.wall_ms, given.subrequests
+        self.log_bytes = given.log_kb * 1024
+        self.request_body_bytes = given.request_body_mb * 1024 * 1024
+        self.policy = _policy(given, options.reuse)
+        self.placement = Placement()
+        self.cost = ISOLATE_COST
+        self.logs = Recent()
+        self._sinks: tuple[LogSink, ...] = (self.logs, *options.sinks)
+        self._bundle = bundle
+        self._image: Image | None = None
+        self._members: dict[int, Live] = {}
+        self._waiting: OrderedDict[int, Invocation] = OrderedDict()
+        self._numbers = count(1)
+        self._planned = False
+        self._reaper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.name}: {len(self._members)} isolates, {len(self._waiting)} requests wait>"
+
+    # deploy ----------------------------------------------------------------------------------------------------------
+
+    async def deploy(self) -> Image:
+        """Build the image, or find it. Raises `pyworkerd_isolates.errors.ImageError` with file and line."""
+        engine = await self.fleet.open()
+        assert self.fleet.cache is not None
+        self._image = await self.fleet.run(build_image, engine, self.fleet.cache, self._bundle, self.limits)
+        for level, source, message in self._image.logs if self._image.built else ():
+            self.log(0, level, source, message)
+        return self._image
+
+    @property
+    def image(self) -> Image:
+        """The image; only after `deploy()`."""
+        if self._image is None:
+            raise InternalError(f"worker {self.name!r} was not deployed")
+        return self._image
+
+    def entrypoints(self) -> dict[str, tuple[str, ...]]:
+        """Handlers by entrypoint; "" is the default export."""
+        return dict(self.image.handlers)
+
+    # service ---------------------------------------------------------------------------------------------------------
+
+    async def fetch(self, request: Request, target: Target = DEFAULT) -> Response:
+        """See `services.base.Service`."""
+        answer = await self._invoke(FetchWork(request, target))
+        assert isinstance(answer, Response)
+        return answer
+
+    async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
+        """See `services.base.Service`."""
+        answer = await self._invoke(CallWork(method, arguments, target))
+        assert isinstance(answer, bytes)
+        return answer
+
+    async def _invoke(self, work: FetchWork | CallWork) -> Response | bytes:
+        if (work.target.entrypoint or "") not in self.image.handlers:
+            raise NoSuchEntrypoint(f"worker {self.name!r} exports no entrypoint {work.target.entrypoint or 'Default'!r}")
+        if self._closed:
+            raise Overloaded(f"worker {self.name!r} is closed")
+        invocation = Invocation(
+            next(self._numbers), work, self.loop.create_future(), self.loop.time(), float(self.limits.cpu_ms),
+            self.subrequests, self.log_bytes,
+        )  # fmt: skip
+        self._waiting[invocation.id] = invocation
+        self._plan()
+        try:
+            return await invocation.answer
+        except asyncio.CancelledError:
+            self._cancel(invocation)
+            raise
+
+    def _cancel(self, invocation: Invocation) -> None:
+        if self._waiting.pop(invocation.id, None) is not None:
+            return
+        for live in self._members.values():
+            if invocation.id in live.invocations:
+                live.cancel(invocation)
+
+    # the pool --------------------------------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        """Look at what waits, and do what `plan()` says."""
+        now = self.loop.time()
+        members = [
+            Member(live.id, live.state, len(live.invocations), live.stepping, live.idle_since)
+            for live in self._members.values()
+        ]
+        waiting = [Waiting(invocation.id, invocation.since) for invocation in self._waiting.values()]
+        for action in plan(self.policy, members, waiting, self.fleet.shared(), now):
+            match action:
+                case Assign(request, isolate):
+                    self._give(self._members[isolate], self._waiting.pop(request))
+                case Start(request):
+                    live = Live(self, next(self.fleet.numbers))
+                    self._members[live.id] = live
+                    self._give(live, self._waiting.pop(request))
+                case Evict(isolate):
+                    self.fleet.evict(isolate)
+                case Refuse(request):
+                    self._waiting.pop(request).fail(
+                        Overloaded(f"no isolate of {self.name!r} could take the request in time")
+                    )
+        self._set_reaper(now)
+
+    def _give(self, live: Live, invocation: Invocation) -> None:
+        self.fleet.works(live)
+        if invocation.timer is None:
+            invocation.timer = self.loop.call_later(self.wall_ms / 1000, self._expire, live.id, invocation)
+        live.take(invocation)
+
+    def _expire(self, number: int, invocation: Invocation) -> None:
+        for live in list(self._members.values()):
+            if invocation.id in live.invocations:
+                live.expire(invocation)
+
+    def _plan_soon(self) -> None:
+        if not self._planned and not self._closed:
+            self._planned = True
+            self.loop.call_soon(self._planned_now)
+
+    def _planned_now(self) -> None:
+        self._planned = False
+        if not self._closed:
+            self._plan()
+
+    def _set_reaper(self, now: float) -> None:
+        """Look again when the next request would wait too long, or the next idle isolate is idle too long."""
+        if self._reaper is not None:
+            if self._waiting and self._reaper.when() > now + self.policy.queue_s:
+                self._reaper.cancel()
+            else:
+                return
+        delay = self.policy.queue_s / 4 if self._waiting else self.policy.idle_s / 4
+        if self._waiting or self._members:
+            self._reaper = self.loop.call_later(delay, self._reap)
+
+    def _reap(self) -> None:
+        self._reaper = None
+        if not self._closed:
+            self._plan()
+
+    # what isolates report --------------------------------------------------------------------------------------------
+
+    def start_isolate(self) -> Isolate:
+        """A new isolate of this worker; may be called on another thread."""
+        engine = self.fleet.engine
+        assert isinstance(engine, Engine)
+        return Isolate(engine, self.image, self.limits)
+
+    def rested(self, live: Live) -> None:
+        """An isolate has nothing left to do."""
+        self.fleet.rests(live)
+        if self._waiting:
+            self._plan_soon()
+
+    def retired(self, live: Live) -> None:
+        """An isolate takes nothing new."""
+        del live
+        self._plan_soon()
+
+    def ended(self, live: Live, again: Sequence[Invocation]) -> None:
+        """An isolate is dead. `again` wait at the front of the queue, as they did before."""
+        self._members.pop(live.id, None)
+        self.fleet.died(live)
+        for invocation in reversed(again):
+            self._waiting[invocation.id] = invocation
+            self._waiting.move_to_end(invocation.id, last=False)
+        if self._waiting:
+            self._plan_soon()
+
+    def log(self, invocation: int, level: str, source: str, message: str) -> None:
+        """Something to log, of the worker or about it."""
+        entry = LogEntry(time(), self.name, invocation, level, source, message)
+        for sink in self._sinks:
+            sink(entry)
+
+    def add_sink(self, sink: Callable[[LogEntry], None]) -> None:
+        """Also send log entries there."""
+        self._sinks = (*self._sinks, sink)
+
+    def describe(self, error: Exception) -> tuple[str, str, str | None]:
+        """An error as the worker that asked may see it: code, sentence, and the exception's type if a worker raised it."""
+        if isinstance(error, WorkerException):
+            return error.code, error.message, error.type_name
+        if isinstance(error, PyworkerdError):
+            return error.code, str(error), None
+        self.report(error)
+        return "internal", "the runtime failed to perform this call", None
+
+    def report(self, error: BaseException) -> None:
+        """A bug of the runtime: to the operator's log, in full."""
+        logger.error("worker %s: internal error", self.name, exc_info=(type(error), error, error.__traceback__))
+
+    # the end ---------------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """End all isolates; requests that still wait are refused."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._reaper is not None:
+            self._reaper.cancel()
+        while self._waiting:
+            self._waiting.popitem()[1].fail(Overloaded(f"worker {self.name!r} is closed"))
+        stepping = [live for live in self._members.values() if live.stepping]
+        for live in list(self._members.values()):
+            live.end()
+        while any(live.stepping for live in stepping):
+            await asyncio.sleep(0.001)
+        if self._image is not None:
+            self._image.close()
+
+    def statistics(self) -> dict[str, Any]:
+        """How things stand."""
+        states = [live.state.value for live in self._members.values()]
+        return {"isolates": len(states), "waiting": len(self._waiting), "states": states}
+
+
+def _policy(limits: Limits, reuse: Literal["isolate", "request"]) -> Policy:
+    common = partial(Policy, queue=limits.queue, queue_s=limits.queue_ms / 1000, cost=ISOLATE_COST)
+    if reuse == "request":
+        return common(isolates=limits.concurrency, concurrency=1, fresh=True)
+    return common(isolates=limits.isolates, concurrency=limits.concurrency)
