@@ -42,7 +42,7 @@ _RENUMBERED = (
     rb"[\x11\x13]" + _INDEX + _INDEX,  # call_indirect, return_call_indirect: type, table
     rb"[\x02-\x04](?:[\x80-\xff]{1,4}+)?+[\x00-\x3f]",  # block, loop, if with a type index (a positive s33)
 )
-_SCAN = re.compile(rb"(?:%s)*+(%s)?+" % (b"|".join(_UNCHANGED), b"|".join(_RENUMBERED)), re.DOTALL).match
+_SCAN = re.compile(rb"(?:%s)*+(%s)?" % (b"|".join(_UNCHANGED), b"|".join(_RENUMBERED)), re.DOTALL).match
 _SKIP = re.compile(_INDEX, re.DOTALL).match
 
 

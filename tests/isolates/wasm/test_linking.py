@@ -63,6 +63,24 @@ def test_components_that_cannot_be_merged(content, message):
         linkage(f"(component {content})")
 
 
+def test_shim_and_fixup_that_call_each_other(small_text):
+    old = '(export "0" (func $lowered))'
+    assert old in small_text
+    with pytest.raises(WasmFormatError, match="circle"):
+        linkage(small_text.replace(old, '(export "0" (func $shim "0"))'))
+
+
+def test_a_library_on_the_table_of_the_shim(small_text):
+    old = '(export "table" (table $state "table"))'
+    assert old in small_text
+    text = small_text.replace(old, '(export "table" (table $shim "$imports"))')
+    text = text.replace(
+        '(import "env" "table" (table 4 funcref))', '(import "env" "table" (table 1 funcref))'
+    )
+    with pytest.raises(WasmFormatError, match="another table"):
+        linkage(text)
+
+
 @given(st.data())
 def test_damaged_components_are_linked_or_refused(small, data):
     damaged = bytearray(small.component)
