@@ -13,6 +13,7 @@ and the HTTP `status` that it becomes when it reaches a client.
     │   └── WorkerException  NoHandler  NoSuchEntrypoint  NoSuchMethod  BadEffect
     ├── LimitExceeded           the tenant's program went past one of its limits
     │   └── ExceededCpu  ExceededMemory  ExceededWallTime  ExceededSubrequests  ExceededOutput
+    │       ExceededDepth
     ├── Overloaded              no isolate could start in time
     ├── UpstreamError           an outside server, or the way to it, failed
     │   └── AccessDenied        the address is not allowed by the network's policy
@@ -176,6 +177,12 @@ class ExceededOutput(LimitExceeded):
     """A step gave out more bytes or effects than its limits allow."""
 
     code = "exceeded_output"
+
+
+class ExceededDepth(LimitExceeded):
+    """More services that wait for each other in a row than the runtime allows."""
+
+    code = "exceeded_depth"
 
 
 class Overloaded(PyworkerdError):

@@ -1,0 +1,70 @@
+"""Arguments of a call, from a guest's bytes to checked Python values. Pure; nothing is believed.
+
+What is wrong with them is raised as `WorkerException("TypeError", ...)`: in the guest it is a TypeError.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pyworkerd_isolates import wire
+
+from pyworkerd.errors import WorkerException
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SMALL: Final = 65_536
+"""Bytes of all arguments of a method that takes a few short ones, such as names and keys: a KV key in Workers
+has at most 512, and escaped as JSON a byte becomes six at worst.
+"""
+MAX_TEXT: Final = 1 << 20
+"""Bytes of arguments that are not byte strings, the same number as `wire.MAX_HEADER`: reading a megabyte of
+brackets takes some ten milliseconds of everybody's time, and 30 MB of memory.
+"""
+
+Arguments = tuple[list[Any], dict[str, Any]]
+
+
+def decode(arguments: bytes, limit: int = SMALL) -> Arguments:
+    """The positional and the named arguments of a call, of at most `limit` bytes."""
+    if len(arguments) > limit:
+        raise type_error(f"the arguments are larger than {limit} bytes")
+    if int.from_bytes(arguments[:4], "little") > MAX_TEXT:
+        raise type_error(f"the arguments other than byte strings are larger than {MAX_TEXT} bytes")
+    try:
+        value = wire.load_value(arguments, max_size=limit)
+    except wire.WireError as error:
+        raise type_error(f"the arguments cannot be read: {error}") from None
+    if type(value) is not list or len(value) != 2:
+        raise type_error("the arguments are not [positional, named]")
+    positional, named = value
+    if type(positional) is not list or type(named) is not dict or any(type(key) is not str for key in named):
+        raise type_error("the arguments are not [positional, named]")
+    return positional, named
+
+
+def bind(method: str, parameters: Mapping[str, type], arguments: Arguments) -> dict[str, Any]:
+    """Arguments by parameter name: each parameter exactly once, each value of exactly its type."""
+    positional, named = arguments
+    if len(positional) > len(parameters):
+        raise type_error(f"{method}() takes {len(parameters)} arguments but {len(positional)} were given")
+    bound: dict[str, Any] = dict(zip(parameters, positional, strict=False))
+    for key, value in named.items():
+        if key not in parameters:
+            raise type_error(f"{method}() got an unexpected argument {key[:40]!r}")
+        if key in bound:
+            raise type_error(f"{method}() got multiple values for argument {key!r}")
+        bound[key] = value
+    for key, kind in parameters.items():
+        if key not in bound:
+            raise type_error(f"{method}() is missing the argument {key!r}")
+        if type(bound[key]) is not kind:
+            found = type(bound[key]).__name__
+            raise type_error(f"{method}(): {key!r} must be {kind.__name__}, not {found}")
+    return bound
+
+
+def type_error(message: str) -> WorkerException:
+    """What the guest shall see as a TypeError."""
+    return WorkerException("TypeError", message)

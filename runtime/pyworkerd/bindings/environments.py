@@ -1,0 +1,61 @@
+"""Stage 2 for a whole worker: from its bindings to what fills `env`, and the table of what it may use."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyworkerd.dispatch.channels import Table
+
+from .base import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .base import Binding, Capability, Grant, Host
+
+Entry = tuple[str, str, bytes | int]
+"""A name on `env`, with "value" and an encoded value, or with a shape and the index of a capability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What one worker version may use, and nothing else."""
+
+    entries: tuple[Entry, ...] = field(repr=False)
+    """For `Events.init` of each of its isolates. Holds secrets: not part of the repr."""
+    table: Table
+    _closing: AsyncExitStack = field(repr=False)
+
+    async def aclose(self) -> None:
+        """Stage 4 of all bindings, the last first; an exception of one does not keep the others open."""
+        await self._closing.aclose()
+
+
+async def build(bindings: Sequence[Binding], outbound: Capability | None, host: Host) -> Environment:
+    """Prepare the bindings in their order. `outbound` becomes capability 0, the worker's own `fetch()`.
+
+    Raises `ConfigurationError`, also for a name that is given twice; what was prepared before is closed by
+    then.
+    """
+    async with AsyncExitStack() as closing:
+        capabilities: list[Capability | None] = [outbound]
+        if outbound is not None:
+            closing.push_async_callback(outbound.aclose)
+        entries: dict[str, Entry] = {}
+        for binding in bindings:
+            if binding.name in entries:
+                raise binding.problem("there already is a binding of this name", "give each its own name")
+            grant = await binding.prepare(host)
+            if isinstance(grant, Access):
+                closing.push_async_callback(grant.capability.aclose)
+            entries[binding.name] = _entry(binding.name, grant, capabilities)
+        return Environment(tuple(entries.values()), Table(capabilities), closing.pop_all())
+
+
+def _entry(name: str, grant: Grant, capabilities: list[Capability | None]) -> Entry:
+    if not isinstance(grant, Access):
+        return name, "value", grant.encoded
+    capabilities.append(grant.capability)
+    return name, grant.shape, len(capabilities) - 1

@@ -1,0 +1,70 @@
+"""Bindings that an embedding program gives: plain Python objects, told apart by what they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
+
+from pyworkerd_config.model import Binding as Configured
+
+from .base import Binding, problem
+from .callable import CallableBinding
+from .registry import configure
+from .secret import Secret, SecretBinding
+from .service import ServiceBinding
+from .values import ValueBinding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyworkerd.services.base import Service
+
+
+class PythonValue(ValueBinding):
+    """A value of the embedding program, copied into each isolate."""
+
+    __slots__ = ()
+
+    kind = "value"
+
+    @classmethod
+    def configure(cls, configured: Configured) -> NoReturn:
+        """Refused: configurations have kinds of their own for values."""
+        raise problem(configured.name, configured.place, "a Python value cannot be configured")
+
+
+def from_python(name: str, value: object) -> Binding:
+    """The binding that a Python object stands for, by the first of these that it is:
+
+    a `Binding` as it is; a configured binding (`pyworkerd_config.Binding`) by its kind; a `Secret`; a
+    service, or a loaded worker (whatever has `fetch` and `call`, or such a thing as its `service`); a
+    callable; anything that can be sent over RPC (None, bool, int, float, str, bytes, list, dict, set,
+    datetime), as a copy.
+
+    Raises `ConfigurationError` for anything else.
+    """
+    if isinstance(value, Binding):
+        return value
+    if isinstance(value, Configured):
+        return configure(value)
+    if isinstance(value, Secret):
+        return SecretBinding(name, value)
+    service = getattr(value, "service", value)
+    if _is_service(service):
+        return ServiceBinding(name, service)
+    if callable(value):
+        return CallableBinding(name, value)
+    return PythonValue(name, value)
+
+
+def all_from_python(bindings: Mapping[Any, Any]) -> tuple[Binding, ...]:
+    """One binding for each name, in order. Raises `ConfigurationError` for a name that is no identifier."""
+    for name in bindings:
+        if not isinstance(name, str) or not name.isidentifier() or name.startswith("__"):
+            raise problem(str(name), None, "the name is no identifier", "use letters, digits and underscores")
+    return tuple(from_python(name, value) for name, value in bindings.items())
+
+
+def _is_service(value: object) -> TypeGuard[Service]:
+    return all(callable(getattr(value, method, None)) for method in ("fetch", "call")) and not isinstance(
+        value, type
+    )

@@ -1,0 +1,103 @@
+"""Counters in fixed windows: the interface, and the provider that keeps them in memory.
+
+Rule 1: in each window, at most `limit` uses of a key succeed.
+Rule 2: windows are aligned to the wall clock (the first began in 1970), so that processes agree on them.
+Rule 3: memory is bounded per namespace; when it runs short, some uses fail too early, none succeeds too
+often.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+MAX_KEYS: Final = 10_000
+"""Keys that have a counter of their own, per namespace and window: with keys of 512 bytes some 7 MB at worst.
+"""
+COMMON: Final = 1024
+"""Counters that the keys beyond these have in common, by their hash (as in a count-min sketch of one row)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is counted: whose uses, how many are allowed, in how many seconds. `limit` and `period` are from
+    1.
+    """
+
+    namespace: str
+    limit: int
+    period: int
+
+    def number(self, now: float) -> int:
+        """The window that a moment (seconds since 1970) lies in."""
+        return int(now // self.period)
+
+
+class RateLimits(ABC):
+    """A provider of counters. Asked by all workers of the process, for different namespaces."""
+
+    @abstractmethod
+    async def take(self, window: Window, key: str, now: float) -> bool:
+        """Count a use of `key` at the moment `now` and say whether it is within the limit; failed ones do not
+        count.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Let go of everything. No call follows."""
+
+
+@dataclass(slots=True)
+class _Counters:
+    period: int
+    number: int
+    own: dict[str, int] = field(default_factory=dict)
+    common: dict[int, int] = field(default_factory=dict)
+
+
+class InMemoryRateLimits(RateLimits):
+    """Counters of this process alone, lost with it."""
+
+    def __init__(self, max_keys: int = MAX_KEYS) -> None:
+        self._max_keys = max_keys
+        self._namespaces: dict[str, _Counters] = {}
+
+    async def take(self, window: Window, key: str, now: float) -> bool:
+        """See `RateLimits`."""
+        counters = self._current(window, now)
+        if key in counters.own or len(counters.own) < self._max_keys:
+            return _count(counters.own, key, window.limit)
+        return _count(counters.common, hash(key) % COMMON, window.limit)
+
+    async def aclose(self) -> None:
+        """Forget everything."""
+        self._namespaces.clear()
+
+    def size(self) -> int:
+        """Counters that are kept."""
+        return sum(len(counters.own) + len(counters.common) for counters in self._namespaces.values())
+
+    def _current(self, window: Window, now: float) -> _Counters:
+        found = self._namespaces.get(window.namespace)
+        number = window.number(now)
+        if found is None or (found.period, found.number) != (window.period, number):
+            self._forget_ended(now)
+            found = self._namespaces[window.namespace] = _Counters(window.period, number)
+        return found
+
+    def _forget_ended(self, now: float) -> None:
+        ended = [name for name, kept in self._namespaces.items() if kept.number != now // kept.period]
+        for name in ended:
+            del self._namespaces[name]
+
+
+K = TypeVar("K")
+
+
+def _count(counters: dict[K, int], key: K, limit: int) -> bool:
+    used = counters.get(key, 0)
+    if used >= limit:
+        return False
+    counters[key] = used + 1
+    return True
