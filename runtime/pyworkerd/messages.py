@@ -6,10 +6,14 @@ header values are text in which each character is one byte (latin-1), as RFC 911
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import json
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from .errors import BodyTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -85,6 +89,24 @@ class Response:
     status: int = 200
     headers: Headers = ()
     body: Body = field(default_factory=Body)
+    url: str = ""
+    """Where it came from at last, if redirects were followed on the way."""
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """All of the body; `BodyTooLarge` past `limit` bytes."""
+        return await self.body.read(limit)
+
+    async def text(self) -> str:
+        """The body as text (UTF-8; what is not is replaced)."""
+        return (await self.read()).decode("utf-8", "replace")
+
+    async def json(self) -> Any:
+        """The body, parsed as JSON."""
+        return json.loads(await self.read())
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, or None."""
+        return header(self.headers, name.lower())
 
 
 def text_response(status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> Response:

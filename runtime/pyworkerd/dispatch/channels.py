@@ -6,11 +6,14 @@ method of it raises, a guest can reach nothing but its caller: a test does preci
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ..errors import AccessDenied, BadEffect
-from ..messages import Request, Response
+from pyworkerd.errors import AccessDenied, BadEffect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyworkerd.messages import Request, Response
 
 
 class Capability(Protocol):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
 import psutil
@@ -20,6 +18,9 @@ from pyworkerd_isolates.pool import Idle, Shared
 from pyworkerd_isolates.python.build import source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
     from .live import Live
 
 _Arguments = TypeVarTuple("_Arguments")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyworkerd_isolates.protocol import BodyRef
+if TYPE_CHECKING:
+    import asyncio
+    from contextvars import Context
 
-from ..messages import Request, Response
-from ..services.base import Target
+    from pyworkerd.messages import Request, Response
+    from pyworkerd.services.base import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,12 @@ class Invocation:
     cpu_left_ms: float
     subrequests_left: int
     log_left: int
+    context: Context
+    """The context of its caller: what is done on its behalf happens in it."""
     alone: bool = False
     """It shares no step with others: a step that it was part of has trapped before."""
     touched_outside: bool = False
     """An effect of it has left: it must not be run again."""
-    body: BodyRef = None
     timer: asyncio.TimerHandle | None = None
     calls: set[int] = field(default_factory=set)
 

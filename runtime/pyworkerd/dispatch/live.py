@@ -12,7 +12,6 @@ Rule 3: when an isolate dies, each of its invocations is either answered with an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +23,6 @@ from pyworkerd_isolates.errors import (
     ProtocolError,
     Refused,
 )
-from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.lifecycle import Cause, State
 from pyworkerd_isolates.protocol import (
     WINDOW,
@@ -49,7 +47,7 @@ from pyworkerd_isolates.protocol import (
     StreamRef,
 )
 
-from ..errors import (
+from pyworkerd.errors import (
     BadEffect,
     ExceededCpu,
     ExceededMemory,
@@ -64,11 +62,16 @@ from ..errors import (
     WorkerError,
     WorkerException,
 )
-from ..messages import Body, Request, Response
+from pyworkerd.messages import Body, Request, Response
+
 from .invocation import CallWork, FetchWork, Invocation
 from .streams import Feed, Outflow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyworkerd_isolates.isolate import Isolate
+
     from .worker import Worker
 
 BATCH: Final = 16
@@ -406,7 +409,7 @@ class Live:
             return
         invocation.touched_outside = True
         invocation.calls.add(effect.call)
-        self._calls[effect.call] = self._loop.create_task(perform())
+        self._calls[effect.call] = self._loop.create_task(perform(), context=invocation.context)
 
     def _charge(self, invocation: Invocation, effect: Call | Fetch) -> None:
         if len(self._calls) >= self._worker.limits.pending:

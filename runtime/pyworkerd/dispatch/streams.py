@@ -9,8 +9,8 @@ from typing import Protocol
 
 from pyworkerd_isolates.protocol import CHUNK, WINDOW
 
-from ..errors import BadEffect, PyworkerdError, UpstreamError
-from ..messages import Body
+from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
+from pyworkerd.messages import Body
 
 
 class Door(Protocol):

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from time import time
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pyworkerd_config.model import Limits
 from pyworkerd_isolates.engine import Engine
@@ -22,15 +22,27 @@ from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.limits import Limits as IsolateLimits
 from pyworkerd_isolates.pool import Assign, Evict, Member, Policy, Refuse, Start, Waiting, plan
 
-from ..errors import InternalError, NoSuchEntrypoint, Overloaded, PyworkerdError, WorkerException
-from ..messages import Request, Response
-from ..observe.logs import LogEntry, LogSink, Recent
-from ..services.base import DEFAULT, Target
+from pyworkerd.errors import (
+    BodyTooLarge,
+    InternalError,
+    NoSuchEntrypoint,
+    Overloaded,
+    PyworkerdError,
+    WorkerException,
+)
+from pyworkerd.messages import Body, Request, Response
+from pyworkerd.observe.logs import LogEntry, LogSink, Recent
+from pyworkerd.services.base import DEFAULT, Target
+
 from .channels import Channels, NoChannels
-from .fleet import Fleet
 from .invocation import CallWork, FetchWork, Invocation
 from .live import Live
 from .placement import Placement
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from .fleet import Fleet
 
 logger = logging.getLogger("pyworkerd.dispatch")
 
@@ -115,7 +127,12 @@ class Worker:
     # service ---------------------------------------------------------------------------------------------------------
 
     async def fetch(self, request: Request, target: Target = DEFAULT) -> Response:
-        """See `services.base.Service`."""
+        """See `services.base.Service`. Raises `BodyTooLarge` for a body beyond `limits.request_body_mb`."""
+        length = request.body.length
+        if length is None:
+            request = replace(request, body=Body(chunks=_bounded(request.body, self.request_body_bytes)))
+        elif length > self.request_body_bytes:
+            raise BodyTooLarge(self.request_body_bytes)
         answer = await self._invoke(FetchWork(request, target))
         assert isinstance(answer, Response)
         return answer
@@ -133,7 +150,7 @@ class Worker:
             raise Overloaded(f"worker {self.name!r} is closed")
         invocation = Invocation(
             next(self._numbers), work, self.loop.create_future(), self.loop.time(), float(self.limits.cpu_ms),
-            self.subrequests, self.log_bytes,
+            self.subrequests, self.log_bytes, copy_context(),
         )  # fmt: skip
         self._waiting[invocation.id] = invocation
         self._plan()
@@ -288,6 +305,19 @@ class Worker:
         """How things stand."""
         states = [live.state.value for live in self._members.values()]
         return {"isolates": len(states), "waiting": len(self._waiting), "states": states}
+
+
+async def _bounded(body: Body, limit: int) -> AsyncIterator[bytes]:
+    """A body of unknown length, broken off past its limit."""
+    size = 0
+    try:
+        async for chunk in body:
+            size += len(chunk)
+            if size > limit:
+                raise BodyTooLarge(limit)
+            yield chunk
+    finally:
+        await body.aclose()
 
 
 def _policy(limits: Limits, reuse: Literal["isolate", "request"]) -> Policy:

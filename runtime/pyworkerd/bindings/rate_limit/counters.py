@@ -17,6 +17,10 @@ MAX_KEYS: Final = 10_000
 """
 COMMON: Final = 1024
 """Counters that the keys beyond these have in common, by their hash (as in a count-min sketch of one row)."""
+FEW: Final = 64
+"""Namespaces that are kept without asking whether anybody still uses them. After that, the question is asked each
+time their number has doubled: it costs the same for each of them, however many there are.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class InMemoryRateLimits(RateLimits):
     def __init__(self, max_keys: int = MAX_KEYS) -> None:
         self._max_keys = max_keys
         self._namespaces: dict[str, _Counters] = {}
+        self._sweep_at = FEW
 
     async def take(self, window: Window, key: str, now: float) -> bool:
         """See `RateLimits`."""
@@ -82,7 +87,8 @@ class InMemoryRateLimits(RateLimits):
         found = self._namespaces.get(window.namespace)
         number = window.number(now)
         if found is None or (found.period, found.number) != (window.period, number):
-            self._forget_ended(now)
+            if len(self._namespaces) >= self._sweep_at:
+                self._forget_ended(now)
             found = self._namespaces[window.namespace] = _Counters(window.period, number)
         return found
 
@@ -90,6 +96,7 @@ class InMemoryRateLimits(RateLimits):
         ended = [name for name, kept in self._namespaces.items() if kept.number != now // kept.period]
         for name in ended:
             del self._namespaces[name]
+        self._sweep_at = max(FEW, 2 * len(self._namespaces))
 
 
 K = TypeVar("K")

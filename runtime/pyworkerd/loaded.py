@@ -1,0 +1,108 @@
+"""A worker in the hands of the program that embeds the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pyworkerd_isolates import wire
+
+from pyworkerd.messages import Body, Headers, Request, Response
+from pyworkerd.services.base import Target
+
+if TYPE_CHECKING:
+    from pyworkerd.dispatch.worker import Worker
+    from pyworkerd.observe.logs import LogEntry
+
+ORIGIN: Final = "http://worker"
+"""What a path alone is completed with."""
+
+
+class LoadedWorker:
+    """Send a worker requests, call its methods, read its logs. Close it when it is not needed any more."""
+
+    def __init__(self, service: Worker, unload: Callable[[Worker], Awaitable[None]]) -> None:
+        self.service = service
+        self._unload = unload
+
+    def __repr__(self) -> str:
+        return repr(self.service)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    @property
+    def name(self) -> str:
+        """The name of its service."""
+        return self.service.name
+
+    @property
+    def deploy_ms(self) -> float:
+        """How long its deploy took."""
+        return self.service.image.deploy_ms
+
+    @property
+    def logs(self) -> list[LogEntry]:
+        """What it logged lately, oldest first."""
+        return list(self.service.logs.entries)
+
+    async def fetch(
+        self,
+        resource: str | Request,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: bytes | str | AsyncIterator[bytes] | None = None,
+        entrypoint: str | None = None,
+        props: Any = None,
+    ) -> Response:
+        """Send it a request: a URL, a path, or a `Request`. The response's body must be read or closed.
+
+        Raises a `PyworkerdError`: `WorkerException` if the handler raised, `ExceededCpu`, `Overloaded`, ...
+        """
+        if isinstance(resource, Request):
+            request = resource
+        else:
+            url = f"{ORIGIN}{resource}" if resource.startswith("/") else resource
+            request = Request(method.upper(), url, _headers(headers), _body(body))
+        return await self.service.fetch(request, Target(entrypoint, props if props is not None else {}))
+
+    async def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
+        """Call one of its RPC methods. What crosses is copied; what cannot be copied raises TypeError."""
+        return await self.entrypoint(None).call(method, *arguments, **named)
+
+    def entrypoint(self, name: str | None, props: Any = None) -> Entrypoint:
+        """One of its named entrypoints."""
+        return Entrypoint(self.service, Target(name, props if props is not None else {}))
+
+    async def aclose(self) -> None:
+        """End its isolates and forget it."""
+        await self._unload(self.service)
+
+
+class Entrypoint:
+    """The methods of one exported class."""
+
+    def __init__(self, service: Worker, target: Target) -> None:
+        self._service, self._target = service, target
+
+    async def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
+        """Call a method. Raises `NoSuchMethod`, or `WorkerException` with type and message of what it raised."""
+        encoded = wire.dump_value([list(arguments), named])
+        return wire.load_value(await self._service.call(method, encoded, self._target))
+
+
+def _headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return tuple((name.lower(), value) for name, value in pairs)
+
+
+def _body(body: bytes | str | AsyncIterator[bytes] | None) -> Body:
+    if body is None:
+        return Body()
+    if isinstance(body, str):
+        return Body(body.encode())
+    return Body(body) if isinstance(body, bytes) else Body(chunks=body)
