@@ -16,7 +16,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Self
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from .errors import BenchError
 

@@ -29,6 +29,7 @@ from wasmtime import Config, Engine, WasmtimeError
 from wasmtime import Module as _WasmtimeModule
 
 from wasmtime import _bindings as c
+from wasmtime._ffi import dll
 from wasmtime import wat2wasm as _wat2wasm
 
 from .errors import ClosedIsolate, CpuExhausted, EngineError, ProtocolError, Refused, StackExhausted, Trap
@@ -60,7 +61,7 @@ _TRAP_NAMES: Final = {
 
 def _prototype(name: str, result: Any, *arguments: Any, runs_guest: bool = False) -> Callable[..., Any]:
     make = CFUNCTYPE if runs_guest else PYFUNCTYPE
-    return make(result, *arguments)((name, c.dll))
+    return make(result, *arguments)((name, dll))
 
 
 _store_new = _prototype("wasmtime_store_new", c_void_p, c_void_p, c_void_p, c_void_p)
