@@ -2,6 +2,7 @@
 
 A `.cwasm` file is native code: to load one that somebody else wrote is to run what they wrote. So a file counts only
 if its seal, a keyed MAC over name and content beside it, is right; otherwise it is treated as absent and built again.
+The MAC is checked before anything else in a seal is read.
 
 The key lies outside the cached files. A cache that was restored from elsewhere therefore does not match, and is
 rebuilt, which is the wanted outcome.
@@ -10,6 +11,7 @@ rebuilt, which is the wanted outcome.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -19,21 +21,28 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgpack
 
 from .errors import EngineError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 log = logging.getLogger("pyworkerd.cache")
 
 HOME_VARIABLE: Final = "PYWORKERD_HOME"
 KEY_BYTES: Final = 32
-SEAL_LIMIT: Final = 65_536
-FORMAT: Final = 1
+MAC_BYTES: Final = 32
+SEAL_LIMIT: Final = 32 * 1024 * 1024
+"""Notes of an image hold what its top level logged, which the image's builder bounds."""
+FORMAT: Final = 2
+STALE_S: Final = 3600
+"""A file that is still being written after an hour is what a killed process left behind."""
 
 
 def default_home() -> Path:
@@ -67,48 +76,77 @@ class Cache:
 
     def get(self, name: str) -> Entry | None:
         """The file of this name if it is whole and ours; None if it is absent. What is wrong with it is logged."""
+        entry, problem = self._look(name)
+        if problem:
+            log.warning("%s is not used and will be built again: %s", self.folder / name, problem)
+        return entry
+
+    def _look(self, name: str) -> tuple[Entry | None, str]:
+        """The file of this name, or what is wrong with it; neither if it is absent."""
+        if not _is_name(name):
+            raise ValueError(f"{name!r} cannot name a file of the cache")
         path = self.folder / name
         try:
-            return self._verify(name, path)
+            return self._verify(name, path), ""
         except FileNotFoundError:
-            return None
+            return None, "it has no seal" if os.path.lexists(path) else ""
+        except OSError as error:
+            return None, error.strerror or type(error).__name__
         except _BadSealError as error:
-            log.warning("%s is not used and will be built again: %s", path, error)
-            return None
+            return None, str(error)
 
     def put(self, name: str, data: bytes, notes: dict[str, Any]) -> Entry:
         """Write a file and its seal. Readers see the old pair or the new one, or a mismatch, which counts as absent."""
+        if not _is_name(name):
+            raise ValueError(f"{name!r} cannot name a file of the cache")
         path = self.folder / name
-        sealed = msgpack.packb({"format": FORMAT, "name": name, "size": len(data), "notes": notes})
+        sealed = msgpack.packb({"format": FORMAT, "name": name, "notes": notes})
+        if len(sealed) > SEAL_LIMIT or not data:
+            raise ValueError(f"{name} is empty, or its notes are larger than {SEAL_LIMIT} bytes")
         mac = self._mac(sealed, data)
         _write_atomically(path, data)
-        _write_atomically(_seal_path(path), msgpack.packb({"sealed": sealed, "mac": mac}))
+        _write_atomically(_seal_path(path), mac + sealed)
         return Entry(name, path, notes, len(data))
 
-    def get_or_build(self, name: str, build: Callable[[], tuple[bytes, dict[str, Any]]]) -> Entry:
-        """The file of this name, built under a lock if need be: two processes never build the same thing at once."""
-        found = self.get(name)
-        if found is not None:
+    def get_or_build(
+        self,
+        name: str,
+        build: Callable[[], tuple[bytes, dict[str, Any]]],
+        complete: Callable[[Entry], bool] = lambda _: True,
+    ) -> Entry:
+        """The file of this name, built under a lock if need be: two processes never build the same thing at once.
+
+        `complete` says whether what belongs to a sound file is there as well.
+        """
+        found, _ = self._look(name)  # what looks wrong may be half of a pair that another process is writing
+        if found is not None and complete(found):
             return found
         with self._lock(name):
             found = self.get(name)
-            if found is not None:
+            if found is not None and complete(found):
                 return found
             data, notes = build()
             return self.put(name, data, notes)
 
     def entries(self) -> list[Entry]:
         """All sound files, by name."""
-        names = sorted(p.name for p in self.folder.iterdir() if not p.name.endswith((".seal", ".lock", ".new")))
+        names = sorted(path.name for path in self.folder.iterdir() if _is_name(path.name))
         return [entry for entry in map(self.get, names) if entry is not None]
 
     def clean(self) -> int:
-        """Remove every file. Returns how many bytes were freed. Running processes keep what they have mapped."""
+        """Remove every file. Returns how many bytes were freed. Running processes keep what they have mapped.
+
+        What another process is writing at this moment stays, and so do locks: a lock that is removed while it is held
+        is none.
+        """
         freed = 0
         for path in self.folder.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                freed += path.stat().st_size
-                path.unlink()
+                status = path.lstat()
+                written = path.name.endswith(_NEW) and time.time() - status.st_mtime < STALE_S
+                if not written and not path.name.endswith(_LOCK) and not stat.S_ISDIR(status.st_mode):
+                    freed += status.st_size
+                    path.unlink()
         return freed
 
     @contextlib.contextmanager
@@ -124,62 +162,74 @@ class Cache:
         return mac.digest()
 
     def _verify(self, name: str, path: Path) -> Entry:
-        sealed, mac = _read_seal(path)
-        with path.open("rb") as handle:
+        raw = _read_seal(path)
+        with _open_plain(path) as handle:
             status = os.fstat(handle.fileno())
-            _must_be_private(path, status)
-            header = _read_header(sealed, name, status.st_size)
+            _must_be_private(status)
             if status.st_size == 0:
                 raise _BadSealError("it is empty")
             with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                right = hmac.compare_digest(self._mac(sealed, data), mac)
+                right = hmac.compare_digest(self._mac(raw[MAC_BYTES:], data), raw[:MAC_BYTES])
         if not right:
             raise _BadSealError("its seal does not match")
-        return Entry(name, path, header["notes"], status.st_size)
+        return Entry(name, path, _notes(raw[MAC_BYTES:], name), status.st_size)
 
 
 class _BadSealError(Exception):
     """Why a file is not used."""
 
 
+_SEAL, _LOCK, _NEW = ".seal", ".lock", ".new"
+_ASIDE: Final = (_SEAL, _LOCK, _NEW)
+
+
+def _is_name(name: str) -> bool:
+    return (
+        name != "" and name.isprintable() and "/" not in name and name[0] != "." and not name.endswith(_ASIDE)
+    )
+
+
 def _seal_path(path: Path) -> Path:
-    return path.with_name(path.name + ".seal")
+    return path.with_name(path.name + _SEAL)
 
 
-def _read_seal(path: Path) -> tuple[bytes, bytes]:
-    with _seal_path(path).open("rb") as handle:
-        raw = handle.read(SEAL_LIMIT + 1)
-    outer = _unpack(raw)
-    sealed, mac = outer.get("sealed"), outer.get("mac")
-    if not isinstance(sealed, bytes) or not isinstance(mac, bytes):
-        raise _BadSealError("its seal is malformed")
-    return sealed, mac
-
-
-def _read_header(sealed: bytes, name: str, size: int) -> dict[str, Any]:
-    header = _unpack(sealed)
-    if header.get("format") != FORMAT or header.get("name") != name or not isinstance(header.get("notes"), dict):
-        raise _BadSealError("its seal belongs to another file or another version")
-    if header.get("size") != size:
-        raise _BadSealError("its size is not the sealed one")
-    return header
-
-
-def _unpack(raw: bytes) -> dict[str, Any]:
-    if len(raw) > SEAL_LIMIT:
-        raise _BadSealError("its seal is too large")
+def _open_plain(path: Path) -> BinaryIO:
+    """Open a regular file, and nothing that only stands for one."""
     try:
-        value = msgpack.unpackb(raw, strict_map_key=True)
-    except (ValueError, msgpack.UnpackException) as error:
-        raise _BadSealError(f"its seal cannot be read ({type(error).__name__})") from None
-    if not isinstance(value, dict):
-        raise _BadSealError("its seal is malformed")
-    return value
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _BadSealError("it is a symbolic link") from None
+        raise
+    handle = os.fdopen(descriptor, "rb") if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    if handle is None:
+        os.close(descriptor)
+        raise _BadSealError("it is not a regular file")
+    return handle
 
 
-def _must_be_private(path: Path, status: os.stat_result) -> None:
+def _read_seal(path: Path) -> bytes:
+    with _open_plain(_seal_path(path)) as handle:
+        raw = handle.read(MAC_BYTES + SEAL_LIMIT + 1)
+    if not MAC_BYTES < len(raw) <= MAC_BYTES + SEAL_LIMIT:
+        raise _BadSealError("its seal is too short or too long")
+    return raw
+
+
+def _notes(sealed: bytes, name: str) -> dict[str, Any]:
+    """What was sealed with the file. The MAC was right, so this is what some version of this program wrote."""
+    header = msgpack.unpackb(sealed, strict_map_key=True)
+    if header.get("format") != FORMAT or header.get("name") != name:
+        raise _BadSealError("its seal belongs to another file or another version")
+    notes: dict[str, Any] = header["notes"]
+    return notes
+
+
+def _must_be_private(status: os.stat_result) -> None:
     if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise _BadSealError(f"others may write it (owner {status.st_uid}, mode {stat.filemode(status.st_mode)})")
+        raise _BadSealError(
+            f"others may write it (owner {status.st_uid}, mode {stat.filemode(status.st_mode)})"
+        )
 
 
 def _private_folder(path: Path) -> None:
@@ -193,25 +243,27 @@ def _private_folder(path: Path) -> None:
 
 def _load_key(path: Path) -> bytes:
     try:
-        key = path.read_bytes()
+        with _open_plain(path) as handle:
+            status = os.fstat(handle.fileno())
+            key = handle.read(KEY_BYTES + 1)
     except FileNotFoundError:
-        key = b""
-    else:
-        status = path.stat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o077:
-            log.warning("%s could be read by others: a new key is made and everything is built again", path)
-            path.unlink(missing_ok=True)
-            key = b""
-    if len(key) == KEY_BYTES:
-        return key
-    if key:
+        return _make_key(path)
+    except (OSError, _BadSealError) as error:
+        raise EngineError(
+            f"{path} cannot be used ({error}); remove it, everything is then built again"
+        ) from None
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        log.warning("%s could be read by others: a new key is made and everything is built again", path)
+        path.unlink(missing_ok=True)
+        return _make_key(path)
+    if len(key) != KEY_BYTES:
         raise EngineError(f"{path} is damaged; remove it, everything is then built again")
-    return _make_key(path)
+    return key
 
 
 def _make_key(path: Path) -> bytes:
     """A new key, in place at once and whole; of two processes that make one, both use the first."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=_NEW)
     with os.fdopen(descriptor, "wb") as handle:
         handle.write(secrets.token_bytes(KEY_BYTES))
     with contextlib.suppress(FileExistsError):
@@ -221,7 +273,7 @@ def _make_key(path: Path) -> bytes:
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=_NEW)
     try:
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(data)

@@ -16,15 +16,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from .cache import Cache
 from .errors import EngineError
-from .native import WASMTIME_VERSION, Instance, Machine, Module
 from .limits import Limits
+from .native import WASMTIME_VERSION, Instance, Machine, Module
 from .protocol import PRIME, decode_effects
 from .snapshot import take
 from .wasm.image import image_of
+
+if TYPE_CHECKING:
+    from .cache import Cache, Entry
 
 Progress = Callable[[str], None]
 PRIME_MS: Final = 60_000
@@ -52,7 +54,11 @@ class Built:
 
 @dataclass(slots=True)
 class Engine:
-    """A loaded engine. `base()` maps the base image for as long as a deploy needs it."""
+    """A loaded engine. `base()` maps the base image for as long as a deploy needs it.
+
+    `key` names its content: a heap fits exactly the code that it was made by, and two builds from the same sources
+    need not be equal to the byte.
+    """
 
     language: str
     key: str
@@ -64,10 +70,14 @@ class Engine:
 
     @contextlib.contextmanager
     def base(self) -> Iterator[Module]:
-        """The base image, mapped."""
+        """The base image, mapped. Raises `EngineError` if it has gone since the engine was loaded."""
         entry = self._cache.get(_base_name(self.language, self.key))
         if entry is None:
-            raise EngineError("the engine's base image has gone from the cache; restart to build it again")
+            # The name stands for the check that `load_engine` makes: what is damaged has to go, to be built again.
+            (self._cache.folder / _base_name(self.language, self.key)).unlink(missing_ok=True)
+            raise EngineError(
+                "the engine's base image is damaged or has gone from the cache; start again to build it"
+            )
         module = self.machine.load(entry.path)
         try:
             yield module
@@ -95,11 +105,12 @@ def engine_key(source: Source) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def load_engine(machine: Machine, cache: Cache, source: Source, progress: Progress = lambda _: None) -> Engine:
+def load_engine(
+    machine: Machine, cache: Cache, source: Source, progress: Progress = lambda _: None
+) -> Engine:
     """The engine of a language: from the cache if it is there and sound, else built first."""
     started = time.perf_counter()
-    key = engine_key(source)
-    base_name = _base_name(source.language, key)
+    name = f"engine-{source.language}-{engine_key(source)[:32]}.cwasm"
 
     def build() -> tuple[bytes, dict[str, Any]]:
         result = source.build(progress)
@@ -107,16 +118,28 @@ def load_engine(machine: Machine, cache: Cache, source: Source, progress: Progre
         compiled = machine.compile(result.engine)
         progress("warming the base image")
         memory = _prime(machine, compiled, result)
-        cache.put(base_name, machine.compile(image_of(memory)), {"language": source.language, "memory": len(memory)})
+        key = _content_key(name, result.engine, memory)
+        notes = {"language": source.language, "memory": len(memory)}
+        cache.put(_base_name(source.language, key), machine.compile(image_of(memory)), notes)
         progress(f"built in {time.perf_counter() - started:.1f} s")
-        return compiled, {"refusals": list(result.refusals), "language": source.language}
+        return compiled, {"refusals": list(result.refusals), "language": source.language, "key": key}
 
-    entry = cache.get_or_build(_code_name(source.language, key), build)
-    if not (cache.folder / base_name).exists():
-        entry = cache.put(entry.name, *build())
+    def complete(entry: Entry) -> bool:
+        return (cache.folder / _base_name(source.language, entry.notes["key"])).exists()
+
+    entry = cache.get_or_build(name, build, complete)
+    notes = entry.notes
     code = machine.load(entry.path)
-    refusals = tuple(entry.notes["refusals"])
-    return Engine(source.language, key, machine, code, refusals, (time.perf_counter() - started) * 1000, cache)
+    load_ms = (time.perf_counter() - started) * 1000
+    return Engine(source.language, notes["key"], machine, code, tuple(notes["refusals"]), load_ms, cache)
+
+
+def _content_key(name: str, engine: bytes, memory: bytes | bytearray) -> str:
+    """What images are keyed by: which engine, and what it was when it was built."""
+    digest = hashlib.sha256(f"{name}\0{len(engine)}\0".encode())
+    digest.update(engine)
+    digest.update(memory)
+    return digest.hexdigest()
 
 
 def _prime(machine: Machine, compiled: bytes, built: Built) -> bytearray:
@@ -132,10 +155,6 @@ def _prime(machine: Machine, compiled: bytes, built: Built) -> bytearray:
             return take(instance, PRIME_MS)
         finally:
             instance.close()
-
-
-def _code_name(language: str, key: str) -> str:
-    return f"engine-{language}-{key[:32]}.cwasm"
 
 
 def _base_name(language: str, key: str) -> str:
