@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from .errors import IsolateError
+from .errors import MemoryExhausted, ProtocolError, Refused, Trap
 from .lifecycle import Cause, State, next_state
 from .native import Instance
 from .protocol import Events, Output, decode_effects
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .image import Image
     from .limits import Limits
+
+
+NEAR_LIMIT: Final = 4 << 20
+"""A guest that breaks down with less than this left broke down for want of memory."""
+_STARVING: Final = frozenset((Trap, Refused))
+"""How CPython ends when it cannot allocate where it cannot raise: it traps, or tries to say so on stderr."""
 
 
 class Isolate:
@@ -61,8 +67,11 @@ class Isolate:
         try:
             raw = self._instance.step("step", self.now_ns(), events.frame(), budget_ms, self.limits.output_bytes)
             output = decode_effects(raw, self.limits)
-        except IsolateError:
+        except (Trap, ProtocolError) as error:
+            starved = type(error) in _STARVING and self.memory_size > self.limits.memory_bytes - NEAR_LIMIT
             self.end()
+            if starved:
+                raise MemoryExhausted("the guest could not go on without more memory") from None
             raise
         finally:
             self.steps += 1

@@ -32,7 +32,7 @@ from wasmtime import _bindings as c
 from wasmtime._ffi import dll
 from wasmtime import wat2wasm as _wat2wasm
 
-from .errors import ClosedIsolate, CpuExhausted, EngineError, ProtocolError, Refused, StackExhausted, Trap
+from .errors import ClosedIsolate, CpuExhausted, EngineError, OutputTooLarge, ProtocolError, Refused, StackExhausted, Trap
 from .versions import installed_version
 
 __all__ = ["WASMTIME_VERSION", "Instance", "Machine", "Module", "assemble"]
@@ -365,7 +365,7 @@ class Instance:
         if start + length > limit:
             raise ProtocolError("the step's output lies outside the memory")
         if length > output_limit:
-            raise ProtocolError(f"the step's output has {length} bytes; the limit is {output_limit}")
+            raise OutputTooLarge(f"the step's output has {length} bytes; the limit is {output_limit}")
         output = ctypes.string_at(base + start, length)
         self.invoke(f"prepare_{name}", area, 0)
         return output
