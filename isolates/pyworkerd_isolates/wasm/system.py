@@ -201,10 +201,8 @@ def _split_locals(body: str) -> tuple[str, str]:
 
 
 def _answer(call: HostCall, name: str) -> _Answer | None:
-    if call.module == RESOURCE:
-        answer = _DROP if call.name.startswith("drop ") else None
-    else:
-        answer = _ANSWERS.get(name)
+    dropped = call.module == RESOURCE and call.name.startswith("drop ")
+    answer = _DROP if dropped else _ANSWERS.get(name)
     if answer is not None and answer.type != call.type:
         raise WasmFormatError(f"the component imports {name} with another signature than WASI 0.2 has")
     if answer is _BYTES and call.allocator is None:
@@ -237,9 +235,14 @@ _NEEDS_KEY = (
     "(if (i32.eqz (global.get $keyed)) "
     "(then (call $refuse (i32.const {kind}) (i32.const {number})) unreachable))"
 )
+# Finishing a call (a previous answer, size 0) allocates nothing, since no callee will come to free it. An empty
+# argument does get a chunk (no previous answer, size 0): componentize-py's guests free it whatever its size.
 _CALLS = """\
 (func (export "prepare_{name}") (param $previous i32) (param $size i32) (result i32)
-  (if (local.get $previous) (then (call $post:{name} (local.get $previous))))
+  (if (local.get $previous)
+    (then
+      (call $post:{name} (local.get $previous))
+      (if (i32.eqz (local.get $size)) (then (return (i32.const 0))))))
   (call $realloc{allocator} (i32.const 0) (i32.const 0) (i32.const 1) (local.get $size)))
 (func (export "{name}_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
   (global.set $now_ns (local.get $now))

@@ -190,6 +190,8 @@ class Running:
         return bytes(self.memory.read(self.store, at, at + size))
 
     def prepare(self, name: str, size: int) -> int:
+        if not size:
+            self.rest()
         last, answer = self.previous or (name, 0)
         self.previous = None
         return self.function(f"prepare_{last}", answer, size)
@@ -197,7 +199,9 @@ class Running:
     def rest(self) -> None:
         """Finish the last call, so that memory is the whole state."""
         if self.previous is not None:
-            self.prepare("", 0)
+            last, answer = self.previous
+            self.previous = None
+            assert self.function(f"prepare_{last}", answer, 0) == 0
 
     def refusal(self) -> tuple[int, str]:
         kind = self.function("refused")

@@ -126,8 +126,9 @@ def test_prepare_calls_the_post_return_of_the_call_before(small):
     _, returned = isolate.previous
     pointer = isolate.function("prepare_step", returned, 10)
     assert struct.unpack("<II", isolate.memory.read(isolate.store, 512, 520)) == (1, returned)
+    assert isolate.function("prepare_step", returned, 0) == 0
     assert isolate.function("prepare_step", 0, 0) == pointer + 10
-    assert struct.unpack("<I", isolate.memory.read(isolate.store, 512, 516)) == (1,)
+    assert struct.unpack("<I", isolate.memory.read(isolate.store, 512, 516)) == (2,)
 
 
 RANDOM = FunctionType(bytes((I64, I32)), b"")
