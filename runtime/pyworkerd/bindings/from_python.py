@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from pyworkerd_config.model import Binding as Configured
 
+from pyworkerd.services.base import Target
+
 from .base import Binding, problem
 from .callable import CallableBinding
 from .registry import configure
@@ -35,10 +37,11 @@ class PythonValue(ValueBinding):
 def from_python(name: str, value: object) -> Binding:
     """The binding that a Python object stands for, by the first of these that it is:
 
-    a `Binding` as it is; a configured binding (`pyworkerd_config.Binding`) by its kind; a `Secret`; a
-    service, or a loaded worker (whatever has `fetch` and `call`, or such a thing as its `service`); a
-    callable; anything that can be sent over RPC (None, bool, int, float, str, bytes, list, dict, set,
-    datetime), as a copy.
+    - a `Binding`, as it is, or a configured one (`pyworkerd_config.Binding`), by its kind
+    - a `Secret`
+    - a service, or what has one as its `service` (a loaded worker) and perhaps a `target` within it
+    - a callable
+    - what can be sent over RPC (None, bool, int, float, str, bytes, list, dict, set, datetime), as a copy
 
     Raises `ConfigurationError` for anything else.
     """
@@ -50,7 +53,8 @@ def from_python(name: str, value: object) -> Binding:
         return SecretBinding(name, value)
     service = getattr(value, "service", value)
     if _is_service(service):
-        return ServiceBinding(name, service)
+        target = getattr(value, "target", None)
+        return ServiceBinding(name, service, target if isinstance(target, Target) else None)
     if callable(value):
         return CallableBinding(name, value)
     return PythonValue(name, value)

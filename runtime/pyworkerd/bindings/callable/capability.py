@@ -49,28 +49,30 @@ class CallableCapability:
         if method != "call":
             raise NoSuchMethod(f"this binding has no method {method[:40]!r}")
         positional, named = args.decode(arguments, wire.MAX_VALUE)
-        try:
-            result = await self._run(positional, named)
-        except PyworkerdError:
-            raise
-        except Exception as error:
-            _log.debug("%r raised, for a worker", self._function, exc_info=True)
-            raise WorkerException(type(error).__name__, message_of(error)) from error
-        return encode_result(result)
+        outcome = await self._run(positional, named)
+        if isinstance(outcome, _Raised):
+            raise self._for_the_guest(outcome.error)
+        return encode_result(outcome)
 
     async def _run(self, positional: list[Any], named: dict[str, Any]) -> Any:
         if not self._threaded:
-            return await self._function(*positional, **named)
+            return await _attempt_async(self._function, positional, named)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pyworkerd-callable")
         context = contextvars.copy_context()
         outcome = await asyncio.get_running_loop().run_in_executor(
             self._pool, context.run, _attempt, self._function, positional, named
         )
-        if isinstance(outcome, _Raised):
-            raise outcome.error
         # A function that only says with its result that it is asynchronous.
-        return await outcome if inspect.isawaitable(outcome) else outcome
+        return await _attempt_async(lambda: outcome, [], {}) if inspect.isawaitable(outcome) else outcome
+
+    def _for_the_guest(self, error: Exception) -> PyworkerdError:
+        if isinstance(error, PyworkerdError):
+            return error
+        _log.debug("%r raised, for a worker", self._function, exc_info=error)
+        for_the_guest = WorkerException(type(error).__name__, message_of(error))
+        for_the_guest.__cause__ = error
+        return for_the_guest
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:  # noqa: ARG002
         """Refused: a function does not answer requests."""
@@ -85,7 +87,7 @@ class CallableCapability:
 
 
 class _Raised:
-    """An exception as a value: a StopIteration cannot be raised into a future."""
+    """An exception as a value: a StopIteration can be raised neither into a future nor out of a coroutine."""
 
     __slots__ = ("error",)
 
@@ -97,6 +99,13 @@ def _attempt(function: Callable[..., Any], positional: list[Any], named: dict[st
     try:
         return function(*positional, **named)
     except Exception as error:  # noqa: BLE001  (whatever a program's function raises is for the guest)
+        return _Raised(error)
+
+
+async def _attempt_async(function: Callable[..., Any], positional: list[Any], named: dict[str, Any]) -> Any:
+    try:
+        return await function(*positional, **named)
+    except Exception as error:  # noqa: BLE001  (as above)
         return _Raised(error)
 
 

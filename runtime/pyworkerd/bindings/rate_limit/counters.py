@@ -2,8 +2,7 @@
 
 Rule 1: in each window, at most `limit` uses of a key succeed.
 Rule 2: windows are aligned to the wall clock (the first began in 1970), so that processes agree on them.
-Rule 3: memory is bounded per namespace; when it runs short, some uses fail too early, none succeeds too
-often.
+Rule 3: memory is bounded per namespace. When it runs short some uses fail too early; none succeeds too often.
 """
 
 from __future__ import annotations
@@ -13,21 +12,18 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 MAX_KEYS: Final = 10_000
-"""Keys that have a counter of their own, per namespace and window: with keys of 512 bytes some 7 MB at worst.
-"""
+"""Keys that have a counter of their own, per namespace and window: with keys of 512 bytes 7 MB at worst."""
 COMMON: Final = 1024
 """Counters that the keys beyond these have in common, by their hash (as in a count-min sketch of one row)."""
 FEW: Final = 64
-"""Namespaces that are kept without asking whether anybody still uses them. After that, the question is asked each
-time their number has doubled: it costs the same for each of them, however many there are.
+"""Namespaces that are kept without asking whether anybody still uses them. After that the question is asked each
+time that their number has doubled, so that it costs little however many there are.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is counted: whose uses, how many are allowed, in how many seconds. `limit` and `period` are from
-    1.
-    """
+    """What is counted: whose uses, how many are allowed, in how many seconds. Both numbers are positive."""
 
     namespace: str
     limit: int
@@ -43,9 +39,7 @@ class RateLimits(ABC):
 
     @abstractmethod
     async def take(self, window: Window, key: str, now: float) -> bool:
-        """Count a use of `key` at the moment `now` and say whether it is within the limit; failed ones do not
-        count.
-        """
+        """Count a use of `key` at the moment `now`; whether it is within the limit. One that is not is not counted."""
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from contextvars import Context, ContextVar, copy_context
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from pyworkerd.errors import ExceededDepth, UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
 
     from pyworkerd.messages import Request, Response
     from pyworkerd.services.base import Service, Target
@@ -21,24 +21,40 @@ that branches share.
 """
 REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
+T = TypeVar("T")
+
 _depth: ContextVar[int] = ContextVar("pyworkerd_service_depth", default=0)
 
 
-@contextmanager
-def one_deeper() -> Iterator[None]:
-    """Around a call from service to service. Raises `ExceededDepth`.
+def one_deeper(work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+    """Run a call from service to service one level deeper. Raises `ExceededDepth`.
 
-    The depth travels in the context: whoever performs an invocation's effects has to do so in the context, or
-    a copy of it, in which the invocation was asked for.
+    The depth travels in the context: whoever performs an invocation's effects has to do so in the context in
+    which the invocation was asked for. Effects of one invocation may share it, so `work` gets a copy of its own.
     """
     depth = _depth.get()
     if depth >= MAX_DEPTH:
+        work.close()
         raise ExceededDepth(f"more than {MAX_DEPTH} services call each other in a row")
-    token = _depth.set(depth + 1)
-    try:
-        yield
-    finally:
-        _depth.reset(token)
+    context = copy_context()
+    context.run(_depth.set, depth + 1)
+    return _within(context, work)
+
+
+@coroutine
+def _within(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Run a coroutine in a context, as part of the task that awaits it: a task of its own would take a turn longer."""
+    step: Callable[[Any], Any] = work.send
+    value: Any = None
+    while True:
+        try:
+            waits_for = context.run(step, value)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        try:
+            step, value = work.send, (yield waits_for)
+        except BaseException as error:  # noqa: BLE001  (it is thrown into the coroutine, whatever it is)
+            step, value = work.throw, error
 
 
 class FollowsRedirects(Protocol):
@@ -61,8 +77,7 @@ class ServiceCapability:
 
     async def call(self, method: str, arguments: bytes) -> bytes:
         """Pass the call on; neither arguments nor result are read here."""
-        with one_deeper():
-            return await self._service.call(method, arguments, self._target)
+        return await one_deeper(self._service.call(method, arguments, self._target))
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
         """Pass the request on. Only services outside the process follow redirects.
@@ -70,12 +85,12 @@ class ServiceCapability:
         In process a redirect is an answer like any other, also with "follow": its location is for the one
         who asked first, and who would be asked next is not for this binding to choose.
         """
-        with one_deeper():
-            if self.external:
-                outside = cast("FollowsRedirects", self._service)
-                response = await outside.fetch(request, self._target, redirect=redirect)
-            else:
-                response = await self._service.fetch(request, self._target)
+        if self.external:
+            outside = cast("FollowsRedirects", self._service)
+            work = outside.fetch(request, self._target, redirect=redirect)
+        else:
+            work = self._service.fetch(request, self._target)
+        response = await one_deeper(work)
         if redirect == "error" and response.status in REDIRECTS:
             await response.body.aclose()
             raise UpstreamError("the answer is a redirect, which this request does not allow")

@@ -1,0 +1,106 @@
+"""A host whose parts are written down, and services that remember what they were asked."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyworkerd.bindings.environments import build
+from pyworkerd.bindings.shared import Shared
+from pyworkerd.errors import ConfigurationError
+from pyworkerd.messages import Body, Request, Response
+from pyworkerd.services.base import DEFAULT, Service, Target
+from pyworkerd_isolates import wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from pyworkerd.bindings.base import Binding, Capability
+    from pyworkerd.bindings.environments import Environment
+
+
+@dataclass
+class StaticHost:
+    """`bindings.base.Host`; `clock` is moved by hand."""
+
+    worker: str = "shop"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
+    clock: float = 1000.0
+
+    def service(self, name: str) -> Service:
+        if name not in self.services:
+            raise ConfigurationError(f"there is no service named {name!r}")
+        return self.services[name]
+
+    def now(self) -> float:
+        return self.clock
+
+
+class Echo:
+    """A service that answers with what it was asked."""
+
+    def __init__(self, name: str = "echo", response: Response | None = None) -> None:
+        self.name = name
+        self.requests: list[tuple[Request, Target]] = []
+        self.calls: list[tuple[str, bytes, Target]] = []
+        self.response = response or Response(body=Body(b"echo"))
+        self.closed = False
+
+    async def fetch(self, request: Request, target: Target = DEFAULT) -> Response:
+        self.requests.append((request, target))
+        return self.response
+
+    async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
+        self.calls.append((method, arguments, target))
+        return arguments
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Outside(Echo):
+    """A service that says that it leaves the process, and takes a redirect mode."""
+
+    external = True
+
+    async def fetch(
+        self, request: Request, target: Target = DEFAULT, *, redirect: str = "follow"
+    ) -> Response:
+        self.redirect = redirect
+        return await super().fetch(request, target)
+
+
+@asynccontextmanager
+async def built(
+    bindings: Sequence[Binding], host: StaticHost | None = None, outbound: Capability | None = None
+) -> AsyncIterator[Environment]:
+    """The environment of some bindings, closed in the end."""
+    environment = await build(bindings, outbound, host or StaticHost())
+    try:
+        yield environment
+    finally:
+        await environment.aclose()
+
+
+def arguments(*positional: Any, **named: Any) -> bytes:
+    """As a guest encodes them."""
+    return wire.dump_value([list(positional), named])
+
+
+async def value_of(binding: Binding, host: StaticHost | None = None) -> Any:
+    """What a worker finds on `env` for a binding that is a plain value."""
+    async with built([binding], host) as environment:
+        ((name, kind, encoded),) = environment.entries
+        assert (name, kind) == (binding.name, "value")
+        assert isinstance(encoded, bytes)
+        return wire.load_value(encoded)
+
+
+async def ask(environment: Environment, method: str, *positional: Any, **named: Any) -> Any:
+    """Call a method of the last capability of an environment."""
+    index = max(value for _, _, value in environment.entries if isinstance(value, int))
+    return wire.load_value(await environment.table.call(index, method, arguments(*positional, **named)))

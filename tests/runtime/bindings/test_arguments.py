@@ -1,0 +1,113 @@
+"""Arguments of a guest are believed in nothing: whatever arrives is bound as declared, or is a TypeError."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyworkerd.bindings import arguments as args
+from pyworkerd.errors import WorkerException
+from pyworkerd_isolates import wire
+
+PARAMETERS = {"key": str, "count": int}
+
+
+def test_positional_and_named_arguments() -> None:
+    for positional, named in (["k", 1], {}), (["k"], {"count": 1}), ([], {"count": 1, "key": "k"}):
+        encoded = wire.dump_value([positional, named])
+        assert args.bind("m", PARAMETERS, args.decode(encoded)) == {"key": "k", "count": 1}
+
+
+@pytest.mark.parametrize(
+    ("positional", "named", "said"),
+    [
+        (["k", 1, 2], {}, "takes 2 arguments but 3 were given"),
+        (["k"], {}, "missing the argument 'count'"),
+        ([], {}, "missing the argument 'key'"),
+        (["k"], {"key": "k", "count": 1}, "multiple values for argument 'key'"),
+        (["k", 1], {"other": 1}, "unexpected argument 'other'"),
+        (["k", True], {}, "'count' must be int, not bool"),
+        ([None, 1], {}, "'key' must be str, not NoneType"),
+        ([["k"], 1], {}, "'key' must be str, not list"),
+    ],
+)
+def test_wrong_arguments_are_type_errors(positional: list[Any], named: dict[str, Any], said: str) -> None:
+    with pytest.raises(WorkerException, match=said) as caught:
+        args.bind("m", PARAMETERS, (positional, named))
+    assert caught.value.type_name == "TypeError"
+    assert caught.value.message.startswith("m()")
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], [[]], [[], {}, {}], [{}, []], [[], {1: 2}], {"a": 1}, "text", [[], [[]]]]
+)
+def test_what_is_not_a_pair_of_arguments(value: Any) -> None:
+    with pytest.raises(WorkerException, match="positional"):
+        args.decode(wire.dump_value(value))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_arguments_or_a_type_error(data: bytes) -> None:
+    try:
+        positional, named = args.decode(data)
+    except WorkerException as error:
+        type_name = error.type_name
+        assert type_name == "TypeError"
+    else:
+        assert type(positional) is list
+        assert all(type(key) is str for key in named)
+
+
+@given(
+    st.lists(st.none() | st.integers() | st.text(max_size=3)),
+    st.dictionaries(st.sampled_from(["key", "count", "x"]), st.integers()),
+)
+def test_bound_arguments_have_exactly_the_declared_types(
+    positional: list[Any], named: dict[str, Any]
+) -> None:
+    try:
+        bound = args.bind("m", PARAMETERS, (positional, named))
+    except WorkerException as error:
+        type_name = error.type_name
+        assert type_name == "TypeError"
+    else:
+        assert {key: type(value) for key, value in bound.items()} == PARAMETERS
+
+
+def test_too_much_is_refused_before_it_is_read() -> None:
+    with pytest.raises(WorkerException, match="larger than 65536 bytes"):
+        args.decode(wire.dump_value([["x" * args.SMALL], {}]))
+    with pytest.raises(WorkerException, match="other than byte strings"):
+        args.decode(wire.dump_value([["x" * args.MAX_TEXT], {}]), wire.MAX_VALUE)
+    with pytest.raises(WorkerException, match="parts"):
+        args.decode(wire.dump_value([[[]] * args.MAX_CONTAINERS, {}]), wire.MAX_VALUE)
+
+
+def test_byte_strings_and_brackets_in_texts_do_not_count() -> None:
+    data = bytes(2 * args.MAX_TEXT)
+    text = '[{"\\' * args.MAX_CONTAINERS
+    assert args.decode(wire.dump_value([[data, text], {}]), wire.MAX_VALUE) == ([data, text], {})
+
+
+def test_a_tag_of_the_sdk_is_no_plain_value() -> None:
+    encoded = wire.encode([[{"$": ["Response", []]}], {}])
+    with pytest.raises(WorkerException, match="'Response' is not known here"):
+        args.decode(encoded)
+
+
+JSON = st.recursive(
+    st.none() | st.text('[{"\\a', max_size=6),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text('[{"\\'), inner),
+)
+
+
+@given(JSON)
+def test_containers_are_never_counted_too_low(value: Any) -> None:
+    def count(part: Any) -> int:
+        if isinstance(part, list):
+            return 1 + sum(map(count, part))
+        return 1 + sum(map(count, part.values())) if isinstance(part, dict) else 0
+
+    assert args.containers(wire.encode(value)) >= count(value)
