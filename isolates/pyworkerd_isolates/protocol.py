@@ -12,6 +12,7 @@ begins without credit: a body that is not read is not sent, and can be handed on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -181,9 +182,23 @@ def _number(value: Any, _: _Blobs) -> int:
 
 
 def _text(limit: int) -> _Reader:
+    """Text for people. What no encoding can write, a surrogate without its partner, is replaced."""
+
     def read(value: Any, _: _Blobs) -> str:
         if type(value) is not str or len(value) > limit:
             raise ProtocolError(f"a text is missing or longer than {limit} characters")
+        return value if value.isascii() else _LONE_SURROGATE("\ufffd", value)
+
+    return read
+
+
+def _matching(what: str, pattern: str, limit: int) -> _Reader:
+    """Text for machines: what it must look like is checked here, for nobody after this can know where it came from."""
+    fullmatch = re.compile(pattern).fullmatch
+
+    def read(value: Any, _: _Blobs) -> str:
+        if type(value) is not str or len(value) > limit or not fullmatch(value):
+            raise ProtocolError(f"{what} is missing, longer than {limit} characters, or has characters that it may not have")
         return value
 
     return read
@@ -247,14 +262,24 @@ def _headers(value: Any, _: _Blobs) -> HeaderPairs:
     for pair in value:
         if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str or type(pair[1]) is not str:
             raise ProtocolError("a header is not a pair of texts")
-        size += len(pair[0]) + len(pair[1])
-        pairs.append((pair[0].lower(), pair[1]))
+        name, content = pair
+        if not _is_field_name(name) or not _is_field_value(content):
+            raise ProtocolError("a header has characters that headers may not have")
+        size += len(name) + len(content)
+        pairs.append((name.lower(), content))
     if size > MAX_HEADER_BYTES:
         raise ProtocolError(f"headers are larger than {MAX_HEADER_BYTES} bytes")
     return tuple(pairs)
 
 
-_name, _url, _long = _text(MAX_NAME), _text(MAX_URL), _text(MAX_TEXT)
+_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110 section 5.6.2
+_is_field_name = re.compile(_TOKEN).fullmatch
+_is_field_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9110 section 5.5; text is latin-1 here
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]").sub
+_name, _long = _text(MAX_NAME), _text(MAX_TEXT)
+_method_name = _matching("a method's name", r"[^\ud800-\udfff]*", MAX_NAME)
+_http_method = _matching("a request's method", _TOKEN, MAX_NAME)
+_url = _matching("a URL", r"[^\x00-\x20\x7f\ud800-\udfff]+", MAX_URL)
 
 _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
     "log": (Log, (_number, _level, _name, _long)),
@@ -266,8 +291,8 @@ _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
     "error": (Broken, (_number, _long)),
     "pull": (Pull, (_number, _number)),
     "stop": (Stop, (_number,)),
-    "call": (Call, (_number, _number, _number, _name, _blob)),
-    "fetch": (Fetch, (_number, _number, _number, _name, _url, _headers, _body, _one_of(REDIRECTS))),
+    "call": (Call, (_number, _number, _number, _method_name, _blob)),
+    "fetch": (Fetch, (_number, _number, _number, _http_method, _url, _headers, _body, _one_of(REDIRECTS))),
     "abandon": (Abandon, (_number,)),
     "crash": (Crash, (_long,)),
 }
@@ -276,7 +301,7 @@ _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
 def decode_effects(frame: bytes, limits: Limits) -> Output:
     """Read a step's output. Raises `ProtocolError` for anything that is not exactly as agreed, or too much."""
     try:
-        message, blobs = wire.decode(frame, max_header=limits.header_bytes)
+        message, blobs = wire.decode(frame, max_header=limits.header_bytes, max_blobs=limits.effects)
     except wire.WireError as error:
         raise ProtocolError(f"the step's output is malformed: {error}") from None
     if type(message) is not list or len(message) != 2:

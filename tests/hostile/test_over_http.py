@@ -1,0 +1,155 @@
+"""A hostile tenant behind a real server: each case ends with the right answer, and its neighbour never notices."""
+
+import asyncio
+import gc
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+from pyworkerd.runtime import Runtime
+from pyworkerd.server import HttpServer
+from pyworkerd_config.model import Limits
+
+TENANT = Path(__file__).with_name("tenant.py").read_text()
+NEIGHBOUR = """
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response("here")
+"""
+CPU, MEMORY, OUTPUT = "exceeded_cpu", "exceeded_memory", "exceeded_output"
+BAD, RAISED = "bad_effect", "worker_exception"
+
+# What the client is told: the code of the error, or None where the tenant's own answer is an ordinary one.
+CASES = {
+    "loop": {CPU},
+    "loop_in_del": {CPU},
+    "busy_wait": {CPU},
+    "list_bomb": {MEMORY, CPU},
+    "bytes_bomb": {MEMORY},
+    "string_bomb": {MEMORY},
+    "string_bomb_in_place": {MEMORY, RAISED},  # CPython 3.14.0 loses its way when growing a string in place fails
+    "recursion": {RAISED},
+    "nested_json": {RAISED},
+    "regex": {CPU},
+    "million_effects": {CPU, MEMORY, OUTPUT, RAISED},
+    "many_calls": {RAISED},
+    "gigabyte": {MEMORY},
+    "log_flood": {None, CPU},
+    "log_flood_forged": {OUTPUT, CPU, MEMORY},
+    "unknown_effect": {BAD},
+    "wrong_types": {BAD},
+    "wrong_arity": {BAD},
+    "huge_number": {BAD},
+    "no_such_blob": {BAD},
+    "capability_never_given": {None},
+    "negative_capability": {BAD},
+    "other_invocation": {BAD},
+    "answer_twice": {None, BAD},
+    "stream_twice": {None, BAD},
+    "foreign_body": {BAD},
+    "credit_fraud": {None, BAD},
+    "too_much_of_a_body": {None, BAD},
+    "header_injection": {BAD},
+    "header_null": {BAD},
+    "header_name": {BAD},
+    "many_headers": {BAD},
+    "status_zero": {BAD},
+    "switching_protocols": {BAD},
+    "broken_frame": {BAD},
+    "truncated_frame": {BAD},
+    "deep_frame": {BAD},
+    "wake_of_no_time": {BAD},
+    "endless_wakes": {None, CPU},
+    "exit": {RAISED},
+    "os_exit": {RAISED},
+    "abort": {RAISED},
+    "raise_base": {RAISED},
+    "hostile_str": {RAISED},
+    "environment": {None},
+}
+
+
+async def slow(index: int) -> int:
+    await asyncio.sleep(30)
+    return index
+
+
+async def attack(mode: str, times: int = 1) -> tuple[list[tuple[int, str | None, str]], list[str]]:
+    """Send the tenant its mode, and its neighbour a request before, during and after."""
+    answers: list[tuple[int, str | None, str]] = []
+    neighbour: list[str] = []
+    async with Runtime() as runtime:
+        bad = await runtime.load({"tenant.py": TENANT}, bindings={"SLOW": slow}, limits=Limits(cpu_ms=200, wall_ms=10_000))
+        good = await runtime.load({"neighbour.py": NEIGHBOUR})
+        server = HttpServer(bad.service.fetch)
+        address = await server.start("127.0.0.1:0")
+
+        async def ask_neighbour() -> None:
+            neighbour.append(await (await good.fetch("/")).text())
+
+        async with aiohttp.ClientSession() as client:
+            for _ in range(times):
+                await ask_neighbour()
+                asking = asyncio.create_task(ask_neighbour())
+                async with client.get(f"http://{address}/{mode}") as response:
+                    try:
+                        text = await response.text()
+                    except aiohttp.ClientPayloadError:
+                        text = "<broken off>"
+                    assert "x-injected" not in response.headers
+                    answers.append((response.status, response.headers.get("x-pyworkerd-error"), text))
+                await asking
+                await ask_neighbour()
+        await server.aclose()
+    return answers, neighbour
+
+
+@pytest.mark.parametrize("mode", CASES)
+def test_hostile_tenant(mode: str, sandbox: object) -> None:
+    answers, neighbour = asyncio.run(attack(mode))
+    status, code, text = answers[0]
+    assert code in CASES[mode], (status, code, text)
+    if code is not None:
+        assert status in (500, 503)
+        assert "Traceback" not in text
+        assert "tenant.py" not in text
+    assert neighbour == ["here"] * 3
+
+
+def test_every_mode_is_a_case(sandbox: object) -> None:
+    modes = {line.split("mode_")[1].split("(")[0] for line in TENANT.splitlines() if "async def mode_" in line}
+    assert modes - set(CASES) == {"loop_in_finally"}
+
+
+def test_loop_in_finally_after_the_client_left(sandbox: object) -> None:
+    async def main() -> str:
+        async with Runtime() as runtime:
+            bad = await runtime.load({"tenant.py": TENANT}, bindings={"SLOW": slow}, limits=Limits(cpu_ms=100))
+            good = await runtime.load({"neighbour.py": NEIGHBOUR})
+            asking = asyncio.create_task(bad.fetch("/loop_in_finally"))
+            while bad.service.statistics()["states"] != ["busy"]:
+                await asyncio.sleep(0)
+            asking.cancel()
+            while bad.service.statistics()["isolates"]:
+                await (await good.fetch("/")).text()
+            return await (await good.fetch("/")).text()
+
+    assert asyncio.run(main()) == "here"
+
+
+def test_the_memory_of_hostile_isolates_returns(sandbox: object) -> None:
+    asyncio.run(attack("string_bomb", 3))
+    gc.collect()
+    before = psutil.Process().memory_full_info().uss
+    for mode in ("string_bomb", "list_bomb", "broken_frame", "loop"):
+        asyncio.run(attack(mode, 5))
+    gc.collect()
+    assert psutil.Process().memory_full_info().uss - before < 64 * 1024 * 1024
+
+
+def test_environment_and_arguments_of_the_host_are_not_there(sandbox: object) -> None:
+    answers, _ = asyncio.run(attack("environment"))
+    assert answers == [(200, None, "{}[]")] or answers == [(200, None, "{}['']")]
