@@ -7,13 +7,14 @@ clock, starts nothing and ends nothing. What it promises, whatever it is given (
 
 *   never more isolates than the worker's or the shared maximum, never more invocations on one than its concurrency;
 *   every waiting request is assigned, refused, or still waiting: none is lost, none is given twice;
-*   only idle isolates are evicted, the least recently used first, and only as many as are needed;
+*   only idle isolates are evicted, the least recently used first, and only as many as are needed, never one that the
+    same plan gives a request to;
 *   the memory budget is kept, except that one isolate may always live: a server that can serve nobody serves nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -34,7 +35,8 @@ class Policy:
     cost: int = 1 << 20
     """Bytes that one more isolate is expected to take."""
     idle_s: float = 300.0
-    """An isolate that has been idle for so long is ended (Workers: minutes, unspecified; workerd objects: 10 s)."""
+    """An isolate that has been idle for so long is ended (Workers: minutes, unspecified; workerd objects: 10 s); at
+    once if it is `fresh`."""
 
 
 class Member(NamedTuple):
@@ -65,7 +67,7 @@ class Idle(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all workers of a process share. `idle` is only iterated when room is needed."""
+    """What all workers of a process share. `idle`, least recently used first, is only iterated when room is needed."""
 
     isolates: int
     maximum: int
@@ -102,34 +104,38 @@ class Refuse(NamedTuple):
 Action: TypeAlias = Assign | Start | Evict | Refuse
 
 
-def plan(policy: Policy, members: Sequence[Member], waiting: Sequence[Waiting], shared: Shared, now: float) -> list[Action]:
+def plan(
+    policy: Policy, members: Sequence[Member], waiting: Sequence[Waiting], shared: Shared, now: float
+) -> list[Action]:
     """What to do now, in this order. `waiting` is in order of arrival; what gets no action goes on waiting."""
     actions: list[Action] = []
     free = {member.id: member for member in members if _has_room(member, policy)}
     load = {member.id: member.invocations for member in members}
-    room = _Room(policy, len(members), shared)
+    room = _Room(policy, len(members), shared, free)
     remaining: list[Waiting] = []
     for request in waiting:
         if now - request.since >= policy.queue_s:
             actions.append(Refuse(request.id))
             continue
         choice = _choose(free, load)
-        if choice is not None and not (choice.stepping and room.can_start(free)):
+        if choice is not None and not (choice.stepping and room.can_start()):
             load[choice.id] += 1
             if load[choice.id] >= policy.concurrency:
                 del free[choice.id]
+            room.keep(choice.id)
             actions.append(Assign(request.id, choice.id))
-        elif (evictions := room.start(free)) is not None:
+        elif (evictions := room.start()) is not None:
             actions.extend(Evict(victim) for victim in evictions)
             actions.append(Start(request.id))
         else:
             remaining.append(request)
     actions.extend(Refuse(request.id) for request in remaining[policy.queue :])
-    assigned = {action.isolate for action in actions if isinstance(action, Assign | Evict)}
     actions.extend(
         Evict(member.id)
         for member in members
-        if member.state is State.IDLE and member.id not in assigned and now - member.idle_since >= policy.idle_s
+        if member.state is State.IDLE
+        and (policy.fresh or now - member.idle_since >= policy.idle_s)
+        and not room.spoken_for(member.id)
     )
     return actions
 
@@ -150,22 +156,34 @@ def _choose(free: dict[int, Member], load: dict[int, int]) -> Member | None:
 class _Room:
     """Whether one more isolate fits, and what has to go for it."""
 
-    def __init__(self, policy: Policy, members: int, shared: Shared) -> None:
+    def __init__(self, policy: Policy, members: int, shared: Shared, free: Mapping[int, Member]) -> None:
         self._policy = policy
         self._members = members
-        self._isolates, self._used = shared.isolates, shared.used
         self._shared = shared
+        self._isolates, self._used = shared.isolates, shared.used
+        self._free = free
         self._victims: Iterator[Idle] | None = None
+        self._gone: set[int] = set()
+        self._kept: set[int] = set()
 
-    def can_start(self, free: dict[int, Member]) -> bool:
+    def keep(self, member: int) -> None:
+        """This isolate has been given a request: it is idle no more, whatever the list says."""
+        self._kept.add(member)
+
+    def spoken_for(self, member: int) -> bool:
+        """Whether it has been given a request or is to go already."""
+        return member in self._kept or member in self._gone
+
+    def can_start(self) -> bool:
         """Whether one more fits without evicting anything."""
-        del free
         return self._members < self._policy.isolates and self._fits(self._isolates, self._used)
 
     def _fits(self, isolates: int, used: int) -> bool:
-        return isolates == 0 or (isolates < self._shared.maximum and used + self._policy.cost <= self._shared.budget)
+        if isolates <= 0:
+            return True
+        return isolates < self._shared.maximum and used + self._policy.cost <= self._shared.budget
 
-    def start(self, free: dict[int, Member]) -> list[int] | None:
+    def start(self) -> list[int] | None:
         """Take the room for one isolate. Returns the isolates to evict first, or None if it does not fit."""
         if self._members >= self._policy.isolates:
             return None
@@ -174,12 +192,15 @@ class _Room:
         if self._victims is None:
             self._victims = iter(self._shared.idle)
         while not self._fits(isolates, used):
-            victim = next((v for v in self._victims if v.id not in free), None)
+            victim = next(
+                (v for v in self._victims if v.id not in self._kept and v.id not in self._free), None
+            )
             if victim is None:
                 self._victims = iter(evicted)
                 return None
             evicted.append(victim)
             isolates, used = isolates - 1, used - victim.cost
+        self._gone.update(victim.id for victim in evicted)
         self._members += 1
         self._isolates, self._used = isolates + 1, used + self._policy.cost
         return [victim.id for victim in evicted]

@@ -198,7 +198,9 @@ def _matching(what: str, pattern: str, limit: int) -> _Reader:
 
     def read(value: Any, _: _Blobs) -> str:
         if type(value) is not str or len(value) > limit or not fullmatch(value):
-            raise ProtocolError(f"{what} is missing, longer than {limit} characters, or has characters that it may not have")
+            raise ProtocolError(
+                f"{what} is missing, longer than {limit} characters, or has characters that it may not have"
+            )
         return value
 
     return read
@@ -274,7 +276,9 @@ def _headers(value: Any, _: _Blobs) -> HeaderPairs:
 
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110 section 5.6.2
 _is_field_name = re.compile(_TOKEN).fullmatch
-_is_field_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9110 section 5.5; text is latin-1 here
+_is_field_value = re.compile(
+    r"[\t\x20-\x7e\x80-\xff]*"
+).fullmatch  # RFC 9110 section 5.5; text is latin-1 here
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]").sub
 _name, _long = _text(MAX_NAME), _text(MAX_TEXT)
 _method_name = _matching("a method's name", r"[^\ud800-\udfff]*", MAX_NAME)
@@ -371,7 +375,9 @@ class Events:
         """A request begins an invocation."""
         self._events.append(["fetch", invocation, entrypoint, props, method, url, headers, self._body(body)])
 
-    def rpc(self, invocation: int, entrypoint: str | None, props: object, method: str, arguments: bytes) -> None:
+    def rpc(
+        self, invocation: int, entrypoint: str | None, props: object, method: str, arguments: bytes
+    ) -> None:
         """A method call begins an invocation."""
         self._events.append(["rpc", invocation, entrypoint, props, method, self._blob(arguments)])
 
