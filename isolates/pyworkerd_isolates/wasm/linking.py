@@ -82,6 +82,15 @@ class Linkage:
             raise WasmFormatError(f"core function {index} is an import of the component")
         return target
 
+    def library_function(self, name: str) -> Definition:
+        """The function that a library of the guest exports under this name."""
+        for number, part in self.parts.items():
+            kind, index = part.module.exports.get(name, (None, -1))
+            target = part.functions[index] if kind == "func" else None
+            if isinstance(target, Definition):
+                return Definition(number, index) if target.instance == number else target
+        raise WasmFormatError(f"no library of the component exports a function {name!r}")
+
     def type_of(self, definition: Definition) -> FunctionType:
         """The core type of a function."""
         return self._modules[definition.instance].type_of(definition.place)

@@ -65,6 +65,8 @@ def merge(component: bytes, assemble: Callable[[str], bytes]) -> Merged:
     allocators: dict[Definition, int] = {}
     calls = _host_calls(linkage, allocators)
     guest, exports = _exports(linkage, allocators)
+    guest["free"] = linkage.library_function("free")
+    _check_type(linkage, guest["free"], _POST_RETURN, "free()")
     guest |= {f"realloc:{number}": definition for definition, number in allocators.items()}
     for definition in allocators:
         _check_type(linkage, definition, _REALLOC, "a realloc function")

@@ -147,7 +147,7 @@ def call_name(module: str, name: str) -> str:
 
 
 def system_text(calls: Sequence[HostCall], exports: Sequence[ExportedCall]) -> System:
-    """The module's text. It imports `image.memory` and of `guest` `realloc:<number>`, `call:<name>`,
+    """The module's text. It imports `image.memory` and of `guest` `free`, `realloc:<number>`, `call:<name>`,
     `post:<name>`; it exports what the host needs (`seed`, `refused`, `refused_call`, `now_ns`, and per
     exported call `<name>_at` and `prepare_<name>`), and for the merge `host:<place in calls>`.
     """
@@ -161,6 +161,7 @@ def system_text(calls: Sequence[HostCall], exports: Sequence[ExportedCall]) -> S
     lines = [
         "(module",
         *(_REALLOC.format(number=number) for number in sorted(numbers)),
+        _FREE,
         *(_GUEST.format(name=export.name) for export in exports),
         '(import "image" "memory" (memory 0))',
         _STATE,
@@ -217,6 +218,7 @@ def _value(value_type: int) -> str:
 
 
 _REALLOC = '(import "guest" "realloc:{number}" (func $realloc{number} (param i32 i32 i32 i32) (result i32)))'
+_FREE = '(import "guest" "free" (func $free (param i32)))'
 _GUEST = """\
 (import "guest" "call:{name}" (func $call:{name} (param i32 i32) (result i32)))
 (import "guest" "post:{name}" (func $post:{name} (param i32)))"""
@@ -235,13 +237,19 @@ _NEEDS_KEY = (
     "(if (i32.eqz (global.get $keyed)) "
     "(then (call $refuse (i32.const {kind}) (i32.const {number})) unreachable))"
 )
+# componentize-py 0.25.1 never frees an answer, so finishing a call does it, after the post-return function: that one
+# still reads the answer. The version is pinned exactly: freed twice, an answer would break the guest's allocator.
 # Finishing a call (a previous answer, size 0) allocates nothing, since no callee will come to free it. An empty
 # argument does get a chunk (no previous answer, size 0): componentize-py's guests free it whatever its size.
 _CALLS = """\
 (func (export "prepare_{name}") (param $previous i32) (param $size i32) (result i32)
+  (local $answer i32)
   (if (local.get $previous)
     (then
+      (if (i32.load offset=4 (local.get $previous))
+        (then (local.set $answer (i32.load (local.get $previous)))))
       (call $post:{name} (local.get $previous))
+      (if (local.get $answer) (then (call $free (local.get $answer))))
       (if (i32.eqz (local.get $size)) (then (return (i32.const 0))))))
   (call $realloc{allocator} (i32.const 0) (i32.const 0) (i32.const 1) (local.get $size)))
 (func (export "{name}_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)

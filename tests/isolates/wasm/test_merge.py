@@ -160,10 +160,6 @@ def test_arguments_are_given_back(real, key):
     assert growth(real, key, b"def step(e): return b''", b"x" * LARGE) < STEPS * LARGE / 10
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="componentize-py 0.25.1 never frees an answer, not even where its component runs unmerged",
-)
 def test_answers_are_given_back(real, key):
     assert (
         growth(real, key, b"ANSWER = bytes(%d)\ndef step(e): return ANSWER" % LARGE, b"") < STEPS * LARGE / 10

@@ -125,7 +125,8 @@ def test_prepare_calls_the_post_return_of_the_call_before(small):
     assert isolate.memory.read(isolate.store, 512, 520) == bytes(8)
     _, returned = isolate.previous
     pointer = isolate.function("prepare_step", returned, 10)
-    assert struct.unpack("<II", isolate.memory.read(isolate.store, 512, 520)) == (1, returned)
+    answer = struct.unpack("<I", isolate.memory.read(isolate.store, returned, returned + 4))[0]
+    assert struct.unpack("<III", isolate.memory.read(isolate.store, 512, 524)) == (1, returned, answer)
     assert isolate.function("prepare_step", returned, 0) == 0
     assert isolate.function("prepare_step", 0, 0) == pointer + 10
     assert struct.unpack("<I", isolate.memory.read(isolate.store, 512, 516)) == (2,)
