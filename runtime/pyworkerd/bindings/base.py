@@ -2,8 +2,7 @@
 
 1. `Binding.configure`: once per configuration. Checks what was written. No I/O, no clock, no other service.
 2. `Binding.prepare`: once per worker version, before its first invocation. May do I/O and use the `Host`.
-   Its outcome is a `Grant`: a `Value` that is copied into the isolates, or `Access` to a capability, which is
-   not.
+   Its outcome is a `Grant`: a `Value` that is copied into the isolates, or `Access` to a capability that stays outside.
 3. `Capability.call` and `Capability.fetch`: once per effect. Arguments come from the guest and are hostile.
 4. `Capability.aclose`: once per worker version, after its last invocation.
 

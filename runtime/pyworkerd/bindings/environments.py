@@ -36,8 +36,7 @@ class Environment:
 async def build(bindings: Sequence[Binding], outbound: Capability | None, host: Host) -> Environment:
     """Prepare the bindings in their order. `outbound` becomes capability 0, the worker's own `fetch()`.
 
-    Raises `ConfigurationError`, also for a name that is given twice; what was prepared before is closed by
-    then.
+    Raises `ConfigurationError`, also for a name that is given twice. What was prepared before is closed then.
     """
     async with AsyncExitStack() as closing:
         capabilities: list[Capability | None] = [outbound]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 from pyworkerd_config.model import Binding as Configured
+from pyworkerd_config.problems import quote
 
 from pyworkerd.services.base import Target
 
@@ -37,7 +39,7 @@ class PythonValue(ValueBinding):
 def from_python(name: str, value: object) -> Binding:
     """The binding that a Python object stands for, by the first of these that it is:
 
-    - a `Binding`, as it is, or a configured one (`pyworkerd_config.Binding`), by its kind
+    - a `Binding` of this name, as it is, or a configured one (`pyworkerd_config.Binding`), by its kind
     - a `Secret`
     - a service, or what has one as its `service` (a loaded worker) and perhaps a `target` within it
     - a callable
@@ -46,9 +48,11 @@ def from_python(name: str, value: object) -> Binding:
     Raises `ConfigurationError` for anything else.
     """
     if isinstance(value, Binding):
+        if value.name != name:
+            raise problem(name, None, f"the binding given for it is named {quote(value.name)}")
         return value
     if isinstance(value, Configured):
-        return configure(value)
+        return configure(replace(value, name=name))
     if isinstance(value, Secret):
         return SecretBinding(name, value)
     service = getattr(value, "service", value)

@@ -85,7 +85,11 @@ def test_secrets_and_bindings() -> None:
     assert asyncio.run(value_of(secret)) == "hidden"
     hello = HelloBinding("NAME", "hi")
     assert from_python("NAME", hello) is hello
-    assert isinstance(from_python("NAME", Configured("NAME", "hello", "hi")), HelloBinding)
+    configured = from_python("NAME", Configured("OTHER", "hello", "hi"))
+    assert isinstance(configured, HelloBinding)
+    assert configured.name == "NAME"
+    with pytest.raises(ConfigurationError, match='is named "NAME"'):
+        from_python("OTHER", hello)
 
 
 @pytest.mark.parametrize("value", [(1, 2), object(), bytearray(b"x"), [object()], {"a": (1,)}])
