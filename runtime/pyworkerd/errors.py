@@ -15,6 +15,7 @@ and the HTTP `status` that it becomes when it reaches a client.
     │   └── ExceededCpu  ExceededMemory  ExceededWallTime  ExceededSubrequests  ExceededOutput
     │       ExceededDepth
     ├── Overloaded              no isolate could start in time
+    ├── IsolateLost             the isolate ended for a reason that was not this request's
     ├── UpstreamError           an outside server, or the way to it, failed
     │   └── AccessDenied        the address is not allowed by the network's policy
     └── InternalError           a bug of the runtime: please report it
@@ -189,6 +190,14 @@ class Overloaded(PyworkerdError):
     """No isolate could take this request in time."""
 
     code = "overloaded"
+    status = 503
+    retry_after = 1
+
+
+class IsolateLost(PyworkerdError):
+    """The isolate that had this request ended for another reason: its neighbour's fault, or the runtime closes."""
+
+    code = "isolate_lost"
     status = 503
     retry_after = 1
 

@@ -50,11 +50,16 @@ class NoChannels:
         del capability
         return False
 
-    async def call(self, capability: int, method: str, arguments: bytes) -> bytes:
+    async def call(self, capability: int, method: str, arguments: bytes) -> bytes:  # noqa: ARG002
         """Refused."""
         raise AccessDenied("this worker has no capabilities")
 
-    async def fetch(self, capability: int, request: Request, redirect: str) -> tuple[Response, str]:
+    async def fetch(
+        self,
+        capability: int,  # noqa: ARG002
+        request: Request,  # noqa: ARG002
+        redirect: str,  # noqa: ARG002
+    ) -> tuple[Response, str]:
         """Refused."""
         raise AccessDenied("this worker has no capabilities")
 

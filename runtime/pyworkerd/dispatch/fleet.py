@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,11 +16,17 @@ from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.pool import Idle, Shared
 from pyworkerd_isolates.python.build import source
 
+from pyworkerd.errors import Overloaded
+
+from .threads import CORES, Threads
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from .live import Live
+    from .threads import Done
+    from .worker import Worker
 
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
@@ -39,7 +44,7 @@ class FleetLimits:
     isolates: int = MAX_ISOLATES
     memory: int | None = None
     threads: int | None = None
-    """Threads for steps that run long; None takes two per core, at least four."""
+    """Threads for steps that run long; None takes `threads.THREADS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,13 @@ class Fleet:
         limits = limits or FleetLimits()
         self._maximum = limits.isolates
         self._budget = limits.memory or int(psutil.virtual_memory().total * MEMORY_SHARE)
-        threads = limits.threads or max(4, 2 * (os.cpu_count() or 1))
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="pyworkerd-step")
+        self._steps = Threads(limits.threads)
+        self._builds = ThreadPoolExecutor(CORES, thread_name_prefix="pyworkerd-build")
+        self._closed = False
+        self._opening = asyncio.Lock()
         self._home = home
         self._idle: OrderedDict[int, Live] = OrderedDict()
+        self._hungry: dict[Worker, None] = {}
         self._costs: dict[int, int] = {}
         self._memory = 0
         self._started = 0
@@ -72,9 +80,10 @@ class Fleet:
         self.cache: Cache | None = None
 
     async def open(self, progress: Callable[[str], None] = lambda _: None) -> Engine:
-        """Load the engine, off the event loop's thread."""
-        if self.engine is None:
-            self.engine = await self.run(self._load, progress)
+        """Load the engine, off the event loop's thread; once, however many ask at the same time."""
+        async with self._opening:
+            if self.engine is None:
+                self.engine = await self.run(self._load, progress)
         return self.engine
 
     def _load(self, progress: Callable[[str], None]) -> Engine:
@@ -83,17 +92,19 @@ class Fleet:
         return load_engine(self.machine, self.cache, source(), progress)
 
     async def run(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
-        """Run something that blocks or takes long on a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        """Run something that blocks or takes long on a thread. Raises `Overloaded` once the fleet is closed."""
+        if self._closed:
+            raise Overloaded("the runtime is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._builds, function, *arguments)
 
-    def submit(self, function: Callable[[], object]) -> asyncio.Future[object]:
-        """The same, for a step: the caller looks at the future itself."""
-        return asyncio.get_running_loop().run_in_executor(self._threads, function)
+    def submit(self, worker: Worker, step: Callable[[], object], done: Done) -> None:
+        """Run a worker's step on a thread, then `done` on the event loop."""
+        self._steps.submit(worker, step, done)
 
     # the account -----------------------------------------------------------------------------------------------------
 
     def born(self, live: Live, cost: int) -> None:
-        """An isolate started."""
+        """An isolate is about to start: it counts from now on."""
         self._started += 1
         self._costs[live.id] = cost
         self._memory += cost
@@ -108,6 +119,7 @@ class Fleet:
         """An isolate became idle: the last in line to be evicted."""
         self._idle[live.id] = live
         self._idle.move_to_end(live.id)
+        self._feed_the_hungry()
 
     def works(self, live: Live) -> None:
         """An isolate is idle no more."""
@@ -117,6 +129,18 @@ class Fleet:
         """An isolate ended."""
         self._idle.pop(live.id, None)
         self._memory -= self._costs.pop(live.id, 0)
+        self._feed_the_hungry()
+
+    def hungers(self, worker: Worker, wants: bool) -> None:
+        """A worker has requests that wait for room which others take, or has none of these any more."""
+        if wants:
+            self._hungry[worker] = None
+        else:
+            self._hungry.pop(worker, None)
+
+    def _feed_the_hungry(self) -> None:
+        for worker in self._hungry:
+            worker.plan_soon()
 
     def evict(self, number: int) -> None:
         """End an idle isolate of whichever worker."""
@@ -138,8 +162,10 @@ class Fleet:
         return FleetStatistics(len(self._costs), len(self._idle), self._memory, self._started)
 
     def close(self) -> None:
-        """End the threads and let go of the engine. All isolates have ended before."""
-        self._threads.shutdown(wait=True)
+        """End the threads and let go of the engine; may block. All isolates have ended before."""
+        self._closed = True
+        self._builds.shutdown(wait=True)
+        self._steps.close()
         if self.engine is not None:
             self.engine.close()
         if self.machine is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
@@ -47,22 +47,56 @@ class Invocation:
     work: Work
     answer: asyncio.Future[Response | bytes]
     since: float
-    """Loop time of its arrival."""
+    """Loop time since which it waits for an isolate."""
     cpu_left_ms: float
     subrequests_left: int
     log_left: int
+    """Bytes."""
     context: Context
     """The context of its caller: what is done on its behalf happens in it."""
     alone: bool = False
-    """It shares no step with others: a step that it was part of has trapped before."""
+    """It gets an isolate to itself: a step that it was part of has trapped before."""
     touched_outside: bool = False
     """An effect of it has left: it must not be run again."""
+    winding_up: bool = False
+    """It passed a limit and was cancelled: the next time, its isolate is ended."""
+    done: bool = False
+    """The guest has nothing left of it, or never had."""
+    isolate: int | None = None
+    """Number of the isolate that has it."""
     timer: asyncio.TimerHandle | None = None
-    calls: set[int] = field(default_factory=set)
+    held: set[object] | None = None
+    """Calls and bodies that end with it at the latest."""
+
+    def hold(self, thing: object) -> None:
+        """Something of it has begun."""
+        if self.held is None:
+            self.held = set()
+        self.held.add(thing)
+
+    def let_go(self, thing: object) -> None:
+        """It has ended."""
+        if self.held is not None:
+            self.held.discard(thing)
+
+    def again(self, now: float, cpu_ms: float) -> None:
+        """Back to the queue: its isolate died, and nothing of it has left."""
+        self.since, self.cpu_left_ms, self.isolate, self.held = now, cpu_ms, None, None
+
+    def finish(self) -> None:
+        """Nothing of it is left."""
+        self.done = True
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def answered(self) -> bool:
-        """Whether somebody still waits for the answer."""
+        """Whether nobody waits for the answer any more: it was given, or its caller has gone."""
         return self.answer.done()
+
+    def succeeded(self) -> bool:
+        """Whether the worker itself gave the answer."""
+        return self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None
 
     def succeed(self, value: Response | bytes) -> None:
         """Give the answer, if it is still wanted."""
@@ -73,7 +107,3 @@ class Invocation:
         """Answer with an error, if an answer is still wanted."""
         if not self.answer.done():
             self.answer.set_exception(error)
-
-    def props(self) -> Any:
-        """`ctx.props` of the binding that it came through."""
-        return self.work.target.props

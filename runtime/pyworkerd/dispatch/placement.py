@@ -14,6 +14,10 @@ LONG_MS: Final = 4.0
 PROOFS: Final = 8
 """Short steps in a row before a worker's steps run on the loop's thread."""
 MAX_PROOFS: Final = 4096
+MAX_INLINE_MS: Final = 100.0
+"""CPU time that a step on the loop's thread may have at most: what one runaway loop may cost everybody else, once.
+The default limit of an invocation (50 ms) stays below it, also in a step that others share.
+"""
 
 
 class Placement:
@@ -27,10 +31,9 @@ class Placement:
         self.average_ms = SHORT_MS
         """Moving average of CPU time per invocation event: how many may share a step."""
 
-    @property
-    def inline(self) -> bool:
-        """Whether the next step runs on the loop's own thread."""
-        return self._proofs >= self._needed
+    def inline(self, budget_ms: float) -> bool:
+        """Whether the next step, which may take so much CPU time, runs on the loop's own thread."""
+        return self._proofs >= self._needed and budget_ms <= MAX_INLINE_MS
 
     def record(self, milliseconds: float, shares: int) -> None:
         """A step took so long and worked for so many invocations."""

@@ -1,68 +1,91 @@
-"""Bodies across the boundary: credit on both sides, so that a slow reader holds only its own window."""
+"""Bodies across the boundary: credit on both sides, so that a slow reader holds only its own window.
+
+Rule 1: a body belongs to the invocation that it came with, and ends with it at the latest.
+Rule 2: whoever stops early says so to the other side: a source is closed, a guest is told to stop.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pyworkerd_isolates.protocol import CHUNK, WINDOW
+from pyworkerd_isolates.protocol import CHUNK, WINDOW, Events
 
 from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body
 
+if TYPE_CHECKING:
+    from .invocation import Invocation
+
 
 class Door(Protocol):
-    """Where stream events for the guest go: the isolate's next step."""
+    """What streams and calls may do with their isolate: put events into its next step."""
 
-    def send_data(self, stream: int, data: bytes, end: bool) -> None:
-        """A piece of an inbound body."""
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that all of it runs on."""
 
-    def send_error(self, stream: int, message: str) -> None:
-        """An inbound body broke off."""
+    def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
+        """Put an event into the next step, on behalf of an invocation. Dropped once the isolate is dead."""
 
-    def send_pull(self, stream: int, credit: int) -> None:
-        """The host has read so much of an outbound body."""
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something in a task that is awaited when the worker closes."""
 
-    def send_stop(self, stream: int) -> None:
-        """The host reads no more of an outbound body."""
+    def report(self, error: BaseException) -> None:
+        """A bug of the runtime, or of the program that embeds it."""
 
 
 class Feed:
     """A body on its way into the guest: not read before the guest asks, and then only as fast as it gives credit."""
 
-    __slots__ = ("_body", "_credit", "_door", "_number", "_on_end", "_room", "_task")
+    __slots__ = ("_body", "_credit", "_door", "_number", "_on_end", "_room", "_task", "owner")
 
-    def __init__(self, door: Door, number: int, body: Body, on_end: Callable[[int], None]) -> None:
+    def __init__(
+        self, door: Door, number: int, body: Body, owner: Invocation, on_end: Callable[[Feed, int], None]
+    ) -> None:
         self._door, self._number, self._body, self._on_end = door, number, body, on_end
+        self.owner = owner
         self._credit = 0
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def _run(self) -> None:
+        chunks = aiter(self._body)
         try:
-            async for chunk in self._body:
-                view = memoryview(chunk)
-                while view:
-                    await self._room.wait()
-                    size = min(CHUNK, self._credit, len(view))
-                    self._take_credit(size)
-                    self._door.send_data(self._number, bytes(view[:size]), False)
-                    view = view[size:]
-            self._door.send_data(self._number, b"", True)
+            async for chunk in chunks:
+                await self._pass_on(chunk)
+            self._send_data(b"", True)
         except PyworkerdError as error:
-            self._door.send_error(self._number, str(error))
+            self._send_error(str(error))
         except (OSError, EOFError):
-            self._door.send_error(self._number, "the sender of this body broke off")
+            self._send_error("the sender of this body broke off")
+        except Exception as error:  # noqa: BLE001 - a body may be any program's iterator
+            self._door.report(error)
+            self._send_error("the sender of this body broke off")
         finally:
-            self._on_end(self._number)
-            await self._body.aclose()
+            self._on_end(self, self._number)
+            await self._close(chunks)
 
-    def _take_credit(self, size: int) -> None:
-        self._credit -= size
-        if self._credit <= 0:
-            self._room.clear()
+    async def _pass_on(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            await self._room.wait()
+            size = min(CHUNK, self._credit, len(view))
+            self._credit -= size
+            if self._credit <= 0:
+                self._room.clear()
+            self._send_data(bytes(view[:size]), False)
+            view = view[size:]
+
+    def _send_data(self, data: bytes, end: bool) -> None:
+        self._door.send(self.owner.id, partial(Events.data, stream=self._number, data=data, end=end))
+
+    def _send_error(self, message: str) -> None:
+        self._door.send(self.owner.id, partial(Events.error, stream=self._number, message=message))
 
     def pull(self, credit: int) -> None:
         """The guest has room for so much more. Raises `BadEffect` beyond the window."""
@@ -72,34 +95,67 @@ class Feed:
         if self._credit > 0:
             self._room.set()
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task = self._door.spawn(self._run())
 
     def take(self) -> Body:
         """The body itself, for whoever the guest hands it on to. Raises `BadEffect` if the guest has begun to read."""
         if self._task is not None:
             raise BadEffect("the worker handed on a body that it had begun to read")
-        self._on_end(self._number)
+        self._on_end(self, self._number)
         return self._body
 
     def stop(self) -> None:
         """Nobody reads this body any more."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._close())
-        else:
+        self._on_end(self, self._number)
+        if self._task is not None:
             self._task.cancel()
+        if self._body.data is None:
+            self._door.spawn(self._close_after(self._task))
 
-    async def _close(self) -> None:
-        self._on_end(self._number)
-        await self._body.aclose()
+    async def _close_after(self, task: asyncio.Task[None] | None) -> None:
+        # A task that is cancelled before it begins closes nothing, so that this cannot be left to `_run`.
+        if task is not None:
+            await asyncio.wait([task])
+        await self._close(None)
+
+    async def _close(self, chunks: AsyncIterator[bytes] | None) -> None:
+        for source in (chunks, self._body):
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                try:
+                    await close()
+                except PyworkerdError:
+                    pass
+                except Exception as error:  # noqa: BLE001 - as above
+                    self._door.report(error)
 
 
 class Outflow:
     """A body on its way out of the guest, at most a window ahead of its reader."""
 
-    __slots__ = ("_buffered", "_chunks", "_door", "_ended", "_error", "_number", "_owed", "_waiter", "length")
+    __slots__ = (
+        "_buffered",
+        "_chunks",
+        "_door",
+        "_ended",
+        "_error",
+        "_number",
+        "_on_end",
+        "_owed",
+        "_waiter",
+        "length",
+        "owner",
+    )
 
-    def __init__(self, door: Door, number: int, length: int | None) -> None:
-        self._door, self._number, self.length = door, number, length
+    def __init__(
+        self,
+        door: Door,
+        number: int,
+        length: int | None,
+        owner: Invocation,
+        on_end: Callable[[Outflow, int], None],
+    ) -> None:
+        self._door, self._number, self.length, self.owner, self._on_end = door, number, length, owner, on_end
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._owed = 0
@@ -116,19 +172,24 @@ class Outflow:
         if self._ended:
             return
         self._buffered += len(data)
-        if self._buffered + self._owed > WINDOW + CHUNK:
+        if self._buffered + self._owed > WINDOW:
             raise BadEffect("the worker sent more of a body than was asked for")
         if data:
             self._chunks.append(data)
-        self._ended = end
+        if end:
+            self._end(None)
         self._wake()
 
     def fail(self, error: PyworkerdError) -> None:
-        """The rest will not come."""
+        """The rest will not come; the guest has been told, or is dead."""
         if not self._ended:
-            self._error = error
-            self._ended = True
+            self._end(error)
             self._wake()
+
+    def _end(self, error: PyworkerdError | None) -> None:
+        self._ended = True
+        self._error = error
+        self._on_end(self, self._number)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -141,7 +202,7 @@ class Outflow:
                 raise self._error
             if self._ended:
                 raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._door.loop.create_future()
             try:
                 await self._waiter
             finally:
@@ -150,18 +211,28 @@ class Outflow:
         self._buffered -= len(chunk)
         self._owed += len(chunk)
         if self._owed >= WINDOW // 2 and not self._ended:
-            self._door.send_pull(self._number, self._owed)
+            self._door.send(self.owner.id, partial(Events.pull, stream=self._number, credit=self._owed))
             self._owed = 0
         return chunk
 
     def stop(self) -> None:
         """The reader has gone."""
-        if not self._ended:
-            self._ended = True
-            self._error = UpstreamError("this body was closed")
-            self._door.send_stop(self._number)
+        self.break_off(UpstreamError("this body was closed"))
         self._chunks.clear()
         self._buffered = 0
+
+    def break_off(self, error: PyworkerdError) -> None:
+        """Tell the guest to stop, and the reader that there is no more."""
+        if not self._ended:
+            self._end(error)
+            self._door.send(self.owner.id, partial(Events.stop, stream=self._number))
+            self._wake()
+
+    def forsake(self) -> None:
+        """The reader has gone without a word; called by the garbage collector, on whatever thread."""
+        if not self._ended:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and with it everything else
+                self._door.loop.call_soon_threadsafe(self.stop)
 
 
 class _Reader(AsyncIterator[bytes]):
@@ -178,3 +249,33 @@ class _Reader(AsyncIterator[bytes]):
     async def aclose(self) -> None:
         """Stop the guest from sending more."""
         self._outflow.stop()
+
+    def __del__(self) -> None:
+        self._outflow.forsake()
+
+
+class Bounded(AsyncIterator[bytes]):
+    """A body of unknown length, broken off past its limit. Closing it closes the body, begun or not."""
+
+    __slots__ = ("_body", "_chunks", "_error", "_left")
+
+    def __init__(self, body: Body, limit: int, error: Callable[[], PyworkerdError]) -> None:
+        self._body, self._left, self._error = body, limit, error
+        self._chunks: AsyncIterator[bytes] | None = None
+
+    async def __anext__(self) -> bytes:
+        if self._chunks is None:
+            self._chunks = aiter(self._body)
+        chunk = await anext(self._chunks)
+        self._left -= len(chunk)
+        if self._left < 0:
+            await self.aclose()
+            raise self._error()
+        return chunk
+
+    async def aclose(self) -> None:
+        """Close the body."""
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
+        await self._body.aclose()

@@ -16,14 +16,17 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pyworkerd_config.model import Limits
+from pyworkerd_isolates import wire
 from pyworkerd_isolates.engine import Engine
 from pyworkerd_isolates.image import Bundle, Image, build_image
 from pyworkerd_isolates.isolate import Isolate
+from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits
 from pyworkerd_isolates.pool import Assign, Evict, Member, Policy, Refuse, Start, Waiting, plan
 
 from pyworkerd.errors import (
     BodyTooLarge,
+    ExceededWallTime,
     InternalError,
     NoSuchEntrypoint,
     Overloaded,
@@ -38,9 +41,10 @@ from .channels import Channels, NoChannels
 from .invocation import CallWork, FetchWork, Invocation
 from .live import Live
 from .placement import Placement
+from .streams import Bounded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from .fleet import Fleet
 
@@ -81,7 +85,9 @@ class Worker:
         self.channels: Channels = channels or NoChannels()
         self.meta: dict[str, object] = {"worker": name, "outbound": options.outbound}
         given = options.limits
-        self.limits = IsolateLimits(cpu_ms=given.cpu_ms, memory_mb=given.memory_mb, startup_ms=given.startup_ms)
+        self.limits = IsolateLimits(
+            cpu_ms=given.cpu_ms, memory_mb=given.memory_mb, startup_ms=given.startup_ms
+        )
         self.wall_ms, self.subrequests = given.wall_ms, given.subrequests
         self.log_bytes = given.log_kb * 1024
         self.request_body_bytes = given.request_body_mb * 1024 * 1024
@@ -96,6 +102,12 @@ class Worker:
         self._waiting: OrderedDict[int, Invocation] = OrderedDict()
         self._numbers = count(1)
         self._planned = False
+        self._rerun = False
+        """Some of those that wait want an isolate to themselves."""
+        self._stopping: set[Live] = set()
+        """Dead isolates whose last step still runs on a thread."""
+        self._all_stopped: asyncio.Event | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -130,12 +142,16 @@ class Worker:
         """See `services.base.Service`. Raises `BodyTooLarge` for a body beyond `limits.request_body_mb`."""
         length = request.body.length
         if length is None:
-            request = replace(request, body=Body(chunks=_bounded(request.body, self.request_body_bytes)))
+            limited = Bounded(request.body, self.request_body_bytes, self._too_large)
+            request = replace(request, body=Body(chunks=limited))
         elif length > self.request_body_bytes:
             raise BodyTooLarge(self.request_body_bytes)
         answer = await self._invoke(FetchWork(request, target))
         assert isinstance(answer, Response)
         return answer
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(self.request_body_bytes)
 
     async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
         """See `services.base.Service`."""
@@ -145,66 +161,108 @@ class Worker:
 
     async def _invoke(self, work: FetchWork | CallWork) -> Response | bytes:
         if (work.target.entrypoint or "") not in self.image.handlers:
-            raise NoSuchEntrypoint(f"worker {self.name!r} exports no entrypoint {work.target.entrypoint or 'Default'!r}")
+            raise NoSuchEntrypoint(
+                f"worker {self.name!r} exports no entrypoint {work.target.entrypoint or 'Default'!r}"
+            )
         if self._closed:
             raise Overloaded(f"worker {self.name!r} is closed")
+        if work.target.props:
+            _check_props(work.target.props)
         invocation = Invocation(
             next(self._numbers), work, self.loop.create_future(), self.loop.time(), float(self.limits.cpu_ms),
             self.subrequests, self.log_bytes, copy_context(),
         )  # fmt: skip
-        self._waiting[invocation.id] = invocation
-        self._plan()
+        self._arrive(invocation)
         try:
             return await invocation.answer
         except asyncio.CancelledError:
             self._cancel(invocation)
+            if invocation.succeeded() and isinstance(response := invocation.answer.result(), Response):
+                await response.body.aclose()
             raise
 
+    def _arrive(self, invocation: Invocation) -> None:
+        others_wait = bool(self._waiting)
+        self._waiting[invocation.id] = invocation
+        if not others_wait:
+            self._plan()
+        elif len(self._waiting) > self.policy.queue:
+            # Whenever there is room again a plan is made soon: until then newcomers can only join the queue.
+            self._refuse(invocation)
+
+    def _refuse(self, invocation: Invocation) -> None:
+        self._drop(invocation, Overloaded(f"no isolate of {self.name!r} could take the request in time"))
+
+    def _drop(self, invocation: Invocation, error: PyworkerdError) -> None:
+        """Let go of one that waits."""
+        del self._waiting[invocation.id]
+        invocation.fail(error)
+        invocation.finish()
+
     def _cancel(self, invocation: Invocation) -> None:
-        if self._waiting.pop(invocation.id, None) is not None:
-            return
-        for live in self._members.values():
-            if invocation.id in live.invocations:
-                live.cancel(invocation)
+        if invocation.id in self._waiting:
+            self._drop(invocation, Overloaded("its caller has gone"))
+        elif (live := self._members.get(invocation.isolate or 0)) is not None:
+            live.cancel(invocation)
 
     # the pool --------------------------------------------------------------------------------------------------------
 
     def _plan(self) -> None:
         """Look at what waits, and do what `plan()` says."""
         now = self.loop.time()
+        alone = [i for i in self._waiting.values() if i.alone] if self._rerun else []
+        self._rerun = bool(alone)
+        if alone:
+            # They go first, and each gets an isolate that has nothing else.
+            self._perform(replace(self.policy, concurrency=1, queue=len(alone)), alone, now)
+        self._perform(self.policy, [i for i in self._waiting.values() if not i.alone], now)
+        self._set_reaper()
+        hungry = bool(self._waiting) and len(self._members) < self.policy.isolates
+        self.fleet.hungers(self, hungry)
+
+    def _perform(self, policy: Policy, invocations: list[Invocation], now: float) -> None:
         members = [
-            Member(live.id, live.state, len(live.invocations), live.stepping, live.idle_since)
+            Member(
+                live.id,
+                State.DRAINING if live.exclusive else live.state,
+                len(live.invocations),
+                live.stepping,
+                live.idle_since,
+            )
             for live in self._members.values()
         ]
-        waiting = [Waiting(invocation.id, invocation.since) for invocation in self._waiting.values()]
-        for action in plan(self.policy, members, waiting, self.fleet.shared(), now):
+        waiting = [Waiting(invocation.id, invocation.since) for invocation in invocations]
+        for action in plan(policy, members, waiting, self.fleet.shared(), now):
             match action:
                 case Assign(request, isolate):
                     self._give(self._members[isolate], self._waiting.pop(request))
                 case Start(request):
                     live = Live(self, next(self.fleet.numbers))
                     self._members[live.id] = live
+                    self.fleet.born(live, self.cost)
                     self._give(live, self._waiting.pop(request))
                 case Evict(isolate):
                     self.fleet.evict(isolate)
                 case Refuse(request):
-                    self._waiting.pop(request).fail(
-                        Overloaded(f"no isolate of {self.name!r} could take the request in time")
-                    )
-        self._set_reaper(now)
+                    self._refuse(self._waiting[request])
 
     def _give(self, live: Live, invocation: Invocation) -> None:
         self.fleet.works(live)
         if invocation.timer is None:
-            invocation.timer = self.loop.call_later(self.wall_ms / 1000, self._expire, live.id, invocation)
+            invocation.timer = self.loop.call_later(self.wall_ms / 1000, self._expire, invocation)
         live.take(invocation)
 
-    def _expire(self, number: int, invocation: Invocation) -> None:
-        for live in list(self._members.values()):
-            if invocation.id in live.invocations:
-                live.expire(invocation)
+    def _expire(self, invocation: Invocation) -> None:
+        if invocation.id in self._waiting:
+            self._drop(
+                invocation,
+                ExceededWallTime(f"the request took longer than {self.wall_ms} ms (limits.wall_ms)"),
+            )
+        elif (live := self._members.get(invocation.isolate or 0)) is not None:
+            live.expire(invocation)
 
-    def _plan_soon(self) -> None:
+    def plan_soon(self) -> None:
+        """Something has changed: look again in the loop's next turn."""
         if not self._planned and not self._closed:
             self._planned = True
             self.loop.call_soon(self._planned_now)
@@ -214,16 +272,21 @@ class Worker:
         if not self._closed:
             self._plan()
 
-    def _set_reaper(self, now: float) -> None:
-        """Look again when the next request would wait too long, or the next idle isolate is idle too long."""
+    def _set_reaper(self) -> None:
+        """Look again when the first request has waited too long, or the first idle isolate been idle for too long."""
+        if self._reaper is not None and not self._waiting:
+            return  # idle isolates only become due later than those that it was set for
+        due = [invocation.since + self.policy.queue_s for invocation in self._waiting.values()]
+        due += [
+            live.idle_since + self.policy.idle_s
+            for live in self._members.values()
+            if live.state is State.IDLE
+        ]
+        if not due or (self._reaper is not None and self._reaper.when() <= min(due)):
+            return
         if self._reaper is not None:
-            if self._waiting and self._reaper.when() > now + self.policy.queue_s:
-                self._reaper.cancel()
-            else:
-                return
-        delay = self.policy.queue_s / 4 if self._waiting else self.policy.idle_s / 4
-        if self._waiting or self._members:
-            self._reaper = self.loop.call_later(delay, self._reap)
+            self._reaper.cancel()
+        self._reaper = self.loop.call_at(min(due), self._reap)
 
     def _reap(self) -> None:
         self._reaper = None
@@ -241,23 +304,48 @@ class Worker:
     def rested(self, live: Live) -> None:
         """An isolate has nothing left to do."""
         self.fleet.rests(live)
-        if self._waiting:
-            self._plan_soon()
+        self._set_reaper()
 
-    def retired(self, live: Live) -> None:
-        """An isolate takes nothing new."""
-        del live
-        self._plan_soon()
+    def freed(self) -> None:
+        """An isolate has room again, or takes nothing new."""
+        if self._waiting:
+            self.plan_soon()
 
     def ended(self, live: Live, again: Sequence[Invocation]) -> None:
         """An isolate is dead. `again` wait at the front of the queue, as they did before."""
+        if live.stepping:
+            self._stopping.add(live)
         self._members.pop(live.id, None)
         self.fleet.died(live)
         for invocation in reversed(again):
+            if self._closed:
+                invocation.fail(Overloaded(f"worker {self.name!r} is closed"))
+                invocation.finish()
+                continue
+            invocation.again(self.loop.time(), float(self.limits.cpu_ms))
             self._waiting[invocation.id] = invocation
             self._waiting.move_to_end(invocation.id, last=False)
-        if self._waiting:
-            self._plan_soon()
+            self._rerun = self._rerun or invocation.alone
+        self.freed()
+
+    def stopped(self, live: Live) -> None:
+        """The last step of a dead isolate is over."""
+        self._stopping.discard(live)
+        if not self._stopping and self._all_stopped is not None:
+            self._all_stopped.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something for an isolate: a body to feed, something to close. `aclose` waits for it."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._spawned)
+        return task
+
+    def _spawned(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.report(error)
 
     def log(self, invocation: int, level: str, source: str, message: str) -> None:
         """Something to log, of the worker or about it."""
@@ -270,7 +358,7 @@ class Worker:
         self._sinks = (*self._sinks, sink)
 
     def describe(self, error: Exception) -> tuple[str, str, str | None]:
-        """An error as the worker that asked may see it: code, sentence, and the exception's type if a worker raised it."""
+        """An error as its asker may see it: code, sentence, and the exception's type if a worker raised it."""
         if isinstance(error, WorkerException):
             return error.code, error.message, error.type_name
         if isinstance(error, PyworkerdError):
@@ -280,24 +368,28 @@ class Worker:
 
     def report(self, error: BaseException) -> None:
         """A bug of the runtime: to the operator's log, in full."""
-        logger.error("worker %s: internal error", self.name, exc_info=(type(error), error, error.__traceback__))
+        logger.error(
+            "worker %s: internal error", self.name, exc_info=(type(error), error, error.__traceback__)
+        )
 
     # the end ---------------------------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """End all isolates; requests that still wait are refused."""
-        if self._closed:
-            return
+        """End all isolates; requests that still wait are refused. Returns when nothing of it runs any more."""
         self._closed = True
         if self._reaper is not None:
             self._reaper.cancel()
+            self._reaper = None
+        self.fleet.hungers(self, False)
         while self._waiting:
-            self._waiting.popitem()[1].fail(Overloaded(f"worker {self.name!r} is closed"))
-        stepping = [live for live in self._members.values() if live.stepping]
-        for live in list(self._members.values()):
+            self._drop(next(iter(self._waiting.values())), Overloaded(f"worker {self.name!r} is closed"))
+        for live in tuple(self._members.values()):
             live.end()
-        while any(live.stepping for live in stepping):
-            await asyncio.sleep(0.001)
+        if self._stopping:
+            self._all_stopped = self._all_stopped or asyncio.Event()
+            await self._all_stopped.wait()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
         if self._image is not None:
             self._image.close()
 
@@ -307,21 +399,19 @@ class Worker:
         return {"isolates": len(states), "waiting": len(self._waiting), "states": states}
 
 
-async def _bounded(body: Body, limit: int) -> AsyncIterator[bytes]:
-    """A body of unknown length, broken off past its limit."""
-    size = 0
+def _check_props(props: object) -> None:
+    """Raises TypeError for what cannot be sent: better here than in the step that others share."""
     try:
-        async for chunk in body:
-            size += len(chunk)
-            if size > limit:
-                raise BodyTooLarge(limit)
-            yield chunk
-    finally:
-        await body.aclose()
+        wire.encode(props, ())
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"ctx.props must be JSON values: {error}") from None
 
 
 def _policy(limits: Limits, reuse: Literal["isolate", "request"]) -> Policy:
-    common = partial(Policy, queue=limits.queue, queue_s=limits.queue_ms / 1000, cost=ISOLATE_COST)
+    queue, queue_s = limits.queue, limits.queue_ms / 1000
+    if not limits.queue_ms:
+        queue, queue_s = 0, 1.0  # whoever cannot begin at once does not wait at all
+    common = partial(Policy, queue=queue, queue_s=queue_s, cost=ISOLATE_COST)
     if reuse == "request":
         return common(isolates=limits.concurrency, concurrency=1, fresh=True)
     return common(isolates=limits.isolates, concurrency=limits.concurrency)

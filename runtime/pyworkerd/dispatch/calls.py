@@ -1,0 +1,148 @@
+"""Calls that wait: what a guest asks of its capabilities, each performed in a task of its own.
+
+Rule 1: a call is charged to its invocation before anything is done.
+Rule 2: every call is answered once, unless the guest abandons it or the isolate dies: then its task is cancelled.
+Rule 3: the body of a request that is not sent, or whose sending fails, is closed.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from pyworkerd_isolates.protocol import Abandon, Call, Events, Fetch
+
+from pyworkerd.errors import BadEffect, ExceededSubrequests, PyworkerdError
+from pyworkerd.messages import Body, Request
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .bodies import Bodies
+    from .channels import Channels
+    from .invocation import Invocation
+    from .streams import Door
+
+
+class Asker(Protocol):
+    """The worker on whose behalf calls are made."""
+
+    @property
+    def channels(self) -> Channels:
+        """The door."""
+
+    def describe(self, error: Exception) -> tuple[str, str, str | None]:
+        """An error as the guest may see it: code, sentence, and the exception's type if a worker raised it."""
+
+
+class Calls:
+    """The calls of one isolate that have no answer yet."""
+
+    __slots__ = ("_asker", "_bodies", "_door", "_limit", "_tasks")
+
+    def __init__(self, door: Door, bodies: Bodies, asker: Asker, limit: int) -> None:
+        self._door, self._bodies, self._asker, self._limit = door, bodies, asker, limit
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def begin(self, effect: Call | Fetch, invocation: Invocation | None) -> None:
+        """Perform a call, if its invocation lives and may still ask. Raises `BadEffect` for what was never given."""
+        if effect.call in self._tasks:
+            raise BadEffect("the worker used the number of a call twice")
+        try:
+            if invocation is None:
+                raise ExceededSubrequests("its invocation has ended")
+            self._charge(invocation, effect)
+        except BadEffect:
+            raise
+        except PyworkerdError as error:
+            if isinstance(effect, Fetch):
+                self._bodies.discard(effect.body)
+            self._reject(effect, error)
+            return
+        body = self._bodies.outbound(effect.body, invocation) if isinstance(effect, Fetch) else None
+        invocation.touched_outside = True
+        work = (
+            self._fetch(effect, body, invocation)
+            if isinstance(effect, Fetch) and body
+            else self._call(effect)
+        )
+        task = self._tasks[effect.call] = self._door.loop.create_task(work, context=invocation.context)
+        invocation.hold(Abandon(effect.call))
+        task.add_done_callback(partial(self._ended, effect, invocation, body))
+
+    def _charge(self, invocation: Invocation, effect: Call | Fetch) -> None:
+        if len(self._tasks) >= self._limit:
+            raise ExceededSubrequests(f"more than {self._limit} calls wait at once")
+        if self._asker.channels.external(effect.capability):
+            if invocation.subrequests_left <= 0:
+                raise ExceededSubrequests("the invocation has made all its subrequests (limits.subrequests)")
+            invocation.subrequests_left -= 1
+
+    async def _call(self, effect: Call | Fetch) -> None:
+        assert isinstance(effect, Call)
+        try:
+            value = await self._asker.channels.call(effect.capability, effect.method, effect.arguments)
+        except Exception as error:  # noqa: BLE001 - every failure is an answer
+            self._reject(effect, error)
+        else:
+            self._door.send(effect.invocation, partial(Events.resolve_value, call=effect.call, value=value))
+
+    async def _fetch(self, effect: Fetch, body: Body, invocation: Invocation) -> None:
+        request = Request(effect.method, effect.url, effect.headers, body)
+        try:
+            response, url = await self._asker.channels.fetch(effect.capability, request, effect.redirect)
+        except Exception as error:  # noqa: BLE001 - every failure is an answer
+            self._reject(effect, error)
+            self._close(body)
+            return
+        if invocation.done or effect.call not in self._tasks:
+            self._close(response.body)
+            return
+        answer = self._bodies.inbound(response.body, invocation)
+        self._door.send(
+            effect.invocation,
+            lambda events: events.resolve_response(
+                effect.call, response.status, response.headers, answer, url
+            ),
+        )
+
+    def _reject(self, effect: Call | Fetch, error: Exception) -> None:
+        code, message, type_name = self._asker.describe(error)
+        self._door.send(
+            effect.invocation, lambda events: events.reject(effect.call, code, message, type_name)
+        )
+
+    def _ended(
+        self, effect: Call | Fetch, invocation: Invocation, body: Body | None, task: asyncio.Task[None]
+    ) -> None:
+        if self._tasks.get(effect.call) is task:
+            del self._tasks[effect.call]
+        invocation.let_go(Abandon(effect.call))
+        if task.cancelled():
+            self._close(body)
+        elif (error := task.exception()) is not None:
+            self._door.report(error)
+
+    def _close(self, body: Body | None) -> None:
+        if body is not None and body.data is None:
+            self._door.spawn(body.aclose())
+
+    def abandon(self, effect: Abandon) -> None:
+        """The guest no longer waits for this one."""
+        task = self._tasks.pop(effect.call, None)
+        if task is not None:
+            task.cancel()
+
+    def release(self, owner: Invocation) -> None:
+        """The invocation is done: nobody waits for its calls."""
+        for held in tuple(owner.held or ()):
+            if isinstance(held, Abandon):
+                self.abandon(held)
+
+    def end(self) -> None:
+        """The isolate is dead."""
+        for call in tuple(self._tasks):
+            self.abandon(Abandon(call))
