@@ -51,7 +51,7 @@ from pyworkerd.messages import Response
 
 from .bodies import Bodies
 from .calls import Calls
-from .failures import too_much_memory, translate
+from .failures import too_much_cpu, too_much_memory, translate
 from .invocation import CallWork, FetchWork, Invocation
 
 if TYPE_CHECKING:
