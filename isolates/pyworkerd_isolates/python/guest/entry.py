@@ -5,6 +5,8 @@ import sys
 
 from _pyworkerd import importer
 
+_packed = importer.pack(os)  # first, so that what follows finds room in what this frees
+
 # Everything that most workers import anyway: in the base image it costs no start-up time and no private memory.
 import asyncio  # noqa: E402
 import base64, collections.abc, contextlib, copy, dataclasses, datetime, decimal, email.message, enum, fractions  # noqa: E401, E402, F401
@@ -16,11 +18,10 @@ import warnings, weakref, zlib, zoneinfo, tokenize, linecache, encodings.idna, e
 import wit_world  # noqa: E402
 
 import _wire  # noqa: E402
-from _pyworkerd import calls, handlers, immortal, logs, outbox, streams, system, worker  # noqa: E402
+from _pyworkerd import calls, handlers, immortal, layout, logs, outbox, streams, system, worker  # noqa: E402
 import workers  # noqa: E402
 from workers import bindings, request, response, rpc  # noqa: E402, F401
 
-_packed = importer.pack(os)
 importer.install(_packed)
 system.install()
 logs.install()
@@ -57,7 +58,8 @@ def _body(blobs, body):
 
 
 EVENTS = {
-    "prime": lambda blobs: handlers.prime(),
+    "prime": lambda blobs: handlers.prime(WitWorld().step),
+    "close_gaps": lambda blobs, end: layout.close_gaps(end),
     "init": _init,
     "fetch": _fetch,
     "rpc": _rpc,

@@ -5,7 +5,7 @@ from contextvars import copy_context
 
 import _wire
 
-from . import entropy, environment, layout, outbox, streams, worker
+from . import calls, entropy, environment, layout, outbox, streams, worker
 from .invocation import Invocation, enter, owner, running
 from .loop import Loop, install
 
@@ -30,6 +30,8 @@ def on_init(bindings, meta, blobs):
 
 def _begin(number, coroutine_function, *arguments):
     invocation = Invocation(number)
+    if type(arguments[-1]) is streams.Inbound:
+        invocation.receives(arguments[-1])
     invocation.hold()
     context = _context.copy()
     context.run(enter, invocation)
@@ -64,9 +66,10 @@ def _instance(invocation, name, props):
 
 
 def _fail(invocation, error):
-    outbox.effects.append(
-        ["fail", invocation.number, "exception", type(error).__name__, _text(error), worker.format_exception(error)]
-    )
+    text, trace = _text(error), worker.format_exception(error)
+    if not outbox.afford(text + trace):
+        text, trace = text[:80], "(left out: too many long tracebacks at once)"
+    outbox.effects.append(["fail", invocation.number, "exception", type(error).__name__[:256], text, trace])
 
 
 def _text(error):
@@ -95,7 +98,7 @@ async def _fetch(invocation, name, props, method, url, headers, body):
         if not isinstance(response, Response):
             raise TypeError(f"fetch() has to return a Response, not {type(response).__name__}")
         _respond(invocation, response)
-    except (Exception, asyncio.CancelledError, GeneratorExit, SystemExit, KeyboardInterrupt) as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is this invocation's alone
         _fail(invocation, error)
     finally:
         invocation.release()
@@ -150,6 +153,7 @@ async def _pump(invocation, stream, chunks):
 
 def _respond(invocation, response):
     status, headers, body = response._parts()
+    calls.check_headers(headers)
     effect, pumping = body_effect(body)
     outbox.effects.append(["respond", invocation.number, status, headers, effect])
     pump_for(invocation, pumping)
@@ -173,34 +177,37 @@ async def _rpc(invocation, name, props, method, arguments):
         if hasattr(result, "__await__"):
             result = await result
         outbox.effects.append(["return", invocation.number, outbox.blob(python_to_rpc(result))])
-    except (Exception, asyncio.CancelledError, GeneratorExit, SystemExit, KeyboardInterrupt) as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is this invocation's alone
         _fail(invocation, error)
     finally:
         invocation.release()
 
 
-def prime():
-    """While the engine is built: some requests through everything, then forget them. No event of a worker comes first."""
+def prime(step):
+    """While the engine is built: some requests through everything, then forget them. No event of a worker comes first.
+
+    `step` is what the host calls, with a frame of events.
+    """
     from workers import Response, WorkerEntrypoint
 
     class Warm(WorkerEntrypoint):
         async def fetch(self, request):
             return Response(f"{request.method} {request.url} {request.headers.get('host')}")
 
+    def warm_up():
+        _wire.decode(step(_WARM_UP))
+
     worker.entrypoints[None] = Warm
     worker.bind(Warm, "fetch")
-    layout.gather(_warm_up)
+    layout.gather(warm_up)
     for _ in range(32):
-        _warm_up()
+        warm_up()
     _forget()
 
 
-def _warm_up():
-    on_init([], {}, ())
-    on_fetch(1, None, {}, "GET", "http://warm.invalid/", [["host", "warm.invalid"]], None)
-    loop.run()
-    _wire.decode(outbox.take(None))
-    _wire.decode(_wire.encode([["init", [], {}], ["fetch", 1, None, {}, "GET", "http://warm.invalid/", [], None]], ()))
+_WARM_UP = _wire.encode(
+    [["init", [], {}], ["fetch", 1, None, {}, "GET", "http://warm.invalid/", [["host", "warm.invalid"]], None]], ()
+)
 
 
 def _forget():

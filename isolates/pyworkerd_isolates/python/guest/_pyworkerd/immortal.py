@@ -14,6 +14,9 @@ import sys
 from array import array
 from types import CodeType, MethodType
 
+_BATCH = 1000
+"""Objects looked at in one go: what this needs of memory for itself makes the image larger."""
+
 
 def settle():
     """Collect garbage, put everything that is alive out of the collector's reach, and answer what to mark.
@@ -22,19 +25,22 @@ def settle():
     Bound methods are left out: the one that is being called is gone when the heap is read.
     """
     gc.collect()
-    pending = gc.get_objects()
     immortal = sys._is_immortal
-    found, seen = {}, set()
+    pending = gc.get_objects()
+    found, seen = array("I"), set()  # made after that list, so that they are not on it
     while pending:
-        fresh = [item for item in pending if id(item) not in seen and not immortal(item)]
-        seen.update(map(id, fresh))
-        found.update((id(item), None) for item in fresh if type(item) is not MethodType)
-        pending = gc.get_referents(*fresh)
+        batch = pending[-_BATCH:]
+        del pending[-_BATCH:]
+        fresh = [item for item in batch if not immortal(item) and id(item) not in seen]
+        numbers = set(map(id, fresh))
+        seen |= numbers
+        found.extend(numbers.difference([id(item) for item in fresh if type(item) is MethodType]))
+        pending += gc.get_referents(*fresh)
         for item in fresh:
             if type(item) is CodeType:
-                pending.extend(_parts(item))
-    result = array("I", found).tobytes()
-    del fresh, found, seen, item
+                pending += _parts(item)
+    result = found.tobytes()
+    del found, seen, batch, fresh, numbers, item
     gc.freeze()
     return result
 
