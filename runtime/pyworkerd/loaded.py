@@ -87,12 +87,12 @@ class Entrypoint:
     """The methods of one exported class."""
 
     def __init__(self, service: Worker, target: Target) -> None:
-        self._service, self._target = service, target
+        self.service, self.target = service, target
 
     async def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a method. Raises `NoSuchMethod`, or `WorkerException` with type and message of what it raised."""
         encoded = wire.dump_value([list(arguments), named])
-        return wire.load_value(await self._service.call(method, encoded, self._target))
+        return wire.load_value(await self.service.call(method, encoded, self.target))
 
 
 def _headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:

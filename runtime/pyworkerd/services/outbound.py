@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class OutboundService:
     """A service whose requests leave the process. `fetch` is what the two kinds of it differ in."""
 
+    external = True
+
     def __init__(self, name: str, plan: Plan) -> None:
         self.name = name
         self._plan = plan

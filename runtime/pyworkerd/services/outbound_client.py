@@ -219,14 +219,14 @@ async def _deliver(
 ) -> Response:
     if hop.method == "HEAD" or response.status in _WITHOUT_BODY:
         await download.aclose()
-        return Response(response.status, headers)
+        return Response(response.status, headers, url=hop.destination.url)
     # A chunked answer has no length, whatever else it says (RFC 9112 section 6.3).
     chunked = "transfer-encoding" in response.headers
     length = None if chunked else response.content_length
     if length == 0:
         await download.aclose()
-        return Response(response.status, headers)
-    return Response(response.status, headers, Body(chunks=download, length=length))
+        return Response(response.status, headers, url=hop.destination.url)
+    return Response(response.status, headers, Body(chunks=download, length=length), hop.destination.url)
 
 
 async def _abandon(upload: Upload | None) -> None:
