@@ -1,1 +1,4 @@
-"""What the operator gets to see: worker logs."""
+"""What the operator gets to see: the logs of workers and of the runtime itself.
+
+Read in this order: `text`, `logs`, `background`, `own`.
+"""

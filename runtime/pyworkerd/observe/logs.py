@@ -10,14 +10,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, TextIO
 
+from .text import one_line, printable
+
 KEPT: Final = 1000
 """Entries that `Recent` keeps for whoever asks later."""
-_CONTROL: Final = {code: f"\\x{code:02x}" for code in [*range(9), *range(11, 32), 127, *range(0x80, 0xA0)]}
-_COLOURS: Final = {"debug": "2", "info": "0", "warning": "33", "error": "31", "critical": "31;1"}
+SHOWN: Final = 64 * 1024
+"""Characters of one entry that are written out. systemd-journald, LineMax: 48 KiB; CloudWatch: 256 KB."""
+_COLOURS: Final = {"debug": "2", "warning": "33", "error": "31", "critical": "31;1"}
 
 
 class LogEntry(NamedTuple):
-    """One entry. `time` is in seconds since the epoch; `invocation` 0 is none. Worker text is not to be trusted."""
+    """One entry. `time` is in seconds since the epoch; `invocation` 0 is none. Worker text is not to be trusted.
+
+    `worker` is empty where the runtime itself speaks.
+    """
 
     time: float
     worker: str
@@ -37,6 +43,7 @@ class Recent:
         self.entries: deque[LogEntry] = deque(maxlen=kept)
 
     def __call__(self, entry: LogEntry) -> None:
+        """Keep it."""
         self.entries.append(entry)
 
 
@@ -48,25 +55,35 @@ class Readable:
         self._colour = self._stream.isatty() if colour is None else colour
 
     def __call__(self, entry: LogEntry) -> None:
+        """Write its line, or lines."""
         clock = datetime.fromtimestamp(entry.time, UTC).strftime("%H:%M:%S.%f")[:-3]
-        message = entry.message.translate(_CONTROL).replace("\n", "\n    ")
-        line = f"{clock} {entry.level:<8} [{entry.worker}] {message}"
-        if self._colour:
-            line = f"\x1b[{_COLOURS.get(entry.level, '0')}m{line}\x1b[0m"
+        # Further lines are set in, so that no message can pass for an entry of somebody else.
+        message = printable(_cut(entry.message)).rstrip("\n").replace("\n", "\n    ")
+        who = one_line(entry.worker or entry.source)
+        line = f"{clock} {one_line(entry.level):<8} [{who}] {message}"
+        if self._colour and entry.level in _COLOURS:
+            line = f"\x1b[{_COLOURS[entry.level]}m{line}\x1b[0m"
         self._stream.write(line + "\n")
 
 
 class Json:
-    """One JSON object per line."""
+    """One JSON object per line, in ASCII."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
 
     def __call__(self, entry: LogEntry) -> None:
-        self._stream.write(json.dumps(entry._asdict()) + "\n")
+        """Write its object."""
+        self._stream.write(json.dumps(entry._replace(message=_cut(entry.message))._asdict()) + "\n")
 
 
 def to_logging(entry: LogEntry) -> None:
     """Hand an entry to Python's `logging`, for programs that embed the runtime."""
     level = logging.getLevelNamesMapping().get(entry.level.upper(), logging.INFO)
     logging.getLogger(f"pyworkerd.worker.{entry.worker}").log(level, "%s", entry.message)
+
+
+def _cut(message: str) -> str:
+    if len(message) <= SHOWN:
+        return message
+    return f"{message[:SHOWN]}... ({len(message) - SHOWN} characters more)"

@@ -1,0 +1,102 @@
+"""`pyworkerd`: the table of commands, and what every command does with a failure.
+
+`serve` answers its first request within 400 ms of the command, so nothing is imported here that it does not need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+"""What a shell reports of a program that SIGINT or SIGPIPE has ended."""
+
+
+class Row(NamedTuple):
+    """A command: its one-line help, and the module that has `configure` and `run`."""
+
+    help: str
+    module: str
+
+
+class Command(Protocol):
+    """What the module of a command offers."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do it, and return the exit status. May raise what `failures.explain` knows."""
+
+
+COMMANDS: Final = {
+    "serve": Row("serve a configuration", "pyworkerd.cli.serve"),
+    "validate": Row(
+        "check a configuration, and deploy its workers to see that they start", "pyworkerd.cli.validate"
+    ),
+    "explain": Row("print a configuration as it was understood", "pyworkerd.cli.explain"),
+    "engine": Row("build, list or remove the engines of this machine", "pyworkerd.cli.engine"),
+    "bench": Row("measure this installation, beside others", "pyworkerd.cli.bench"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line, by default the process's own. Returns the exit status; argparse exits by itself with 2."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(given).parse_args(given)
+    try:
+        status = _load(options.command).run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # What is left in the buffer has nowhere to go; the interpreter would complain when it flushes it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:
+        from .failures import explain  # noqa: PLC0415 (not before something fails)
+
+        known = explain(error, as_json=getattr(options, "json", False))
+        if known is None:
+            raise
+        return known
+    return status
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pyworkerd",
+        description="Serve programs of people who do not trust each other, each in a WebAssembly isolate of its own.",
+        epilog="`pyworkerd COMMAND --help` explains a command.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, row in COMMANDS.items():
+        sub = commands.add_parser(name, help=row.help, description=f"{row.help[0].upper()}{row.help[1:]}.")
+        if name in given:
+            _load(name).configure(sub)
+    return parser
+
+
+def _load(name: str) -> Command:
+    return cast("Command", importlib.import_module(COMMANDS[name].module))
+
+
+class _Version(argparse.Action):
+    """Versions of this project and of what runs the guests; looked up only when they are asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 (20 ms)
+
+        wasmtime = version("wasmtime")
+        sys.stdout.write(
+            f"pyworkerd {version('pyworkerd')} (wasmtime {wasmtime}, Python {sys.version.split()[0]})\n"
+        )
+        parser.exit()

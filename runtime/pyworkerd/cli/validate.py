@@ -1,0 +1,43 @@
+"""`pyworkerd validate config.toml`: everything that `serve` would refuse, without serving."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyworkerd_config import load
+
+from pyworkerd.runtime import Runtime, RuntimeOptions
+
+from .reports import Readable
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pyworkerd_config import Config
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "config", type=Path, metavar="CONFIG", help="the configuration, for example config.toml"
+    )
+    parser.add_argument("--no-deploy", action="store_true", help="do not run the workers' top level")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print `ok`, or raise what is wrong: `ConfigError`, `ConfigurationError`."""
+    config = load(options.config)
+    if not options.no_deploy:
+        asyncio.run(_deploy(config))
+    sys.stdout.write((json.dumps({"ok": True, "problems": []}) if options.json else "ok") + "\n")
+    return 0
+
+
+async def _deploy(config: Config) -> None:
+    async with Runtime(config, RuntimeOptions(progress=Readable().progress)):
+        pass
