@@ -22,6 +22,7 @@ from .machine import describe
 from .measure import Samples, interleave
 from .peers import PEERS
 from .processes import terminable
+from .subject import Pyworkerd
 
 QUICK_SHARE = 5
 """`--quick` takes this fraction of the samples: enough to see that everything works, not to quote."""
@@ -108,10 +109,10 @@ def chosen(keys: Collection[str]) -> tuple[Figure, ...]:
     return tuple(figure for figure in FIGURES if not keys or figure.key in keys)
 
 
-def main(arguments: Sequence[str] | None = None, subjects: Sequence[Contestant] = ()) -> int:
+def main(arguments: Sequence[str] | None = None, subjects: Sequence[Contestant] | None = None) -> int:
     """The command line.
 
-    `subjects` are measured beside the peers. Exit status 1 only with --check and a miss.
+    `subjects` are measured beside the peers; None means pyworkerd. Exit status 1 only with --check and a miss.
     """
     parser = argparse.ArgumentParser(
         prog="pyworkerd bench cold-start", description="Measure cold starts, side by side."
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str] | None = None, subjects: Sequence[Contestant] 
     peers = [] if options.no_peers else [make() for make in PEERS.values()]
     with terminable():
         done = run(
-            [*subjects, *peers],
+            [*([Pyworkerd()] if subjects is None else subjects), *peers],
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             figures=chosen(options.only),
             quick=options.quick,

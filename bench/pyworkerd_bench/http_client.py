@@ -125,11 +125,17 @@ class Connection:
             raise BenchError(f"cannot connect to {host}:{port}: {error}") from error
         self._rest = b""
 
-    def exchange(self, request: bytes) -> Response:
-        """Send a request and read its whole answer."""
-        buffer = bytearray(self._rest)
+    def send(self, request: bytes) -> None:
+        """Send a request; its answer is `receive`d next."""
         try:
             self._socket.sendall(request)
+        except OSError as error:
+            raise BenchError(f"the connection failed: {error}") from error
+
+    def receive(self) -> Response:
+        """Read one whole answer."""
+        buffer = bytearray(self._rest)
+        try:
             while (parsed := parse_response(buffer)) is None:
                 data = self._socket.recv(RECEIVE)
                 if not data:
@@ -140,6 +146,11 @@ class Connection:
         response, used = parsed
         self._rest = bytes(buffer[used:])
         return response
+
+    def exchange(self, request: bytes) -> Response:
+        """Send a request and read its whole answer."""
+        self.send(request)
+        return self.receive()
 
     def timed(self, request: bytes, *, status: int = 200) -> float:
         """Seconds from sending a request to its complete answer. Raises BenchError on another status."""

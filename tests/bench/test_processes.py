@@ -83,6 +83,17 @@ def test_memory_of_a_process_that_is_gone_is_an_error() -> None:
     server.stop()
     with pytest.raises(BenchError, match="cannot read the memory"):
         server.uss()
+    with pytest.raises(BenchError, match="cannot read the memory"):
+        server.own()
+
+
+def test_memory_of_its_own_is_what_a_process_filled() -> None:
+    filled = 20 * 1024 * 1024
+    with (
+        Server(python(FOREVER), PORT) as small,
+        Server(python(f"held = b'x' * {filled}\n{FOREVER}"), PORT) as big,
+    ):
+        assert filled * 0.9 < big.own() - small.own() < filled * 1.1
 
 
 @pytest.mark.skipif(not usable_cpus(), reason="this system cannot pin processes")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyworkerd_bench.contestant import NODE, PYTHON, WASMTIME, WORKERD, Contestant
+from pyworkerd_bench.contestant import NODE, PYTHON, WASMTIME, WASMTIME_TUNED, WORKERD, Contestant
 
 from .command import node, python
-from .wasmtime_serve import WasmtimeServe
+from .wasmtime_serve import WasmtimeServe, WasmtimeTuned
 from .workerd_loader import WorkerdLoader
 
 if TYPE_CHECKING:
@@ -18,5 +18,6 @@ PEERS: Mapping[str, Callable[[], Contestant]] = {
     PYTHON: python,
     WORKERD: WorkerdLoader,
     WASMTIME: WasmtimeServe,
+    WASMTIME_TUNED: WasmtimeTuned,
 }
 """One row per peer, in the order of the report."""

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 from pyworkerd_bench.contestant import LIVE_ISOLATES, WORKERD, Probe
 from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.http_client import Connection, get_request
+from pyworkerd_bench.http_contestant import REQUESTS, WARMUP_REQUESTS, HttpContestant
 from pyworkerd_bench.locate import PROGRAMS, find, missing
 from pyworkerd_bench.processes import Server, output_of
-
-from .http_peer import REQUESTS, WARMUP_REQUESTS, HttpPeer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +59,7 @@ export default {
 """
 
 
-class WorkerdLoader(HttpPeer):
+class WorkerdLoader(HttpContestant):
     """workerd with one worker that loads tenants: a new one for each request, except to /warm."""
 
     name = WORKERD

@@ -1,4 +1,4 @@
-"""What serving peers share: a server that stays up, a kept connection, load, command to first 200."""
+"""What serving contestants share: a server that stays up, a kept connection, load, command to first 200."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from abc import ABC, abstractmethod
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pyworkerd_bench.contestant import Probe
-from pyworkerd_bench.errors import BenchError
-from pyworkerd_bench.http_client import Connection, get_request, wait_for_200
-from pyworkerd_bench.load import measure_rate
-from pyworkerd_bench.machine import load_cpus
+from .contestant import Probe
+from .errors import BenchError
+from .http_client import Connection, get_request, wait_for_200
+from .load import measure_rate
+from .machine import load_cpus
 
 if TYPE_CHECKING:
-    from pyworkerd_bench.processes import Server
+    from .processes import Server
 
 REQUESTS = 300
 WARMUP_REQUESTS = 30
@@ -22,8 +22,8 @@ LOAD_SECONDS = 2.0
 STARTS = 10
 
 
-class HttpPeer(ABC):
-    """A peer with a server process. Subclasses say how it is spawned and which paths reach what."""
+class HttpContestant(ABC):
+    """A contestant with a server process. Subclasses say how it is spawned and which paths reach what."""
 
     fresh_path = "/fresh"
     """Answered by an isolate of its own, every time."""
@@ -37,6 +37,17 @@ class HttpPeer(ABC):
     @abstractmethod
     def spawn(self, cpu: int | None = None) -> Server:
         """A new server process, on `cpu` alone if given. Raises BenchError."""
+
+    def spawn_first(self) -> Server:
+        """What is started for the figure `first_200`: the smallest that one would run."""
+        return self.spawn()
+
+    @property
+    def port(self) -> int:
+        """Of the server that stays up. Raises BenchError."""
+        if self._server is None:
+            raise BenchError("the server is not running")
+        return self._server.port
 
     def renew(self) -> None:
         """Replace the server that stays up, and the connection to it, and let it answer once."""
@@ -77,12 +88,12 @@ class HttpPeer(ABC):
     def first_200(self) -> float:
         """Seconds from the command to its first complete 200."""
         began = perf_counter()
-        with self.spawn() as server:
+        with self.spawn_first() as server:
             wait_for_200(server.port, self.about_path)
             return perf_counter() - began
 
     def common_probes(self) -> list[Probe]:
-        """The figures that every serving peer has."""
+        """The figures that every server has."""
         return [
             Probe("http_fresh", self.fresh, REQUESTS, WARMUP_REQUESTS),
             Probe("fresh_rate", self.rate, LOAD_RUNS),

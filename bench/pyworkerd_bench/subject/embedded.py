@@ -1,0 +1,127 @@
+"""pyworkerd without a server: one engine in this process, images and isolates made from it by hand."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from pyworkerd_isolates.cache import Cache
+from pyworkerd_isolates.engine import load_engine
+from pyworkerd_isolates.errors import CpuExhausted, IsolateError
+from pyworkerd_isolates.image import Bundle, build_image
+from pyworkerd_isolates.isolate import Isolate
+from pyworkerd_isolates.limits import Limits
+from pyworkerd_isolates.native import Machine
+from pyworkerd_isolates.protocol import Events, Respond
+from pyworkerd_isolates.python.build import source
+
+from pyworkerd_bench.errors import BenchError
+
+from .hello import CPU_MS, HELLO, LOOP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyworkerd_isolates.engine import Engine
+    from pyworkerd_isolates.image import Image
+    from pyworkerd_isolates.protocol import Output
+
+
+def open_engine(progress: Callable[[str], None] = lambda _: None) -> tuple[Machine, Cache, Engine]:
+    """What an isolate needs besides its image. Builds the engine if the user's cache does not have it (10 s)."""
+    machine, cache = Machine(), Cache()
+    try:
+        return machine, cache, load_engine(machine, cache, source(), progress)
+    except IsolateError as error:
+        machine.close()
+        raise BenchError(f"the engine does not load: {error}") from error
+
+
+def first_events() -> Events:
+    """What a server hands a new isolate for its first request: no bindings, one GET."""
+    events = Events()
+    events.init([], {})
+    events.fetch(1, None, {}, "GET", "http://bench.test/", (("host", "bench.test"),), None)
+    return events
+
+
+def must_say_hello(output: Output) -> None:
+    """Raises BenchError if a step did not answer as `HELLO` does: a fast wrong answer is no figure."""
+    answers = [effect for effect in output.effects if isinstance(effect, Respond)]
+    if [(answer.status, answer.body) for answer in answers] != [(200, b"hello")]:
+        raise BenchError(f"the isolate did not answer hello: {output.effects!r:.300}")
+
+
+class Embedded:
+    """The isolates' figures. Every method is one measurement, in seconds."""
+
+    def __init__(self) -> None:
+        self._machine, self._cache, self._engine = open_engine()
+        self._limits = Limits(cpu_ms=CPU_MS)
+        self._hello = build_image(self._engine, self._cache, Bundle.of({"worker.py": HELLO}), self._limits)
+        self._loop = build_image(self._engine, self._cache, Bundle.of({"worker.py": LOOP}), self._limits)
+        self._versions = itertools.count(time.time_ns())
+
+    def deploy(self) -> float:
+        """A version of hello that the cache has never seen: sources to image. It leaves the cache as it was."""
+        version = f"{HELLO}\n# version {next(self._versions)}\n"
+        began = time.perf_counter()
+        image = self._image(version)
+        seconds = time.perf_counter() - began
+        built = image.built
+        image.close()
+        for path in self._cache.folder.glob(f"{image.name}*"):
+            path.unlink(missing_ok=True)
+        if not built:
+            raise BenchError("the image was not built: the cache knew it")
+        return seconds
+
+    def start(self) -> float:
+        """Image to live isolate."""
+        began = time.perf_counter()
+        isolate = Isolate(self._engine, self._hello, self._limits)
+        seconds = time.perf_counter() - began
+        isolate.end()
+        return seconds
+
+    def first_step(self) -> float:
+        """Image to the effects of the first step, decoded. Its end is not part of it, as with the peers."""
+        began = time.perf_counter()
+        isolate = Isolate(self._engine, self._hello, self._limits)
+        output = isolate.step(first_events(), CPU_MS)
+        seconds = time.perf_counter() - began
+        isolate.end()
+        must_say_hello(output)
+        return seconds
+
+    def runaway(self) -> float:
+        """CPU seconds that an endless loop gets past its limit: on a busy machine its wall time says little."""
+        isolate = Isolate(self._engine, self._loop, self._limits)
+        events = first_events()
+        began = time.thread_time()
+        try:
+            isolate.step(events, CPU_MS)
+        except CpuExhausted:
+            return time.thread_time() - began - CPU_MS / 1e3
+        finally:
+            isolate.end()
+        raise BenchError("an endless loop ended by itself")
+
+    def _image(self, text: str) -> Image:
+        return build_image(self._engine, self._cache, Bundle.of({"worker.py": text}), self._limits)
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        self._hello.close()
+        self._loop.close()
+        self._engine.close()
+        self._machine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(IsolateError):
+            self.close()

@@ -1,0 +1,96 @@
+"""Figures that need a process of their own: `python -m pyworkerd_bench.subject.in_process FIGURE` prints a number.
+
+A process that has measured something else has arenas to fill and pages in place; a fresh one starts from nothing,
+like a user's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+from pyworkerd.runtime import Runtime
+from pyworkerd_config.model import Limits
+
+from pyworkerd_bench.contestant import LIVE_ISOLATES
+from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.processes import START_TIMEOUT, output_of
+
+from .embedded import open_engine
+from .hello import HELLO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pyworkerd.loaded import LoadedWorker
+
+
+def engine_load() -> float:
+    """Seconds from nothing to an engine that isolates can be started from; Python's imports are done."""
+    began = time.perf_counter()
+    machine, _, engine = open_engine()
+    seconds = time.perf_counter() - began
+    engine.close()
+    machine.close()
+    return seconds
+
+
+def memory(isolates: int = LIVE_ISOLATES) -> float:
+    """Bytes per live isolate, with all that a runtime keeps beside it."""
+    return asyncio.run(_memory(isolates))
+
+
+async def _memory(isolates: int) -> float:
+    limits = Limits(isolates=isolates, concurrency=1)
+    async with Runtime() as runtime:
+        warm = await runtime.load({"worker.py": HELLO}, name="warm")
+        await _ask(warm, isolates)  # the answers' own objects, the code paths: all of it has been there once
+        worker = await runtime.load({"worker.py": HELLO}, name="many", limits=limits)
+        before, started = _uss(), runtime.statistics().isolates
+        await _ask(worker, isolates)
+        alive = runtime.statistics().isolates - started
+        if alive != isolates:
+            raise BenchError(f"{alive} isolates live instead of {isolates}")
+        return (_uss() - before) / isolates
+
+
+async def _ask(worker: LoadedWorker, times: int) -> None:
+    """Send requests at once: where a worker's isolates hold one invocation each, every one gets its own."""
+    responses = await asyncio.gather(*(worker.fetch("/") for _ in range(times)))
+    for response in responses:
+        if response.status != 200 or await response.read() != b"hello":
+            raise BenchError("the worker did not answer hello")
+
+
+def _uss() -> int:
+    return int(psutil.Process().memory_full_info().uss)
+
+
+FIGURES: Mapping[str, Callable[[], float]] = {"engine_load": engine_load, "memory": memory}
+
+
+def apart(figure: str) -> float:
+    """One of `FIGURES`, measured in a process of its own. Raises BenchError."""
+    command = [sys.executable, "-m", "pyworkerd_bench.subject.in_process", figure]
+    return float(output_of(command, timeout=START_TIMEOUT))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of that process."""
+    parser = argparse.ArgumentParser(prog="pyworkerd_bench.subject.in_process")
+    parser.add_argument("figure", choices=list(FIGURES))
+    options = parser.parse_args(arguments)
+    try:
+        print(FIGURES[options.figure]())
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""The contestant itself: `pyworkerd serve` in a process of its own, and isolates in this one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyworkerd_bench.contestant import SUBJECT, Probe
+from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.http_client import Connection, get_request
+from pyworkerd_bench.http_contestant import REQUESTS, WARMUP_REQUESTS, HttpContestant
+from pyworkerd_bench.processes import Server
+
+from .embedded import Embedded
+from .hello import CPU_MS, FRESH, LOOPING, WARM, write_all, write_hello
+from .in_process import apart
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STARTED_ISOLATES = 300
+DEPLOYS = 20
+ENGINE_LOADS = 20
+MEMORY_RUNS = 3
+RUNAWAYS = 40
+"""Each takes the CPU limit and a little: two seconds in all."""
+
+ANNOUNCEMENT = r"listening on http://127\.0\.0\.1:(\d+)"
+"""`serve` prints the address that each socket really has."""
+
+
+class Pyworkerd(HttpContestant):
+    """All figures. Workers are behind paths of one server; see `hello`."""
+
+    name = SUBJECT
+    fresh_path = FRESH
+    about_path = WARM
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder: Path | None = None
+        self._embedded: Embedded | None = None
+
+    def available(self) -> str | None:
+        """It is what this is about."""
+        return None
+
+    def about(self) -> str:
+        """Versions and settings."""
+        wasmtime = importlib.metadata.version("wasmtime")
+        version = importlib.metadata.version("pyworkerd")
+        return f"pyworkerd {version}, wasmtime {wasmtime}, CPython in WebAssembly, `pyworkerd serve` with defaults"
+
+    def start(self) -> None:
+        """Build what is not cached, write the configurations, start a server."""
+        self._folder = Path(tempfile.mkdtemp(prefix="pyworkerd-bench-"))
+        write_all(self._folder)
+        write_hello(self._folder)
+        self._embedded = Embedded()
+        self.renew()
+
+    def stop(self) -> None:
+        """End the server, let go of the engine, remove the configurations."""
+        super().stop()
+        embedded, self._embedded = self._embedded, None
+        if embedded is not None:
+            embedded.close()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def spawn(self, cpu: int | None = None) -> Server:
+        """A server with every worker."""
+        return serve(self._config("config.toml"), cpu)
+
+    def spawn_first(self) -> Server:
+        """A server with one worker."""
+        return serve(self._config("hello.toml"))
+
+    def probes(self) -> Sequence[Probe]:
+        """Everything."""
+        embedded = self._engine()
+        return [
+            *self.common_probes(),
+            Probe("http_warm", lambda: self.timed(WARM), REQUESTS, WARMUP_REQUESTS),
+            Probe("runaway", self.runaway, RUNAWAYS, warmups=1),
+            Probe("engine_load", lambda: apart("engine_load"), ENGINE_LOADS, warmups=1),
+            Probe("memory", lambda: apart("memory"), MEMORY_RUNS),
+            Probe("deploy", embedded.deploy, DEPLOYS, warmups=1),
+            Probe("isolate_start", embedded.start, STARTED_ISOLATES, WARMUP_REQUESTS),
+            Probe("first_step", embedded.first_step, STARTED_ISOLATES, WARMUP_REQUESTS),
+            Probe("runaway_step", embedded.runaway, RUNAWAYS, warmups=1),
+        ]
+
+    def runaway(self) -> float:
+        """Seconds by which an endless loop's 503 comes after its CPU limit."""
+        with Connection(self.port) as connection:
+            return connection.timed(get_request(LOOPING), status=503) - CPU_MS / 1e3
+
+    def _config(self, name: str) -> Path:
+        if self._folder is None:
+            raise BenchError("pyworkerd's configurations have not been written")
+        return self._folder / name
+
+    def _engine(self) -> Embedded:
+        if self._embedded is None:
+            raise BenchError("pyworkerd was not started")
+        return self._embedded
+
+
+def serve(config: Path, cpu: int | None = None) -> Server:
+    """`pyworkerd serve`, as a user runs it."""
+    return Server([sys.executable, "-m", "pyworkerd", "serve", str(config)], ANNOUNCEMENT, cpu=cpu)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.subject.embedded import Embedded, must_say_hello
+from pyworkerd_isolates.cache import Cache
+from pyworkerd_isolates.protocol import Output, Respond
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyworkerd_isolates.testing import Sandbox
+
+
+@pytest.fixture
+def embedded(sandbox: Sandbox) -> Iterator[Embedded]:
+    """Beside the session's own sandbox, which has built the engine."""
+    del sandbox
+    with Embedded() as opened:
+        yield opened
+
+
+def test_every_figure_can_be_taken_again_and_again(embedded: Embedded) -> None:
+    for _ in range(2):
+        assert embedded.deploy() > 0
+        started = embedded.start()
+        assert started > 0
+        assert embedded.first_step() > 0
+
+
+def test_a_deploy_leaves_nothing_in_the_cache(embedded: Embedded) -> None:
+    folder = Cache().folder
+    before = {path.name for path in folder.iterdir()}
+    embedded.deploy()
+    # Colleagues of this test may add files meanwhile, so only what looks like this worker's image is asked about.
+    new = {path.name for path in folder.iterdir()} - before
+    assert not {name for name in new if name.startswith("image-")}
+
+
+def test_an_endless_loop_uses_up_its_limit_and_no_less(embedded: Embedded) -> None:
+    assert embedded.runaway() > -0.005
+
+
+@pytest.mark.parametrize("effects", [[], [Respond(1, 200, (), b"hallo")], [Respond(1, 500, (), b"hello")]])
+def test_a_wrong_answer_is_no_figure(effects: list[Respond]) -> None:
+    with pytest.raises(BenchError, match="did not answer hello"):
+        must_say_hello(Output(None, list(effects)))

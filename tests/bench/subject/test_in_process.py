@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.subject import in_process
+
+if TYPE_CHECKING:
+    from pyworkerd_isolates.testing import Sandbox
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_memory_counts_isolates_that_live_at_once() -> None:
+    page = 4096
+    assert in_process.memory(isolates=20) > page
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_figure_is_taken_in_another_process() -> None:
+    assert in_process.apart("engine_load") > 0
+
+
+def test_an_unknown_figure_is_refused() -> None:
+    with pytest.raises(BenchError, match="invalid choice"):
+        in_process.apart("speed")
+
+
+def test_the_command_prints_one_number(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    del sandbox
+    assert in_process.main(["engine_load"]) == 0
+    assert float(capsys.readouterr().out) > 0
