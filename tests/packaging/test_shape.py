@@ -1,0 +1,81 @@
+"""Budgets and habits that would be forgotten if nothing counted: sizes, docstrings, mirrors, names of machines."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.mirror import TESTED_ELSEWHERE, UNTESTED, mirror_of, needs_no_test
+from tests.packaging.tree import ROOT, modules, relative, tracked_files
+
+MAX_LINES = 600
+MAX_FUNCTION = 60
+MAX_COLUMNS = 120
+TEXT = frozenset((".py", ".md", ".toml", ".txt", ".wit", ".sh", ".yml", ".yaml", ".js", ".json", ".html", ""))
+
+# Written in two parts, so that this file is not its own finding.
+MACHINE = re.compile(
+    "(?<![A-Za-z0-9_.~-])/" + r"(?:work|tmp/lab|home/[a-z]+|Users/[A-Za-z]+|opt/pypi)" + r"/"
+)
+HOSTS = tuple(
+    name + "." + end
+    for name, end in (("py" + "pi", "org"), ("npm" + "js", "org"), ("python" + "hosted", "org"))
+)
+
+
+@pytest.mark.parametrize("path", modules(), ids=relative)
+def test_modules_and_functions_are_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MAX_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < MAX_FUNCTION, f"{node.name} is too long"
+
+
+@pytest.mark.parametrize("path", modules(), ids=relative)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if not needs_no_test(path)], ids=relative)
+def test_every_module_has_its_test(path: Path) -> None:
+    name, mirror = relative(path), mirror_of(path)
+    if name in TESTED_ELSEWHERE:
+        assert (ROOT / TESTED_ELSEWHERE[name]).is_file(), TESTED_ELSEWHERE[name]
+    elif name not in UNTESTED:
+        assert mirror.is_file(), (
+            f"write {relative(mirror)}, or say in tests/packaging/mirror.py why there is none"
+        )
+
+
+@pytest.mark.parametrize("name", [*TESTED_ELSEWHERE, *UNTESTED])
+def test_no_exemption_outlives_its_reason(name: str) -> None:
+    assert (ROOT / name).is_file(), "the module has gone: delete its row in tests/packaging/mirror.py"
+    mirror = mirror_of(ROOT / name)
+    assert not mirror.is_file(), f"{relative(mirror)} exists: delete the row in tests/packaging/mirror.py"
+
+
+def test_no_module_is_exempt_twice() -> None:
+    assert TESTED_ELSEWHERE.keys().isdisjoint(UNTESTED)
+
+
+def test_nothing_names_a_machine_or_a_registry() -> None:
+    found = []
+    for path in tracked_files():
+        if path.suffix not in TEXT:
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        found += [f"{relative(path)}: {match[0]}" for match in MACHINE.finditer(text)]
+        found += [f"{relative(path)}: {host}" for host in HOSTS if host in text]
+    assert found == []
+
+
+def test_secrets_and_builds_are_kept_out_of_git_and_of_the_image() -> None:
+    for name in (".gitignore", ".dockerignore"):
+        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        assert any(line.endswith(".dev.vars") for line in lines), name
+        assert any(line.rstrip("/").endswith("node_modules") for line in lines), name
