@@ -52,11 +52,11 @@ def engine(sandbox: Sandbox) -> Engine:
 
 @pytest.fixture
 def start(sandbox: Sandbox) -> Iterator[Callable[..., Driver]]:
-    """`Sandbox.start`; what it started is ended with the test."""
+    """`Sandbox.start` with time enough for a busy machine; what it started is ended with the test."""
     started: list[Driver] = []
 
     def begin(*arguments: object, **options: object) -> Driver:
-        driver = sandbox.start(*arguments, **options)  # type: ignore[arg-type]
+        driver = sandbox.start(*arguments, **{"cpu_ms": 5000, "startup_ms": 10_000, **options})  # type: ignore[arg-type]
         started.append(driver)
         return driver
 

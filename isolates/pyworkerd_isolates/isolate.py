@@ -2,7 +2,7 @@
 
     isolate = Isolate(engine, image, limits)
     events = Events(); events.init(...); events.fetch(...)
-    output = isolate.step(events, now_ns=time.time_ns(), budget_ms=50)
+    output = isolate.step(events, budget_ms=50)
 
 `step` is synchronous and may be called from any thread, one at a time. It raises `Trap` or `ProtocolError`, after
 either of which the isolate is dead.
@@ -14,7 +14,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-from .errors import MemoryExhausted, ProtocolError, Refused, Trap
+from .errors import ClosedIsolate, MemoryExhausted, ProtocolError, Refused, Trap
 from .lifecycle import Cause, State, next_state
 from .native import Instance
 from .protocol import Events, Output, decode_effects
@@ -34,7 +34,18 @@ _STARVING: Final = frozenset((Trap, Refused))
 class Isolate:
     """One live isolate and its life cycle. `invocations` is how many it holds, as its owner counts them."""
 
-    __slots__ = ("_instance", "_wall_offset", "cpu_ns", "image", "invocations", "last_step_ms", "limits", "state", "steps")
+    __slots__ = (
+        "_instance",
+        "_stepping",
+        "_wall_offset",
+        "cpu_ns",
+        "image",
+        "invocations",
+        "last_step_ms",
+        "limits",
+        "state",
+        "steps",
+    )
 
     def __init__(self, engine: Engine, image: Image, limits: Limits) -> None:
         self.limits = limits
@@ -45,13 +56,16 @@ class Isolate:
         self.cpu_ns = 0
         """CPU time of all steps so far."""
         self.last_step_ms = 0.0
+        self._stepping = False
         self._wall_offset = time.time_ns() - time.monotonic_ns()
         self._instance = Instance(engine.code, image.module, limits.memory_bytes, engine.refusals)
         seed = secrets.token_bytes(32)
-        self._instance.invoke("seed", *[int.from_bytes(seed[i : i + 8], "little", signed=True) for i in (0, 8, 16, 24)])
+        self._instance.invoke(
+            "seed", *[int.from_bytes(seed[i : i + 8], "little", signed=True) for i in (0, 8, 16, 24)]
+        )
 
     def __repr__(self) -> str:
-        return f"<Isolate {self.state.value} of {self.image.name}: {self.invocations} invocations, {self.steps} steps>"
+        return f"<Isolate {self.state.value} of {self.image.name}: {self.steps} steps>"
 
     def now_ns(self) -> int:
         """Time as this isolate sees it: wall clock at its start, moved on by the monotonic clock. It never goes back."""
@@ -63,17 +77,28 @@ class Isolate:
 
     def step(self, events: Events, budget_ms: float) -> Output:
         """Hand in events and run until nothing is ready. The budget is CPU time; past it, `CpuExhausted`."""
+        if self._stepping:
+            raise ClosedIsolate("this isolate runs a step already, on another thread")
+        self._stepping = True
         started = time.thread_time_ns()
         try:
-            raw = self._instance.step("step", self.now_ns(), events.frame(), budget_ms, self.limits.output_bytes)
+            raw = self._instance.step(
+                "step", self.now_ns(), events.frame(), budget_ms, self.limits.output_bytes
+            )
             output = decode_effects(raw, self.limits)
         except (Trap, ProtocolError) as error:
-            starved = type(error) in _STARVING and self.memory_size > self.limits.memory_bytes - NEAR_LIMIT
+            starved = is_starved(error, self.memory_size, self.limits)
             self.end()
             if starved:
                 raise MemoryExhausted("the guest could not go on without more memory") from None
             raise
+        except BaseException:
+            self.end()
+            raise
         finally:
+            self._stepping = False
+            if self.state is State.DEAD:
+                self._instance.close()
             self.steps += 1
             used = time.thread_time_ns() - started
             self.cpu_ns += used
@@ -95,8 +120,13 @@ class Isolate:
         return self._instance.memory()
 
     def end(self) -> None:
-        """Give its memory back. Harmless when called again."""
+        """Give its memory back, at once or when the step that runs on another thread is over. Harmless when called
+        again."""
         self.state = next_state(self.state, Cause.END)
-        self._instance.close()
+        if not self._stepping:
+            self._instance.close()
 
 
+def is_starved(error: Exception, memory: int, limits: Limits) -> bool:
+    """Whether a guest with so much memory (bytes) broke down because it got no more."""
+    return type(error) in _STARVING and memory > limits.memory_bytes - NEAR_LIMIT

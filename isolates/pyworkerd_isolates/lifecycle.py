@@ -42,9 +42,19 @@ class Cause(Enum):
 
 TRANSITIONS: dict[State, dict[Cause, State]] = {
     State.COLD: {Cause.START: State.STARTING, Cause.END: State.DEAD},
-    State.STARTING: {Cause.READY: State.IDLE, Cause.INVOKE: State.BUSY, Cause.DRAIN: State.DRAINING, Cause.END: State.DEAD},
+    State.STARTING: {
+        Cause.READY: State.IDLE,
+        Cause.INVOKE: State.BUSY,
+        Cause.DRAIN: State.DRAINING,
+        Cause.END: State.DEAD,
+    },
     State.IDLE: {Cause.INVOKE: State.BUSY, Cause.DRAIN: State.DRAINING, Cause.END: State.DEAD},
-    State.BUSY: {Cause.INVOKE: State.BUSY, Cause.REST: State.IDLE, Cause.DRAIN: State.DRAINING, Cause.END: State.DEAD},
+    State.BUSY: {
+        Cause.INVOKE: State.BUSY,
+        Cause.REST: State.IDLE,
+        Cause.DRAIN: State.DRAINING,
+        Cause.END: State.DEAD,
+    },
     State.DRAINING: {Cause.REST: State.DRAINING, Cause.DRAIN: State.DRAINING, Cause.END: State.DEAD},
     State.DEAD: {Cause.END: State.DEAD},
 }
@@ -62,5 +72,9 @@ def next_state(state: State, cause: Cause) -> State:
 
 def diagram() -> str:
     """The table as a Mermaid state diagram, for the documentation."""
-    lines = [f"    {a.value} --> {b.value}: {cause.value}" for a, row in TRANSITIONS.items() for cause, b in row.items()]
+    lines = [
+        f"    {a.value} --> {b.value}: {cause.value}"
+        for a, row in TRANSITIONS.items()
+        for cause, b in row.items()
+    ]
     return "\n".join(["stateDiagram-v2", *lines])

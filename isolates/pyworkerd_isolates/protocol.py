@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from . import wire
 from .errors import OutputTooLarge, ProtocolError
-from .limits import Limits
+
+if TYPE_CHECKING:
+    from .limits import Limits
 
 WINDOW: Final = 262_144
 """Bytes in flight per stream, both ways. The guest's `streams.WINDOW` is the same number; a test compares them."""
@@ -44,7 +46,7 @@ class StreamRef(NamedTuple):
 
 
 class HandedOn(NamedTuple):
-    """A body that the guest received as this stream and passes on untouched: none of its bytes come through the guest."""
+    """A body that the guest received as this stream and passes on untouched: its bytes never come through it."""
 
     number: int
 
@@ -274,15 +276,15 @@ def _headers(value: Any, _: _Blobs) -> HeaderPairs:
     return tuple(pairs)
 
 
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110 section 5.6.2
-_is_field_name = re.compile(_TOKEN).fullmatch
+_TCHARS: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110 section 5.6.2
+_is_field_name = re.compile(_TCHARS).fullmatch
 _is_field_value = re.compile(
     r"[\t\x20-\x7e\x80-\xff]*"
 ).fullmatch  # RFC 9110 section 5.5; text is latin-1 here
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]").sub
 _name, _long = _text(MAX_NAME), _text(MAX_TEXT)
 _method_name = _matching("a method's name", r"[^\ud800-\udfff]*", MAX_NAME)
-_http_method = _matching("a request's method", _TOKEN, MAX_NAME)
+_http_method = _matching("a request's method", _TCHARS, MAX_NAME)
 _url = _matching("a URL", r"[^\x00-\x20\x7f\ud800-\udfff]+", MAX_URL)
 
 _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {

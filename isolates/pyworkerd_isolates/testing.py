@@ -250,9 +250,14 @@ class Driver:
 
     def call(self, name: str, /, *positional: Any, entrypoint: str | None = None, **named: Any) -> Run:
         """Call an RPC method and run until nothing is left to do."""
+        run = self.begin_call(name, *positional, entrypoint=entrypoint, **named)
+        self.settle()
+        return run
+
+    def begin_call(self, name: str, /, *positional: Any, entrypoint: str | None = None, **named: Any) -> Run:
+        """Put a call of an RPC method into the next step, without running it."""
         run = self._new_run()
         self.events.rpc(run.number, entrypoint, None, name, wire.dump_value([list(positional), named]))
-        self.settle()
         return run
 
     def _new_run(self) -> Run:

@@ -277,7 +277,7 @@ class TestValues:
         assert str(loaded) == str(error)
 
     def test_other_exceptions_keep_name_and_message_over_any_number_of_hops(self) -> None:
-        class SoldOut(ValueError):  # noqa: N818
+        class SoldOut(ValueError):
             pass
 
         error: Any = SoldOut("no seats")

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +23,9 @@ from ..wasm.merge import merge
 GUEST: Final = Path(__file__).with_name("guest")
 WIT: Final = Path(__file__).with_name("isolate.wit")
 WIRE: Final = Path(wire.__file__)
-_RUN: Final = "import sys, componentize_py; sys.argv[0] = 'componentize-py'; sys.exit(componentize_py.script())"
+_RUN: Final = (
+    "import sys, componentize_py; sys.argv[0] = 'componentize-py'; sys.exit(componentize_py.script())"
+)
 
 
 def source() -> Source:
@@ -66,4 +67,3 @@ def _componentize(folder: Path) -> bytes:
     if result.returncode or not output.exists():
         raise EngineError(f"componentize-py failed:\n{(result.stderr or result.stdout).strip()[-4000:]}")
     return output.read_bytes()
-

@@ -3,14 +3,19 @@
 import asyncio
 import builtins
 
-from . import outbox
+from . import outbox, streams
 from .invocation import current
 
 _pending = {}
 _next_call = 1
 
-MAX_PENDING = 10_000
-"""Calls that may wait at once. The host has a lower limit of its own; this one keeps an honest loop from piling up."""
+MAX_PENDING = 1000
+"""Calls that may wait at once, as on the host, which would refuse one more; here the caller hears it at once."""
+MAX_METHOD = 256
+MAX_URL = 16_384
+MAX_HEADER_BYTES = 131_072
+MAX_HEADERS = 256
+"""What the host reads (Workers: URL 16 KB, headers 128 KB): beyond it the isolate would end, here the caller hears it."""
 
 
 class CallError(Exception):
@@ -37,21 +42,50 @@ async def _finish(number, future):
     except asyncio.CancelledError:
         if _pending.pop(number, None) is not None:
             outbox.effects.append(["abandon", number])
+        elif future.done() and not future.cancelled() and future.exception() is None:
+            _discard(future.result())
         raise
 
 
 async def call(capability, method, arguments):
     """Call a method of a capability. `arguments` and the result are encoded values (bytes)."""
+    if len(method) > MAX_METHOD:
+        raise ValueError(f"a method's name is longer than {MAX_METHOD} characters")
+    invocation = current()
     number, future = _begin()
-    outbox.effects.append(["call", number, current().number, capability, method, outbox.blob(arguments)])
+    outbox.effects.append(["call", number, invocation.number, capability, method, outbox.blob(arguments)])
     return await _finish(number, future)
 
 
-async def fetch(capability, method, url, headers, body, redirect):
-    """Send a request through a capability. `body` as in an effect. Returns (status, headers, body, url)."""
+def begin_fetch(capability, method, url, headers, body, redirect):
+    """Send a request through a capability. `body` as in an effect. What it answers is for `finish_fetch`."""
+    if len(url) > MAX_URL or len(method) > MAX_METHOD:
+        raise ValueError(f"a URL is longer than {MAX_URL} characters, or a method longer than {MAX_METHOD}")
+    check_headers(headers)
+    invocation = current()
     number, future = _begin()
-    outbox.effects.append(["fetch", number, current().number, capability, method, url, headers, body, redirect])
-    return await _finish(number, future)
+    outbox.effects.append(["fetch", number, invocation.number, capability, method, url, headers, body, redirect])
+    return number, future
+
+
+async def finish_fetch(begun):
+    """(status, headers, body, url) of a request that was begun."""
+    answer = await _finish(*begun)
+    if type(answer[2]) is streams.Inbound:
+        current().receives(answer[2])
+    return answer
+
+
+def check_headers(headers):
+    """Raise ValueError for more header fields than the host takes."""
+    if headers and (len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES):
+        raise ValueError(f"there are more than {MAX_HEADERS} header fields or more than {MAX_HEADER_BYTES} bytes of them")
+
+
+def _discard(result):
+    """Nobody waits for this answer: neither for its body."""
+    if type(result) is tuple and type(result[2]) is streams.Inbound:
+        result[2].cancel()
 
 
 def on_resolve(number, result):
@@ -59,6 +93,8 @@ def on_resolve(number, result):
     future = _pending.pop(number, None)
     if future is not None and not future.done():
         future.set_result(result)
+    else:
+        _discard(result)
 
 
 def on_reject(number, code, message, type_name=None):

@@ -74,7 +74,9 @@ def _fail(invocation, error):
 
 def _text(error):
     try:
-        return str(error)[:8192]
+        # KeyError shows its message in quotes: one more pair with each worker that it passes.
+        alone = error.args[0] if len(error.args) == 1 else None
+        return (alone if type(alone) is str else str(error))[:8192]
     except Exception:  # noqa: BLE001 - a hostile __str__
         return ""
 

@@ -9,7 +9,7 @@ import sys
 import zlib
 from importlib.machinery import ModuleSpec
 
-from . import files
+from . import files, resources
 
 LIBRARY = "/python"
 SKIPPED = frozenset(("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data", "turtle", "venv"))
@@ -20,7 +20,7 @@ def pack(os):
     """Compile and compress the library under `/python`. Build time only. Returns {module name: (is package, code)}."""
     packed = {}
     for folder, folders, names in os.walk(LIBRARY):
-        folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.startswith("__"))
+        folders[:] = sorted(name for name in folders if name.isidentifier() and name not in SKIPPED | {"__pycache__"})
         for name in sorted(names):
             if not name.endswith(".py") or name[:-3] in SKIPPED:
                 continue
@@ -73,28 +73,32 @@ class BundleFinder:
     def __init__(self, root):
         self.root = root
 
-    def _locate(self, name):
-        path = f"{self.root}/{name.replace('.', '/')}"
-        if files.is_file(f"{path}/__init__.py"):
-            return f"{path}/__init__.py", True
-        if files.is_file(f"{path}.py"):
-            return f"{path}.py", False
+    def find_spec(self, name, path=None, target=None):
+        tail = name.rpartition(".")[2]
+        for folder in (self.root,) if path is None else path:
+            for file, is_package in ((f"{folder}/{tail}/__init__.py", True), (f"{folder}/{tail}.py", False)):
+                if files.is_file(file):
+                    spec = ModuleSpec(name, BundleLoader(file, is_package), origin=file, is_package=is_package)
+                    spec.has_location = True
+                    if is_package:
+                        spec.submodule_search_locations = [f"{folder}/{tail}"]
+                    return spec
         return None
 
-    def find_spec(self, name, path=None, target=None):
-        found = self._locate(name)
-        if found is None:
-            folder = f"{self.root}/{name.replace('.', '/')}"
-            if not files.is_folder(folder):
-                return None
-            spec = ModuleSpec(name, None, is_package=True)
-            spec.submodule_search_locations = [folder]
-            return spec
-        spec = ModuleSpec(name, self, origin=found[0], is_package=found[1])
-        spec.has_location = True
-        if found[1]:
-            spec.submodule_search_locations = [found[0].removesuffix("/__init__.py")]
-        return spec
+    def find_distributions(self, context=None):
+        """For `importlib.metadata`: the packages whose `.dist-info` lies here."""
+        from importlib.metadata import DistributionFinder, MetadataPathFinder
+
+        name = None if context is None else context.name
+        return MetadataPathFinder.find_distributions(DistributionFinder.Context(name=name, path=[self.root]))
+
+
+class BundleLoader:
+    """One module of the bundle."""
+
+    def __init__(self, file, is_package):
+        self._file = file
+        self._is_package = is_package
 
     def create_module(self, spec):
         return None
@@ -103,34 +107,69 @@ class BundleFinder:
         exec(self.get_code(module.__name__), module.__dict__)
 
     def get_code(self, name):
-        path = self.get_filename(name)
-        return compile(files.read(path), path, "exec", dont_inherit=True)
+        return compile(files.read(self._file), self._file, "exec", dont_inherit=True)
 
-    def get_filename(self, name):
-        found = self._locate(name)
-        if found is None:
-            raise ImportError(f"no module named {name!r} in the bundle", name=name)
-        return found[0]
+    def get_filename(self, name=None):
+        return self._file
 
-    def get_source(self, name):
+    def get_source(self, name=None):
         import tokenize
         from io import BytesIO
 
-        data = files.read(self.get_filename(name))
+        data = files.read(self._file)
         encoding = tokenize.detect_encoding(BytesIO(data).readline)[0]
         return data.decode(encoding)
 
     def get_data(self, path):
         return files.read(path)
 
+    def is_package(self, name=None):
+        return self._is_package
+
+    def get_resource_reader(self, name=None):
+        return resources.Reader([self._file.rpartition("/")[0]])
+
+
+class NamespaceFinder:
+    """Folders without `__init__.py`. It comes last: a module or package of that name, wherever it is, goes first."""
+
+    def __init__(self, roots):
+        self._roots = roots
+
+    def find_spec(self, name, path=None, target=None):
+        tail = name.rpartition(".")[2]
+        folders = [f"{folder}/{tail}" for folder in (self._roots if path is None else path)]
+        folders = [folder for folder in folders if files.is_folder(folder)]
+        if not folders:
+            return None
+        spec = ModuleSpec(name, NamespaceLoader(folders), is_package=True)
+        spec.submodule_search_locations = folders
+        return spec
+
+
+class NamespaceLoader:
+    """A package that has no code of its own."""
+
+    def __init__(self, folders):
+        self._folders = folders
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        return None
+
+    def get_code(self, name):
+        return compile("", "<namespace>", "exec", dont_inherit=True)
+
+    def get_source(self, name):
+        return ""
+
     def is_package(self, name):
-        found = self._locate(name)
-        return found is not None and found[1]
+        return True
 
-    def get_resource_reader(self, name):
-        from .resources import Reader
-
-        return Reader(self.get_filename(name).rsplit("/", 1)[0])
+    def get_resource_reader(self, name=None):
+        return resources.Reader(self._folders)
 
 
 def install(packed):
@@ -144,8 +183,9 @@ def install(packed):
 
 
 def add_bundle(root):
-    """Let a worker's own modules be imported: its folder first, the library next, `python_modules` last."""
+    """Let a worker's own modules be imported: its folder first, the library next, `python_modules` after it, and
+    folders that are nothing but folders last."""
     vendored = f"{root}/python_modules"
     sys.path[:] = [root, LIBRARY, vendored]
     sys.meta_path.insert(2, BundleFinder(root))
-    sys.meta_path.append(BundleFinder(vendored))
+    sys.meta_path += [BundleFinder(vendored), NamespaceFinder([root, vendored])]

@@ -11,13 +11,14 @@ running = {}
 class Invocation:
     """What the guest knows of one invocation. `done` is reported when nothing of it is left."""
 
-    __slots__ = ("_open", "logged", "main", "number", "tasks")
+    __slots__ = ("_open", "bodies", "logged", "main", "number", "tasks")
 
     def __init__(self, number):
         self.number = number
         self.logged = 0
         self.main = None
         self.tasks = None
+        self.bodies = None
         self._open = 0
         running[number] = self
 
@@ -32,10 +33,14 @@ class Invocation:
             self._end()
 
     def _end(self):
-        from . import outbox
+        from . import logs, outbox
 
         if running.pop(self.number, None) is None:
             return
+        logs.finish(self)
+        if self.bodies:
+            for body in self.bodies:
+                body.cancel()
         outbox.effects.append(["done", self.number])
         if self.tasks:
             for task in self.tasks:
@@ -47,6 +52,12 @@ class Invocation:
             self.tasks = set()
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def receives(self, body):
+        """A body that comes in for this invocation: what is left of it at the end, nobody will read."""
+        if self.bodies is None:
+            self.bodies = []
+        self.bodies.append(body)
 
     def wait_until(self, awaitable):
         """Keep the invocation alive until this is done; errors are logged, not raised."""

@@ -10,26 +10,32 @@ from .invocation import current_or_none
 
 MAX_MESSAGE = 16_384
 """Characters of one entry; the rest is cut and said to be."""
+MAX_SOURCE = 256
 MAX_PER_INVOCATION = 262_144
-"""Characters that one invocation may log (the platform's own limit is 256 KB per request)."""
+"""Bytes that one invocation may log (the platform's own limit is 256 KB per request), each entry counted with 64 more."""
 
 
 def emit(level, source, message):
-    """One log entry, accounted to the invocation that runs."""
+    """One log entry, accounted to the invocation that runs and to the step."""
     invocation = current_or_none()
+    number = 0
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]} [cut: {len(message)} characters]"
     if invocation is not None:
+        number = invocation.number
         if invocation.logged >= MAX_PER_INVOCATION:
             return
-        invocation.logged += len(message) + 16
+    cost = outbox.afford(message)
+    if invocation is not None:
+        invocation.logged += cost or MAX_PER_INVOCATION
         if invocation.logged >= MAX_PER_INVOCATION:
-            message, level, source = "this invocation logs too much: the rest is dropped", "warning", "pyworkerd"
-    outbox.effects.append(["log", 0 if invocation is None else invocation.number, level, source, message])
+            cost, message, level, source = 1, "this invocation logs too much: the rest is dropped", "warning", "pyworkerd"
+    if cost:
+        outbox.effects.append(["log", number, level, source[:MAX_SOURCE], message])
 
 
 class Output(io.TextIOBase):
-    """`sys.stdout` and `sys.stderr`: each line is an entry."""
+    """`sys.stdout` and `sys.stderr`: each line is an entry. Each invocation has its own unfinished line."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -37,7 +43,7 @@ class Output(io.TextIOBase):
     def __init__(self, name, level):
         self.name = name
         self._level = level
-        self._line = ""
+        self._lines = {}
 
     def writable(self):
         return True
@@ -45,24 +51,42 @@ class Output(io.TextIOBase):
     def write(self, text):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        invocation = current_or_none()
         if "\n" in text:
-            lines = (self._line + text).split("\n")
-            self._line = lines.pop()
+            lines = (self._lines.pop(invocation, "") + text).split("\n")
+            rest = lines.pop()
             for line in lines:
                 emit(self._level, self.name, line)
         else:
-            self._line += text
-            if len(self._line) > MAX_MESSAGE:
-                self.flush()
+            rest = self._lines.pop(invocation, "") + text
+        if len(rest) > MAX_MESSAGE:
+            emit(self._level, self.name, rest)
+        elif rest:
+            self._lines[invocation] = rest
         return len(text)
 
     def flush(self):
-        if self._line:
-            line, self._line = self._line, ""
+        """`print(flush=True)`: what the current invocation has written so far is an entry."""
+        line = self._lines.pop(current_or_none(), "")
+        if line:
             emit(self._level, self.name, line)
+
+    def isatty(self):
+        return False
 
     def fileno(self):
         raise io.UnsupportedOperation("fileno")
+
+
+def finish(invocation):
+    """An invocation ends: its unfinished lines are entries."""
+    for output in _outputs:
+        line = output._lines.pop(invocation, "")
+        if line:
+            emit(output._level, output.name, line)
+
+
+_outputs = (Output("stdout", "info"), Output("stderr", "error"))
 
 
 class Handler(logging.Handler):
@@ -81,8 +105,7 @@ def _showwarning(message, category, filename, lineno, file=None, line=None):
 
 def install():
     """Put everything in place. Build time."""
-    sys.stdout = sys.__stdout__ = Output("stdout", "info")
-    sys.stderr = sys.__stderr__ = Output("stderr", "error")
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = _outputs
     handler = Handler()
     logging.lastResort = handler
     logging.root.handlers[:] = [handler]

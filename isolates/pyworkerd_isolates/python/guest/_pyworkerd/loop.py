@@ -43,7 +43,10 @@ class Loop(asyncio.AbstractEventLoop):
             for _ in range(len(ready)):
                 handle = ready.popleft()
                 if not handle._cancelled:
-                    handle._run()
+                    try:
+                        handle._run()
+                    except BaseException as error:  # noqa: BLE001 - sys.exit() in one task ends nothing else
+                        self.call_exception_handler({"message": "a task tried to end the program", "exception": error})
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         return timers[0][0] if timers else None
@@ -176,6 +179,13 @@ class Loop(asyncio.AbstractEventLoop):
             raise
         except BaseException as error:  # noqa: BLE001 - a handler of handlers has nobody to raise to
             sys.stderr.write(f"the exception handler of the event loop failed: {error!r}\n")
+
+
+def refuse_another():
+    """There is one loop, and it runs while a request is handled."""
+    raise RuntimeError(
+        "an isolate has one event loop, and it runs inside handlers: at the top level of a worker nothing can be awaited"
+    )
 
 
 def _finalize_async_generator(generator):

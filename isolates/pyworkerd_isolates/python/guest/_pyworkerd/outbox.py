@@ -3,10 +3,27 @@
 The bounds here keep an honest worker honest; the host has its own and trusts none of these.
 """
 
+import json.encoder
+
 import _wire
 
 effects = []
 blobs = []
+_written = 0
+
+MAX_TEXT = 524_288
+"""Bytes of text for people (logs, tracebacks) in one step: half of what the host reads as the structured part."""
+_escaped = json.encoder.encode_basestring_ascii
+
+
+def afford(text, extra=64):
+    """Whether this text still fits into this step, and if so, count it. It is counted as it will be written."""
+    global _written
+    cost = len(_escaped(text)) + extra
+    if _written + cost > MAX_TEXT:
+        return 0
+    _written += cost
+    return cost
 
 
 def blob(data):
@@ -18,6 +35,13 @@ def blob(data):
 def take(wake):
     """All of it as one frame, with the time at which the loop wants to be run again. Empties the outbox."""
     frame = _wire.encode([wake, effects], blobs)
+    clear()
+    return frame
+
+
+def clear():
+    """Forget all of it."""
+    global _written
     effects.clear()
     blobs.clear()
-    return frame
+    _written = 0

@@ -1,6 +1,8 @@
 """`importlib.resources` over the bundle."""
 
+import errno
 import io
+import os
 from importlib.resources.abc import Traversable, TraversableResources
 
 from . import files
@@ -38,15 +40,22 @@ class Path(Traversable):
         return Path(files.absolute("/".join((self._path, *map(str, descendants)))))
 
     def open(self, mode="r", *args, **kwargs):
+        if set(mode) - set("rbt"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), self._path)
         raw = io.BytesIO(files.read(self._path))
         return raw if "b" in mode else io.TextIOWrapper(raw, *args, **kwargs)
 
 
 class Reader(TraversableResources):
-    """The resource reader of one package."""
+    """The resource reader of one package; a namespace package may have several folders."""
 
-    def __init__(self, folder):
-        self._folder = folder
+    def __init__(self, folders):
+        self._folders = folders
 
     def files(self):
-        return Path(self._folder)
+        paths = [Path(folder) for folder in self._folders]
+        if len(paths) == 1:
+            return paths[0]
+        from importlib.readers import MultiplexedPath
+
+        return MultiplexedPath(*paths)

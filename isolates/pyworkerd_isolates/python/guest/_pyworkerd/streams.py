@@ -135,6 +135,10 @@ class Outbound:
             view = view[len(piece) :]
             outbox.effects.append(["data", self.number, outbox.blob(bytes(piece)), False])
 
+    def forget(self):
+        """Nobody was told of this body."""
+        _outbound.pop(self.number, None)
+
     def finish(self):
         """The body is complete."""
         if _outbound.pop(self.number, None) is not None and not self.stopped:

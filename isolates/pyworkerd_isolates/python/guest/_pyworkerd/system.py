@@ -63,13 +63,18 @@ def _no_thread(self):
 
 def install():
     """Put everything in place. Build time, before any worker's code."""
+    import asyncio.events
     import builtins
     import posix
     import socket
     import threading
     import time
+    import tokenize
 
-    builtins.open = io.open = files.open_
+    from .loop import refuse_another
+
+    builtins.open = io.open = tokenize._builtin_open = files.open_
+    asyncio.new_event_loop = asyncio.events.new_event_loop = refuse_another
     for name in dir(posix):
         if name.startswith("__") or name in _HARMLESS or not callable(getattr(posix, name)):
             continue

@@ -16,6 +16,9 @@ LEGACY = {f"on_{name}": name for name in ("fetch", "scheduled", "alarm", "queue"
 entrypoints = {}
 """Exported classes by name; None is the default export."""
 _arity = {}
+MAX_TRACEBACK = 16_384
+"""Characters; the end of a traceback says most."""
+_MACHINERY = (__file__.rpartition("/")[0], f"{importer.LIBRARY}/importlib/", "<frozen importlib")
 
 
 class Legacy:
@@ -38,7 +41,7 @@ class _LegacyInstance:
 
 
 def load(message, blobs):
-    """Run the worker's top level. Answers what the host should know about it,, or how it failed."""
+    """Run the worker's top level. Answers what the host should know about it, or how it failed."""
     main, names = message
     for path, index in names:
         files.add(f"{files.ROOT}/{path}", bytes(blobs[index]))
@@ -121,9 +124,11 @@ def format_exception(error):
     """A traceback as the worker's author should see it: without the frames of this machinery, bounded."""
     try:
         lines = traceback.TracebackException.from_exception(error, limit=-30, capture_locals=False)
-        while lines.stack and "/_pyworkerd/" in lines.stack[0].filename:
-            del lines.stack[0]
-        return "".join(lines.format())[-32_768:]
+        each = lines
+        while each is not None:
+            each.stack[:] = [frame for frame in each.stack if not frame.filename.startswith(_MACHINERY)]
+            each = each.__cause__ or each.__context__
+        return "".join(lines.format())[-MAX_TRACEBACK:]
     except Exception as failure:  # noqa: BLE001 - a hostile __str__ must not hide that there was an error
         return f"{type(error).__name__} (its traceback cannot be formatted: {type(failure).__name__})"
 
@@ -132,8 +137,7 @@ def _logs():
     sys.stdout.flush()
     sys.stderr.flush()
     logs = [effect[2:] for effect in outbox.effects if effect[0] == "log"]
-    outbox.effects.clear()
-    outbox.blobs.clear()
+    outbox.clear()
     return logs
 
 
@@ -146,6 +150,6 @@ def bind(entrypoint, name):
         kinds = [p.kind for p in inspect.signature(function).parameters.values()]
         count = 3 if inspect.Parameter.VAR_POSITIONAL in kinds else sum(k <= 1 for k in kinds)
         if not isinstance(entrypoint, Legacy) and inspect.Parameter.VAR_POSITIONAL not in kinds:
-            count -= 0 if isinstance(inspect.getattr_static(entrypoint, name), staticmethod) else 1
+            count -= not isinstance(inspect.getattr_static(entrypoint, name), (staticmethod, classmethod))
         _arity[key] = count = min(count, 3)
     return count

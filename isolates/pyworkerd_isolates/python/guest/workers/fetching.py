@@ -17,11 +17,16 @@ async def send(capability, resource, options):
     """Send one request through a capability; options as of `Request`, and `fetcher` is not among them."""
     request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
     method, url, headers, body = request._parts()
+    method = method.value if isinstance(method, HTTPMethod) else method
     effect, pumping = body_effect(body)
+    try:
+        begun = calls.begin_fetch(capability, method, url, headers, effect, request.redirect or "follow")
+    except BaseException:
+        if pumping is not None:
+            pumping[0].forget()
+        raise
     pump_for(current(), pumping)
-    status, pairs, answer, final = await calls.fetch(
-        capability, method.value if isinstance(method, HTTPMethod) else method, url, headers, effect, request.redirect or "follow"
-    )
+    status, pairs, answer, final = await calls.finish_fetch(begun)
     return Response._of(status, pairs, answer, final)
 
 

@@ -1,0 +1,283 @@
+"""asyncio inside the sandbox: everything that waits without I/O, one loop for all invocations, no loop besides it."""
+
+from __future__ import annotations
+
+import pytest
+from pyworkerd_isolates.errors import CpuExhausted
+from pyworkerd_isolates.protocol import Call
+from pyworkerd_isolates.testing import LATER
+
+WORKER = """
+import asyncio, time
+from workers import Response, WorkerEntrypoint
+
+async def later(value, seconds=1):
+    await asyncio.sleep(seconds)
+    return value
+
+class Default(WorkerEntrypoint):
+    async def gather(self):
+        return await asyncio.gather(*[later(n, 10 - n) for n in range(10)])
+
+    async def sleeping(self):
+        before = time.monotonic()
+        await asyncio.sleep(2.5)
+        return time.monotonic() - before
+
+    async def timeout(self):
+        try:
+            async with asyncio.timeout(1):
+                await asyncio.sleep(1000)
+        except TimeoutError:
+            return "timeout"
+
+    async def wait_for(self):
+        try:
+            await asyncio.wait_for(asyncio.Event().wait(), 1)
+        except TimeoutError:
+            return await asyncio.wait_for(later("in time"), 5)
+
+    async def wait(self):
+        done, pending = await asyncio.wait([asyncio.create_task(later(n, n)) for n in (1, 5)], timeout=2)
+        for task in pending:
+            task.cancel()
+        return [[task.result() for task in done], len(pending)]
+
+    async def as_completed(self):
+        return [await each for each in asyncio.as_completed([later(n, n) for n in (3, 1, 2)])]
+
+    async def queues(self):
+        queue, got = asyncio.Queue(2), []
+        async def produce():
+            for n in range(10):
+                await queue.put(n)
+            await queue.put(None)
+        task = asyncio.create_task(produce())
+        while (item := await queue.get()) is not None:
+            got.append(item)
+        await task
+        return got
+
+    async def locks(self):
+        lock, log = asyncio.Lock(), []
+        async def enter(name):
+            async with lock:
+                log.append(name)
+                await asyncio.sleep(1)
+                log.append(name)
+        await asyncio.gather(enter("a"), enter("b"))
+        return log
+
+    async def primitives(self):
+        event, condition = asyncio.Event(), asyncio.Condition()
+        semaphore, barrier = asyncio.Semaphore(2), asyncio.Barrier(2)
+        asyncio.get_running_loop().call_later(1, event.set)
+        await event.wait()
+        async def notify():
+            async with condition:
+                condition.notify_all()
+        async with condition:
+            asyncio.create_task(notify())
+            await condition.wait()
+        async with semaphore, semaphore:
+            locked = semaphore.locked()
+        await asyncio.gather(barrier.wait(), barrier.wait())
+        return locked
+
+    async def group(self):
+        try:
+            async with asyncio.TaskGroup() as group:
+                first = group.create_task(later(1, 100))
+                group.create_task(self.fail())
+        except* ValueError as caught:
+            message = str(caught.exceptions[0])
+        return [message, first.cancelled()]
+
+    async def fail(self):
+        await asyncio.sleep(0)
+        raise ValueError("no")
+
+    async def shielded(self):
+        inner = asyncio.create_task(later("kept", 2))
+        try:
+            await asyncio.wait_for(asyncio.shield(inner), 1)
+        except TimeoutError:
+            return await inner
+
+    async def inline(self):
+        return [await asyncio.to_thread(sum, [1, 2]), await asyncio.get_running_loop().run_in_executor(None, max, 1, 2)]
+
+    async def runs(self):
+        return [asyncio.get_running_loop() is asyncio.get_event_loop(), asyncio.current_task() is not None]
+
+    async def code(self, text):
+        result = eval(text)
+        return await result if hasattr(result, "__await__") else repr(result)
+
+    async def spin_until_answered(self):
+        answer = asyncio.create_task(self.env.CALL())
+        rounds = 0
+        while not answer.done():
+            rounds += 1
+            await asyncio.sleep(0)
+        return [answer.result(), rounds]
+
+    async def ask(self, value):
+        return await self.env.CALL(value)
+
+    async def timers(self, count):
+        for _ in range(count):
+            asyncio.get_running_loop().call_later(3600, print).cancel()
+        return len(asyncio.get_running_loop()._timers)
+
+    async def generator_is_closed(self):
+        log = []
+        async def numbers():
+            try:
+                yield 1
+                yield 2
+            finally:
+                await asyncio.sleep(0)
+                log.append("closed")
+        async for number in numbers():
+            break
+        import gc
+        gc.collect()
+        await asyncio.sleep(1)
+        return log
+
+    async def exit_in_a_task(self):
+        import sys
+        async def leave():
+            await asyncio.sleep(0)
+            sys.exit(3)
+        task = asyncio.create_task(leave())
+        await asyncio.sleep(1)
+        return repr(task.exception())
+
+    async def callback_fails(self):
+        asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return "alive"
+"""
+
+EXPECTED = {
+    "gather": list(range(10)),
+    "timeout": "timeout",
+    "wait_for": "in time",
+    "wait": [[1], 1],
+    "as_completed": [1, 2, 3],
+    "queues": list(range(10)),
+    "locks": ["a", "a", "b", "b"],
+    "primitives": True,
+    "group": ["no", True],
+    "shielded": "kept",
+    "inline": [3, 2],
+    "runs": [True, True],
+    "generator_is_closed": ["closed"],
+    "exit_in_a_task": "SystemExit(3)",
+    "callback_fails": "alive",
+}
+CALLABLE = [("CALL", "callable", 1)]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_asyncio(start, name):
+    assert start(WORKER).call(name).value == EXPECTED[name]
+
+
+def test_sleep_takes_its_time(start):
+    assert 2.5 <= start(WORKER).call("sleeping").value < 3
+
+
+def test_a_loop_that_only_yields_lets_the_host_answer(start):
+    answers = []
+
+    def answer(call):
+        answers.append(call)
+        return LATER
+
+    driver = start(WORKER, bindings=CALLABLE, answer=answer, cpu_ms=1000)
+    run = driver.begin_call("spin_until_answered")
+    driver.settle(steps=3)
+    assert driver.wake == 0.0
+    assert not run.done
+    driver.resolve(answers[-1].call, "answered")
+    driver.settle()
+    assert run.value[0] == "answered"
+
+
+def test_a_hundred_invocations_wait_at_once_in_one_isolate(start):
+    driver = start(WORKER, bindings=CALLABLE, answer=lambda _: LATER)
+    runs = [driver.call("ask", number) for number in range(100)]
+    assert len(driver.calls) == 100
+    assert not any(run.done for run in runs)
+    for call in reversed(list(driver.calls)):
+        seen = next(each for each in driver.seen if each.call == call)
+        assert isinstance(seen, Call)
+        driver.resolve(call, f"answer to {seen.invocation}")
+    steps = driver.isolate.steps
+    driver.settle()
+    assert driver.isolate.steps == steps + 1
+    assert [run.value for run in runs] == [f"answer to {run.number}" for run in runs]
+
+
+def test_an_exception_in_a_callback_is_logged(start):
+    driver = start(WORKER)
+    driver.call("callback_fails")
+    assert any("ZeroDivisionError" in log.message and log.source == "asyncio" for log in driver.logs)
+
+
+def test_cancelled_timers_do_not_pile_up(start):
+    assert start(WORKER).call("timers", 2000).value < 200
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "asyncio.run(later(1))",
+        "asyncio.new_event_loop()",
+        "asyncio.get_running_loop().run_until_complete(later(1))",
+        "asyncio.get_running_loop().run_forever()",
+        "asyncio.get_running_loop().stop()",
+        "asyncio.get_running_loop().close()",
+        "asyncio.Runner().run(later(1))",
+    ],
+)
+def test_there_is_no_other_loop(start, code):
+    driver = start(WORKER)
+    failure = driver.call("code", code).failure
+    assert failure is not None
+    assert failure.type_name == "RuntimeError"
+    assert driver.call("gather").value == list(range(10))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "asyncio.open_connection('127.0.0.1', 80)",
+        "asyncio.start_server(print, '127.0.0.1', 80)",
+        "asyncio.create_subprocess_exec('true')",
+        "asyncio.get_running_loop().add_reader(0, print)",
+        "asyncio.get_running_loop().getaddrinfo('localhost', 80)",
+        "asyncio.get_running_loop().add_signal_handler(2, print)",
+    ],
+)
+def test_there_is_no_io(start, code):
+    driver = start(WORKER)
+    failure = driver.call("code", code).failure
+    assert failure is not None
+    assert failure.type_name == "NotImplementedError"
+
+
+def test_time_sleep_says_what_to_write_instead(start):
+    failure = start(WORKER).call("code", "time.sleep(1)").failure
+    assert "await asyncio.sleep" in failure.message
+    assert start(WORKER).call("code", "time.sleep(0)").value == "None"
+
+
+def test_a_task_that_spins_is_stopped(start):
+    driver = start(WORKER, cpu_ms=50)
+    with pytest.raises(CpuExhausted):
+        driver.call("code", "[1 for _ in iter(int, 1)]")

@@ -1,0 +1,465 @@
+"""Deploying: what becomes part of a worker, how its top level may fail, and what an image holds and does not hold."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pyworkerd_isolates import wire
+from pyworkerd_isolates.errors import (
+    BundleError,
+    ImageError,
+    TopLevelEntropy,
+    TopLevelRaised,
+    TopLevelTooBig,
+    TopLevelTooSlow,
+)
+from pyworkerd_isolates.image import Bundle, _notes
+from pyworkerd_isolates.wasm.image import image_of, memory_of
+
+HEAD = "from workers import Response, WorkerEntrypoint\n"
+DEFAULT = """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response("hello")
+"""
+WORKER = HEAD + DEFAULT
+
+
+# bundles --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "worker"
+    (folder / "package").mkdir(parents=True)
+    (folder / "main.py").write_text(WORKER)
+    (folder / "package" / "data.txt").write_text("data")
+    return folder
+
+
+def names(root, **options):
+    return set(Bundle.read(root / "main.py", **options).files)
+
+
+PLAIN = {"main.py", "package/data.txt"}
+
+
+def test_a_worker_is_its_main_file_and_what_lies_beside_it(root):
+    bundle = Bundle.read(root / "main.py")
+    assert bundle.main == "main"
+    assert bundle.files == {"main.py": WORKER.encode(), "package/data.txt": b"data"}
+
+
+def test_main_may_lie_deeper_and_be_a_package(root):
+    (root / "package" / "__init__.py").write_text(WORKER)
+    (root / "package" / "inner.py").write_text(WORKER)
+    assert Bundle.read(root / "package" / "inner.py", root).main == "package.inner"
+    assert Bundle.read(root / "package" / "__init__.py", root).main == "package"
+    assert Bundle.of({"package/__init__.py": WORKER}).main == "package"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".dev.vars",
+        ".env",
+        ".git/config",
+        "package/.secret",
+        ".hidden/x.py",
+        "x.pyc",
+        "__pycache__/x.py",
+        "node_modules/x.js",
+    ],
+)
+def test_what_is_hidden_or_made_by_tools_stays_out(root, name):
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text("TOKEN=hunter2")
+    assert names(root) == PLAIN
+
+
+def test_what_is_excluded_stays_out(root):
+    (root / "config.toml").write_text("x")
+    assert names(root, exclude=frozenset({root / "config.toml"})) == PLAIN
+
+
+def test_links_out_of_the_root_are_not_followed(root, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("x")
+    (root / "file").symlink_to(outside / "secret")
+    (root / "folder").symlink_to(outside)
+    (root / "up").symlink_to("..")
+    (root / "passwd").symlink_to("/etc/passwd")
+    (root / "dangling").symlink_to("nowhere")
+    (root / "circle").symlink_to("circle")
+    assert names(root) == PLAIN
+
+
+def test_links_within_the_root_are_followed_to_what_it_shows_anyway(root):
+    (root / ".dev.vars").write_text("TOKEN=hunter2")
+    (root / "vars.txt").symlink_to(".dev.vars")
+    (root / "data.txt").symlink_to("package/data.txt")
+    (root / "again").symlink_to("package")
+    assert names(root) == PLAIN | {"data.txt"}
+
+
+def test_what_is_no_file_is_left_out(root):
+    os.mkfifo(root / "fifo")
+    assert names(root) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("main", "message"),
+    [
+        ("absent.py", "not a Python file"),
+        ("package", "not a Python file"),
+        ("package/data.txt", "not a Python file"),
+        ("shop.v2.py", "dot in its name"),
+    ],
+)
+def test_a_main_that_cannot_be_imported(root, main, message):
+    (root / "shop.v2.py").write_text(WORKER)
+    with pytest.raises(BundleError, match=message):
+        Bundle.read(root / main, root)
+
+
+def test_a_main_outside_of_the_root(root):
+    with pytest.raises(BundleError, match="does not lie below"):
+        Bundle.read(root / "main.py", root / "package")
+
+
+def test_a_name_that_is_no_utf_8(root):
+    (Path(os.fsdecode(os.fsencode(root) + b"/\xff.txt"))).write_text("x")
+    with pytest.raises(BundleError, match="UTF-8"):
+        Bundle.read(root / "main.py")
+
+
+def test_a_file_that_cannot_be_read(root, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(BundleError, match=r"cannot be read: Permission denied"):
+        Bundle.read(root / "main.py")
+
+
+@pytest.mark.parametrize(
+    "name", ["/a.py", "../a.py", "a/../b.py", "a//b.py", "./a.py", "a/./b", "", "a\0b", "\ud800"]
+)
+def test_paths_that_are_not_plain(name):
+    with pytest.raises(BundleError):
+        Bundle("worker", {"worker.py": b"", name: b""})
+
+
+@pytest.mark.parametrize("name", [".dev.vars", "a/.env", ".git/config"])
+def test_hidden_files_are_refused_whoever_hands_them_in(name):
+    with pytest.raises(BundleError, match="secrets"):
+        Bundle.of({"worker.py": WORKER, name: "TOKEN=hunter2"})
+
+
+def test_a_bundle_needs_its_main():
+    with pytest.raises(BundleError, match="has no"):
+        Bundle.of({"data.txt": ""})
+    with pytest.raises(BundleError, match="not among"):
+        Bundle.of({"worker.py": ""}, main="other.py")
+
+
+def test_bundles_are_bounded(root, monkeypatch):
+    monkeypatch.setattr("pyworkerd_isolates.image.MAX_FILES", 3)
+    Bundle.of({"worker.py": "", "a": "", "b": ""})
+    with pytest.raises(BundleError, match="4 files"):
+        Bundle.of({"worker.py": "", "a": "", "b": "", "c": ""})
+    (root / "a").touch()
+    (root / "b").touch()
+    with pytest.raises(BundleError, match="folder of its own"):
+        Bundle.read(root / "main.py")
+    monkeypatch.setattr("pyworkerd_isolates.image.MAX_FILES", 100)
+    monkeypatch.setattr("pyworkerd_isolates.image.MAX_BUNDLE_BYTES", 10)
+    with pytest.raises(BundleError, match="11 bytes"):
+        Bundle.of({"worker.py": "x" * 11})
+    with pytest.raises(BundleError, match="folder of its own"):
+        Bundle.read(root / "main.py")
+
+
+def test_the_digest_tells_every_difference():
+    files = {"a.py": "1", "b.py": "2"}
+    variants = [
+        Bundle.of(files, "a.py"),
+        Bundle.of(files, "b.py"),
+        Bundle.of({**files, "c": ""}, "a.py"),
+        Bundle.of({"a.py": "12", "b.py": ""}, "a.py"),
+        Bundle.of({"a.py": "2", "b.py": "1"}, "a.py"),
+    ]
+    assert len({bundle.digest() for bundle in variants}) == len(variants)
+    assert Bundle.of(dict(reversed(files.items())), "a.py").digest() == variants[0].digest()
+
+
+# images ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_bundle_on_the_same_engine_is_built_once(sandbox):
+    source = f"# {os.urandom(8).hex()}\n{WORKER}"
+    first, second = sandbox.image(source), sandbox.image(source)
+    assert (first.built, second.built) == (True, False)
+    assert first.name == second.name
+    assert first.handlers == second.handlers == {"": ("fetch",)}
+    assert first.memory_size == second.memory_size
+    assert sandbox.image(source + "\n").name != first.name
+    damaged = sandbox.cache.folder / "damaged.new"
+    damaged.write_bytes(b"damaged")
+    damaged.replace(sandbox.cache.folder / first.name)
+    assert sandbox.image(source).built
+
+
+def test_what_the_top_level_prints_becomes_logs(sandbox):
+    image = sandbox.image(
+        HEAD
+        + "import logging, sys, warnings\nprint('one\\ntwo')\nlogging.warning('three')\nwarnings.warn('four')\n"
+        + "print('five', file=sys.stderr, end='')\n"
+        + DEFAULT
+    )
+    told = [(level, source, text.rpartition(": ")[2]) for level, source, text in image.logs]
+    assert told == [
+        ("info", "stdout", "one"),
+        ("info", "stdout", "two"),
+        ("warning", "root", "three"),
+        ("warning", "py.warnings", "four"),
+        ("error", "stderr", "five"),
+    ]
+
+
+def failure(sandbox, source, kind, **limits):
+    with pytest.raises(kind) as caught:
+        sandbox.image(source, **limits)
+    assert type(caught.value) is kind
+    return caught.value
+
+
+def test_a_syntax_error_names_file_and_line(sandbox):
+    error = failure(
+        sandbox, {"worker.py": HEAD + "import helper\n", "helper.py": "x = 1\ndef f(:\n"}, TopLevelRaised
+    )
+    assert (error.file, error.line) == ("helper.py", 2)
+    assert "SyntaxError: invalid syntax" in str(error)
+
+
+def test_an_exception_names_file_and_line_and_has_the_traceback(sandbox):
+    source = {"worker.py": "import helper\n", "helper.py": "def f():\n    raise KeyError('gone')\n\nf()\n"}
+    error = failure(sandbox, source, TopLevelRaised)
+    assert (error.file, error.line, str(error)) == ("helper.py", 2, "KeyError: 'gone'")
+    assert 'helper.py", line 4' in error.detail
+    assert "raise KeyError('gone')" in error.detail
+    assert "_pyworkerd" not in error.detail
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os\nos.urandom(4)",
+        "import random\nrandom.random()",
+        "import random\nrandom.shuffle([1, 2, 3])",
+        "import random\nrandom.Random()",
+        "import random\nrandom.seed()",
+        "import random\nrandom.SystemRandom().random()",
+        "import random\nx = random.SystemRandom()\nx.random()",
+        "import uuid\nuuid.uuid4()",
+        "import secrets\nsecrets.token_hex()",
+        "import secrets\nsecrets.choice([1, 2])",
+        "import tempfile\nnext(tempfile._get_candidate_names())",
+        "from posix import urandom\nurandom(4)",
+        "from _random import Random\nRandom()",
+        "import numbers, random\nclass Mine(random.Random): pass\nMine()",
+    ],
+)
+def test_entropy_at_top_level_is_an_error_that_says_so(sandbox, code):
+    error = failure(sandbox, f"{HEAD}{code}\n{DEFAULT}", TopLevelEntropy)
+    assert "inside a handler" in str(error)
+
+
+def test_entropy_whose_refusal_the_library_swallows(sandbox):
+    """`uuid.uuid1` tries one way after another to find a node, and ignores why each fails."""
+    failure(sandbox, f"{HEAD}import uuid\nuuid.uuid1()\n{DEFAULT}", TopLevelRaised)
+
+
+def test_entropy_at_top_level_names_the_line(sandbox):
+    error = failure(
+        sandbox,
+        {"worker.py": "import helper\n", "helper.py": "import os\nKEY = os.urandom(16)\n"},
+        TopLevelEntropy,
+    )
+    assert (error.file, error.line) == ("helper.py", 2)
+
+
+def test_a_seeded_generator_of_its_own_is_allowed_at_top_level(start):
+    driver = start(f"{HEAD}import random\nMINE = random.Random(7)\n{DEFAULT}")
+    assert driver.fetch().text == "hello"
+
+
+def test_a_top_level_that_is_too_slow(sandbox):
+    error = failure(sandbox, "while True: pass\n", TopLevelTooSlow, startup_ms=50)
+    assert "limits.startup_ms" in str(error)
+
+
+def test_a_destructor_that_never_ends_is_too_slow_as_well(sandbox):
+    source = (
+        HEAD
+        + "class A:\n    def __del__(self):\n        while True: pass\na = A()\na.self = a\ndel a\n"
+        + DEFAULT
+    )
+    failure(sandbox, source, TopLevelTooSlow, startup_ms=100)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["x = []\nwhile True: x.append([0] * 100_000)", "x = bytearray(200 << 20)", "x = 'x' * (200 << 20)"],
+)
+def test_a_top_level_that_is_too_big(sandbox, code):
+    error = failure(sandbox, code, TopLevelTooBig, memory_mb=64, startup_ms=20_000)
+    assert "limits.memory_mb" in str(error)
+
+
+def test_a_limit_that_not_even_the_engine_fits_into(sandbox):
+    assert "engine" in str(failure(sandbox, WORKER, TopLevelTooBig, memory_mb=1))
+
+
+def test_a_memory_full_of_small_objects_is_too_big_or_a_crash_but_never_an_image(sandbox):
+    failure(
+        sandbox, HEAD + "x = []\nwhile True: x.append({})\n", TopLevelTooBig, memory_mb=64, startup_ms=20_000
+    )
+    with pytest.raises(ImageError):
+        sandbox.image(HEAD + "x = []\nwhile True: x = [x]\n", memory_mb=64, startup_ms=20_000)
+
+
+def test_exit_at_top_level(sandbox):
+    error = failure(sandbox, "import sys\nsys.exit(3)\n", TopLevelRaised)
+    assert (str(error), error.line) == ("SystemExit: 3", 2)
+    failure(sandbox, "import os\nos._exit(3)\n", TopLevelRaised)
+    failure(sandbox, "import os\nos.abort()\n", TopLevelRaised)
+
+
+def test_endless_recursion_at_top_level(sandbox):
+    error = failure(sandbox, "def f(): f()\nf()\n", TopLevelRaised)
+    assert "RecursionError" in str(error)
+    assert error.line == 1
+
+
+def test_an_event_loop_at_top_level_says_what_to_do(sandbox):
+    error = failure(sandbox, "import asyncio\nasync def f(): pass\nasyncio.run(f())\n", TopLevelRaised)
+    assert "handler" in str(error)
+    assert error.line == 3
+
+
+def test_env_is_empty_at_top_level(sandbox):
+    error = failure(sandbox, "from workers import env\nenv.TOKEN\n", TopLevelRaised)
+    assert "no binding named 'TOKEN'" in str(error)
+    assert error.line == 2
+
+
+def test_fetch_is_not_possible_at_top_level(sandbox):
+    source = "from workers import fetch\nfetch('http://a.example/').send(None)\n"
+    assert "top level" in str(failure(sandbox, source, TopLevelRaised))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("", "exports no entrypoint"),
+        (HEAD + "class _Hidden(WorkerEntrypoint): pass\n", "exports no entrypoint"),
+        (WORKER + "def on_fetch(request): pass\n", "Cannot define multiple default entrypoints"),
+        ("import nothing_like_it\n", "No module named 'nothing_like_it'"),
+    ],
+)
+def test_a_module_that_is_no_worker(sandbox, source, message):
+    assert message in str(failure(sandbox, source, TopLevelRaised))
+
+
+def test_a_module_of_the_bundle_that_the_library_hides_is_warned_of(sandbox):
+    image = sandbox.image({"worker.py": WORKER, "json.py": ""}, "worker.py")
+    assert [text for _, source, text in image.logs if source == "pyworkerd"] == [
+        "json.py is hidden by the standard library's module 'json'"
+    ]
+
+
+# what an image holds --------------------------------------------------------------------------------------------------
+
+
+def test_secrets_are_in_no_image(sandbox, root):
+    marker = b"MARKER-" + os.urandom(8).hex().encode()
+    secret = b"SECRET-" + os.urandom(8).hex().encode()
+    (root / "package" / "data.txt").write_bytes(marker)
+    for name in (".dev.vars", ".env", "package/.secret"):
+        (root / name).write_bytes(b"TOKEN=" + secret)
+    (root / "link.txt").symlink_to(".dev.vars")
+    os.environ["PYWORKERD_TEST_SECRET"] = secret.decode()
+    try:
+        image = sandbox.image(Bundle.read(root / "main.py"))
+    finally:
+        del os.environ["PYWORKERD_TEST_SECRET"]
+    native = sandbox.cache.get(image.name).path.read_bytes()
+    assert marker in native
+    assert secret not in native
+
+
+def test_bindings_reach_an_isolate_but_not_its_image(sandbox, start):
+    secret = "SECRET-" + os.urandom(8).hex()
+    source = f"# {os.urandom(8).hex()}\n" + HEAD + DEFAULT.replace('"hello"', "self.env.TOKEN")
+    image = sandbox.image(source)
+    driver = start(image, bindings=[("TOKEN", "value", wire.dump_value(secret))])
+    assert driver.fetch().text == secret
+    assert secret.encode() in driver.isolate.memory()
+    assert secret.encode() not in sandbox.cache.get(image.name).path.read_bytes()
+    again = start(image, bindings=[("TOKEN", "value", wire.dump_value("other"))])
+    assert again.fetch().text == "other"
+    assert secret.encode() not in again.isolate.memory()
+
+
+def test_an_image_of_webassembly_gives_its_memory_back():
+    memory = bytearray(65_536)
+    memory[5000:5005] = b"heap!"
+    assert memory_of(image_of(memory)) == memory
+
+
+# what the guest answers -----------------------------------------------------------------------------------------------
+
+OK = ["ok", {"": ["fetch"]}, []]
+BAD_ANSWERS = [
+    [],
+    ["ok"],
+    ["ok", [], []],
+    ["ok", {"": "fetch"}, []],
+    ["ok", {"": [1]}, []],
+    ["ok", {"x" * 257: []}, []],
+    ["ok", {"": ["x" * 257]}, []],
+    ["ok", {str(n): [] for n in range(1001)}, []],
+    ["raised", "X"],
+    ["raised", 1, "", "", None, None, []],
+    ["raised", "X", "", "", 1, None, []],
+    ["raised", "X", "", "", None, "1", []],
+]
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS)
+def test_an_answer_that_the_guest_forged(answer):
+    with pytest.raises(ImageError, match="broken answer"):
+        _notes(answer)
+
+
+def test_what_the_guest_says_of_itself_is_bounded():
+    logs = [
+        ["info", "x", "y" * 100_000],
+        ["short"],
+        [1, 2, 3],
+        ["info", "half", "\ud800"],
+        *[["a", "b", "c"]] * 2000,
+    ]
+    notes = _notes(["ok", {"": ["fetch"]}, logs])
+    assert len(notes["logs"]) <= 1000
+    assert notes["logs"][0] == ["info", "x", "y" * 16_384]
+    assert notes["logs"][1] == ["info", "half", "?"]
+    with pytest.raises(TopLevelRaised) as caught:
+        _notes(["raised", "X" * 1000, "y" * 100_000, "z" * 100_000, "f" * 5000, -5, []])
+    error = caught.value
+    assert len(str(error)) < 5000
+    assert (len(error.detail), len(error.file), error.line) == (65_536, 1024, None)
