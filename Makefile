@@ -1,0 +1,59 @@
+# Every verb does its own set-up from a bare clone: a virtual environment, the installation, the engine.
+#
+#   make serve                 serve examples/hello on http://127.0.0.1:8787 (ADDRESS=, PORT= and CONFIG= choose others)
+#   make test PYTHON=python3.13   with another interpreter, in another environment: VENV=.venv313
+
+PYTHON  ?= python3
+VENV    ?= .venv
+ADDRESS ?= 127.0.0.1
+PORT    ?= 8787
+CONFIG  ?= examples/hello/config.toml
+ARGS    ?=
+
+BIN       := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ENGINE    := $(BIN)/pyworkerd engine build
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help serve test check bench format engine clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+serve: engine ## serve examples/hello on http://127.0.0.1:8787
+	@exec $(BIN)/pyworkerd serve $(CONFIG) --socket-addr http=$(ADDRESS):$(PORT) $(ARGS)
+
+test: engine ## run the tests
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(INSTALLED) ## lint, formatting, types, import contracts, shape of the sources
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(if $(wildcard tests/packaging),$(BIN)/python -m pytest -q tests/packaging)
+
+bench: engine ## measure cold starts, beside the peers that can be installed
+	$(BIN)/python -m pyworkerd_bench.install
+	$(BIN)/pyworkerd bench cold-start $(ARGS)
+
+format: $(INSTALLED) ## bring the sources into their format
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+engine: $(INSTALLED) ## build the engine, unless this user's cache has it
+	@$(ENGINE)
+
+clean: ## remove the environment and what tools left (the engine stays: pyworkerd engine clean)
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find runtime isolates capnp_config bench tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip knows dependency groups (--group) since 25.1.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pyworkerd needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
