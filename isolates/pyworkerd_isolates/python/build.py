@@ -23,6 +23,7 @@ from ..wasm.merge import merge
 GUEST: Final = Path(__file__).with_name("guest")
 WIT: Final = Path(__file__).with_name("isolate.wit")
 WIRE: Final = Path(wire.__file__)
+CALLED_OFTEN_FILE: Final = Path(__file__).with_name("called_often.py")
 _RUN: Final = (
     "import sys, componentize_py; sys.argv[0] = 'componentize-py'; sys.exit(componentize_py.script())"
 )
@@ -35,7 +36,8 @@ def source() -> Source:
 
 def _inputs() -> list[Path]:
     merging = Path(wasm.__file__).parent
-    return [*sorted(GUEST.rglob("*.py")), *sorted(merging.glob("*.py")), WIT, WIRE, Path(__file__)]
+    own = [WIT, WIRE, CALLED_OFTEN_FILE, Path(__file__)]
+    return [*sorted(GUEST.rglob("*.py")), *sorted(merging.glob("*.py")), *own]
 
 
 def _fingerprint() -> str:
@@ -52,7 +54,9 @@ def build(progress: Progress) -> Built:
         progress("building CPython for the sandbox (once per machine, takes some seconds)")
         component = _componentize(folder)
     progress("merging it into one module")
-    merged = merge(component, assemble)
+    from .called_often import CALLED_OFTEN  # noqa: PLC0415 (every start would pay for it)
+
+    merged = merge(component, assemble, CALLED_OFTEN)
     return Built(merged.engine, merged.image, merged.refusals)
 
 

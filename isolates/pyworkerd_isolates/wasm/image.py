@@ -6,6 +6,7 @@ mapped.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from .binary import MODULE_HEADER, WASM_PAGE, Reader, name, section, sections, vector
@@ -44,7 +45,7 @@ def image_of(memory: Buffer, maximum_pages: int | None = None) -> bytes:
         raise ValueError(f"a memory of {pages} pages cannot have a maximum of {maximum_pages}")
     limits = encode_unsigned(pages)
     limits = b"\0" + limits if maximum_pages is None else b"\x01" + limits + encode_unsigned(maximum_pages)
-    runs = list(_runs(view))
+    runs = _dense(list(_runs(view)))
     parts: list[Buffer] = [encode_unsigned(len(runs))]
     for start, end in runs:
         parts += (
@@ -87,6 +88,34 @@ def _runs(view: memoryview) -> Iterator[tuple[int, int]]:
                 start = base + at
     if start >= 0:
         yield start, len(view)
+
+
+def _dense(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The runs, with zeros added after them, shortest gaps first, until more than half of the whole is data.
+
+    wasmtime maps such an image from its file. One with more zeros than data it would write into every new
+    memory, which takes a hundred times as long (wasmtime-environ, `try_static_init`).
+    """
+    if not runs:
+        return runs
+    missing = (runs[-1][1] - runs[0][0]) // 2 + _GRAIN - sum(end - start for start, end in runs)
+    added: dict[int, int] = {}
+    gaps = sorted((after[0] - before[1], before[1]) for before, after in pairwise(runs))
+    for length, end in gaps:
+        if missing <= 0:
+            break
+        added[end] = min(length, -(-missing // _GRAIN) * _GRAIN)
+        missing -= length
+    dense = [runs[0]]
+    for start, end in runs[1:]:
+        first, last = dense[-1]
+        last += added.get(last, 0)
+        dense[-1] = (first, last)
+        if last == start:
+            dense[-1] = (first, end)
+        else:
+            dense.append((start, end))
+    return dense
 
 
 def memory_of(image: Buffer, maximum_bytes: int = 1 << 30) -> bytes:

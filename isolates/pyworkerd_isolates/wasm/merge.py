@@ -31,7 +31,7 @@ from .linking import Definition, Linkage, Part, Target
 from .system import ExportedCall, HostCall, system_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _SYSTEM = -1
 """Stands for the system module where other parts have the number of their instance."""
@@ -54,12 +54,13 @@ class Merged(NamedTuple):
     refusals: tuple[str, ...]
 
 
-def merge(component: bytes, assemble: Callable[[str], bytes]) -> Merged:
+def merge(component: bytes, assemble: Callable[[str], bytes], called_often: Sequence[int] = ()) -> Merged:
     """Merge a component whose exported functions all are `func(list<u8>) -> list<u8>`; raises
     `WasmFormatError`.
 
-    `assemble` turns WebAssembly text into a binary (`wasmtime.wat2wasm`). The same component gives the same
-    bytes.
+    `assemble` turns WebAssembly text into a binary (`wasmtime.wat2wasm`). `called_often` are numbers of the
+    engine's functions that most steps call through the table: what an isolate needs to know of them then lies
+    together. The same arguments give the same bytes.
     """
     linkage = Linkage(parse_component(component))
     allocators: dict[Definition, int] = {}
@@ -71,7 +72,7 @@ def merge(component: bytes, assemble: Callable[[str], bytes]) -> Merged:
     for definition in allocators:
         _check_type(linkage, definition, _REALLOC, "a realloc function")
     system = system_text(list(calls.values()), exports)
-    engine = _Engine(linkage, _system_part(assemble(system.text), guest), list(calls)).write()
+    engine = _Engine(linkage, _system_part(assemble(system.text), guest), list(calls)).write(called_often)
     check_engine(engine, [export.name for export in exports])
     return Merged(engine, image_of(memory_of(linkage.state_module())), system.refusals)
 
@@ -153,7 +154,7 @@ class _Engine:
             answer = Definition(_SYSTEM, system.module.export(f"host:{place}", "func"))
             self._functions[call] = self._functions[answer]
 
-    def write(self) -> bytes:
+    def write(self, called_often: Sequence[int]) -> bytes:
         """The engine's binary."""
         table, limits = self._table(), self._state.memories[0]
         bodies, function_types = self._code()
@@ -167,8 +168,14 @@ class _Engine:
             6: [self._global(definition) for definition in self._globals],
             7: self._export_section(),
             9: [
-                b"\0\x41" + encode_signed(start) + b"\x0b" + vector([encode_unsigned(x) for x in functions])
-                for start, functions in _runs(table)
+                _declared(called_often, frozenset(table.values())),
+                *(
+                    b"\0\x41"
+                    + encode_signed(start)
+                    + b"\x0b"
+                    + vector([encode_unsigned(x) for x in functions])
+                    for start, functions in _runs(table)
+                ),
             ],
             10: bodies,
         }
@@ -246,6 +253,13 @@ class _Engine:
                 number = spaces[kind][Definition(_SYSTEM, index)]
                 out.append(name(key) + bytes((KINDS.index(kind),)) + encode_unsigned(number))
         return out
+
+
+def _declared(functions: Sequence[int], known: frozenset[int]) -> bytes:
+    """A segment that puts nothing into the table. wasmtime numbers its records of the functions that can be called
+    through the table in the order in which element segments name them, and each isolate fills in those it needs.
+    """
+    return b"\x03\0" + vector([encode_unsigned(number) for number in functions if number in known])
 
 
 def _sized(content: bytes) -> bytes:

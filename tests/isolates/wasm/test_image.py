@@ -27,8 +27,9 @@ def test_round_trip(pages, patches, wrap):
     memory = patched(pages, patches)
     image = image_of(wrap(memory))
     assert memory_of(image) == memory
-    used = {at // GRAIN for at in range(0, len(memory), GRAIN) if any(memory[at : at + GRAIN])}
-    assert len(image) < 64 + len(used) * (GRAIN + 16)
+    used = [at // GRAIN for at in range(0, len(memory), GRAIN) if any(memory[at : at + GRAIN])]
+    half = (used[-1] + 1 - used[0]) // 2 + 2 if used else 0
+    assert len(image) < 64 + max(len(used), half) * (GRAIN + 16)
 
 
 @given(PATCHES)
@@ -40,6 +41,18 @@ def test_an_image_is_what_wasmtime_makes_of_it(patches):
     assert [(x.name, x.type.limits.min, x.type.limits.max) for x in module.exports] == [("memory", 5, 7)]
     exported = wasmtime.Instance(store, module, []).exports(store)["memory"]
     assert bytes(exported.read(store)) == memory
+
+
+@given(st.sets(st.integers(0, 79), min_size=1))
+def test_more_than_half_of_what_is_spanned_is_data_so_that_wasmtime_maps_it(grains):
+    memory = bytearray(5 * WASM_PAGE)
+    for grain in grains:
+        memory[grain * GRAIN] = 1
+    image = image_of(memory)
+    assert memory_of(image) == memory
+    span = (max(grains) + 1 - min(grains)) * GRAIN
+    assert 2 * len(image) > span
+    assert len(image) < max(len(grains) * (GRAIN + 16), span // 2 + 80 * 16) + 2 * GRAIN
 
 
 def test_an_empty_memory():

@@ -52,6 +52,19 @@ def test_the_engine_imports_only_its_memory(small):
     assert exports_of(small.merged.engine) == STANDARD | {"step_at", "prepare_step"}
 
 
+def test_functions_that_are_called_often_are_named_first(small_text):
+    component = bytes(wasmtime.wat2wasm(small_text))
+    plain = merge(component, wasmtime.wat2wasm)
+    in_table = [number for element in parse_module(plain.engine).elements for number in element.functions]
+    often = [10**6, *reversed(in_table)]
+    arranged = merge(component, wasmtime.wat2wasm, often)
+    declared = dict(sections(arranged.engine)).get(9)
+    known = [encode_unsigned(number) for number in often[1:]]
+    assert bytes(declared).startswith(encode_unsigned(2) + b"\x03\0" + vector(known))
+    assert parse_module(arranged.engine).elements == parse_module(plain.engine).elements
+    assert arranged.image == plain.image
+
+
 def test_the_image_is_the_memory_of_the_component(small):
     memory = memory_of(small.merged.image)
     assert len(memory) == 2 * 65536
