@@ -1,11 +1,11 @@
-"""The WebAssembly binary format without I/O: merge a component into an engine and an image, write and read
-images.
+"""The WebAssembly binary format without I/O: `image` writes and reads images, `merge` makes an engine of a component.
+
+`merge` is needed once per machine and is not imported here: every start would pay for it.
 """
 
 from __future__ import annotations
 
 from .errors import WasmFormatError
 from .image import image_of, memory_of
-from .merge import Merged, check_engine, merge
 
-__all__ = ["Merged", "WasmFormatError", "check_engine", "image_of", "memory_of", "merge"]
+__all__ = ["WasmFormatError", "image_of", "memory_of"]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import wasmtime
-from pyworkerd_isolates.wasm import Merged, image_of, merge
+from pyworkerd_isolates.wasm import image_of
+from pyworkerd_isolates.wasm.merge import Merged, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
