@@ -7,6 +7,7 @@ a kept one.
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from contextlib import suppress
@@ -160,6 +161,13 @@ class Connection:
         if response.status != status:
             raise BenchError(f"answered {response.status} instead of {status}: {response.body[:200]!r}")
         return seconds
+
+    def is_closed(self) -> bool:
+        """Whether this end or the server has hung up, as servers do when a connection was idle for seconds.
+
+        Ask between two exchanges: nothing may be there to read then, except the end.
+        """
+        return self._socket.fileno() < 0 or bool(select.select([self._socket], [], [], 0)[0])
 
     def close(self) -> None:
         """Close the socket."""

@@ -53,8 +53,14 @@ class HttpContestant(ABC):
         """Replace the server that stays up, and the connection to it, and let it answer once."""
         self._halt()
         self._server = self.spawn()
-        self._connection = Connection(self._server.port)
-        self._connection.timed(get_request(self.about_path))
+        self._connected()
+
+    def _connected(self) -> Connection:
+        """The kept connection, opened anew if the server has closed it meanwhile; a new one has answered once."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = Connection(self.port)
+            self._connection.timed(get_request(self.about_path))
+        return self._connection
 
     def stop(self) -> None:
         """End what `start` began."""
@@ -70,9 +76,7 @@ class HttpContestant(ABC):
 
     def timed(self, path: str) -> float:
         """Seconds for one request on the kept connection. Raises BenchError."""
-        if self._connection is None:
-            raise BenchError("the server is not running")
-        return self._connection.timed(get_request(path))
+        return self._connected().timed(get_request(path))
 
     def fresh(self) -> float:
         """Seconds for one request that gets its own isolate."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -104,6 +105,16 @@ def test_another_status_and_a_closed_connection_are_errors() -> None:
             connection.timed(get_request("/"))
         with pytest.raises(BenchError, match="connection"):
             connection.timed(get_request("/"))
+
+
+def test_a_connection_knows_when_the_server_has_hung_up() -> None:
+    with answering(SIZED, SIZED) as port, Connection(port) as connection:
+        connection.timed(get_request("/"))
+        assert not connection.is_closed()
+        connection.timed(get_request("/"))
+        select.select([connection._socket], [], [], 10)
+        assert connection.is_closed()
+    assert connection.is_closed()
 
 
 def test_a_closed_port_is_an_error() -> None:
