@@ -69,7 +69,7 @@ class Calls:
             if isinstance(effect, Fetch) and body
             else self._call(effect)
         )
-        task = self._tasks[effect.call] = self._door.loop.create_task(work, context=invocation.context)
+        task = self._tasks[effect.call] = self._door.spawn(work, invocation.context)
         invocation.hold(Abandon(effect.call))
         task.add_done_callback(partial(self._ended, effect, invocation, body))
 
@@ -123,8 +123,6 @@ class Calls:
         invocation.let_go(Abandon(effect.call))
         if task.cancelled():
             self._close(body)
-        elif (error := task.exception()) is not None:
-            self._door.report(error)
 
     def _close(self, body: Body | None) -> None:
         if body is not None and body.data is None:

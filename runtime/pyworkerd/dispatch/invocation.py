@@ -45,7 +45,8 @@ class Invocation:
 
     id: int
     work: Work
-    answer: asyncio.Future[Response | bytes]
+    answer: asyncio.Future[Response | bytes] | None
+    """None once the worker has answered: the response is its reader's alone, so that it can be seen to be forgotten."""
     since: float
     """Loop time since which it waits for an isolate."""
     cpu_left_ms: float
@@ -92,18 +93,19 @@ class Invocation:
 
     def answered(self) -> bool:
         """Whether nobody waits for the answer any more: it was given, or its caller has gone."""
-        return self.answer.done()
+        return self.answer is None or self.answer.done()
 
     def succeeded(self) -> bool:
         """Whether the worker itself gave the answer."""
-        return self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None
+        return self.answer is None
 
     def succeed(self, value: Response | bytes) -> None:
         """Give the answer, if it is still wanted."""
-        if not self.answer.done():
-            self.answer.set_result(value)
+        if self.answer is not None and not self.answer.done():
+            answer, self.answer = self.answer, None
+            answer.set_result(value)
 
     def fail(self, error: BaseException) -> None:
         """Answer with an error, if an answer is still wanted."""
-        if not self.answer.done():
+        if self.answer is not None and not self.answer.done():
             self.answer.set_exception(error)

@@ -56,6 +56,7 @@ from .invocation import CallWork, FetchWork, Invocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from contextvars import Context
 
     from pyworkerd_isolates.isolate import Isolate
 
@@ -140,9 +141,9 @@ class Live:
             self._touched.add(invocation)
         self._schedule()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
         """See `streams.Door`."""
-        return self._worker.spawn(work)
+        return self._worker.spawn(work, context)
 
     def report(self, error: BaseException) -> None:
         """See `streams.Door`."""

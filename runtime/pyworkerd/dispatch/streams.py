@@ -19,6 +19,8 @@ from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from .invocation import Invocation
 
 
@@ -32,7 +34,7 @@ class Door(Protocol):
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
         """Put an event into the next step, on behalf of an invocation. Dropped once the isolate is dead."""
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
         """Run something in a task that is awaited when the worker closes."""
 
     def report(self, error: BaseException) -> None:

@@ -45,6 +45,7 @@ from .streams import Bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+    from contextvars import Context
 
     from .fleet import Fleet
 
@@ -168,16 +169,17 @@ class Worker:
             raise Overloaded(f"worker {self.name!r} is closed")
         if work.target.props:
             _check_props(work.target.props)
+        answer: asyncio.Future[Response | bytes] = self.loop.create_future()
         invocation = Invocation(
-            next(self._numbers), work, self.loop.create_future(), self.loop.time(), float(self.limits.cpu_ms),
+            next(self._numbers), work, answer, self.loop.time(), float(self.limits.cpu_ms),
             self.subrequests, self.log_bytes, copy_context(),
         )  # fmt: skip
         self._arrive(invocation)
         try:
-            return await invocation.answer
+            return await answer
         except asyncio.CancelledError:
             self._cancel(invocation)
-            if invocation.succeeded() and isinstance(response := invocation.answer.result(), Response):
+            if invocation.succeeded() and isinstance(response := answer.result(), Response):
                 await response.body.aclose()
             raise
 
@@ -334,9 +336,9 @@ class Worker:
         if not self._stopping and self._all_stopped is not None:
             self._all_stopped.set()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run something for an isolate: a body to feed, something to close. `aclose` waits for it."""
-        task = self.loop.create_task(work)
+    def spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
+        """Run something for an isolate: a call, a body to feed, something to close. `aclose` waits for it."""
+        task = self.loop.create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._spawned)
         return task
