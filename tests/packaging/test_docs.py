@@ -8,15 +8,15 @@ import re
 import tomllib
 from pathlib import Path
 
-import pyworkerd
 import pytest
+import pyworkerd
 from pyworkerd import errors
 from pyworkerd.dispatch.fleet import FleetLimits
 from pyworkerd.http import HttpLimits
 from pyworkerd.server import ServerOptions
 from pyworkerd.services.outbound_plan import OutboundLimits
-from pyworkerd_config import parse_toml, toml_reader
 from pyworkerd_config import check as check_config
+from pyworkerd_config import parse_toml, toml_reader
 from pyworkerd_config.kinds import BINDING_KINDS, NOT_YET
 from pyworkerd_config.limits import LIMIT_RANGES
 from pyworkerd_config.model import Limits, Place
@@ -25,7 +25,7 @@ from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits
 
 from tests.packaging.markdown import code_blocks, first_column, local_links, named_tests, page, rows
-from tests.packaging.tree import ROOT, pages, relative
+from tests.packaging.tree import PACKAGES, ROOT, pages, relative
 
 BEHAVIOUR, CONFIGURATION, ARCHITECTURE = "docs/behaviour.md", "docs/configuration.md", "ARCHITECTURE.md"
 GUEST = ROOT / "isolates/pyworkerd_isolates/python/guest"
@@ -195,10 +195,5 @@ def test_every_law_names_where_it_is_kept_and_by_which_test(law: int) -> None:
 
 def test_every_package_is_in_the_layout() -> None:
     text = page(ARCHITECTURE)
-    for name in (
-        "runtime/pyworkerd/",
-        "isolates/pyworkerd_isolates/",
-        "capnp_config/pyworkerd_config/",
-        "bench/pyworkerd_bench/",
-    ):
-        assert name in text
+    for folder in PACKAGES.values():
+        assert f"{relative(folder)}/" in text
