@@ -21,18 +21,39 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator
-from ctypes import CFUNCTYPE, POINTER, PYFUNCTYPE, byref, c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint64, c_void_p
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    PYFUNCTYPE,
+    byref,
+    c_bool,
+    c_char_p,
+    c_int64,
+    c_size_t,
+    c_uint8,
+    c_uint64,
+    c_void_p,
+)
 from pathlib import Path
 from typing import Any, Final
 
-from wasmtime import Config, Engine, WasmtimeError
+from wasmtime import Config, Engine
 from wasmtime import Module as _WasmtimeModule
 
 from wasmtime import _bindings as c
 from wasmtime._ffi import dll
 from wasmtime import wat2wasm as _wat2wasm
 
-from .errors import ClosedIsolate, CpuExhausted, EngineError, OutputTooLarge, ProtocolError, Refused, StackExhausted, Trap
+from .errors import (
+    ClosedIsolate,
+    CpuExhausted,
+    EngineError,
+    OutputTooLarge,
+    ProtocolError,
+    Refused,
+    StackExhausted,
+    Trap,
+)
 from .versions import installed_version
 
 __all__ = ["WASMTIME_VERSION", "Instance", "Machine", "Module", "assemble"]
@@ -70,11 +91,28 @@ _store_limiter = _prototype("wasmtime_store_limiter", None, c_void_p, *[c_int64]
 _store_delete = _prototype("wasmtime_store_delete", None, c_void_p, runs_guest=True)
 _set_deadline = _prototype("wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64)
 _instance_new = _prototype(
-    "wasmtime_instance_new", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_void_p, runs_guest=True
+    "wasmtime_instance_new",
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_size_t,
+    c_void_p,
+    c_void_p,
+    runs_guest=True,
 )
-_export_get = _prototype("wasmtime_instance_export_get", c_bool, c_void_p, c_void_p, c_char_p, c_size_t, c_void_p)
+_export_get = _prototype(
+    "wasmtime_instance_export_get", c_bool, c_void_p, c_void_p, c_char_p, c_size_t, c_void_p
+)
 _call = _prototype(
-    "wasmtime_func_call_unchecked", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, runs_guest=True
+    "wasmtime_func_call_unchecked",
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_size_t,
+    c_void_p,
+    runs_guest=True,
 )
 _memory_data = _prototype("wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
 _memory_size = _prototype("wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)
@@ -84,6 +122,12 @@ _error_delete = _prototype("wasmtime_error_delete", None, c_void_p)
 _error_message = _prototype("wasmtime_error_message", None, c_void_p, POINTER(c.wasm_byte_vec_t))
 _bytes_delete = _prototype("wasm_byte_vec_delete", None, POINTER(c.wasm_byte_vec_t))
 _module_delete = _prototype("wasmtime_module_delete", None, c_void_p)
+_module_new = _prototype(
+    "wasmtime_module_new", c_void_p, c_void_p, c_char_p, c_size_t, POINTER(c_void_p), runs_guest=True
+)
+_module_serialize = _prototype(
+    "wasmtime_module_serialize", c_void_p, c_void_p, POINTER(c.wasm_byte_vec_t), runs_guest=True
+)
 _module_file = _prototype(
     "wasmtime_module_deserialize_file", c_void_p, c_void_p, c_char_p, POINTER(c_void_p), runs_guest=True
 )
@@ -118,7 +162,9 @@ class Machine:
         c.wasmtime_config_memory_init_cow_set(config.ptr(), True)
         c.wasmtime_config_memory_reservation_set(config.ptr(), MEMORY_RESERVATION)
         c.wasmtime_config_memory_may_move_set(config.ptr(), False)
-        c.wasmtime_config_async_stack_size_set(config.ptr(), MAX_WASM_STACK)  # unused, but may not be the smaller one
+        c.wasmtime_config_async_stack_size_set(
+            config.ptr(), MAX_WASM_STACK
+        )  # unused, but may not be the smaller one
         c.wasmtime_config_max_wasm_stack_set(config.ptr(), MAX_WASM_STACK)
         self._engine = Engine(config)
         self.pointer = ctypes.cast(self._engine.ptr(), c_void_p).value
@@ -126,11 +172,21 @@ class Machine:
 
     def compile(self, wasm: bytes) -> bytes:
         """Compile a module to native code, serialised. Takes seconds for an engine, milliseconds for an image."""
+        pointer = c_void_p()
+        error = _module_new(self.pointer, wasm, len(wasm), byref(pointer))
+        if error:
+            raise EngineError(f"the module does not compile: {_take_error(error)}")
+        native = c.wasm_byte_vec_t()
         try:
-            with _WasmtimeModule(self._engine, wasm) as module:
-                return bytes(module.serialize())
-        except WasmtimeError as error:
-            raise EngineError(f"the module does not compile: {error}") from None
+            error = _module_serialize(pointer, byref(native))
+        finally:
+            _module_delete(pointer)
+        if error:
+            raise EngineError(f"the module cannot be serialised: {_take_error(error)}")
+        try:
+            return ctypes.string_at(native.data, native.size)
+        finally:
+            _bytes_delete(byref(native))
 
     def load(self, path: Path) -> Module:
         """Map native code from a file that `compile` made. The caller has checked where it came from."""
@@ -283,10 +339,26 @@ class Instance:
     `memory_limit` is in bytes. The guest sees a failed allocation at the limit, which Python turns into MemoryError.
     """
 
-    __slots__ = ("_context", "_functions", "_memory", "_native", "_refusals", "_store", "_ticker", "_trap", "_values", "_values_at")
+    __slots__ = (
+        "_context",
+        "_functions",
+        "_memory",
+        "_native",
+        "_refusals",
+        "_store",
+        "_ticker",
+        "_trap",
+        "_values",
+        "_values_at",
+    )
 
     def __init__(
-        self, engine: Module, image: Module, memory_limit: int, refusals: tuple[str, ...] = (), start_ms: float = 1000
+        self,
+        engine: Module,
+        image: Module,
+        memory_limit: int,
+        refusals: tuple[str, ...] = (),
+        start_ms: float = 1000,
     ) -> None:
         machine = engine.machine
         self._ticker = machine.ticker
@@ -387,6 +459,12 @@ class Instance:
         self._live()
         base, size = self._window()
         return ctypes.string_at(base, size)
+
+    def heap(self) -> bytearray:
+        """The same, to be changed."""
+        self._live()
+        base, size = self._window()
+        return bytearray((ctypes.c_char * size).from_address(base))
 
     def _check(self, error: int | None) -> None:
         """Turn a native error or trap into an exception; both are freed here."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from array import array
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import wire
-from .native import Instance
+
+if TYPE_CHECKING:
+    from .native import Instance
+
 
 IMMORTAL: Final = 5 << 28
 """`_PyObject` reference count that CPython 3.14 gives to immortal objects on 32-bit platforms
@@ -29,23 +32,23 @@ def take(instance: Instance, budget_ms: float) -> bytearray:
     close_gaps = wire.encode([["close_gaps", instance.memory_size]], ())
     # Whatever it answers: with gaps the image is larger, and no less right.
     instance.step("step", time.time_ns(), close_gaps, budget_ms, MAX_EFFECTS_BYTES)
-    return immortalise(instance.memory(), addresses)
+    heap = instance.heap()
+    immortalise(heap, addresses)
+    return heap
 
 
-def immortalise(memory: bytes, addresses: bytes) -> bytearray:
+def immortalise(heap: bytearray, addresses: bytes) -> None:
     """Mark the objects at these addresses (32-bit, little-endian), so that live isolates share their pages.
 
     The addresses come from the guest. A wrong one damages nothing but the guest's own image, so they are checked only
     for what an object in use has, a count and a type: what has been freed since is left alone.
     """
-    marked = bytearray(memory)
-    words = memoryview(marked).cast("I")
+    words = memoryview(heap).cast("I")
     numbers = _living(words, array("I", addresses[: len(addresses) & ~3]))
     for number in numbers:
         if words[number + 1] >> 2 in numbers or words[words[number + 1] >> 2] >= IMMORTAL_MINIMUM:
             words[number] = IMMORTAL
     words.release()
-    return marked
 
 
 def _living(words: memoryview, addresses: array[int]) -> set[int]:

@@ -24,9 +24,16 @@ def heap(**words):
     return memory.tobytes()
 
 
+def marked_heap(memory, addresses):
+    """The words of a heap after these addresses were given."""
+    heap = bytearray(memory)
+    immortalise(heap, addresses)
+    return array("I", bytes(heap))
+
+
 def counts(memory, *addresses):
-    """The heap after these addresses were given, and the words there."""
-    marked = array("I", bytes(immortalise(memory, array("I", addresses).tobytes())))
+    """The words at these addresses after they were given."""
+    marked = marked_heap(memory, array("I", addresses).tobytes())
     return [marked[address >> 2] for address in addresses]
 
 
@@ -58,13 +65,13 @@ def test_a_type_that_is_not_marked_makes_no_object():
 @pytest.mark.parametrize("address", [OBJECT + 2, 124, 128, 4096, 0xFFFFFFFC])
 def test_addresses_outside_the_heap_are_nothing(address):
     memory = heap(at_64=(1, STATIC_TYPE))
-    assert bytes(immortalise(memory, array("I", [address]).tobytes())) == memory
+    assert marked_heap(memory, array("I", [address]).tobytes()).tobytes() == memory
 
 
 @given(st.binary(max_size=64), st.lists(st.integers(0, 2**32 - 1), min_size=8, max_size=8))
 def test_hostile_addresses_change_nothing_but_counts(addresses, words):
     memory = array("I", words).tobytes()
-    marked = array("I", bytes(immortalise(memory, addresses)))
+    marked = marked_heap(memory, addresses)
     changed = [index for index, word in enumerate(words) if marked[index] != word]
     assert all(marked[index] == IMMORTAL and 0 < words[index] < MAX_COUNT for index in changed)
     assert {index << 2 for index in changed} <= set(array("I", addresses[: len(addresses) & ~3]))
