@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from . import report
 from .contestant import FIGURES, Contestant, Figure, Probe
 from .errors import BenchError
-from .machine import describe
+from .machine import Neighbours, describe
 from .measure import Samples, interleave
 from .peers import PEERS
 from .processes import terminable
@@ -48,10 +48,11 @@ def run(
     progress: Progress = lambda _line: None,
 ) -> report.Report:
     """Measure and report. Whatever a contestant started has ended when this returns or raises."""
-    machine = describe()
+    machine, neighbours = describe(), Neighbours()
     with ExitStack() as stack:
         entries = _assemble(contestants, stack, progress)
         measured = _measure(entries, figures, quick=quick, progress=progress)
+    machine = replace(machine, others=neighbours.share())
     names = [one.name for one in contestants]
     return report.Report(date, machine, entries.about, entries.skipped, report.rows(figures, measured, names))
 

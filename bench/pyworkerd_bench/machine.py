@@ -6,6 +6,8 @@ import os
 import platform
 from pathlib import Path
 
+import psutil
+
 from .report import Machine
 
 
@@ -18,6 +20,29 @@ def describe() -> Machine:
         python=f"{platform.python_implementation()} {platform.python_version()}",
         busy=os.getloadavg()[0],
     )
+
+
+class Neighbours:
+    """How much of the machine processes take that are none of this one's: begins to count when it is made."""
+
+    def __init__(self) -> None:
+        self._all, self._busy, self._own = self._read()
+
+    def share(self) -> float:
+        """Their part of all processors' time since then, 0 to 1. Children count once they have ended."""
+        total, busy, own = self._read()
+        spent = total - self._all
+        others = (busy - self._busy) - (own - self._own)
+        return min(max(others / spent, 0.0), 1.0) if spent > 0 else 0.0
+
+    @staticmethod
+    def _read() -> tuple[float, float, float]:
+        """Seconds: of all processors together, of those the busy ones, and of this process and its children."""
+        times = psutil.cpu_times()._asdict()
+        # Linux counts a guest's time in its host process's as well.
+        total = sum(seconds for kind, seconds in times.items() if not kind.startswith("guest"))
+        idle = times["idle"] + times.get("iowait", 0.0)
+        return total, total - idle, sum(os.times()[:4])
 
 
 def usable_cpus() -> tuple[int, ...]:

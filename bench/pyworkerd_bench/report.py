@@ -21,6 +21,8 @@ COLOURS: Mapping[str, str] = {
     "not measured": "\x1b[33m",
 }
 RESET = "\x1b[0m"
+DISTURBED = 0.1
+"""Above this part of the processors' time in others' hands, times are not the contestants' own."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Machine:
     python: str
     busy: float
     """The load average of the minute before: near 0 when numbers can be quoted."""
+    others: float = 0.0
+    """Which part of the processors' time during the run went to processes that were none of the run's."""
 
 
 @dataclass(frozen=True)
@@ -196,8 +200,10 @@ def as_table(report: Report, *, colour: bool = False) -> str:
 
 def _machine_line(machine: Machine) -> str:
     cores = f"{machine.cpu}, {machine.cores} cores"
-    line = f"{cores}, {machine.kernel}, {machine.python}, load average before {machine.busy:.2f}"
-    return f"{line} (busy: quote ratios at most)" if machine.busy > machine.cores / 2 else line
+    before = f"load average before {machine.busy:.2f}, used by others meanwhile {machine.others:.0%}"
+    line = f"{cores}, {machine.kernel}, {machine.python}, {before}"
+    busy = machine.busy > machine.cores / 2 or machine.others > DISTURBED
+    return f"{line} (busy: quote ratios at most)" if busy else line
 
 
 def _table_cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:

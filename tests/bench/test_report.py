@@ -107,7 +107,13 @@ def test_a_busy_machine_is_said_to_be_busy() -> None:
     quiet = a_report()
     busy = replace(quiet, machine=replace(MACHINE, busy=1.5))
     assert "busy" not in as_table(quiet)
-    assert as_table(busy).splitlines()[0].endswith("1.50 (busy: quote ratios at most)")
+    assert (
+        as_table(busy)
+        .splitlines()[0]
+        .endswith("1.50, used by others meanwhile 0% (busy: quote ratios at most)")
+    )
+    disturbed = replace(quiet, machine=replace(MACHINE, others=0.5))
+    assert as_table(disturbed).splitlines()[0].endswith("meanwhile 50% (busy: quote ratios at most)")
 
 
 def test_colour_paints_only_verdicts_and_changes_no_text() -> None:
