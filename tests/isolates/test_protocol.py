@@ -342,7 +342,7 @@ def test_the_guest_knows_every_event_and_the_same_window(start):
     driver = start(PROBE)
     told = driver.fetch().json
     sent = {name.partition("_")[0] for name in EVENTS}
-    assert set(told["events"]) == sent | {"prime"}
+    assert set(told["events"]) == sent | {"prime", "close_gaps"}
     assert (told["window"], told["chunk"]) == (protocol.WINDOW, protocol.CHUNK)
 
 
