@@ -59,10 +59,8 @@ def test_the_same_calls_without_await(runtime: sync.Runtime) -> None:
         assert (response.status, response.header("X-B")) == (200, "c")
         assert ("x-b", "c") in response.headers
         assert response.json() == ["POST", "hello", "b"]
-        assert (
-            worker.fetch("/").text() == '["GET", "", null]'.replace(" ", "")
-            or worker.fetch("/").json()[0] == "GET"
-        )
+        assert worker.fetch("/").text().startswith('["GET"')
+        assert worker.fetch("/").read(100).startswith(b'["GET"')
         assert worker.call("add", 1) == 3
         assert worker.entrypoint("Admin", {"role": "host"}).call("role") == "host"
         assert "asked" in [entry.message for entry in worker.logs]
@@ -167,16 +165,15 @@ def test_a_configuration_is_served_by_its_routes(tmp_path: Path) -> None:
 
 
 def test_closing_is_final_and_leaves_no_thread() -> None:
+    before = threading.active_count()
     runtime = sync.Runtime()
     worker = runtime.load(SOURCE)
+    worker.call("add", 1)
     runtime.close()
     runtime.close()
     with pytest.raises(RuntimeError, match="closed"):
         worker.call("add", 1)
-    assert (
-        "pyworkerd-sync" not in {thread.name for thread in threading.enumerate()}
-        or threading.active_count() > 1
-    )
+    assert threading.active_count() == before
 
 
 def test_a_runtime_that_does_not_open_leaves_no_thread(tmp_path: Path) -> None:
