@@ -12,6 +12,7 @@ from pyworkerd_bench import cold_start
 from pyworkerd_bench.contestant import FIGURES, SUBJECT
 from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.subject import Pyworkerd
+from pyworkerd_bench.subject.pyworkerd import FORBIDDEN, installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,3 +74,10 @@ def test_before_its_start_it_has_no_probes(contestant: Pyworkerd) -> None:
         contestant.probes()
     with pytest.raises(BenchError, match="not been written"):
         contestant.spawn()
+
+
+def test_the_server_keeps_its_bytecode_even_where_that_is_forbidden() -> None:
+    assert installed({"A": "1"}) == {"A": "1"}
+    kept = installed({"A": "1", FORBIDDEN: "1"})
+    assert kept.keys() == {"A", "PYTHONPYCACHEPREFIX"}
+    assert kept["PYTHONPYCACHEPREFIX"].endswith("build/bench/bytecode")
