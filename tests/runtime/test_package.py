@@ -9,10 +9,36 @@ import pytest
 import pyworkerd
 
 SURFACE = (
-    "AsgiApp Body ClientError Config ConfigurationError Entrypoint FleetLimits FleetStatistics InternalError "
-    "LimitExceeded Limits LoadedWorker LogEntry NoRoute Overloaded PyworkerdError Request Response Runtime "
-    "RuntimeOptions Secret ServerOptions Serving UpstreamError WorkerError WorkerException errors load_config sync"
-).split(" ")
+    "AsgiApp",
+    "Body",
+    "ClientError",
+    "Config",
+    "ConfigurationError",
+    "Entrypoint",
+    "FleetLimits",
+    "FleetStatistics",
+    "InternalError",
+    "LimitExceeded",
+    "Limits",
+    "LoadedWorker",
+    "LogEntry",
+    "NoRoute",
+    "Overloaded",
+    "PyworkerdError",
+    "Request",
+    "Response",
+    "Runtime",
+    "RuntimeOptions",
+    "Secret",
+    "ServerOptions",
+    "Serving",
+    "UpstreamError",
+    "WorkerError",
+    "WorkerException",
+    "errors",
+    "load_config",
+    "sync",
+)
 
 
 def test_the_surface_is_as_pinned() -> None:

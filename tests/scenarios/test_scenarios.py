@@ -1,0 +1,104 @@
+"""Every folder here is a test: a configuration, its workers, and what clients see of them over HTTP.
+
+`expect.toml` holds, in this order:
+
+    [environment]            # variables of the process, for `environment` and `secret` bindings
+    [files]                  # text files that the folder cannot hold as they are
+    error = "..."            # the configuration is refused, with a sentence that contains this
+
+    [[requests]]             # sent one after the other; `times = 10` sends ten of them at once
+    path = "/x"              # also: method, host, headers, body, body_mb, socket
+    status = 200             # also: headers, body, contains, json, size_mb
+    logs = ["..."]           # each is contained in a log message, once the answer has come
+
+    tests/scenarios/hello/{config.toml,hello.py,expect.toml} is the smallest one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from pyworkerd.errors import ConfigurationError
+from pyworkerd.runtime import Runtime, RuntimeOptions
+from pyworkerd.serving import Serving
+from pyworkerd_config import ConfigError, load
+
+FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/config.toml"))
+REQUEST = frozenset(("path", "method", "host", "headers", "body", "body_mb", "socket", "times"))
+ANSWER = frozenset(("status", "answer_headers", "answer", "contains", "json", "size_mb", "logs"))
+MIB = 1024 * 1024
+
+
+async def chunks(size: int) -> Any:
+    for _ in range(size // 65_536):
+        yield b"x" * 65_536
+
+
+async def ask(client: aiohttp.ClientSession, base: str, expected: dict[str, Any]) -> None:
+    unknown = expected.keys() - REQUEST - ANSWER
+    assert not unknown, f"expect.toml: unknown keys {sorted(unknown)}"
+    headers = dict(expected.get("headers", {}))
+    if "host" in expected:
+        headers["Host"] = expected["host"]
+    body = chunks(expected["body_mb"] * MIB) if "body_mb" in expected else expected.get("body")
+    url = f"{base}{expected['path']}"
+    async with client.request(
+        expected.get("method", "GET"), url, headers=headers, data=body, allow_redirects=False
+    ) as response:
+        data = await response.read()
+        assert response.status == expected["status"], data
+        for name, value in expected.get("answer_headers", {}).items():
+            assert response.headers.get(name) == value
+        if "answer" in expected:
+            assert data.decode() == expected["answer"]
+        if "contains" in expected:
+            assert expected["contains"] in data.decode()
+        if "json" in expected:
+            assert await response.json(content_type=None) == expected["json"]
+        if "size_mb" in expected:
+            assert len(data) == expected["size_mb"] * MIB
+
+
+async def serve(folder: Path, expect: dict[str, Any]) -> None:
+    logs: list[str] = []
+    options = RuntimeOptions(
+        sinks=(lambda entry: logs.append(entry.message),), environment=expect.get("environment", {})
+    )
+    async with Runtime(load(folder / "config.toml"), options) as runtime:
+        serving = Serving(runtime)
+        bases = {socket.name: f"http://{socket.address}" for socket in await serving.start()}
+        try:
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+                for expected in expect["requests"]:
+                    base = bases[expected.get("socket", next(iter(bases)))]
+                    times = expected.get("times", 1)
+                    await asyncio.gather(*(ask(client, base, expected) for _ in range(times)))
+                    for text in expected.get("logs", ()):
+                        assert any(text in message for message in logs), logs
+        finally:
+            await serving.aclose()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_scenario(folder: Path, tmp_path: Path) -> None:
+    expect = tomllib.loads((folder / "expect.toml").read_text(encoding="utf-8"))
+    assert expect.keys() <= {"environment", "error", "files", "requests"}
+    folder = shutil.copytree(folder, tmp_path / folder.name)
+    for name, text in expect.get("files", {}).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    if "error" not in expect:
+        asyncio.run(serve(folder, expect))
+        return
+    with pytest.raises((ConfigurationError, ConfigError)) as caught:
+        asyncio.run(serve(folder, {**expect, "requests": []}))
+    assert expect["error"] in str(caught.value)
+
+
+def test_there_are_scenarios() -> None:
+    assert len(FOLDERS) > 10
