@@ -13,6 +13,6 @@ def installed_version(module: str, distribution: str) -> str:
         prefix = distribution.replace("-", "_") + "-"
         for folder in Path(spec.origin).parent.parent.glob(f"{prefix}*.dist-info"):
             return folder.name.removeprefix(prefix).removesuffix(".dist-info")
-    from importlib.metadata import version
+    from importlib.metadata import version  # noqa: PLC0415 (only where the folder does not tell)
 
     return version(distribution)

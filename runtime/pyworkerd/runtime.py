@@ -103,11 +103,11 @@ class Runtime:
     async def _start(self, model: ServiceModel) -> None:
         match model.kind:
             case Network() as network:
-                from pyworkerd.services.network import NetworkService
+                from pyworkerd.services.network import NetworkService  # noqa: PLC0415 (start-up time)
 
                 self.services[model.name] = NetworkService(model.name, network)
             case External() as external:
-                from pyworkerd.services.external import ExternalService
+                from pyworkerd.services.external import ExternalService  # noqa: PLC0415 (start-up time)
 
                 self.services[model.name] = ExternalService(model.name, external)
             case WorkerModel() as worker:
@@ -119,7 +119,9 @@ class Runtime:
             bundle = await self._fleet.run(Bundle.read, model.main, model.root, exclude)
         except ImageError as error:
             raise ConfigurationError(f"{place}: service {name!r}: {error}") from error
-        options = WorkerOptions(model.limits, model.reuse, model.global_outbound is not None, self.options.sinks)
+        options = WorkerOptions(
+            model.limits, model.reuse, model.global_outbound is not None, self.options.sinks
+        )
         try:
             await self._deploy(name, bundle, configure_all(model.bindings), model.global_outbound, options)
         except ImageError as error:
@@ -145,7 +147,7 @@ class Runtime:
         self._environments[name] = environment
         return worker
 
-    # the library's own way in ------------------------------------------------------------------------------------------
+    # the library's own way in ------------------------------------------------------------------------
 
     async def load(
         self,
@@ -175,10 +177,8 @@ class Runtime:
                 bundle = Bundle.of(worker)
             else:
                 main = Path(worker)
-                if not main.is_file():
-                    raise ConfigurationError(f"{main}: there is no such file")
                 root = main.parent
-                bundle = await self._fleet.run(Bundle.read, main)
+                bundle = await self._fleet.run(_read_bundle, main)
             deployed = await self._deploy(name, bundle, all_from_python(bindings or {}), way_out, options)
         except ImageError as error:
             raise ConfigurationError(_sentence(error, root, name)) from error
@@ -188,7 +188,9 @@ class Runtime:
         """A worker of the configuration, by the name of its service. Raises `ConfigurationError` for any other name."""
         found = self.services.get(name)
         if not isinstance(found, Worker):
-            known = ", ".join(sorted(n for n, service in self.services.items() if isinstance(service, Worker)))
+            known = ", ".join(
+                sorted(n for n, service in self.services.items() if isinstance(service, Worker))
+            )
             raise ConfigurationError(f"there is no worker named {name!r}; there are: {known or 'none'}")
         return LoadedWorker(found, self._unload)
 
@@ -198,7 +200,7 @@ class Runtime:
             await worker.aclose()
             await self._environments.pop(worker.name).aclose()
 
-    # requests ----------------------------------------------------------------------------------------------------------
+    # requests ----------------------------------------------------------------------------------------
 
     def route(self, request: Request) -> str:
         """The service for a request by the configured routes. Raises `NoRoute`."""
@@ -274,6 +276,12 @@ class _Host:
     def now(self) -> float:
         """The wall clock."""
         return time()
+
+
+def _read_bundle(main: Path) -> Bundle:
+    if not main.is_file():
+        raise ConfigurationError(f"{main}: there is no such file")
+    return Bundle.read(main)
 
 
 def _sentence(error: ImageError, root: Path, name: str) -> str:

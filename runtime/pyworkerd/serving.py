@@ -60,5 +60,3 @@ class Serving:
         """Close every connection."""
         for server in self._servers:
             await server.aclose()
-
-

@@ -125,7 +125,9 @@ class Default(WorkerEntrypoint):
         return forge(["respond", number(), 200, [], None])
 
     async def mode_stream_twice(self):
-        return forge(["respond", number(), 200, [], ["s", 5, None]], ["respond", number(), 200, [], ["s", 5, None]])
+        return forge(
+            ["respond", number(), 200, [], ["s", 5, None]], ["respond", number(), 200, [], ["s", 5, None]]
+        )
 
     async def mode_foreign_body(self):
         return forge(["respond", number(), 200, [], ["p", 999]])

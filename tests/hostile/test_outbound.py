@@ -41,7 +41,7 @@ REACHES_NOTHING = [
     "http://100.64.0.1/",
     "http://user:password@127.0.0.1:{port}/",
     "http://127.0.0.1%2f@example.invalid:{port}/",
-    "http://１２７.０.０.１:{port}/",
+    "http://\uff11\uff12\uff17.\uff10.\uff10.\uff11:{port}/",
     "file:///etc/passwd",
     "gopher://127.0.0.1:{port}/",
     "ftp://127.0.0.1:{port}/",
@@ -97,7 +97,9 @@ def test_a_redirect_cannot_lead_there_either(allowed: str, sandbox: object) -> N
         network = Service("net", Network(allow=(allowed,)))
         async with Runtime(Config(services=(network,))) as runtime:
             worker = await runtime.load({"w.py": WORKER}, network="net")
-            response = await worker.fetch("/", method="POST", body=f"http://127.0.0.2:{outside.addresses[0][1]}/")
+            response = await worker.fetch(
+                "/", method="POST", body=f"http://127.0.0.2:{outside.addresses[0][1]}/"
+            )
             text = await response.text()
         await inside.cleanup()
         await outside.cleanup()

@@ -30,7 +30,10 @@ CASES = {
     "list_bomb": {MEMORY, CPU},
     "bytes_bomb": {MEMORY},
     "string_bomb": {MEMORY},
-    "string_bomb_in_place": {MEMORY, RAISED},  # CPython 3.14.0 loses its way when growing a string in place fails
+    "string_bomb_in_place": {
+        MEMORY,
+        RAISED,
+    },  # CPython 3.14.0 loses its way when growing a string in place fails
     "recursion": {RAISED},
     "nested_json": {RAISED},
     "regex": {CPU},
@@ -82,7 +85,9 @@ async def attack(mode: str, times: int = 1) -> tuple[list[tuple[int, str | None,
     answers: list[tuple[int, str | None, str]] = []
     neighbour: list[str] = []
     async with Runtime() as runtime:
-        bad = await runtime.load({"tenant.py": TENANT}, bindings={"SLOW": slow}, limits=Limits(cpu_ms=200, wall_ms=10_000))
+        bad = await runtime.load(
+            {"tenant.py": TENANT}, bindings={"SLOW": slow}, limits=Limits(cpu_ms=200, wall_ms=10_000)
+        )
         good = await runtime.load({"neighbour.py": NEIGHBOUR})
         server = HttpServer(bad.service.fetch)
         address = await server.start("127.0.0.1:0")
@@ -120,14 +125,18 @@ def test_hostile_tenant(mode: str, sandbox: object) -> None:
 
 
 def test_every_mode_is_a_case(sandbox: object) -> None:
-    modes = {line.split("mode_")[1].split("(")[0] for line in TENANT.splitlines() if "async def mode_" in line}
+    modes = {
+        line.split("mode_")[1].split("(")[0] for line in TENANT.splitlines() if "async def mode_" in line
+    }
     assert modes - set(CASES) == {"loop_in_finally"}
 
 
 def test_loop_in_finally_after_the_client_left(sandbox: object) -> None:
     async def main() -> str:
         async with Runtime() as runtime:
-            bad = await runtime.load({"tenant.py": TENANT}, bindings={"SLOW": slow}, limits=Limits(cpu_ms=100))
+            bad = await runtime.load(
+                {"tenant.py": TENANT}, bindings={"SLOW": slow}, limits=Limits(cpu_ms=100)
+            )
             good = await runtime.load({"neighbour.py": NEIGHBOUR})
             asking = asyncio.create_task(bad.fetch("/loop_in_finally"))
             while bad.service.statistics()["states"] != ["busy"]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..messages import Request, Response
+if TYPE_CHECKING:
+    from pyworkerd.messages import Request, Response
 
 
 @dataclass(frozen=True, slots=True)
