@@ -41,6 +41,7 @@ MAC_BYTES: Final = 32
 SEAL_LIMIT: Final = 32 * 1024 * 1024
 """Notes of an image hold what its top level logged, which the image's builder bounds."""
 FORMAT: Final = 2
+LOCKS: Final = 64
 STALE_S: Final = 3600
 """A file that is still being written after an hour is what a killed process left behind."""
 
@@ -120,6 +121,8 @@ class Cache:
         """
         found, _ = self._look(name)  # what looks wrong may be half of a pair that another process is writing
         if found is not None and complete(found):
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(found.path)
             return found
         with self._lock(name):
             found = self.get(name)
@@ -127,6 +130,26 @@ class Cache:
                 return found
             data, notes = build()
             return self.put(name, data, notes)
+
+    def trim(self, prefix: str, budget: int) -> int:
+        """Remove files of this prefix, those that were not asked for longest first, until `budget` bytes are kept.
+
+        Returns how many bytes were freed. Running processes keep what they have mapped.
+        """
+        found = []
+        for path in self.folder.iterdir():
+            if path.name.startswith(prefix) and _is_name(path.name):
+                with contextlib.suppress(FileNotFoundError):
+                    status = path.lstat()
+                    found.append((status.st_mtime_ns, status.st_size, path))
+        kept = freed = 0
+        for _, size, path in sorted(found, reverse=True):
+            kept += size
+            if kept > budget:
+                freed += size
+                path.unlink(missing_ok=True)
+                _seal_path(path).unlink(missing_ok=True)
+        return freed
 
     def entries(self) -> list[Entry]:
         """All sound files, by name."""
@@ -151,7 +174,9 @@ class Cache:
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[None]:
-        with (self.folder / f"{name}.lock").open("w") as handle:
+        # A lock cannot be removed while somebody may hold it, so there is a fixed number of them.
+        slot = hashlib.sha256(name.encode()).digest()[0] % LOCKS
+        with (self.folder / f"{slot}{_LOCK}").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 

@@ -47,6 +47,8 @@ MAX_FILES: Final = 20_000
 MAX_BUNDLE_BYTES: Final = 64 * 1024 * 1024
 """Workers: 64 MiB per script."""
 LOAD_OUTPUT_BYTES: Final = 4 * 1024 * 1024
+CACHED_BYTES: Final = 2 << 30
+"""Disk for images, some 70 of them: those that were not asked for longest go first, and are built again when needed."""
 MAX_ENTRYPOINTS: Final = 1000
 MAX_LOGS: Final = 1000
 SKIPPED_SUFFIXES: Final = frozenset((".pyc", ".pyo"))
@@ -210,6 +212,8 @@ def build_image(engine: Engine, cache: Cache, bundle: Bundle, limits: Limits) ->
         return engine.machine.compile(image_of(memory)), notes
 
     entry = cache.get_or_build(name, build)
+    if built:
+        cache.trim("image-", CACHED_BYTES)
     try:
         module = engine.machine.load(entry.path)
     except EngineError:

@@ -306,6 +306,10 @@ _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
 
 def decode_effects(frame: bytes, limits: Limits) -> Output:
     """Read a step's output. Raises `ProtocolError` for anything that is not exactly as agreed, or too much."""
+    if int.from_bytes(frame[:4], "little") > limits.header_bytes:
+        raise OutputTooLarge(
+            f"the structured part of a step's output is limited to {limits.header_bytes} bytes"
+        )
     try:
         message, blobs = wire.decode(frame, max_header=limits.header_bytes, max_blobs=limits.effects)
     except wire.WireError as error:

@@ -298,8 +298,12 @@ class Driver:
         events, self.events = self.events, Events()
         output = self.isolate.step(events, self.isolate.limits.cpu_ms if budget_ms is None else budget_ms)
         self.wake = output.wake
-        for effect in output.effects:
-            _PERFORM[type(effect)](self, effect)
+        try:
+            for effect in output.effects:
+                _PERFORM[type(effect)](self, effect)
+        except ProtocolError:
+            self.end()
+            raise
         return output
 
     def resolve(self, call: int, value: Any) -> None:

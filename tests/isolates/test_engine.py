@@ -44,10 +44,9 @@ def fresh(tmp_path):
 
 
 def test_an_engine_imports_nothing_but_its_memory(engine, cache, machine):
-    for entry in cache.entries():
-        if entry.notes.get("key") == engine.key:
-            module = wasmtime.Module.deserialize_file(machine._engine, str(entry.path))
-            break
+    entry = cache.get(f"engine-python-{engine_key(source())[:32]}.cwasm")
+    assert entry.notes["key"] == engine.key
+    module = wasmtime.Module.deserialize_file(machine._engine, str(entry.path))
     imports = [(each.module, each.name, type(each.type)) for each in module.imports]
     assert imports == [("image", "memory", wasmtime.MemoryType)]
 

@@ -171,3 +171,16 @@ def test_python_path_tricks_do_not_lead_out(start):
     assert found[0] == ["/session/metadata", "/python", "/session/metadata/python_modules"]
     assert found[1] == []
     assert json.dumps(found[2]).count("Bundle") == 2
+
+
+def test_the_library_imports_at_top_level_too_without_entropy(sandbox):
+    """What a worker imports, it imports at its top level, where random numbers are refused."""
+    program = """
+for name in FINDER.packed:
+    if not name.endswith("__main__"):
+        try:
+            importlib.import_module(name)
+        except (ImportError, AttributeError):
+            pass
+"""
+    assert sandbox.image(PROBE + program, startup_ms=60_000).handlers == {"": ()}

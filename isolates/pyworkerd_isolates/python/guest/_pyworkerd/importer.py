@@ -9,11 +9,16 @@ import sys
 import zlib
 from importlib.machinery import ModuleSpec
 
-from . import files, resources
+from . import entropy, files, resources
 
 LIBRARY = "/python"
 SKIPPED = frozenset(("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data", "turtle", "venv"))
 """Parts that cannot work here: they need a screen, an installer, or exist to test the interpreter itself."""
+
+
+KEYED = "multiprocessing.process"
+"""The one module of the library that draws a key when it is imported: for pipes between processes, of which there are
+none here. It gets a key of zeros, so that it can be imported at a worker's top level."""
 
 
 def pack(os):
@@ -55,7 +60,12 @@ class LibraryFinder:
         return None
 
     def exec_module(self, module):
-        exec(self.get_code(module.__name__), module.__dict__)
+        code = self.get_code(module.__name__)
+        if module.__name__ == KEYED:
+            with entropy.pretended():
+                exec(code, module.__dict__)
+        else:
+            exec(code, module.__dict__)
 
     def get_code(self, name):
         return marshal.loads(zlib.decompress(self.packed[name][1]))

@@ -44,6 +44,7 @@ class Output(io.TextIOBase):
         self.name = name
         self._level = level
         self._lines = {}
+        self._cut = set()
 
     def writable(self):
         return True
@@ -51,7 +52,11 @@ class Output(io.TextIOBase):
     def write(self, text):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        written = len(text)
         invocation = current_or_none()
+        if invocation in self._cut:
+            self._cut.discard(invocation)
+            text = text.removeprefix("\n")  # the end of a line of which the entry has been made already
         if "\n" in text:
             lines = (self._lines.pop(invocation, "") + text).split("\n")
             rest = lines.pop()
@@ -61,9 +66,10 @@ class Output(io.TextIOBase):
             rest = self._lines.pop(invocation, "") + text
         if len(rest) > MAX_MESSAGE:
             emit(self._level, self.name, rest)
+            self._cut.add(invocation)
         elif rest:
             self._lines[invocation] = rest
-        return len(text)
+        return written
 
     def flush(self):
         """`print(flush=True)`: what the current invocation has written so far is an entry."""
@@ -81,6 +87,7 @@ class Output(io.TextIOBase):
 def finish(invocation):
     """An invocation ends: its unfinished lines are entries."""
     for output in _outputs:
+        output._cut.discard(invocation)
         line = output._lines.pop(invocation, "")
         if line:
             emit(output._level, output.name, line)

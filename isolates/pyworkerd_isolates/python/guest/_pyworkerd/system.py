@@ -39,6 +39,7 @@ _READS = {
     "access": files.access,
     "getcwd": lambda: files.ROOT,
     "getcwdb": lambda: files.ROOT.encode(),
+    "uname": lambda: os.uname_result(("wasi", "isolate", "", "", "wasm32")),
 }
 _WRITES = frozenset(
     "chmod link mkdir open remove rename replace rmdir symlink truncate unlink utime chown mkfifo mknod".split()
