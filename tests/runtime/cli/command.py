@@ -9,10 +9,12 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 PROGRAM = Path(sys.executable).with_name("pyworkerd")
 PATIENCE_S = 100.0

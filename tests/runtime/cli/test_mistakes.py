@@ -29,11 +29,13 @@ MISTAKES = {
         CONFIG + 'compatibilty_date = "2026-11-01"\n',
     ),
     "a wrong type": Mistake(
-        ("config.toml:10: ", '"cpu_ms" must be an integer', "cpu_ms = 50"), CONFIG + 'limits = { cpu_ms = "1" }\n'
+        ("config.toml:10: ", '"cpu_ms" must be an integer', "cpu_ms = 50"),
+        CONFIG + 'limits = { cpu_ms = "1" }\n',
     ),
     "not TOML": Mistake(("config.toml:1: ",), "[[sockets\n" + CONFIG),
     "a missing program": Mistake(
-        ("config.toml:9: ", '"other.py" does not exist', "correct the path"), CONFIG.replace("w.py", "other.py")
+        ("config.toml:9: ", '"other.py" does not exist', "correct the path"),
+        CONFIG.replace("w.py", "other.py"),
     ),
     "two services of one name": Mistake(
         ("config.toml:12: ", 'two services are named "w"', "config.toml:7"), CONFIG + SECOND
@@ -49,7 +51,8 @@ MISTAKES = {
     "no socket": Mistake(("config.toml: ", "no socket", "[[sockets]]"), CONFIG[CONFIG.index("[[services") :]),
     "a syntax error in the worker": Mistake(("w.py:2: ", "SyntaxError"), worker="x = 1\ndef f(:\n"),
     "a worker that raises at top level": Mistake(
-        ("w.py:3: ", "ValueError: not \\x1b[31mtoday"), worker='x = 1\n\nraise ValueError("not \\x1b[31mtoday")\n'
+        ("w.py:3: ", "ValueError: not \\x1b[31mtoday"),
+        worker='x = 1\n\nraise ValueError("not \\x1b[31mtoday")\n',
     ),
     "a worker that uses entropy at top level": Mistake(
         ("w", "random numbers", "inside a handler"), worker="import random\nx = random.random()\n"

@@ -7,14 +7,16 @@ import http.client
 import json
 import signal
 import socket
-from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from pyworkerd.cli import serve as module
 from pyworkerd.http import ParserName
 
 from tests.runtime.cli.command import CONFIG, PATIENCE_S, ask, events, project, run, serve
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WAITS = """\
 from workers import Response, WorkerEntrypoint
@@ -213,13 +215,11 @@ def test_with_dev_it_learns_everything_and_runs_nothing(tmp_path: Path) -> None:
     assert "<b>" not in answer.body
 
 
-
-
 def test_an_address_in_use(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        where = "127.0.0.1:{}".format(taken.getsockname()[1])
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("serve", project(tmp_path), f"--socket-addr=http={where}")
     assert done.returncode == 2
     assert f"error: cannot listen on {where}: " in done.stderr

@@ -1,0 +1,74 @@
+"""Every example runs as it stands, by the real command, on a port that is free."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.runtime.cli.command import Served, ask, run, serve
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def example(name: str) -> tuple[Path, str]:
+    return EXAMPLES / name / "config.toml", "--socket-addr=http=127.0.0.1:0"
+
+
+def in_good_order(served: Served) -> None:
+    assert served.stop(signal.SIGTERM) == 0
+    assert not any("error" in line.lower() for line in served.errors.rest())
+
+
+def test_hello() -> None:
+    with serve(*example("hello")) as served:
+        address = served.address()
+        assert ask(address).body == "Hello, world!\n"
+        assert ask(address, "/?name=M%C3%BCller").body == "Hello, Müller!\n"
+        in_good_order(served)
+
+
+def test_shop_asks_the_catalogue_and_the_catalogue_asks_the_shop() -> None:
+    with serve(*example("shop")) as served:
+        address = served.address()
+        assert json.loads(ask(address).body) == {"articles": ["cup", "tea", "teapot"]}
+        tea = ask(address, "/articles/tea")
+        assert json.loads(tea.body) == {"name": "tea", "price": 4.5, "currency": "EUR"}
+        assert tea.headers["content-type"] == "application/json"
+        missing = ask(address, "/articles/coffee")
+        assert (missing.status, json.loads(missing.body)) == (
+            404,
+            {"error": "there is no article named coffee"},
+        )
+        page = ask(address, "/pages/cup")  # shop -> catalogue by fetch -> shop's office over RPC
+        assert (page.status, page.body) == (200, "cup: 8.5 EUR\n")
+        assert ask(address, "/pages/coffee").status == 404
+        assert ask(address, "/else").status == 404
+        in_good_order(served)
+
+
+@pytest.mark.parametrize("folder", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
+def test_every_example_is_valid_and_has_a_test(folder: str) -> None:
+    assert run("validate", EXAMPLES / folder / "config.toml").stdout == "ok\n"
+    assert f'example("{folder}")' in Path(__file__).read_text()
+
+
+def test_make_serves_hello() -> None:
+    command = subprocess.run(
+        ["make", "--dry-run", "serve", "ADDRESS=127.0.0.2", "PORT=9999"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()[-1]
+    assert "pyworkerd serve examples/hello/config.toml --socket-addr http=127.0.0.2:9999" in command
+
+
+def test_the_gate_is_executable() -> None:
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-2:] == ["make check", "make test"]

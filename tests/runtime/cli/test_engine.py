@@ -1,0 +1,75 @@
+"""`pyworkerd engine`. The cache is the machine's own, except where it is damaged or emptied."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pyworkerd.cli.engine import listed
+from pyworkerd_isolates.cache import Cache
+from pyworkerd_isolates.engine import engine_key
+from pyworkerd_isolates.python.build import source
+
+from tests.runtime.cli.command import project, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyworkerd_isolates.engine import Engine
+
+
+def test_build_and_list(engine: Engine, tmp_path: Path) -> None:
+    built = run("engine", "build", "--json")
+    assert built.returncode == 0
+    assert json.loads(built.stdout)["key"] == engine.key
+    assert run("validate", project(tmp_path)).returncode == 0
+
+    found = json.loads(run("engine", "list", "--json").stdout)
+    current = {each["kind"]: each for each in found if each["current"]}
+    assert current.keys() == {"engine", "base", "image"}
+    assert current["engine"]["language"] == current["image"]["language"] == "python"
+    assert current["base"]["name"] == f"base-python-{engine.key[:32]}.cwasm"
+    assert current["engine"]["size"] > 1_000_000
+    lines = run("engine", "list").stdout.splitlines()
+    assert len(lines) >= 2
+    assert any(line.startswith(current["engine"]["name"]) and line.endswith("MB  current") for line in lines)
+
+
+def test_old_and_current_are_told_apart(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    name = f"engine-python-{'0' * 32}.cwasm"
+    key, other = "a" * 64, "b" * 64
+    cache.put(name, b"x", {"language": "python", "key": other, "refusals": []})
+    cache.put(f"base-python-{other[:32]}.cwasm", b"x", {})
+    cache.put(f"image-{other[:16]}-{'1' * 32}-128.cwasm", b"x", {})
+    assert [(each.kind, each.current) for each in listed(cache.entries(), [source()])] == [
+        ("base", False),
+        ("engine", False),
+        ("image", False),
+    ]
+    wanted = f"engine-python-{engine_key(source())[:32]}.cwasm"
+    cache.put(wanted, b"xyz", {"language": "python", "key": key, "refusals": []})
+    cache.put(f"base-python-{key[:32]}.cwasm", b"x", {})
+    cache.put(f"image-{key[:16]}-{'1' * 32}-128.cwasm", b"x", {})
+    found = listed(cache.entries(), [source()])
+    assert sum(each.current for each in found) == 3
+    assert {each.name for each in found if each.current and each.size == 3} == {wanted}
+    assert {each.language for each in found if each.current} == {"python"}
+
+
+def test_clean(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.put("engine-python-0.cwasm", b"x" * 1000, {"language": "python", "key": "0"})
+    done = run("engine", "clean", "--json", PYWORKERD_HOME=str(tmp_path))
+    assert json.loads(done.stdout)["freed"] >= 1000
+    assert cache.entries() == []
+    assert run("engine", "list", PYWORKERD_HOME=str(tmp_path)).stdout == ""
+    assert run("engine", "clean", PYWORKERD_HOME=str(tmp_path)).stdout == "removed 0.0 MB\n"
+
+
+def test_a_cache_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"short")
+    (tmp_path / "key").chmod(0o600)
+    done = run("engine", "list", PYWORKERD_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == f"error: {tmp_path}/key is damaged; remove it, everything is then built again\n"

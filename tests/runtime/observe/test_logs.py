@@ -1,0 +1,71 @@
+"""Where log entries go."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyworkerd.observe.logs import SHOWN, Json, LogEntry, Readable, Recent, to_logging
+
+ENTRY = LogEntry(1_800_000_000.25, "shop", 7, "warning", "orders", "two\nlines")
+
+
+def written(entry: LogEntry, **options: bool) -> str:
+    stream = io.StringIO()
+    Readable(stream, **options)(entry)
+    return stream.getvalue()
+
+
+def test_readable() -> None:
+    assert written(ENTRY) == "08:00:00.250 warning  [shop] two\n    lines\n"
+    assert written(ENTRY._replace(worker="", source="pyworkerd.cache")).split()[2] == "[pyworkerd.cache]"
+
+
+def test_colours_only_where_they_are_wanted() -> None:
+    assert written(ENTRY, colour=True).startswith("\x1b[33m")
+    assert written(ENTRY, colour=True).endswith("\x1b[0m\n")
+    assert "\x1b" not in written(ENTRY, colour=False)
+    assert "\x1b" not in written(ENTRY._replace(level="info"), colour=True)
+
+
+@given(st.builds(LogEntry, st.just(0.0), st.text(), st.integers(), st.text(), st.text(), st.text()))
+def test_no_entry_can_forge_a_line_or_reach_the_terminal(entry: LogEntry) -> None:
+    first, *others = written(entry).removesuffix("\n").split("\n")
+    assert first.startswith("00:00:00.000 ")
+    assert all(line.startswith("    ") for line in others)
+    assert not [char for char in first if ord(char) < 32 and char != "\t"]
+
+
+def test_json_is_one_ascii_line_with_every_field() -> None:
+    stream = io.StringIO()
+    Json(stream)(ENTRY._replace(message="\x1b\n\u202e\ud800"))
+    assert stream.getvalue().isascii()
+    assert stream.getvalue().count("\n") == 1
+    assert json.loads(stream.getvalue()) == ENTRY._replace(message="\x1b\n\u202e\ud800")._asdict()
+
+
+@pytest.mark.parametrize("sink", [Readable, Json])
+def test_entries_are_cut(sink: type[Readable | Json]) -> None:
+    stream = io.StringIO()
+    sink(stream)(ENTRY._replace(message="x" * (SHOWN + 5)))
+    assert SHOWN < len(stream.getvalue()) < SHOWN + 300
+    assert "(5 characters more)" in stream.getvalue()
+
+
+def test_recent_keeps_the_newest() -> None:
+    recent = Recent(2)
+    for number in range(3):
+        recent(ENTRY._replace(invocation=number))
+    assert [entry.invocation for entry in recent.entries] == [1, 2]
+
+
+def test_to_logging(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        to_logging(ENTRY._replace(message="100 % %s"))
+        to_logging(ENTRY._replace(level="strange"))
+    assert caplog.record_tuples[0] == ("pyworkerd.worker.shop", logging.WARNING, "100 % %s")
+    assert caplog.record_tuples[1][1] == logging.INFO
