@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import sys
 from contextlib import closing
@@ -92,6 +93,7 @@ async def _start(runtime: Runtime, serving: Serving, report: reports.Reports) ->
         report.deployed(worker.name, worker.deploy_ms, built=worker.service.image.built)
     for socket in await serving.start():
         report.listening(socket)
+    gc.freeze()  # what is here now stays: no later collection has to look through it
 
 
 def _log(form: str) -> logs.LogSink:
