@@ -7,7 +7,7 @@ from pyworkerd_isolates import wire
 from pyworkerd_isolates.errors import ClosedIsolate, ProtocolError
 from pyworkerd_isolates.image import Bundle
 from pyworkerd_isolates.protocol import WINDOW, Events
-from pyworkerd_isolates.testing import Feed, Reply, RunFailed, bundle_of
+from pyworkerd_isolates.testing import LATER, Feed, Reply, RunFailed, bundle_of
 
 WORKER = """
 from workers import Response, WorkerEntrypoint, fetch
@@ -26,6 +26,7 @@ class Default(WorkerEntrypoint):
 
     async def flood(self, size):
         outbox.effects += [["respond", 1, 200, [], ["s", 7, None]], ["data", 7, outbox.blob(bytes(size)), False]]
+        await self.env.CALL()
 """
 
 
@@ -68,7 +69,7 @@ def test_effects_that_nobody_asked_for_end_the_isolate(start, effect):
 
 @pytest.mark.parametrize(("size", "fits"), [(WINDOW, True), (WINDOW + 1, False)])
 def test_no_more_data_is_taken_than_there_is_credit_for(start, size, fits):
-    driver = start(WORKER)
+    driver = start(WORKER, bindings=[("CALL", "callable", 1)], answer=lambda _: LATER)
     if fits:
         driver.call("flood", size)
         assert driver.streams == (7,)

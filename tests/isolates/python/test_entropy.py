@@ -5,12 +5,14 @@ from __future__ import annotations
 import statistics
 
 import pytest
+from pyworkerd_isolates.errors import TopLevelRaised
 
 WORKER = """
-import os, random, secrets, uuid
+import os, random, secrets, sqlite3, uuid
 from workers import WorkerEntrypoint
 
 MINE = random.Random(7)
+DATABASE = sqlite3.connect(":memory:")
 SYSTEM = random.SystemRandom()
 draw = random.random
 shuffle = random.shuffle
@@ -37,6 +39,10 @@ DRAWS = [
     "str(random.gauss())",
     "hash(random.getstate())",
     "os.urandom(100_000)[-16:]",
+    "sqlite3.connect(':memory:').execute('select random()').fetchone()[0]",
+    "sqlite3.connect(':memory:').execute('select randomblob(16)').fetchone()[0]",
+    "sqlite3.Connection(':memory:').execute('select random()').fetchone()[0]",
+    "DATABASE.execute('select random()').fetchone()[0]",
     "__import__('_random').Random().getrandbits(64)",
     "__import__('tempfile')._RandomNameSequence().__next__()",
 ]
@@ -77,3 +83,19 @@ def test_random_bytes_look_random(start):
 )
 def test_wrong_sizes(start, code, kind):
     assert start(WORKER).call("look", code).failure.type_name == kind
+
+
+def test_sqlites_own_numbers_at_top_level_are_refused(sandbox):
+    with pytest.raises(TopLevelRaised, match="user-defined function"):
+        sandbox.image("import sqlite3\nsqlite3.connect(':memory:').execute('select random()').fetchone()\n")
+
+
+def test_sqlite_works_as_everywhere(start):
+    code = """[
+        isinstance(DATABASE, sqlite3.Connection),
+        DATABASE.execute("select count(*) from (select random() as n union select random())").fetchone(),
+        sqlite3.connect(":memory:", factory=type("Mine", (sqlite3.Connection,), {})).execute("select 1").fetchone(),
+        len(DATABASE.execute("select randomblob(0)").fetchone()[0]),
+    ]"""
+    found = start(WORKER).call("look", f"str({code})").value
+    assert found == "[True, (2,), (1,), 1]"

@@ -66,6 +66,30 @@ def pretended():
         os.urandom = before
 
 
+def replace_sqlites(dbapi2):
+    """SQLite seeds its generator from the clock and once only, in memory that an image keeps: every isolate would draw
+    the same numbers. So SQL's `random()` and `randomblob()` draw from the isolate's own generator."""
+    import _sqlite3
+
+    class Connection(_sqlite3.Connection):
+        __doc__ = _sqlite3.Connection.__doc__
+
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.create_function("random", 0, lambda: int.from_bytes(os.urandom(8), "little", signed=True))
+            self.create_function("randomblob", 1, lambda size: os.urandom(max(int(size), 1)))
+
+    def connect(*arguments, _connect=_sqlite3.connect, **options):
+        if len(arguments) < 6:
+            options.setdefault("factory", Connection)
+        return _connect(*arguments, **options)
+
+    Connection.__module__, Connection.__qualname__ = "sqlite3", "Connection"
+    connect.__doc__ = _sqlite3.connect.__doc__
+    dbapi2.Connection = _sqlite3.Connection = Connection
+    dbapi2.connect = _sqlite3.connect = connect
+
+
 def renew():
     """In the first step of a new isolate: whatever was seeded before the snapshot gets a new seed."""
     random = sys.modules.get("random")

@@ -66,6 +66,8 @@ class LibraryFinder:
                 exec(code, module.__dict__)
         else:
             exec(code, module.__dict__)
+            if module.__name__ == "sqlite3.dbapi2":
+                entropy.replace_sqlites(module)
 
     def get_code(self, name):
         return marshal.loads(zlib.decompress(self.packed[name][1]))
