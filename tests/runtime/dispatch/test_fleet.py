@@ -1,0 +1,113 @@
+"""What all workers share: engine, threads, and the account of isolates and memory."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from pyworkerd.dispatch.fleet import Fleet, FleetLimits
+from pyworkerd.errors import Overloaded
+
+
+class Isolate:
+    """As much of one as the account knows."""
+
+    def __init__(self, number: int, idle_since: float = 0.0) -> None:
+        self.id = number
+        self.idle_since = idle_since
+        self.ended = 0
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+class Hungry:
+    """A worker that waits for room."""
+
+    def __init__(self) -> None:
+        self.called = 0
+
+    def plan_soon(self) -> None:
+        self.called += 1
+
+
+def lives(count: int) -> list[Any]:
+    return [Isolate(number, float(number)) for number in range(1, count + 1)]
+
+
+def test_the_account() -> None:
+    fleet = Fleet(FleetLimits(isolates=10, memory=1000))
+    first, second = lives(2)
+    fleet.born(first, 100)
+    fleet.born(second, 100)
+    fleet.grown(first, 250)
+    fleet.rests(first)
+    shared = fleet.shared()
+    assert (shared.isolates, shared.maximum, shared.used, shared.budget) == (2, 10, 350, 1000)
+    statistics = fleet.statistics()
+    assert (statistics.isolates, statistics.idle, statistics.memory, statistics.started) == (2, 1, 350, 2)
+    fleet.died(first)
+    fleet.died(first)
+    fleet.grown(first, 999)
+    assert fleet.statistics().memory == 100
+    assert fleet.statistics().idle == 0
+    fleet.close()
+
+
+def test_the_least_recently_used_come_first() -> None:
+    fleet = Fleet()
+    first, second, third = lives(3)
+    for live in (first, second, third):
+        fleet.born(live, 1)
+        fleet.rests(live)
+    fleet.works(first)
+    fleet.rests(first)
+    idle = fleet.shared().idle
+    assert [one.id for one in idle] == [2, 3, 1]
+    assert [one.id for one in idle] == [2, 3, 1]
+    fleet.close()
+
+
+def test_only_the_idle_are_evicted() -> None:
+    fleet = Fleet()
+    idle, busy = lives(2)
+    for live in (idle, busy):
+        fleet.born(live, 1)
+        fleet.rests(live)
+    fleet.works(busy)
+    fleet.evict(idle.id)
+    fleet.evict(busy.id)
+    fleet.evict(4711)
+    assert (idle.ended, busy.ended) == (1, 0)
+    fleet.close()
+
+
+def test_who_waits_for_room_hears_of_it() -> None:
+    fleet = Fleet()
+    (live,) = lives(1)
+    worker = Hungry()
+    hungry = cast("Any", worker)
+    fleet.born(live, 1)
+    fleet.hungers(hungry, True)
+    fleet.rests(live)
+    assert worker.called == 1
+    fleet.died(live)
+    assert worker.called == 2
+    fleet.hungers(hungry, False)
+    fleet.hungers(hungry, False)
+    fleet.rests(live)
+    assert worker.called == 2
+    fleet.close()
+
+
+def test_the_engine_is_loaded_once() -> None:
+    async def main() -> None:
+        fleet = Fleet()
+        engines = await asyncio.gather(*(fleet.open() for _ in range(4)))
+        assert len(set(map(id, engines))) == 1
+        await asyncio.to_thread(fleet.close)
+        with pytest.raises(Overloaded):
+            await fleet.run(int)
+
+    asyncio.run(main())
