@@ -1,0 +1,226 @@
+"""The bodies of one isolate: numbers are looked up, and everything ends with its invocation."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyworkerd.dispatch.bodies import Bodies
+from pyworkerd.dispatch.invocation import CallWork, Invocation
+from pyworkerd.errors import BadEffect, IsolateLost, UpstreamError
+from pyworkerd.messages import Body
+from pyworkerd.services.base import DEFAULT
+from pyworkerd_isolates import wire
+from pyworkerd_isolates.protocol import WINDOW, Broken, Data, Events, HandedOn, Pull, Stop, StreamRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+class Door:
+    """An isolate's next step, as a list."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.events = Events()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
+        event(self.events)
+
+    def spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
+        task = self.loop.create_task(work, context=context)
+        self.tasks.add(task)
+        return task
+
+    def report(self, error: BaseException) -> None:
+        raise AssertionError from error
+
+    def told(self) -> list[Any]:
+        message, _ = wire.decode(self.events.frame())
+        return message
+
+    async def rest(self) -> None:
+        while self.tasks:
+            done, _ = await asyncio.wait(self.tasks)
+            self.tasks -= done
+
+
+class Source:
+    """Gives what it has, then waits for ever."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = list(chunks)
+        self.closed = 0
+
+    def __aiter__(self) -> Source:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self.chunks:
+            await asyncio.Event().wait()
+        return self.chunks.pop(0)
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+def new() -> tuple[Bodies, Door, Invocation]:
+    door = Door()
+    answer: Any = door.loop.create_future()
+    invocation = Invocation(1, CallWork("x", b"", DEFAULT), answer, 0.0, 50.0, 50, 1000, copy_context())
+    return Bodies(door), door, invocation
+
+
+def test_small_bodies_come_in_hand() -> None:
+    async def main() -> None:
+        bodies, _, owner = new()
+        assert bodies.inbound(Body(), owner) is None
+        assert bodies.inbound(Body(b"x"), owner) == b"x"
+        assert bodies.inbound(Body(b"x" * WINDOW), owner) == b"x" * WINDOW
+        assert bodies.inbound(Body(b"x" * (WINDOW + 1)), owner) == StreamRef(1, WINDOW + 1)
+        assert len(bodies) == 1
+        bodies.end(IsolateLost())
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("how", ["stop", "release", "end"])
+def test_whoever_stops_closes_the_source(how: str, begun: bool) -> None:
+    async def main() -> None:
+        bodies, door, owner = new()
+        source = Source(b"x")
+        assert bodies.inbound(Body(chunks=source), owner) == StreamRef(1, None)
+        if begun:
+            bodies.pull(Pull(1, 10))
+            await asyncio.sleep(0)
+        {
+            "stop": lambda: bodies.stop(Stop(1)),
+            "release": lambda: bodies.release(owner),
+            "end": lambda: bodies.end(IsolateLost()),
+        }[how]()
+        await door.rest()
+        assert source.closed >= 1
+        assert (len(bodies), owner.held) == (0, set())
+
+    asyncio.run(main())
+
+
+def test_a_source_whose_task_never_began_is_closed() -> None:
+    async def main() -> None:
+        bodies, door, owner = new()
+        source = Source(b"x")
+        bodies.inbound(Body(chunks=source), owner)
+        bodies.pull(Pull(1, 10))
+        bodies.stop(Stop(1))
+        await door.rest()
+        assert source.closed == 1
+
+    asyncio.run(main())
+
+
+def test_no_more_is_sent_than_there_is_credit_for() -> None:
+    async def main() -> None:
+        bodies, door, owner = new()
+        bodies.inbound(Body(chunks=Source(b"abcdef", b"ghi")), owner)
+        bodies.pull(Pull(1, 4))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        _, blobs = wire.decode(door.events.frame())
+        assert b"".join(bytes(blob) for blob in blobs) == b"abcd"
+        bodies.pull(Pull(1, 100))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        _, blobs = wire.decode(door.events.frame())
+        assert b"".join(bytes(blob) for blob in blobs) == b"abcdefghi"
+        with pytest.raises(BadEffect):
+            bodies.pull(Pull(1, WINDOW))
+        bodies.release(owner)
+        await door.rest()
+
+    asyncio.run(main())
+
+
+def test_a_body_is_handed_on_once_and_unread() -> None:
+    async def main() -> None:
+        bodies, door, owner = new()
+        first, second = Body(chunks=Source(b"x")), Body(chunks=Source(b"x"))
+        bodies.inbound(first, owner)
+        bodies.inbound(second, owner)
+        assert bodies.outbound(HandedOn(1), owner) is first
+        with pytest.raises(BadEffect):
+            bodies.outbound(HandedOn(1), owner)
+        bodies.pull(Pull(2, 1))
+        with pytest.raises(BadEffect):
+            bodies.outbound(HandedOn(2), owner)
+        bodies.release(owner)
+        await door.rest()
+
+    asyncio.run(main())
+
+
+def test_what_goes_out() -> None:
+    async def main() -> None:
+        bodies, door, owner = new()
+        assert bodies.outbound(None, owner).data == b""
+        assert bodies.outbound(b"x", owner).data == b"x"
+        streamed = bodies.outbound(StreamRef(9, 5), owner)
+        assert (streamed.data, streamed.length) == (None, 5)
+        with pytest.raises(BadEffect):
+            bodies.outbound(StreamRef(9, None), owner)
+        bodies.data(Data(9, b"hel", False))
+        bodies.data(Data(9, b"lo", True))
+        bodies.data(Data(9, b"more", False))
+        bodies.data(Data(4711, b"never asked", False))
+        assert await streamed.read() == b"hello"
+        assert (len(bodies), owner.held, door.told()) == (0, set(), [])
+
+    asyncio.run(main())
+
+
+def test_more_than_the_window_ends_the_isolate() -> None:
+    async def main() -> None:
+        bodies, _, owner = new()
+        body = bodies.outbound(StreamRef(9, None), owner)
+        bodies.data(Data(9, b"x" * WINDOW, False))
+        with pytest.raises(BadEffect):
+            bodies.data(Data(9, b"x", False))
+        await body.aclose()
+
+    asyncio.run(main())
+
+
+def test_what_breaks_off_is_an_error_for_its_reader() -> None:
+    async def main() -> None:
+        bodies, door, owner = new()
+        broken, left, cut = (bodies.outbound(StreamRef(number, None), owner) for number in (1, 2, 3))
+        bodies.data(Data(1, b"begun", False))
+        bodies.broken(Broken(1, "no more"))
+        bodies.release(owner)
+        for body in (broken, left, cut):
+            with pytest.raises(UpstreamError):
+                await body.read()
+        assert door.told() == []
+        late = bodies.outbound(StreamRef(4, None), owner)
+        bodies.break_off(owner, IsolateLost("over"))
+        with pytest.raises(IsolateLost):
+            await late.read()
+        assert door.told() == [["stop", 4]]
+
+    asyncio.run(main())
+
+
+def test_what_is_discarded_is_stopped() -> None:
+    async def main() -> None:
+        bodies, door, owner = new()
+        source = Source(b"x")
+        bodies.inbound(Body(chunks=source), owner)
+        for ref in (None, b"x", StreamRef(5, None), HandedOn(1), HandedOn(4711)):
+            bodies.discard(ref)
+        await door.rest()
+        assert (door.told(), source.closed) == ([["stop", 5]], 1)
+
+    asyncio.run(main())

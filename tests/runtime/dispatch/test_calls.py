@@ -1,0 +1,244 @@
+"""Calls that wait: charged before they are made, answered once, cancelled when nobody wants them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyworkerd.dispatch.bodies import Bodies
+from pyworkerd.dispatch.calls import Calls
+from pyworkerd.dispatch.channels import Table
+from pyworkerd.dispatch.invocation import CallWork, Invocation
+from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
+from pyworkerd.messages import Body, Request, Response
+from pyworkerd.services.base import DEFAULT
+from pyworkerd_isolates import wire
+from pyworkerd_isolates.protocol import Abandon, Call, Events, Fetch, StreamRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+class Door:
+    """An isolate's next step, as a list, and the worker's side of it."""
+
+    def __init__(self, *capabilities: Any) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.events = Events()
+        self.errors: list[BaseException] = []
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.channels = Table([None, *capabilities])
+
+    def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
+        event(self.events)
+
+    def spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
+        task = self.loop.create_task(work, context=context)
+        self.tasks.add(task)
+        return task
+
+    def report(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+    def describe(self, error: Exception) -> tuple[str, str, str | None]:
+        return getattr(error, "code", "internal"), str(error), None
+
+    def told(self) -> list[Any]:
+        message, _ = wire.decode(self.events.frame())
+        return message
+
+    async def rest(self) -> None:
+        while self.tasks:
+            done, _ = await asyncio.wait(self.tasks)
+            self.tasks -= done
+            await asyncio.sleep(0)
+
+
+class Capability:
+    """Answers when it may."""
+
+    def __init__(self, external: bool = False, error: Exception | None = None) -> None:
+        self.external, self.error = external, error
+        self.gate = asyncio.Event()
+        self.cancelled = False
+
+    async def call(self, method: str, arguments: bytes) -> bytes:
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        if self.error is not None:
+            raise self.error
+        return arguments
+
+    async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
+        data = await self.call("fetch", await request.body.read())
+        return Response(200, (), Body(data)), request.url
+
+
+def new(door: Door, subrequests: int = 10) -> tuple[Calls, Bodies, Invocation]:
+    bodies = Bodies(door)
+    work = CallWork("x", b"", DEFAULT)
+    answer: Any = door.loop.create_future()
+    invocation = Invocation(1, work, answer, 0.0, 50.0, subrequests, 1000, copy_context())
+    return Calls(door, bodies, door, 3), bodies, invocation
+
+
+def call(number: int, capability: int = 1) -> Call:
+    return Call(number, 1, capability, "method", b"arguments")
+
+
+def test_a_call_is_answered_once() -> None:
+    async def main() -> None:
+        capability = Capability()
+        door = Door(capability)
+        calls, _, invocation = new(door)
+        calls.begin(call(7), invocation)
+        assert (len(calls), invocation.touched_outside, invocation.held) == (1, True, {Abandon(7)})
+        capability.gate.set()
+        await door.rest()
+        assert door.told() == [["resolve", 7, "value", 0]]
+        assert (len(calls), invocation.held) == (0, set())
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("error", [UpstreamError("no"), ValueError("a bug")])
+def test_every_failure_is_an_answer(error: Exception) -> None:
+    async def main() -> None:
+        capability = Capability(error=error)
+        capability.gate.set()
+        door = Door(capability)
+        calls, _, invocation = new(door)
+        calls.begin(call(7), invocation)
+        await door.rest()
+        assert door.told() == [["reject", 7, getattr(error, "code", "internal"), str(error), None]]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("what", ["abandon", "release", "end"])
+def test_a_call_that_nobody_waits_for_is_cancelled(what: str) -> None:
+    async def main() -> None:
+        capability = Capability()
+        door = Door(capability)
+        calls, _, invocation = new(door)
+        calls.begin(call(7), invocation)
+        await asyncio.sleep(0)
+        {
+            "abandon": lambda: calls.abandon(Abandon(7)),
+            "release": lambda: calls.release(invocation),
+            "end": calls.end,
+        }[what]()
+        await door.rest()
+        assert (capability.cancelled, len(calls), door.told()) == (True, 0, [])
+
+    asyncio.run(main())
+
+
+def test_a_number_that_is_in_use_ends_the_isolate() -> None:
+    async def main() -> None:
+        door = Door(Capability())
+        calls, _, invocation = new(door)
+        calls.begin(call(7), invocation)
+        with pytest.raises(BadEffect):
+            calls.begin(call(7), invocation)
+        calls.end()
+        await door.rest()
+
+    asyncio.run(main())
+
+
+def test_a_capability_that_was_never_given_ends_the_isolate() -> None:
+    async def main() -> None:
+        door = Door()
+        calls, _, invocation = new(door)
+        with pytest.raises(BadEffect):
+            calls.begin(call(7, 5), invocation)
+
+    asyncio.run(main())
+
+
+def test_what_an_invocation_may_not_ask_any_more_is_refused() -> None:
+    async def main() -> None:
+        door = Door(Capability(), Capability(external=True))
+        calls, _, invocation = new(door, subrequests=1)
+        calls.begin(call(1, 2), invocation)
+        calls.begin(call(2, 2), invocation)
+        calls.begin(call(3, 1), invocation)
+        calls.begin(call(4, 1), invocation)
+        calls.begin(call(5, 1), invocation)
+        calls.begin(call(6, 1), None)
+        calls.begin(call(8, 0), invocation)
+        told = [(event[0], event[1], event[2]) for event in door.told()]
+        assert told == [
+            ("reject", 2, "exceeded_subrequests"),
+            ("reject", 5, "exceeded_subrequests"),
+            ("reject", 6, "exceeded_subrequests"),
+            ("reject", 8, "exceeded_subrequests"),
+        ]
+        calls.end()
+        await door.rest()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_body_that_is_not_sent_is_stopped(refused: bool) -> None:
+    async def main() -> None:
+        door = Door(Capability(error=UpstreamError("no")))
+        calls, bodies, invocation = new(door)
+        fetch = Fetch(7, 1, 1, "POST", "http://x/", (), StreamRef(3, None), "follow")
+        calls.begin(fetch, None if refused else invocation)
+        await asyncio.sleep(0)
+        if not refused:
+            calls.abandon(Abandon(7))
+        await door.rest()
+        assert ["stop", 3] in door.told()
+        assert len(bodies) == 0
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_comes_too_late_is_closed() -> None:
+    async def main() -> None:
+        class Closing(Body):
+            closed = False
+
+            async def aclose(self) -> None:
+                Closing.closed = True
+
+        class Late(Capability):
+            async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
+                await self.gate.wait()
+                return Response(200, (), Closing(chunks=aiter(Body(b"x")))), ""
+
+        capability = Late()
+        door = Door(capability)
+        calls, bodies, invocation = new(door)
+        calls.begin(Fetch(7, 1, 1, "GET", "http://x/", (), None, "follow"), invocation)
+        await asyncio.sleep(0)
+        invocation.done = True
+        capability.gate.set()
+        await door.rest()
+        assert (Closing.closed, len(bodies), door.told()) == (True, 0, [])
+
+    asyncio.run(main())
+
+
+def test_a_response_is_handed_in() -> None:
+    async def main() -> None:
+        capability = Capability()
+        capability.gate.set()
+        door = Door(capability)
+        calls, _, invocation = new(door)
+        calls.begin(Fetch(7, 1, 1, "POST", "http://x/", (), b"body", "follow"), invocation)
+        await door.rest()
+        ((name, number, kind, status, *_),) = door.told()
+        assert (name, number, kind, status) == ("resolve", 7, "response", 200)
+        assert PyworkerdError not in [type(error) for error in door.errors]
+
+    asyncio.run(main())
