@@ -1,14 +1,14 @@
 """What can go wrong in the sandbox, in one tree.
 
-    IsolateError
-    ├── EngineError        an engine could not be built, checked or loaded (the machine's or the cache's fault)
-    ├── ImageError         a worker's top level did not make an image (the worker's fault)
-    │   ├── TopLevelRaised   TopLevelEntropy   TopLevelTooSlow   TopLevelTooBig   BundleError
-    ├── Trap               guest code stopped for good; its isolate is dead
-    │   ├── CpuExhausted   MemoryExhausted   StackExhausted   Refused
-    ├── ProtocolError      what came out of a step was not well formed; its isolate is dead
-    │   └── OutputTooLarge
-    └── ClosedIsolate      use after close: a bug of the caller
+IsolateError
+├── EngineError        an engine could not be built, checked or loaded (the machine's or the cache's fault)
+├── ImageError         a worker's top level did not make an image (the worker's fault)
+│   ├── TopLevelRaised   TopLevelEntropy   TopLevelTooSlow   TopLevelTooBig   BundleError
+├── Trap               guest code stopped for good; its isolate is dead
+│   ├── CpuExhausted   MemoryExhausted   StackExhausted   Refused
+├── ProtocolError      what came out of a step was not well formed; its isolate is dead
+│   └── OutputTooLarge
+└── ClosedIsolate      use after close: a bug of the caller
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ class EngineError(IsolateError):
 class ImageError(IsolateError):
     """A worker's top level did not make an image. `file` and `line` say where, when that is known."""
 
-    def __init__(self, message: str, *, file: str | None = None, line: int | None = None, detail: str = "") -> None:
+    def __init__(
+        self, message: str, *, file: str | None = None, line: int | None = None, detail: str = ""
+    ) -> None:
         self.file, self.line, self.detail = file, line, detail
         super().__init__(message)
 

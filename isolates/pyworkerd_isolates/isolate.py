@@ -68,7 +68,7 @@ class Isolate:
         return f"<Isolate {self.state.value} of {self.image.name}: {self.steps} steps>"
 
     def now_ns(self) -> int:
-        """Time as this isolate sees it: wall clock at its start, moved on by the monotonic clock. It never goes back."""
+        """Time as this isolate sees it: wall clock at its start, moved on by the monotonic clock. Never back."""
         return time.monotonic_ns() + self._wall_offset
 
     def move(self, cause: Cause) -> None:

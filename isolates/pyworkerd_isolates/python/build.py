@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from .. import wasm, wire
-from ..engine import Built, Progress, Source
-from ..errors import EngineError
-from ..native import assemble
-from ..versions import installed_version
-from ..wasm.merge import merge
+from pyworkerd_isolates import wasm, wire
+from pyworkerd_isolates.engine import Built, Progress, Source
+from pyworkerd_isolates.errors import EngineError
+from pyworkerd_isolates.native import assemble
+from pyworkerd_isolates.versions import installed_version
 
 GUEST: Final = Path(__file__).with_name("guest")
 WIT: Final = Path(__file__).with_name("isolate.wit")
@@ -54,6 +52,8 @@ def build(progress: Progress) -> Built:
         progress("building CPython for the sandbox (once per machine, takes some seconds)")
         component = _componentize(folder)
     progress("merging it into one module")
+    from pyworkerd_isolates.wasm.merge import merge  # noqa: PLC0415 (every start would pay for it)
+
     from .called_often import CALLED_OFTEN  # noqa: PLC0415 (every start would pay for it)
 
     merged = merge(component, assemble, CALLED_OFTEN)
@@ -67,6 +67,8 @@ def _componentize(folder: Path) -> bytes:
     output = folder / "guest.wasm"
     command = [sys.executable, "-c", _RUN, "-q", "-d", str(WIT), "-w", "isolate"]
     command += ["componentize", "-p", str(guest), "entry", "-o", str(output)]
+    import subprocess  # noqa: PLC0415 (every start would pay for it)
+
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     if result.returncode or not output.exists():
         raise EngineError(f"componentize-py failed:\n{(result.stderr or result.stdout).strip()[-4000:]}")

@@ -15,7 +15,7 @@ MAX_METHOD = 256
 MAX_URL = 16_384
 MAX_HEADER_BYTES = 131_072
 MAX_HEADERS = 256
-"""What the host reads (Workers: URL 16 KB, headers 128 KB): beyond it the isolate would end, here the caller hears it."""
+"""What the host reads (Workers: URL 16 KB, headers 128 KB): beyond it the isolate would end; here the caller hears."""
 
 
 class CallError(Exception):
@@ -64,7 +64,9 @@ def begin_fetch(capability, method, url, headers, body, redirect):
     check_headers(headers)
     invocation = current()
     number, future = _begin()
-    outbox.effects.append(["fetch", number, invocation.number, capability, method, url, headers, body, redirect])
+    outbox.effects.append(
+        ["fetch", number, invocation.number, capability, method, url, headers, body, redirect]
+    )
     return number, future
 
 
@@ -78,8 +80,12 @@ async def finish_fetch(begun):
 
 def check_headers(headers):
     """Raise ValueError for more header fields than the host takes."""
-    if headers and (len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES):
-        raise ValueError(f"there are more than {MAX_HEADERS} header fields or more than {MAX_HEADER_BYTES} bytes of them")
+    if headers and (
+        len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES
+    ):
+        raise ValueError(
+            f"more than {MAX_HEADERS} header fields, or more than {MAX_HEADER_BYTES} bytes of them"
+        )
 
 
 def _discard(result):

@@ -66,7 +66,9 @@ def open_(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None
     if set(mode) - set("rbtU") or "r" not in mode:
         if set(mode) - set("rwxabt+U"):
             raise ValueError(f"invalid mode: {mode!r}")
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), os.fspath(file) if not isinstance(file, int) else file)
+        raise OSError(
+            errno.EROFS, os.strerror(errno.EROFS), os.fspath(file) if not isinstance(file, int) else file
+        )
     raw = io.BytesIO(read(file))
     raw.name = file
     raw.mode = "rb"

@@ -25,7 +25,9 @@ def start():
 def on_init(bindings, meta, blobs):
     """Event: what the worker may use. It comes with the first event, never before: no image can hold it."""
     start()
-    environment.set_bindings([(name, kind, blobs[value] if kind == "value" else value) for name, kind, value in bindings], meta)
+    environment.set_bindings(
+        [(name, kind, blobs[value] if kind == "value" else value) for name, kind, value in bindings], meta
+    )
 
 
 def _begin(number, coroutine_function, *arguments):
@@ -59,10 +61,14 @@ def on_cancel(number):
 def _instance(invocation, name, props):
     found = worker.entrypoints.get(name)
     if found is None:
-        outbox.effects.append(["fail", invocation.number, "no_entrypoint", "", f"the worker exports no entrypoint {name or 'Default'!r}", ""])
+        _refuse(invocation, "no_entrypoint", f"the worker exports no entrypoint {name or 'Default'!r}")
         return None, None, None
     ctx = environment.Context(invocation, props)
     return found, found(ctx, environment.env), ctx
+
+
+def _refuse(invocation, reason, message):
+    outbox.effects.append(["fail", invocation.number, reason, "", message, ""])
 
 
 def _fail(invocation, error):
@@ -77,7 +83,7 @@ def _text(error):
         # KeyError shows its message in quotes: one more pair with each worker that it passes.
         alone = error.args[0] if len(error.args) == 1 else None
         return (alone if type(alone) is str else str(error))[:8192]
-    except Exception:  # noqa: BLE001 - a hostile __str__
+    except Exception:
         return ""
 
 
@@ -91,16 +97,18 @@ async def _fetch(invocation, name, props, method, url, headers, body):
             return
         handler = getattr(instance, "fetch", None)
         if handler is None:
-            outbox.effects.append(["fail", invocation.number, "no_handler", "", "the entrypoint has no fetch() handler", ""])
+            _refuse(invocation, "no_handler", "the entrypoint has no fetch() handler")
             return
         request = Request._of(method, url, headers, body)
         response = handler(*(request, environment.env, ctx)[: worker.bind(found, "fetch")])
         if hasattr(response, "__await__"):
             response = await response
         if not isinstance(response, Response):
-            raise TypeError(f"fetch() has to return a Response, not {type(response).__name__}")
+            raise TypeError(  # noqa: TRY301 - the worker's own mistake, told like its other ones
+                f"fetch() has to return a Response, not {type(response).__name__}"
+            )
         _respond(invocation, response)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is this invocation's alone
+    except BaseException as error:
         _fail(invocation, error)
     finally:
         invocation.release()
@@ -172,14 +180,14 @@ async def _rpc(invocation, name, props, method, arguments):
         if not method.startswith("_") and method not in worker.RESERVED and isinstance(found, type):
             function = getattr(instance, method, None) if callable(getattr(found, method, None)) else None
         if function is None:
-            outbox.effects.append(["fail", invocation.number, "no_method", "", f"the entrypoint has no method {method!r}", ""])
+            _refuse(invocation, "no_method", f"the entrypoint has no method {method!r}")
             return
         positional, named = python_from_rpc(arguments)
         result = function(*positional, **named)
         if hasattr(result, "__await__"):
             result = await result
         outbox.effects.append(["return", invocation.number, outbox.blob(python_to_rpc(result))])
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is this invocation's alone
+    except BaseException as error:
         _fail(invocation, error)
     finally:
         invocation.release()
@@ -208,7 +216,11 @@ def prime(step):
 
 
 _WARM_UP = _wire.encode(
-    [["init", [], {}], ["fetch", 1, None, {}, "GET", "http://warm.invalid/", [["host", "warm.invalid"]], None]], ()
+    [
+        ["init", [], {}],
+        ["fetch", 1, None, {}, "GET", "http://warm.invalid/", [["host", "warm.invalid"]], None],
+    ],
+    (),
 )
 
 

@@ -12,7 +12,9 @@ from importlib.machinery import ModuleSpec
 from . import entropy, files, resources
 
 LIBRARY = "/python"
-SKIPPED = frozenset(("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data", "turtle", "venv"))
+SKIPPED = frozenset(
+    ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data", "turtle", "venv")
+)
 """Parts that cannot work here: they need a screen, an installer, or exist to test the interpreter itself."""
 
 
@@ -25,7 +27,9 @@ def pack(os):
     """Compile and compress the library under `/python`. Build time only. Returns {module name: (is package, code)}."""
     packed = {}
     for folder, folders, names in os.walk(LIBRARY):
-        folders[:] = sorted(name for name in folders if name.isidentifier() and name not in SKIPPED | {"__pycache__"})
+        folders[:] = sorted(
+            name for name in folders if name.isidentifier() and name not in SKIPPED | {"__pycache__"}
+        )
         for name in sorted(names):
             if not name.endswith(".py") or name[:-3] in SKIPPED:
                 continue
@@ -90,7 +94,9 @@ class BundleFinder:
         for folder in (self.root,) if path is None else path:
             for file, is_package in ((f"{folder}/{tail}/__init__.py", True), (f"{folder}/{tail}.py", False)):
                 if files.is_file(file):
-                    spec = ModuleSpec(name, BundleLoader(file, is_package), origin=file, is_package=is_package)
+                    spec = ModuleSpec(
+                        name, BundleLoader(file, is_package), origin=file, is_package=is_package
+                    )
                     spec.has_location = True
                     if is_package:
                         spec.submodule_search_locations = [f"{folder}/{tail}"]

@@ -74,7 +74,9 @@ class Invocation:
             import logging
 
             error = task.exception()
-            logging.getLogger("workers").error("a waitUntil() task failed", exc_info=(type(error), error, error.__traceback__))
+            logging.getLogger("workers").error(
+                "a waitUntil() task failed", exc_info=(type(error), error, error.__traceback__)
+            )
         self.release()
 
     def cancel(self):

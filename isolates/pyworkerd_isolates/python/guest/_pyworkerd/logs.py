@@ -12,7 +12,7 @@ MAX_MESSAGE = 16_384
 """Characters of one entry; the rest is cut and said to be."""
 MAX_SOURCE = 256
 MAX_PER_INVOCATION = 262_144
-"""Bytes that one invocation may log (the platform's own limit is 256 KB per request), each entry counted with 64 more."""
+"""Bytes that one invocation may log (the platform: 256 KB per request), each entry counted with 64 more."""
 
 
 def emit(level, source, message):
@@ -29,7 +29,8 @@ def emit(level, source, message):
     if invocation is not None:
         invocation.logged += cost or MAX_PER_INVOCATION
         if invocation.logged >= MAX_PER_INVOCATION:
-            cost, message, level, source = 1, "this invocation logs too much: the rest is dropped", "warning", "pyworkerd"
+            cost, level, source = 1, "warning", "pyworkerd"
+            message = "this invocation logs too much: the rest is dropped"
     if cost:
         outbox.effects.append(["log", number, level, source[:MAX_SOURCE], message])
 

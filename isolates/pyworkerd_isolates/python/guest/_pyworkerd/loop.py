@@ -45,8 +45,10 @@ class Loop(asyncio.AbstractEventLoop):
                 if not handle._cancelled:
                     try:
                         handle._run()
-                    except BaseException as error:  # noqa: BLE001 - sys.exit() in one task ends nothing else
-                        self.call_exception_handler({"message": "a task tried to end the program", "exception": error})
+                    except BaseException as error:
+                        self.call_exception_handler(
+                            {"message": "a task tried to end the program", "exception": error}
+                        )
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         return timers[0][0] if timers else None
@@ -92,7 +94,7 @@ class Loop(asyncio.AbstractEventLoop):
     async def shutdown_asyncgens(self):
         return None
 
-    async def shutdown_default_executor(self, timeout=None):
+    async def shutdown_default_executor(self, timeout=None):  # noqa: ASYNC109 - asyncio's signature
         return None
 
     # scheduling ------------------------------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ class Loop(asyncio.AbstractEventLoop):
         future = self.create_future()
         try:
             future.set_result(func(*args))
-        except BaseException as error:  # noqa: BLE001 - the future carries whatever it was
+        except BaseException as error:
             if isinstance(error, (SystemExit, KeyboardInterrupt)):
                 raise
             future.set_exception(error)
@@ -177,14 +179,14 @@ class Loop(asyncio.AbstractEventLoop):
                 handler(self, context)
         except (SystemExit, KeyboardInterrupt):
             raise
-        except BaseException as error:  # noqa: BLE001 - a handler of handlers has nobody to raise to
+        except BaseException as error:
             sys.stderr.write(f"the exception handler of the event loop failed: {error!r}\n")
 
 
 def refuse_another():
     """There is one loop, and it runs while a request is handled."""
     raise RuntimeError(
-        "an isolate has one event loop, and it runs inside handlers: at the top level of a worker nothing can be awaited"
+        "an isolate has one event loop, and it runs inside handlers: at the top level nothing can be awaited"
     )
 
 

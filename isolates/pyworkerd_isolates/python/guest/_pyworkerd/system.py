@@ -13,12 +13,39 @@ from . import files
 
 _HARMLESS = frozenset(
     (
-        "WCOREDUMP", "WEXITSTATUS", "WIFCONTINUED", "WIFEXITED", "WIFSIGNALED", "WIFSTOPPED", "WSTOPSIG", "WTERMSIG",
-        "_exit", "_inputhook", "_path_splitroot_ex", "_path_normpath", "_path_splitroot", "abort", "cpu_count", "fspath", "getpid", "strerror",
-        "urandom", "get_inheritable", "device_encoding", "major", "minor", "makedev", "sysconf", "putenv", "unsetenv",
-        "_is_inputhook_installed", "_create_environ", "register_at_fork", "waitstatus_to_exitcode",
+        "WCOREDUMP",
+        "WEXITSTATUS",
+        "WIFCONTINUED",
+        "WIFEXITED",
+        "WIFSIGNALED",
+        "WIFSTOPPED",
+        "WSTOPSIG",
+        "WTERMSIG",
+        "_exit",
+        "_inputhook",
+        "_path_splitroot_ex",
+        "_path_normpath",
+        "_path_splitroot",
+        "abort",
+        "cpu_count",
+        "fspath",
+        "getpid",
+        "strerror",
+        "urandom",
+        "get_inheritable",
+        "device_encoding",
+        "major",
+        "minor",
+        "makedev",
+        "sysconf",
+        "putenv",
+        "unsetenv",
+        "_is_inputhook_installed",
+        "_create_environ",
+        "register_at_fork",
+        "waitstatus_to_exitcode",
     )
-)  # fmt: skip
+)
 """Functions of `posix` that do not reach for the system."""
 
 
@@ -38,11 +65,27 @@ _READS = {
     "scandir": files.scandir,
     "access": files.access,
     "getcwd": lambda: files.ROOT,
-    "getcwdb": lambda: files.ROOT.encode(),
+    "getcwdb": files.ROOT.encode,
     "uname": lambda: os.uname_result(("wasi", "isolate", "", "", "wasm32")),
 }
 _WRITES = frozenset(
-    "chmod link mkdir open remove rename replace rmdir symlink truncate unlink utime chown mkfifo mknod".split()
+    [
+        "chmod",
+        "link",
+        "mkdir",
+        "open",
+        "remove",
+        "rename",
+        "replace",
+        "rmdir",
+        "symlink",
+        "truncate",
+        "unlink",
+        "utime",
+        "chown",
+        "mkfifo",
+        "mknod",
+    ]
 )
 
 
@@ -79,21 +122,32 @@ def install():
     for name in dir(posix):
         if name.startswith("__") or name in _HARMLESS or not callable(getattr(posix, name)):
             continue
-        if isinstance(getattr(posix, name), type):
-            if name != "scandir" and name != "DirEntry":
-                continue
+        if isinstance(getattr(posix, name), type) and name not in {"scandir", "DirEntry"}:
+            continue
         code = errno.EROFS if name in _WRITES else errno.ENOTSUP
         shim = files.Entry if name == "DirEntry" else _READS.get(name) or _refusal(name, code)
         setattr(posix, name, shim)
         if hasattr(os, name):
             setattr(os, name, shim)
-    os.supports_dir_fd = os.supports_fd = os.supports_follow_symlinks = os.supports_effective_ids = frozenset()
+    os.supports_dir_fd = os.supports_fd = os.supports_follow_symlinks = os.supports_effective_ids = (
+        frozenset()
+    )
     os.environ.clear()
     os.get_terminal_size = _refusal("get_terminal_size", errno.ENOTTY)
     time.sleep = _sleep
     socket.socket.__init__ = _no_socket
-    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo", "create_connection",
-                 "socketpair", "gethostname", "create_server", "fromfd"):  # fmt: skip
+    for name in (
+        "getaddrinfo",
+        "gethostbyname",
+        "gethostbyname_ex",
+        "gethostbyaddr",
+        "getnameinfo",
+        "create_connection",
+        "socketpair",
+        "gethostname",
+        "create_server",
+        "fromfd",
+    ):
         if hasattr(socket, name):
             setattr(socket, name, _no_socket)
     threading.Thread.start = _no_thread

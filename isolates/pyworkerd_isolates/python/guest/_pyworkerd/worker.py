@@ -52,7 +52,7 @@ def load(message, blobs):
         module = importlib.import_module(main)
         entropy.check(before)
         exported = _entrypoints_of(module)
-    except BaseException as error:  # noqa: BLE001 - whatever the top level raises is the answer
+    except BaseException as error:
         return _failure(error)
     entrypoints.update(exported)
     for entrypoint in exported.values():
@@ -73,7 +73,7 @@ def _warn_of_hidden(names):
 
     for path, _ in names:
         name = path.partition("/")[0].removesuffix(".py")
-        if name in sys.modules and (path == f"{name}.py" or path == f"{name}/__init__.py"):
+        if name in sys.modules and (path in (f"{name}.py", f"{name}/__init__.py")):
             emit("warning", "pyworkerd", f"{path} is hidden by the standard library's module {name!r}")
 
 
@@ -92,7 +92,8 @@ def _entrypoints_of(module):
         found[None] = Legacy(module)
     if not found:
         raise TypeError(
-            f"{module.__name__} exports no entrypoint: define `class Default(WorkerEntrypoint)` with `async def fetch(self, request)`"
+            f"{module.__name__} exports no entrypoint: "
+            "define `class Default(WorkerEntrypoint)` with `async def fetch(self, request)`"
         )
     return found
 
@@ -129,7 +130,7 @@ def format_exception(error):
             each.stack[:] = [frame for frame in each.stack if not frame.filename.startswith(_MACHINERY)]
             each = each.__cause__ or each.__context__
         return "".join(lines.format())[-MAX_TRACEBACK:]
-    except Exception as failure:  # noqa: BLE001 - a hostile __str__ must not hide that there was an error
+    except Exception as failure:
         return f"{type(error).__name__} (its traceback cannot be formatted: {type(failure).__name__})"
 
 
@@ -142,11 +143,13 @@ def _logs():
 
 
 def bind(entrypoint, name):
-    """How many positional arguments a handler takes, so that `fetch(self)` and `on_fetch(request, env, ctx)` both work."""
+    """How many positional arguments a handler takes: `fetch(self)` and `on_fetch(request, env, ctx)` both work."""
     key = (entrypoint, name)
     count = _arity.get(key)
     if count is None:
-        function = getattr(entrypoint, name) if not isinstance(entrypoint, Legacy) else entrypoint._handlers[name]
+        function = (
+            getattr(entrypoint, name) if not isinstance(entrypoint, Legacy) else entrypoint._handlers[name]
+        )
         kinds = [p.kind for p in inspect.signature(function).parameters.values()]
         count = 3 if inspect.Parameter.VAR_POSITIONAL in kinds else sum(k <= 1 for k in kinds)
         if not isinstance(entrypoint, Legacy) and inspect.Parameter.VAR_POSITIONAL not in kinds:

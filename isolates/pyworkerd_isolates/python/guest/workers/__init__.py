@@ -1,10 +1,10 @@
 """The Workers SDK for Python, compatible with Cloudflare's `workers` module.
 
-    from workers import Response, WorkerEntrypoint
+from workers import Response, WorkerEntrypoint
 
-    class Default(WorkerEntrypoint):
-        async def fetch(self, request):
-            return Response("hello")
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response("hello")
 """
 
 from _pyworkerd.environment import Context, env

@@ -1,4 +1,4 @@
-"""Capabilities as objects on `env`. A capability is an index into this worker's own table; it says nothing elsewhere."""
+"""Capabilities as objects on `env`: each is an index into this worker's own table, and says nothing elsewhere."""
 
 from _pyworkerd import calls
 

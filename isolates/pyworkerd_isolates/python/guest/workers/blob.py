@@ -1,7 +1,6 @@
 """`Blob` and `File`: bytes with a type, and with a name."""
 
 # Private names are private to this package: they keep programs out, not its own modules.
-# ruff: noqa: SLF001
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Bodies: streams that are read once, what a program may give as a body, and the methods that read one."""
 
 # Private names are private to this package: they keep programs out, not its own modules.
-# ruff: noqa: SLF001
 
 from __future__ import annotations
 
@@ -188,7 +187,7 @@ class _Tee:
         return chunk
 
     async def _other_has_pulled(self) -> None:
-        import asyncio  # noqa: PLC0415 (only two readers at once need it)
+        import asyncio
 
         self._waiter = asyncio.get_running_loop().create_future()
         try:
@@ -345,7 +344,7 @@ class Message:
     def headers(self) -> Any:
         """The header fields (`Headers`); changing them changes what is sent."""
         if self._headers is None:
-            from .headers import Headers  # noqa: PLC0415
+            from .headers import Headers
 
             self._headers = Headers._of(self._pairs)
         return self._headers
@@ -365,7 +364,7 @@ class Message:
         """Whether the body has been read from."""
         return self._taken or (type(self._body) is BodyStream and self._body.used)
 
-    bodyUsed = body_used  # noqa: N815 (JavaScript's name)
+    bodyUsed = body_used
 
     def _raise_if_failed(self) -> None:
         if self.body_used:
@@ -415,7 +414,7 @@ class Message:
         self._raise_if_failed()
         return parse_form(await self.buffer(), self.headers.get("content-type", ""))
 
-    formData = form_data  # noqa: N815 (JavaScript's name, and the SDK's former one)
+    formData = form_data
 
     async def blob(self) -> Blob:
         """All of the body with its content type."""

@@ -50,4 +50,4 @@ def patch_env(values=None, /, **named):
 
 def import_from_javascript(name):
     """There is no JavaScript in a Python worker's isolate."""
-    raise ImportError(f"cannot import {name!r} from JavaScript: this runtime runs Python workers without a JavaScript engine")
+    raise ImportError(f"cannot import {name!r}: Python workers run without a JavaScript engine here")

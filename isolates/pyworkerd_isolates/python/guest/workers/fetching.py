@@ -35,5 +35,7 @@ async def fetch(resource, *, fetcher=None, **options):
     if fetcher is not None:
         return await fetcher.fetch(resource, **options)
     if not environment.meta.get("outbound", True):
-        raise calls.CallError("this worker has no outbound network (global_outbound = false)", "access_denied")
+        raise calls.CallError(
+            "this worker has no outbound network (global_outbound = false)", "access_denied"
+        )
     return await send(OUTBOUND, resource, options)

@@ -6,7 +6,6 @@ peer can send is bounded by `MAX_PARTS` and `MAX_PART_HEADER`; the body itself i
 """
 
 # Private names are private to this package: they keep programs out, not its own modules.
-# ruff: noqa: SLF001
 
 from __future__ import annotations
 
@@ -71,7 +70,7 @@ class FormData(MutableMapping):
         """Every value of this name."""
         return [value for key, value in self._fields if key == name]
 
-    getAll = get_all  # noqa: N815 (JavaScript's name)
+    getAll = get_all
 
     def __getitem__(self, name: str) -> Value:
         for key, value in self._fields:

@@ -10,7 +10,6 @@ can be sent.
 """
 
 # Private names are private to this package: they keep programs out, not its own modules.
-# ruff: noqa: SLF001
 
 from __future__ import annotations
 

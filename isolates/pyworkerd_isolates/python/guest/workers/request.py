@@ -1,7 +1,6 @@
 """`Request`: what a worker is asked, and what it asks others."""
 
 # Private names are private to this package: they keep programs out, not its own modules.
-# ruff: noqa: SLF001
 
 from __future__ import annotations
 
@@ -82,7 +81,7 @@ class Request(Message):
 
     __slots__ = ("_method", "_options", "_url")
 
-    def __init__(self, input: Request | str, **options: Any) -> None:  # noqa: A002 (the SDK's name)
+    def __init__(self, input: Request | str, **options: Any) -> None:
         other = input if isinstance(input, Request) else None
         self._url = normal_url(input) if other is None else other._url
         method = options.pop("method", None)

@@ -1,7 +1,6 @@
 """`Response`: what a worker answers, and what others answer it."""
 
 # Private names are private to this package: they keep programs out, not its own modules.
-# ruff: noqa: SLF001
 
 from __future__ import annotations
 
@@ -58,7 +57,7 @@ class FetchResponse(Message):
         """The reason phrase; empty unless one was given."""
         return self._status_text
 
-    statusText = status_text  # noqa: N815 (JavaScript's name)
+    statusText = status_text
 
     @property
     def url(self) -> str:
@@ -80,7 +79,7 @@ class FetchResponse(Message):
         """The end of a WebSocket that comes with it, or None."""
         return self._web_socket
 
-    webSocket = web_socket  # noqa: N815 (JavaScript's name)
+    webSocket = web_socket
 
     @property
     def js_object(self) -> FetchResponse:

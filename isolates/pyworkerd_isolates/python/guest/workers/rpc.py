@@ -6,7 +6,6 @@ them by what needs a channel: functions, stubs, bodies that stream.
 """
 
 # Private names are private to this package: they keep programs out, not its own modules.
-# ruff: noqa: SLF001
 
 from __future__ import annotations
 
