@@ -292,7 +292,7 @@ class Ticker:
             if self._steps != seen or _running:
                 seen, quiet_since = self._steps, now
             elif now - quiet_since > PARK_AFTER_NS:
-                self._park()
+                self._park(seen)
                 seen, quiet_since = self._steps, self._wall
 
     def _advance(self) -> int:
@@ -307,10 +307,14 @@ class Ticker:
         self._cpu_saved = min(self._cpu_saved - passed * TICK_NS, CARRY_NS)
         return wall
 
-    def _park(self) -> None:
+    def _park(self, seen: int) -> None:
+        """Rest until a step begins. One that began since the last look has counted itself before it read `_parked`."""
         with self._lock:
-            self._parked = True
             self._wake.clear()
+            self._parked = True
+            if self._steps != seen or _running or self._closed:
+                self._parked = False
+                return
         self._wake.wait()
 
     def close(self) -> None:

@@ -23,7 +23,10 @@ and the HTTP `status` that it becomes when it reaches a client.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+ERROR_HEADER: Final = "x-pyworkerd-error"
+"""Carries the code of every error that the runtime itself answers. No worker's answer has it."""
 
 
 class PyworkerdError(Exception):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -35,7 +36,7 @@ from pyworkerd.bindings.registry import configure_all
 from pyworkerd.bindings.shared import Shared
 from pyworkerd.dispatch.fleet import Fleet, FleetLimits, FleetStatistics
 from pyworkerd.dispatch.worker import Worker, WorkerOptions
-from pyworkerd.errors import ConfigurationError, NoRoute
+from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.loaded import LoadedWorker
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
@@ -73,6 +74,7 @@ class Runtime:
         self._fleet = Fleet(self.options.fleet, self.options.home)
         self._environments: dict[str, Environment] = {}
         self._numbers = count(1)
+        self._starting: set[str] = set()
         self._closed = False
         routes = [(route, service.name) for service in self.config.services for route in service.routes]
         self._table = Table(routes)
@@ -125,7 +127,7 @@ class Runtime:
         try:
             await self._deploy(name, bundle, configure_all(model.bindings), model.global_outbound, options)
         except ImageError as error:
-            raise ConfigurationError(_sentence(error, model.root, name)) from error
+            raise ConfigurationError(_sentence(error, model.root, model.main.name)) from error
 
     async def _deploy(
         self,
@@ -135,14 +137,23 @@ class Runtime:
         global_outbound: str | Service | None,
         options: WorkerOptions,
     ) -> Worker:
-        host = _Host(self, name)
-        environment = await build(bindings, outbound(global_outbound, host), host)
-        worker = Worker(name, self._fleet, bundle, options, environment.entries, environment.table)
+        if name in self.services or name in self._starting:
+            raise ConfigurationError(f"there already is a service named {name!r}")
+        self._starting.add(name)
         try:
-            await worker.deploy()
-        except BaseException:
-            await environment.aclose()
-            raise
+            host = _Host(self, name)
+            environment = await build(bindings, outbound(global_outbound, host), host)
+            worker = Worker(name, self._fleet, bundle, options, environment.entries, environment.table)
+            try:
+                await worker.deploy()
+                if self._closed:
+                    raise Overloaded("the runtime was closed while the worker was loaded")  # noqa: TRY301
+            except BaseException:
+                await worker.aclose()
+                await environment.aclose()
+                raise
+        finally:
+            self._starting.discard(name)
         self.services[name] = worker
         self._environments[name] = environment
         return worker
@@ -167,21 +178,19 @@ class Runtime:
         Raises `ConfigurationError` if it does not deploy; the sentence names file and line.
         """
         name = name or f"worker-{next(self._numbers)}"
-        if name in self.services:
-            raise ConfigurationError(f"there already is a service named {name!r}")
         way_out = INTERNET if network is True else network or None
         options = WorkerOptions(limits or Limits(), reuse, way_out is not None, self.options.sinks)
-        root = Path()
+        root, main = Path(), name
         try:
             if isinstance(worker, Mapping):
                 bundle = Bundle.of(worker)
+                main = f"{bundle.main}.py"
             else:
-                main = Path(worker)
-                root = main.parent
-                bundle = await self._fleet.run(_read_bundle, main)
+                root, main = Path(worker).parent, Path(worker).name
+                bundle = await self._fleet.run(_read_bundle, Path(worker))
             deployed = await self._deploy(name, bundle, all_from_python(bindings or {}), way_out, options)
         except ImageError as error:
-            raise ConfigurationError(_sentence(error, root, name)) from error
+            raise ConfigurationError(_sentence(error, root, main)) from error
         return LoadedWorker(deployed, self._unload)
 
     def worker(self, name: str) -> LoadedWorker:
@@ -213,7 +222,10 @@ class Runtime:
     async def fetch(self, request: Request, service: str | None = None, target: Target = DEFAULT) -> Response:
         """Send a request to a service, or to the one that the routes name."""
         name = service or self.route(request)
-        return await self.services[name].fetch(request, target)
+        found = self.services.get(name)
+        if found is None:
+            raise ConfigurationError(f"the service {name!r} does not run")
+        return await found.fetch(request, target)
 
     def statistics(self) -> FleetStatistics:
         """Isolates and memory, of all workers together."""
@@ -225,12 +237,15 @@ class Runtime:
             return
         self._closed = True
         services, self.services = self.services, {}
-        for service in services.values():
-            await service.aclose()
-        for environment in self._environments.values():
-            await environment.aclose()
-        await self.shared.aclose()
-        await asyncio.to_thread(self._fleet.close)
+        async with (
+            AsyncExitStack() as closing
+        ):  # the last is closed first, and an error of one keeps none open
+            closing.push_async_callback(asyncio.to_thread, self._fleet.close)
+            closing.push_async_callback(self.shared.aclose)
+            for environment in self._environments.values():
+                closing.push_async_callback(environment.aclose)
+            for service in services.values():
+                closing.push_async_callback(service.aclose)
 
 
 class _Reference:
@@ -284,8 +299,8 @@ def _read_bundle(main: Path) -> Bundle:
     return Bundle.read(main)
 
 
-def _sentence(error: ImageError, root: Path, name: str) -> str:
-    """Where a worker's top level failed, and how."""
-    place = f"{root / error.file}" if error.file else f"worker {name!r}"
+def _sentence(error: ImageError, root: Path, main: str) -> str:
+    """Where a worker's top level failed, and how; its main module where the place is not known."""
+    place = f"{root / (error.file or main)}"
     line = f":{error.line}" if error.line is not None else ""
     return f"{place}{line}: {error}"

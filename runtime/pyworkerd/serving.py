@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pyworkerd_config.model import Worker
 
 from pyworkerd.server import HttpServer, ServerOptions
 
 if TYPE_CHECKING:
+    from pyworkerd_config.model import Config
+
     from pyworkerd.messages import Request, Response
     from pyworkerd.runtime import Runtime
     from pyworkerd.server import Handler
 
+MIB: Final = 1024 * 1024
 DRAIN_S: Final = 25.0
 """How long running requests may take to finish after SIGTERM (Kubernetes gives 30 s before it kills)."""
 
@@ -28,7 +34,7 @@ class Serving:
 
     def __init__(self, runtime: Runtime, options: ServerOptions | None = None) -> None:
         self._runtime = runtime
-        self._options = options or ServerOptions()
+        self._options = _admitting(options or ServerOptions(), runtime.config)
         self._servers: list[HttpServer] = []
 
     async def start(self) -> list[Listening]:
@@ -47,7 +53,7 @@ class Serving:
             return runtime.fetch
 
         async def handle(request: Request) -> Response:
-            return await runtime.services[service].fetch(request)
+            return await runtime.fetch(request, service)
 
         return handle
 
@@ -60,3 +66,10 @@ class Serving:
         """Close every connection."""
         for server in self._servers:
             await server.aclose()
+
+
+def _admitting(options: ServerOptions, config: Config) -> ServerOptions:
+    """The same options, with room for the largest body that any worker takes; each worker keeps its own limit."""
+    largest = [s.kind.limits.request_body_mb * MIB for s in config.services if isinstance(s.kind, Worker)]
+    body = max([options.limits.body, *largest])
+    return replace(options, limits=replace(options.limits, body=body))

@@ -190,7 +190,7 @@ class Default(WorkerEntrypoint):
         os.abort()
 
     async def mode_raise_base(self):
-        raise BaseException("everything")
+        raise BaseException("everything")  # noqa: TRY002
 
     async def mode_hostile_str(self):
         class Strange(Exception):

@@ -31,13 +31,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/bindings/secret/__init__.py": "tests/runtime/bindings/test_values.py",
     "runtime/pyworkerd/bindings/text/__init__.py": "tests/runtime/bindings/test_values.py",
     "runtime/pyworkerd/bindings/rate_limit/counters.py": "tests/contracts/test_rate_limits.py",
-    "runtime/pyworkerd/dispatch/bodies.py": "tests/runtime/dispatch/test_streams.py",
-    "runtime/pyworkerd/dispatch/calls.py": "tests/runtime/dispatch/test_live.py",
-    "runtime/pyworkerd/dispatch/channels.py": "tests/runtime/bindings/test_environments.py",
-    "runtime/pyworkerd/dispatch/failures.py": "tests/hostile/test_over_http.py",
-    "runtime/pyworkerd/dispatch/fleet.py": "tests/runtime/dispatch/test_worker.py",
-    "runtime/pyworkerd/dispatch/invocation.py": "tests/runtime/dispatch/test_live.py",
-    "runtime/pyworkerd/errors.py": "tests/packaging/test_docs.py",
     "runtime/pyworkerd/http/h11_parser.py": "tests/runtime/http/test_parser.py",
     "runtime/pyworkerd/http/httptools_parser.py": "tests/runtime/http/test_parser.py",
     "runtime/pyworkerd/http/parsers.py": "tests/runtime/http/test_parser.py",
@@ -48,11 +41,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/services/outbound_bodies.py": "tests/runtime/services/test_network.py",
     "runtime/pyworkerd/services/outbound_client.py": "tests/runtime/services/test_network.py",
     "runtime/pyworkerd/services/outbound_errors.py": "tests/runtime/services/test_network.py",
-    "runtime/pyworkerd/testing/resolver.py": "tests/runtime/services/test_network.py",
     "isolates/pyworkerd_isolates/errors.py": "tests/isolates/test_image.py",
-    "isolates/pyworkerd_isolates/native.py": "tests/isolates/test_isolate.py",
-    "isolates/pyworkerd_isolates/testing.py": "tests/isolates/test_isolate.py",
-    "isolates/pyworkerd_isolates/python/build.py": "tests/isolates/test_engine.py",
     "isolates/pyworkerd_isolates/python/guest/entry.py": "tests/isolates/test_protocol.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/immortal.py": "tests/isolates/test_snapshot.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/outbox.py": "tests/isolates/python/test_handlers.py",
@@ -67,29 +56,10 @@ TESTED_ELSEWHERE: dict[str, str] = {
 """Modules whose behaviour is that of another's test: two parsers behind one interface, a part of one whole."""
 
 UNTESTED: dict[str, str] = {
-    "runtime/pyworkerd/cli/bench.py": "new: its test is being written",
-    "runtime/pyworkerd/cli/engine.py": "new: its test is being written",
-    "runtime/pyworkerd/cli/error_page.py": "new: its test is being written",
-    "runtime/pyworkerd/cli/explain.py": "new: its test is being written",
-    "runtime/pyworkerd/cli/failures.py": "new: its test is being written",
-    "runtime/pyworkerd/cli/main.py": "new: its test is being written",
-    "runtime/pyworkerd/cli/reports.py": "new: its test is being written",
-    "runtime/pyworkerd/cli/sockets.py": "new: its test is being written",
-    "runtime/pyworkerd/cli/stopping.py": "new: its test is being written",
-    "runtime/pyworkerd/cli/terminal.py": "new: its test is being written",
-    "runtime/pyworkerd/cli/validate.py": "new: its test is being written",
-    "runtime/pyworkerd/observe/background.py": "new: its test is being written",
-    "runtime/pyworkerd/observe/logs.py": "new: its test is being written",
-    "runtime/pyworkerd/observe/own.py": "new: its test is being written",
-    "runtime/pyworkerd/observe/text.py": "new: its test is being written",
-    "runtime/pyworkerd/dispatch/placement.py": "pure, and only tried as a part of `test_live`: wants tests of its own",
-    "runtime/pyworkerd/dispatch/threads.py": "only tried as a part of `test_worker`: wants tests of its own",
-    "runtime/pyworkerd/loaded.py": "only tried by what uses the library API: wants tests of its own",
-    "runtime/pyworkerd/messages.py": "only tried by what passes messages: wants tests of its own",
-    "runtime/pyworkerd/runtime.py": "only tried by what uses the library API: wants tests of its own",
-    "runtime/pyworkerd/serving.py": "only tried by `serve`: wants tests of its own",
+    "bench/pyworkerd_bench/experiments/called_often.py": "an experiment: it made a list that is kept",
+    "bench/pyworkerd_bench/experiments/private_pages.py": "an experiment: it shows figures to a developer",
 }
-"""Modules without a test of their own, and why that is so. It should be empty."""
+"""Modules without a test of their own, and why that is so."""
 
 
 def needs_no_test(path: Path) -> bool:

@@ -155,3 +155,51 @@ def test_a_closed_runtime_loads_nothing() -> None:
             await runtime.load({"worker.py": SOURCE})
 
     asyncio.run(main())
+
+
+def test_of_two_loads_of_one_name_one_is_refused(with_runtime: Callable[..., None]) -> None:
+    async def both(runtime: Runtime) -> None:
+        loads = [runtime.load({"w.py": SOURCE}, name="same") for _ in range(2)]
+        loaded, refused = await asyncio.gather(*loads, return_exceptions=True)
+        assert isinstance(refused, ConfigurationError)
+        assert not isinstance(loaded, BaseException)
+        assert await (await loaded.fetch("/")).text() == "nobody"
+
+    with_runtime(both)
+
+
+def test_a_load_that_a_close_overtakes_leaves_nothing(sandbox: object) -> None:
+    async def main() -> None:
+        runtime = Runtime()
+        await runtime.open()
+        loading = asyncio.create_task(runtime.load({"w.py": SOURCE}))
+        await asyncio.sleep(0)
+        await runtime.aclose()
+        with pytest.raises((Overloaded, ConfigurationError, RuntimeError)):
+            await loading
+        assert runtime.services == {}
+        assert runtime.statistics().isolates == 0
+
+    asyncio.run(main())
+
+
+def test_a_request_to_a_service_that_does_not_run(with_runtime: Callable[..., None]) -> None:
+    async def ask(runtime: Runtime) -> None:
+        with pytest.raises(ConfigurationError, match="nope"):
+            await runtime.fetch(Request("GET", "http://x/"), "nope")
+
+    with_runtime(ask)
+
+
+def test_a_worker_cannot_speak_for_the_runtime(with_runtime: Callable[..., None]) -> None:
+    source = SOURCE.replace(
+        '"nobody"))', '"nobody"), headers={"X-Pyworkerd-Error": "no_route", "x-other": "1"})'
+    )
+
+    async def ask(runtime: Runtime) -> None:
+        worker = await runtime.load({"w.py": source})
+        response = await worker.fetch("/")
+        assert response.header("x-pyworkerd-error") is None
+        assert response.header("x-other") == "1"
+
+    with_runtime(ask)

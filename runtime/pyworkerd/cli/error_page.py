@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
-from pyworkerd.errors import ConfigurationError, InternalError, PyworkerdError, WorkerException
+from pyworkerd.errors import ERROR_HEADER, ConfigurationError, InternalError, PyworkerdError, WorkerException
 from pyworkerd.messages import Body, Request, Response
 
 SHOWN: Final = 64 * 1024
@@ -52,7 +52,7 @@ def error_page(request: Request, error: Exception) -> Response | None:
         about=f"{_text(request.method)} {_text(request.url)} &rarr; {error.status} <code>{error.code}</code>",
     )
     retry = [("retry-after", str(error.retry_after))] if error.retry_after is not None else []
-    headers = (*_HEADERS, ("x-pyworkerd-error", error.code), *retry)
+    headers = (*_HEADERS, (ERROR_HEADER, error.code), *retry)
     return Response(error.status, headers, Body(page.encode("utf-8", "backslashreplace")))
 
 

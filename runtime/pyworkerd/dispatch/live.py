@@ -36,6 +36,7 @@ from pyworkerd_isolates.protocol import (
 )
 
 from pyworkerd.errors import (
+    ERROR_HEADER,
     BadEffect,
     ExceededWallTime,
     InternalError,
@@ -304,9 +305,8 @@ class Live:
             self.bodies.discard(effect.body)
             return
         invocation.touched_outside = True
-        invocation.succeed(
-            Response(effect.status, effect.headers, self.bodies.outbound(effect.body, invocation))
-        )
+        headers = tuple(pair for pair in effect.headers if pair[0] != ERROR_HEADER)
+        invocation.succeed(Response(effect.status, headers, self.bodies.outbound(effect.body, invocation)))
 
     def _return(self, effect: Return) -> None:
         invocation = self._asked(effect.invocation, CallWork)

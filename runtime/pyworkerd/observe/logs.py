@@ -14,6 +14,8 @@ from .text import one_line, printable
 
 KEPT: Final = 1000
 """Entries that `Recent` keeps for whoever asks later."""
+KEPT_CHARACTERS: Final = 1 << 18
+"""Characters of all entries that `Recent` keeps: one invocation may log as much (256 KB)."""
 SHOWN: Final = 64 * 1024
 """Characters of one entry that are written out. systemd-journald, LineMax: 48 KiB; CloudWatch: 256 KB."""
 _COLOURS: Final = {"debug": "2", "warning": "33", "error": "31", "critical": "31;1"}
@@ -37,14 +39,20 @@ LogSink = Callable[[LogEntry], None]
 
 
 class Recent:
-    """Keeps the newest entries, for `worker.logs` and for tests."""
+    """Keeps the newest entries, for `worker.logs` and for tests: so many, and so many characters of text."""
 
-    def __init__(self, kept: int = KEPT) -> None:
+    def __init__(self, kept: int = KEPT, characters: int = KEPT_CHARACTERS) -> None:
         self.entries: deque[LogEntry] = deque(maxlen=kept)
+        self._most, self._characters = characters, 0
 
     def __call__(self, entry: LogEntry) -> None:
-        """Keep it."""
+        """Keep it, and let go of the oldest ones that there is no more room for."""
+        if len(self.entries) == self.entries.maxlen:
+            self._characters -= len(self.entries.popleft().message)
         self.entries.append(entry)
+        self._characters += len(entry.message)
+        while self._characters > self._most and len(self.entries) > 1:
+            self._characters -= len(self.entries.popleft().message)
 
 
 class Readable:

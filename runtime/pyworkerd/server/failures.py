@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd.errors import ConfigurationError, InternalError, PyworkerdError
+from pyworkerd.errors import ERROR_HEADER, ConfigurationError, InternalError, PyworkerdError
 from pyworkerd.http.writer import reason_phrase
 from pyworkerd.messages import Request, Response, text_response
 
@@ -31,7 +31,7 @@ def log_failure(error: BaseException, request: Request | None) -> None:
 def plain_answer(error: BaseException) -> Response:
     """The answer that reveals nothing."""
     known = InternalError() if is_ours(error) or not isinstance(error, PyworkerdError) else error
-    headers = [("x-pyworkerd-error", known.code)]
+    headers = [(ERROR_HEADER, known.code)]
     if known.retry_after is not None:
         headers.append(("retry-after", str(known.retry_after)))
     return text_response(known.status, f"{reason_phrase(known.status)}\n", headers)

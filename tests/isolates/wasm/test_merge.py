@@ -8,10 +8,10 @@ import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyworkerd_isolates.wasm import WasmFormatError, image_of, memory_of
-from pyworkerd_isolates.wasm.merge import check_engine, merge
 from pyworkerd_isolates.wasm.binary import MODULE_HEADER, name, section, sections, vector
 from pyworkerd_isolates.wasm.core import I32, I64, KINDS, parse_module
 from pyworkerd_isolates.wasm.leb import encode_unsigned
+from pyworkerd_isolates.wasm.merge import check_engine, merge
 
 STANDARD = {"memory", "now_ns", "seed", "refused", "refused_call"}
 

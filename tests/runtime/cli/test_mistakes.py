@@ -55,14 +55,14 @@ MISTAKES = {
         worker='x = 1\n\nraise ValueError("not \\x1b[31mtoday")\n',
     ),
     "a worker that uses entropy at top level": Mistake(
-        ("w", "random numbers", "inside a handler"), worker="import random\nx = random.random()\n"
+        ("w.py", "random numbers", "inside a handler"), worker="import random\nx = random.random()\n"
     ),
     "a worker that is too slow at top level": Mistake(
-        ("w", "100 ms", "limits.startup_ms", "raise the limit"),
+        ("w.py", "100 ms", "limits.startup_ms", "raise the limit"),
         CONFIG + "limits = { startup_ms = 100 }\n",
         FOREVER,
     ),
-    "a worker without an entrypoint": Mistake(("w", "class Default(WorkerEntrypoint)"), worker="x = 1\n"),
+    "a worker without an entrypoint": Mistake(("w.py", "class Default(WorkerEntrypoint)"), worker="x = 1\n"),
 }
 
 

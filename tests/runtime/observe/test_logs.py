@@ -69,3 +69,14 @@ def test_to_logging(caplog: pytest.LogCaptureFixture) -> None:
         to_logging(ENTRY._replace(level="strange"))
     assert caplog.record_tuples[0] == ("pyworkerd.worker.shop", logging.WARNING, "100 % %s")
     assert caplog.record_tuples[1][1] == logging.INFO
+
+
+def test_recent_entries_are_bounded_in_number_and_in_text() -> None:
+    recent = Recent(kept=3, characters=10)
+    for number in range(5):
+        recent(ENTRY._replace(invocation=number, message="ab"))
+    assert [entry.invocation for entry in recent.entries] == [2, 3, 4]
+    recent(ENTRY._replace(invocation=5, message="x" * 8))
+    assert [entry.invocation for entry in recent.entries] == [4, 5]
+    recent(ENTRY._replace(invocation=6, message="x" * 1000))
+    assert [entry.invocation for entry in recent.entries] == [6]

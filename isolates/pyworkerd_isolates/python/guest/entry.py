@@ -11,7 +11,8 @@ PRELOADED = """
 asyncio base64 collections.abc contextlib copy dataclasses datetime decimal email.message encodings.ascii encodings.idna
 encodings.latin_1 enum fractions functools gc hashlib heapq hmac html http importlib.metadata importlib.resources
 inspect io itertools json linecache logging math operator pathlib pprint queue random re secrets socket statistics
-string struct textwrap threading time tokenize traceback types typing unicodedata urllib.parse uuid warnings weakref zlib zoneinfo
+string struct textwrap threading time tokenize traceback types typing unicodedata urllib.parse uuid
+warnings weakref zlib zoneinfo
 """.split()  # noqa: SIM905 - it reads as the list that it is
 """What most workers import anyway: in the base image it costs no start-up time and no private memory."""
 for _name in PRELOADED:

@@ -20,18 +20,25 @@ from .response import FetchResponse, Response
 from .rpc import JsDict, python_from_rpc, python_to_rpc
 
 waitUntil = wait_until
+Body = JSBody = object
+FetchKwargs = RequestInitCfProperties = dict
+"""Names that annotations use: what may be a body, the options of `fetch()`, and `cf`."""
 
 __all__ = [
     "Blob",
     "BlobEnding",
+    "Body",
     "BodyStream",
     "Context",
+    "FetchKwargs",
     "FetchResponse",
     "File",
     "FormData",
     "Headers",
+    "JSBody",
     "JsDict",
     "Request",
+    "RequestInitCfProperties",
     "Response",
     "WorkerEntrypoint",
     "env",

@@ -320,6 +320,8 @@ def extract(  # noqa: PLR0911 (one line for each kind)
     if isinstance(body, FormData):
         boundary = new_boundary()
         return body.to_multipart(boundary), f"multipart/form-data; boundary={boundary}"
+    if isinstance(body, Message):
+        return body._take(), body.headers.get("content-type")
     kind = type(body)
     if hasattr(kind, "__aiter__") or (hasattr(kind, "__iter__") and not hasattr(kind, "__len__")):
         return BodyStream(_Iterated(body)), None
