@@ -598,7 +598,9 @@ return Response(path)
     with_runtime(main)
 
 
-def test_a_trap_of_nobody_in_particular_is_nobodys_fault(with_runtime: Callable[..., None]) -> None:
+def test_an_exception_leaves_the_isolate_alive_and_its_traceback_in_the_log(
+    with_runtime: Callable[..., None],
+) -> None:
     async def main(runtime: Runtime) -> None:
         source = worker_of("raise ValueError('mine')")
         worker = await runtime.load(source)

@@ -210,7 +210,7 @@ def test_a_caller_who_leaves_the_queue_makes_room(with_runtime: Callable[..., No
     with_runtime(main)
 
 
-def test_wall_time_of_one_that_is_to_run_again_goes_on(with_runtime: Callable[..., None]) -> None:
+def test_wall_time_frees_the_isolate_for_who_waits(with_runtime: Callable[..., None]) -> None:
     async def main(runtime: Runtime) -> None:
         gate = Gate()
         limits = Limits(isolates=2, concurrency=1, wall_ms=200, cpu_ms=1000)
