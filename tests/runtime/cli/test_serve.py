@@ -16,6 +16,7 @@ from pyworkerd.http import ParserName
 from tests.runtime.cli.command import CONFIG, PATIENCE_S, ask, events, project, run, serve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 WAITS = """\
@@ -109,45 +110,40 @@ def test_the_tables_of_options_are_those_of_the_server() -> None:
 
 
 def test_what_runs_is_finished_before_the_end(tmp_path: Path) -> None:
-    with serve(project(tmp_path, w=WAITS)) as served:
-        connection = begin(served.address())
+    with serve(project(tmp_path, w=WAITS)) as served, half_sent(served.address()) as connection:
         served.errors.until("began")
         served.process.send_signal(signal.SIGTERM)
         served.errors.until("stopping")
         connection.send(b"x" * (SIZE // 2))
         assert connection.getresponse().read() == str(SIZE).encode()
-        connection.close()
         assert served.process.wait(PATIENCE_S) == 0
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    with serve(project(tmp_path, w=WAITS)) as served:
-        connection = begin(served.address())
+    with serve(project(tmp_path, w=WAITS)) as served, half_sent(served.address()) as connection:
         served.errors.until("began")
         served.process.send_signal(signal.SIGTERM)
         served.errors.until("stopping")
         assert served.stop(signal.SIGTERM) == 128 + signal.SIGTERM
         with contextlib.suppress(http.client.HTTPException, OSError):
             assert connection.getresponse().status == 503
-        connection.close()
 
 
 def test_draining_ends_when_its_time_is_over(tmp_path: Path) -> None:
-    with serve(project(tmp_path, w=WAITS), "--drain", "0.1") as served:
-        connection = begin(served.address())
+    with serve(project(tmp_path, w=WAITS), "--drain", "0.1") as served, half_sent(served.address()):
         served.errors.until("began")
         assert served.stop(signal.SIGTERM) == 0
-        connection.close()
 
 
-def begin(address: tuple[str, int]) -> http.client.HTTPConnection:
+@contextlib.contextmanager
+def half_sent(address: tuple[str, int]) -> Iterator[http.client.HTTPConnection]:
     """A request whose second half has not been sent yet."""
-    connection = http.client.HTTPConnection(*address, timeout=PATIENCE_S)
-    connection.putrequest("POST", "/")
-    connection.putheader("content-length", str(SIZE))
-    connection.endheaders()
-    connection.send(b"x" * (SIZE // 2))
-    return connection
+    with contextlib.closing(http.client.HTTPConnection(*address, timeout=PATIENCE_S)) as connection:
+        connection.putrequest("POST", "/")
+        connection.putheader("content-length", str(SIZE))
+        connection.endheaders()
+        connection.send(b"x" * (SIZE // 2))
+        yield connection
 
 
 SPEAKS = """\
