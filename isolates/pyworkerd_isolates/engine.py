@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .cache import Cache, Entry
 
 Progress = Callable[[str], None]
+NOTES_FORMAT: Final = "notes 2"
+"""Changes with what is noted beside an engine, so that an older one is built again."""
 PRIME_MS: Final = 60_000
 PRIME_OUTPUT_BYTES: Final = 65_536
 
@@ -65,6 +67,8 @@ class Engine:
     machine: Machine
     code: Module
     refusals: tuple[str, ...]
+    base_memory: int
+    """Size in bytes of the memory that every worker begins with: what an image has beyond it is its worker's own."""
     load_ms: float
     _cache: Cache = field(repr=False)
 
@@ -101,7 +105,14 @@ def cpu_features() -> str:
 
 def engine_key(source: Source) -> str:
     """A hash of everything that matters: language, sources, wasmtime, settings, processor."""
-    parts = (source.language, source.fingerprint, WASMTIME_VERSION, Machine.settings, cpu_features())
+    parts = (
+        NOTES_FORMAT,
+        source.language,
+        source.fingerprint,
+        WASMTIME_VERSION,
+        Machine.settings,
+        cpu_features(),
+    )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -122,7 +133,7 @@ def load_engine(
         notes = {"language": source.language, "memory": len(memory)}
         cache.put(_base_name(source.language, key), machine.compile(image_of(memory)), notes)
         progress(f"built in {time.perf_counter() - started:.1f} s")
-        return compiled, {"refusals": list(result.refusals), "language": source.language, "key": key}
+        return compiled, {"refusals": list(result.refusals), "key": key, **notes}
 
     def complete(entry: Entry) -> bool:
         return (cache.folder / _base_name(source.language, entry.notes["key"])).exists()
@@ -131,7 +142,8 @@ def load_engine(
     notes = entry.notes
     code = machine.load(entry.path)
     load_ms = (time.perf_counter() - started) * 1000
-    return Engine(source.language, notes["key"], machine, code, tuple(notes["refusals"]), load_ms, cache)
+    refusals = tuple(notes["refusals"])
+    return Engine(source.language, notes["key"], machine, code, refusals, notes["memory"], load_ms, cache)
 
 
 def _content_key(name: str, engine: bytes, memory: bytes | bytearray) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from pyworkerd_isolates import wire
 
+from pyworkerd.bindings.arguments import bounded
 from pyworkerd.messages import Body, Headers, Request, Response
 from pyworkerd.services.base import Target
 
@@ -92,7 +93,8 @@ class Entrypoint:
     async def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a method. Raises `NoSuchMethod`, or `WorkerException` with type and message of what it raised."""
         encoded = wire.dump_value([list(arguments), named])
-        return wire.load_value(await self.service.call(method, encoded, self.target))
+        result = await self.service.call(method, encoded, self.target)
+        return wire.load_value(bounded(result, "the result"))
 
 
 def _headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:

@@ -25,6 +25,9 @@ brackets takes some ten milliseconds of everybody's time, and 30 MB of memory.
 MAX_CONTAINERS: Final = 1 << 15
 """Lists and dictionaries in the arguments, the tags of `wire` included: each takes up to 0.7 microseconds."""
 
+MAX_PASSED: Final = 1 << 14
+"""The same for a value that one guest sends to another, whose CPU time its reading takes: 1 to 2 microseconds each."""
+
 Arguments = tuple[list[Any], dict[str, Any]]
 
 
@@ -46,6 +49,18 @@ def decode(arguments: bytes, limit: int = SMALL) -> Arguments:
     if type(positional) is not list or type(named) is not dict or any(type(key) is not str for key in named):
         raise type_error("the arguments are not [positional, named]")
     return positional, named
+
+
+def bounded(value: bytes, what: str) -> bytes:
+    """An encoded value that another guest, or a program, is going to read: refused if reading it would take long.
+
+    Raises `WorkerException("TypeError", ...)`. `what` names it: "the arguments", "the result".
+    """
+    if int.from_bytes(value[:4], "little") > MAX_TEXT:
+        raise type_error(f"{what} other than byte strings are larger than {MAX_TEXT} bytes")
+    if containers(value) > MAX_PASSED:
+        raise type_error(f"{what} consist of more than {MAX_PASSED} parts")
+    return value
 
 
 def containers(arguments: bytes) -> int:

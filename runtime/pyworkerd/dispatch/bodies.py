@@ -71,6 +71,8 @@ class Bodies:
                 raise BadEffect("the worker handed on a body that it was not given")
             return feed.take()
         if not isinstance(ref, StreamRef):
+            if ref is not None and len(ref) > WINDOW:
+                raise BadEffect(f"the worker sent a body of more than {WINDOW} bytes at once")
             return Body(ref or b"")
         if ref.number in self._outflows:
             raise BadEffect("the worker used the number of a stream twice")

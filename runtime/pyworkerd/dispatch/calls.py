@@ -8,7 +8,7 @@ Rule 3: the body of a request that is not sent, or whose sending fails, is close
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pyworkerd_isolates.protocol import Abandon, Call, Events, Fetch
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .streams import Door
 
 
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""Arguments and bodies in hand of all calls of one isolate that wait (Workers: 32 MiB for one RPC message)."""
+
+
 class Asker(Protocol):
     """The worker on whose behalf calls are made."""
 
@@ -35,14 +39,21 @@ class Asker(Protocol):
         """An error as the guest may see it: code, sentence, and the exception's type if a worker raised it."""
 
 
+def _size(effect: Call | Fetch) -> int:
+    if isinstance(effect, Call):
+        return len(effect.arguments)
+    return len(effect.body) if isinstance(effect.body, bytes) else 0
+
+
 class Calls:
     """The calls of one isolate that have no answer yet."""
 
-    __slots__ = ("_asker", "_bodies", "_door", "_limit", "_tasks")
+    __slots__ = ("_asker", "_bodies", "_bytes", "_door", "_limit", "_tasks")
 
     def __init__(self, door: Door, bodies: Bodies, asker: Asker, limit: int) -> None:
         self._door, self._bodies, self._asker, self._limit = door, bodies, asker, limit
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -70,12 +81,15 @@ class Calls:
             else self._call(effect)
         )
         task = self._tasks[effect.call] = self._door.spawn(work, invocation.context)
+        self._bytes += _size(effect)
         invocation.hold(Abandon(effect.call))
         task.add_done_callback(partial(self._ended, effect, invocation, body))
 
     def _charge(self, invocation: Invocation, effect: Call | Fetch) -> None:
         if len(self._tasks) >= self._limit:
             raise ExceededSubrequests(f"more than {self._limit} calls wait at once")
+        if self._bytes + _size(effect) > MAX_BYTES:
+            raise ExceededSubrequests(f"the calls that wait have more than {MAX_BYTES} bytes of arguments")
         if self._asker.channels.external(effect.capability):
             if invocation.subrequests_left <= 0:
                 raise ExceededSubrequests("the invocation has made all its subrequests (limits.subrequests)")
@@ -120,6 +134,7 @@ class Calls:
     ) -> None:
         if self._tasks.get(effect.call) is task:
             del self._tasks[effect.call]
+        self._bytes -= _size(effect)
         invocation.let_go(Abandon(effect.call))
         if task.cancelled():
             self._close(body)

@@ -59,6 +59,8 @@ class Invocation:
     """It gets an isolate to itself: a step that it was part of has trapped before."""
     touched_outside: bool = False
     """An effect of it has left: it must not be run again."""
+    ran_again: bool = False
+    """It was begun anew in another isolate, which happens once."""
     winding_up: bool = False
     """It passed a limit and was cancelled: the next time, its isolate is ended."""
     done: bool = False
@@ -80,9 +82,9 @@ class Invocation:
         if self.held is not None:
             self.held.discard(thing)
 
-    def again(self, now: float, cpu_ms: float) -> None:
-        """Back to the queue: its isolate died, and nothing of it has left."""
-        self.since, self.cpu_left_ms, self.isolate, self.held = now, cpu_ms, None, None
+    def again(self, now: float) -> None:
+        """Back to the queue: its isolate died, and nothing of it has left. What it used, it has used."""
+        self.since, self.isolate, self.held = now, None, None
 
     def finish(self) -> None:
         """Nothing of it is left."""

@@ -135,8 +135,8 @@ class Live:
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
         """See `streams.Door`."""
-        if self.state is State.DEAD:
-            return
+        if self.state is State.DEAD or not self.invocations:
+            return  # without an invocation nobody would pay for the step
         event(self._events)
         if invocation is not None:
             self._touched.add(invocation)
@@ -411,6 +411,7 @@ class Live:
             suspect = invocation.id in suspects
             if suspects != {invocation.id} and self._can_run_again(invocation):
                 invocation.alone = suspect
+                invocation.ran_again = invocation not in self._queue
                 again.append(invocation)
             else:
                 invocation.fail(
@@ -419,9 +420,14 @@ class Live:
         self.end(again)
 
     def _can_run_again(self, invocation: Invocation) -> bool:
-        begun = invocation not in self._queue
-        return not invocation.answered() and not (
-            begun and (invocation.touched_outside or not invocation.work.repeatable)
+        if invocation in self._queue:
+            return not invocation.answered()
+        return not (
+            invocation.answered()
+            or invocation.touched_outside
+            or invocation.ran_again
+            or invocation.cpu_left_ms <= 0
+            or not invocation.work.repeatable
         )
 
     def end(self, again: list[Invocation] | None = None) -> None:
@@ -430,7 +436,8 @@ class Live:
             return
         self.state = State.DEAD
         if self._isolate is not None and not self.stepping:
-            self._isolate.end()
+            # Unmapping takes a tenth of a millisecond: after the answers that this turn has given have been sent.
+            self._worker.loop.call_soon(self._isolate.end)
         if self._wake is not None:
             self._wake.cancel()
         self.calls.end()

@@ -122,6 +122,8 @@ class Worker:
         engine = await self.fleet.open()
         assert self.fleet.cache is not None
         self._image = await self.fleet.run(build_image, engine, self.fleet.cache, self._bundle, self.limits)
+        self.cost = ISOLATE_COST + max(self._image.memory_size - engine.base_memory, 0)
+        self.policy = replace(self.policy, cost=self.cost)
         for level, source, message in self._image.logs if self._image.built else ():
             self.log(0, level, source, message)
         return self._image
@@ -217,12 +219,16 @@ class Worker:
         if alone:
             # They go first, and each gets an isolate that has nothing else.
             self._perform(replace(self.policy, concurrency=1, queue=len(alone)), alone, now)
-        self._perform(self.policy, [i for i in self._waiting.values() if not i.alone], now)
+        started = self._perform(self.policy, [i for i in self._waiting.values() if not i.alone], now)
+        if started and self._waiting and not self.policy.fresh:
+            self.plan_soon()  # what has just been started has room for others that wait
         self._set_reaper()
         hungry = bool(self._waiting) and len(self._members) < self.policy.isolates
         self.fleet.hungers(self, hungry)
 
-    def _perform(self, policy: Policy, invocations: list[Invocation], now: float) -> None:
+    def _perform(self, policy: Policy, invocations: list[Invocation], now: float) -> bool:
+        """Do what the plan says. Returns whether isolates were started."""
+        before = len(self._members)
         members = [
             Member(
                 live.id,
@@ -247,6 +253,7 @@ class Worker:
                     self.fleet.evict(isolate)
                 case Refuse(request):
                     self._refuse(self._waiting[request])
+        return len(self._members) > before
 
     def _give(self, live: Live, invocation: Invocation) -> None:
         self.fleet.works(live)
@@ -324,7 +331,7 @@ class Worker:
                 invocation.fail(Overloaded(f"worker {self.name!r} is closed"))
                 invocation.finish()
                 continue
-            invocation.again(self.loop.time(), float(self.limits.cpu_ms))
+            invocation.again(self.loop.time())
             self._waiting[invocation.id] = invocation
             self._waiting.move_to_end(invocation.id, last=False)
             self._rerun = self._rerun or invocation.alone

@@ -6,6 +6,7 @@ from contextvars import Context, ContextVar, copy_context
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
+from pyworkerd.bindings.arguments import bounded
 from pyworkerd.errors import ExceededDepth, UpstreamError
 
 if TYPE_CHECKING:
@@ -76,8 +77,9 @@ class ServiceCapability:
         """Whether the service says of itself that it leaves the process: a network or an external server."""
 
     async def call(self, method: str, arguments: bytes) -> bytes:
-        """Pass the call on; neither arguments nor result are read here."""
-        return await one_deeper(self._service.call(method, arguments, self._target))
+        """Pass the call on; neither arguments nor result are read here, but neither may be hard to read."""
+        call = self._service.call(method, bounded(arguments, "the arguments"), self._target)
+        return bounded(await one_deeper(call), "the result")
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
         """Pass the request on. Only services outside the process follow redirects.

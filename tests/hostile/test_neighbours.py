@@ -1,0 +1,196 @@
+"""What one tenant could take from others, or from the host, without breaking anything: each was tried and is held."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pyworkerd.errors import BadEffect, IsolateLost, PyworkerdError, WorkerException
+from pyworkerd.runtime import Runtime
+from pyworkerd_config.model import Limits
+
+HEAD = """
+import asyncio
+import _wire
+from _pyworkerd import calls, invocation, outbox
+from workers import Response, WorkerEntrypoint
+"""
+
+
+def test_without_an_invocation_no_step_is_made(sandbox: object) -> None:
+    """A call for an invocation that does not exist is refused; the refusal must not be a step that nobody pays for."""
+    source = (
+        HEAD
+        + """
+numbers = iter(range(1000, 10**9))
+
+def ask():
+    number = next(numbers)
+    outbox.effects.append(["call", number, 10**9, 1, "x", outbox.blob(b"")])
+    return number
+
+original = calls.on_reject
+
+def again(*arguments):
+    ask()
+
+calls.on_reject = again
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        ask()
+        return Response("asked")
+"""
+    )
+
+    async def answer(value: object) -> object:
+        return value
+
+    async def main() -> None:
+        async with Runtime() as runtime:
+            worker = await runtime.load({"w.py": source}, bindings={"ASK": answer})
+            assert await (await worker.fetch("/")).text() == "asked"
+            (live,) = worker.service._members.values()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            steps = live._isolate.steps
+            for _ in range(200):
+                await asyncio.sleep(0)
+            assert live._isolate.steps == steps
+
+    asyncio.run(main())
+
+
+def test_a_body_in_hand_is_small(sandbox: object) -> None:
+    """The SDK streams what is larger; a forged large one would lie in the host's memory until its client reads it."""
+    source = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        number = invocation.current().number
+        outbox.effects.append(["respond", number, 200, [], ["b", outbox.blob(b"x" * 7_000_000)]])
+        await asyncio.sleep(10)
+"""
+    )
+
+    async def main() -> None:
+        async with Runtime() as runtime:
+            worker = await runtime.load({"w.py": source}, limits=Limits(cpu_ms=500))
+            with pytest.raises(BadEffect, match="at once"):
+                await worker.fetch("/")
+
+    asyncio.run(main())
+
+
+def test_arguments_that_are_hard_to_read_do_not_reach_another_worker(sandbox: object) -> None:
+    attacker = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        text = ('[[], [[' + '{"$":["s",[1]]},' * 60_000 + '1], {}]]').replace("[[], [[", "[[],[[").encode()
+        frame = len(text).to_bytes(4, "little") + text
+        try:
+            await calls.call(self.env.VICTIM._index, "ping", frame)
+        except Exception as error:
+            return Response(f"{type(error).__name__}")
+        return Response("it got through")
+"""
+    )
+    victim = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        await asyncio.sleep(0.3)
+        return Response("unharmed")
+
+    async def ping(self, value):
+        return len(value)
+"""
+    )
+
+    async def main() -> None:
+        async with Runtime() as runtime:
+            good = await runtime.load({"v.py": victim}, name="victim")
+            bad = await runtime.load({"a.py": attacker}, bindings={"VICTIM": good}, limits=Limits(cpu_ms=500))
+            bystanders = [asyncio.create_task(good.fetch("/")) for _ in range(10)]
+            assert await (await bad.fetch("/")).text() == "TypeError"
+            for bystander in bystanders:
+                assert await (await bystander).text() == "unharmed"
+
+    asyncio.run(main())
+
+
+def test_a_result_that_is_hard_to_read_is_refused(sandbox: object) -> None:
+    source = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def many(self):
+        return [[] for _ in range(100_000)]
+"""
+    )
+
+    async def main() -> None:
+        async with Runtime() as runtime:
+            worker = await runtime.load({"w.py": source}, limits=Limits(cpu_ms=1000))
+            with pytest.raises(WorkerException, match="parts"):
+                await worker.call("many")
+
+    asyncio.run(main())
+
+
+def test_a_bystander_is_begun_anew_only_once(sandbox: object) -> None:
+    """Each crash of a neighbour would otherwise let it use its CPU time once more."""
+    source = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        if "crash" in request.url:
+            while True:
+                pass
+        await asyncio.sleep(60)
+"""
+    )
+
+    async def main() -> None:
+        async with Runtime() as runtime:
+            worker = await runtime.load(
+                {"w.py": source}, limits=Limits(isolates=1, cpu_ms=50, concurrency=10)
+            )
+            bystander = asyncio.create_task(worker.fetch("/wait"))
+            for _ in range(2):
+                while not any(
+                    live._isolate and not live.stepping for live in worker.service._members.values()
+                ):
+                    await asyncio.sleep(0.001)
+                with pytest.raises(PyworkerdError):
+                    await worker.fetch("/crash")
+            with pytest.raises(IsolateLost):
+                await bystander
+
+    asyncio.run(main())
+
+
+def test_what_a_worker_keeps_from_its_top_level_is_accounted(sandbox: object) -> None:
+    source = (
+        HEAD
+        + """
+KEPT = bytearray(40 * 1024 * 1024)
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response("x")
+"""
+    )
+
+    async def main() -> None:
+        async with Runtime() as runtime:
+            worker = await runtime.load({"w.py": source})
+            await (await worker.fetch("/")).text()
+            assert runtime.statistics().memory > 32 * 1024 * 1024
+
+    asyncio.run(main())
