@@ -76,7 +76,17 @@ class TestMaking:
 
         run(main)
 
-    @pytest.mark.parametrize("body", [{"a": 1}, [1], 5, True, object(), Headers(), Response("x")])
+    def test_another_response_gives_its_body(self) -> None:
+        async def main() -> None:
+            first = Response("x", headers={"content-type": "text/html"})
+            second = Response(first, status=201)
+            assert (second.status, second.headers.get("content-type")) == (201, "text/html")
+            assert await second.text() == "x"
+            assert first.body_used
+
+        run(main)
+
+    @pytest.mark.parametrize("body", [{"a": 1}, [1], 5, True, object(), Headers()])
     def test_other_bodies_are_refused(self, body: object) -> None:
         with pytest.raises(TypeError) as caught:
             Response(body)

@@ -37,14 +37,17 @@ def test_requests_and_responses_pass_as_the_same_objects() -> None:
     asyncio.run(main())
 
 
+UNREAD = (3).to_bytes(4, "little") + b"not even a value"
+
+
 def test_method_calls_pass_unread_to_the_entrypoint_with_its_props() -> None:
     async def main() -> None:
         echo = Echo()
         options = {"entrypoint": "Admin", "props": {"tenant": 7}}
         binding = configure(Binding("AUTH", "service", "auth", options))
         async with built([binding], StaticHost(services={"auth": echo})) as environment:
-            assert await environment.table.call(1, "login", b"not even a value") == b"not even a value"
-        assert echo.calls == [("login", b"not even a value", Target("Admin", {"tenant": 7}))]
+            assert await environment.table.call(1, "login", UNREAD) == UNREAD
+        assert echo.calls == [("login", UNREAD, Target("Admin", {"tenant": 7}))]
 
     asyncio.run(main())
 

@@ -73,7 +73,7 @@ def test_it_holds_things_until_they_end() -> None:
         invocation.hold("b")
         invocation.let_go("a")
         assert invocation.held == {"b"}
-        invocation.again(7.0, 50.0)
+        invocation.again(7.0)
         assert (invocation.held, invocation.since, invocation.isolate) == (None, 7.0, None)
 
     asyncio.run(main())
