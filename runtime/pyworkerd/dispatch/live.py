@@ -164,6 +164,9 @@ class Live:
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
+        if not self.invocations:
+            self._events = Events()  # what came while the last one ended: nobody would pay for the step
+            return
         self._begin_queued()
         events, self._events = self._events, Events()
         self._in_step, self._touched = self._touched, set()

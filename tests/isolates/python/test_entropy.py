@@ -74,7 +74,7 @@ def test_after_the_snapshot_seeding_works_as_everywhere(start):
 def test_random_bytes_look_random(start):
     data = start(WORKER).call("look", "os.urandom(65536)").value
     assert len(data) == 65536
-    assert 127 < statistics.fmean(data) < 128
+    assert 126 < statistics.fmean(data) < 129  # five standard deviations on either side
     assert len({data[n : n + 4] for n in range(0, len(data), 4)}) > 16_370
 
 

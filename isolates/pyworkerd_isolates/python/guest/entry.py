@@ -20,10 +20,27 @@ for _name in PRELOADED:
 
 import _wire
 import wit_world
-from _pyworkerd import calls, handlers, immortal, layout, logs, outbox, streams, system, worker
-from workers import bindings as _bindings  # noqa: F401 - what env is filled with belongs to the base image as well
+import workers
+from _pyworkerd import (
+    calls,
+    handlers,
+    immortal,
+    invocation,
+    layout,
+    logs,
+    outbox,
+    sdk,
+    streams,
+    system,
+    worker,
+)
+from workers import bindings as _bindings
 from workers import rpc
 
+sdk.Request, sdk.Response = workers.Request, workers.Response
+sdk.SHAPES = _bindings.SHAPES
+sdk.python_from_rpc, sdk.python_to_rpc = rpc.python_from_rpc, rpc.python_to_rpc
+invocation.logs = logs
 importer.install(_packed)
 system.install()
 logs.install()

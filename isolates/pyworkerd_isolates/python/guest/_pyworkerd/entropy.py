@@ -5,9 +5,10 @@ isolate. The engine itself refuses (it has no key yet); this module says so with
 use of `random`'s shared generator, which needs no system call. After the snapshot, `renew` reseeds.
 """
 
+import _random
 import contextlib
 import os
-import sys
+import random
 
 MESSAGE = (
     "random numbers were asked for while the worker's top level ran: every isolate would start with the same ones. "
@@ -20,6 +21,8 @@ class EntropyAtTopLevel(RuntimeError):
 
 
 _urandom = os.urandom
+_shared = random._inst
+_seed = _random.Random.seed
 
 
 def _refuse(size):
@@ -27,14 +30,11 @@ def _refuse(size):
 
 
 def _state():
-    random = sys.modules.get("random")
-    return None if random is None else random._inst.getstate()
+    return _shared.getstate()
 
 
 def forbid():
     """Before the top level runs. Hands back what `check` needs."""
-    import random
-
     os.urandom = random._urandom = _refuse
     seed = random.Random.seed
 
@@ -44,12 +44,12 @@ def forbid():
         return seed(self, a, version)
 
     random.Random.seed = guarded
-    return random, seed, _state()
+    return seed, _state()
 
 
 def check(before):
     """After the top level ran: raise if it used the shared generator; otherwise let entropy be asked for again."""
-    random, seed, state = before
+    seed, state = before
     os.urandom = random._urandom = _urandom
     random.Random.seed = seed
     if _state() != state:
@@ -92,6 +92,6 @@ def replace_sqlites(dbapi2):
 
 def renew():
     """In the first step of a new isolate: whatever was seeded before the snapshot gets a new seed."""
-    random = sys.modules.get("random")
-    if random is not None:
-        random._inst.seed(int.from_bytes(_urandom(32)))
+    # As `random.seed()` does it, without its Python half, whose code every isolate would have to copy.
+    _seed(_shared, int.from_bytes(_urandom(32)))
+    _shared.gauss_next = None

@@ -2,6 +2,8 @@
 
 import _wire
 
+from . import sdk
+
 
 class Env:
     """The worker's bindings, as attributes. The set of names is fixed when the isolate starts."""
@@ -31,12 +33,10 @@ meta = {}
 
 def set_bindings(bindings, about):
     """Fill `env`. A binding is a value, or a capability with its index in this worker's own table."""
-    from workers.bindings import SHAPES
-
     meta.update(about)
     vars(env).clear()
     for name, kind, value in bindings:
-        vars(env)[name] = _wire.load_value(value) if kind == "value" else SHAPES[kind](value)
+        vars(env)[name] = _wire.load_value(value) if kind == "value" else sdk.SHAPES[kind](value)
 
 
 class Context:

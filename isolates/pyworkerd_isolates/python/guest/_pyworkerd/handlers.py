@@ -5,7 +5,7 @@ from contextvars import copy_context
 
 import _wire
 
-from . import calls, entropy, environment, layout, outbox, streams, worker
+from . import calls, entropy, environment, layout, outbox, sdk, streams, worker
 from .invocation import Invocation, enter, owner, running
 from .loop import Loop, install
 
@@ -88,9 +88,6 @@ def _text(error):
 
 
 async def _fetch(invocation, name, props, method, url, headers, body):
-    from workers import Response
-    from workers.request import Request
-
     try:
         found, instance, ctx = _instance(invocation, name, props)
         if instance is None:
@@ -99,11 +96,11 @@ async def _fetch(invocation, name, props, method, url, headers, body):
         if handler is None:
             _refuse(invocation, "no_handler", "the entrypoint has no fetch() handler")
             return
-        request = Request._of(method, url, headers, body)
+        request = sdk.Request._of(method, url, headers, body)
         response = handler(*(request, environment.env, ctx)[: worker.bind(found, "fetch")])
         if hasattr(response, "__await__"):
             response = await response
-        if not isinstance(response, Response):
+        if not isinstance(response, sdk.Response):
             raise TypeError(  # noqa: TRY301 - the worker's own mistake, told like its other ones
                 f"fetch() has to return a Response, not {type(response).__name__}"
             )
@@ -170,8 +167,6 @@ def _respond(invocation, response):
 
 
 async def _rpc(invocation, name, props, method, arguments):
-    from workers.rpc import python_from_rpc, python_to_rpc
-
     try:
         found, instance, _ = _instance(invocation, name, props)
         if instance is None:
@@ -182,11 +177,11 @@ async def _rpc(invocation, name, props, method, arguments):
         if function is None:
             _refuse(invocation, "no_method", f"the entrypoint has no method {method!r}")
             return
-        positional, named = python_from_rpc(arguments)
+        positional, named = sdk.python_from_rpc(arguments)
         result = function(*positional, **named)
         if hasattr(result, "__await__"):
             result = await result
-        outbox.effects.append(["return", invocation.number, outbox.blob(python_to_rpc(result))])
+        outbox.effects.append(["return", invocation.number, outbox.blob(sdk.python_to_rpc(result))])
     except BaseException as error:
         _fail(invocation, error)
     finally:

@@ -3,6 +3,11 @@
 import asyncio
 from contextvars import ContextVar
 
+from . import outbox
+
+logs = None
+"""The module of that name, which is made of this one: `entry` fills it in."""
+
 _current = ContextVar("pyworkerd.invocation")
 running = {}
 """Invocations that have begun and are not done, by number."""
@@ -33,8 +38,6 @@ class Invocation:
             self._end()
 
     def _end(self):
-        from . import logs, outbox
-
         if running.pop(self.number, None) is None:
             return
         logs.finish(self)
