@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 SHORT_MS: Final = 1.0
-"""A step of this length on the loop's thread delays others no more than an ordinary callback does."""
+"""Invocations share a step as long as it stays about so short."""
+PROOF_MS: Final = 2.0
+"""A step of this length on the loop's thread delays others little. The first step of an isolate takes 0.5 to 1 ms."""
 LONG_MS: Final = 4.0
 PROOFS: Final = 8
 """Short steps in a row before a worker's steps run on the loop's thread."""
@@ -41,7 +43,7 @@ class Placement:
         if milliseconds >= LONG_MS:
             self._proofs = 0
             self._needed = min(self._needed * 4, MAX_PROOFS)
-        elif milliseconds / max(shares, 1) < SHORT_MS:
+        elif milliseconds / max(shares, 1) < PROOF_MS:
             self._proofs += 1
         else:
             self._proofs = 0

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd.dispatch.placement import LONG_MS, MAX_INLINE_MS, MAX_PROOFS, PROOFS, SHORT_MS, Placement
+from pyworkerd.dispatch.placement import (
+    LONG_MS,
+    MAX_INLINE_MS,
+    MAX_PROOFS,
+    PROOF_MS,
+    PROOFS,
+    SHORT_MS,
+    Placement,
+)
 
 milliseconds = st.floats(0, 1000)
 
@@ -38,7 +46,7 @@ def test_a_long_step_loses_it_for_longer_each_time() -> None:
 def test_a_step_of_middling_length_begins_the_proof_anew() -> None:
     placement = Placement()
     record(placement, PROOFS - 1)
-    placement.record(SHORT_MS, 1)
+    placement.record(PROOF_MS, 1)
     record(placement, PROOFS - 1)
     assert not placement.inline(50)
 
