@@ -28,8 +28,8 @@ CASES = {
     "loop_in_del": {CPU},
     "busy_wait": {CPU},
     "list_bomb": {MEMORY, CPU},
-    "bytes_bomb": {MEMORY},
-    "string_bomb": {MEMORY},
+    "bytes_bomb": {MEMORY, CPU},  # whichever is used up first
+    "string_bomb": {MEMORY, CPU},  # whichever is used up first
     "string_bomb_in_place": {
         MEMORY,
         RAISED,
@@ -39,7 +39,7 @@ CASES = {
     "regex": {CPU},
     "million_effects": {CPU, MEMORY, OUTPUT, RAISED},
     "many_calls": {RAISED},
-    "gigabyte": {MEMORY},
+    "gigabyte": {MEMORY, CPU},  # whichever is used up first
     "log_flood": {None, CPU},
     "log_flood_forged": {OUTPUT, CPU, MEMORY, BAD},  # it may run out of memory while it writes the frame
     "unknown_effect": {BAD},
