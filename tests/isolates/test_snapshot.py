@@ -193,3 +193,23 @@ class Default(WorkerEntrypoint):
     after = isolate.isolate.memory()
     pages = sum(before[at : at + 4096] != after[at : at + 4096] for at in range(0, len(before), 4096))
     assert pages < 70
+
+
+def test_a_heap_that_cannot_be_settled_makes_an_image_without_marks(start) -> None:
+    """What the guest answers then is no list of addresses, and must not be read as one."""
+    worker = """
+from _pyworkerd import immortal
+from workers import Response, WorkerEntrypoint
+
+def settle():
+    raise MemoryError("no room for a list of everything")
+
+immortal.settle = settle
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response("alive")
+"""
+    driver = start(worker)
+    for _ in range(3):
+        assert driver.fetch().body == b"alive"

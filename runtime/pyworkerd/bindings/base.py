@@ -139,6 +139,13 @@ class Binding(ABC):
         return problem(self.name, self.place, message, remedy)
 
 
+def text_of(configured: Configured, message: str, remedy: str) -> str:
+    """For `configure`: the value, which has to be a text that is not empty. Raises `ConfigurationError`."""
+    if not isinstance(configured.value, str) or not configured.value:
+        raise problem(configured.name, configured.place, message, remedy)
+    return configured.value
+
+
 def problem(name: str, place: Place | None, message: str, remedy: str = "") -> ConfigurationError:
     """What is wrong with a binding, where it was written, and what to write instead."""
     sentence = f"binding {quote(name)}: {message}"

@@ -44,7 +44,7 @@ from .placement import Placement
 from .streams import Bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Coroutine, Sequence
     from contextvars import Context
 
     from .fleet import Fleet
@@ -361,10 +361,6 @@ class Worker:
         entry = LogEntry(time(), self.name, invocation, level, source, message)
         for sink in self._sinks:
             sink(entry)
-
-    def add_sink(self, sink: Callable[[LogEntry], None]) -> None:
-        """Also send log entries there."""
-        self._sinks = (*self._sinks, sink)
 
     def describe(self, error: Exception) -> tuple[str, str, str | None]:
         """An error as its asker may see it: code, sentence, and the exception's type if a worker raised it."""

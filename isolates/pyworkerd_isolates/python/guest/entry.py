@@ -109,7 +109,9 @@ class WitWorld(wit_world.WitWorld):
 
     def step(self, data):
         """Events in, effects out. No bytes at all is the host's sign that an image will be taken."""
+        if not data:
+            return immortal.settle_or_not()
         try:
-            return _step(data) if data else immortal.settle()
+            return _step(data)
         except BaseException as error:
             return _wire.encode([None, [["crash", worker.format_exception(error)]]], ())

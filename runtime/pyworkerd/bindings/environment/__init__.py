@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from pyworkerd.bindings.base import Binding, Value, problem
+from pyworkerd.bindings.base import Binding, Value, text_of
 
 if TYPE_CHECKING:
     from pyworkerd_config.model import Binding as Configured
@@ -27,14 +27,10 @@ class EnvironmentBinding(Binding):
     @classmethod
     def configure(cls, configured: Configured) -> Self:
         """The value is the name of a variable."""
-        if not isinstance(configured.value, str) or not configured.value:
-            raise problem(
-                configured.name,
-                configured.place,
-                "the value is not the name of a variable",
-                'write { environment = "HOME" }',
-            )
-        return cls(configured.name, configured.value, configured.place)
+        text = text_of(
+            configured, "the value is not the name of a variable", 'write { environment = "HOME" }'
+        )
+        return cls(configured.name, text, configured.place)
 
     async def prepare(self, host: Host) -> Grant:
         """Reads the variable once: a later change shows in the next version."""

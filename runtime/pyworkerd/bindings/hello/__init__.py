@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from pyworkerd.bindings.arguments import type_error
-from pyworkerd.bindings.base import Access, Binding, problem
+from pyworkerd.bindings.base import Access, Binding, text_of
 from pyworkerd.bindings.methods import Methods
 
 if TYPE_CHECKING:
@@ -38,14 +38,8 @@ class HelloBinding(Binding):
     @classmethod
     def configure(cls, configured: Configured) -> Self:
         """The value is the greeting: a text that is not empty."""
-        if not isinstance(configured.value, str) or not configured.value:
-            raise problem(
-                configured.name,
-                configured.place,
-                "the greeting is not a text",
-                'write { hello = "greeting" }',
-            )
-        return cls(configured.name, configured.value, configured.place)
+        text = text_of(configured, "the greeting is not a text", 'write { hello = "greeting" }')
+        return cls(configured.name, text, configured.place)
 
     async def prepare(self, host: Host) -> Grant:  # noqa: ARG002
         """Needs nothing of the host."""

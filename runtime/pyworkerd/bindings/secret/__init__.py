@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from pyworkerd_config.problems import quote
 
-from pyworkerd.bindings.base import Binding, Value, problem
+from pyworkerd.bindings.base import Binding, Value, text_of
 
 if TYPE_CHECKING:
     from pyworkerd_config.model import Binding as Configured
@@ -52,14 +52,8 @@ class SecretBinding(Binding):
     @classmethod
     def configure(cls, configured: Configured) -> Self:
         """The value is the name of a variable, not the secret: secrets have no place in a configuration."""
-        if not isinstance(configured.value, str) or not configured.value:
-            raise problem(
-                configured.name,
-                configured.place,
-                "the value is not the name of a variable",
-                'write { secret = "TOKEN" }',
-            )
-        return cls(configured.name, configured.value, configured.place)
+        text = text_of(configured, "the value is not the name of a variable", 'write { secret = "TOKEN" }')
+        return cls(configured.name, text, configured.place)
 
     async def prepare(self, host: Host) -> Grant:
         """Looks the value up. Raises `ConfigurationError` if neither place has it."""
