@@ -72,6 +72,15 @@ def _refuse(invocation, reason, message):
 
 
 def _fail(invocation, error):
+    try:
+        _tell(invocation, error)
+    except MemoryError:
+        # The frames of the failure hold what used the memory up: without them there is room to say so.
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+        outbox.effects.append(["fail", invocation.number, "exception", "MemoryError", "", ""])
+
+
+def _tell(invocation, error):
     text, trace = _text(error), worker.format_exception(error)
     if not outbox.afford(text + trace):
         text, trace = text[:80], "(left out: too many long tracebacks at once)"
