@@ -10,11 +10,13 @@ from pyworkerd_config.model import Worker
 from pyworkerd.server import HttpServer, ServerOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyworkerd_config.model import Config
 
     from pyworkerd.messages import Request, Response
     from pyworkerd.runtime import Runtime
-    from pyworkerd.server import Handler
+    from pyworkerd.server import Handler, Listener
 
 MIB: Final = 1024 * 1024
 DRAIN_S: Final = 25.0
@@ -37,13 +39,16 @@ class Serving:
         self._options = _admitting(options or ServerOptions(), runtime.config)
         self._servers: list[HttpServer] = []
 
-    async def start(self) -> list[Listening]:
-        """Listen on every socket of the configuration. Raises `ConfigurationError` for one that cannot be used."""
+    async def start(self, bound: Mapping[str, Listener] | None = None) -> list[Listening]:
+        """Listen on every socket of the configuration, on those in `bound` (by name) as they were bound by somebody.
+
+        Raises `ConfigurationError` for one that cannot be used.
+        """
         listening = []
         for socket in self._runtime.config.sockets:
             server = HttpServer(self._handler(socket.service), self._options)
             self._servers.append(server)
-            address = await server.start(socket.address)
+            address = await server.start((bound or {}).get(socket.name, socket.address))
             listening.append(Listening(socket.name, address, socket.service))
         return listening
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 from pyworkerd.errors import ConfigurationError
+from pyworkerd.server import bind
 from pyworkerd.serving import Serving
 from pyworkerd_config.model import Config, Service, Socket
 from pyworkerd_config.model import Worker as WorkerModel
@@ -55,6 +56,21 @@ def test_sockets_lead_to_services(with_runtime: Callable[..., None], tmp_path: P
 
     sockets = (Socket("routed", "127.0.0.1:0"), Socket("direct", "127.0.0.1:0", "shop"))
     with_runtime(main, config(tmp_path, *sockets))
+
+
+def test_a_socket_that_somebody_else_has_bound(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    listener = bind("127.0.0.1:0")
+
+    async def main(runtime: Runtime) -> None:
+        serving = Serving(runtime)
+        (socket,) = await serving.start({"given": listener.share()})
+        assert socket.address == str(listener.address)
+        async with aiohttp.ClientSession() as client, client.get(f"http://{socket.address}/") as response:
+            assert await response.text() == "served"
+        await serving.aclose()
+
+    with_runtime(main, config(tmp_path, Socket("given", "192.0.2.1:80", "shop")))
+    listener.close()
 
 
 def test_draining_finishes_what_runs(with_runtime: Callable[..., None], tmp_path: Path) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from pathlib import Path
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
-from pyworkerd.errors import ConfigurationError
-
-from .address import TcpAddress, UnixAddress, parse_address
 from .connection import Connection
+from .listening import Listener, bind
 from .options import ServerOptions
 from .shared import Handler, Shared
 
 if TYPE_CHECKING:
     from .statistics import ServerStatistics
+
+_KEEP_FILE: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""The file of a Unix socket belongs to the listener: other processes may serve on it when this one stops."""
 
 
 class HttpServer:
@@ -30,43 +31,29 @@ class HttpServer:
     def __init__(self, handler: Handler, options: ServerOptions | None = None) -> None:
         self._shared = Shared(handler, options or ServerOptions(), asyncio.get_running_loop())
         self._servers: list[asyncio.AbstractServer] = []
-        self._paths: list[Path] = []
+        self._listeners: list[Listener] = []
 
-    async def start(self, address: str) -> str:
+    async def start(self, where: str | Listener) -> str:
         """Listen, and return the real address: with the port that the system chose for port 0.
 
-        Address: `host:port`, `[ipv6]:port`, `*:port` (every interface), `unix:/path`.
+        `where` is an address as `listening.bind` takes it, or what it has bound (maybe in another process); the
+        server closes it when it stops listening.
         Raises `ConfigurationError` for an address that is not one or cannot be used.
         """
         if self._shared.draining:
             raise RuntimeError("the server has been stopped")
-        wanted = parse_address(address)
-        try:
-            if isinstance(wanted, UnixAddress):
-                return await self._start_unix(wanted)
-            return await self._start_tcp(wanted)
-        except OSError as error:
-            raise ConfigurationError(f"cannot listen on {address}: {error.strerror or error}") from error
+        listener = where if isinstance(where, Listener) else await asyncio.to_thread(bind, where)
+        self._listeners.append(listener)
+        listener.listen(self._shared.options.backlog)
+        for each in listener.sockets:
+            self._servers.append(await self._serve(each))
+        return str(listener.address)
 
-    async def _start_tcp(self, wanted: TcpAddress) -> str:
+    async def _serve(self, bound: socket.socket) -> asyncio.AbstractServer:
         loop, backlog = self._shared.loop, self._shared.options.backlog
-        if wanted.host is None:
-            listener = _every_interface(wanted.port, backlog)
-            server = await loop.create_server(self._connection, sock=listener, backlog=backlog)
-        else:
-            server = await loop.create_server(self._connection, wanted.host, wanted.port, backlog=backlog)
-        self._servers.append(server)
-        return str(TcpAddress(wanted.host, server.sockets[0].getsockname()[1]))
-
-    async def _start_unix(self, wanted: UnixAddress) -> str:
-        path = Path(wanted.path)
-        _remove_stale(path)
-        server = await self._shared.loop.create_unix_server(
-            self._connection, wanted.path, backlog=self._shared.options.backlog
-        )
-        self._servers.append(server)
-        self._paths.append(path)
-        return str(wanted)
+        if bound.family == socket.AF_UNIX:
+            return await loop.create_unix_server(self._connection, sock=bound, backlog=backlog, **_KEEP_FILE)
+        return await loop.create_server(self._connection, sock=bound, backlog=backlog)
 
     def _connection(self) -> Connection:
         return Connection(self._shared)
@@ -97,9 +84,9 @@ class HttpServer:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        for path in self._paths:
-            path.unlink(missing_ok=True)
-        self._paths.clear()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
 
     async def _cancel_all(self) -> None:
         for connection in tuple(self._shared.connections):
@@ -113,26 +100,3 @@ class HttpServer:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._shared.empty.wait(), seconds)
         return self._shared.empty.is_set()
-
-
-def _every_interface(port: int, backlog: int) -> socket.socket:
-    """One socket for IPv4 and IPv6 where the system can, so that port 0 means one port."""
-    if socket.has_dualstack_ipv6():
-        with contextlib.suppress(OSError):
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True
-            )
-    return socket.create_server(("", port), backlog=backlog)
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove a socket that nobody listens on any more. Raises OSError if somebody does."""
-    if not path.is_socket():
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)
-            return
-    raise OSError("another server listens there")
