@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from . import cold_start, soak
+from . import cold_start, fairness, soak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"cold-start": cold_start.main, "soak": soak.main}
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "cold-start": cold_start.main,
+    "fairness": fairness.main,
+    "soak": soak.main,
+}
 """One row per benchmark; each reads its own arguments and returns an exit status."""
 
 

@@ -1,9 +1,9 @@
-"""What is measured, what has to be reached, and the interface by which a contestant offers its measurements.
+"""What can be measured, what has to be reached, and the interface by which a contestant offers its measurements.
 
-`FIGURES` is the table. Everything is kept in base units (seconds, bytes, one per second); `Unit.shown` says
-how a person reads it. A contestant offers a `Probe` for each figure it can be asked about, and leaves the
-others out: a peer that has no isolates offers no memory per isolate. pyworkerd is a contestant like the rest,
-named `SUBJECT`.
+Each benchmark has a table of figures (see `suite`). Everything is kept in base units (seconds, bytes, one per
+second); `Unit.shown` says how a person reads it. A contestant offers a `Probe` for each figure it can be asked
+about, and leaves the others out: a peer that has no isolates offers no memory per isolate. pyworkerd is a contestant
+like the rest, named `SUBJECT`.
 
 Probes of one figure are sampled in turns (see `measure`), so `sample()` does one measurement and keeps its
 own time: only the contestant knows where the interval begins and ends, and whatever else it has to do (start
@@ -41,6 +41,7 @@ class Unit:
 MILLISECONDS = Unit("s", "ms", 1e3, 2)
 KIBIBYTES = Unit("B", "KiB", 1 / 1024, 0)
 PER_SECOND = Unit("1/s", "/s", 1.0, 0)
+TIMES = Unit("1", "x", 1.0, 2)
 
 
 @dataclass(frozen=True)
@@ -69,89 +70,6 @@ class Figure:
     """Which statistic is held against the target: a limit that must hold is judged by its worst case."""
 
 
-FIGURES: tuple[Figure, ...] = (
-    Figure(
-        "engine_load",
-        "engine load, warm cache",
-        MILLISECONDS,
-        "open the cached engine until isolates can be started from it",
-    ),
-    Figure(
-        "deploy",
-        "deploy of hello, image built",
-        MILLISECONDS,
-        "sources to image, the worker's top level run; engine loaded, nothing of this worker cached",
-        (Target(0.25, 0.1),),
-    ),
-    Figure(
-        "isolate_start",
-        "isolate start",
-        MILLISECONDS,
-        "image to live isolate, before its first step",
-    ),
-    Figure(
-        "first_step",
-        "isolate start plus first step",
-        MILLISECONDS,
-        "image to the end of the first step. Processes: spawn to exit. workerd: a request to a new isolate "
-        "minus a request to a live one, measured in pairs, so that its HTTP is not held against it",
-        (Target(100, 250, NODE), Target(6, 12, WORKERD)),
-    ),
-    Figure(
-        "http_fresh",
-        "HTTP request on a fresh isolate",
-        MILLISECONDS,
-        "one keep-alive connection, request sent to answer complete, each request served by its own isolate",
-        (Target(3, 6, WASMTIME),),
-    ),
-    Figure(
-        "http_warm",
-        "HTTP request on a warm isolate",
-        MILLISECONDS,
-        "one keep-alive connection, request sent to answer complete, one isolate serves all",
-    ),
-    Figure(
-        "fresh_rate",
-        "fresh isolates per second and core",
-        PER_SECOND,
-        "closed loop of 32 connections, each request served by its own isolate; the server on one core, "
-        "the load generator on another",
-        (Target(1200, 2500),),
-        better="higher",
-    ),
-    Figure(
-        "memory",
-        "private memory per live isolate",
-        KIBIBYTES,
-        "growth of the unique set size (psutil USS) of a fresh process over 500 live isolates, divided "
-        "by 500; each has answered once",
-        (Target(350 * 1024, 200 * 1024),),
-    ),
-    Figure(
-        "first_200",
-        "command to first 200, warm cache",
-        MILLISECONDS,
-        "the serve command spawned to the first complete answer with status 200",
-        (Target(0.4, 0.2),),
-    ),
-    Figure(
-        "runaway",
-        "runaway loop stopped, past its limit",
-        MILLISECONDS,
-        "an endless loop in a handler: time to its 503 over HTTP minus the CPU limit",
-        (Target(0.020, 0.005),),
-        judged="worst",
-    ),
-    Figure(
-        "runaway_step",
-        "runaway loop stopped, in process",
-        MILLISECONDS,
-        "the same loop without a server: CPU time until its step is broken off minus the CPU limit",
-        (Target(0.020, 0.005),),
-        judged="worst",
-    ),
-)
-
 LIVE_ISOLATES = 500
 """How many isolates live at once when memory is measured: enough that the process's own noise disappears."""
 
@@ -160,12 +78,13 @@ LIVE_ISOLATES = 500
 class Probe:
     """How a contestant is asked about one figure.
 
-    `sample()` makes one measurement and returns it in the figure's base unit; it raises BenchError when it
-    cannot. `warmups` measurements are made first and thrown away.
+    `sample()` makes one measurement and returns it in the figure's base unit, or all values of one that has many,
+    such as the latencies of a run under load; it raises BenchError when it cannot. `warmups` measurements are made
+    first and thrown away.
     """
 
     figure: str
-    sample: Callable[[], float]
+    sample: Callable[[], float | Sequence[float]]
     samples: int
     warmups: int = 0
 

@@ -33,9 +33,10 @@ enough to keep a core busy, no queueing contest.
 
 @dataclass
 class _Lane:
-    """One connection and the part of its answer that has arrived."""
+    """One connection, what is sent on it, and the part of its answer that has arrived."""
 
     sock: socket.socket
+    request: bytes
     buffer: bytearray
 
 
@@ -46,7 +47,7 @@ class Load:
     answers: int
     seconds: float
     refused: int
-    """Answers other than 200, at any time: a run that has any measured something else."""
+    """Answers of another status than was expected, at any time: a run that has any measured something else."""
 
     @property
     def rate(self) -> float:
@@ -54,31 +55,34 @@ class Load:
         return self.answers / self.seconds
 
 
-def generate(port: int, path: str, *, connections: int, warmup: float, seconds: float) -> Load:
+def generate(
+    port: int, paths: Sequence[str], *, connections: int, warmup: float, seconds: float, status: int = 200
+) -> Load:
     """Load 127.0.0.1:`port` for `warmup` plus `seconds` seconds; only the latter count.
 
-    Raises BenchError, OSError.
+    Each connection stays with one of the paths. Raises BenchError, OSError.
     """
-    request, lanes = get_request(path), []
+    lanes: list[_Lane] = []
     with selectors.DefaultSelector() as selector:
         try:
-            for _ in range(connections):
-                lane = _Lane(connect("127.0.0.1", port), bytearray())
+            for number in range(connections):
+                request = get_request(paths[number % len(paths)])
+                lane = _Lane(connect("127.0.0.1", port), request, bytearray())
                 lanes.append(lane)
                 selector.register(lane.sock, selectors.EVENT_READ, lane)
             for lane in lanes:
-                lane.sock.sendall(request)
-            warm = _run(selector, request, time.perf_counter() + warmup)
+                lane.sock.sendall(lane.request)
+            warm = _run(selector, status, time.perf_counter() + warmup)
             began = time.perf_counter()
-            measured = _run(selector, request, began + seconds)
+            measured = _run(selector, status, began + seconds)
             return Load(measured[0], time.perf_counter() - began, warm[1] + measured[1])
         finally:
             for lane in lanes:
                 lane.sock.close()
 
 
-def _run(selector: selectors.BaseSelector, request: bytes, until: float) -> tuple[int, int]:
-    """Answers and refusals until a point in time. Silence longer than TIMEOUT is an error."""
+def _run(selector: selectors.BaseSelector, expected: int, until: float) -> tuple[int, int]:
+    """Answers, and those of another status, until a point in time. Silence longer than TIMEOUT is an error."""
     answers = refused = 0
     while time.perf_counter() < until:
         ready = selector.select(TIMEOUT)
@@ -88,8 +92,8 @@ def _run(selector: selectors.BaseSelector, request: bytes, until: float) -> tupl
             status = _receive(key.data)
             if status is not None:
                 answers += 1
-                refused += status != 200
-                key.data.sock.sendall(request)
+                refused += status != expected
+                key.data.sock.sendall(key.data.request)
     return answers, refused
 
 
@@ -120,31 +124,68 @@ def measure_rate(
 
     Raises BenchError.
     """
-    command = [sys.executable, "-m", "pyworkerd_bench.load", str(port), path]
-    command += ["--seconds", str(seconds), "--warmup", str(warmup), "--connections", str(connections)]
-    command += [] if cpu is None else ["--cpu", str(cpu)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds + warmup + 2 * TIMEOUT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise BenchError("the load generator did not finish") from None
-    if done.returncode != 0:
-        raise BenchError(f"the load generator failed: {done.stderr.strip().splitlines()[-1:]}")
-    load = Load(**json.loads(done.stdout))
-    if load.refused:
-        raise BenchError(f"{load.refused} answers under load were not 200")
-    return load.rate
+    return (
+        Generator(port, [path], seconds=seconds, warmup=warmup, connections=connections, cpu=cpu)
+        .finish()
+        .rate
+    )
+
+
+class Generator:
+    """A load generator at work in a process of its own, pinned to `cpu`."""
+
+    def __init__(
+        self,
+        port: int,
+        paths: Sequence[str],
+        *,
+        seconds: float,
+        warmup: float = 0.0,
+        connections: int = CONNECTIONS,
+        status: int = 200,
+        cpu: int | None = None,
+    ) -> None:
+        command = [sys.executable, "-m", "pyworkerd_bench.load", str(port), *paths]
+        command += ["--seconds", str(seconds), "--warmup", str(warmup)]
+        command += ["--connections", str(connections), "--status", str(status)]
+        command += [] if cpu is None else ["--cpu", str(cpu)]
+        self._status = status
+        self._patience = seconds + warmup + 2 * TIMEOUT
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def finish(self) -> Load:
+        """Wait for its end. Raises BenchError if it failed, and if any answer had another status than expected."""
+        try:
+            out, err = self._process.communicate(timeout=self._patience)
+        except BaseException as error:
+            self._process.kill()
+            self._process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise BenchError("the load generator did not finish") from None
+            raise
+        if self._process.returncode != 0:
+            raise BenchError(f"the load generator failed: {err.strip().splitlines()[-1:]}")
+        load = Load(**json.loads(out))
+        if load.refused:
+            raise BenchError(f"{load.refused} answers under load were not {self._status}")
+        return load
+
+    def stop(self) -> None:
+        """End it, whatever it has measured."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of the load generator's process; prints one JSON object."""
     parser = argparse.ArgumentParser(prog="pyworkerd_bench.load")
     parser.add_argument("port", type=int)
-    parser.add_argument("path")
+    parser.add_argument("paths", nargs="+")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--warmup", type=float, default=0.5)
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
+    parser.add_argument("--status", type=int, default=200, help="of every answer")
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
     if options.cpu is not None:
@@ -152,10 +193,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         load = generate(
             options.port,
-            options.path,
+            options.paths,
             connections=options.connections,
             warmup=options.warmup,
             seconds=options.seconds,
+            status=options.status,
         )
     except (BenchError, OSError) as error:
         print(error, file=sys.stderr)

@@ -98,13 +98,14 @@ def interleave(
     measured: dict[str, list[float]] = {name: [] for name in names}
     failures: dict[str, str] = {}
 
-    def ask(name: str) -> float | None:
+    def ask(name: str) -> Sequence[float]:
         try:
-            return probes[name].sample()
+            value = probes[name].sample()
         except BenchError as error:
             failures[name] = str(error)
             progress(f"{name} dropped out: {error}")
-            return None
+            return ()
+        return (value,) if isinstance(value, float | int) else value
 
     for name in names:
         for _ in range(probes[name].warmups):
@@ -112,8 +113,8 @@ def interleave(
                 ask(name)
     for lane in turns([probes[name].samples for name in names], rounds):
         name = names[lane]
-        if name not in failures and (value := ask(name)) is not None:
-            measured[name].append(value)
+        if name not in failures:
+            measured[name].extend(ask(name))
     return Outcome(
         {
             name: Samples(tuple(values))

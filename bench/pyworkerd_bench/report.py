@@ -192,6 +192,8 @@ def as_table(report: Report, *, colour: bool = False) -> str:
             "ratio: how many times better pyworkerd is, measured side by side in this run",
             METHOD,
             "",
+            *(f"{figure.title}: {figure.how}" for figure in dict.fromkeys(row.figure for row in report.rows)),
+            "",
             *(f"{name}: {about}" for name, about in report.contestants.items()),
             *(f"skipped: {name}: {reason}" for name, reason in report.skipped.items()),
         ]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd_bench.errors import BenchError
-from pyworkerd_bench.load import generate, main, measure_rate
+from pyworkerd_bench.load import Generator, generate, main, measure_rate
 from pyworkerd_bench.machine import load_cpus
 from pyworkerd_bench.processes import Server
 
@@ -41,7 +41,7 @@ def port() -> Iterator[int]:
 
 
 def test_answers_are_counted_in_the_measured_interval(port: int) -> None:
-    load = generate(port, "/ok", connections=4, warmup=0.05, seconds=0.1)
+    load = generate(port, ["/ok"], connections=4, warmup=0.05, seconds=0.1)
     assert load.answers > 4
     assert load.seconds >= 0.1
     assert load.refused == 0
@@ -62,3 +62,17 @@ def test_refusals_and_closed_connections_are_errors(port: int) -> None:
 def test_the_command_line_says_what_failed(capsys: pytest.CaptureFixture[str], port: int) -> None:
     assert main([str(port), "/close", "--seconds", "0.05", "--warmup", "0", "--connections", "1"]) == 1
     assert "closed under load" in capsys.readouterr().err
+
+
+def test_connections_share_the_paths_and_may_expect_another_status(port: int) -> None:
+    busy = Generator(port, ["/busy", "/busy"], connections=3, seconds=0.05, status=503)
+    assert busy.finish().answers > 0
+    mixed = Generator(port, ["/ok", "/busy"], connections=2, seconds=0.05)
+    with pytest.raises(BenchError, match="were not 200"):
+        mixed.finish()
+
+
+def test_a_generator_can_be_stopped_early(port: int) -> None:
+    endless = Generator(port, ["/ok"], seconds=3600)
+    endless.stop()
+    endless.stop()

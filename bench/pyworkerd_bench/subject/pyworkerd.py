@@ -56,9 +56,7 @@ class Pyworkerd(HttpContestant):
 
     def about(self) -> str:
         """Versions and settings."""
-        wasmtime = importlib.metadata.version("wasmtime")
-        version = importlib.metadata.version("pyworkerd")
-        return f"pyworkerd {version}, wasmtime {wasmtime}, CPython in WebAssembly, `pyworkerd serve` with defaults"
+        return f"{about()} with defaults"
 
     def start(self) -> None:
         """Build what is not cached, write the configurations, start a server."""
@@ -115,6 +113,13 @@ class Pyworkerd(HttpContestant):
         if self._embedded is None:
             raise BenchError("pyworkerd was not started")
         return self._embedded
+
+
+def about() -> str:
+    """The versions that run."""
+    wasmtime = importlib.metadata.version("wasmtime")
+    version = importlib.metadata.version("pyworkerd")
+    return f"pyworkerd {version}, wasmtime {wasmtime}, CPython in WebAssembly, `pyworkerd serve`"
 
 
 def serve(config: Path, cpu: int | None = None) -> Server:

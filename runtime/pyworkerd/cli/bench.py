@@ -12,7 +12,11 @@ from typing import Final
 
 from pyworkerd.errors import ConfigurationError
 
-BENCHMARKS: Final = {"cold-start": "pyworkerd_bench.cold_start", "soak": "pyworkerd_bench.soak"}
+BENCHMARKS: Final = {
+    "cold-start": "pyworkerd_bench.cold_start",
+    "fairness": "pyworkerd_bench.fairness",
+    "soak": "pyworkerd_bench.soak",
+}
 """Name, and the module whose `main(arguments)` returns the exit status."""
 
 

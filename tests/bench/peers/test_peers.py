@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from pyworkerd_bench.contestant import FIGURES, WASMTIME, WORKERD, Contestant
+from pyworkerd_bench.cold_start import FIGURES
+from pyworkerd_bench.contestant import WASMTIME, WORKERD, Contestant
 from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.peers import PEERS
 from pyworkerd_bench.peers.command import CommandPeer

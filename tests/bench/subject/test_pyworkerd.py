@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from pyworkerd_bench import cold_start
-from pyworkerd_bench.contestant import FIGURES, SUBJECT
+from pyworkerd_bench.cold_start import FIGURES
+from pyworkerd_bench.contestant import SUBJECT
 from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.subject import Pyworkerd
 from pyworkerd_bench.subject.pyworkerd import FORBIDDEN, installed
