@@ -16,11 +16,15 @@ from urllib.parse import quote
 
 from pyworkerd.errors import BadRequest, ConfigurationError
 from pyworkerd.messages import Body, Request, Response
+from pyworkerd.observe.scope import begin
+from pyworkerd.observe.scope import scope as current_scope
+from pyworkerd.observe.trace import REQUEST_ID
 from pyworkerd.runtime import Runtime
 from pyworkerd.server.failures import answer, log_failure
 
 if TYPE_CHECKING:
     from pyworkerd.loaded import LoadedWorker
+    from pyworkerd.messages import Headers
     from pyworkerd.server import ErrorPage
 
 Scope = MutableMapping[str, Any]
@@ -28,7 +32,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_FRAMING: Final = frozenset(
+_DROPPED: Final = frozenset(
     (
         "connection",
         "content-length",
@@ -38,9 +42,10 @@ _FRAMING: Final = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
+        REQUEST_ID,
     )
 )
-"""Headers that are the server's business (RFC 9110 section 7.6.1)."""
+"""Headers that are the server's business (RFC 9110 section 7.6.1), or ours."""
 _WITHOUT_BODY: Final = frozenset((204, 205, 304))
 _PATH_SAFE: Final = "/:@!$&'()*+,;=~-._%"
 
@@ -113,14 +118,16 @@ class AsgiApp:
 
     async def _serve(self, scope: Scope, incoming: _Incoming, send: Send) -> None:
         request = None
+        current, headers = begin(_headers(scope))
+        current_scope.set(current)
         try:
-            request = await _request(scope, incoming)
+            request = await _request(scope, headers, incoming)
             response = await self._handle(request)
         except Exception as error:  # noqa: BLE001 - the border: whatever was raised becomes an answer
             log_failure(error, request)
             response = answer(error, request, self._page)
         try:
-            await _send(response, send, head_only=scope["method"] == "HEAD")
+            await _send(response, send, current.request_id, head_only=scope["method"] == "HEAD")
         finally:
             await response.body.aclose()
 
@@ -207,14 +214,17 @@ class _Prefixed(AsyncIterator[bytes]):
         await self._rest.aclose()
 
 
-async def _request(scope: Scope, incoming: _Incoming) -> Request:
-    headers = tuple(
+def _headers(scope: Scope) -> Headers:
+    return tuple(
         (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
     )
+
+
+async def _request(scope: Scope, headers: Headers, incoming: _Incoming) -> Request:
     return Request(scope["method"].upper(), _url(scope, headers), headers, await incoming.first())
 
 
-def _url(scope: Scope, headers: tuple[tuple[str, str], ...]) -> str:
+def _url(scope: Scope, headers: Headers) -> str:
     host = next((value for name, value in headers if name == "host"), None)
     if not host:
         name, port = scope.get("server") or ("localhost", None)
@@ -229,9 +239,10 @@ def _url(scope: Scope, headers: tuple[tuple[str, str], ...]) -> str:
     return f"{scope.get('scheme', 'http')}://{host}{path}" + (f"?{query}" if query else "")
 
 
-async def _send(response: Response, send: Send, *, head_only: bool) -> None:
+async def _send(response: Response, send: Send, request_id: str, *, head_only: bool) -> None:
     body, bare = response.body, head_only or response.status in _WITHOUT_BODY
-    headers = [(name, value) for name, value in response.headers if name not in _FRAMING]
+    headers = [(name, value) for name, value in response.headers if name not in _DROPPED]
+    headers.append((REQUEST_ID, request_id))
     if body.length is not None and response.status not in _WITHOUT_BODY:
         headers.append(("content-length", str(body.length)))
     encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]

@@ -319,3 +319,28 @@ def test_other_scopes(with_runtime: Callable[..., None]) -> None:
             await app({"type": "carrier pigeon"}, receive, send)
 
     with_runtime(main)
+
+
+def test_an_answer_has_the_id_of_its_request_and_the_worker_its_trace(
+    with_runtime: Callable[..., None],
+) -> None:
+    source = """
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        if request.url.endswith("/fail"):
+            raise ValueError("no")
+        return Response(request.headers["traceparent"], headers={"x-request-id": "forged"})
+"""
+
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load({"worker.py": source})
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        given = [(b"TraceParent", f"00-{trace}-00f067aa0ba902b7-01".encode())]
+        _, headers, body = await ask(AsgiApp(worker), "/", headers=given)
+        assert body.decode() == f"00-{trace}-{headers['x-request-id']}-01"
+        _, headers, _ = await ask(AsgiApp(worker), "/fail", headers=given)
+        assert (worker.logs[-1].request_id, worker.logs[-1].trace_id) == (headers["x-request-id"], trace)
+
+    with_runtime(main)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from pyworkerd.messages import Request, Response
+    from pyworkerd.observe.scope import Scope
     from pyworkerd.services.base import Target
 
 
@@ -55,6 +56,8 @@ class Invocation:
     """Bytes."""
     context: Context
     """The context of its caller: what is done on its behalf happens in it."""
+    scope: Scope
+    """The request that it works for."""
     alone: bool = False
     """It gets an isolate to itself: a step that it was part of has trapped before."""
     touched_outside: bool = False

@@ -199,7 +199,13 @@ class Live:
         request = work.request
         body = self.bodies.inbound(request.body, invocation)
         self._events.fetch(
-            invocation.id, target.entrypoint, target.props, request.method, request.url, request.headers, body
+            invocation.id,
+            target.entrypoint,
+            target.props,
+            request.method,
+            request.url,
+            invocation.scope.headers + request.headers,
+            body,
         )
 
     def _working(self) -> set[int]:
@@ -300,7 +306,9 @@ class Live:
             self._stray_log_left = left - size
         else:
             invocation.log_left = left - size
-        self._worker.log(effect.invocation, effect.level, effect.source, message)
+        # Its number as the guest wrote it counts only if it is one of this isolate's own.
+        number, work_for = (invocation.id, invocation.scope) if invocation is not None else (0, None)
+        self._worker.log(number, effect.level, effect.source, message, work_for)
 
     def _respond(self, effect: Respond) -> None:
         invocation = self._asked(effect.invocation, FetchWork)
@@ -408,7 +416,9 @@ class Live:
         if answer is None:
             self.report(error)
             answer = InternalError("the runtime failed while it ran the worker")
-        self._worker.log(0, "error", "pyworkerd", f"an isolate ended: {answer}")
+        culprit = self.invocations.get(min(suspects)) if len(suspects) == 1 else None
+        work_for = culprit.scope if culprit is not None else None
+        self._worker.log(0, "error", "pyworkerd", f"an isolate ended: {answer}", work_for)
         again: list[Invocation] = []
         for invocation in self.invocations.values():
             suspect = invocation.id in suspects

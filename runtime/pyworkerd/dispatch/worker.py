@@ -35,6 +35,7 @@ from pyworkerd.errors import (
 )
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.logs import LogEntry, LogSink, Recent
+from pyworkerd.observe.scope import Scope, begin, scope
 from pyworkerd.services.base import DEFAULT, Target
 
 from .channels import Channels, NoChannels
@@ -46,6 +47,8 @@ from .streams import Bounded
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
     from contextvars import Context
+
+    from pyworkerd.messages import Headers
 
     from .fleet import Fleet
 
@@ -143,13 +146,16 @@ class Worker:
 
     async def fetch(self, request: Request, target: Target = DEFAULT) -> Response:
         """See `services.base.Service`. Raises `BodyTooLarge` for a body beyond `limits.request_body_mb`."""
+        work_for, headers = _scope(request.headers)
+        if headers is not request.headers:
+            request = replace(request, headers=headers)
         length = request.body.length
         if length is None:
             limited = Bounded(request.body, self.request_body_bytes, self._too_large)
             request = replace(request, body=Body(chunks=limited))
         elif length > self.request_body_bytes:
             raise BodyTooLarge(self.request_body_bytes)
-        answer = await self._invoke(FetchWork(request, target))
+        answer = await self._invoke(FetchWork(request, target), work_for)
         assert isinstance(answer, Response)
         return answer
 
@@ -158,11 +164,11 @@ class Worker:
 
     async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
         """See `services.base.Service`."""
-        answer = await self._invoke(CallWork(method, arguments, target))
+        answer = await self._invoke(CallWork(method, arguments, target), _scope(())[0])
         assert isinstance(answer, bytes)
         return answer
 
-    async def _invoke(self, work: FetchWork | CallWork) -> Response | bytes:
+    async def _invoke(self, work: FetchWork | CallWork, work_for: Scope) -> Response | bytes:
         if (work.target.entrypoint or "") not in self.image.handlers:
             raise NoSuchEntrypoint(
                 f"worker {self.name!r} exports no entrypoint {work.target.entrypoint or 'Default'!r}"
@@ -174,8 +180,10 @@ class Worker:
         answer: asyncio.Future[Response | bytes] = self.loop.create_future()
         invocation = Invocation(
             next(self._numbers), work, answer, self.loop.time(), float(self.limits.cpu_ms),
-            self.subrequests, self.log_bytes, copy_context(),
+            self.subrequests, self.log_bytes, copy_context(), work_for,
         )  # fmt: skip
+        if scope.get() is not work_for:
+            invocation.context.run(scope.set, work_for)
         self._arrive(invocation)
         try:
             return await answer
@@ -248,6 +256,7 @@ class Worker:
                     live = Live(self, next(self.fleet.numbers))
                     self._members[live.id] = live
                     self.fleet.born(live, self.cost)
+                    self._waiting[request].scope.root.cold = True
                     self._give(live, self._waiting.pop(request))
                 case Evict(isolate):
                     self.fleet.evict(isolate)
@@ -356,9 +365,12 @@ class Worker:
         if error is not None:
             self.report(error)
 
-    def log(self, invocation: int, level: str, source: str, message: str) -> None:
+    def log(
+        self, invocation: int, level: str, source: str, message: str, work_for: Scope | None = None
+    ) -> None:
         """Something to log, of the worker or about it."""
-        entry = LogEntry(time(), self.name, invocation, level, source, message)
+        ids = (work_for.request_id, work_for.trace_id) if work_for is not None else ("", "")
+        entry = LogEntry(time(), self.name, invocation, level, source, message, *ids)
         for sink in self._sinks:
             sink(entry)
 
@@ -402,6 +414,12 @@ class Worker:
         """How things stand."""
         states = [live.state.value for live in self._members.values()]
         return {"isolates": len(states), "waiting": len(self._waiting), "states": states}
+
+
+def _scope(headers: Headers) -> tuple[Scope, Headers]:
+    """The request on whose behalf this is asked for; where there is none yet, this is it."""
+    known = scope.get()
+    return begin(headers) if known is None else (known, headers)
 
 
 def _check_props(props: object) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from pyworkerd.errors import BadEffect
 from pyworkerd.messages import Headers, header
+from pyworkerd.observe.trace import REQUEST_ID
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _STATUS_LINES: Final = {code: f"HTTP/1.1 {code} {phrase}\r\n" for code, phrase in _REASONS.items()}
@@ -19,9 +20,19 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 _DROPPED: Final = frozenset(
-    ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length")
+    (
+        "connection",
+        "content-length",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        REQUEST_ID,
+    )
 )
-"""Framing is decided here; `content-length` comes back if it is true. `proxy-*` is dropped by its prefix."""
+"""Framing is decided here; `content-length` comes back if it is true. `proxy-*` is dropped by its prefix. The
+request's id is the server's to give."""
 _NO_BODY: Final = frozenset((204, 304))
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -63,12 +74,14 @@ def encode_head(
     keep_alive: bool,
     date: str,
     server: str,
+    request_id: str,
 ) -> tuple[bytes, Framing, int | None]:
     """The head's bytes, how the body after it is framed, and the length that it then must have, if one was
     promised.
 
     `length` is the body's size where it is known, otherwise None. `date` and `server` are added where the
-    headers have none. The head says `connection: close` if `keep_alive` is false or the framing is `CLOSE`.
+    headers have none, `request_id` always. The head says `connection: close` if `keep_alive` is false or the
+    framing is `CLOSE`.
     Raises `BadEffect` if the status is not a final one or a header cannot be sent.
     """
     if not 200 <= status <= 599:
@@ -94,6 +107,7 @@ def encode_head(
         lines.append(f"date: {date}\r\n")
     if not has_server:
         lines.append(f"server: {server}\r\n")
+    lines.append(f"{REQUEST_ID}: {request_id}\r\n")
     if not keep_alive or framing is Framing.CLOSE:
         lines.append("connection: close\r\n\r\n")
     else:

@@ -24,7 +24,8 @@ _COLOURS: Final = {"debug": "2", "warning": "33", "error": "31", "critical": "31
 class LogEntry(NamedTuple):
     """One entry. `time` is in seconds since the epoch; `invocation` 0 is none. Worker text is not to be trusted.
 
-    `worker` is empty where the runtime itself speaks.
+    `worker` is empty where the runtime itself speaks, `request_id` and `trace_id` where it is not about a request. All
+    but `level`, `source` and `message` is the host's word, which no worker can change.
     """
 
     time: float
@@ -33,6 +34,8 @@ class LogEntry(NamedTuple):
     level: str
     source: str
     message: str
+    request_id: str = ""
+    trace_id: str = ""
 
 
 LogSink = Callable[[LogEntry], None]

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Self
 
 from .logs import LogEntry
+from .scope import scope
 
 if TYPE_CHECKING:
     from .logs import LogSink
@@ -29,10 +30,10 @@ class OwnLogs(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Turn one record into an entry, its traceback included."""
         try:
-            entry = LogEntry(
-                record.created, "", 0, record.levelname.lower(), record.name, self.format(record)
-            )
-            self._sink(entry)
+            work_for = scope.get()
+            ids = (work_for.request_id, work_for.trace_id) if work_for is not None else ("", "")
+            level, text = record.levelname.lower(), self.format(record)
+            self._sink(LogEntry(record.created, "", 0, level, record.name, text, *ids))
         except Exception:  # noqa: BLE001  (a log call must not fail; `logging` itself does the same)
             self.handleError(record)
 

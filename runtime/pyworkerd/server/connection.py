@@ -17,6 +17,7 @@ from pyworkerd.http import BodyData, EndOfRequest, Event, RequestHead
 from pyworkerd.http.semantics import request_url
 from pyworkerd.http.writer import CONTINUE, LAST_CHUNK, Exchange, Framing, encode_chunk, encode_head
 from pyworkerd.messages import Body, Request, Response
+from pyworkerd.observe.scope import Scope, begin, scope
 
 from .deadlines import Deadlines
 from .failures import answer, log_failure, plain_answer
@@ -75,6 +76,7 @@ class Connection(asyncio.Protocol):
         "_reading_paused",
         "_request_complete",
         "_response_begun",
+        "_scope",
         "_serving",
         "_shared",
         "_stream",
@@ -91,6 +93,7 @@ class Connection(asyncio.Protocol):
         self._phase = _WAITING
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._info: ConnectionInfo = cast("ConnectionInfo", None)
+        self._scope: Scope = cast("Scope", None)
         self._task: asyncio.Task[None] | None = None
         self._stream: RequestBody | None = None
         self._exchange = _HTTP_1_1
@@ -267,7 +270,8 @@ class Connection(asyncio.Protocol):
             body = self._body(head, events)
         shared.counters.requests += 1
         shared.counters.active += 1
-        request = Request(head.method, request_url(head, self._info.server), head.headers, body)
+        self._scope, headers = begin(head.headers)
+        request = Request(head.method, request_url(head, self._info.server), headers, body)
         task = shared.spawn(self._serve(request))
         # An eager task may be over already, and may even have started the next one.
         self._task = None if task.done() else task
@@ -341,6 +345,7 @@ class Connection(asyncio.Protocol):
 
     async def _serve(self, request: Request) -> None:
         connection_info.set(self._info)
+        scope.set(self._scope)
         try:
             response = await self._shared.handler(request)
             body = response.body
@@ -385,6 +390,7 @@ class Connection(asyncio.Protocol):
             keep_alive=self._keep_alive and not shared.draining,
             date=shared.date(),
             server=shared.options.server_name,
+            request_id=self._scope.request_id,
         )
         if encoded[1] is Framing.CLOSE or shared.draining:
             self._keep_alive = False
@@ -495,6 +501,7 @@ class Connection(asyncio.Protocol):
         self._phase = _BUSY
         self._exchange = _HTTP_1_1
         self._keep_alive = False
+        self._scope = begin()[0]
         response = plain_answer(error)
         self._write_whole(response, response.body.data or b"")
         self._linger()

@@ -11,6 +11,7 @@ from pyworkerd.dispatch.bodies import Bodies
 from pyworkerd.dispatch.invocation import CallWork, Invocation
 from pyworkerd.errors import BadEffect, IsolateLost, UpstreamError
 from pyworkerd.messages import Body
+from pyworkerd.observe.scope import begin
 from pyworkerd.services.base import DEFAULT
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.protocol import WINDOW, Broken, Data, Events, HandedOn, Pull, Stop, StreamRef
@@ -70,7 +71,9 @@ class Source:
 def new() -> tuple[Bodies, Door, Invocation]:
     door = Door()
     answer: Any = door.loop.create_future()
-    invocation = Invocation(1, CallWork("x", b"", DEFAULT), answer, 0.0, 50.0, 50, 1000, copy_context())
+    invocation = Invocation(
+        1, CallWork("x", b"", DEFAULT), answer, 0.0, 50.0, 50, 1000, copy_context(), begin()[0]
+    )
     return Bodies(door), door, invocation
 
 

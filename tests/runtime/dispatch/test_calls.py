@@ -13,6 +13,7 @@ from pyworkerd.dispatch.channels import Table
 from pyworkerd.dispatch.invocation import CallWork, Invocation
 from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body, Request, Response
+from pyworkerd.observe.scope import begin
 from pyworkerd.services.base import DEFAULT
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.protocol import Abandon, Call, Events, Fetch, StreamRef
@@ -83,7 +84,7 @@ def new(door: Door, subrequests: int = 10) -> tuple[Calls, Bodies, Invocation]:
     bodies = Bodies(door)
     work = CallWork("x", b"", DEFAULT)
     answer: Any = door.loop.create_future()
-    invocation = Invocation(1, work, answer, 0.0, 50.0, subrequests, 1000, copy_context())
+    invocation = Invocation(1, work, answer, 0.0, 50.0, subrequests, 1000, copy_context(), begin()[0])
     return Calls(door, bodies, door, 3), bodies, invocation
 
 

@@ -8,6 +8,7 @@ from contextvars import copy_context
 import pytest
 from pyworkerd.dispatch.invocation import CallWork, FetchWork, Invocation
 from pyworkerd.messages import Body, Request
+from pyworkerd.observe.scope import begin
 from pyworkerd.services.base import DEFAULT
 
 
@@ -26,7 +27,7 @@ class _Empty:
 def new() -> tuple[Invocation, asyncio.Future[object]]:
     future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     work = CallWork("x", b"", DEFAULT)
-    return Invocation(1, work, future, 0.0, 50.0, 50, 1000, copy_context()), future  # type: ignore[arg-type]
+    return Invocation(1, work, future, 0.0, 50.0, 50, 1000, copy_context(), begin()[0]), future  # type: ignore[arg-type]
 
 
 def test_an_answer_is_given_once_and_not_kept() -> None:

@@ -24,7 +24,7 @@ def encode(
     keep: bool = True,
 ) -> tuple[list[str], Framing, int | None]:
     head, framing, promised = encode_head(
-        status, headers, length, exchange, keep_alive=keep, date="D", server="S"
+        status, headers, length, exchange, keep_alive=keep, date="D", server="S", request_id="R"
     )
     assert head.endswith(b"\r\n\r\n")
     return head.decode("latin-1").split("\r\n")[:-2], framing, promised
@@ -33,7 +33,7 @@ def encode(
 def test_a_whole_response() -> None:
     assert encode(200, (("content-type", "text/plain"), ("set-cookie", "a"), ("set-cookie", "b")), 5) == (
         ["HTTP/1.1 200 OK", "content-type: text/plain", "set-cookie: a", "set-cookie: b", "content-length: 5",
-         "date: D", "server: S"],
+         "date: D", "server: S", "x-request-id: R"],
         Framing.LENGTH,
         5,
     )  # fmt: skip
@@ -91,6 +91,7 @@ def test_the_servers_business_is_dropped() -> None:
         "Trailer",
         "Transfer-Encoding",
         "Upgrade",
+        "X-Request-Id",
     )
     assert encode(headers=tuple((name, "chunked") for name in names))[0] == encode()[0]
 
@@ -138,7 +139,7 @@ def test_h11_reads_whatever_is_written(
 ) -> None:
     try:
         head, framing, _ = encode_head(
-            status, tuple(headers), None, exchange, keep_alive=True, date="D", server="S"
+            status, tuple(headers), None, exchange, keep_alive=True, date="D", server="S", request_id="R"
         )
     except BadEffect:
         return

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from pyworkerd.observe.own import ROOTS, OwnLogs
+from pyworkerd.observe.scope import begin, scope
 
 if TYPE_CHECKING:
     from pyworkerd.observe.logs import LogEntry
@@ -30,4 +32,18 @@ def test_records_become_entries_while_it_is_entered() -> None:
     assert seen[1].message.endswith("ValueError: why")
     assert before == [
         (each.level, each.propagate, list(each.handlers)) for each in map(logging.getLogger, ROOTS)
+    ]
+
+
+def test_a_record_knows_the_request_on_whose_behalf_it_was_written() -> None:
+    seen: list[LogEntry] = []
+    made, _ = begin()
+    context = copy_context()
+    context.run(scope.set, made)
+    with OwnLogs(seen.append):
+        context.run(logging.getLogger("pyworkerd.test").error, "failed")
+        logging.getLogger("pyworkerd.test").error("nobody's")
+    assert [(each.request_id, each.trace_id) for each in seen] == [
+        (made.request_id, made.trace_id),
+        ("", ""),
     ]

@@ -9,6 +9,7 @@ import pytest
 from pyworkerd.errors import ClientError
 from pyworkerd.http import HttpLimits
 from pyworkerd.messages import Body, Request, Response
+from pyworkerd.observe.scope import Scope, scope
 
 from tests.runtime.server.client import chunk, get, hello, run, site
 
@@ -47,7 +48,7 @@ def test_keep_alive_and_its_end(loop: str, parser: str) -> None:
             for target in ("/a", "/b?c"):
                 status, headers, body = await client.ask(get(target))
                 assert (status, body) == (200, f"GET http://a{target}".encode())
-                assert set(headers) == {"content-type", "content-length", "date", "server"}
+                assert set(headers) == {"content-type", "content-length", "date", "server", "x-request-id"}
             assert (await client.ask(get("/", "Connection: close")))[1]["connection"] == "close"
             assert await client.rest() == b""
             old = await place.connect()
@@ -538,5 +539,46 @@ def test_upgrades_are_ignored() -> None:
             assert status == 200
             assert not {"upgrade", "connection"} & set(headers)
             assert (await client.ask(get()))[0] == 200
+
+    run(main)
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_every_answer_has_the_id_of_its_request_and_no_other(parser: str) -> None:
+    seen: list[Scope] = []
+
+    async def forge(request: Request) -> Response:
+        found = scope.get()
+        assert found is not None
+        seen.append(found)
+        assert not any(name.startswith("trace") for name, _ in request.headers)
+        if request.url.endswith("/fail"):
+            raise ValueError("no")
+        return Response(headers=(("x-request-id", "forged"), ("X-Request-Id", "forged")))
+
+    async def main() -> None:
+        async with site(forge, parser=parser) as place:
+            client = await place.connect()
+            ids = []
+            for target, *lines in (
+                ("/", "X-Request-Id: mine"),
+                ("/", f"TraceParent: 00-{TRACE}-00f067aa0ba902b7-01", "TraceState: a=1", "tracestate: b=2"),
+                ("/", "traceparent: \xff"),
+                ("/fail",),
+            ):
+                client.send(get(target, *lines))
+                head = (await client.reader.readuntil(b"\r\n\r\n")).lower()
+                assert head.count(b"x-request-id") == 1
+                ids.append(head.split(b"x-request-id: ")[1].split(b"\r\n")[0].decode())
+                await client.reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
+            assert ids == [each.request_id for each in seen]
+            assert [each.trace_id == TRACE for each in seen] == [False, True, False, False]
+            assert [each.state for each in seen] == ["", "a=1,b=2", "", ""]
+            refused = (await place.ask(b"nonsense\r\n\r\n"))[1]["x-request-id"]
+            assert len({*ids, refused}) == 5
+        assert scope.get() is None
 
     run(main)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextvars import Context, ContextVar, copy_context
+from dataclasses import replace
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from pyworkerd.bindings.arguments import bounded
 from pyworkerd.errors import ExceededDepth, UpstreamError
+from pyworkerd.observe.scope import Scope, begin, scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -27,10 +29,10 @@ T = TypeVar("T")
 _depth: ContextVar[int] = ContextVar("pyworkerd_service_depth", default=0)
 
 
-def one_deeper(work: Coroutine[Any, Any, T]) -> Awaitable[T]:
-    """Run a call from service to service one level deeper. Raises `ExceededDepth`.
+def one_deeper(work: Coroutine[Any, Any, T], span: Scope) -> Awaitable[T]:
+    """Run a call from service to service one level deeper, as a span of its own. Raises `ExceededDepth`.
 
-    The depth travels in the context: whoever performs an invocation's effects has to do so in the context in
+    Both travel in the context: whoever performs an invocation's effects has to do so in the context in
     which the invocation was asked for. Effects of one invocation may share it, so `work` gets a copy of its own.
     """
     depth = _depth.get()
@@ -39,6 +41,7 @@ def one_deeper(work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         raise ExceededDepth(f"more than {MAX_DEPTH} services call each other in a row")
     context = copy_context()
     context.run(_depth.set, depth + 1)
+    context.run(scope.set, span)
     return _within(context, work)
 
 
@@ -56,6 +59,11 @@ def _within(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, An
             step, value = work.send, (yield waits_for)
         except BaseException as error:  # noqa: BLE001  (it is thrown into the coroutine, whatever it is)
             step, value = work.throw, error
+
+
+def _scope() -> Scope:
+    """Of the caller; a new one where it has none."""
+    return scope.get() or begin()[0]
 
 
 class FollowsRedirects(Protocol):
@@ -79,7 +87,7 @@ class ServiceCapability:
     async def call(self, method: str, arguments: bytes) -> bytes:
         """Pass the call on; neither arguments nor result are read here, but neither may be hard to read."""
         call = self._service.call(method, bounded(arguments, "the arguments"), self._target)
-        return bounded(await one_deeper(call), "the result")
+        return bounded(await one_deeper(call, _scope().call()[0]), "the result")
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
         """Pass the request on. Only services outside the process follow redirects.
@@ -87,12 +95,16 @@ class ServiceCapability:
         In process a redirect is an answer like any other, also with "follow": its location is for the one
         who asked first, and who would be asked next is not for this binding to choose.
         """
+        span, headers = _scope().call(request.headers)
+        headers = span.headers + headers if self.external else headers
+        if headers is not request.headers:
+            request = replace(request, headers=headers)
         if self.external:
             outside = cast("FollowsRedirects", self._service)
             work = outside.fetch(request, self._target, redirect=redirect)
         else:
             work = self._service.fetch(request, self._target)
-        response = await one_deeper(work)
+        response = await one_deeper(work, span)
         if redirect == "error" and response.status in REDIRECTS:
             await response.body.aclose()
             raise UpstreamError("the answer is a redirect, which this request does not allow")

@@ -1,0 +1,93 @@
+"""What is done on whose behalf: each request has an id and a trace, and they follow it through the house.
+
+A `Scope` is made where a request comes in (`begin`), and for each call that one service makes to another (`call`). It
+travels in the context, like the depth of services that call each other, so that whoever performs something knows for
+which request. Nothing in it comes from a guest; of the client only the trace, which was checked.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from os import urandom
+from typing import TYPE_CHECKING, Final
+
+from .trace import PARENT, RANDOM, STATE, format_parent, parse_parent, parse_state
+
+if TYPE_CHECKING:
+    from pyworkerd.messages import Headers
+
+
+class Scope:
+    """One span: a request, or a call on behalf of one. `cold` and `service` are notes for the request's record."""
+
+    __slots__ = ("_root", "_sends", "cold", "flags", "request_id", "service", "span_id", "state", "trace_id")
+
+    def __init__(
+        self, trace_id: str, span_id: str, flags: int, state: str, root: Scope | None = None
+    ) -> None:
+        self.trace_id, self.span_id, self.flags, self.state = trace_id, span_id, flags, state
+        self.request_id: str = span_id if root is None else root.request_id
+        """The span id of the request that came in: 16 hexadecimal digits. The client gets it as `REQUEST_ID`."""
+        self.service = ""
+        """The service that it was sent to."""
+        self.cold = False
+        """Whether an isolate was started for it, by whichever service."""
+        self._root = root
+        self._sends = True
+
+    @property
+    def root(self) -> Scope:
+        """The request that came in."""
+        return self._root or self
+
+    @property
+    def headers(self) -> Headers:
+        """What a request of this span carries, besides its own headers."""
+        if not self._sends:
+            return ()
+        parent = (PARENT, format_parent(self.trace_id, self.span_id, self.flags))
+        return (parent, (STATE, self.state)) if self.state else (parent,)
+
+    def call(self, headers: Headers = ()) -> tuple[Scope, Headers]:
+        """A call on its behalf: the span of that, and what is left of the headers that its sender wrote.
+
+        A sender that wrote a `traceparent` of its own keeps it. One that only hands on what it was given does not.
+        """
+        span = Scope(self.trace_id, urandom(8).hex(), self.flags, self.state, self.root)
+        given = [value for name, value in headers if name == PARENT]
+        if given and given != [format_parent(self.trace_id, self.span_id, self.flags)]:
+            span._sends = False
+            return span, headers
+        return span, _without(headers)
+
+
+def begin(headers: Headers = ()) -> tuple[Scope, Headers]:
+    """A request that comes in: its scope, and its headers without those of the trace.
+
+    It continues the trace of a well-formed `traceparent`; otherwise it is the first of a new one, with an id that is
+    random and not marked as sampled, since nothing here records spans.
+    """
+    for name, _ in headers:
+        if name in (PARENT, STATE):
+            return _continue(headers), _without(headers)
+    ids = urandom(24).hex()
+    return Scope(ids[:32], ids[32:], RANDOM, ""), headers
+
+
+def _continue(headers: Headers) -> Scope:
+    given = [value for name, value in headers if name == PARENT]
+    parent = parse_parent(given[0]) if len(given) == 1 else None
+    if parent is None:
+        return begin()[0]
+    state = parse_state(value for name, value in headers if name == STATE)
+    return Scope(parent.trace_id, urandom(8).hex(), parent.flags, state)
+
+
+def _without(headers: Headers) -> Headers:
+    if any(name in (PARENT, STATE) for name, _ in headers):
+        return tuple(pair for pair in headers if pair[0] not in (PARENT, STATE))
+    return headers
+
+
+scope: Final[ContextVar[Scope | None]] = ContextVar("pyworkerd_scope", default=None)
+"""Of the request, or the call, on whose behalf the running code works; None outside of one."""
