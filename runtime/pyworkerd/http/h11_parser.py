@@ -19,7 +19,7 @@ class H11Parser(Parser):
 
     __slots__ = ()
 
-    def _split(self, head: bytes, method: bytes, has_body: bool) -> Headers:  # noqa: ARG002
+    def _split(self, head: bytes, method: bytes, steers: bool) -> Headers:  # noqa: ARG002
         # A connection of h11's own for each head: bodies and keep-alive are this package's business.
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
         connection.receive_data(head)

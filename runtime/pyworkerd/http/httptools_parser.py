@@ -72,15 +72,15 @@ class HttptoolsParser(Parser):
         self._fields = _Fields()
         self._llhttp: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self._fields)
 
-    def _split(self, head: bytes, method: bytes, has_body: bool) -> Headers:
+    def _split(self, head: bytes, method: bytes, steers: bool) -> Headers:
         llhttp = self._llhttp
         if llhttp is None:
             llhttp = httptools.HttpRequestParser(self._fields)
         pairs = self._fields.pairs = []
         if method not in _PLAIN_METHODS:
             head = b"GET" + head[len(method) :]
-        # llhttp is only fit for another head when this one is followed by nothing: a body or an upgrade leave
-        # it waiting.
+        # llhttp is only fit for another head when this one is followed by nothing and ends nothing: a body or
+        # an upgrade leave it waiting, and it takes more fields for an end of the connection than we do.
         self._llhttp = None
         try:
             llhttp.feed_data(head)
@@ -88,6 +88,6 @@ class HttptoolsParser(Parser):
             return tuple(pairs)
         except httptools.HttpParserError as error:
             raise BadRequest("the head is malformed") from error
-        if not has_body:
+        if not steers:
             self._llhttp = llhttp
         return tuple(pairs)

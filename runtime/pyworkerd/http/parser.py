@@ -75,9 +75,10 @@ class Parser(ABC):
         """The fault that ended this connection's requests."""
 
     @abstractmethod
-    def _split(self, head: bytes, method: bytes, has_body: bool) -> Headers:
-        """Take the fields of one complete, checked head apart: lower-case names, latin-1 values, order
-        kept."""
+    def _split(self, head: bytes, method: bytes, steers: bool) -> Headers:
+        """Take the fields of one complete, checked head apart: lower-case names, latin-1 values, order kept.
+
+        `steers` is whether anything in it is about a body or the connection."""
 
     @property
     def buffered(self) -> int:
@@ -183,7 +184,7 @@ class Parser(ABC):
             head, method, target, version, self._limits
         )
         self._is_last = not keep_alive
-        headers = self._split(head, method, chunked or length != 0)
+        headers = self._split(head, method, has_hop_by_hop or length != 0)
         if has_hop_by_hop:
             headers = without_hop_by_hop(headers)
         if target[:1] not in (b"/", b"*"):

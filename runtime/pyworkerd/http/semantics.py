@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyworkerd.errors import (
@@ -59,6 +60,7 @@ HOP_BY_HOP: Final = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "http2-settings",
         "expect",
     )
 )
@@ -67,20 +69,22 @@ dropping what a client names would let it remove headers that a proxy in front o
 
 _FRAMING_FIELDS: Final = re.compile(
     rb"\r\n(?i:(host|content-length|connection|keep-alive|proxy-connection|te|trailer"
-    rb"|transfer-encoding|upgrade|expect))"
+    rb"|transfer-encoding|upgrade|http2-settings|expect))"
     rb":([^\r]*+)"
 )
 # A value with a tab, a capital or a second coding is legal in parts, but no client sends it except to be read
 # differently by two servers.
 _EXACTLY_CHUNKED: Final = re.compile(rb"\r\n(?i:transfer-encoding): *chunked *\r\n")
 _DIGITS: Final = re.compile(rb"[0-9]+")
+_MAX_DIGITS: Final = 20
+"""As h11: as many as 2^64 has."""
 _AUTHORITY: Final = (
-    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
+    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?"
 )
 _HOST_LENGTH: Final = 255 + len(":65535")
 """RFC 3986 section 3.2.2: registered names of up to 255 characters, as in DNS."""
 _HOST: Final = re.compile(_AUTHORITY)
-_ABSOLUTE: Final = re.compile(rb"(?i:https?)://(" + _AUTHORITY + rb")(?=[/?]|$)")
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?]++)")
 
 
 class Framing(NamedTuple):
@@ -168,15 +172,24 @@ def _authority(hosts: list[bytes] | tuple[()], version: bytes) -> str:
 
 def _checked_host(host: bytes) -> str:
     if len(host) > _HOST_LENGTH:
-        raise BadRequest("the Host header is too long")
+        raise BadRequest("the host is too long")
     return _valid_host(host)
 
 
 @lru_cache(1024)
 def _valid_host(host: bytes) -> str:
     """Kept, because servers hear the same few names all day. Faults are not kept."""
-    if _HOST.fullmatch(host) is None:
-        raise BadRequest("the Host header is invalid")
+    match = _HOST.fullmatch(host)
+    if match is None:
+        raise BadRequest("the host is invalid")
+    address, port = match.groups()
+    if address is not None:
+        try:
+            IPv6Address(address.decode("ascii"))
+        except ValueError:
+            raise BadRequest("the host is not an IPv6 address") from None
+    if port and int(port) > 65535:
+        raise BadRequest("the port of the host is too large")
     return host.decode("ascii")
 
 
@@ -184,9 +197,9 @@ def _authority_of_target(method: bytes, target: bytes) -> str | None:
     if target == b"*" and method == b"OPTIONS":
         return None
     absolute = _ABSOLUTE.match(target)
-    if absolute is None or len(absolute[1]) > _HOST_LENGTH:
+    if absolute is None:
         raise BadRequest("the request target is neither a path nor an http URL")
-    return absolute[1].decode("ascii")
+    return _checked_host(absolute[1])
 
 
 def _check_coding(
@@ -217,6 +230,8 @@ def _body_length(lengths: list[bytes] | tuple[()], limits: HttpLimits) -> int:
     digits = lengths[0].lstrip(b"0") or b"0"
     if len(digits) > 18 or int(digits) > limits.body:
         raise BodyTooLarge(limits.body)
+    if len(lengths[0]) > _MAX_DIGITS:
+        raise BadRequest("Content-Length has too many leading zeros")
     return int(digits)
 
 
@@ -239,9 +254,13 @@ def with_host(headers: Headers, authority: str) -> Headers:
 
 
 def request_url(head: RequestHead, default_authority: str) -> str:
-    """The absolute URL. `OPTIONS *` becomes the path `/`; an HTTP/1.0 request without a Host gets the
-    default."""
+    """The absolute URL, always with a path (RFC 9110 section 4.2.3). `OPTIONS *` becomes the path `/`; an
+    HTTP/1.0 request without a Host gets the default."""
     target = head.target
     if target[0] == "/":
         return "http://" + (head.authority or default_authority) + target
-    return target if target != "*" else f"http://{head.authority or default_authority}/"
+    if target == "*":
+        return f"http://{head.authority or default_authority}/"
+    scheme, _, rest = target.partition("://")
+    path = rest[len(head.authority) :]
+    return f"{scheme.lower()}://{head.authority}{path if path[:1] == '/' else f'/{path}'}"

@@ -447,7 +447,8 @@ class Connection(asyncio.Protocol):
         shared = self._shared
         if self._phase is _CLOSED and isinstance(error, (Overloaded, ClientError)):
             return
-        shared.counters.handler_errors += 1
+        # A body that broke is counted as the client's fault already, even where the handler passes it on.
+        shared.counters.handler_errors += not isinstance(error, ClientError)
         log_failure(error, request)
         if self._phase is not _BUSY:
             return

@@ -1,4 +1,5 @@
-"""The parser machine: named cases with the status that they must get, and both parsers against each other."""
+"""The parser machine, and both parsers against each other; what is refused and what is not is
+`tests/conformance`."""
 
 from __future__ import annotations
 
@@ -11,9 +12,8 @@ from hypothesis import strategies as st
 from pyworkerd.errors import ClientError
 from pyworkerd.http import PARSERS, BodyData, EndOfRequest, Event, HttpLimits, RequestHead, parser_class
 
-SMALL = HttpLimits(
-    request_line=200, head=600, fields=8, body=1000, chunk_line=40, chunk_extensions=60, trailers=100
-)
+from tests.conformance.corpus import SMALL, load
+
 Outcome = tuple[list[tuple[RequestHead, bytes, bool]], int | None]
 
 
@@ -64,173 +64,7 @@ def with_fields(*lines: bytes, line: bytes = b"POST / HTTP/1.1", host: bytes = b
 
 
 CHUNKED = with_fields(b"Transfer-Encoding: chunked")
-
-REFUSED: dict[str, tuple[int, bytes]] = {
-    "two lengths": (400, with_fields(b"Content-Length: 3", b"Content-Length: 4") + b"abc"),
-    "the same length twice": (400, with_fields(b"Content-Length: 3", b"content-length: 3") + b"abc"),
-    "a list of lengths": (400, with_fields(b"Content-Length: 3, 3") + b"abc"),
-    "a signed length": (400, with_fields(b"Content-Length: +3") + b"abc"),
-    "a negative length": (400, with_fields(b"Content-Length: -3") + b"abc"),
-    "a hexadecimal length": (400, with_fields(b"Content-Length: 0x3") + b"abc"),
-    "a length with a space": (400, with_fields(b"Content-Length: 3 3") + b"abc"),
-    "an empty length": (400, with_fields(b"Content-Length:") + b"abc"),
-    "an underscore in a length": (400, with_fields(b"Content-Length: 1_0") + b"0123456789"),
-    "a superscript length": (400, with_fields(b"Content-Length: \xb2")),
-    "a length over the limit": (413, with_fields(b"Content-Length: 1001")),
-    "an endless length": (413, with_fields(b"Content-Length: " + b"9" * 90)),
-    "length and coding": (400, with_fields(b"Content-Length: 3", b"Transfer-Encoding: chunked")),
-    "coding and length": (400, with_fields(b"Transfer-Encoding: chunked", b"Content-Length: 3")),
-    "chunked in HTTP/1.0": (400, with_fields(b"Transfer-Encoding: chunked", line=b"POST / HTTP/1.0")),
-    "chunked twice": (400, with_fields(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked")),
-    "chunked, chunked": (400, with_fields(b"Transfer-Encoding: chunked, chunked")),
-    "chunked and an empty one": (400, with_fields(b"Transfer-Encoding: chunked,")),
-    "no coding": (400, with_fields(b"Transfer-Encoding:")),
-    "capital chunked": (400, with_fields(b"Transfer-Encoding: Chunked")),
-    "tab before chunked": (400, with_fields(b"Transfer-Encoding:\tchunked")),
-    "tab after chunked": (400, with_fields(b"Transfer-Encoding: chunked\t")),
-    "vertical tab before chunked": (400, with_fields(b"Transfer-Encoding: \x0bchunked")),
-    "quoted chunked": (501, with_fields(b'Transfer-Encoding: "chunked"')),
-    "xchunked": (501, with_fields(b"Transfer-Encoding: xchunked")),
-    "identity": (501, with_fields(b"Transfer-Encoding: identity")),
-    "gzip, chunked": (501, with_fields(b"Transfer-Encoding: gzip, chunked")),
-    "chunked, gzip": (501, with_fields(b"Transfer-Encoding: chunked, gzip")),
-    "space before the colon": (400, with_fields(b"Transfer-Encoding : chunked")),
-    "tab before the colon": (400, with_fields(b"Content-Length\t: 3")),
-    "no colon": (400, with_fields(b"Content-Length 3")),
-    "no name": (400, with_fields(b": 3")),
-    "folded line": (400, with_fields(b"X: a", b" b")),
-    "folded by a tab": (400, with_fields(b"X: a", b"\tb")),
-    "folded first line": (400, with_fields(b" X: a", host=b"")),
-    "bare LF after a field": (400, b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n"),
-    "bare LF everywhere": (400, b"GET / HTTP/1.1\nHost: a\n\n"),
-    "bare LF at the end": (400, b"GET / HTTP/1.1\r\nHost: a\r\n\n"),
-    "bare CR in a value": (400, with_fields(b"X: a\rb")),
-    "bare CR as line end": (400, b"GET / HTTP/1.1\rHost: a\r\r"),
-    "CR CR LF": (400, with_fields(b"X: a\r")),
-    "NUL in a value": (400, with_fields(b"X: a\0b")),
-    "NUL in a name": (400, with_fields(b"X\0: a")),
-    "control character in a value": (400, with_fields(b"X: \x01")),
-    "DEL in a value": (400, with_fields(b"X: \x7f")),
-    "latin-1 in a name": (400, with_fields(b"X\xe9: a")),
-    "no Host": (400, with_fields(host=b"")),
-    "two Hosts": (400, with_fields(b"Host: a")),
-    "empty Host": (400, with_fields(host=b"Host:\r\n")),
-    "Host with a path": (400, with_fields(host=b"Host: a/b\r\n")),
-    "Host with user": (400, with_fields(host=b"Host: u@a\r\n")),
-    "Host with a space": (400, with_fields(host=b"Host: a b\r\n")),
-    "Host with a list": (400, with_fields(host=b"Host: a b, c\r\n")),
-    "Host with a wrong port": (400, with_fields(host=b"Host: a:b\r\n")),
-    "Host too long": (400, with_fields(host=b"Host: " + b"a" * 262 + b"\r\n")),
-    "invalid Host beside an absolute target": (
-        400,
-        with_fields(line=b"GET http://a/ HTTP/1.1", host=b"Host: /\r\n"),
-    ),
-    "CONNECT": (501, with_fields(line=b"CONNECT a:80 HTTP/1.1")),
-    "authority-form": (400, with_fields(line=b"GET a:80 HTTP/1.1")),
-    "asterisk-form with GET": (400, with_fields(line=b"GET * HTTP/1.1")),
-    "another scheme": (400, with_fields(line=b"GET ftp://a/ HTTP/1.1")),
-    "user in the target": (400, with_fields(line=b"GET http://u@a/ HTTP/1.1")),
-    "no host in the target": (400, with_fields(line=b"GET http:/// HTTP/1.1")),
-    "a fragment": (400, with_fields(line=b"GET /a#b HTTP/1.1")),
-    "a space in the target": (400, with_fields(line=b"GET /a b HTTP/1.1")),
-    "two spaces": (400, with_fields(line=b"GET  / HTTP/1.1")),
-    "a tab for a space": (400, with_fields(line=b"GET\t/ HTTP/1.1")),
-    "latin-1 in the target": (400, with_fields(line=b"GET /\xe9 HTTP/1.1")),
-    "space before the method": (400, with_fields(line=b" GET / HTTP/1.1")),
-    "space after the version": (400, with_fields(line=b"GET / HTTP/1.1 ")),
-    "a method with a colon": (400, with_fields(line=b"G:T / HTTP/1.1")),
-    "HTTP/0.9": (400, b"GET /\r\n\r\n"),
-    "small letters in http": (400, with_fields(line=b"GET / http/1.1")),
-    "HTTP/1.2": (505, with_fields(line=b"GET / HTTP/1.2")),
-    "HTTP/2.0": (505, with_fields(line=b"GET / HTTP/2.0")),
-    "HTTP/3": (505, with_fields(line=b"GET / HTTP/3")),
-    "HTTP/1.10": (400, with_fields(line=b"GET / HTTP/1.10")),
-    "the preface of HTTP/2": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    "the start of TLS": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
-    "two empty lines first": (400, b"\r\n\r\n" + GET),
-    "an LF first": (400, b"\n" + GET),
-    "a long target": (414, with_fields(line=b"GET /" + b"a" * 200 + b" HTTP/1.1")),
-    "an endless target": (414, b"GET /" + b"a" * 700),
-    "a long value": (431, with_fields(b"X: " + b"a" * 600)),
-    "an endless value": (431, b"GET / HTTP/1.1\r\nX: " + b"a" * 700),
-    "many fields": (431, with_fields(*[b"X: a"] * 8)),
-    "bad octet before the end of a long head": (400, with_fields(b"X: \0" + b"a" * 600)),
-    "bad octet after the limit of a long head": (431, with_fields(b"X: " + b"a" * 600 + b"\0")),
-    "chunk size with a sign": (400, CHUNKED + b"+3\r\nabc\r\n0\r\n\r\n"),
-    "chunk size with 0x": (400, CHUNKED + b"0x3\r\nabc\r\n0\r\n\r\n"),
-    "chunk size with an underscore": (400, CHUNKED + b"1_0\r\n"),
-    "chunk size after a space": (400, CHUNKED + b" 3\r\nabc\r\n0\r\n\r\n"),
-    "chunk size before a space": (400, CHUNKED + b"3 \r\nabc\r\n0\r\n\r\n"),
-    "chunk size of 17 digits": (400, CHUNKED + b"00000000000000003\r\nabc\r\n0\r\n\r\n"),
-    "chunk size that overflows": (413, CHUNKED + b"ffffffffffffffff\r\n"),
-    "no chunk size": (400, CHUNKED + b"\r\nabc\r\n0\r\n\r\n"),
-    "bare LF after a chunk size": (400, CHUNKED + b"3\nabc\r\n0\r\n\r\n"),
-    "bare CR after a chunk size": (400, CHUNKED + b"3\rabc\r\n0\r\n\r\n"),
-    "bare LF in an extension": (400, CHUNKED + b"3;a\nb\r\nabc\r\n0\r\n\r\n"),
-    "bare CR in an extension": (400, CHUNKED + b"3;a\rb\r\nabc\r\n0\r\n\r\n"),
-    "bare LF after chunk data": (400, CHUNKED + b"3\r\nabc\n0\r\n\r\n"),
-    "chunk data too long": (400, CHUNKED + b"3\r\nabcd\r\n0\r\n\r\n"),
-    "chunk without its end": (400, CHUNKED + b"3\r\nabc0\r\n\r\n"),
-    "a long extension": (400, CHUNKED + b"3;" + b"a" * 60 + b"\r\nabc\r\n0\r\n\r\n"),
-    "many extensions": (400, CHUNKED + b"1;aaaaaaaaaaaaaaaaaaaaaaaaa\r\na\r\n" * 3),
-    "chunks over the limit": (413, CHUNKED + (b"64\r\n" + b"a" * 100 + b"\r\n") * 11),
-    "bare LF after the last chunk": (400, CHUNKED + b"0\n\n"),
-    "bare LF after the trailers": (400, CHUNKED + b"0\r\nA: b\n\n"),
-    "a folded trailer": (400, CHUNKED + b"0\r\nA: b\r\n c\r\n\r\n"),
-    "a trailer with a space before the colon": (400, CHUNKED + b"0\r\nA : b\r\n\r\n"),
-    "NUL in a trailer": (400, CHUNKED + b"0\r\nA: \0\r\n\r\n"),
-    "long trailers": (431, CHUNKED + b"0\r\nA: " + b"b" * 100 + b"\r\n\r\n"),
-    "many trailers": (431, CHUNKED + b"0\r\n" + b"A: b\r\n" * 9 + b"\r\n"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_refused_with_its_status_by_both_parsers(case: str) -> None:
-    status, data = REFUSED[case]
-    requests, refused = both(data)
-    assert refused == status
-    assert not any(complete for _, _, complete in requests)
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_the_same_fault_after_a_good_request(case: str) -> None:
-    status, data = REFUSED[case]
-    requests, refused = both(GET + data)
-    assert refused == (400 if data[:1] == b"\n" else status)
-    assert requests[0][2]
-    assert not any(complete for _, _, complete in requests[1:])
-
-
-ACCEPTED: dict[str, tuple[bytes, list[bytes]]] = {
-    "no body": (GET, [b""]),
-    "an empty line first": (b"\r\n" + GET + b"\r\n" + GET, [b"", b""]),
-    "a body": (with_fields(b"Content-Length: 3") + b"abc" + GET, [b"abc", b""]),
-    "leading zeros": (with_fields(b"Content-Length: 0003") + b"abc" + GET, [b"abc", b""]),
-    "an empty body": (with_fields(b"Content-Length: 0") + GET, [b"", b""]),
-    "chunks": (CHUNKED + b"3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n" + GET, [b"abc0123456789", b""]),
-    "zeros before a chunk size": (CHUNKED + b"003\r\nabc\r\n000\r\n\r\n" + GET, [b"abc", b""]),
-    "extensions": (CHUNKED + b'3;a=b;c="d"\r\nabc\r\n0;e\r\n\r\n' + GET, [b"abc", b""]),
-    "trailers": (CHUNKED + b"0\r\nA: b\r\nContent-Length: 9\r\n\r\n" + GET, [b"", b""]),
-    "small letters": (with_fields(b"transfer-encoding:chunked") + b"0\r\n\r\n" + GET, [b"", b""]),
-    "an unknown method": (with_fields(line=b"BREW /pot HTTP/1.1") + GET, [b"", b""]),
-    "a method of RTSP": (with_fields(line=b"PLAY /pot HTTP/1.1") + GET, [b"", b""]),
-    "a method like PRI": (with_fields(line=b"PRI / HTTP/1.1") + GET, [b"", b""]),
-    "an upgrade": (with_fields(b"Connection: upgrade", b"Upgrade: websocket") + GET, [b"", b""]),
-    "an upgrade with a body": (
-        with_fields(b"Connection: upgrade", b"Upgrade: h2c", b"Content-Length: 3") + b"abc" + GET,
-        [b"abc", b""],
-    ),
-    "HTTP/1.0": (b"GET / HTTP/1.0\r\n\r\n", [b""]),
-}
-
-
-@pytest.mark.parametrize("case", ACCEPTED)
-def test_accepted_by_both_parsers(case: str) -> None:
-    data, bodies = ACCEPTED[case]
-    requests, status = both(data)
-    assert status is None
-    assert [body for _, body, complete in requests if complete] == bodies
-    assert len(requests) == len(bodies)
+ACCEPTED = [case.whole for case in load() if case.goes_on and case.sees]
 
 
 def head_of(data: bytes) -> RequestHead:
@@ -357,7 +191,7 @@ soup = st.lists(token, max_size=20).map(b"".join)
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
     """Good requests with a few octets replaced, inserted or removed."""
-    good = draw(st.lists(st.sampled_from([data for data, _ in ACCEPTED.values()]), min_size=1, max_size=3))
+    good = draw(st.lists(st.sampled_from(ACCEPTED), min_size=1, max_size=3))
     data = bytearray(b"".join(good))
     for _ in range(draw(st.integers(0, 3))):
         place = draw(st.integers(0, len(data) - 1))
