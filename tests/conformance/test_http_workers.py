@@ -6,11 +6,11 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
-from pyworkerd.serving import Serving
 from pyworkerd.server import ServerOptions
+from pyworkerd.serving import Serving
 from pyworkerd_config import load as load_config
 
-from tests.conformance.corpus import DEFAULT_AUTHORITY, SMALL, Case, load
+from tests.conformance.corpus import DEFAULT_AUTHORITY, SMALL, load
 from tests.runtime.server.client import Client
 
 if TYPE_CHECKING:
