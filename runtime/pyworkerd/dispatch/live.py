@@ -342,12 +342,15 @@ class Live:
             invocation.fail(_FAILURES[effect.reason](effect.message))
             return
         if not invocation.answered():
-            self._log(Log(effect.invocation, "error", "exception", effect.traceback or effect.message))
+            level = "error" if invocation.client_error is None else "info"
+            self._log(Log(effect.invocation, level, "exception", effect.traceback or effect.message))
         if effect.type_name == "MemoryError":
             invocation.fail(too_much_memory(self._worker.limits))
             self.retire()
             return
-        invocation.fail(WorkerException(effect.type_name, effect.message, effect.traceback))
+        invocation.fail(
+            invocation.client_error or WorkerException(effect.type_name, effect.message, effect.traceback)
+        )
 
     def _done(self, effect: Done) -> None:
         invocation = self.invocations.get(effect.invocation)

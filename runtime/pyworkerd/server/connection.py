@@ -445,6 +445,8 @@ class Connection(asyncio.Protocol):
     def _fail(self, request: Request | None, error: Exception) -> None:
         """Answer with the failure, or reset where an answer has begun already."""
         shared = self._shared
+        if self._stream is not None and self._stream.raised is not None:
+            error = self._stream.raised  # whatever the handler made of it
         if self._phase is _CLOSED and isinstance(error, (Overloaded, ClientError)):
             return
         # A body that broke is counted as the client's fault already, even where the handler passes it on.
