@@ -96,6 +96,7 @@ class Pyworkerd(HttpContestant):
             Probe("deploy", embedded.deploy, DEPLOYS, warmups=1),
             Probe("isolate_start", embedded.start, STARTED_ISOLATES, WARMUP_REQUESTS),
             Probe("first_step", embedded.first_step, STARTED_ISOLATES, WARMUP_REQUESTS),
+            Probe("slot_step", embedded.slot_step, STARTED_ISOLATES, WARMUP_REQUESTS),
             Probe("runaway_step", embedded.runaway, RUNAWAYS, warmups=1),
         ]
 

@@ -15,6 +15,7 @@ from pyworkerd_isolates.engine import Engine, load_engine
 from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.pool import Idle, Shared
 from pyworkerd_isolates.python.build import source
+from pyworkerd_isolates.slots import Slots
 
 from pyworkerd.errors import Overloaded
 
@@ -75,6 +76,7 @@ class Fleet:
         self._memory = 0
         self._started = 0
         self.numbers = count(1)
+        self.slots = Slots()
         self.machine: Machine | None = None
         self.engine: Engine | None = None
         self.cache: Cache | None = None

@@ -317,7 +317,7 @@ class Worker:
         """A new isolate of this worker; may be called on another thread."""
         engine = self.fleet.engine
         assert isinstance(engine, Engine)
-        return Isolate(engine, self.image, self.limits)
+        return Isolate(engine, self.image, self.limits, self.fleet.slots if self.policy.fresh else None)
 
     def rested(self, live: Live) -> None:
         """An isolate has nothing left to do."""
@@ -408,6 +408,7 @@ class Worker:
         while self._tasks:
             await asyncio.wait(self._tasks)
         if self._image is not None:
+            self.fleet.slots.forget(self._image)
             self._image.close()
 
     def statistics(self) -> dict[str, Any]:
