@@ -34,9 +34,9 @@ MAX_BYTES: Final = 1 << 20
 
 @dataclass(slots=True)
 class _Shelf:
-    """The slots of one image."""
+    """The slots of one image, from the first isolate that asked for one until the image is closed."""
 
-    untouched: Instance
+    untouched: Instance | None = None
     instances: list[Instance] = field(default_factory=list)
 
 
@@ -55,10 +55,10 @@ class Slots:
     def take(self, image: Image) -> Instance | None:
         """An instance of this image as good as new, still to be seeded; None if there is none."""
         with self._lock:
-            shelf = self._shelves.get(id(image))
-            if shelf is None or not shelf.instances:
-                return None
+            shelf = self._shelves.setdefault(id(image), _Shelf())
             self._shelves.move_to_end(id(image))
+            if not shelf.instances:
+                return None
             self._held -= 1
             return shelf.instances.pop()
 
@@ -84,13 +84,12 @@ class Slots:
             victim.close()
 
     def _untouched(self, engine: Engine, image: Image, limits: Limits) -> Instance | None:
-        if not self._capacity:
-            return None
         with self._lock:
             shelf = self._shelves.get(id(image))
-            if shelf is None:
-                shelf = _Shelf(Instance(engine.code, image.module, limits.memory_bytes, engine.refusals))
-                self._shelves[id(image)] = shelf
+            if shelf is None or not self._capacity:
+                return None
+            if shelf.untouched is None:
+                shelf.untouched = Instance(engine.code, image.module, limits.memory_bytes, engine.refusals)
             return shelf.untouched
 
     def _least_recently_used(self) -> Instance:
@@ -105,4 +104,5 @@ class Slots:
                 return
             self._held -= len(shelf.instances)
         for instance in (shelf.untouched, *shelf.instances):
-            instance.close()
+            if instance is not None:
+                instance.close()

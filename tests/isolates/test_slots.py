@@ -216,6 +216,14 @@ def test_forgotten_slots_are_closed(begin, slots, image):
         instance.memory()
 
 
+def test_an_isolate_may_end_after_its_image_was_forgotten(begin, slots, image):
+    driver = begin()
+    driver.fetch()
+    slots.forget(image)
+    driver.end()
+    assert len(slots) == 0
+
+
 def test_without_the_kernels_help_nothing_is_kept(sandbox, image, monkeypatch):
     monkeypatch.setattr(slots_module, "PAGES", None)
     slots = Slots()
