@@ -69,7 +69,7 @@ class Isolate:
         self._slots = slots
         self._sound = True
         """No step of it has failed."""
-        instance = (slots and slots.take(image)) or self._new_instance()
+        instance = (slots.take(image) if slots is not None else None) or self._new_instance()
         self._instance: Instance | None = instance
         instance.seed(secrets.token_bytes(32))
 
