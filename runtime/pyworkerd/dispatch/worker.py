@@ -113,6 +113,8 @@ class Worker:
         self._all_stopped: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.TimerHandle | None = None
+        self._quiet: asyncio.Event | None = None
+        """Somebody waits until nothing is left to do."""
         self._closed = False
 
     def __repr__(self) -> str:
@@ -210,6 +212,7 @@ class Worker:
         del self._waiting[invocation.id]
         invocation.fail(error)
         invocation.finish()
+        self._tell_quiet()
 
     def _cancel(self, invocation: Invocation) -> None:
         if invocation.id in self._waiting:
@@ -328,6 +331,7 @@ class Worker:
         """An isolate has room again, or takes nothing new."""
         if self._waiting:
             self.plan_soon()
+        self._tell_quiet()
 
     def ended(self, live: Live, again: Sequence[Invocation]) -> None:
         """An isolate is dead. `again` wait at the front of the queue, as they did before."""
@@ -390,6 +394,22 @@ class Worker:
         )
 
     # the end ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request waits or any invocation runs, its `waitUntil` included."""
+        return bool(self._waiting) or any(live.invocations for live in self._members.values())
+
+    async def quiet(self) -> None:
+        """Wait until it is not busy. It may become busy again."""
+        while self.busy:
+            self._quiet = self._quiet or asyncio.Event()
+            await self._quiet.wait()
+
+    def _tell_quiet(self) -> None:
+        if self._quiet is not None and not self.busy:
+            self._quiet.set()
+            self._quiet = None
 
     async def aclose(self) -> None:
         """End all isolates; requests that still wait are refused. Returns when nothing of it runs any more."""

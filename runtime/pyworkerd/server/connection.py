@@ -65,6 +65,7 @@ class Connection(asyncio.Protocol):
     """Made by the listening socket for each client."""
 
     __slots__ = (
+        "_answering",
         "_deadlines",
         "_discarded",
         "_exchange",
@@ -94,6 +95,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._info: ConnectionInfo = cast("ConnectionInfo", None)
         self._scope: Scope = cast("Scope", None)
+        self._answering = shared.answering
         self._task: asyncio.Task[None] | None = None
         self._stream: RequestBody | None = None
         self._exchange = _HTTP_1_1
@@ -269,7 +271,8 @@ class Connection(asyncio.Protocol):
         else:
             body = self._body(head, events)
         shared.counters.requests += 1
-        shared.counters.active += 1
+        answering = self._answering = shared.answering
+        answering.active += 1
         self._scope, headers = begin(head.headers)
         request = Request(head.method, request_url(head, self._info.server), headers, body)
         task = shared.spawn(self._serve(request))
@@ -347,7 +350,7 @@ class Connection(asyncio.Protocol):
         connection_info.set(self._info)
         scope.set(self._scope)
         try:
-            response = await self._shared.handler(request)
+            response = await self._answering.handler(request)
             body = response.body
             if body.data is not None:
                 self._write_whole(response, body.data)
@@ -466,7 +469,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """The response is written: go on, or close."""
-        self._shared.counters.active -= 1
+        self._answering.end()
         self._task = None
         stream, self._stream = self._stream, None
         if stream is not None:

@@ -33,7 +33,6 @@ class ServerStatistics:
 class Counters:
     """The running figures behind `ServerStatistics`."""
 
-    active: int = 0
     accepted: int = 0
     refused: int = 0
     requests: int = 0
@@ -44,11 +43,11 @@ class Counters:
     peak_request_buffer: int = 0
     peak_response_buffer: int = 0
 
-    def snapshot(self, connections: int) -> ServerStatistics:
+    def snapshot(self, connections: int, active: int) -> ServerStatistics:
         """Freeze."""
         return ServerStatistics(
             connections_now=connections,
-            active_now=self.active,
+            active_now=active,
             accepted=self.accepted,
             refused=self.refused,
             requests=self.requests,
