@@ -31,11 +31,13 @@ from pyworkerd.dispatch.worker import Worker, WorkerOptions
 from pyworkerd.errors import ConfigurationError, Overloaded
 from pyworkerd.generation import Generation, Program, sentence
 from pyworkerd.loaded import LoadedWorker
+from pyworkerd.observe.scope import scope
 from pyworkerd.services.base import DEFAULT, Service, Target
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.logs import LogSink
+    from pyworkerd.observe.snapshot import Snapshot
 
 INTERNET: Final = "internet"
 
@@ -230,7 +232,10 @@ class Runtime:
     async def fetch(self, request: Request, service: str | None = None, target: Target = DEFAULT) -> Response:
         """Send a request to a service, or to the one that the routes name."""
         generation = self._generation
-        return await generation.service(service or generation.route(request)).fetch(request, target)
+        name = service or generation.route(request)
+        if (work_for := scope.get()) is not None and not work_for.root.service:
+            work_for.root.service = name
+        return await generation.service(name).fetch(request, target)
 
     def statistics(self) -> FleetStatistics:
         """Isolates and memory, of all workers together."""
@@ -239,6 +244,12 @@ class Runtime:
     async def quiet(self) -> None:
         """Wait until no worker has anything left to do, its `waitUntil` included."""
         await asyncio.gather(*(generation.quiet() for generation in (self._generation, *self._old)))
+
+    def metrics(self) -> Snapshot:
+        """What was counted so far, and how things stand, worker by worker: see `observe.families`."""
+        snapshot: Snapshot = {}
+        self.fleet.measure(snapshot)
+        return snapshot
 
     async def aclose(self) -> None:
         """End every worker and close every service."""
