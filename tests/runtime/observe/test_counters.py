@@ -162,8 +162,8 @@ def test_what_a_runtime_has_counted(with_runtime: Callable[..., None]) -> None:
         assert statuses == {
             ("2xx", ""): 3,
             ("4xx", ""): 1,
-            ("4xx", "body_too_large"): 1,
-            ("5xx", "worker_exception"): 2,
+            ("4xx", "body_too_large"): 2,
+            ("5xx", "worker_exception"): 1,
             ("5xx", "exceeded_cpu"): 1,
             ("5xx", "exceeded_memory"): 1,
         }
