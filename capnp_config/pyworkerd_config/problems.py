@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass
-from os.path import commonprefix
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -97,9 +96,15 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """The remedy for a name that does not exist: the nearest one that does, or else `otherwise`."""
     like = [name for name in known if abs(len(name) - len(word)) <= MAX_TYPOS]
     if len(like) > MAX_COMPARED:
-        like = sorted(like, key=lambda name: (-len(commonprefix((name, word))), name))[:MAX_COMPARED]
+        like = sorted(like, key=lambda name: (-_alike(name, word), name))[:MAX_COMPARED]
     near = difflib.get_close_matches(word, like, n=1, cutoff=0.6)
     return f"did you mean {quote(near[0])}?" if near else otherwise
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters they have in common at their beginnings."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def listing(words: Iterable[str], join: str = "or") -> str:
