@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from . import cold_start, fairness, soak, throughput
+from . import cold_start, fairness, soak
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,6 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "cold-start": cold_start.main,
     "fairness": fairness.main,
     "soak": soak.main,
-    "throughput": throughput.main,
 }
 """One row per benchmark; each reads its own arguments and returns an exit status."""
 

@@ -38,7 +38,6 @@ class Entries:
     ready: list[Contestant] = field(default_factory=list)
     about: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
-    remarks: dict[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -56,8 +55,7 @@ def run(
         measured = _measure(entries, figures, quick=quick, progress=progress)
     machine = replace(machine, others=neighbours.share())
     names = [one.name for one in contestants]
-    rows = report.rows(figures, measured, names)
-    return report.Report(date, machine, entries.about, entries.skipped, rows, entries.remarks)
+    return report.Report(date, machine, entries.about, entries.skipped, report.rows(figures, measured, names))
 
 
 def _assemble(contestants: Sequence[Contestant], stack: ExitStack, progress: Progress) -> Entries:
@@ -101,9 +99,6 @@ def _measure(
         measured[figure.key] = outcome.samples
         for name, why in outcome.failures.items():
             entries.skipped[f"{name}, {figure.title}"] = why
-        for name, probe in probes.items():
-            if (remark := probe.remark()) is not None:
-                entries.remarks[f"{name}, {figure.title}"] = remark
     return measured
 
 

@@ -7,7 +7,8 @@ and the HTTP `status` that it becomes when it reaches a client.
     ├── ConfigurationError      the operator wrote something that cannot work
     ├── ClientError             the HTTP peer sent something that cannot be served
     │   ├── BadRequest 400  RequestTimeout 408  BodyTooLarge 413  UriTooLong 414
-    │   └── HeadersTooLarge 431  NotImplementedByServer 501  VersionNotSupported 505
+    │   ├── UpgradeRequired 426  HeadersTooLarge 431
+    │   └── NotImplementedByServer 501  VersionNotSupported 505
     ├── NoRoute                 nothing is configured for this request
     ├── WorkerError             the tenant's program failed
     │   └── WorkerException  NoHandler  NoSuchEntrypoint  NoSuchMethod  BadEffect
@@ -36,6 +37,8 @@ class PyworkerdError(Exception):
     status: ClassVar[int] = 500
     retry_after: int | None = None
     """Seconds for a `Retry-After` header, where trying again can help."""
+    headers: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Fields that the answer to a client has to have."""
 
 
 class ConfigurationError(PyworkerdError):
@@ -78,6 +81,14 @@ class UriTooLong(ClientError):
 
     code = "uri_too_long"
     status = 414
+
+
+class UpgradeRequired(ClientError):
+    """A version of the WebSocket protocol that this server does not speak (RFC 6455 section 4.2.2)."""
+
+    code = "upgrade_required"
+    status = 426
+    headers = (("sec-websocket-version", "13"),)
 
 
 class HeadersTooLarge(ClientError):

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .errors import BodyTooLarge
+from .websocket.base import UNWANTED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+
+    from .websocket.base import WebSocket
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -91,10 +94,18 @@ class Response:
     body: Body = field(default_factory=Body)
     url: str = ""
     """Where it came from at last, if redirects were followed on the way."""
+    web_socket: WebSocket | None = None
+    """The other end of the WebSocket that the request asked for. There is no body then, and the status is 101."""
 
     async def read(self, limit: int | None = None) -> bytes:
         """All of the body; `BodyTooLarge` past `limit` bytes."""
         return await self.body.read(limit)
+
+    async def aclose(self) -> None:
+        """Say that nobody reads it, nor uses its WebSocket. Harmless when called again or after the end."""
+        if self.web_socket is not None:
+            self.web_socket.end(UNWANTED)
+        await self.body.aclose()
 
     async def text(self) -> str:
         """The body as text (UTF-8; what is not is replaced)."""

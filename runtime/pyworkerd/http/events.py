@@ -29,6 +29,9 @@ class RequestHead(NamedTuple):
     body_length: int | None
     """Bytes of the body, 0 if there is none, None if it is chunked."""
     chunked: bool
+    upgrade: bool
+    """Asks for a WebSocket (RFC 6455 section 4.2.1): its headers say `upgrade: websocket`, which is otherwise left
+    out."""
 
 
 class BodyData(NamedTuple):

@@ -117,6 +117,11 @@ class Parser(ABC):
         self._chunks = None
         return self._parse() if self._buffer else []
 
+    def take_rest(self) -> bytes:
+        """Bytes that came after the request: the connection is another protocol's from here on."""
+        rest, self._buffer = self._buffer, b""
+        return rest
+
     def eof(self) -> None:
         """The client will send no more. Raises `BadRequest` if a request is incomplete."""
         if self.error is None and self._stage is not _DONE and not self.is_idle:
@@ -180,13 +185,15 @@ class Parser(ABC):
         self._scanned = max(len(buffer) - 3, 0)
 
     def _read_request(self, head: bytes, method: bytes, target: bytes, version: bytes) -> RequestHead:
-        authority, keep_alive, expects, length, chunked, has_hop_by_hop = read_framing(
+        authority, keep_alive, expects, length, chunked, has_hop_by_hop, upgrade = read_framing(
             head, method, target, version, self._limits
         )
         self._is_last = not keep_alive
         headers = self._split(head, method, has_hop_by_hop or length != 0)
         if has_hop_by_hop:
             headers = without_hop_by_hop(headers)
+        if upgrade:
+            headers = (*headers, ("upgrade", "websocket"))
         if target[:1] not in (b"/", b"*"):
             headers = with_host(headers, authority)
         if chunked:
@@ -207,6 +214,7 @@ class Parser(ABC):
             expects and length != 0,
             length,
             chunked,
+            upgrade,
         )
 
     def _read_body(self, events: list[Event]) -> None:

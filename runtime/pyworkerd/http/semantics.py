@@ -96,6 +96,7 @@ class Framing(NamedTuple):
     body_length: int | None
     chunked: bool
     has_hop_by_hop: bool
+    upgrade: bool
 
 
 def first_fault(
@@ -135,7 +136,7 @@ def read_framing(head: bytes, method: bytes, target: bytes, version: bytes, limi
     found = _FRAMING_FIELDS.findall(head)
     if len(found) == 1 and version == b"1.1" and target[:1] == b"/" and found[0][0].lower() == b"host":
         # What most requests are: nothing but a Host steers them.
-        return Framing(_checked_host(found[0][1].strip(b" \t")), True, False, 0, False, False)
+        return Framing(_checked_host(found[0][1].strip(b" \t")), True, False, 0, False, False, False)
     fields: dict[bytes, list[bytes]] = {}
     for name, value in found:
         fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
@@ -145,17 +146,29 @@ def read_framing(head: bytes, method: bytes, target: bytes, version: bytes, limi
     if target[:1] != b"/":
         authority = _authority_of_target(method, target) or authority
     if not fields and not lengths:
-        return Framing(authority, version == b"1.1", False, 0, False, False)
+        return Framing(authority, version == b"1.1", False, 0, False, False, False)
     coded = b"transfer-encoding" in fields
     if coded:
         _check_coding(head, fields[b"transfer-encoding"], lengths, version)
+    keep_alive = _keep_alive(fields.get(b"connection", ()), version)
+    length = None if coded else _body_length(lengths, limits)
     return Framing(
         authority,
-        _keep_alive(fields.get(b"connection", ()), version),
+        keep_alive,
         version == b"1.1" and any(v.lower() == b"100-continue" for v in fields.get(b"expect", ())),
-        None if coded else _body_length(lengths, limits),
+        length,
         coded,
         bool(fields),
+        b"upgrade" in fields
+        and (method, version, length, keep_alive) == (b"GET", b"1.1", 0, True)
+        and _asks_for_websocket(fields),
+    )
+
+
+def _asks_for_websocket(fields: dict[bytes, list[bytes]]) -> bool:
+    """RFC 6455 section 4.2.1, items 3 and 4; an upgrade to anything else is ignored, as RFC 9110 section 7.8 allows."""
+    return b"websocket" in _options(fields[b"upgrade"]) and b"upgrade" in _options(
+        fields.get(b"connection", ())
     )
 
 
@@ -237,10 +250,14 @@ def _body_length(lengths: list[bytes] | tuple[()], limits: HttpLimits) -> int:
 
 def _keep_alive(values: list[bytes] | tuple[()], version: bytes) -> bool:
     """RFC 9112 section 9.3."""
-    options = {option.strip(b" \t").lower() for value in values for option in value.split(b",")}
+    options = _options(values)
     if b"close" in options:
         return False
     return version == b"1.1" or b"keep-alive" in options
+
+
+def _options(values: list[bytes] | tuple[()]) -> set[bytes]:
+    return {option.strip(b" \t").lower() for value in values for option in value.split(b",")}
 
 
 def without_hop_by_hop(headers: Headers) -> Headers:

@@ -34,6 +34,8 @@ _DROPPED: Final = frozenset(
 """Framing is decided here; `content-length` comes back if it is true. `proxy-*` is dropped by its prefix. The
 request's id is the server's to give."""
 _NO_BODY: Final = frozenset((204, 304))
+_UPGRADE: Final = "upgrade: websocket\r\nconnection: upgrade\r\n"
+"""What a 426 has to say (RFC 9110 sections 15.5.22 and 7.8): a worker's `Upgrade` would be dropped like any other."""
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
@@ -87,6 +89,40 @@ def encode_head(
     if not 200 <= status <= 599:
         raise BadEffect(f"{status} is not the status of a response")
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
+    has_date, has_server = _add_fields(lines, headers)
+    framing, promised = _framing(status, headers, length, exchange)
+    if promised is not None:
+        lines.append(f"content-length: {promised}\r\n")
+    elif framing is Framing.CHUNKED:
+        lines.append("transfer-encoding: chunked\r\n")
+    if not has_date:
+        lines.append(f"date: {date}\r\n")
+    if not has_server:
+        lines.append(f"server: {server}\r\n")
+    lines.append(f"{REQUEST_ID}: {request_id}\r\n")
+    if status == 426:
+        lines.append(_UPGRADE)
+    if not keep_alive or framing is Framing.CLOSE:
+        lines.append("connection: close\r\n\r\n")
+    else:
+        lines.append("\r\n" if exchange.http_1_1 else "connection: keep-alive\r\n\r\n")
+    return "".join(lines).encode("latin-1"), framing, promised
+
+
+def encode_switch(own: Headers, headers: Headers, *, date: str, server: str, request_id: str) -> bytes:
+    """The head of a 101: fields of the new protocol's handshake, then the handler's. Raises `BadEffect`."""
+    lines = ["HTTP/1.1 101 Switching Protocols\r\n", *(f"{name}: {value}\r\n" for name, value in own)]
+    has_date, has_server = _add_fields(lines, headers)
+    if not has_date:
+        lines.append(f"date: {date}\r\n")
+    if not has_server:
+        lines.append(f"server: {server}\r\n")
+    lines.append(f"{REQUEST_ID}: {request_id}\r\n\r\n")
+    return "".join(lines).encode("latin-1")
+
+
+def _add_fields(lines: list[str], headers: Headers) -> tuple[bool, bool]:
+    """A handler's header fields as lines; whether `date` and `server` are among them. Raises `BadEffect`."""
     has_date = has_server = False
     for name, value in headers:
         sent = _sent_name(name) if len(name) <= 64 else _check_name(name)
@@ -98,21 +134,7 @@ def encode_head(
         has_date = has_date or sent == "date"
         has_server = has_server or sent == "server"
         lines.append(f"{sent}: {value}\r\n")
-    framing, promised = _framing(status, headers, length, exchange)
-    if promised is not None:
-        lines.append(f"content-length: {promised}\r\n")
-    elif framing is Framing.CHUNKED:
-        lines.append("transfer-encoding: chunked\r\n")
-    if not has_date:
-        lines.append(f"date: {date}\r\n")
-    if not has_server:
-        lines.append(f"server: {server}\r\n")
-    lines.append(f"{REQUEST_ID}: {request_id}\r\n")
-    if not keep_alive or framing is Framing.CLOSE:
-        lines.append("connection: close\r\n\r\n")
-    else:
-        lines.append("\r\n" if exchange.http_1_1 else "connection: keep-alive\r\n\r\n")
-    return "".join(lines).encode("latin-1"), framing, promised
+    return has_date, has_server
 
 
 def _check_name(name: str) -> str:

@@ -1,5 +1,4 @@
-"""What the operator gets to see: ids and traces of requests, logs, and metrics.
+"""What the operator gets to see: the logs of workers and of the runtime itself.
 
-Read in this order: `trace`, `scope`; `text`, `logs`, `background`, `own`; `families`, `snapshot`, `counters`,
-`exposition`.
+Read in this order: `text`, `logs`, `background`, `own`.
 """

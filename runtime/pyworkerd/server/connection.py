@@ -9,7 +9,6 @@ Rule 3. A response that cannot be completed ends with a reset, never with someth
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pyworkerd.errors import BadEffect, BadRequest, ClientError, InternalError, Overloaded, RequestTimeout
@@ -22,25 +21,11 @@ from pyworkerd.observe.scope import Scope, begin, scope
 from .deadlines import Deadlines
 from .failures import answer, log_failure, plain_answer
 from .info import ConnectionInfo, connection_info, describe
+from .phase import Phase
 from .request_body import RequestBody
 
 if TYPE_CHECKING:
     from .shared import Shared
-
-
-class Phase(Enum):
-    """What the connection is doing."""
-
-    WAITING = "waiting"
-    """For a request, or for the rest of its head."""
-    BUSY = "busy"
-    """A handler runs or its response is being written."""
-    DISCARDING = "discarding"
-    """The response is out; the rest of the request is read for the sake of the next one."""
-    LINGERING = "lingering"
-    """The last response is out and the sending side closed; input is dropped so that no reset destroys the
-    answer."""
-    CLOSED = "closed"
 
 
 # Module names, because looking up an enum's member costs more than the comparison.
@@ -65,7 +50,6 @@ class Connection(asyncio.Protocol):
     """Made by the listening socket for each client."""
 
     __slots__ = (
-        "_answering",
         "_deadlines",
         "_discarded",
         "_exchange",
@@ -95,7 +79,6 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._info: ConnectionInfo = cast("ConnectionInfo", None)
         self._scope: Scope = cast("Scope", None)
-        self._answering = shared.answering
         self._task: asyncio.Task[None] | None = None
         self._stream: RequestBody | None = None
         self._exchange = _HTTP_1_1
@@ -271,8 +254,7 @@ class Connection(asyncio.Protocol):
         else:
             body = self._body(head, events)
         shared.counters.requests += 1
-        answering = self._answering = shared.answering
-        answering.active += 1
+        shared.counters.active += 1
         self._scope, headers = begin(head.headers)
         request = Request(head.method, request_url(head, self._info.server), headers, body)
         task = shared.spawn(self._serve(request))
@@ -350,9 +332,11 @@ class Connection(asyncio.Protocol):
         connection_info.set(self._info)
         scope.set(self._scope)
         try:
-            response = await self._answering.handler(request)
+            response = await self._shared.handler(request)
             body = response.body
-            if body.data is not None:
+            if response.web_socket is not None:
+                await self._switch(request, response)
+            elif body.data is not None:
                 self._write_whole(response, body.data)
             else:
                 await self._write_stream(response)
@@ -373,6 +357,21 @@ class Connection(asyncio.Protocol):
         if task is not None and task.cancelling():
             return Overloaded("the server stops")
         return InternalError("the handler cancelled itself")
+
+    async def _switch(self, request: Request, response: Response) -> None:
+        """Hand the connection over to the WebSocket protocol: its life goes on there."""
+        from .upgrade import prepare  # noqa: PLC0415 (start-up time)
+
+        shared = self._shared
+        head, take_over = await prepare(request, response, shared, self._scope.request_id)
+        if self._phase is not _BUSY:
+            await response.aclose()
+            return
+        self._phase = _CLOSED
+        self._deadlines.stop()
+        self._gone = True
+        self._transport.write(head)
+        take_over(self._transport, self._parser.take_rest())
 
     def _write_whole(self, response: Response, data: bytes) -> None:
         if self._phase is not _BUSY:
@@ -448,8 +447,6 @@ class Connection(asyncio.Protocol):
     def _fail(self, request: Request | None, error: Exception) -> None:
         """Answer with the failure, or reset where an answer has begun already."""
         shared = self._shared
-        if self._stream is not None and self._stream.raised is not None:
-            error = self._stream.raised  # whatever the handler made of it
         if self._phase is _CLOSED and isinstance(error, (Overloaded, ClientError)):
             return
         # A body that broke is counted as the client's fault already, even where the handler passes it on.
@@ -469,7 +466,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """The response is written: go on, or close."""
-        self._answering.end()
+        self._shared.counters.active -= 1
         self._task = None
         stream, self._stream = self._stream, None
         if stream is not None:

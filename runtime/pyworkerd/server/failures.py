@@ -31,7 +31,7 @@ def log_failure(error: BaseException, request: Request | None) -> None:
 def plain_answer(error: BaseException) -> Response:
     """The answer that reveals nothing."""
     known = InternalError() if is_ours(error) or not isinstance(error, PyworkerdError) else error
-    headers = [(ERROR_HEADER, known.code)]
+    headers = [(ERROR_HEADER, known.code), *known.headers]
     if known.retry_after is not None:
         headers.append(("retry-after", str(known.retry_after)))
     return text_response(known.status, f"{reason_phrase(known.status)}\n", headers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pyworkerd.http import HttpLimits, ParserName
 from pyworkerd.messages import Request, Response
+from pyworkerd.websocket.options import WireOptions
 
 ErrorPage = Callable[[Request, Exception], Response | None]
 """May answer a failure with a page of its own, body in hand; None keeps the plain answer. Must not block."""
@@ -45,6 +46,8 @@ class ServerOptions:
     """Connections that the kernel holds before they are accepted. nginx and Node: 511."""
     cancel_grace: float = 1.0
     """How long cancelled handlers may clean up at the end of `drain` before their connections are reset."""
+    web_socket: WireOptions = field(default_factory=WireOptions)
+    """How connections behave that have been upgraded to WebSockets."""
     server_name: str = "pyworkerd"
     """Value of the `server` header where a response has none."""
     error_page: ErrorPage | None = None

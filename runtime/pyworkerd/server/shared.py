@@ -15,33 +15,10 @@ from pyworkerd.messages import Request, Response
 from .statistics import Counters
 
 if TYPE_CHECKING:
-    from .connection import Connection
+    from .members import Member
     from .options import ServerOptions
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-class Answering:
-    """A handler, and how many requests it is answering: from their head to the end of their response."""
-
-    __slots__ = ("_over", "active", "handler")
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-        self.active = 0
-        self._over: asyncio.Event | None = None
-
-    def end(self) -> None:
-        """One of its responses is complete, or broken off."""
-        self.active -= 1
-        if self._over is not None and not self.active:
-            self._over.set()
-
-    async def over(self) -> None:
-        """Wait until it answers nothing more. It has been replaced, so it gets no new requests."""
-        if self.active:
-            self._over = asyncio.Event()
-            await self._over.wait()
 
 
 class Shared:
@@ -50,23 +27,23 @@ class Shared:
     __slots__ = (
         "_date",
         "_date_second",
-        "answering",
         "connections",
         "counters",
         "draining",
         "empty",
+        "handler",
         "loop",
         "new_parser",
         "options",
     )
 
     def __init__(self, handler: Handler, options: ServerOptions, loop: asyncio.AbstractEventLoop) -> None:
-        self.answering = Answering(handler)
+        self.handler = handler
         self.options = options
         self.loop = loop
         self.new_parser = parser_class(options.parser)
         self.counters = Counters()
-        self.connections: set[Connection] = set()
+        self.connections: set[Member] = set()
         self.draining = False
         self.empty = asyncio.Event()
         """Set while there is no connection; meaningful once accepting has stopped."""
@@ -74,12 +51,12 @@ class Shared:
         self._date = ""
         self._date_second = -1
 
-    def join(self, connection: Connection) -> None:
+    def join(self, connection: Member) -> None:
         """A connection opened."""
         self.connections.add(connection)
         self.empty.clear()
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Member) -> None:
         """A connection is gone, and its handler too."""
         self.connections.discard(connection)
         if not self.connections:

@@ -11,6 +11,8 @@ class ServerStatistics:
 
     connections_now: int
     """Open connections, and closed ones whose handler is still cleaning up."""
+    web_sockets_now: int
+    """Those among the connections that have been upgraded."""
     active_now: int
     """Requests between their head and the end of their response."""
     accepted: int
@@ -33,6 +35,8 @@ class ServerStatistics:
 class Counters:
     """The running figures behind `ServerStatistics`."""
 
+    web_sockets: int = 0
+    active: int = 0
     accepted: int = 0
     refused: int = 0
     requests: int = 0
@@ -43,11 +47,12 @@ class Counters:
     peak_request_buffer: int = 0
     peak_response_buffer: int = 0
 
-    def snapshot(self, connections: int, active: int) -> ServerStatistics:
+    def snapshot(self, connections: int) -> ServerStatistics:
         """Freeze."""
         return ServerStatistics(
             connections_now=connections,
-            active_now=active,
+            web_sockets_now=self.web_sockets,
+            active_now=self.active,
             accepted=self.accepted,
             refused=self.refused,
             requests=self.requests,

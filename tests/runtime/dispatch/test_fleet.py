@@ -18,7 +18,7 @@ class Isolate:
         self.idle_since = idle_since
         self.ended = 0
 
-    def evict(self) -> None:
+    def end(self) -> None:
         self.ended += 1
 
 

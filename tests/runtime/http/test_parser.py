@@ -91,7 +91,52 @@ def test_a_head_is_taken_apart() -> None:
         expect_continue=False,
         body_length=0,
         chunked=False,
+        upgrade=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "fields", "asks"),
+    [
+        (b"GET / HTTP/1.1", [b"Connection: upgrade", b"Upgrade: websocket"], True),
+        (b"GET / HTTP/1.1", [b"connection: keep-alive ,\tUPGRADE", b"uPGRADE: h2c, WebSocket"], True),
+        (
+            b"GET / HTTP/1.1",
+            [b"Connection: a", b"Connection: upgrade", b"Upgrade: x", b"Upgrade: websocket"],
+            True,
+        ),
+        (b"GET / HTTP/1.1", [b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 0"], True),
+        (b"GET / HTTP/1.1", [b"Connection: upgrade", b"Upgrade: h2c"], False),
+        (b"GET / HTTP/1.1", [b"Connection: upgrade", b"Upgrade: websocket/13"], False),
+        (b"GET / HTTP/1.1", [b"Connection: x", b"Upgrade: websocket"], False),
+        (b"GET / HTTP/1.1", [b"Upgrade: websocket"], False),
+        (b"GET / HTTP/1.1", [b"Connection: upgrade"], False),
+        (b"GET / HTTP/1.1", [b"Connection: upgrade, close", b"Upgrade: websocket"], False),
+        (b"GET / HTTP/1.1", [b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 1"], False),
+        (
+            b"GET / HTTP/1.1",
+            [b"Connection: upgrade", b"Upgrade: websocket", b"Transfer-Encoding: chunked"],
+            False,
+        ),
+        (b"GET / HTTP/1.0", [b"Connection: upgrade, keep-alive", b"Upgrade: websocket"], False),
+        (b"POST / HTTP/1.1", [b"Connection: upgrade", b"Upgrade: websocket"], False),
+    ],
+)
+def test_a_request_for_a_websocket_is_told_apart(line: bytes, fields: list[bytes], asks: bool) -> None:
+    head = head_of(with_fields(*fields, line=line))
+    assert head.upgrade is asks
+    assert (("upgrade", "websocket") in head.headers) is asks
+    assert not any(name == "connection" for name, _ in head.headers)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_what_follows_an_upgrade_belongs_to_the_other_protocol(name: str) -> None:
+    parser = parser_class(name)(SMALL)  # type: ignore[arg-type]
+    request = with_fields(b"Connection: upgrade", b"Upgrade: websocket", line=b"GET / HTTP/1.1")
+    assert len(parser.receive(request + b"\x81\x80")) == 2
+    parser.receive(b"\0\0\0\0")
+    assert parser.take_rest() == b"\x81\x80\0\0\0\0"
+    assert parser.take_rest() == b""
 
 
 def test_an_absolute_target_replaces_the_host() -> None:

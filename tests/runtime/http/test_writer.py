@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.errors import BadEffect
-from pyworkerd.http.writer import Exchange, Framing, encode_chunk, encode_head, reason_phrase
+from pyworkerd.http.writer import Exchange, Framing, encode_chunk, encode_head, encode_switch, reason_phrase
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
@@ -120,6 +120,27 @@ def test_names_that_cannot_be_sent(text: str) -> None:
 def test_statuses_that_are_no_response(status: int) -> None:
     with pytest.raises(BadEffect):
         encode(status)
+
+
+def test_switching_protocols() -> None:
+    own = (("upgrade", "websocket"), ("connection", "Upgrade"))
+    given = (("Set-Cookie", "a=b"), ("upgrade", "h2c"), ("content-length", "3"), ("server", "mine"))
+    head = encode_switch(own, given, date="now", server="us", request_id="7")
+    assert head == (
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nset-cookie: a=b\r\n"
+        b"server: mine\r\ndate: now\r\nx-request-id: 7\r\n\r\n"
+    )
+    assert b"server: us\r\n" in encode_switch(own, (), date="now", server="us", request_id="7")
+    with pytest.raises(BadEffect):
+        encode_switch(own, (("a", "b\r\nc: d"),), date="now", server="us", request_id="7")
+
+
+def test_a_426_says_what_to_upgrade_to() -> None:
+    for keep_alive in (True, False):
+        head = encode_head(
+            426, (), 0, Exchange(False, True), keep_alive=keep_alive, date="now", server="us", request_id="7"
+        )[0]
+        assert b"\r\nupgrade: websocket\r\nconnection: upgrade\r\n" in head
 
 
 def test_an_unknown_status_has_no_phrase() -> None:

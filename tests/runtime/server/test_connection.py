@@ -527,17 +527,21 @@ def test_readers_that_stall_are_dropped(loop: str, streamed: bool) -> None:
     run(main, loop)
 
 
-def test_upgrades_are_ignored() -> None:
+def test_an_upgrade_that_is_not_taken_is_ignored() -> None:
     async def handler(request: Request) -> Response:
-        assert not {"upgrade", "connection"} & {name for name, _ in request.headers}
+        names = {name for name, _ in request.headers}
+        assert ("upgrade" in names, "connection" in names) == (request.url.endswith("/chat"), False)
         return Response(200, (("Upgrade", "websocket"), ("connection", "upgrade")))
 
     async def main() -> None:
         async with site(handler) as place:
             client = await place.connect()
-            status, headers, _ = await client.ask(get("/", "Connection: upgrade", "Upgrade: websocket"))
-            assert status == 200
-            assert not {"upgrade", "connection"} & set(headers)
+            for target, protocol in (("/chat", "websocket"), ("/", "h2c")):
+                status, headers, _ = await client.ask(
+                    get(target, "Connection: upgrade", f"Upgrade: {protocol}")
+                )
+                assert status == 200
+                assert not {"upgrade", "connection"} & set(headers)
             assert (await client.ask(get()))[0] == 200
 
     run(main)

@@ -35,10 +35,9 @@ class Invocation:
         """One of those has finished."""
         self._open -= 1
         if not self._open:
-            self.end()
+            self._end()
 
-    def end(self):
-        """Nothing of it is left."""
+    def _end(self):
         if running.pop(self.number, None) is None:
             return
         logs.finish(self)
