@@ -8,6 +8,7 @@ VENV    ?= .venv
 ADDRESS ?= 127.0.0.1
 PORT    ?= 8787
 CONFIG  ?= examples/hello/config.toml
+BENCH   ?= cold-start
 ARGS    ?=
 
 BIN       := $(VENV)/bin
@@ -35,9 +36,9 @@ check: $(INSTALLED) ## lint, formatting, types, import contracts, shape of the s
 	$(BIN)/lint-imports
 	$(if $(wildcard tests/packaging),$(BIN)/python -m pytest -q tests/packaging)
 
-bench: engine ## measure cold starts, beside the peers that can be installed
+bench: engine ## measure, beside the peers that can be installed (BENCH=cold-start throughput fairness ...)
 	$(BIN)/python -m pyworkerd_bench.install
-	$(BIN)/pyworkerd bench cold-start $(ARGS)
+	$(BIN)/pyworkerd bench $(BENCH) $(ARGS)
 
 format: $(INSTALLED) ## bring the sources into their format
 	$(BIN)/ruff check --fix-only

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from . import cold_start, fairness, soak
+from . import cold_start, fairness, soak, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "cold-start": cold_start.main,
     "fairness": fairness.main,
     "soak": soak.main,
+    "throughput": throughput.main,
 }
 """One row per benchmark; each reads its own arguments and returns an exit status."""
 

@@ -53,10 +53,17 @@ FIGURES: tuple[Figure, ...] = (
         (Target(100, 250, NODE), Target(6, 12, WORKERD)),
     ),
     Figure(
+        "slot_step",
+        "the same on the memory of an ended isolate",
+        MILLISECONDS,
+        'as where isolates come and go (`reuse = "request"`): the pages that the one before wrote to were put back',
+    ),
+    Figure(
         "http_fresh",
         "HTTP request on a fresh isolate",
         MILLISECONDS,
-        "one keep-alive connection, request sent to answer complete, each request served by its own isolate",
+        "one keep-alive connection, request sent to answer complete, each request served by its own isolate; "
+        "both sides keep the memory of ended isolates mapped",
         (Target(3, 6, WASMTIME),),
     ),
     Figure(

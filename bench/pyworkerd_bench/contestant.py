@@ -26,6 +26,10 @@ WASMTIME = "wasmtime serve"
 """With the settings that servers usually take: ahead of time, pooling allocator, nothing else."""
 WASMTIME_TUNED = "wasmtime serve, tuned"
 """With the settings that do best on the machine at hand."""
+WASMTIME_REUSED = "wasmtime serve, reused"
+WORKERD_SERVE = "workerd"
+STARLETTE = "uvicorn + starlette"
+GRANIAN = "granian"
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,14 @@ class Probe:
 
     `sample()` makes one measurement and returns it in the figure's base unit, or all values of one that has many,
     such as the latencies of a run under load; it raises BenchError when it cannot. `warmups` measurements are made
-    first and thrown away.
+    first and thrown away. `remark`, asked at the end, is what a reader of the figure has to know; None if nothing.
     """
 
     figure: str
     sample: Callable[[], float | Sequence[float]]
     samples: int
     warmups: int = 0
+    remark: Callable[[], str | None] = lambda: None
 
 
 class Contestant(Protocol):

@@ -34,9 +34,22 @@ class Response:
     body: bytes
 
 
-def get_request(path: str, host: str = "bench.test") -> bytes:
-    """The bytes of a GET request. The host has no port, so that every contestant is sent the same bytes."""
-    return f"GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode("ascii")
+HOST = "bench.test"
+"""Has no port, so that every contestant is sent the same bytes."""
+
+
+def get_request(path: str) -> bytes:
+    """The bytes of a GET request."""
+    return request_bytes("GET", path)
+
+
+def request_bytes(method: str, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
+    """The bytes of a request, which has a body unless that is None."""
+    head = f"{method} {path} HTTP/1.1\r\nhost: {HOST}\r\n"
+    if body is None:
+        return f"{head}\r\n".encode("ascii")
+    head += f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode("ascii") + body
 
 
 def parse_response(data: bytes | bytearray) -> tuple[Response, int] | None:

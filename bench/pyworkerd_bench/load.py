@@ -15,14 +15,15 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import BenchError
-from .http_client import RECEIVE, TIMEOUT, connect, get_request, parse_response
+from .http_client import RECEIVE, TIMEOUT, connect, parse_response, request_bytes
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 CONNECTIONS = 32
 """The number at which the peers were first compared (wrk -c32):
@@ -33,11 +34,18 @@ enough to keep a core busy, no queueing contest.
 
 @dataclass
 class _Lane:
-    """One connection, what is sent on it, and the part of its answer that has arrived."""
+    """One connection, what is sent on it in turn, and the part of an answer that has arrived."""
 
     sock: socket.socket
-    request: bytes
+    requests: Iterator[bytes]
     buffer: bytearray
+
+
+class Post(NamedTuple):
+    """A body that every request has."""
+
+    file: Path
+    content_type: str
 
 
 @dataclass(frozen=True)
@@ -56,22 +64,29 @@ class Load:
 
 
 def generate(
-    port: int, paths: Sequence[str], *, connections: int, warmup: float, seconds: float, status: int = 200
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    connections: int,
+    warmup: float,
+    seconds: float,
+    status: int = 200,
 ) -> Load:
     """Load 127.0.0.1:`port` for `warmup` plus `seconds` seconds; only the latter count.
 
-    Each connection stays with one of the paths. Raises BenchError, OSError.
+    Each connection sends every request in turn if there are more of them than connections; with as many, each has its
+    own. Raises BenchError, OSError.
     """
     lanes: list[_Lane] = []
     with selectors.DefaultSelector() as selector:
         try:
             for number in range(connections):
-                request = get_request(paths[number % len(paths)])
-                lane = _Lane(connect("127.0.0.1", port), request, bytearray())
+                turn = _every(requests, number, connections)
+                lane = _Lane(connect("127.0.0.1", port), turn, bytearray())
                 lanes.append(lane)
                 selector.register(lane.sock, selectors.EVENT_READ, lane)
             for lane in lanes:
-                lane.sock.sendall(lane.request)
+                lane.sock.sendall(next(lane.requests))
             warm = _run(selector, status, time.perf_counter() + warmup)
             began = time.perf_counter()
             measured = _run(selector, status, began + seconds)
@@ -79,6 +94,14 @@ def generate(
         finally:
             for lane in lanes:
                 lane.sock.close()
+
+
+def _every(requests: Sequence[bytes], first: int, stride: int) -> Iterator[bytes]:
+    """Requests of one of `stride` connections, which together send them all in turn."""
+    number = first
+    while True:
+        yield requests[number % len(requests)]
+        number += stride
 
 
 def _run(selector: selectors.BaseSelector, expected: int, until: float) -> tuple[int, int]:
@@ -93,7 +116,7 @@ def _run(selector: selectors.BaseSelector, expected: int, until: float) -> tuple
             if status is not None:
                 answers += 1
                 refused += status != expected
-                key.data.sock.sendall(key.data.request)
+                key.data.sock.sendall(next(key.data.requests))
     return answers, refused
 
 
@@ -124,11 +147,8 @@ def measure_rate(
 
     Raises BenchError.
     """
-    return (
-        Generator(port, [path], seconds=seconds, warmup=warmup, connections=connections, cpu=cpu)
-        .finish()
-        .rate
-    )
+    generator = Generator(port, [path], seconds=seconds, warmup=warmup, connections=connections, cpu=cpu)
+    return generator.finish().rate
 
 
 class Generator:
@@ -144,11 +164,13 @@ class Generator:
         connections: int = CONNECTIONS,
         status: int = 200,
         cpu: int | None = None,
+        post: Post | None = None,
     ) -> None:
         command = [sys.executable, "-m", "pyworkerd_bench.load", str(port), *paths]
         command += ["--seconds", str(seconds), "--warmup", str(warmup)]
         command += ["--connections", str(connections), "--status", str(status)]
         command += [] if cpu is None else ["--cpu", str(cpu)]
+        command += [] if post is None else ["--body", str(post.file), "--content-type", post.content_type]
         self._status = status
         self._patience = seconds + warmup + 2 * TIMEOUT
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -182,6 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="pyworkerd_bench.load")
     parser.add_argument("port", type=int)
     parser.add_argument("paths", nargs="+")
+    parser.add_argument("--body", type=Path, help="a file to POST; without it the requests are GETs")
+    parser.add_argument("--content-type", default="application/octet-stream")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--warmup", type=float, default=0.5)
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
@@ -191,9 +215,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.cpu is not None:
         os.sched_setaffinity(0, {options.cpu})
     try:
+        body = None if options.body is None else options.body.read_bytes()
+        method = "GET" if body is None else "POST"
         load = generate(
             options.port,
-            options.paths,
+            [request_bytes(method, path, body, options.content_type) for path in options.paths],
             connections=options.connections,
             warmup=options.warmup,
             seconds=options.seconds,

@@ -47,6 +47,7 @@ PROGRAMS: Mapping[str, Program] = {
         "run `make bench`",
         ("node_modules/@cloudflare/workerd-*/bin/workerd",),
     ),
+    "wrk": Program("wrk", "PYWORKERD_BENCH_WRK", "run `make bench`, or install wrk", ("wrk/usr/bin/wrk",)),
     "wasmtime": Program(
         "wasmtime", "PYWORKERD_BENCH_WASMTIME", "run `make bench`", package=("wasmtime_cli", "wasmtime")
     ),

@@ -69,7 +69,8 @@ def terminable() -> Iterator[None]:
 class Server:
     """A server process on a port that the system chose and that the server announced in its output.
 
-    `announcement` finds the port, as its first group, in a line of standard output or error.
+    `announcement` finds the port, as its first group, in a line of standard output or error. A server with several
+    sockets announces each by name: then the groups are called `port` and `name`, and `names` are waited for.
     Raises BenchError if the process ends, or says nothing fitting for `timeout` seconds; it is then stopped.
     """
 
@@ -82,6 +83,7 @@ class Server:
         cwd: str | None = None,
         environment: Mapping[str, str] | None = None,
         timeout: float = START_TIMEOUT,
+        names: Sequence[str] = (),
     ) -> None:
         with pinned(cpu):
             self._process = _spawn(command, cwd, environment)
@@ -90,7 +92,7 @@ class Server:
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
         try:
-            self.port = self._wait_for(re.compile(announcement), timeout)
+            self.ports = self._wait_for(re.compile(announcement), timeout, names or ("",))
         except BaseException:
             self.stop()
             raise
@@ -100,16 +102,24 @@ class Server:
         """The process id."""
         return self._process.pid
 
+    @property
+    def port(self) -> int:
+        """Where it listens; the first address if there are several."""
+        return next(iter(self.ports.values()))
+
     def _read(self, stream: IO[str]) -> None:
         """Keep the pipe empty for as long as the server lives, else it would block on its own log."""
         for line in stream:
             self._lines.put(line)
         self._lines.put(None)
 
-    def _wait_for(self, announcement: re.Pattern[str], timeout: float) -> int:
+    def _wait_for(
+        self, announcement: re.Pattern[str], timeout: float, names: Sequence[str]
+    ) -> dict[str, int]:
         deadline = time.monotonic() + timeout
+        ports: dict[str, int] = {}
         seen: list[str] = []
-        while True:
+        while ports.keys() != set(names):
             try:
                 line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
@@ -117,8 +127,21 @@ class Server:
             if line is None:
                 raise BenchError(f"the server ended while starting: {''.join(seen[-KEPT_LINES:]).strip()}")
             if found := announcement.search(line):
-                return int(found[1])
+                groups = found.groupdict()
+                name = groups.get("name", names[0])
+                if name in names:
+                    ports[name] = int(groups.get("port", found[1]))
             seen.append(line)
+        return {name: ports[name] for name in names}
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the server and its children have used so far."""
+        try:
+            process = psutil.Process(self.pid)
+            times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+        except psutil.Error as error:
+            raise BenchError(f"cannot read the processor time of process {self.pid}: {error}") from error
+        return float(sum(one.user + one.system for one in times))
 
     def uss(self) -> int:
         """Private memory in bytes: what would come back if the server and its children ended now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from .contestant import SUBJECT, Figure, Target
@@ -57,13 +57,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """One run. `contestants` says version and settings by name, `skipped` the reason by name."""
+    """One run. By name: `contestants` says version and settings, `skipped` why, `remarks` what to keep in mind."""
 
     date: str
     machine: Machine
     contestants: Mapping[str, str]
     skipped: Mapping[str, str]
     rows: Sequence[Row]
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def missed(self) -> tuple[Row, ...]:
@@ -147,6 +148,7 @@ def as_json(report: Report) -> str:
             "machine": asdict(report.machine),
             "contestants": dict(report.contestants),
             "skipped": dict(report.skipped),
+            "remarks": dict(report.remarks),
             "rows": [_json_row(row) for row in report.rows],
         },
         indent=2,
@@ -196,6 +198,7 @@ def as_table(report: Report, *, colour: bool = False) -> str:
             "",
             *(f"{name}: {about}" for name, about in report.contestants.items()),
             *(f"skipped: {name}: {reason}" for name, reason in report.skipped.items()),
+            *(f"note: {name}: {remark}" for name, remark in report.remarks.items()),
         ]
     )
 

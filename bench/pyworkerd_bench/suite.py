@@ -38,6 +38,7 @@ class Entries:
     ready: list[Contestant] = field(default_factory=list)
     about: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -55,7 +56,8 @@ def run(
         measured = _measure(entries, figures, quick=quick, progress=progress)
     machine = replace(machine, others=neighbours.share())
     names = [one.name for one in contestants]
-    return report.Report(date, machine, entries.about, entries.skipped, report.rows(figures, measured, names))
+    rows = report.rows(figures, measured, names)
+    return report.Report(date, machine, entries.about, entries.skipped, rows, entries.remarks)
 
 
 def _assemble(contestants: Sequence[Contestant], stack: ExitStack, progress: Progress) -> Entries:
@@ -99,6 +101,9 @@ def _measure(
         measured[figure.key] = outcome.samples
         for name, why in outcome.failures.items():
             entries.skipped[f"{name}, {figure.title}"] = why
+        for name, probe in probes.items():
+            if (remark := probe.remark()) is not None:
+                entries.remarks[f"{name}, {figure.title}"] = remark
     return measured
 
 

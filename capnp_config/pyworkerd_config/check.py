@@ -133,15 +133,24 @@ def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
 
 
 def _limits(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    sound: set[Limits] = set()
     for service, worker in workers(config):
-        for limit in fields(Limits):
-            value, allowed = getattr(worker.limits, limit.name), LIMIT_RANGES[limit.name]
-            if not allowed.minimum <= value <= allowed.maximum:
-                message = (
-                    f"{quote(limit.name)} must be from {allowed.minimum} to {allowed.maximum}, found {value}"
-                )
-                remedy = f"the default is {limit.default}"
-                yield Problem(_at(service, "worker", "limits", limit.name), message, remedy)
+        if worker.limits not in sound:
+            faults = list(_limit_faults(service, worker.limits))
+            yield from faults
+            if not faults:
+                sound.add(worker.limits)
+
+
+def _limit_faults(service: Service, limits: Limits) -> Iterator[Problem]:
+    for limit in fields(Limits):
+        value, allowed = getattr(limits, limit.name), LIMIT_RANGES[limit.name]
+        if not allowed.minimum <= value <= allowed.maximum:
+            message = (
+                f"{quote(limit.name)} must be from {allowed.minimum} to {allowed.maximum}, found {value}"
+            )
+            at = _at(service, "worker", "limits", limit.name)
+            yield Problem(at, message, f"the default is {limit.default}")
 
 
 def _bindings(config: Config, kinds: BindingKinds) -> Iterator[Problem]:

@@ -11,8 +11,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .problems import Problem, ProblemList, did_you_mean, listing, quote
 
@@ -44,8 +45,7 @@ def describe(value: object) -> str:
     return next((text for kind, text in _DESCRIPTIONS if isinstance(value, kind)), type(value).__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """A place in the document that is being read, and where to report what is wrong there."""
 
     places: Places
@@ -97,7 +97,7 @@ class Field:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """The keys that a table may have."""
 
@@ -107,6 +107,16 @@ class Table:
     not_yet: frozenset[str] = frozenset()
     """Keys of the design that this version does not have."""
 
+    @cached_property
+    def known(self) -> Mapping[str, Field]:
+        """The fields by their keys."""
+        return {entry.key: entry for entry in self.fields}
+
+    @cached_property
+    def required(self) -> tuple[Field, ...]:
+        """Those that must be written."""
+        return tuple(entry for entry in self.fields if entry.required)
+
 
 def read_table(value: Any, cursor: Cursor, table: Table, field: Field) -> dict[str, Any]:
     """The values of the keys that were written, `MISSING` for those that were wrong.
@@ -115,11 +125,11 @@ def read_table(value: Any, cursor: Cursor, table: Table, field: Field) -> dict[s
     """
     if not isinstance(value, dict):
         return cursor.wrong("a table", value, field)  # type: ignore[no-any-return]
-    known = {entry.key: entry for entry in table.fields}
+    known = table.known
     for key in value:
         if key not in known:
             _report_unknown(key, cursor, table)
-    lacking = [entry for entry in table.fields if entry.required and entry.key not in value]
+    lacking = [entry for entry in table.required if entry.key not in value]
     for entry in lacking:
         cursor.report(f"{table.what} needs {quote(entry.key)}", f"write for example {entry.example}")
     found = {

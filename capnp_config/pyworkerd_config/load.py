@@ -118,5 +118,5 @@ def _read(path: Path, limit: int) -> bytes:
     except OSError as error:
         raise ConfigError([Problem(Place(path), f"cannot be read ({error.strerror})")]) from None
     if len(content) > limit:
-        raise ConfigError([Problem(Place(path), f"the file is larger than {limit >> 10} KiB")])
+        raise ConfigError([Problem(Place(path), f"the file is larger than {limit >> 20} MiB")])
     return content

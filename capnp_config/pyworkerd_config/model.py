@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,15 +30,17 @@ KeyPath = tuple[str | int, ...]
 """Keys and list positions from the top of a document, or of one entry of it, to a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """Where the parts of one entry were written, by their paths in the words of `config.toml`."""
 
     file: Path | None = None
-    lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False)
+    lines: Mapping[KeyPath, int] = MappingProxyType({})
     """Line of each path from the top of the document; shared by all entries of one document."""
     prefix: KeyPath = ()
     """Path of this entry."""
+
+    def __repr__(self) -> str:
+        return f"Places({self.file}, {self.prefix})"
 
     def under(self, *keys: str | int) -> Places:
         """The places of a part of this entry."""

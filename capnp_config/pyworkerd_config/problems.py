@@ -20,6 +20,12 @@ MAX_PROBLEMS = 100
 """Problems kept of one file (clang's -ferror-limit stops at 20, rustc does not stop); the rest are counted.
 """
 
+MAX_TYPOS = 8
+"""Characters by which a name may be shorter or longer than the one that was meant."""
+
+MAX_COMPARED = 1000
+"""Names that one is compared with, 20 us each: of ten thousand services only those that begin alike."""
+
 MAX_QUOTED = 60
 """Characters of a quoted text that a message repeats."""
 
@@ -88,8 +94,17 @@ def quote(text: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """The remedy for a name that does not exist: the nearest one that does, or else `otherwise`."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    like = [name for name in known if abs(len(name) - len(word)) <= MAX_TYPOS]
+    if len(like) > MAX_COMPARED:
+        like = sorted(like, key=lambda name: (-_alike(name, word), name))[:MAX_COMPARED]
+    near = difflib.get_close_matches(word, like, n=1, cutoff=0.6)
     return f"did you mean {quote(near[0])}?" if near else otherwise
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters they have in common at their beginnings."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def listing(words: Iterable[str], join: str = "or") -> str:

@@ -24,18 +24,20 @@ MAX_DEPTH = 48
 """Keys and list positions in one path. The configuration itself needs seven; the rest is for `json` bindings.
 """
 
-MAX_ENTRIES = 200_000
-"""Paths remembered. A file of one MiB that holds more is one enormous list, whose own line is near enough."""
+MAX_ENTRIES = 1_000_000
+"""Paths remembered. A file that holds more is mostly enormous lists, whose own lines are near enough."""
 
 _BLANK = re.compile(r"[ \t]*+")
 _BLANK_LINES = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]++")
+_BARE_KEY = re.compile(r"[ \t]*+([A-Za-z0-9_-]++)[ \t]*+(\.?)")
 _STRINGS = (
     re.compile(r'"""(?:[^"\\]|\\.|"{1,2}(?!"))*+"{3,5}', re.DOTALL),
     re.compile(r"'''(?:[^']|'{1,2}(?!'))*+'{3,5}", re.DOTALL),
 )
 _QUOTED = re.compile(r"\"(?:[^\"\\\n]|\\.)*+\"|'[^'\n]*+'")
 _SCALAR = re.compile(r"\d{4}-\d\d-\d\d [0-2][^,\]}\s#]*+|[^,\[\]{}\s#\"'=]++")
+_PLAIN_LINE = re.compile(r"([A-Za-z0-9_-]++) = (?:\"[^\"\\\n]*+\"|[A-Za-z0-9_]++)\n")
+"""Most lines of most files, read in one go: a bare key and a value on its line that holds nothing."""
 
 
 class TooDeepError(Exception):
@@ -76,11 +78,15 @@ class _Walk:
     def document(self) -> None:
         """Read expressions until the end of the text."""
         table: KeyPath = ()
+        text, plain = self._text, _PLAIN_LINE.match
         while True:
             self._skip(_BLANK_LINES)
-            if self._at >= len(self._text):
+            if self._at >= len(text):
                 return
-            if self._text[self._at] == "[":
+            if line := plain(text, self._at):
+                self._note((*table, line[1]), self._at)
+                self._at = line.end()
+            elif text[self._at] == "[":
                 table = self._header()
             else:
                 self._value(self._assignment(table))
@@ -120,19 +126,21 @@ class _Walk:
     def _key(self) -> list[str]:
         parts: list[str] = []
         while True:
-            self._skip(_BLANK)
-            parts.append(self._key_part())
+            if bare := _BARE_KEY.match(self._text, self._at):
+                parts.append(bare[1])
+                self._at, more = bare.end(), bool(bare[2])
+            else:
+                self._skip(_BLANK)
+                parts.append(self._quoted_key())
+                self._skip(_BLANK)
+                more = self._text.startswith(".", self._at)
+                self._at += more
             if len(parts) > MAX_DEPTH:
                 raise TooDeepError(self._line(self._at))
-            self._skip(_BLANK)
-            if not self._text.startswith(".", self._at):
+            if not more:
                 return parts
-            self._at += 1
 
-    def _key_part(self) -> str:
-        if bare := _BARE_KEY.match(self._text, self._at):
-            self._at = bare.end()
-            return bare[0]
+    def _quoted_key(self) -> str:
         raw = self._take(_QUOTED)
         try:
             return str(tomllib.loads(f"key = {raw}")["key"])

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .errors import EngineError
 from .limits import Limits
 from .native import WASMTIME_VERSION, Instance, Machine, Module
+from .pages import Hot
 from .protocol import PRIME, decode_effects
 from .snapshot import take
 from .wasm.image import image_of
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 NOTES_FORMAT: Final = "notes 2"
 """Changes with what is noted beside an engine, so that an older one is built again."""
+_PRIMING_KEY: Final = bytes(32)
+"""Random numbers while an engine is warmed: not secret, and nothing of them stays."""
 PRIME_MS: Final = 60_000
 PRIME_OUTPUT_BYTES: Final = 65_536
 
@@ -71,6 +74,8 @@ class Engine:
     """Size in bytes of the memory that every worker begins with: what an image has beyond it is its worker's own."""
     load_ms: float
     _cache: Cache = field(repr=False)
+    hot: Hot = field(default_factory=Hot, repr=False)
+    """For images of which no isolate has run yet."""
 
     @contextlib.contextmanager
     def base(self) -> Iterator[Module]:
@@ -171,7 +176,7 @@ def _after(
     with machine.mapped(machine.compile(image)) as mapped:
         instance = Instance(code, mapped, 1 << 32, refusals)
         try:
-            instance.invoke("seed", 1, 2, 3, 4)
+            instance.seed(_PRIMING_KEY)
             if prime:
                 raw = instance.step("step", time.time_ns(), PRIME, PRIME_MS, PRIME_OUTPUT_BYTES)
                 effects = decode_effects(raw, Limits()).effects

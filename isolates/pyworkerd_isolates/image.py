@@ -32,6 +32,7 @@ from .errors import (
 )
 from .isolate import is_starved
 from .native import Instance, Module
+from .pages import Hot
 from .snapshot import take
 from .wasm.image import image_of
 
@@ -190,6 +191,7 @@ class Image:
     deploy_ms: float
     """How long the deploy took; for an image that was there already, how long it took to find it."""
     built: bool = field(default=True, compare=False)
+    hot: Hot = field(default_factory=Hot, compare=False, repr=False)
 
     def close(self) -> None:
         """Let go of the mapping. Live isolates keep it."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .image import Image
     from .limits import Limits
+    from .slots import Slots
 
 
 NEAR_LIMIT: Final = 4 << 20
@@ -32,10 +33,16 @@ _STARVING: Final = frozenset((Trap, Refused))
 
 
 class Isolate:
-    """One live isolate and its life cycle. `invocations` is how many it holds, as its owner counts them."""
+    """One live isolate and its life cycle. `invocations` is how many it holds, as its owner counts them.
+
+    With `slots` it begins on the memory of one that has ended, where there is one, and leaves its own there.
+    """
 
     __slots__ = (
+        "_engine",
         "_instance",
+        "_slots",
+        "_sound",
         "_stepping",
         "_wall_offset",
         "cpu_ns",
@@ -47,7 +54,7 @@ class Isolate:
         "steps",
     )
 
-    def __init__(self, engine: Engine, image: Image, limits: Limits) -> None:
+    def __init__(self, engine: Engine, image: Image, limits: Limits, slots: Slots | None = None) -> None:
         self.limits = limits
         self.image = image
         self.state = next_state(State.COLD, Cause.START)
@@ -58,14 +65,23 @@ class Isolate:
         self.last_step_ms = 0.0
         self._stepping = False
         self._wall_offset = time.time_ns() - time.monotonic_ns()
-        self._instance = Instance(engine.code, image.module, limits.memory_bytes, engine.refusals)
-        seed = secrets.token_bytes(32)
-        self._instance.invoke(
-            "seed", *[int.from_bytes(seed[i : i + 8], "little", signed=True) for i in (0, 8, 16, 24)]
-        )
+        self._engine = engine
+        self._slots = slots
+        self._sound = True
+        """No step of it has failed."""
+        instance = (slots.take(image) if slots is not None else None) or self._new_instance()
+        self._instance: Instance | None = instance
+        instance.seed(secrets.token_bytes(32))
 
     def __repr__(self) -> str:
         return f"<Isolate {self.state.value} of {self.image.name}: {self.steps} steps>"
+
+    def _new_instance(self) -> Instance:
+        engine, image = self._engine, self.image
+        instance = Instance(engine.code, image.module, self.limits.memory_bytes, engine.refusals)
+        if hot := image.hot.runs or engine.hot.runs:
+            instance.prefault(hot)
+        return instance
 
     def now_ns(self) -> int:
         """Time as this isolate sees it: wall clock at its start, moved on by the monotonic clock. Never back."""
@@ -82,23 +98,27 @@ class Isolate:
         self._stepping = True
         started = time.thread_time_ns()
         try:
-            raw = self._instance.step(
+            raw = self._live().step(
                 "step", self.now_ns(), events.frame(), budget_ms, self.limits.output_bytes
             )
             output = decode_effects(raw, self.limits)
         except (Trap, ProtocolError) as error:
             starved = is_starved(error, self.memory_size, self.limits)
+            self._sound = False
             self.end()
             if starved:
                 raise MemoryExhausted("the guest could not go on without more memory") from None
             raise
         except BaseException:
+            self._sound = False
             self.end()
             raise
         finally:
             self._stepping = False
             if self.state is State.DEAD:
-                self._instance.close()
+                self._release()
+            elif not self.steps and self.image.hot.runs is None:
+                self._learn()
             self.steps += 1
             used = time.thread_time_ns() - started
             self.cpu_ns += used
@@ -108,7 +128,7 @@ class Isolate:
     @property
     def memory_size(self) -> int:
         """Size of its linear memory in bytes, most of it shared with its image."""
-        return self._instance.memory_size
+        return self._live().memory_size
 
     @property
     def growth(self) -> int:
@@ -117,14 +137,35 @@ class Isolate:
 
     def memory(self) -> bytes:
         """A copy of its heap."""
-        return self._instance.memory()
+        return self._live().memory()
 
     def end(self) -> None:
         """Give its memory back, at once or when the step that runs on another thread is over. Harmless when called
         again."""
         self.state = next_state(self.state, Cause.END)
         if not self._stepping:
-            self._instance.close()
+            self._release()
+
+    def _release(self) -> None:
+        instance, self._instance = self._instance, None
+        if instance is None:
+            return
+        if self._slots is not None and self._sound and self.steps:
+            self._slots.give(self._engine, self.image, self.limits, instance)
+        else:
+            instance.close()
+
+    def _live(self) -> Instance:
+        if self._instance is None:
+            raise ClosedIsolate("this isolate has ended")
+        return self._instance
+
+    def _learn(self) -> None:
+        """The first step of the first isolate of an image: what it wrote to, others will write to as well."""
+        found = self._live().written()
+        if found is not None:
+            self.image.hot.learn(found)
+            self._engine.hot.learn(found)
 
 
 def is_starved(error: Exception, memory: int, limits: Limits) -> bool:

@@ -9,7 +9,7 @@ Rules that keep this safe:
 2.  No host function is ever defined. Guest code cannot call back, so it runs without the GIL and cannot re-enter.
 3.  An `Instance` is used by one thread at a time; different instances may run on different threads at once.
 4.  Whatever address or size the guest names is checked against the memory as it is *now* before it is read.
-5.  Calls that run guest code release the GIL (CFUNCTYPE); calls that only look (PYFUNCTYPE) do not.
+5.  Calls that run guest code release the GIL (CFUNCTYPE); calls that only look or copy little (PYFUNCTYPE) do not.
 
 Source: wasmtime.h and its wasmtime/*.h, wasmtime 50 C API.
 """
@@ -51,11 +51,14 @@ from .errors import (
     StackExhausted,
     Trap,
 )
+from .pages import PAGES
 from .versions import installed_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from .pages import Run
 
 __all__ = ["WASMTIME_VERSION", "Instance", "Machine", "Module", "assemble"]
 
@@ -69,6 +72,9 @@ MEMORY_RESERVATION: Final = 1 << 32
 """Address space per memory: all of wasm32, so that compiled code needs no bounds checks."""
 MAX_WASM_STACK: Final = 4 << 20
 """Native stack for guest code: enough for CPython's own recursion limit to strike first. Threads have 8 MiB."""
+
+OWN_CALL_TICKS: Final = 1000
+"""Epochs for a call of the engine's own functions, which take no time worth counting."""
 
 _STACK_OVERFLOW, _INTERRUPT, _UNREACHABLE = 0, 10, 9
 _TRAP_NAMES: Final = {
@@ -135,6 +141,9 @@ _module_file = _prototype(
     "wasmtime_module_deserialize_file", c_void_p, c_void_p, c_char_p, POINTER(c_void_p), runs_guest=True
 )
 _tick = _prototype("wasmtime_engine_increment_epoch", None, c_void_p)
+_copy = PYFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)(("memmove", ctypes.PyDLL(None)))
+SMALL: Final = 1 << 18
+"""Bytes: what is copied in less time than another thread may take to give the GIL back."""
 
 
 def assemble(wat: str) -> bytes:
@@ -429,6 +438,16 @@ class Instance:
             self._check(error)
         return values[0].i32 & 0xFFFFFFFF  # type: ignore[no-any-return]
 
+    def _own(self, name: str, *arguments: int) -> int:
+        """Call a function that is the engine's own, no matter how long ago the last step was."""
+        _set_deadline(self._live(), OWN_CALL_TICKS)
+        return self.invoke(name, *arguments)
+
+    def seed(self, key: bytes) -> None:
+        """Give the generator of random numbers its key, 32 bytes. Before that the guest gets none."""
+        words = [int.from_bytes(key[at : at + 8], "little", signed=True) for at in range(0, 32, 8)]
+        self._own("seed", *words)
+
     def step(self, name: str, now_ns: int, data: bytes, budget_ms: float, output_limit: int) -> bytes:
         """Hand `data` to an export of the shape bytes -> bytes, and copy out what it answers.
 
@@ -441,7 +460,7 @@ class Instance:
         base, limit = self._window()
         if pointer + size > limit:
             raise ProtocolError("the guest's allocator named an address outside its memory")
-        ctypes.memmove(base + pointer, data, size)
+        (_copy if size < SMALL else ctypes.memmove)(base + pointer, data, size)
         area = self.invoke(f"{name}_at", now_ns, pointer, size)
         base, limit = self._window()
         if area + 8 > limit:
@@ -480,6 +499,34 @@ class Instance:
         base, size = self._window()
         return bytearray((ctypes.c_char * size).from_address(base))
 
+    def written(self) -> list[Run] | None:
+        """What of its memory it has written to, and so no longer shares with its image; None if nobody can tell."""
+        self._live()
+        return PAGES.written(*self._window()) if PAGES is not None else None
+
+    def prefault(self, runs: tuple[Run, ...]) -> None:
+        """Have these pages copied now, all at once, because they will be written to. A new instance only."""
+        self._live()
+        if PAGES is not None:
+            PAGES.populate(self._window()[0], runs)
+
+    def reset(self, untouched: Instance, most: int) -> bool:
+        """Become again what it was when it was new: an instance of the same engine and image as `untouched`, which has
+        never run anything. Then it has to be seeded, like a new one.
+
+        Returns whether it worked: it does not if the memory has grown, or `most` bytes were not enough for what was
+        written to. Raises `Trap`.
+        """
+        runs = self.written()
+        base, size = self._window()
+        clean, clean_size = untouched._window()
+        if runs is None or size != clean_size or sum(end - start for start, end in runs) > most:
+            return False
+        for start, end in runs:
+            _copy(base + start, clean + start, end - start)
+        self._own("reset")
+        return True
+
     def _check(self, error: int | None) -> None:
         """Turn a native error or trap into an exception; both are freed here."""
         trap, self._native.trap = self._native.trap, None
@@ -506,12 +553,11 @@ class Instance:
 
     def _refusal(self) -> str | None:
         """Which system call the guest reached for, if that is why it trapped (recorded by the engine's own code)."""
-        _set_deadline(self._context, 1000)
         try:
-            kind = self.invoke("refused")
+            kind = self._own("refused")
             if not kind:
                 return None
-            name = self.invoke("refused_call")
+            name = self._own("refused_call")
         except (Trap, EngineError):
             return None
         return self._refusals[name] if name < len(self._refusals) else "an unknown system call"

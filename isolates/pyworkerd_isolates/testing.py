@@ -16,7 +16,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 from . import wire
 from .cache import Cache
@@ -52,6 +52,9 @@ from .protocol import (
     StreamRef,
 )
 from .python.build import source
+
+if TYPE_CHECKING:
+    from .slots import Slots
 
 Sources: TypeAlias = str | bytes | Mapping[str, str | bytes] | Bundle
 Bindings: TypeAlias = Sequence[tuple[str, str, bytes | int]]
@@ -159,11 +162,12 @@ class Sandbox:
         bindings: Bindings = (),
         meta: Mapping[str, object] | None = None,
         answer: Answer | None = None,
+        slots: Slots | None = None,
         **limits: int,
     ) -> Driver:
         """A live isolate of a worker. `answer` performs its calls; without one each is refused."""
         image = worker if isinstance(worker, Image) else self.image(worker, None, **limits)
-        return Driver(ClockedIsolate(self.engine, image, Limits(**limits)), bindings, meta, answer)
+        return Driver(ClockedIsolate(self.engine, image, Limits(**limits), slots), bindings, meta, answer)
 
 
 def bundle_of(sources: Sources, main: str | None = None) -> Bundle:
@@ -179,9 +183,9 @@ class ClockedIsolate(Isolate):
 
     __slots__ = ("ahead_ns",)
 
-    def __init__(self, engine: Engine, image: Image, limits: Limits) -> None:
+    def __init__(self, engine: Engine, image: Image, limits: Limits, slots: Slots | None = None) -> None:
         self.ahead_ns = 0
-        super().__init__(engine, image, limits)
+        super().__init__(engine, image, limits, slots)
 
     def now_ns(self) -> int:
         """Time as the guest sees it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from pyworkerd_isolates import wire
 
 from pyworkerd.bindings.arguments import bounded
+from pyworkerd.errors import BadEffect
 from pyworkerd.messages import Body, Headers, Request, Response
 from pyworkerd.services.base import Target
 
@@ -94,7 +95,10 @@ class Entrypoint:
         """Call a method. Raises `NoSuchMethod`, or `WorkerException` with type and message of what it raised."""
         encoded = wire.dump_value([list(arguments), named])
         result = await self.service.call(method, encoded, self.target)
-        return wire.load_value(bounded(result, "the result"))
+        try:
+            return wire.load_value(bounded(result, "the result"))
+        except wire.WireError as error:
+            raise BadEffect(f"the result of {method}() cannot be read: {error}") from None
 
 
 def _headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:

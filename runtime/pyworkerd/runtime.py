@@ -11,40 +11,33 @@ It runs inside the asyncio program that opens it, on uvloop or not, and listens 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from time import time
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from pyworkerd_config import ConfigError, with_internet
 from pyworkerd_config import check as check_config
-from pyworkerd_config.model import Config, External, Limits, Network, Place
-from pyworkerd_config.model import Service as ServiceModel
-from pyworkerd_config.model import Worker as WorkerModel
+from pyworkerd_config.model import Config, Limits
 from pyworkerd_isolates.errors import EngineError, ImageError
 from pyworkerd_isolates.image import Bundle
 
-from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.from_python import all_from_python
-from pyworkerd.bindings.outbound import outbound
-from pyworkerd.bindings.registry import configure_all
 from pyworkerd.bindings.shared import Shared
 from pyworkerd.dispatch.fleet import Fleet, FleetLimits, FleetStatistics
 from pyworkerd.dispatch.worker import Worker, WorkerOptions
-from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
+from pyworkerd.errors import ConfigurationError, Overloaded
+from pyworkerd.generation import Generation, Program, sentence
 from pyworkerd.loaded import LoadedWorker
-from pyworkerd.routing import Table
+from pyworkerd.observe.scope import scope
 from pyworkerd.services.base import DEFAULT, Service, Target
 
 if TYPE_CHECKING:
-    from pyworkerd.bindings.base import Binding
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.logs import LogSink
+    from pyworkerd.observe.snapshot import Snapshot
 
 INTERNET: Final = "internet"
 
@@ -67,17 +60,15 @@ class Runtime:
     """Services by name. Open it with `async with`, or `open()` and `aclose()`."""
 
     def __init__(self, config: Config | None = None, options: RuntimeOptions | None = None) -> None:
-        self.config = with_internet(config or Config())
         self.options = options or RuntimeOptions()
-        self.services: dict[str, Service] = {}
         self.shared = Shared()
-        self._fleet = Fleet(self.options.fleet, self.options.home)
-        self._environments: dict[str, Environment] = {}
+        self.fleet = Fleet(self.options.fleet, self.options.home)
+        self._generation = Generation(with_internet(config or Config()), self)
+        self._prepared: Generation | None = None
+        self._old: set[Generation] = set()
         self._numbers = count(1)
         self._starting: set[str] = set()
         self._closed = False
-        routes = [(route, service.name) for service in self.config.services for route in service.routes]
-        self._table = Table(routes)
 
     async def __aenter__(self) -> Self:
         try:
@@ -90,73 +81,81 @@ class Runtime:
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
 
+    @property
+    def config(self) -> Config:
+        """The configuration that new requests are answered by."""
+        return self._generation.config
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        """What new requests can be sent to."""
+        return self._generation.services
+
+    @property
+    def sinks(self) -> tuple[LogSink, ...]:
+        """See `RuntimeOptions`."""
+        return self.options.sinks
+
+    @property
+    def environment(self) -> Mapping[str, str] | None:
+        """See `RuntimeOptions`."""
+        return self.options.environment
+
     async def open(self) -> None:
         """Load the engine and deploy every worker. Raises `ConfigurationError` with place and remedy."""
-        problems = check_config(self.config)
-        if problems:
-            raise ConfigurationError(str(ConfigError(problems)))
+        _must_be_sound(self.config)
         try:
-            await self._fleet.open(self.options.progress)
+            await self.fleet.open(self.options.progress)
         except EngineError as error:
             raise ConfigurationError(str(error)) from error
-        for model in self.config.services:
-            await self._start(model)
+        await self._generation.start()
 
-    async def _start(self, model: ServiceModel) -> None:
-        match model.kind:
-            case Network() as network:
-                from pyworkerd.services.network import NetworkService  # noqa: PLC0415 (start-up time)
+    # another configuration ---------------------------------------------------------------------------
 
-                self.services[model.name] = NetworkService(model.name, network)
-            case External() as external:
-                from pyworkerd.services.external import ExternalService  # noqa: PLC0415 (start-up time)
+    async def prepare(self, config: Config) -> Generation:
+        """Deploy what is new in a configuration. Nothing changes yet: `switch` to it, or `discard` it.
 
-                self.services[model.name] = ExternalService(model.name, external)
-            case WorkerModel() as worker:
-                await self._start_worker(model.name, worker, model.place)
-
-    async def _start_worker(self, name: str, model: WorkerModel, place: Place) -> None:
-        exclude = frozenset({place.file.resolve()}) if place.file is not None else frozenset()
+        Raises `ConfigurationError` if it cannot work, and then nothing is left of it.
+        """
+        config = with_internet(config)
+        _must_be_sound(config)
+        if self._prepared is not None:
+            raise ConfigurationError("another configuration is being loaded")
+        generation = self._prepared = Generation(config, self)
         try:
-            bundle = await self._fleet.run(Bundle.read, model.main, model.root, exclude)
-        except ImageError as error:
-            raise ConfigurationError(f"{place}: service {name!r}: {error}") from error
-        options = WorkerOptions(
-            model.limits, model.reuse, model.global_outbound is not None, self.options.sinks
-        )
-        try:
-            await self._deploy(name, bundle, configure_all(model.bindings), model.global_outbound, options)
-        except ImageError as error:
-            raise ConfigurationError(_sentence(error, model.root, model.main.name)) from error
+            await generation.start(self._generation)
+        except BaseException:
+            await self.discard(generation)
+            raise
+        return generation
 
-    async def _deploy(
-        self,
-        name: str,
-        bundle: Bundle,
-        bindings: tuple[Binding, ...],
-        global_outbound: str | Service | None,
-        options: WorkerOptions,
-    ) -> Worker:
-        if name in self.services or name in self._starting:
-            raise ConfigurationError(f"there already is a service named {name!r}")
-        self._starting.add(name)
-        try:
-            host = _Host(self, name)
-            environment = await build(bindings, outbound(global_outbound, host), host)
-            worker = Worker(name, self._fleet, bundle, options, environment.entries, environment.table)
-            try:
-                await worker.deploy()
-                if self._closed:
-                    raise Overloaded("the runtime was closed while the worker was loaded")  # noqa: TRY301
-            except BaseException:
-                await worker.aclose()
-                await environment.aclose()
-                raise
-        finally:
-            self._starting.discard(name)
-        self.services[name] = worker
-        self._environments[name] = environment
-        return worker
+    async def discard(self, generation: Generation) -> None:
+        """Forget what was prepared."""
+        self._prepared = None
+        await generation.aclose()
+
+    def switch(self, generation: Generation) -> Generation:
+        """New requests go to what was prepared. Returns the generation before, which goes on: `retire` it."""
+        self._prepared = None
+        before, self._generation = self._generation, generation
+        generation.take_over(before)
+        self._old.add(before)
+        return before
+
+    async def retire(self, generation: Generation) -> None:
+        """Close an old generation when nothing runs in it any more."""
+        await generation.quiet()
+        await self.end(generation)
+
+    async def end(self, generation: Generation) -> None:
+        """Close an old generation now; what runs in it is cancelled."""
+        if generation in self._old:
+            self._old.discard(generation)
+            await generation.aclose()
+
+    async def reload(self, config: Config) -> None:
+        """`prepare`, `switch` and `retire`: returns when the old configuration's last invocation has ended."""
+        await self.retire(self.switch(await self.prepare(config)))
 
     # the library's own way in ------------------------------------------------------------------------
 
@@ -187,11 +186,29 @@ class Runtime:
                 main = f"{bundle.main}.py"
             else:
                 root, main = Path(worker).parent, Path(worker).name
-                bundle = await self._fleet.run(_read_bundle, Path(worker))
-            deployed = await self._deploy(name, bundle, all_from_python(bindings or {}), way_out, options)
+                bundle = await self.fleet.run(_read_bundle, Path(worker))
+            deployed = await self._load(
+                Program(name, bundle, all_from_python(bindings or {}), way_out, options)
+            )
         except ImageError as error:
-            raise ConfigurationError(_sentence(error, root, main)) from error
+            raise ConfigurationError(sentence(error, root, main)) from error
         return LoadedWorker(deployed, self._unload)
+
+    async def _load(self, program: Program) -> Worker:
+        name = program.name
+        taken = (self.services, self._starting, self._prepared.services if self._prepared else ())
+        if any(name in names for names in taken):
+            raise ConfigurationError(f"there already is a service named {name!r}")
+        self._starting.add(name)
+        try:
+            running = await self._generation.deploy(program)
+            if self._closed:
+                await running.aclose()
+                raise Overloaded("the runtime was closed while the worker was loaded")
+            self._generation.add(name, running)  # a generation later, perhaps
+        finally:
+            self._starting.discard(name)
+        return cast("Worker", running.service)
 
     def worker(self, name: str) -> LoadedWorker:
         """A worker of the configuration, by the name of its service. Raises `ConfigurationError` for any other name."""
@@ -204,103 +221,56 @@ class Runtime:
         return LoadedWorker(found, self._unload)
 
     async def _unload(self, worker: Worker) -> None:
-        if self.services.get(worker.name) is worker:
-            del self.services[worker.name]
-            await worker.aclose()
-            await self._environments.pop(worker.name).aclose()
+        await self._generation.remove(worker)
 
     # requests ----------------------------------------------------------------------------------------
 
     def route(self, request: Request) -> str:
         """The service for a request by the configured routes. Raises `NoRoute`."""
-        parts = urlsplit(request.url)
-        found = self._table.match(parts.netloc, parts.path or "/")
-        if found is None:
-            raise NoRoute(f"no route matches {parts.netloc}{parts.path}")
-        return found
+        return self._generation.route(request)
 
     async def fetch(self, request: Request, service: str | None = None, target: Target = DEFAULT) -> Response:
         """Send a request to a service, or to the one that the routes name."""
-        name = service or self.route(request)
-        found = self.services.get(name)
-        if found is None:
-            raise ConfigurationError(f"the service {name!r} does not run")
-        return await found.fetch(request, target)
+        generation = self._generation
+        name = service or generation.route(request)
+        if (work_for := scope.get()) is not None and not work_for.root.service:
+            work_for.root.service = name
+        return await generation.service(name).fetch(request, target)
 
     def statistics(self) -> FleetStatistics:
         """Isolates and memory, of all workers together."""
-        return self._fleet.statistics()
+        return self.fleet.statistics()
+
+    async def quiet(self) -> None:
+        """Wait until no worker has anything left to do, its `waitUntil` included."""
+        await asyncio.gather(*(generation.quiet() for generation in (self._generation, *self._old)))
+
+    def metrics(self) -> Snapshot:
+        """What was counted so far, and how things stand, worker by worker: see `observe.families`."""
+        snapshot: Snapshot = {}
+        self.fleet.measure(snapshot)
+        return snapshot
 
     async def aclose(self) -> None:
         """End every worker and close every service."""
         if self._closed:
             return
         self._closed = True
-        services, self.services = self.services, {}
-        async with (
-            AsyncExitStack() as closing
-        ):  # the last is closed first, and an error of one keeps none open
-            closing.push_async_callback(asyncio.to_thread, self._fleet.close)
+        async with AsyncExitStack() as closing:  # the last is closed first
+            closing.push_async_callback(asyncio.to_thread, self.fleet.close)
             closing.push_async_callback(self.shared.aclose)
-            for environment in self._environments.values():
-                closing.push_async_callback(environment.aclose)
-            for service in services.values():
-                closing.push_async_callback(service.aclose)
+            for generation in (self._generation, self._prepared, *self._old):
+                if generation is not None:
+                    closing.push_async_callback(generation.aclose)
 
 
-class _Reference:
-    """A service by its name: it need not have started yet, and may be replaced by a new version."""
-
-    def __init__(self, runtime: Runtime, name: str, external: bool) -> None:
-        self._runtime, self.name, self.external = runtime, name, external
-
-    def _service(self) -> Service:
-        found = self._runtime.services.get(self.name)
-        if found is None:
-            raise ConfigurationError(f"the service {self.name!r} does not run")
-        return found
-
-    async def fetch(self, request: Request, target: Target = DEFAULT, **options: Any) -> Response:
-        return await self._service().fetch(request, target, **options)
-
-    async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
-        return await self._service().call(method, arguments, target)
-
-    async def aclose(self) -> None:
-        """Nothing is held."""
-
-
-class _Host:
-    """What bindings may use of the runtime: see `bindings.base.Host`."""
-
-    def __init__(self, runtime: Runtime, worker: str) -> None:
-        self._runtime = runtime
-        self.worker = worker
-        given = runtime.options.environment
-        self.environment: Mapping[str, str] = os.environ if given is None else given
-        self.secrets = runtime.config.secrets
-        self.shared = runtime.shared
-
-    def service(self, name: str) -> Service:
-        """The service of this name, by reference."""
-        configured = {model.name: model.kind for model in self._runtime.config.services}
-        if name not in configured and name not in self._runtime.services:
-            raise ConfigurationError(f"there is no service named {name!r}")
-        return _Reference(self._runtime, name, isinstance(configured.get(name), Network | External))
-
-    def now(self) -> float:
-        """The wall clock."""
-        return time()
+def _must_be_sound(config: Config) -> None:
+    problems = check_config(config)
+    if problems:
+        raise ConfigurationError(str(ConfigError(problems)))
 
 
 def _read_bundle(main: Path) -> Bundle:
     if not main.is_file():
         raise ConfigurationError(f"{main}: there is no such file")
     return Bundle.read(main)
-
-
-def _sentence(error: ImageError, root: Path, main: str) -> str:
-    """Where a worker's top level failed, and how; its main module where the place is not known."""
-    place = f"{root / (error.file or main)}"
-    line = f":{error.line}" if error.line is not None else ""
-    return f"{place}{line}: {error}"

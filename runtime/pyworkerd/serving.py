@@ -1,26 +1,42 @@
-"""A runtime behind its sockets: from addresses to services, until it is told to stop."""
+"""A runtime behind its sockets: from addresses to services, from configuration to configuration, until the end.
+
+serving = Serving(runtime)
+await serving.start()
+await serving.switch(await serving.prepare(changed))   # no request is lost, no connection closed
+await serving.drain()
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyworkerd_config.model import Worker
 
-from pyworkerd.server import HttpServer, ServerOptions
+from pyworkerd.server import HttpServer, ServerOptions, bind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from pyworkerd_config.model import Config
+    from pyworkerd_config.model import Config, Socket
 
+    from pyworkerd.generation import Generation
     from pyworkerd.messages import Request, Response
     from pyworkerd.runtime import Runtime
     from pyworkerd.server import Handler, Listener
 
+logger = logging.getLogger("pyworkerd.serving")
+
 MIB: Final = 1024 * 1024
 DRAIN_S: Final = 25.0
 """How long running requests may take to finish after SIGTERM (Kubernetes gives 30 s before it kills)."""
+OLD_GENERATIONS: Final = 8
+"""Configurations that may finish what they began; one more, and the oldest is ended. Our own figure: whoever saves a
+file again and again while a stream is open must not fill the memory."""
 
 
 class Listening(NamedTuple):
@@ -31,26 +47,55 @@ class Listening(NamedTuple):
     service: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration whose workers are deployed and whose sockets are bound: `switch` to it or `discard` it."""
+
+    generation: Generation
+    bound: Mapping[str, Listener]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A socket that is served."""
+
+    server: HttpServer
+    address: str
+    model: Socket = field(repr=False)
+
+    def listening(self) -> Listening:
+        return Listening(self.model.name, self.address, self.model.service)
+
+
 class Serving:
     """The servers of one runtime. `start`, then `drain` and `aclose`."""
 
     def __init__(self, runtime: Runtime, options: ServerOptions | None = None) -> None:
         self._runtime = runtime
-        self._options = _admitting(options or ServerOptions(), runtime.config)
-        self._servers: list[HttpServer] = []
+        self._given = options or ServerOptions()
+        self._open: dict[str, _Open] = {}
+        self._old: dict[Generation, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, bound: Mapping[str, Listener] | None = None) -> list[Listening]:
         """Listen on every socket of the configuration, on those in `bound` (by name) as they were bound by somebody.
 
         Raises `ConfigurationError` for one that cannot be used.
         """
-        listening = []
-        for socket in self._runtime.config.sockets:
-            server = HttpServer(self._handler(socket.service), self._options)
-            self._servers.append(server)
-            address = await server.start((bound or {}).get(socket.name, socket.address))
-            listening.append(Listening(socket.name, address, socket.service))
-        return listening
+        config = self._runtime.config
+        return [
+            await self._begin(socket, config, (bound or {}).get(socket.name)) for socket in config.sockets
+        ]
+
+    async def _begin(self, socket: Socket, config: Config, listener: Listener | None) -> Listening:
+        server = HttpServer(self._handler(socket.service), _admitting(self._given, config))
+        opened = self._open[key_of(socket)] = _Open(server, socket.address, socket)
+        opened.address = await server.start(listener or socket.address)
+        return opened.listening()
+
+    def listening(self) -> list[Listening]:
+        """The sockets that are served."""
+        return [opened.listening() for opened in self._open.values()]
 
     def _handler(self, service: str | None) -> Handler:
         runtime = self._runtime
@@ -62,15 +107,105 @@ class Serving:
 
         return handle
 
+    # another configuration ---------------------------------------------------------------------------
+
+    async def prepare(self, config: Config, bound: Mapping[str, Listener] | None = None) -> Prepared:
+        """Deploy what is new in a configuration and bind its new sockets, those in `bound` excepted.
+
+        Nothing changes yet. Raises `ConfigurationError`, and then nothing is left of it.
+        """
+        listeners = dict(bound or {})
+        try:
+            for socket in self.new_sockets(config):
+                if socket.name not in listeners:
+                    listeners[socket.name] = await asyncio.to_thread(bind, socket.address)
+                listeners[socket.name].listen(self._given.backlog)
+            return Prepared(await self._runtime.prepare(config), listeners)
+        except BaseException:
+            _close(listeners)
+            raise
+
+    def new_sockets(self, config: Config) -> list[Socket]:
+        """Sockets of a configuration that nobody listens on yet."""
+        return [socket for socket in config.sockets if key_of(socket) not in self._open]
+
+    async def discard(self, prepared: Prepared) -> None:
+        """Forget it."""
+        _close(prepared.bound)
+        await self._runtime.discard(prepared.generation)
+
+    async def switch(self, prepared: Prepared) -> list[Listening]:
+        """New requests go to what was prepared; what runs is finished by what it began with.
+
+        Returns the sockets that are new. Connections stay open, except those of sockets that are no more.
+        """
+        old = self._runtime.switch(prepared.generation)
+        config = self._runtime.config
+        options = _admitting(self._given, config)
+        over: list[Callable[[], Awaitable[None]]] = []
+        wanted = {key_of(socket): socket for socket in config.sockets}
+        for key, opened in list(self._open.items()):
+            if key in wanted:
+                opened.model = wanted[key]
+                over.append(opened.server.replace(self._handler(opened.model.service), options).over)
+            else:
+                del self._open[key]
+                over.append(partial(self._end, opened.server))
+        self._finish(old, over)
+        new = self.new_sockets(config)
+        return [await self._begin(socket, config, prepared.bound.get(socket.name)) for socket in new]
+
+    async def _end(self, server: HttpServer) -> None:
+        await server.drain(DRAIN_S)
+        await server.aclose()
+
+    def _finish(self, old: Generation, over: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        self._old[old] = task = asyncio.create_task(self._retire(old, over))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if len(self._old) > OLD_GENERATIONS:
+            oldest = next(iter(self._old))
+            logger.warning(
+                "more than %d old configurations still answer requests: the oldest is ended", OLD_GENERATIONS
+            )
+            self._old.pop(oldest).cancel()
+
+    async def _retire(self, old: Generation, over: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        try:
+            await asyncio.gather(*(each() for each in over))
+            await self._runtime.retire(old)
+        finally:
+            self._old.pop(old, None)
+            await self._runtime.end(old)
+
+    # the end -----------------------------------------------------------------------------------------
+
     async def drain(self, seconds: float = DRAIN_S) -> None:
-        """Accept nothing more, finish what runs."""
-        for server in self._servers:
-            await server.drain(seconds)
+        """Accept nothing more, finish what runs: requests, and what workers promised with `waitUntil`."""
+        until = asyncio.get_running_loop().time() + seconds
+        await asyncio.gather(*(opened.server.drain(seconds) for opened in self._open.values()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._runtime.quiet()
+                await asyncio.gather(*self._tasks)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for server in self._servers:
-            await server.aclose()
+        await asyncio.gather(*(opened.server.aclose() for opened in self._open.values()))
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+def key_of(socket: Socket) -> str:
+    """What a socket is known by from one configuration to the next: its address, or its name where that is unknown."""
+    return f"{socket.name}={socket.address}" if socket.address.endswith(":0") else socket.address
+
+
+def _close(listeners: Mapping[str, Listener]) -> None:
+    for listener in listeners.values():
+        listener.close()
 
 
 def _admitting(options: ServerOptions, config: Config) -> ServerOptions:

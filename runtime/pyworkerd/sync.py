@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyworkerd.loaded import LoadedWorker
     from pyworkerd.messages import Headers, Request
     from pyworkerd.messages import Response as AsyncResponse
+    from pyworkerd.observe.snapshot import Snapshot
 
 T = TypeVar("T")
 
@@ -120,6 +121,10 @@ class Runtime:
     def fetch(self, request: Request, service: str | None = None) -> Response:
         """Send a request by the configured routes, or to one service."""
         return Response(self._loop, self._loop.do(self._runtime.fetch(request, service)))
+
+    def metrics(self) -> Snapshot:
+        """What was counted so far: see `pyworkerd.Runtime.metrics`."""
+        return self._loop.do(_later(self._runtime.metrics))
 
     def statistics(self) -> FleetStatistics:
         """Isolates and memory, of all workers together."""

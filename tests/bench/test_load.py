@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd_bench.errors import BenchError
-from pyworkerd_bench.load import Generator, generate, main, measure_rate
+from pyworkerd_bench.http_client import get_request
+from pyworkerd_bench.load import Generator, Post, generate, main, measure_rate
 from pyworkerd_bench.machine import load_cpus
 from pyworkerd_bench.processes import Server
 
+from tests.bench.test_shapes import SERVER as SHAPES_SERVER
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SERVER = """
 import asyncio
@@ -41,7 +45,7 @@ def port() -> Iterator[int]:
 
 
 def test_answers_are_counted_in_the_measured_interval(port: int) -> None:
-    load = generate(port, ["/ok"], connections=4, warmup=0.05, seconds=0.1)
+    load = generate(port, [get_request("/ok")], connections=4, warmup=0.05, seconds=0.1)
     assert load.answers > 4
     assert load.seconds >= 0.1
     assert load.refused == 0
@@ -70,6 +74,20 @@ def test_connections_share_the_paths_and_may_expect_another_status(port: int) ->
     mixed = Generator(port, ["/ok", "/busy"], connections=2, seconds=0.05)
     with pytest.raises(BenchError, match="were not 200"):
         mixed.finish()
+
+
+def test_requests_take_turns_where_there_are_more_of_them_than_connections(port: int) -> None:
+    mixed = Generator(port, ["/ok", "/ok", "/busy"], connections=1, seconds=0.05)
+    with pytest.raises(BenchError, match="were not 200"):
+        mixed.finish()
+
+
+def test_bodies_are_posted(tmp_path: Path) -> None:
+    body = tmp_path / "body"
+    body.write_bytes(b"x" * 1000)
+    with Server([sys.executable, "-c", SHAPES_SERVER], r"port (\d+)") as server:
+        posting = Generator(server.port, ["/x"], connections=2, seconds=0.05, post=Post(body, "text/plain"))
+        assert posting.finish().answers > 0
 
 
 def test_a_generator_can_be_stopped_early(port: int) -> None:

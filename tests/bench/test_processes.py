@@ -46,6 +46,26 @@ def test_a_server_is_known_by_its_announced_port_and_ends_with_its_children() ->
     server.stop()
 
 
+TWO = """
+import signal
+print("ready on 1 (other)\\nready on 3 (b)\\nready on 2 (a)", flush=True)
+signal.pause()
+"""
+
+
+def test_a_server_with_several_sockets_is_known_by_their_names() -> None:
+    with Server(python(TWO), r"on (?P<port>\d+) \((?P<name>\w+)\)", names=("a", "b")) as server:
+        assert server.ports == {"a": 2, "b": 3}
+        assert server.port == 2
+
+
+def test_processor_time_is_that_of_the_server_and_grows() -> None:
+    with Server(python(FOREVER), PORT) as server:
+        assert server.cpu_seconds() > 0
+    with pytest.raises(BenchError, match="cannot read the processor time"):
+        server.cpu_seconds()
+
+
 def test_a_server_that_ignores_the_request_to_end_is_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyworkerd_bench.processes.STOP_TIMEOUT", 0.1)
     server = Server(python(STUBBORN), PORT)

@@ -150,3 +150,17 @@ def test_a_sample_may_be_many_values() -> None:
     value = done.rows[0].value
     assert value is not None
     assert (value.n, value.p50) == (12, 2.0)
+
+
+def test_remarks_of_probes_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    class Doubtful(Entrant):
+        def probes(self) -> Sequence[Probe]:
+            return [Probe("rate", self.sample, 1, remark=lambda: "half asleep")]
+
+    subject = Doubtful(SUBJECT)
+    assert suite.main(a_suite(subject), ["--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["remarks"] == {
+        f"{SUBJECT}, isolates per second": "half asleep"
+    }
+    assert suite.main(a_suite(subject), []) == 0
+    assert capsys.readouterr().out.endswith(f"note: {SUBJECT}, isolates per second: half asleep\n")

@@ -93,7 +93,7 @@ def test_a_data_file_has_a_largest_size(tmp_path: Path) -> None:
     assert fault(config_file(tmp_path, text, "shop.py")) == [
         'config.toml:8: data file "big.bin" is larger than 25 MiB'
     ]
-    with pytest.raises(ConfigError, match="larger than 25600 KiB"):
+    with pytest.raises(ConfigError, match="larger than 25 MiB"):
         read_data(tmp_path / "big.bin")
 
 
@@ -107,7 +107,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_huge_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     with (tmp_path / "config.toml").open("wb") as file:
         file.truncate(1 << 40)
-    assert fault(tmp_path / "config.toml") == ["config.toml: the file is larger than 1024 KiB"]
+    assert fault(tmp_path / "config.toml") == ["config.toml: the file is larger than 16 MiB"]
 
 
 def test_a_binary_file(tmp_path: Path) -> None:
@@ -115,3 +115,21 @@ def test_a_binary_file(tmp_path: Path) -> None:
     assert fault(tmp_path / "config.toml") == [
         "config.toml:1: this is not UTF-8 text: save the file as UTF-8"
     ]
+
+
+def test_ten_thousand_services(tmp_path: Path) -> None:
+    number = 10_000
+    text = SOUND + "".join(
+        f'[[services]]\nname = "t{i}"\nroutes = ["t{i}.example.com/*"]\n'
+        f'[services.worker]\nmain = "shop.py"\nbindings = {{ GREETING = {{ text = "hello {i}" }} }}\n'
+        for i in range(number)
+    )
+    config = load(config_file(tmp_path, text, "shop.py"))
+    assert len(config.services) == number + 2  # the shop, and the internet
+    last = config.services[-2]
+    assert last.name == f"t{number - 1}"
+    lines = text.count("\n")
+    assert (last.place.line, last.places.at("routes", 0).line) == (lines - 5, lines - 3)
+    wrong = text + '[[services]]\nname = "wrong"\nworker = { main = "shop.py", global_outbound = "t99999" }\n'
+    problem = fault(config_file(tmp_path, wrong, "shop.py"))
+    assert problem == [f'config.toml:{lines + 3}: unknown service "t99999": did you mean "t9999"?']

@@ -30,8 +30,8 @@ def fault(text: str) -> str:
         ("a = [" * 60_000, "config.toml:1: not valid TOML: invalid value"),
         ("\na = " + "[" * 500_000, "config.toml:2: nested deeper than 48 levels"),
         (".".join("a" * 500_000) + " = 1", "config.toml:1: nested deeper than 48 levels"),
-        ("#" * (MAX_BYTES + 1), "config.toml: the file is larger than 1024 KiB"),
-        ("# " + "é" * (MAX_BYTES // 2), "config.toml: the file is larger than 1024 KiB"),
+        ("#" * (MAX_BYTES + 1), "config.toml: the file is larger than 16 MiB"),
+        ("# " + "é" * (MAX_BYTES // 2), "config.toml: the file is larger than 16 MiB"),
     ],
 )
 def test_messages(text: str, message: str) -> None:

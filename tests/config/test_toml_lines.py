@@ -67,8 +67,14 @@ class Document:
         return [d if self.draw(st.booleans()) else p for p, d in zip(plain, dotted, strict=True)]
 
     def body(self) -> str:
-        pairs = [f"{self.draw(GAPS)}\t{key}  =  {self.value(0)} # = {{\n" for key in self.keys(3)]
+        pairs = [f"{self.draw(GAPS)}{self.pair(key)}\n" for key in self.keys(3)]
         return "".join(pairs)
+
+    def pair(self, key: str) -> str:
+        """As most people write it, or with whatever else is allowed around it."""
+        if self.draw(st.booleans()):
+            return f"{key} = {self.value(0)}"
+        return f"\t{key}  =  {self.value(0)} # = {{"
 
     def text(self) -> str:
         parts = [self.body()]

@@ -123,6 +123,55 @@ class Default(WorkerEntrypoint):
     asyncio.run(main())
 
 
+def test_a_result_that_cannot_be_read_does_not_harm_its_callers_neighbours(sandbox: object) -> None:
+    callee = (
+        HEAD
+        + """
+from _pyworkerd import sdk
+
+class Default(WorkerEntrypoint):
+    async def garbage(self):
+        sdk.python_to_rpc = lambda value: b"\\x02\\0\\0\\0{}"
+"""
+    )
+    caller = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        if "wait" in request.url:
+            return Response(await self.env.GATE())
+        try:
+            await self.env.CALLEE.garbage()
+        except Exception as error:
+            return Response(error.code)
+"""
+    )
+
+    async def main() -> None:
+        opened, waiting = asyncio.Event(), asyncio.Semaphore(0)
+
+        async def gate() -> str:
+            waiting.release()
+            await opened.wait()
+            return "unharmed"
+
+        async with Runtime() as runtime:
+            bad = await runtime.load({"b.py": callee})
+            worker = await runtime.load({"a.py": caller}, bindings={"CALLEE": bad, "GATE": gate})
+            bystanders = [asyncio.create_task(worker.fetch("/wait")) for _ in range(5)]
+            for _ in bystanders:
+                await waiting.acquire()
+            assert await (await worker.fetch("/")).text() == "bad_effect"
+            opened.set()
+            for bystander in bystanders:
+                assert await (await bystander).text() == "unharmed"
+            with pytest.raises(BadEffect, match="cannot be read"):
+                await bad.call("garbage")
+
+    asyncio.run(main())
+
+
 def test_a_result_that_is_hard_to_read_is_refused(sandbox: object) -> None:
     source = (
         HEAD

@@ -41,8 +41,8 @@ def test_a_secret_is_in_no_file_that_is_kept(tmp_path: Path) -> None:
         async with Runtime(config, RuntimeOptions(environment={})) as runtime:
             worker = runtime.worker("holder")
             response = await worker.fetch("/")
-            assert runtime._fleet.cache is not None
-            folder = runtime._fleet.cache.folder
+            assert runtime.fleet.cache is not None
+            folder = runtime.fleet.cache.folder
             image = folder / worker.service.image.name
             assert VALUE.encode() not in image.read_bytes()
             assert all(VALUE not in entry.message for entry in worker.logs)

@@ -13,6 +13,9 @@ import pyworkerd
 from pyworkerd import errors
 from pyworkerd.dispatch.fleet import FleetLimits
 from pyworkerd.http import HttpLimits
+from pyworkerd.observe.counters import LABELLED
+from pyworkerd.observe.exposition import PREFIX
+from pyworkerd.observe.families import BOUNDS_MS, FAMILIES, OTHERS
 from pyworkerd.server import ServerOptions
 from pyworkerd.services.outbound_plan import OutboundLimits
 from pyworkerd.websocket.options import WireOptions
@@ -25,10 +28,19 @@ from pyworkerd_isolates import protocol
 from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits
 
-from tests.packaging.markdown import code_blocks, first_column, local_links, named_tests, page, rows
+from tests.packaging.markdown import (
+    code_blocks,
+    first_column,
+    local_links,
+    named_tests,
+    page,
+    rows,
+    section,
+)
 from tests.packaging.tree import PACKAGES, ROOT, pages, relative
 
 BEHAVIOUR, CONFIGURATION, ARCHITECTURE = "docs/behaviour.md", "docs/configuration.md", "ARCHITECTURE.md"
+OBSERVING = "docs/observing.md"
 GUEST = ROOT / "isolates/pyworkerd_isolates/python/guest"
 
 
@@ -131,6 +143,31 @@ def test_the_configurations_that_the_pages_show_can_be_read(name: str) -> None:
     for block in blocks:
         config = parse_toml(block, Place(Path("config.toml")))
         assert check_config(config) == []
+
+
+def test_every_metric_is_listed_as_it_is_exposed() -> None:
+    listed = {row[0]: row[1:] for row in rows(OBSERVING, "Metrics")}
+    assert listed == {
+        f"{PREFIX}{name}" + ("_total" if family.kind == "counter" else ""): [
+            family.kind,
+            ", ".join(f"`{label}`" for label in family.labels).strip("`"),
+            family.help,
+        ]
+        for name, family in FAMILIES.items()
+    }
+
+
+def test_bounds_and_numbers_of_metrics_are_told() -> None:
+    text = " ".join(section(OBSERVING, "Metrics").split())
+    (told,) = re.findall(r"end at ([\d, and]+) ms and at ([\d., and]+) s\.", text)
+    bounds = [
+        float(each) * unit
+        for part, unit in zip(told, (1, 1000), strict=True)
+        for each in re.findall(r"[\d.]+", part)
+    ]
+    assert bounds == list(BOUNDS_MS)
+    assert f"The first {LABELLED:,} workers" in text
+    assert f'worker="{OTHERS}"' in text
 
 
 def test_events_and_effects_are_those_of_the_protocol() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from pyworkerd.dispatch.worker import Worker
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.server import bind
-from pyworkerd.serving import Serving
+from pyworkerd.serving import OLD_GENERATIONS, Listening, Serving
 from pyworkerd_config.model import Config, Service, Socket
 from pyworkerd_config.model import Worker as WorkerModel
+
+from tests.runtime.server.client import Client, chunk, get
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +31,7 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request):
         if request.url.endswith("/slow"):
             await asyncio.sleep(0.05)
+        await request.text()
         return Response("served")
 """
 
@@ -93,6 +98,163 @@ def test_draining_finishes_what_runs(with_runtime: Callable[..., None], tmp_path
         await serving.aclose()
 
     with_runtime(main, config(tmp_path, Socket("direct", "127.0.0.1:0", "shop")))
+
+
+def answering(folder: Path, text: str, *sockets: Socket) -> Config:
+    made = config(folder, *sockets)
+    (folder / "worker.py").write_text(SOURCE.replace("served", text))
+    return made
+
+
+async def connect(socket: Listening) -> Client:
+    host, _, port = socket.address.rpartition(":")
+    return Client(*await asyncio.open_connection(host, int(port)))
+
+
+def test_connections_go_on_with_the_new_configuration(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    one, two = Socket("one", "127.0.0.1:0", "shop"), Socket("two", "127.0.0.1:0", "shop")
+
+    async def main(runtime: Runtime) -> None:
+        serving = Serving(runtime)
+        first, second = [await connect(each) for each in await serving.start()]
+        for client in (first, second):
+            assert (await client.ask(get("/x")))[2] == b"first"
+        # The second socket goes and a third one comes; the first stays, and goes by routes from now on.
+        changed = answering(
+            tmp_path, "second", replace(one, service=None), Socket("three", "127.0.0.1:0", "shop")
+        )
+        (added,) = await serving.switch(await serving.prepare(changed))
+        assert added.name == "three"
+        third = await connect(added)
+        assert [(await first.ask(get(path)))[0] for path in ("/x", "/routed/x")] == [404, 200]
+        assert (await third.ask(get("/x")))[2] == b"second"
+        assert await second.rest() == b""
+        for client in (first, second, third):
+            await client.aclose()
+        await serving.aclose()
+
+    with_runtime(main, answering(tmp_path, "first", one, two))
+
+
+def test_a_response_that_has_begun_is_finished_by_its_worker(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    source = """
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response(request.body)
+"""
+    socket = Socket("one", "127.0.0.1:0", "shop")
+    first, second = config(tmp_path, socket), config(tmp_path, socket)
+    (tmp_path / "worker.py").write_text(source)
+
+    async def main(runtime: Runtime) -> None:
+        serving = Serving(runtime)
+        client = await connect((await serving.start())[0])
+        client.send(get("/", "transfer-encoding: chunked", method="POST") + chunk(b"before"))
+        assert (await client.head())[0] == 200
+        assert await client.reader.readexactly(11) == chunk(b"before")
+        (tmp_path / "worker.py").write_text(SOURCE)
+        await serving.switch(await serving.prepare(second))
+        other = await connect(serving.listening()[0])
+        assert (await other.ask(get("/")))[2] == b"served"
+        client.send(chunk(b"after") + b"0\r\n\r\n")
+        assert await client.chunks() == b"after"
+        assert (await client.ask(get("/")))[2] == b"served"
+        await client.aclose()
+        await other.aclose()
+        await serving.drain()
+        await serving.aclose()
+
+    with_runtime(main, first)
+
+
+def test_what_cannot_work_changes_nothing(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    one = Socket("one", "127.0.0.1:0", "shop")
+
+    async def main(runtime: Runtime) -> None:
+        serving = Serving(runtime)
+        client = await connect((await serving.start())[0])
+        taken = bind("127.0.0.1:0")
+        taken.listen(1)
+        broken = [
+            answering(tmp_path, "second", one, Socket("two", "192.0.2.1:80", "shop")),
+            answering(tmp_path, "second", one, Socket("two", str(taken.address), "shop")),
+        ]
+        for each in broken:
+            with pytest.raises(ConfigurationError, match="cannot listen"):
+                await serving.prepare(each)
+        taken.close()
+        changed = answering(tmp_path, "1 / 0", one, Socket("two", "127.0.0.1:0", "shop"))
+        (tmp_path / "worker.py").write_text("1 / 0")
+        with pytest.raises(ConfigurationError, match="ZeroDivisionError"):
+            await serving.prepare(changed)
+        await serving.discard(
+            await serving.prepare(answering(tmp_path, "third", one, replace(one, name="two")))
+        )
+        assert (await client.ask(get("/")))[2] == b"first"
+        assert [each.name for each in serving.listening()] == ["one"]
+        await client.aclose()
+        await serving.aclose()
+
+    with_runtime(main, answering(tmp_path, "first", one))
+
+
+def test_only_so_many_old_configurations_go_on(
+    with_runtime: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    socket = Socket("one", "127.0.0.1:0", "shop")
+
+    async def main(runtime: Runtime) -> None:
+        serving = Serving(runtime)
+        await serving.start()
+        clients = []
+        for number in range(OLD_GENERATIONS + 1):
+            clients.append(await connect(serving.listening()[0]))
+            clients[-1].send(get("/", "content-length: 1", method="POST"))
+            await until_asked(runtime)
+            changed = answering(tmp_path, f"version {number}", socket)
+            await serving.switch(await serving.prepare(changed))
+        assert (await clients[0].response())[0] == 503
+        assert "the oldest is ended" in caplog.text
+        clients[1].send(b"x")
+        assert (await clients[1].response())[2] == b"version 0"
+        for client in clients:
+            await client.aclose()
+        await serving.aclose()
+
+    async def until_asked(runtime: Runtime) -> None:
+        worker = runtime.services["shop"]
+        assert isinstance(worker, Worker)
+        while not worker.busy:
+            await asyncio.sleep(0)
+
+    with_runtime(main, answering(tmp_path, "first", socket))
+
+
+def test_what_workers_promised_is_waited_for(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    made = config(tmp_path, Socket("one", "127.0.0.1:0", "shop"))
+    (tmp_path / "worker.py").write_text(
+        SOURCE.replace("        if", "        self.ctx.waitUntil(asyncio.sleep(0.05))\n        if")
+    )
+
+    async def main(runtime: Runtime) -> None:
+        serving = Serving(runtime)
+        client = await connect((await serving.start())[0])
+        assert (await client.ask(get("/", "connection: close")))[2] == b"served"
+        worker = runtime.services["shop"]
+        assert isinstance(worker, Worker)
+        assert worker.busy
+        await serving.drain()
+        assert not worker.busy
+        await client.aclose()
+        await serving.aclose()
+
+    with_runtime(main, made)
 
 
 def test_an_address_that_cannot_be_used(with_runtime: Callable[..., None], tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_the_same_calls_without_await(runtime: sync.Runtime) -> None:
         assert (worker.name, worker.deploy_ms > 0) == ("first", True)
         assert repr(worker) == "<Worker first: 1 isolates, 0 requests wait>"
         assert runtime.statistics().isolates == 1
+        assert sum(count for (count,) in runtime.metrics()["cold_starts"].values()) == 1
     assert runtime.statistics().isolates == 0
 
 

@@ -47,7 +47,7 @@ def main() -> None:
             before = untouched.isolate.memory()
         with sandbox.start(image) as worker:
             worker.fetch()
-            window = worker.isolate._instance._window()  # noqa: SLF001 - an experiment looks inside
+            window = worker.isolate._live()._window()  # noqa: SLF001 - an experiment looks inside
             pages = private_pages(*window)
             after = worker.isolate.memory()
         print(f"{len(pages)} private pages, {len(pages) * PAGE >> 10} KiB")

@@ -67,8 +67,7 @@ class WasmtimeServe(HttpContestant):
 
     def about(self) -> str:
         """Version and settings."""
-        version = output_of([str(self._program()), "--version"])
-        return f"{version}, CPython by componentize-py, compiled ahead, {self._settings}"
+        return f"{version()}, {self._settings}"
 
     def start(self) -> None:
         """Build the component, choose the settings, start one server with them."""
@@ -83,24 +82,11 @@ class WasmtimeServe(HttpContestant):
         """A server with the chosen settings."""
         if self._settings is None:
             raise BenchError("the settings have not been chosen")
-        return self._spawn(self._settings, cpu)
+        return serve(self._settings, cpu)
 
     def probes(self) -> Sequence[Probe]:
         """An instance lives for one request: there is no warm one, and none to weigh."""
         return self.common_probes()
-
-    def _spawn(self, settings: str, cpu: int | None = None) -> Server:
-        program, flags = self._program(), SETTINGS[settings]
-        # The allocator is chosen when serving; the compiled code is the same for all rows.
-        module = wasi_hello.compiled(program)
-        command = [str(program), "serve", "--addr", "127.0.0.1:0", "-S", "cli", "--allow-precompiled", *flags]
-        return Server([*command, str(module)], r"http://[^\s/]+:(\d+)", cpu=cpu)
-
-    def _program(self) -> Path:
-        program = find(PROGRAMS["wasmtime"])
-        if program is None:
-            raise BenchError(missing(PROGRAMS["wasmtime"]))
-        return program
 
 
 class WasmtimeTuned(WasmtimeServe):
@@ -121,7 +107,7 @@ class WasmtimeTuned(WasmtimeServe):
         with ExitStack() as stack:
             probes = {}
             for settings in SETTINGS:
-                server = stack.enter_context(self._spawn(settings))
+                server = stack.enter_context(serve(settings))
                 connection = stack.enter_context(Connection(server.port))
                 probes[settings] = self._trial(connection)
             outcome = interleave(probes)
@@ -134,3 +120,24 @@ class WasmtimeTuned(WasmtimeServe):
     def _trial(self, connection: Connection) -> Probe:
         request = get_request(self.fresh_path)
         return Probe("http_fresh", lambda: connection.timed(request), TRIAL_REQUESTS, TRIAL_WARMUPS)
+
+
+def serve(settings: str, cpu: int | None = None, options: Sequence[str] = ()) -> Server:
+    """A server with a row of SETTINGS and further options. Raises BenchError."""
+    program, flags = _program(), SETTINGS[settings]
+    # The allocator is chosen when serving; the compiled code is the same for all rows.
+    module = wasi_hello.compiled(program)
+    command = [str(program), "serve", "--addr", "127.0.0.1:0", "-S", "cli", "--allow-precompiled", *flags]
+    return Server([*command, *options, str(module)], r"http://[^\s/]+:(\d+)", cpu=cpu)
+
+
+def version() -> str:
+    """What serves, and what is served. Raises BenchError."""
+    return f"{output_of([str(_program()), '--version'])}, CPython by componentize-py, compiled ahead"
+
+
+def _program() -> Path:
+    program = find(PROGRAMS["wasmtime"])
+    if program is None:
+        raise BenchError(missing(PROGRAMS["wasmtime"]))
+    return program

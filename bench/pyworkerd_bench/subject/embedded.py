@@ -16,6 +16,7 @@ from pyworkerd_isolates.limits import Limits
 from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.protocol import Events, Respond
 from pyworkerd_isolates.python.build import source
+from pyworkerd_isolates.slots import Slots
 
 from pyworkerd_bench.errors import BenchError
 
@@ -60,6 +61,7 @@ class Embedded:
     def __init__(self) -> None:
         self._machine, self._cache, self._engine = open_engine()
         self._limits = Limits(cpu_ms=CPU_MS)
+        self._slots = Slots()
         self._hello = build_image(self._engine, self._cache, Bundle.of({"worker.py": HELLO}), self._limits)
         self._loop = build_image(self._engine, self._cache, Bundle.of({"worker.py": LOOP}), self._limits)
         self._versions = itertools.count(time.time_ns())
@@ -88,8 +90,15 @@ class Embedded:
 
     def first_step(self) -> float:
         """Image to the effects of the first step, decoded. Its end is not part of it, as with the peers."""
+        return self._first_step(None)
+
+    def slot_step(self) -> float:
+        """The same, with a slot where an ended isolate left one: the first time there is none."""
+        return self._first_step(self._slots)
+
+    def _first_step(self, slots: Slots | None) -> float:
         began = time.perf_counter()
-        isolate = Isolate(self._engine, self._hello, self._limits)
+        isolate = Isolate(self._engine, self._hello, self._limits, slots)
         output = isolate.step(first_events(), CPU_MS)
         seconds = time.perf_counter() - began
         isolate.end()
@@ -114,6 +123,7 @@ class Embedded:
 
     def close(self) -> None:
         """Let go of the engine."""
+        self._slots.forget(self._hello)
         self._hello.close()
         self._loop.close()
         self._engine.close()

@@ -31,7 +31,7 @@ MEMORY_RUNS = 3
 RUNAWAYS = 40
 """Each takes the CPU limit and a little: two seconds in all."""
 
-ANNOUNCEMENT = r"listening on http://127\.0\.0\.1:(\d+)"
+ANNOUNCEMENT = r"listening on http://127\.0\.0\.1:(?P<port>\d+) \((?P<name>\S+) -> "
 """`serve` prints the address that each socket really has."""
 
 
@@ -96,6 +96,7 @@ class Pyworkerd(HttpContestant):
             Probe("deploy", embedded.deploy, DEPLOYS, warmups=1),
             Probe("isolate_start", embedded.start, STARTED_ISOLATES, WARMUP_REQUESTS),
             Probe("first_step", embedded.first_step, STARTED_ISOLATES, WARMUP_REQUESTS),
+            Probe("slot_step", embedded.slot_step, STARTED_ISOLATES, WARMUP_REQUESTS),
             Probe("runaway_step", embedded.runaway, RUNAWAYS, warmups=1),
         ]
 
@@ -122,10 +123,10 @@ def about() -> str:
     return f"pyworkerd {version}, wasmtime {wasmtime}, CPython in WebAssembly, `pyworkerd serve`"
 
 
-def serve(config: Path, cpu: int | None = None) -> Server:
-    """`pyworkerd serve`, as a user runs it."""
+def serve(config: Path, cpu: int | None = None, sockets: Sequence[str] = ("http",)) -> Server:
+    """`pyworkerd serve`, as a user runs it. `sockets` are those of the configuration."""
     command = [sys.executable, "-m", "pyworkerd", "serve", str(config)]
-    return Server(command, ANNOUNCEMENT, cpu=cpu, environment=installed(os.environ))
+    return Server(command, ANNOUNCEMENT, cpu=cpu, environment=installed(os.environ), names=sockets)
 
 
 def installed(environment: Mapping[str, str]) -> dict[str, str]:

@@ -41,7 +41,9 @@ out.
 """
 _POST_RETURN = FunctionType(bytes((I32,)), b"")
 _REALLOC = FunctionType(bytes((I32,) * 4), bytes((I32,)))
-_STANDARD_EXPORTS = frozenset(("memory", "now_ns", "seed", "refused", "refused_call"))
+_NOTHING = FunctionType(b"", b"")
+_RESET = "reset"
+_STANDARD_EXPORTS = frozenset(("memory", "now_ns", "seed", "refused", "refused_call", _RESET))
 
 
 class Merged(NamedTuple):
@@ -150,6 +152,8 @@ class _Engine:
                 self._functions[Definition(number, index)] = len(self._functions)
             for index in range(len(module.imported["global"]), len(module.globals)):
                 self._globals[Definition(number, index)] = len(self._globals)
+        self._reset_function = len(self._functions)
+        """Its number: it comes behind all the others."""
         for place, call in enumerate(calls):
             answer = Definition(_SYSTEM, system.module.export(f"host:{place}", "func"))
             self._functions[call] = self._functions[answer]
@@ -193,7 +197,19 @@ class _Engine:
             bodies += [_sized(renumber(body, numbers)) for body in module.bodies]
             own = module.functions[len(module.imported["func"]) :]
             function_types += [encode_unsigned(types[x]) for x in own]
+        bodies.append(_sized(self._reset()))
+        function_types.append(encode_unsigned(self._types.setdefault(_NOTHING, len(self._types))))
         return bodies, function_types
+
+    def _reset(self) -> bytes:
+        """A function that gives every global the value it begins with: no code can change anything else of an instance
+        but its memory, because `instructions` knows no instruction that changes a table or drops a segment.
+        """
+        body = b"\0"
+        for definition, number in self._globals.items():
+            if self._item(definition)[0].mutable:
+                body += self._initial(definition) + b"\x24" + encode_unsigned(number)
+        return body + b"\x0b"
 
     def _table(self) -> dict[int, int]:
         """Which function goes to which slot of the table; a later segment wins, as at a start."""
@@ -211,10 +227,14 @@ class _Engine:
         return table
 
     def _global(self, definition: Definition) -> bytes:
+        item, _ = self._item(definition)
+        return bytes((item.value_type, item.mutable)) + self._initial(definition) + b"\x0b"
+
+    def _initial(self, definition: Definition) -> bytes:
+        """The instruction that gives a global's first value."""
         item, part = self._item(definition)
         value = encode_signed(self._evaluate(part, item.initial, item.value_type))
-        opcode = b"\x41" if item.value_type == I32 else b"\x42"
-        return bytes((item.value_type, item.mutable)) + opcode + value + b"\x0b"
+        return (b"\x41" if item.value_type == I32 else b"\x42") + value
 
     def _item(self, definition: Definition) -> tuple[Global, Part]:
         part = self._parts[definition.instance]
@@ -247,7 +267,10 @@ class _Engine:
             "func": self._functions,
             "global": self._globals,
         }
-        out = [name("memory") + b"\x02\0"]
+        out = [
+            name("memory") + b"\x02\0",
+            name(_RESET) + b"\0" + encode_unsigned(self._reset_function),
+        ]
         for key, (kind, index) in module.exports.items():
             if not key.startswith("host:"):
                 number = spaces[kind][Definition(_SYSTEM, index)]

@@ -16,6 +16,7 @@ BENCHMARKS: Final = {
     "cold-start": "pyworkerd_bench.cold_start",
     "fairness": "pyworkerd_bench.fairness",
     "soak": "pyworkerd_bench.soak",
+    "throughput": "pyworkerd_bench.throughput",
 }
 """Name, and the module whose `main(arguments)` returns the exit status."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd_isolates.errors import (
@@ -18,6 +19,7 @@ from pyworkerd.errors import (
     ExceededCpu,
     ExceededMemory,
     ExceededOutput,
+    InternalError,
     PyworkerdError,
     WorkerException,
 )
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
     from pyworkerd_isolates.limits import Limits
 
+
+CANCELLED: Final = "cancelled"
+"""Beside the codes of errors: the caller has gone."""
 
 _SENTENCES: Final[dict[type[IsolateError], Callable[[IsolateError, Limits], PyworkerdError]]] = {
     CpuExhausted: lambda _, limits: too_much_cpu(limits),
@@ -49,6 +54,13 @@ def translate(error: BaseException, limits: Limits) -> PyworkerdError | None:
         return None
     known = next(kind for kind in type(error).__mro__ if kind in _SENTENCES)
     return _SENTENCES[known](error, limits)
+
+
+def outcome(error: BaseException) -> tuple[int, str]:
+    """Status and code by which a failure is counted; no status where nobody was there any more to be answered."""
+    if isinstance(error, PyworkerdError):
+        return error.status, error.code
+    return (0, CANCELLED) if isinstance(error, asyncio.CancelledError) else (500, InternalError.code)
 
 
 def too_much_cpu(limits: Limits) -> ExceededCpu:

@@ -15,14 +15,20 @@ from pyworkerd_isolates.engine import Engine, load_engine
 from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.pool import Idle, Shared
 from pyworkerd_isolates.python.build import source
+from pyworkerd_isolates.slots import Slots
 
 from pyworkerd.errors import Overloaded
+from pyworkerd.observe.counters import LABELLED, Meters
+from pyworkerd.observe.snapshot import add
 
 from .threads import CORES, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pyworkerd.observe.counters import WorkerCounters
+    from pyworkerd.observe.snapshot import Snapshot
 
     from .live import Live
     from .threads import Done
@@ -45,6 +51,8 @@ class FleetLimits:
     memory: int | None = None
     threads: int | None = None
     """Threads for steps that run long; None takes `threads.THREADS`."""
+    labelled: int = LABELLED
+    """Workers that have a label of their own in metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,7 @@ class Fleet:
 
     def __init__(self, limits: FleetLimits | None = None, home: Path | None = None) -> None:
         limits = limits or FleetLimits()
+        self.meters = Meters(limits.labelled)
         self._maximum = limits.isolates
         self._budget = limits.memory or int(psutil.virtual_memory().total * MEMORY_SHARE)
         self._steps = Threads(limits.threads)
@@ -70,11 +79,13 @@ class Fleet:
         self._opening = asyncio.Lock()
         self._home = home
         self._idle: OrderedDict[int, Live] = OrderedDict()
+        self._workers: set[Worker] = set()
         self._hungry: dict[Worker, None] = {}
         self._costs: dict[int, int] = {}
         self._memory = 0
         self._started = 0
         self.numbers = count(1)
+        self.slots = Slots()
         self.machine: Machine | None = None
         self.engine: Engine | None = None
         self.cache: Cache | None = None
@@ -101,6 +112,19 @@ class Fleet:
         """Run a worker's step on a thread, then `done` on the event loop."""
         self._steps.submit(worker, step, done)
 
+    # workers ---------------------------------------------------------------------------------------------------------
+
+    def enrol(self, worker: Worker) -> WorkerCounters:
+        """A worker is there, with its name: where it counts."""
+        self._workers.add(worker)
+        return self.meters.take(worker.name)
+
+    def dismiss(self, worker: Worker) -> None:
+        """It is no more. Harmless when called again."""
+        if worker in self._workers:
+            self._workers.remove(worker)
+            self.meters.give_back(worker.name, worker.counters)
+
     # the account -----------------------------------------------------------------------------------------------------
 
     def born(self, live: Live, cost: int) -> None:
@@ -114,6 +138,10 @@ class Fleet:
         if live.id in self._costs:
             self._memory += cost - self._costs[live.id]
             self._costs[live.id] = cost
+
+    def cost_of(self, live: Live) -> int:
+        """What an isolate is reckoned at."""
+        return self._costs.get(live.id, 0)
 
     def rests(self, live: Live) -> None:
         """An isolate became idle: the last in line to be evicted."""
@@ -146,7 +174,7 @@ class Fleet:
         """End an idle isolate of whichever worker."""
         live = self._idle.get(number)
         if live is not None:
-            live.end()
+            live.evict()
 
     def shared(self) -> Shared:
         """What `plan()` needs to know of everybody else. The idle ones are only looked at if room is needed."""
@@ -156,6 +184,15 @@ class Fleet:
         """Idle isolates, least recently used first."""
         for number, live in self._idle.items():
             yield Idle(number, live.idle_since, self._costs.get(number, 0))
+
+    def measure(self, snapshot: Snapshot) -> None:
+        """Add what was counted, and how things stand, to a snapshot."""
+        self.meters.write(snapshot)
+        for worker in self._workers:
+            worker.measure(snapshot)
+        add(snapshot, "reckoned_memory_bytes", (), self._memory)
+        add(snapshot, "memory_budget_bytes", (), self._budget)
+        add(snapshot, "serving_processes", (), 1)
 
     def statistics(self) -> FleetStatistics:
         """How things stand."""

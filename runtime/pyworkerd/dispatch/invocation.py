@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import asyncio
     from contextvars import Context
 
+    from pyworkerd.errors import ClientError
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.scope import Scope
     from pyworkerd.services.base import Target
@@ -71,6 +72,8 @@ class Invocation:
     isolate: int | None = None
     """Number of the isolate that has it."""
     timer: asyncio.TimerHandle | None = None
+    client_error: ClientError | None = None
+    """What broke the body that it reads. Where its handler fails after that, this is the reason."""
     held: set[object] | None = None
     """Calls and bodies that end with it at the latest."""
 

@@ -41,6 +41,7 @@ from pyworkerd.errors import (
     ExceededWallTime,
     InternalError,
     IsolateLost,
+    LimitExceeded,
     NoHandler,
     NoSuchEntrypoint,
     NoSuchMethod,
@@ -89,6 +90,7 @@ class Live:
         self.bodies: Bodies = Bodies(self)
         self.calls: Calls = Calls(self, self.bodies, worker, worker.limits.pending)
         self._worker = worker
+        self._counters = worker.counters
         self._isolate: Isolate | None = None
         self._events = Events()
         self._queue: list[Invocation] = []
@@ -239,6 +241,8 @@ class Live:
     def _stepped(self, result: Output | BaseException) -> None:
         self.stepping = False
         isolate = self._isolate
+        if isolate is not None:
+            self._counters.stepped(isolate.last_step_ms)
         if self.state is State.DEAD:
             if isolate is not None:
                 isolate.end()
@@ -251,6 +255,7 @@ class Live:
             return
         self._account(isolate, worked)
         if isinstance(result, BaseException):
+            self._count_limit(result)
             self._died(result, worked)
             return
         isolate.state = self.state
@@ -266,6 +271,11 @@ class Live:
     def _not_started(self, error: BaseException) -> PyworkerdError:
         self.report(error)
         return IsolateLost("its isolate could not be started")
+
+    def _count_limit(self, error: BaseException) -> None:
+        reached = translate(error, self._worker.limits)
+        if isinstance(reached, LimitExceeded):
+            self._counters.limit(reached.code)
 
     def _account(self, isolate: Isolate, worked: set[int]) -> None:
         used = isolate.last_step_ms
@@ -299,8 +309,11 @@ class Live:
         message, size = effect.message, len(effect.message.encode("utf-8", "replace")) + 16
         left = self._stray_log_left if invocation is None else invocation.log_left
         if left <= 0:
+            self._counters.log_cut += 1
             return
         if left <= size:
+            self._counters.log_cut += 1
+            self._counters.limit("log_kb")
             message = f"{message[: max(left - 16, 0)]} {_NO_MORE}"
         if invocation is None:
             self._stray_log_left = left - size
@@ -342,12 +355,17 @@ class Live:
             invocation.fail(_FAILURES[effect.reason](effect.message))
             return
         if not invocation.answered():
-            self._log(Log(effect.invocation, "error", "exception", effect.traceback or effect.message))
+            level = "error" if invocation.client_error is None else "info"
+            self._log(Log(effect.invocation, level, "exception", effect.traceback or effect.message))
         if effect.type_name == "MemoryError":
-            invocation.fail(too_much_memory(self._worker.limits))
+            reached = too_much_memory(self._worker.limits)
+            self._counters.limit(reached.code)
+            invocation.fail(reached)
             self.retire()
             return
-        invocation.fail(WorkerException(effect.type_name, effect.message, effect.traceback))
+        invocation.fail(
+            invocation.client_error or WorkerException(effect.type_name, effect.message, effect.traceback)
+        )
 
     def _done(self, effect: Done) -> None:
         invocation = self.invocations.get(effect.invocation)
@@ -386,6 +404,7 @@ class Live:
         if invocation.winding_up:
             self._died(error, {invocation.id})
             return
+        self._counters.limit(error.code)
         invocation.winding_up = True
         invocation.cpu_left_ms = GRACE_MS
         invocation.fail(error)
@@ -394,6 +413,11 @@ class Live:
         invocation.timer = self.loop.call_later(GRACE_S, self.expire, invocation)
         self.bodies.break_off(invocation, error)
         self.cancel(invocation)
+
+    def evict(self) -> None:
+        """End it: others need the room, or it was idle for long."""
+        self._counters.evictions += 1
+        self.end()
 
     def retire(self) -> None:
         """Take nothing new; end when what it holds has ended."""
@@ -412,6 +436,7 @@ class Live:
 
     def _died(self, error: BaseException, suspects: set[int]) -> None:
         """The isolate is dead. Say so to whoever caused it; run again whoever can be."""
+        self._counters.lost += 1
         answer = translate(error, self._worker.limits)
         if answer is None:
             self.report(error)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pyworkerd_isolates.protocol import CHUNK, WINDOW, Events
 
-from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
+from pyworkerd.errors import BadEffect, ClientError, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Feed:
                 await self._pass_on(chunk)
             self._send_data(b"", True)
         except PyworkerdError as error:
+            if isinstance(error, ClientError):
+                self.owner.client_error = error
             self._send_error(str(error))
         except (OSError, EOFError):
             self._send_error("the sender of this body broke off")

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
-from time import time
+from time import monotonic_ns, time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pyworkerd_config.model import Limits
@@ -26,6 +26,8 @@ from pyworkerd_isolates.pool import Assign, Evict, Member, Policy, Refuse, Start
 
 from pyworkerd.errors import (
     BodyTooLarge,
+    ExceededDepth,
+    ExceededSubrequests,
     ExceededWallTime,
     InternalError,
     NoSuchEntrypoint,
@@ -36,9 +38,11 @@ from pyworkerd.errors import (
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.logs import LogEntry, LogSink, Recent
 from pyworkerd.observe.scope import Scope, begin, scope
+from pyworkerd.observe.snapshot import add
 from pyworkerd.services.base import DEFAULT, Target
 
 from .channels import Channels, NoChannels
+from .failures import outcome
 from .invocation import CallWork, FetchWork, Invocation
 from .live import Live
 from .placement import Placement
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from pyworkerd.messages import Headers
+    from pyworkerd.observe.snapshot import Snapshot
 
     from .fleet import Fleet
 
@@ -84,6 +89,7 @@ class Worker:
     ) -> None:
         self.name = name
         self.fleet = fleet
+        self.counters = fleet.enrol(self)
         self.loop = asyncio.get_running_loop()
         self.environment = environment
         self.channels: Channels = channels or NoChannels()
@@ -113,6 +119,8 @@ class Worker:
         self._all_stopped: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.TimerHandle | None = None
+        self._quiet: asyncio.Event | None = None
+        """Somebody waits until nothing is left to do."""
         self._closed = False
 
     def __repr__(self) -> str:
@@ -149,23 +157,36 @@ class Worker:
         work_for, headers = _scope(request.headers)
         if headers is not request.headers:
             request = replace(request, headers=headers)
-        length = request.body.length
-        if length is None:
-            limited = Bounded(request.body, self.request_body_bytes, self._too_large)
-            request = replace(request, body=Body(chunks=limited))
-        elif length > self.request_body_bytes:
-            raise BodyTooLarge(self.request_body_bytes)
-        answer = await self._invoke(FetchWork(request, target), work_for)
+        began = monotonic_ns()
+        try:
+            length = request.body.length
+            if length is None:
+                limited = Bounded(request.body, self.request_body_bytes, self._too_large)
+                request = replace(request, body=Body(chunks=limited))
+            elif length > self.request_body_bytes:
+                raise self._too_large()  # noqa: TRY301 - it is counted below
+            answer = await self._invoke(FetchWork(request, target), work_for)
+        except BaseException as error:
+            status, code = outcome(error)
+            self.counters.failed(status, code, monotonic_ns() - began)
+            raise
         assert isinstance(answer, Response)
+        self.counters.answered(answer.status, monotonic_ns() - began)
         return answer
 
     def _too_large(self) -> BodyTooLarge:
+        self.counters.limit(BodyTooLarge.code)
         return BodyTooLarge(self.request_body_bytes)
 
     async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
         """See `services.base.Service`."""
-        answer = await self._invoke(CallWork(method, arguments, target), _scope(())[0])
+        try:
+            answer = await self._invoke(CallWork(method, arguments, target), _scope(())[0])
+        except BaseException as error:
+            self.counters.call_failed(outcome(error)[1])
+            raise
         assert isinstance(answer, bytes)
+        self.counters.calls += 1
         return answer
 
     async def _invoke(self, work: FetchWork | CallWork, work_for: Scope) -> Response | bytes:
@@ -203,6 +224,7 @@ class Worker:
             self._refuse(invocation)
 
     def _refuse(self, invocation: Invocation) -> None:
+        self.counters.limit(Overloaded.code)
         self._drop(invocation, Overloaded(f"no isolate of {self.name!r} could take the request in time"))
 
     def _drop(self, invocation: Invocation, error: PyworkerdError) -> None:
@@ -210,6 +232,7 @@ class Worker:
         del self._waiting[invocation.id]
         invocation.fail(error)
         invocation.finish()
+        self._tell_quiet()
 
     def _cancel(self, invocation: Invocation) -> None:
         if invocation.id in self._waiting:
@@ -251,20 +274,22 @@ class Worker:
         for action in plan(policy, members, waiting, self.fleet.shared(), now):
             match action:
                 case Assign(request, isolate):
-                    self._give(self._members[isolate], self._waiting.pop(request))
+                    self._give(self._members[isolate], self._waiting.pop(request), now)
                 case Start(request):
                     live = Live(self, next(self.fleet.numbers))
                     self._members[live.id] = live
                     self.fleet.born(live, self.cost)
                     self._waiting[request].scope.root.cold = True
-                    self._give(live, self._waiting.pop(request))
+                    self.counters.cold_starts += 1
+                    self._give(live, self._waiting.pop(request), now)
                 case Evict(isolate):
                     self.fleet.evict(isolate)
                 case Refuse(request):
                     self._refuse(self._waiting[request])
         return len(self._members) > before
 
-    def _give(self, live: Live, invocation: Invocation) -> None:
+    def _give(self, live: Live, invocation: Invocation, now: float) -> None:
+        self.counters.waited(now - invocation.since)
         self.fleet.works(live)
         if invocation.timer is None:
             invocation.timer = self.loop.call_later(self.wall_ms / 1000, self._expire, invocation)
@@ -272,6 +297,7 @@ class Worker:
 
     def _expire(self, invocation: Invocation) -> None:
         if invocation.id in self._waiting:
+            self.counters.limit(ExceededWallTime.code)
             self._drop(
                 invocation,
                 ExceededWallTime(f"the request took longer than {self.wall_ms} ms (limits.wall_ms)"),
@@ -317,7 +343,7 @@ class Worker:
         """A new isolate of this worker; may be called on another thread."""
         engine = self.fleet.engine
         assert isinstance(engine, Engine)
-        return Isolate(engine, self.image, self.limits)
+        return Isolate(engine, self.image, self.limits, self.fleet.slots if self.policy.fresh else None)
 
     def rested(self, live: Live) -> None:
         """An isolate has nothing left to do."""
@@ -328,6 +354,7 @@ class Worker:
         """An isolate has room again, or takes nothing new."""
         if self._waiting:
             self.plan_soon()
+        self._tell_quiet()
 
     def ended(self, live: Live, again: Sequence[Invocation]) -> None:
         """An isolate is dead. `again` wait at the front of the queue, as they did before."""
@@ -371,6 +398,7 @@ class Worker:
         """Something to log, of the worker or about it."""
         ids = (work_for.request_id, work_for.trace_id) if work_for is not None else ("", "")
         entry = LogEntry(time(), self.name, invocation, level, source, message, *ids)
+        self.counters.log_entries += 1
         for sink in self._sinks:
             sink(entry)
 
@@ -379,6 +407,8 @@ class Worker:
         if isinstance(error, WorkerException):
             return error.code, error.message, error.type_name
         if isinstance(error, PyworkerdError):
+            if isinstance(error, ExceededSubrequests | ExceededDepth):
+                self.counters.limit(error.code)
             return error.code, str(error), None
         self.report(error)
         return "internal", "the runtime failed to perform this call", None
@@ -390,6 +420,22 @@ class Worker:
         )
 
     # the end ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request waits or any invocation runs, its `waitUntil` included."""
+        return bool(self._waiting) or any(live.invocations for live in self._members.values())
+
+    async def quiet(self) -> None:
+        """Wait until it is not busy. It may become busy again."""
+        while self.busy:
+            self._quiet = self._quiet or asyncio.Event()
+            await self._quiet.wait()
+
+    def _tell_quiet(self) -> None:
+        if self._quiet is not None and not self.busy:
+            self._quiet.set()
+            self._quiet = None
 
     async def aclose(self) -> None:
         """End all isolates; requests that still wait are refused. Returns when nothing of it runs any more."""
@@ -408,12 +454,25 @@ class Worker:
         while self._tasks:
             await asyncio.wait(self._tasks)
         if self._image is not None:
+            self.fleet.slots.forget(self._image)
             self._image.close()
+        self.fleet.dismiss(self)
 
     def statistics(self) -> dict[str, Any]:
         """How things stand."""
         states = [live.state.value for live in self._members.values()]
         return {"isolates": len(states), "waiting": len(self._waiting), "states": states}
+
+    def measure(self, snapshot: Snapshot) -> None:
+        """Add how things stand to a snapshot: isolates, their memory, and what waits."""
+        if not self._members and not self._waiting:
+            return
+        worker = self.fleet.meters.label(self.name)
+        for live in self._members.values():
+            add(snapshot, "isolates", (worker, live.state.value), 1)
+            growth = self.fleet.cost_of(live) - self.cost
+            add(snapshot, "isolate_memory_bytes", (worker,), self.image.memory_size + growth)
+        add(snapshot, "queue_depth", (worker,), len(self._waiting))
 
 
 def _scope(headers: Headers) -> tuple[Scope, Headers]:

@@ -1,4 +1,5 @@
-"""What the operator gets to see: the logs of workers and of the runtime itself.
+"""What the operator gets to see: ids and traces of requests, logs, and metrics.
 
-Read in this order: `text`, `logs`, `background`, `own`.
+Read in this order: `trace`, `scope`; `text`, `logs`, `background`, `own`; `families`, `snapshot`, `counters`,
+`exposition`.
 """

@@ -50,6 +50,7 @@ class Connection(asyncio.Protocol):
     """Made by the listening socket for each client."""
 
     __slots__ = (
+        "_answering",
         "_deadlines",
         "_discarded",
         "_exchange",
@@ -79,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._info: ConnectionInfo = cast("ConnectionInfo", None)
         self._scope: Scope = cast("Scope", None)
+        self._answering = shared.answering
         self._task: asyncio.Task[None] | None = None
         self._stream: RequestBody | None = None
         self._exchange = _HTTP_1_1
@@ -254,7 +256,8 @@ class Connection(asyncio.Protocol):
         else:
             body = self._body(head, events)
         shared.counters.requests += 1
-        shared.counters.active += 1
+        answering = self._answering = shared.answering
+        answering.active += 1
         self._scope, headers = begin(head.headers)
         request = Request(head.method, request_url(head, self._info.server), headers, body)
         task = shared.spawn(self._serve(request))
@@ -332,7 +335,7 @@ class Connection(asyncio.Protocol):
         connection_info.set(self._info)
         scope.set(self._scope)
         try:
-            response = await self._shared.handler(request)
+            response = await self._answering.handler(request)
             body = response.body
             if response.web_socket is not None:
                 await self._switch(request, response)
@@ -447,6 +450,8 @@ class Connection(asyncio.Protocol):
     def _fail(self, request: Request | None, error: Exception) -> None:
         """Answer with the failure, or reset where an answer has begun already."""
         shared = self._shared
+        if self._stream is not None and self._stream.raised is not None:
+            error = self._stream.raised  # whatever the handler made of it
         if self._phase is _CLOSED and isinstance(error, (Overloaded, ClientError)):
             return
         # A body that broke is counted as the client's fault already, even where the handler passes it on.
@@ -466,7 +471,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """The response is written: go on, or close."""
-        self._shared.counters.active -= 1
+        self._answering.end()
         self._task = None
         stream, self._stream = self._stream, None
         if stream is not None:

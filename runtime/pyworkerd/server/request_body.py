@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 class RequestBody:
     """The async iterator behind `Request.body`. What has arrived is given out before a failure is raised."""
 
-    __slots__ = ("_closed", "_ended", "_error", "_on_change", "_on_wanted", "_pieces", "_waiter", "size")
+    __slots__ = (
+        "_closed",
+        "_ended",
+        "_error",
+        "_on_change",
+        "_on_wanted",
+        "_pieces",
+        "_waiter",
+        "raised",
+        "size",
+    )
 
     def __init__(self, on_wanted: Callable[[], None], on_change: Callable[[], None]) -> None:
         self._on_wanted = on_wanted
@@ -25,6 +35,8 @@ class RequestBody:
         self._error: ClientError | None = None
         self._ended = False
         self._closed = False
+        self.raised: ClientError | None = None
+        """What its reader was told instead of the rest: a reader that fails then fails by the client's fault."""
         self.size = 0
         """Bytes that wait to be read."""
 
@@ -63,6 +75,7 @@ class RequestBody:
             if self._closed:
                 raise BadRequest("the request body can no longer be read")
             if self._error is not None:
+                self.raised = self._error
                 raise self._error
             if self._ended:
                 raise StopAsyncIteration

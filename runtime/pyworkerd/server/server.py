@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .connection import Connection
 from .listening import Listener, bind
 from .options import ServerOptions
-from .shared import Handler, Shared
+from .shared import Answering, Handler, Shared
 
 if TYPE_CHECKING:
     from .statistics import ServerStatistics
@@ -32,6 +32,7 @@ class HttpServer:
         self._shared = Shared(handler, options or ServerOptions(), asyncio.get_running_loop())
         self._servers: list[asyncio.AbstractServer] = []
         self._listeners: list[Listener] = []
+        self._replaced: list[Answering] = []
 
     async def start(self, where: str | Listener) -> str:
         """Listen, and return the real address: with the port that the system chose for port 0.
@@ -58,6 +59,16 @@ class HttpServer:
     def _connection(self) -> Connection:
         return Connection(self._shared)
 
+    def replace(self, handler: Handler, options: ServerOptions) -> Answering:
+        """Answer new requests with another handler, also those of open connections.
+
+        Options are those of new connections. Returns the handler before: wait for its `over()`.
+        """
+        before, self._shared.answering = self._shared.answering, Answering(handler)
+        self._shared.options = options
+        self._replaced = [each for each in (*self._replaced, before) if each.active]
+        return before
+
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - not an error: work goes on after it
         """Stop accepting, finish what runs, close the rest; after `timeout` seconds cancel what is left.
 
@@ -77,7 +88,8 @@ class HttpServer:
 
     def statistics(self) -> ServerStatistics:
         """A snapshot of what the server has counted."""
-        return self._shared.counters.snapshot(len(self._shared.connections))
+        active = sum(each.active for each in (self._shared.answering, *self._replaced))
+        return self._shared.counters.snapshot(len(self._shared.connections), active)
 
     def _stop_listening(self) -> None:
         self._shared.draining = True

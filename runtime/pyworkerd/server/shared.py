@@ -21,24 +21,47 @@ if TYPE_CHECKING:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
+class Answering:
+    """A handler, and how many requests it is answering: from their head to the end of their response."""
+
+    __slots__ = ("_over", "active", "handler")
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.active = 0
+        self._over: asyncio.Event | None = None
+
+    def end(self) -> None:
+        """One of its responses is complete, or broken off."""
+        self.active -= 1
+        if self._over is not None and not self.active:
+            self._over.set()
+
+    async def over(self) -> None:
+        """Wait until it answers nothing more. It has been replaced, so it gets no new requests."""
+        if self.active:
+            self._over = asyncio.Event()
+            await self._over.wait()
+
+
 class Shared:
     """Handler, options, counters, the open connections and the date."""
 
     __slots__ = (
         "_date",
         "_date_second",
+        "answering",
         "connections",
         "counters",
         "draining",
         "empty",
-        "handler",
         "loop",
         "new_parser",
         "options",
     )
 
     def __init__(self, handler: Handler, options: ServerOptions, loop: asyncio.AbstractEventLoop) -> None:
-        self.handler = handler
+        self.answering = Answering(handler)
         self.options = options
         self.loop = loop
         self.new_parser = parser_class(options.parser)

@@ -36,7 +36,6 @@ class Counters:
     """The running figures behind `ServerStatistics`."""
 
     web_sockets: int = 0
-    active: int = 0
     accepted: int = 0
     refused: int = 0
     requests: int = 0
@@ -47,12 +46,12 @@ class Counters:
     peak_request_buffer: int = 0
     peak_response_buffer: int = 0
 
-    def snapshot(self, connections: int) -> ServerStatistics:
+    def snapshot(self, connections: int, active: int) -> ServerStatistics:
         """Freeze."""
         return ServerStatistics(
             connections_now=connections,
             web_sockets_now=self.web_sockets,
-            active_now=self.active,
+            active_now=active,
             accepted=self.accepted,
             refused=self.refused,
             requests=self.requests,

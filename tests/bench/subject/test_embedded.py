@@ -28,6 +28,8 @@ def test_every_figure_can_be_taken_again_and_again(embedded: Embedded) -> None:
         started = embedded.start()
         assert started > 0
         assert embedded.first_step() > 0
+        assert embedded.slot_step() > 0
+        assert embedded.slot_step() > 0
 
 
 def test_a_deploy_leaves_nothing_in_the_cache(embedded: Embedded) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.protocol import Call, Fetch
 from pyworkerd_isolates.testing import LATER, Reply, arguments_of
@@ -122,6 +126,65 @@ def test_a_caller_that_gives_up_abandons_its_call(driver):
     run = driver.call("impatient")
     assert run.value == "gave up"
     assert driver.abandoned == [1]
+
+
+def mutated(value, position, byte):
+    """An answer that was well formed once."""
+    frame = bytearray(wire.dump_value(value))
+    frame[position % len(frame)] = byte
+    return bytes(frame)
+
+
+VALUES = st.recursive(
+    st.none() | st.integers() | st.floats() | st.text() | st.binary() | st.datetimes(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(
+    answer=st.binary()
+    | st.builds(wire.dump_value, VALUES)
+    | st.builds(mutated, VALUES, st.integers(0, 1000), st.integers(0, 255))
+)
+@example(answer=b"")
+@example(answer=b"\x02\0\0\0{}")
+@example(answer=wire.encode({"$": ["Response", [200, [], None, "", "", False, 1]]}))
+@example(answer=wire.encode({"$": ["Request", [1, {}, [], 0, {"x": 1}]]}))
+@example(answer=wire.encode({"$": ["i", "9" * 4300]}))
+@example(answer=wire.encode([[]] * 5000))
+def test_whatever_a_call_is_answered_with_concerns_its_caller_alone(driver, answer):
+    run, other = driver.begin_call("caught", "env.CALL()"), driver.begin_call("call")
+    driver.settle()
+    first, second = driver.calls
+    driver.calls.pop(first)
+    driver.events.resolve_value(first, answer)
+    driver.resolve(second, "mine")
+    driver.settle()
+    assert other.value == "mine"
+    assert run.done
+
+
+def test_an_answer_that_cannot_be_read_says_so(driver):
+    run = driver.call("caught", "env.CALL()")
+    driver.events.resolve_value(next(iter(driver.calls)), b"\x02\0\0\0{}")
+    driver.settle()
+    name, message, code = run.value
+    assert (name, code) == ("CallError", "bad_effect")
+    assert message.startswith("the answer cannot be read: ")
+
+
+def test_no_name_of_an_exception_harms_whoever_shares_the_isolate(driver):
+    for name in dir(builtins):
+        run, other = driver.begin_call("caught", "env.CALL()"), driver.begin_call("call")
+        driver.settle()
+        first, second = driver.calls
+        driver.calls.pop(first)
+        driver.events.reject(first, "worker_exception", "told", name)
+        driver.resolve(second, "mine")
+        driver.settle()
+        assert other.value == "mine", name
+        assert run.value, name
 
 
 def test_a_late_answer_is_ignored(driver):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pyworkerd_isolates.testing import LATER
 
 HEAD = "import asyncio\nfrom workers import Response, WorkerEntrypoint, handler\n"
 
@@ -212,3 +213,53 @@ def test_one_failure_does_not_touch_the_others_of_its_step(start):
     driver.settle()
     assert [run.status for run in runs] == [200, None] * 5
     assert driver.isolate.steps == 1
+
+
+BROKEN = f"""{HEAD}
+from _pyworkerd import calls, handlers, streams
+
+def broken(*_):
+    raise MemoryError
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response(await request.text())
+
+    async def wait(self):
+        return await self.env.CALL()
+
+    async def ask(self):
+        return await self.env.CALL()
+
+    async def break_off(self, module, name):
+        setattr(globals()[module], name, broken)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("handlers", "on_fetch"), ("handlers", "on_cancel"), ("streams", "on_data")]
+)
+def test_an_event_that_cannot_be_taken_in_ends_its_own_invocation(start, module, name):
+    driver = start(BROKEN, bindings=[("CALL", "callable", 1)], answer=lambda _: LATER)
+    neighbour = driver.call("wait")
+    driver.call("break_off", module, name)
+    run = driver.begin(method="POST", body=[b"piece", b"piece"])
+    driver.settle()
+    if name == "on_cancel":
+        run = driver.call("wait")
+        driver.cancel(run)
+    assert run.done
+    assert run.failure is not None
+    assert (run.failure.type_name == "StreamError") == (module == "streams")
+    driver.resolve(next(iter(driver.calls)), "answered")
+    driver.settle()
+    assert neighbour.value == "answered"
+
+
+def test_an_answer_that_cannot_be_taken_in_is_an_error_for_who_asked(start):
+    driver = start(BROKEN, bindings=[("CALL", "callable", 1)], answer=lambda _: LATER)
+    run = driver.call("ask")
+    driver.call("break_off", "calls", "on_resolve")
+    driver.resolve(next(iter(driver.calls)), "answered")
+    driver.settle()
+    assert run.failure.type_name == "MemoryError"

@@ -13,7 +13,7 @@ from pyworkerd_isolates.wasm.core import I32, I64, KINDS, parse_module
 from pyworkerd_isolates.wasm.leb import encode_unsigned
 from pyworkerd_isolates.wasm.merge import check_engine, merge
 
-STANDARD = {"memory", "now_ns", "seed", "refused", "refused_call"}
+STANDARD = {"memory", "now_ns", "seed", "refused", "refused_call", "reset"}
 
 
 def exports_of(binary):
@@ -308,6 +308,27 @@ def test_globals_are_back_at_rest_after_every_call(real, running, key, watched_e
         isolate.call("step", b"x" * 1000)
         isolate.rest()
         assert global_values(isolate, watched) == rest
+
+
+def test_reset_gives_every_global_its_first_value(real, running, key, watched_engine):
+    code, watched = watched_engine
+    isolate = running(real.engine, code, real.merged)
+    first = global_values(isolate, watched)
+    isolate.seed(*key)
+    isolate.call("load", BUSY)
+    assert global_values(isolate, watched) != first
+    isolate.exports["reset"](isolate.store)
+    assert global_values(isolate, watched) == first
+
+
+def test_a_reset_isolate_has_no_key(small, key):
+    isolate = small.start()
+    isolate.seed(*key)
+    assert len(isolate.call("step", b"r\x08")) == 8
+    isolate.exports["reset"](isolate.store)
+    with pytest.raises(wasmtime.Trap):
+        isolate.call("step", b"r\x08")
+    assert isolate.refusal() == (1, "wasi:random/random get-random-bytes")
 
 
 def test_globals_that_are_not_at_rest_would_be_seen(small, running):

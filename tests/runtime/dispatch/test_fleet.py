@@ -18,7 +18,7 @@ class Isolate:
         self.idle_since = idle_since
         self.ended = 0
 
-    def end(self) -> None:
+    def evict(self) -> None:
         self.ended += 1
 
 

@@ -330,7 +330,7 @@ if path == "/bomb":
 return Response(str(counter))
 """
         )
-        worker = await runtime.load(source)
+        worker = await runtime.load(source, limits=Limits(cpu_ms=5000))
         assert await (await worker.fetch("/")).text() == "1"
         with pytest.raises(ExceededMemory) as caught:
             await worker.fetch("/bomb")

@@ -76,26 +76,36 @@ def _body(blobs, body):
     return bytes(blobs[body[1]]) if body[0] == "b" else streams.Inbound(body[1])
 
 
+def _fatal(error, *_):
+    raise error
+
+
 EVENTS = {
-    "prime": lambda blobs: handlers.prime(WitWorld().step),
-    "close_gaps": lambda blobs, end: layout.close_gaps(end),
-    "init": _init,
-    "fetch": _fetch,
-    "rpc": _rpc,
-    "cancel": lambda blobs, number: handlers.on_cancel(number),
-    "data": _data,
-    "error": lambda blobs, number, message: streams.on_error(number, message),
-    "pull": lambda blobs, number, credit: streams.on_pull(number, credit),
-    "stop": lambda blobs, number: streams.on_stop(number),
-    "resolve": _resolve,
-    "reject": lambda blobs, *reason: calls.on_reject(*reason),
+    "prime": (lambda blobs: handlers.prime(WitWorld().step), _fatal),
+    "close_gaps": (lambda blobs, end: layout.close_gaps(end), _fatal),
+    "init": (_init, _fatal),
+    "fetch": (_fetch, handlers.on_failed),
+    "rpc": (_rpc, handlers.on_failed),
+    "cancel": (lambda blobs, number: handlers.on_cancel(number), handlers.on_failed),
+    "data": (_data, streams.on_lost),
+    "error": (lambda blobs, number, message: streams.on_error(number, message), streams.on_lost),
+    "pull": (lambda blobs, number, credit: streams.on_pull(number, credit), streams.on_failed),
+    "stop": (lambda blobs, number: streams.on_stop(number), streams.on_failed),
+    "resolve": (_resolve, calls.on_failed),
+    "reject": (lambda blobs, *reason: calls.on_reject(*reason), calls.on_failed),
 }
+"""What each event does, and who is told if that fails: what came from another tenant, or found no memory, must not end
+an isolate that others share."""
 
 
 def _step(data):
     events, blobs = _wire.decode(data)
     for event in events:
-        EVENTS[event[0]](blobs, *event[1:])
+        perform, failed = EVENTS[event[0]]
+        try:
+            perform(blobs, *event[1:])
+        except Exception as error:
+            failed(error, *event[1:])
     return outbox.take(handlers.loop.run())
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import builtins
 
+import _wire
+
 from . import outbox, streams
 from .invocation import current
 
@@ -108,6 +110,16 @@ def on_reject(number, code, message, type_name=None):
     future = _pending.pop(number, None)
     if future is not None and not future.done():
         future.set_exception(_exception(code, message, type_name))
+
+
+def on_failed(error, number, *_):
+    """The answer to a call cannot be read, or not be held: whoever waits for it hears that."""
+    future = _pending.pop(number, None)
+    if future is not None and not future.done():
+        unreadable = isinstance(error, _wire.WireError)
+        future.set_exception(
+            CallError(f"the answer cannot be read: {error}", "bad_effect") if unreadable else error
+        )
 
 
 def _exception(code, message, type_name):

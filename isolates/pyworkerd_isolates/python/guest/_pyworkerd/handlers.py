@@ -58,6 +58,13 @@ def on_cancel(number):
         invocation.cancel()
 
 
+def on_failed(error, number, *_):
+    """An invocation could not be begun, or be cancelled: it is over."""
+    invocation = running.get(number) or Invocation(number)
+    _fail(invocation, error)
+    invocation.end()
+
+
 def _instance(invocation, name, props):
     found = worker.entrypoints.get(name)
     if found is None:

@@ -35,9 +35,10 @@ class Invocation:
         """One of those has finished."""
         self._open -= 1
         if not self._open:
-            self._end()
+            self.end()
 
-    def _end(self):
+    def end(self):
+        """Nothing of it is left."""
         if running.pop(self.number, None) is None:
             return
         logs.finish(self)

@@ -104,6 +104,13 @@ def on_error(number, message):
         stream._wake()
 
 
+def on_lost(error, number, *_):
+    """An event of an inbound stream could not be taken in."""
+    if number in _inbound:
+        outbox.effects.append(["stop", number])
+        on_error(number, f"this body could not be taken in ({type(error).__name__})")
+
+
 class Outbound:
     """A body that the worker sends, pumped from an async iterator by a task."""
 
@@ -168,6 +175,11 @@ def on_stop(number):
     if stream is not None:
         stream.stopped = True
         stream._wake()
+
+
+def on_failed(error, number, *_):
+    """An event of an outbound stream could not be taken in: nobody knows what its reader has room for."""
+    on_stop(number)
 
 
 async def pump(stream, chunks):

@@ -1,0 +1,106 @@
+"""pyworkerd under full load: one server, a socket for each shape, one worker behind each or many."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pyworkerd_bench.contestant import SUBJECT
+from pyworkerd_bench.loaded import SECONDS, WARMUP, LoadedContestant
+from pyworkerd_bench.shapes import SHAPES
+
+from .configuration import service, socket, write
+from .hello import HELLO
+from .pyworkerd import about, serve
+
+if TYPE_CHECKING:
+    from pyworkerd_bench.processes import Server
+
+JSON: Final = """\
+from workers import Response, WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        order = await request.json()
+        total = sum(item["price"] * item["count"] for item in order["items"])
+        return Response.json(
+            {"customer": order["customer"]["name"], "items": len(order["items"]), "total": total}
+        )
+"""
+
+BODY: Final = """\
+from workers import Response, WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response(await request.bytes())
+"""
+
+LINK: Final = """\
+from workers import WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return await self.env.NEXT.fetch(request)
+"""
+
+
+class ThroughputSubject(LoadedContestant):
+    """Every shape."""
+
+    name = SUBJECT
+    shapes = tuple(SHAPES)
+
+    def __init__(self, seconds: float = SECONDS, warmup: float = WARMUP) -> None:
+        super().__init__(seconds, warmup)
+        self._folder: Path | None = None
+
+    def available(self) -> str | None:
+        """It is what this is about."""
+        return None
+
+    def about(self) -> str:
+        """Versions and settings."""
+        return f"{about()} with defaults, one process"
+
+    def start(self) -> None:
+        """Write the configuration and start the server."""
+        self._folder = Path(tempfile.mkdtemp(prefix="pyworkerd-bench-"))
+        super().start()
+
+    def stop(self) -> None:
+        """End the server and remove the configuration."""
+        super().stop()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def spawn(self, cpu: int | None) -> Server:
+        """A server with a socket for each shape."""
+        assert self._folder is not None
+        return serve(write_all(self._folder), cpu, tuple(SHAPES))
+
+    def port(self, server: Server, shape: str) -> int:
+        """Its own socket's."""
+        return server.ports[shape]
+
+
+def write_all(folder: Path) -> Path:
+    """A configuration with a socket for each shape; the tenants are found by their paths. Returns its file."""
+    chain = {"global_outbound": False}
+    services = [
+        service(folder, "hello", HELLO),
+        service(folder, "json", JSON),
+        service(folder, "body", BODY),
+        service(folder, "chain", LINK, worker={**chain, "bindings": {"NEXT": {"service": "middle"}}}),
+        service(folder, "middle", LINK, worker={**chain, "bindings": {"NEXT": {"service": "last"}}}),
+        service(folder, "last", HELLO),
+        *(service(folder, path[1:], HELLO, {"routes": [path]}) for path in SHAPES["tenants"].paths),
+    ]
+    sockets = [socket(name, None if name == "tenants" else name) for name in SHAPES]
+    return write(folder / "config.toml", [*sockets, *services])

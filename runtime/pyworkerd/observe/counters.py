@@ -1,0 +1,167 @@
+"""What is counted while workers run: additions to whole numbers, and nothing else, on the way of every request.
+
+Rule 1: a name has one record, also across versions of its worker, so that counters only go up.
+Rule 2: only so many names have a record of their own. All others share one: a record that is shared is never split
+        again, so its counters only go up as well.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final
+
+from .families import BOUNDS_MS, OTHERS
+from .snapshot import add, label
+
+if TYPE_CHECKING:
+    from .snapshot import Snapshot
+
+LABELLED: Final = 1000
+"""Workers with a label of their own; each makes up to some forty lines of a scrape."""
+_BOUNDS_NS: Final = tuple(bound * 1_000_000 for bound in BOUNDS_MS)
+_CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
+LIMITS: Final = {
+    "exceeded_cpu": "cpu_ms",
+    "exceeded_memory": "memory_mb",
+    "exceeded_wall_time": "wall_ms",
+    "exceeded_subrequests": "subrequests",
+    "exceeded_output": "output",
+    "exceeded_depth": "depth",
+    "overloaded": "queue",
+    "body_too_large": "request_body_mb",
+}
+"""Error codes that say that a limit was reached, and its name."""
+
+
+class WorkerCounters:
+    """The record of one worker. Times are in nanoseconds."""
+
+    __slots__ = (
+        "answers",
+        "buckets",
+        "calls",
+        "cold_starts",
+        "cpu_ns",
+        "evictions",
+        "failed_calls",
+        "failures",
+        "limits",
+        "log_cut",
+        "log_entries",
+        "lost",
+        "steps",
+        "total_ns",
+        "waited_ns",
+        "waits",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.answers = [0] * len(_CLASSES)
+        self.failures: dict[tuple[str, str], int] = {}
+        """By class of status and code."""
+        self.buckets = [0] * (len(_BOUNDS_NS) + 1)
+        self.total_ns = 0
+        self.calls = 0
+        self.failed_calls: dict[str, int] = {}
+        self.cold_starts = 0
+        self.steps = 0
+        self.cpu_ns = 0
+        self.evictions = 0
+        self.lost = 0
+        """Isolates that a failure ended."""
+        self.limits: dict[str, int] = {}
+        self.waits = 0
+        self.waited_ns = 0
+        self.log_entries = 0
+        self.log_cut = 0
+
+    def answered(self, status: int, took_ns: int) -> None:
+        """A worker answered a request."""
+        self.answers[status // 100] += 1
+        self.buckets[bisect_left(_BOUNDS_NS, took_ns)] += 1
+        self.total_ns += took_ns
+
+    def failed(self, status: int, code: str, took_ns: int) -> None:
+        """The runtime answered in its place, or nobody did (status 0)."""
+        key = (_CLASSES[status // 100], code)
+        self.failures[key] = self.failures.get(key, 0) + 1
+        self.buckets[bisect_left(_BOUNDS_NS, took_ns)] += 1
+        self.total_ns += took_ns
+
+    def call_failed(self, code: str) -> None:
+        """A method call failed."""
+        self.failed_calls[code] = self.failed_calls.get(code, 0) + 1
+
+    def stepped(self, milliseconds: float) -> None:
+        """A step ended, well or not."""
+        self.steps += 1
+        self.cpu_ns += int(milliseconds * 1e6)
+
+    def waited(self, seconds: float) -> None:
+        """A request or a call got its isolate."""
+        self.waits += 1
+        self.waited_ns += int(seconds * 1e9)
+
+    def limit(self, code: str) -> None:
+        """A limit was reached: by the code of its error, or by its own name."""
+        name = LIMITS.get(code, code)
+        self.limits[name] = self.limits.get(name, 0) + 1
+
+    def write(self, snapshot: Snapshot, worker: str) -> None:
+        """Add it to a snapshot."""
+        for status, count in zip(_CLASSES, self.answers, strict=True):
+            add(snapshot, "requests", (worker, status, ""), count)
+        for (status, code), count in self.failures.items():
+            add(snapshot, "requests", (worker, status, code), count)
+        add(snapshot, "request_duration_seconds", (worker,), *self.buckets, self.total_ns)
+        add(snapshot, "rpc_calls", (worker, ""), self.calls)
+        for code, count in self.failed_calls.items():
+            add(snapshot, "rpc_calls", (worker, code), count)
+        for limit, count in self.limits.items():
+            add(snapshot, "limits_hit", (worker, limit), count)
+        add(snapshot, "queue_wait_seconds", (worker,), self.waits, self.waited_ns)
+        for family, count in (
+            ("cold_starts", self.cold_starts),
+            ("steps", self.steps),
+            ("cpu_seconds", self.cpu_ns),
+            ("evictions", self.evictions),
+            ("isolate_failures", self.lost),
+            ("log_entries", self.log_entries),
+            ("log_entries_cut", self.log_cut),
+        ):
+            add(snapshot, family, (worker,), count)
+
+
+class Meters:
+    """The records of all workers of a process. Which workers have one of their own is decided as they are loaded."""
+
+    def __init__(self, labelled: int = LABELLED) -> None:
+        self._labelled = labelled
+        self._named: dict[str, WorkerCounters] = {}
+        self._users: dict[str, int] = {}
+        self._others = WorkerCounters()
+
+    def take(self, name: str) -> WorkerCounters:
+        """The record of a worker that has been loaded, perhaps as the next version of one. Give it back in the end."""
+        if name not in self._named and len(self._named) >= self._labelled:
+            return self._others
+        self._users[name] = self._users.get(name, 0) + 1
+        return self._named.setdefault(name, WorkerCounters())
+
+    def give_back(self, name: str, record: WorkerCounters) -> None:
+        """A version of the worker is gone; with the last one goes the record of its name."""
+        if self._named.get(name) is not record:
+            return
+        self._users[name] -= 1
+        if not self._users[name]:
+            del self._named[name], self._users[name]
+
+    def label(self, name: str) -> str:
+        """The worker's label."""
+        return label(name) if name in self._named else OTHERS
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Add all records to a snapshot."""
+        for name, record in self._named.items():
+            record.write(snapshot, label(name))
+        self._others.write(snapshot, OTHERS)

@@ -1,0 +1,321 @@
+"""From one configuration to the next: what goes over, what is new, and what finishes on the old one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyworkerd.errors import ConfigurationError, IsolateLost, NoRoute
+from pyworkerd.messages import Body, Request
+from pyworkerd.runtime import RuntimeOptions
+from pyworkerd_config.model import Binding, Config, External, Limits, Network, Service, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from pyworkerd.runtime import Runtime
+
+COUNTER = """
+from workers import Response, WorkerEntrypoint
+
+count = 0
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        global count
+        count += 1
+        return Response(f"VERSION {count}")
+"""
+CALLER = """
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        await request.text()
+        return await self.env.OTHER.fetch("http://x/")
+"""
+
+READER = """
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        await request.text()
+        return Response("one")
+"""
+
+
+def worker(folder: Path, name: str, source: str, *bindings: Binding, **options: Any) -> Service:
+    root = folder / name
+    root.mkdir(exist_ok=True)
+    (root / f"{name}.py").write_text(source)
+    routes = options.pop("routes", (f"/{name}/*",))
+    return Service(
+        name,
+        Worker(root / f"{name}.py", root, bindings=bindings, global_outbound=None, **options),
+        routes=routes,
+    )
+
+
+def configured(*services: Service, **options: Any) -> Config:
+    return Config(services=services, **options)
+
+
+async def ask(runtime: Runtime, name: str, path: str = "/") -> str:
+    return await (await runtime.fetch(Request("GET", f"http://x{path}"), name)).text()
+
+
+def other(name: str) -> Binding:
+    return Binding("OTHER", "service", name)
+
+
+def test_what_is_unchanged_goes_over_with_its_warm_isolates(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    def version(changed: str) -> Config:
+        return configured(
+            worker(tmp_path, "same", COUNTER),
+            worker(tmp_path, "changed", COUNTER.replace("VERSION", changed)),
+            worker(tmp_path, "caller", CALLER, other("changed")),
+        )
+
+    async def main(runtime: Runtime) -> None:
+        assert [await ask(runtime, name) for name in ("same", "changed", "caller")] == [
+            "VERSION 1",
+            "one 1",
+            "one 2",
+        ]
+        caller = runtime.services["caller"]
+        await runtime.reload(version("two"))
+        assert runtime.services["caller"] is caller
+        # The unchanged caller sees the new version of the one that it calls.
+        assert [await ask(runtime, name) for name in ("same", "caller", "changed")] == [
+            "VERSION 2",
+            "two 1",
+            "two 2",
+        ]
+        assert runtime.statistics().isolates == 3
+
+    with_runtime(main, version("one"))
+
+
+def test_routes_change_without_a_deploy(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    async def main(runtime: Runtime) -> None:
+        assert await ask(runtime, "w") == "VERSION 1"
+        await runtime.reload(configured(worker(tmp_path, "w", COUNTER, routes=("/new/*",))))
+        assert await (await runtime.fetch(Request("GET", "http://x/new/y"))).text() == "VERSION 2"
+        with pytest.raises(NoRoute):
+            await runtime.fetch(Request("GET", "http://x/old/y"))
+
+    with_runtime(main, configured(worker(tmp_path, "w", COUNTER, routes=("/old/*",))))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda kind: replace(kind, limits=Limits(cpu_ms=51)),
+        lambda kind: replace(kind, reuse="request"),
+        lambda kind: replace(kind, bindings=(Binding("A", "text", "b"),)),
+        lambda kind: replace(kind, global_outbound="internet"),
+    ],
+)
+def test_whatever_is_configured_makes_another_worker(
+    with_runtime: Callable[..., None], tmp_path: Path, change: Callable[[Any], Any]
+) -> None:
+    service = worker(tmp_path, "w", COUNTER, Binding("A", "text", "a"))
+
+    async def main(runtime: Runtime) -> None:
+        before = runtime.services["w"]
+        await runtime.reload(configured(service))
+        assert runtime.services["w"] is before
+        await runtime.reload(configured(replace(service, kind=change(service.kind))))
+        assert runtime.services["w"] is not before
+        assert await ask(runtime, "w") == "VERSION 1"
+
+    with_runtime(main, configured(service))
+
+
+def test_another_secret_makes_another_worker(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    source = COUNTER.replace('f"VERSION {count}"', "self.env.TOKEN")
+    service = worker(tmp_path, "w", source, Binding("TOKEN", "secret", "TOKEN"))
+
+    async def main(runtime: Runtime) -> None:
+        assert await ask(runtime, "w") == "old"
+        await runtime.reload(configured(service, secrets={"TOKEN": "new"}))
+        assert await ask(runtime, "w") == "new"
+
+    config = configured(service, secrets={"TOKEN": "old"})
+    with_runtime(main, config, RuntimeOptions(environment={}))
+
+
+def test_services_outside_go_over_too(with_runtime: Callable[..., None]) -> None:
+    first = configured(
+        Service("net", Network()), Service("same", External("127.0.0.1:9")), Service("out", External("a:1"))
+    )
+    second = configured(
+        Service("net", Network(("private",))),
+        Service("same", External("127.0.0.1:9")),
+        Service("in", Network()),
+    )
+
+    async def main(runtime: Runtime) -> None:
+        before = dict(runtime.services)
+        await runtime.reload(second)
+        assert set(runtime.services) == {"net", "same", "in", "internet"}
+        kept = {name for name, service in runtime.services.items() if before.get(name) is service}
+        assert kept == {"same", "internet"}
+
+    with_runtime(main, first)
+
+
+def test_counters_outlive_a_configuration(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    source = COUNTER.replace('f"VERSION {count}"', 'str((await self.env.L.limit({"key": "k"}))["success"])')
+    limiter = Binding("L", "rate_limit", {"limit": 1, "period": 1_000_000_000})
+
+    async def main(runtime: Runtime) -> None:
+        assert await ask(runtime, "w") == "True"
+        await runtime.reload(configured(worker(tmp_path, "w", f"{source}\n", limiter)))
+        assert await ask(runtime, "w") == "False"
+
+    with_runtime(main, configured(worker(tmp_path, "w", source, limiter)))
+
+
+def test_a_broken_configuration_changes_nothing(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    good = configured(worker(tmp_path, "w", COUNTER))
+    broken = [
+        (
+            configured(worker(tmp_path, "w2", COUNTER), worker(tmp_path, "bad", "1 / 0\n")),
+            "bad.py:1: ZeroDivision",
+        ),
+        (configured(worker(tmp_path, "w", COUNTER, other("nobody"))), "unknown service"),
+        (configured(Service("w", Worker(tmp_path / "gone.py", tmp_path))), "gone.py"),
+    ]
+
+    async def main(runtime: Runtime) -> None:
+        assert await ask(runtime, "w") == "VERSION 1"
+        for config, sentence in broken:
+            with pytest.raises(ConfigurationError, match=sentence):
+                await runtime.reload(config)
+        assert set(runtime.services) == {"w", "internet"}
+        assert await ask(runtime, "w") == "VERSION 2"
+        await runtime.reload(good)
+
+    with_runtime(main, good)
+
+
+def slow_body(entered: asyncio.Event, gate: asyncio.Event) -> Body:
+    async def chunks() -> AsyncIterator[bytes]:
+        entered.set()
+        await gate.wait()
+        yield b"x"
+
+    return Body(chunks=chunks())
+
+
+def test_old_requests_finish_on_what_they_began_with(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    """Also where they call another service that is new by then; nothing old is closed before that."""
+
+    def version(name: str) -> Config:
+        callee = worker(tmp_path, "callee", COUNTER.replace("VERSION", name))
+        return configured(callee, worker(tmp_path, "caller", f"{CALLER}\n# {name}", other("callee")))
+
+    async def main(runtime: Runtime) -> None:
+        entered, gate = asyncio.Event(), asyncio.Event()
+        request = Request("POST", "http://x/", (), slow_body(entered, gate))
+        asking = asyncio.create_task(runtime.fetch(request, "caller"))
+        await entered.wait()
+        old = runtime.switch(await runtime.prepare(version("two")))
+        retiring = asyncio.create_task(runtime.retire(old))
+        assert await ask(runtime, "caller") == "two 1"
+        assert not retiring.done()
+        gate.set()
+        assert await (await asking).text() == "one 1"
+        await retiring
+        assert runtime.statistics().isolates == 2
+
+    with_runtime(main, version("one"))
+
+
+def test_what_was_promised_is_kept_by_the_old_generation(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    source = """
+import asyncio
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        self.ctx.waitUntil(self.later())
+        return Response("VERSION")
+
+    async def later(self):
+        await asyncio.sleep(0.01)
+        print("VERSION kept its promise")
+"""
+    seen: list[str] = []
+
+    async def main(runtime: Runtime) -> None:
+        assert await ask(runtime, "w") == "one"
+        await runtime.reload(configured(worker(tmp_path, "w", source.replace("VERSION", "two"))))
+        assert seen == ["one kept its promise"]
+        assert await ask(runtime, "w") == "two"
+        await runtime.quiet()
+        assert seen[1:] == ["two kept its promise"]
+
+    config = configured(worker(tmp_path, "w", source.replace("VERSION", "one")))
+    with_runtime(main, config, RuntimeOptions(sinks=(lambda entry: seen.append(entry.message),)))
+
+
+def test_an_old_generation_can_be_ended_at_once(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    async def main(runtime: Runtime) -> None:
+        entered, gate = asyncio.Event(), asyncio.Event()
+        request = Request("POST", "http://x/", (), slow_body(entered, gate))
+        asking = asyncio.create_task(runtime.fetch(request, "w"))
+        await entered.wait()
+        old = runtime.switch(
+            await runtime.prepare(configured(worker(tmp_path, "w", READER.replace("one", "two"))))
+        )
+        await runtime.end(old)
+        with pytest.raises(IsolateLost):
+            await asking
+        await runtime.end(old)
+        assert await ask(runtime, "w") == "two"
+
+    with_runtime(main, configured(worker(tmp_path, "w", READER)))
+
+
+def test_what_programs_loaded_goes_over(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    async def main(runtime: Runtime) -> None:
+        loaded = await runtime.load({"w.py": COUNTER}, name="mine")
+        assert await (await loaded.fetch("/")).text() == "VERSION 1"
+        with pytest.raises(ConfigurationError, match="already is a service named 'mine'"):
+            await runtime.reload(configured(worker(tmp_path, "mine", COUNTER)))
+        prepared = await runtime.prepare(configured(worker(tmp_path, "later", COUNTER)))
+        with pytest.raises(ConfigurationError, match="another configuration is being loaded"):
+            await runtime.prepare(configured())
+        with pytest.raises(ConfigurationError, match="already is a service named 'later'"):
+            await runtime.load({"w.py": COUNTER}, name="later")
+        await runtime.retire(runtime.switch(prepared))
+        assert await (await loaded.fetch("/")).text() == "VERSION 2"
+        await loaded.aclose()
+        assert set(runtime.services) == {"later", "internet"}
+
+    with_runtime(main)
+
+
+def test_what_was_prepared_can_be_discarded(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    async def main(runtime: Runtime) -> None:
+        assert await ask(runtime, "w") == "VERSION 1"
+        more = configured(worker(tmp_path, "w", COUNTER), worker(tmp_path, "more", COUNTER))
+        await runtime.discard(await runtime.prepare(more))
+        assert set(runtime.services) == {"w", "internet"}
+        assert await ask(runtime, "w") == "VERSION 2"
+        await runtime.reload(more)
+        assert await ask(runtime, "more") == "VERSION 1"
+
+    with_runtime(main, configured(worker(tmp_path, "w", COUNTER)))
