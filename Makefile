@@ -9,6 +9,7 @@ ADDRESS ?= 127.0.0.1
 PORT    ?= 8787
 CONFIG  ?= examples/hello/config.toml
 BENCH   ?= cold-start
+SECONDS ?= 600
 ARGS    ?=
 
 BIN       := $(VENV)/bin
@@ -17,7 +18,7 @@ ENGINE    := $(BIN)/pyworkerd engine build
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help serve test check bench format engine clean
+.PHONY: help serve test check bench fuzz format engine clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +41,10 @@ bench: engine ## measure, beside the peers that can be installed (BENCH=cold-sta
 	$(BIN)/python -m pyworkerd_bench.install
 	$(BIN)/pyworkerd bench $(BENCH) $(ARGS)
 
+fuzz: $(INSTALLED) ## fuzz the front end and the protocol for SECONDS=600
+	-@$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
+
 format: $(INSTALLED) ## bring the sources into their format
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
@@ -48,7 +53,7 @@ engine: $(INSTALLED) ## build the engine, unless this user's cache has it
 	@$(ENGINE)
 
 clean: ## remove the environment and what tools left (the engine stays: pyworkerd engine clean)
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist .fuzz .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find runtime isolates capnp_config bench tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip knows dependency groups (--group) since 25.1.

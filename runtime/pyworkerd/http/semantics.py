@@ -114,7 +114,7 @@ def first_fault(
     if end >= line + 2 and data.find(b"\r\n", 0, line + 2) < 0:
         faults.append((line + 2, UriTooLong(f"the request line is longer than {line} bytes")))
     if end > head or (end == head and not complete):
-        faults.append((head + 1, HeadersTooLarge(f"the head is larger than {head} bytes")))
+        faults.append((head, HeadersTooLarge(f"the head is larger than {head} bytes")))
     return min(faults, key=_position)[1] if faults else None
 
 

@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
         "_keep_alive",
         "_parser",
         "_phase",
+        "_postponed",
         "_reading_paused",
         "_request_complete",
         "_response_begun",
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._answering = shared.answering
         self._task: asyncio.Task[None] | None = None
         self._stream: RequestBody | None = None
+        self._postponed: list[Event] | None = None
         self._exchange = _HTTP_1_1
         self._keep_alive = True
         self._request_complete = True
@@ -141,7 +143,8 @@ class Connection(asyncio.Protocol):
             try:
                 self._take_body(self._parser.receive(data))
             except ClientError as error:
-                self._break_body(error)
+                if self._postponed is None:
+                    self._break_body(error)
         if phase is _DISCARDING:
             self._discard(len(data))
         else:
@@ -184,7 +187,7 @@ class Connection(asyncio.Protocol):
     def cancel(self) -> None:
         """Cancel the handler; whatever has no handler is closed."""
         if self._task is not None and not self._task.done():
-            self._task.cancel()
+            self._shared.cancel(self._task)
         else:
             self.abort()
 
@@ -212,10 +215,12 @@ class Connection(asyncio.Protocol):
 
     def _begin_later(self, events: list[Event]) -> None:
         self._phase = _BUSY
-        self._shared.loop.call_soon(self._begin_now, events)
+        self._postponed = events
+        self._shared.loop.call_soon(self._begin_now)
 
-    def _begin_now(self, events: list[Event]) -> None:
-        if self._phase is _BUSY:
+    def _begin_now(self) -> None:
+        events, self._postponed = self._postponed, None
+        if self._phase is _BUSY and events is not None:
             self._serve_all(events)
 
     def _go_on(self) -> None:
@@ -282,7 +287,10 @@ class Connection(asyncio.Protocol):
         return Body(chunks=stream, length=head.body_length)
 
     def _take_body(self, events: list[Event]) -> None:
-        """More of the body of the request that is being served."""
+        """More of the body of the request that is being served, or soon will be."""
+        if self._postponed is not None:
+            self._postponed += events
+            return
         stream = self._stream
         for event in events:
             if type(event) is BodyData:
@@ -557,7 +565,7 @@ class Connection(asyncio.Protocol):
         if self._stream is not None:
             self._stream.fail(BadRequest("the client left before its request was complete"))
         if self._task is not None and not self._task.done():
-            self._task.cancel()
+            self._shared.cancel(self._task)
 
     def _leave(self) -> None:
         """Be forgotten once both the transport and the handler are done."""

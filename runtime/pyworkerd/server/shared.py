@@ -100,9 +100,18 @@ class Shared:
             """Start at once; a handler that never waits is done when this returns, without a turn of the
             loop."""
             return asyncio.Task(work, loop=self.loop, eager_start=True)
+
+        def cancel(self, task: asyncio.Task[None]) -> None:
+            """Cancel a handler where it waits."""
+            task.cancel()
     else:
 
         def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
             """Start in the loop's next turn: before 3.12, a coroutine driven by hand has no current task, and
             `asyncio.timeout` and its like would fail in it."""
             return self.loop.create_task(work)
+
+        def cancel(self, task: asyncio.Task[None]) -> None:
+            """Cancel a handler where it waits, which is not before it has begun: a task that is cancelled before its
+            first step never runs, and so ends nothing that it was to end."""
+            self.loop.call_soon(task.cancel)

@@ -1,0 +1,209 @@
+"""What is fuzzed. A target takes bytes and raises AssertionError, or anything at all, where a promise is not kept.
+
+One row of `TARGETS` adds a target: the function, inputs to begin with, and words that its inputs are made of.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import h11
+from pyworkerd.http import PARSERS, parser_class
+from pyworkerd_isolates import wire
+from pyworkerd_isolates.errors import OutputTooLarge, ProtocolError
+from pyworkerd_isolates.limits import Limits
+from pyworkerd_isolates.protocol import MAX_URL, Fetch, Respond, decode_effects
+
+from tests.conformance.corpus import SMALL, load
+from tests.conformance.test_http import Outcome, parse
+from tests.fuzz.connection import connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyworkerd_isolates.wire import Bytes
+
+LIMITS: Final = Limits()
+
+
+# The parsers
+
+
+def parsers(data: bytes) -> None:
+    """Both parsers come to one outcome, however the octets are cut, keep their bounds, and frame as h11 does alone.
+
+    input = number of cuts, where they are (in 256ths), octets
+    """
+    number = data[0] % 8 if data else 0
+    cuts, stream = data[1 : number + 1], data[number + 1 :]
+    edges = sorted({0, len(stream), *(len(stream) * cut // 256 for cut in cuts)})
+    pieces = [stream[start:end] for start, end in pairwise(edges)]
+    whole = parse(parser_class("httptools")(SMALL), [stream])
+    for name in PARSERS:
+        parser = parser_class(name)(SMALL)
+        assert parse(parser, pieces) == whole, (name, pieces)
+        assert parser.buffered <= max(SMALL.head + 1, len(pieces[-1]) if pieces else 0)
+    _h11_agrees(stream, whole)
+
+
+def _h11_agrees(stream: bytes, ours: Outcome) -> None:
+    if ours.status is not None or ours.complete < len(ours.heads):
+        return
+    theirs = _by_h11(stream.removeprefix(b"\r\n"))
+    if theirs is None:
+        return
+    assert [(head.method, body) for head, body in zip(ours.heads, ours.bodies, strict=True)][
+        : len(theirs)
+    ] == theirs
+
+
+def _by_h11(stream: bytes) -> list[tuple[str, bytes]] | None:
+    """Method and body of each request as h11 frames them without our help; None if it refuses or waits for more."""
+    found: list[tuple[str, bytes]] = []
+    reader = h11.Connection(h11.SERVER)
+    reader.receive_data(stream)
+    try:
+        while isinstance(request := reader.next_event(), h11.Request):
+            body = b""
+            while isinstance(event := reader.next_event(), h11.Data):
+                body += bytes(event.data)
+            if not isinstance(event, h11.EndOfMessage):
+                return None
+            found.append((request.method.decode(), body))
+            reader.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
+            reader.send(h11.EndOfMessage())
+            if reader.their_state is not h11.DONE:
+                return found
+            reader.start_next_cycle()
+    except h11.RemoteProtocolError:
+        return None
+    return found
+
+
+# What comes out of a step
+
+
+def _framed(data: bytes) -> bytes:
+    """A frame around a message that is JSON, or not, and blobs: the framing itself is right."""
+    message, _, rest = data.partition(b"\0")
+    blobs = rest.split(b"\0")
+    header = b"[[%b],%b]" % (b",".join(b"%d" % len(blob) for blob in blobs), message)
+    return len(header).to_bytes(4, "little") + header + b"".join(blobs)
+
+
+def effects(data: bytes) -> None:
+    """Whatever a guest gives out is refused by name, or is what the types say and fit to be sent."""
+    for frame in (data, _framed(data), _framed(b"[null,[" + data + b"]]")):
+        try:
+            output = decode_effects(frame, LIMITS)
+        except (ProtocolError, OutputTooLarge):
+            continue
+        assert len(output.effects) <= LIMITS.effects
+        for effect in output.effects:
+            if isinstance(effect, (Respond, Fetch)):
+                _fit_to_send(effect.headers)
+            if isinstance(effect, Fetch):
+                assert len(effect.url) <= MAX_URL
+                assert effect.url.isprintable()
+                assert effect.url.isascii()
+
+
+def _fit_to_send(headers: tuple[tuple[str, str], ...]) -> None:
+    for name, value in headers:
+        assert name == name.lower()
+        assert name.isascii()
+        assert not set(name) & set(" \t\r\n\0:")
+        assert not set(value) & set("\r\n\0")
+        value.encode("latin-1")
+
+
+# The codec
+
+
+def codec(data: bytes) -> None:
+    """Frames and values: refused with a `WireError` and nothing else, or written again as they were meant."""
+    for frame in (data, _framed(data)):
+        try:
+            message, blobs = wire.decode(frame)
+        except wire.WireError:
+            pass
+        else:
+            _written_again(message, blobs)
+        try:
+            value = wire.load_value(frame)
+        except wire.WireError:
+            continue
+        # A set has no order, an exception no equality: what is written a second time tells.
+        written = wire.dump_value(value)
+        assert sorted(wire.dump_value(wire.load_value(written))) == sorted(written)
+
+
+def _written_again(message: object, blobs: Sequence[Bytes]) -> None:
+    try:
+        text = json.dumps(message, allow_nan=False)
+    except ValueError:
+        return  # 1e400 is read as infinity, which JSON cannot say
+    again, same = wire.decode(wire.encode(message, blobs))
+    assert json.dumps(again) == text
+    assert list(map(bytes, same)) == list(map(bytes, blobs))
+
+
+# The table
+
+
+@dataclass(frozen=True)
+class Target:
+    """A row."""
+
+    run: Callable[[bytes], None]
+    seeds: Callable[[], list[bytes]]
+    words: tuple[bytes, ...]
+
+
+_HTTP: Final = (
+    b"GET ", b"POST ", b"HEAD ", b"OPTIONS * ", b"CONNECT ", b"/", b"http://a/", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n",
+    b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"\0", b"Host: a\r\n", b"Content-Length: ", b"Content-Length: 3\r\n",
+    b"Transfer-Encoding: chunked\r\n", b"transfer-encoding:", b"Connection: close\r\n", b"Connection: keep-alive\r\n",
+    b"Expect: 100-continue\r\n", b"Upgrade: websocket\r\n", b"0\r\n\r\n", b"3\r\nabc\r\n", b";a=b", b"ffffffff",
+    b"/w", b"/b", b"/l", b"/e", b"/s", b"/t", b"/k", b"/r", b"/o", b"/p", b"/u",
+)  # fmt: skip
+_JSON: Final = (
+    b"null", b"true", b"false", b"-1", b"9007199254740992", b"1e400", b'"\\ud800"', b"[", b"]", b"{", b"}", b",", b":",
+    b'"$"', b'{"$":["i","1"]}', b'{"$":["b",0]}', b'{"$":["m",[]]}', b'{"$":["s",[]]}', b'{"$":["d",0]}',
+    b'["respond",1,200,[["a","b"]],["b",0]]', b'["data",1,0,true]', b'["log",1,"info","print","x"]', b'["done",1]',
+    b'["fetch",1,1,0,"GET","http://a/",[],null,"follow"]', b'["call",1,1,0,"get",0]', b'["s",1,null]', b'["p",1]',
+)  # fmt: skip
+
+
+@cache
+def _streams() -> list[bytes]:
+    return [case.whole for case in load()]
+
+
+def _with_cuts() -> list[bytes]:
+    return [b"\x02\x40\xc0" + stream for stream in _streams()]
+
+
+def _with_commands() -> list[bytes]:
+    letters = "wblestkropu"
+    return [
+        bytes([4, 0x30, 0x03, 0x06, 0x0B])
+        + stream.replace(b" / ", b" /%c " % letters[index % len(letters)].encode(), 1)
+        for index, stream in enumerate(_streams())
+    ]
+
+
+def _frames() -> list[bytes]:
+    return [word + b"\0blob\0" for word in _JSON if word.startswith((b"[", b"{")) and len(word) > 1]
+
+
+TARGETS: Final[dict[str, Target]] = {
+    "parsers": Target(parsers, _with_cuts, _HTTP),
+    "connection": Target(connection, _with_commands, _HTTP),
+    "effects": Target(effects, _frames, _JSON),
+    "codec": Target(codec, _frames, _JSON),
+}
