@@ -236,7 +236,7 @@ class Script:
         assert self.wire.lost
         assert not self.shared.connections, "the connection is not forgotten"
         assert not asyncio.all_tasks(loop), "a task is left"
-        assert counters.active == 0
+        assert self.shared.answering.active == 0
         assert counters.requests == len(self.handler.methods)
         # What arrived at once may go past the mark, and one piece or one answer past the other.
         assert counters.peak_request_buffer <= REQUEST_BUFFER + self.largest
