@@ -31,7 +31,9 @@ from pyworkerd.dispatch.worker import Worker, WorkerOptions
 from pyworkerd.errors import ConfigurationError, Overloaded
 from pyworkerd.generation import Generation, Program, sentence
 from pyworkerd.loaded import LoadedWorker
+from pyworkerd.observe.background import Background
 from pyworkerd.observe.scope import scope
+from pyworkerd.observe.snapshot import add
 from pyworkerd.services.base import DEFAULT, Service, Target
 
 if TYPE_CHECKING:
@@ -249,6 +251,8 @@ class Runtime:
         """What was counted so far, and how things stand, worker by worker: see `observe.families`."""
         snapshot: Snapshot = {}
         self.fleet.measure(snapshot)
+        dropped = [sink.dropped for sink in self.options.sinks if isinstance(sink, Background)]
+        add(snapshot, "log_lines_dropped", (), sum(dropped))
         return snapshot
 
     async def aclose(self) -> None:

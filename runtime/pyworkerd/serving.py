@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.generation import Generation
     from pyworkerd.messages import Request, Response
+    from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.runtime import Runtime
     from pyworkerd.server import Handler, Listener
 
@@ -96,6 +97,13 @@ class Serving:
     def listening(self) -> list[Listening]:
         """The sockets that are served."""
         return [opened.listening() for opened in self._open.values()]
+
+    def metrics(self) -> Snapshot:
+        """What was counted so far, by the sockets and by the runtime: see `observe.families`."""
+        snapshot = self._runtime.metrics()
+        for opened in self._open.values():
+            opened.server.statistics().write(snapshot, opened.model.name)
+        return snapshot
 
     def _handler(self, service: str | None) -> Handler:
         runtime = self._runtime

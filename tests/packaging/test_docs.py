@@ -7,15 +7,19 @@ import dataclasses
 import re
 import tomllib
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import pyworkerd
 from pyworkerd import errors
 from pyworkerd.dispatch.fleet import FleetLimits
 from pyworkerd.http import HttpLimits
+from pyworkerd.observe.access import HOST_CHARACTERS, METHOD_CHARACTERS, PATH_CHARACTERS, AccessEntry
+from pyworkerd.observe.background import SHARE, WAITING_CHARACTERS
 from pyworkerd.observe.counters import LABELLED
 from pyworkerd.observe.exposition import PREFIX
 from pyworkerd.observe.families import BOUNDS_MS, FAMILIES, OTHERS
+from pyworkerd.observe.logs import PIECE, SHOWN, LogEntry
 from pyworkerd.server import ServerOptions
 from pyworkerd.services.outbound_plan import OutboundLimits
 from pyworkerd.websocket.options import WireOptions
@@ -143,6 +147,31 @@ def test_the_configurations_that_the_pages_show_can_be_read(name: str) -> None:
     for block in blocks:
         config = parse_toml(block, Place(Path("config.toml")))
         assert check_config(config) == []
+
+
+@pytest.mark.parametrize(("heading", "entry"), [("Logs", LogEntry), ("Access log", AccessEntry)])
+def test_every_field_of_the_logs_is_described(heading: str, entry: type[LogEntry | AccessEntry]) -> None:
+    types: dict[type, str] = {float: "number", int: "number", str: "text", bool: "boolean"}
+    hints = {name: types[hint] for name, hint in get_type_hints(entry).items()}
+    assert {row[0]: row[1] for row in rows(OBSERVING, heading)} == hints
+    assert list(hints) == list(entry._fields)
+
+
+def test_the_bounds_of_the_logs_are_told() -> None:
+    logs = " ".join(section(OBSERVING, "Logs").split())
+    access = " ".join(section(OBSERVING, "Access log").split())
+    for text, bound in (
+        (logs, f"at most {SHOWN:,} characters"),
+        (logs, f"up to {PIECE:,} characters"),
+        (
+            logs,
+            f"({WAITING_CHARACTERS >> 20} MiB, of which one worker may take {WAITING_CHARACTERS // SHARE >> 20} MiB)",
+        ),
+        (access, f"cut to {METHOD_CHARACTERS} characters"),
+        (access, f"cut to {HOST_CHARACTERS} characters"),
+        (access, f"cut to {PATH_CHARACTERS:,} characters"),
+    ):
+        assert bound in text
 
 
 def test_every_metric_is_listed_as_it_is_exposed() -> None:

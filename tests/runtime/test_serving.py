@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.errors import ConfigurationError
+from pyworkerd.observe.snapshot import pack, unpack
 from pyworkerd.server import bind
 from pyworkerd.serving import OLD_GENERATIONS, Listening, Serving
 from pyworkerd_config.model import Config, Service, Socket
@@ -265,3 +266,35 @@ def test_an_address_that_cannot_be_used(with_runtime: Callable[..., None], tmp_p
         await serving.aclose()
 
     with_runtime(main, config(tmp_path, Socket("outside", "192.0.2.1:80", "shop")))
+
+
+def test_what_the_sockets_and_the_workers_have_counted(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        serving = Serving(runtime)
+        try:
+            (socket,) = await serving.start()
+            client = Client(*await asyncio.open_connection(*socket.address.split(":")))
+            sent = [get("/routed/x"), get("/missing"), get("/routed/x")]
+            for data in sent[:2]:
+                await client.ask(data)
+            before = serving.metrics()
+            assert before["requests"] == {("shop", "2xx", ""): (1,)}
+            assert before["http_responses"] == {("routed", "2xx"): (1,), ("routed", "4xx"): (1,)}
+            assert before["connections"] == {("routed",): (1,)}
+            assert before["received_bytes"] == {("routed",): (sum(map(len, sent[:2])),)}
+            # Another version of the worker goes on where this one was.
+            (tmp_path / "worker.py").write_text(SOURCE.replace("served", "anew"))
+            await serving.switch(await serving.prepare(runtime.config))
+            assert (await client.ask(sent[2]))[2] == b"anew"
+            after = serving.metrics()
+            assert after["requests"] == {("shop", "2xx", ""): (2,)}
+            assert after["cold_starts"] == {("shop",): (2,)}
+            assert after["received_bytes"] == {("routed",): (sum(map(len, sent)),)}
+            assert unpack(pack(after)) == after
+            await client.aclose()
+        finally:
+            await serving.aclose()
+
+    with_runtime(main, config(tmp_path, Socket("routed", "127.0.0.1:0")))

@@ -50,6 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=LOGS[0],
         help="how logs are written to standard error (default: %(default)s)",
     )
+    add("--access-log", action="store_true", help="log every request, in the same form; off by default")
     add("--json", action="store_true", help="print addresses and deploys as JSON, one object per line")
     add("--dev", action="store_true", help="show what a worker raised to the client; never use it in public")
     wait = f"how long running requests may take to finish after SIGTERM (default: {DRAIN_S:g})"
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     config = with_addresses(load(options.config), options.socket_addr)
     make_loop = importlib.import_module(LOOPS[options.loop]).new_event_loop
     with (
-        closing(Background(_log(options.log))) as sink,
+        closing(Background(_lines(options.log).write)) as sink,
         OwnLogs(sink),
         asyncio.Runner(loop_factory=make_loop) as runner,
     ):
@@ -71,7 +72,12 @@ def run(options: argparse.Namespace) -> int:
 async def _serve(config: Config, options: argparse.Namespace, sink: Background) -> int:
     report: reports.Reports = reports.Json() if options.json else reports.Readable()
     runtime = Runtime(config, RuntimeOptions(sinks=(sink,), progress=report.progress))
-    serving = Serving(runtime, ServerOptions(parser=options.parser, error_page=_error_page(options.dev)))
+    server = ServerOptions(
+        parser=options.parser,
+        error_page=_error_page(options.dev),
+        access_log=sink if options.access_log else None,
+    )
+    serving = Serving(runtime, server)
     with Stopping() as stopping:
         try:
             if await stopping.unless_asked(_start(runtime, serving, report)):
@@ -96,7 +102,7 @@ async def _start(runtime: Runtime, serving: Serving, report: reports.Reports) ->
     gc.freeze()  # what is here now stays: no later collection has to look through it
 
 
-def _log(form: str) -> logs.LogSink:
+def _lines(form: str) -> logs.Readable | logs.Json:
     return (
         logs.Json(sys.stderr) if form == "json" else logs.Readable(sys.stderr, colour=has_colours(sys.stderr))
     )

@@ -23,15 +23,13 @@ from pyworkerd.errors import (
     PyworkerdError,
     WorkerException,
 )
+from pyworkerd.observe.families import CANCELLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyworkerd_isolates.limits import Limits
 
-
-CANCELLED: Final = "cancelled"
-"""Beside the codes of errors: the caller has gone."""
 
 _SENTENCES: Final[dict[type[IsolateError], Callable[[IsolateError, Limits], PyworkerdError]]] = {
     CpuExhausted: lambda _, limits: too_much_cpu(limits),

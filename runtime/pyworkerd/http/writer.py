@@ -62,6 +62,14 @@ class Exchange:
     """False for HTTP/1.0, which knows no chunks and wants to be told of keep-alive."""
 
 
+EXCHANGES: Final = {
+    (head_only, http_1_1): Exchange(head_only, http_1_1)
+    for head_only in (False, True)
+    for http_1_1 in (False, True)
+}
+"""Every exchange that there can be."""
+
+
 def reason_phrase(status: int) -> str:
     """The standard phrase, or an empty string, which RFC 9112 section 4 allows."""
     return _REASONS.get(status, "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
-from .families import BOUNDS_MS, OTHERS
+from .families import BOUNDS_MS, CLASSES, OTHERS
 from .snapshot import add, label
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 LABELLED: Final = 1000
 """Workers with a label of their own; each makes up to some forty lines of a scrape."""
 _BOUNDS_NS: Final = tuple(bound * 1_000_000 for bound in BOUNDS_MS)
-_CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 LIMITS: Final = {
     "exceeded_cpu": "cpu_ms",
     "exceeded_memory": "memory_mb",
@@ -56,7 +55,7 @@ class WorkerCounters:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.answers = [0] * len(_CLASSES)
+        self.answers = [0] * len(CLASSES)
         self.failures: dict[tuple[str, str], int] = {}
         """By class of status and code."""
         self.buckets = [0] * (len(_BOUNDS_NS) + 1)
@@ -83,7 +82,7 @@ class WorkerCounters:
 
     def failed(self, status: int, code: str, took_ns: int) -> None:
         """The runtime answered in its place, or nobody did (status 0)."""
-        key = (_CLASSES[status // 100], code)
+        key = (CLASSES[status // 100], code)
         self.failures[key] = self.failures.get(key, 0) + 1
         self.buckets[bisect_left(_BOUNDS_NS, took_ns)] += 1
         self.total_ns += took_ns
@@ -109,7 +108,7 @@ class WorkerCounters:
 
     def write(self, snapshot: Snapshot, worker: str) -> None:
         """Add it to a snapshot."""
-        for status, count in zip(_CLASSES, self.answers, strict=True):
+        for status, count in zip(CLASSES, self.answers, strict=True):
             add(snapshot, "requests", (worker, status, ""), count)
         for (status, code), count in self.failures.items():
             add(snapshot, "requests", (worker, status, code), count)

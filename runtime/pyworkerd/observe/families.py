@@ -11,6 +11,10 @@ Kind = Literal["counter", "gauge", "histogram", "summary"]
 
 BOUNDS_MS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 """Upper bounds of the histogram's buckets. Prometheus' own defaults (5 ms to 10 s), with finer ones below."""
+CANCELLED: Final = "cancelled"
+"""Beside the codes of errors: whoever asked had gone."""
+CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""Of status, by hundreds; none where nobody was answered."""
 OTHERS: Final = "(others)"
 """Label of the workers that have none of their own."""
 

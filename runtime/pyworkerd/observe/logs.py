@@ -1,4 +1,4 @@
-"""Log entries of workers, and where they go."""
+"""Log entries of workers, and the lines that they and the entries of the access log are written as."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TextIO
 
+from .access import AccessEntry, as_json, as_text
 from .text import one_line, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 KEPT: Final = 1000
 """Entries that `Recent` keeps for whoever asks later."""
@@ -18,6 +22,8 @@ KEPT_CHARACTERS: Final = 1 << 18
 """Characters of all entries that `Recent` keeps: one invocation may log as much (256 KB)."""
 SHOWN: Final = 64 * 1024
 """Characters of one entry that are written out. systemd-journald, LineMax: 48 KiB; CloudWatch: 256 KB."""
+PIECE: Final = 4096
+"""Characters that are written at once. POSIX, PIPE_BUF: what several processes write into one pipe is not mixed up."""
 _COLOURS: Final = {"debug": "2", "warning": "33", "error": "31", "critical": "31;1"}
 
 
@@ -37,8 +43,23 @@ class LogEntry(NamedTuple):
     request_id: str = ""
     trace_id: str = ""
 
+    @property
+    def characters(self) -> int:
+        """Of its text."""
+        return len(self.message)
+
+    def shown(self) -> Self:
+        """As it is written out: a long message is cut, and says so."""
+        more = len(self.message) - SHOWN
+        return (
+            self
+            if more <= 0
+            else self._replace(message=f"{self.message[:SHOWN]}... ({more} characters more)")
+        )
+
 
 LogSink = Callable[[LogEntry], None]
+Entry = LogEntry | AccessEntry
 
 
 class Recent:
@@ -58,43 +79,68 @@ class Recent:
             self._characters -= len(self.entries.popleft().message)
 
 
-class Readable:
-    """Lines for people: time, level, worker, message. Control characters of workers never reach the terminal."""
+class _Lines:
+    """Writes entries to a stream, as lines. Call it with one, or `write` as many as there are."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream or sys.stderr
+
+    def __call__(self, entry: Entry) -> None:
+        """Write one entry."""
+        self._stream.write(self.line(entry))
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Write entries, several at a time."""
+        piece = ""
+        for line in map(self.line, entries):
+            if len(piece) + len(line) > PIECE:
+                self._stream.write(piece)
+                piece = ""
+            piece += line
+        self._stream.write(piece)
+
+    def line(self, entry: Entry) -> str:
+        """How it is written, line end included."""
+        raise NotImplementedError
+
+
+class Readable(_Lines):
+    """For people: time, level, who, what. Control characters of workers and clients never reach the terminal."""
 
     def __init__(self, stream: TextIO | None = None, *, colour: bool | None = None) -> None:
-        self._stream = stream or sys.stderr
+        super().__init__(stream)
         self._colour = self._stream.isatty() if colour is None else colour
 
-    def __call__(self, entry: LogEntry) -> None:
-        """Write its line, or lines."""
+    def line(self, entry: Entry) -> str:
+        """One line, and more that are set in where a message has more."""
+        if isinstance(entry, AccessEntry):
+            return as_text(entry)
         clock = datetime.fromtimestamp(entry.time, UTC).strftime("%H:%M:%S.%f")[:-3]
         # Further lines are set in, so that no message can pass for an entry of somebody else.
-        message = printable(_cut(entry.message)).rstrip("\n").replace("\n", "\n    ")
-        who = one_line(entry.worker or entry.source)
-        line = f"{clock} {one_line(entry.level):<8} [{who}] {message}"
+        message = printable(entry.shown().message).rstrip("\n").replace("\n", "\n    ")
+        who = one_line(" ".join(part for part in (entry.worker, entry.request_id) if part))
+        line = (
+            f"{clock} {one_line(entry.level):<8} [{who or 'pyworkerd'}] {one_line(entry.source)}: {message}"
+        )
         if self._colour and entry.level in _COLOURS:
             line = f"\x1b[{_COLOURS[entry.level]}m{line}\x1b[0m"
-        self._stream.write(line + "\n")
+        return line + "\n"
 
 
-class Json:
-    """One JSON object per line, in ASCII."""
+class Json(_Lines):
+    """For programs: one JSON object per line, in ASCII. `event` is `log` or `request`."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        super().__init__(stream)
 
-    def __call__(self, entry: LogEntry) -> None:
-        """Write its object."""
-        self._stream.write(json.dumps(entry._replace(message=_cut(entry.message))._asdict()) + "\n")
+    def line(self, entry: Entry) -> str:
+        """Its object."""
+        if isinstance(entry, AccessEntry):
+            return as_json(entry)
+        return json.dumps({"event": "log", **entry.shown()._asdict()}) + "\n"
 
 
 def to_logging(entry: LogEntry) -> None:
     """Hand an entry to Python's `logging`, for programs that embed the runtime."""
     level = logging.getLevelNamesMapping().get(entry.level.upper(), logging.INFO)
     logging.getLogger(f"pyworkerd.worker.{entry.worker}").log(level, "%s", entry.message)
-
-
-def _cut(message: str) -> str:
-    if len(message) <= SHOWN:
-        return message
-    return f"{message[:SHOWN]}... ({len(message) - SHOWN} characters more)"

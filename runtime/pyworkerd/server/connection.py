@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pyworkerd.errors import BadEffect, BadRequest, ClientError, InternalError, Overloaded, RequestTimeout
 from pyworkerd.http import BodyData, EndOfRequest, Event, RequestHead
 from pyworkerd.http.semantics import request_url
-from pyworkerd.http.writer import CONTINUE, LAST_CHUNK, Exchange, Framing, encode_chunk, encode_head
+from pyworkerd.http.writer import CONTINUE, EXCHANGES, LAST_CHUNK, Framing, encode_chunk, encode_head
 from pyworkerd.messages import Body, Request, Response
-from pyworkerd.observe.scope import Scope, begin, scope
+from pyworkerd.observe.families import CANCELLED
+from pyworkerd.observe.scope import begin, scope
 
 from .deadlines import Deadlines
-from .failures import answer, log_failure, plain_answer
+from .failures import answer, code_of, log_failure, plain_answer
 from .info import ConnectionInfo, connection_info, describe
 from .phase import Phase
+from .record import Record
 from .request_body import RequestBody
 
 if TYPE_CHECKING:
@@ -36,14 +38,8 @@ _LINGERING: Final = Phase.LINGERING
 _CLOSED: Final = Phase.CLOSED
 
 _TURN: Final = 32
-"""Pipelined requests served before other connections get their turn. Our own figure: about half a
-millisecond."""
-_EXCHANGES: Final = {
-    (head_only, http_1_1): Exchange(head_only, http_1_1)
-    for head_only in (False, True)
-    for http_1_1 in (False, True)
-}
-_HTTP_1_1: Final = _EXCHANGES[False, True]
+"""Pipelined requests served before other connections get their turn. Our own figure: about half a millisecond."""
+_HTTP_1_1: Final = EXCHANGES[False, True]
 
 
 class Connection(asyncio.Protocol):
@@ -61,9 +57,8 @@ class Connection(asyncio.Protocol):
         "_phase",
         "_postponed",
         "_reading_paused",
+        "_record",
         "_request_complete",
-        "_response_begun",
-        "_scope",
         "_serving",
         "_shared",
         "_stream",
@@ -80,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._phase = _WAITING
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._info: ConnectionInfo = cast("ConnectionInfo", None)
-        self._scope: Scope = cast("Scope", None)
+        self._record = Record()
         self._answering = shared.answering
         self._task: asyncio.Task[None] | None = None
         self._stream: RequestBody | None = None
@@ -88,7 +83,6 @@ class Connection(asyncio.Protocol):
         self._exchange = _HTTP_1_1
         self._keep_alive = True
         self._request_complete = True
-        self._response_begun = False
         self._wants_continue = False
         self._serving = False
         self._gone = False
@@ -123,6 +117,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
+        self._shared.counters.received += len(data)
         phase = self._phase
         if phase is _LINGERING or phase is _CLOSED:
             self._discard(len(data))
@@ -151,8 +146,7 @@ class Connection(asyncio.Protocol):
             self._adjust_reading()
 
     def eof_received(self) -> bool | None:
-        """A client that sends no more has left, as nginx and hyper see it; the transport closes after
-        this."""
+        """A client that sends no more has left, as nginx and hyper see it; the transport closes after this."""
         self._disconnect()
         return None
 
@@ -198,8 +192,7 @@ class Connection(asyncio.Protocol):
     # Requests
 
     def _serve_all(self, events: list[Event]) -> None:
-        """Serve requests as long as their handlers do not wait; a suspended one calls this again when it
-        ends."""
+        """Serve requests as long as their handlers do not wait; a suspended one calls this again when it ends."""
         self._serving = True
         for _ in range(_TURN):
             self._begin(events)
@@ -252,8 +245,9 @@ class Connection(asyncio.Protocol):
         shared = self._shared
         self._phase = _BUSY
         self._keep_alive = head.keep_alive
-        self._response_begun = False
-        self._exchange = _EXCHANGES[head.method == "HEAD", head.version == "1.1"]
+        span, headers = begin(head.headers)
+        self._record.begin(span, head.version)
+        self._exchange = EXCHANGES[head.method == "HEAD", head.version == "1.1"]
         if len(events) == 2 and type(events[1]) is EndOfRequest:
             self._request_complete = True
             self._deadlines.read = None
@@ -263,8 +257,8 @@ class Connection(asyncio.Protocol):
         shared.counters.requests += 1
         answering = self._answering = shared.answering
         answering.active += 1
-        self._scope, headers = begin(head.headers)
-        request = Request(head.method, request_url(head, self._info.server), headers, body)
+        url = request_url(head, self._info.server)
+        request = self._record.request = Request(head.method, url, headers, body)
         task = shared.spawn(self._serve(request))
         # An eager task may be over already, and may even have started the next one.
         self._task = None if task.done() else task
@@ -314,9 +308,9 @@ class Connection(asyncio.Protocol):
 
     def _body_wanted(self) -> None:
         """The handler waits for a body: RFC 9110 section 10.1.1, unless the final answer has begun."""
-        if self._wants_continue and not self._response_begun:
+        if self._wants_continue and not self._record.status:
             self._wants_continue = False
-            self._transport.write(CONTINUE)
+            self._send(CONTINUE)
 
     def _adjust_reading(self) -> None:
         """Read if there is room for more, and time the client only while we do."""
@@ -341,7 +335,7 @@ class Connection(asyncio.Protocol):
 
     async def _serve(self, request: Request) -> None:
         connection_info.set(self._info)
-        scope.set(self._scope)
+        scope.set(self._record.scope)
         try:
             response = await self._answering.handler(request)
             body = response.body
@@ -374,21 +368,27 @@ class Connection(asyncio.Protocol):
         from .upgrade import prepare  # noqa: PLC0415 (start-up time)
 
         shared = self._shared
-        head, take_over = await prepare(request, response, shared, self._scope.request_id)
+        head, take_over = await prepare(request, response, shared, self._record.scope.request_id)
         if self._phase is not _BUSY:
             await response.aclose()
             return
         self._phase = _CLOSED
         self._deadlines.stop()
         self._gone = True
-        self._transport.write(head)
+        self._record.status = 101
+        self._send(head)
         take_over(self._transport, self._parser.take_rest())
 
     def _write_whole(self, response: Response, data: bytes) -> None:
         if self._phase is not _BUSY:
             return
         head, framing = self._encode(response, len(data))[:2]
-        self._transport.write(head + data if framing is not Framing.NONE else head)
+        self._send(head + data if framing is not Framing.NONE else head)
+
+    def _send(self, data: bytes) -> None:
+        self._record.sent += len(data)
+        self._shared.counters.sent += len(data)
+        self._transport.write(data)
 
     def _encode(self, response: Response, length: int | None) -> tuple[bytes, Framing, int | None]:
         """The response's head; from here on the response has begun."""
@@ -403,11 +403,11 @@ class Connection(asyncio.Protocol):
             keep_alive=self._keep_alive and not shared.draining,
             date=shared.date(),
             server=shared.options.server_name,
-            request_id=self._scope.request_id,
+            request_id=self._record.scope.request_id,
         )
         if encoded[1] is Framing.CLOSE or shared.draining:
             self._keep_alive = False
-        self._response_begun = True
+        self._record.status = response.status
         return encoded
 
     def _may_discard(self) -> bool:
@@ -420,11 +420,10 @@ class Connection(asyncio.Protocol):
             if self._phase is not _BUSY:
                 return
             if self._stream is not None and not self._stream.is_closed:
-                # The response may be made of the request's body: ask for it while an interim answer is still
-                # possible.
+                # The response may be made of the request's body: ask for it while an interim answer is possible.
                 self._body_wanted()
             head, framing, promised = self._encode(response, body.length)
-            self._transport.write(head)
+            self._send(head)
             if framing is not Framing.NONE:
                 await self._write_chunks(body, framing, promised)
         finally:
@@ -440,7 +439,7 @@ class Connection(asyncio.Protocol):
                 written += len(chunk)
                 if promised is not None and written > promised:
                     raise BadEffect(f"the body is longer than its content-length of {promised}")
-                transport.write(encode_chunk(chunk) if framing is Framing.CHUNKED else chunk)
+                self._send(encode_chunk(chunk) if framing is Framing.CHUNKED else chunk)
                 counters.peak_response_buffer = max(
                     counters.peak_response_buffer, transport.get_write_buffer_size()
                 )
@@ -453,13 +452,14 @@ class Connection(asyncio.Protocol):
         if promised is not None and written < promised:
             raise BadEffect(f"the body ended after {written} of {promised} bytes")
         if framing is Framing.CHUNKED:
-            transport.write(LAST_CHUNK)
+            self._send(LAST_CHUNK)
 
     def _fail(self, request: Request | None, error: Exception) -> None:
         """Answer with the failure, or reset where an answer has begun already."""
         shared = self._shared
         if self._stream is not None and self._stream.raised is not None:
             error = self._stream.raised  # whatever the handler made of it
+        self._record.error = CANCELLED if self._phase is _CLOSED else code_of(error)
         if self._phase is _CLOSED and isinstance(error, (Overloaded, ClientError)):
             return
         # A body that broke is counted as the client's fault already, even where the handler passes it on.
@@ -467,7 +467,7 @@ class Connection(asyncio.Protocol):
         log_failure(error, request)
         if self._phase is not _BUSY:
             return
-        if self._response_begun:
+        if self._record.status:
             self.abort()
             return
         try:
@@ -482,6 +482,7 @@ class Connection(asyncio.Protocol):
         self._answering.end()
         self._task = None
         stream, self._stream = self._stream, None
+        self._shared.log(self._record, self._info, stream)
         if stream is not None:
             stream.close()
         if self._gone:
@@ -498,8 +499,7 @@ class Connection(asyncio.Protocol):
                 self._go_on()
 
     def _outlast_request(self) -> None:
-        """The request is still arriving. Take a bounded part of it, for the connection's or the answer's
-        sake."""
+        """The request is still arriving. Take a bounded part of it, for the connection's or the answer's sake."""
         self._discarded = 0
         if self._keep_alive:
             self._phase = _DISCARDING
@@ -517,9 +517,11 @@ class Connection(asyncio.Protocol):
         self._phase = _BUSY
         self._exchange = _HTTP_1_1
         self._keep_alive = False
-        self._scope = begin()[0]
+        self._record.begin(begin()[0])
+        self._record.error = code_of(error)
         response = plain_answer(error)
         self._write_whole(response, response.body.data or b"")
+        self._shared.log(self._record, self._info, None)
         self._linger()
 
     def _linger(self) -> None:
@@ -555,8 +557,7 @@ class Connection(asyncio.Protocol):
             self._set_write_deadline()
 
     def _disconnect(self) -> None:
-        """The client left: nobody waits for the handler any more. The handler is cancelled once, and may
-        clean up."""
+        """The client left: nobody waits for the handler any more. The handler is cancelled once, and may clean up."""
         if self._phase is _CLOSED:
             return
         if self._phase is _BUSY:

@@ -21,6 +21,11 @@ def is_ours(error: BaseException) -> bool:
     return not isinstance(error, PyworkerdError) or isinstance(error, (ConfigurationError, InternalError))
 
 
+def code_of(error: BaseException) -> str:
+    """The code by which a client, a log and a metric know it."""
+    return error.code if isinstance(error, PyworkerdError) else InternalError.code
+
+
 def log_failure(error: BaseException, request: Request | None) -> None:
     """Log what is ours, with its traceback; the request's target is left out, it may hold secrets."""
     if is_ours(error):

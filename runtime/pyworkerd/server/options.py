@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pyworkerd.http import HttpLimits, ParserName
 from pyworkerd.messages import Request, Response
 from pyworkerd.websocket.options import WireOptions
+
+if TYPE_CHECKING:
+    from pyworkerd.observe.access import AccessSink
 
 ErrorPage = Callable[[Request, Exception], Response | None]
 """May answer a failure with a page of its own, body in hand; None keeps the plain answer. Must not block."""
@@ -51,3 +55,5 @@ class ServerOptions:
     server_name: str = "pyworkerd"
     """Value of the `server` header where a response has none."""
     error_page: ErrorPage | None = None
+    access_log: AccessSink | None = None
+    """Hears of each request when it is over. Must not block."""

@@ -24,6 +24,7 @@ class RequestBody:
         "_pieces",
         "_waiter",
         "raised",
+        "received",
         "size",
     )
 
@@ -39,6 +40,8 @@ class RequestBody:
         """What its reader was told instead of the rest: a reader that fails then fails by the client's fault."""
         self.size = 0
         """Bytes that wait to be read."""
+        self.received = 0
+        """Bytes that have come."""
 
     @property
     def is_closed(self) -> bool:
@@ -47,6 +50,7 @@ class RequestBody:
 
     def feed(self, data: bytes) -> None:
         """A piece arrived."""
+        self.received += len(data)
         if not self._closed:
             self._pieces.append(data)
             self.size += len(data)

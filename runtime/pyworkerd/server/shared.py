@@ -15,8 +15,11 @@ from pyworkerd.messages import Request, Response
 from .statistics import Counters
 
 if TYPE_CHECKING:
+    from .info import ConnectionInfo
     from .members import Member
     from .options import ServerOptions
+    from .record import Record
+    from .request_body import RequestBody
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -84,6 +87,12 @@ class Shared:
         self.connections.discard(connection)
         if not self.connections:
             self.empty.set()
+
+    def log(self, record: Record, info: ConnectionInfo, body: RequestBody | None) -> None:
+        """A request is over: count it, and tell the access log, if there is one."""
+        self.counters.answers[record.status // 100] += 1
+        if self.options.access_log is not None:
+            self.options.access_log(record.entry(info, body))
 
     def date(self) -> str:
         """The `date` header, made once per second (RFC 9110 section 5.6.7)."""

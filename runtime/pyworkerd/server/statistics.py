@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyworkerd.observe.families import CLASSES
+from pyworkerd.observe.snapshot import add, label
+
+if TYPE_CHECKING:
+    from pyworkerd.observe.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,29 @@ class ServerStatistics:
     """Most bytes of one connection's input that ever waited in this process."""
     peak_response_buffer: int
     """Most bytes that ever waited in one transport while a body was streamed."""
+    received: int
+    """Bytes read from connections."""
+    sent: int
+    """Bytes written to connections."""
+    answers: tuple[int, ...]
+    """By hundreds of their status; at 0 the requests whose client had gone before."""
+
+    def write(self, snapshot: Snapshot, socket: str) -> None:
+        """Add it to a snapshot."""
+        for family, count in (
+            ("connections", self.connections_now),
+            ("connections_accepted", self.accepted),
+            ("connections_refused", self.refused),
+            ("http_requests_active", self.active_now),
+            ("client_errors", self.client_errors),
+            ("client_disconnects", self.disconnects),
+            ("client_timeouts", self.timeouts),
+            ("received_bytes", self.received),
+            ("sent_bytes", self.sent),
+        ):
+            add(snapshot, family, (label(socket),), count)
+        for status, count in zip(CLASSES, self.answers, strict=True):
+            add(snapshot, "http_responses", (label(socket), status), count)
 
 
 @dataclass(slots=True)
@@ -45,6 +75,9 @@ class Counters:
     timeouts: int = 0
     peak_request_buffer: int = 0
     peak_response_buffer: int = 0
+    received: int = 0
+    sent: int = 0
+    answers: list[int] = field(default_factory=lambda: [0] * 6)
 
     def snapshot(self, connections: int, active: int) -> ServerStatistics:
         """Freeze."""
@@ -61,4 +94,7 @@ class Counters:
             timeouts=self.timeouts,
             peak_request_buffer=self.peak_request_buffer,
             peak_response_buffer=self.peak_response_buffer,
+            received=self.received,
+            sent=self.sent,
+            answers=tuple(self.answers),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import signal
 import socket
 from typing import TYPE_CHECKING, get_args
@@ -163,7 +164,7 @@ def test_logs_of_workers_go_to_standard_error_and_cannot_play_with_the_terminal(
         line = served.errors.until("alert")
         assert served.stop(signal.SIGTERM) == 0
         everything = "\n".join(served.errors.rest())
-    assert line.endswith("warning  [w] red \\x1b[31m alert")
+    assert re.fullmatch(r"\S+ warning  \[w [0-9a-f]{16}\] shop: red \\x1b\[31m alert", line)
     assert "\n    forged\n" in everything
     assert "\x1b" not in everything
 
@@ -177,6 +178,27 @@ def test_logs_as_json(tmp_path: Path) -> None:
     assert entry["message"] == "red \x1b[31m alert\nforged"
     assert entry["time"] > 1e9
     assert entry["invocation"] > 0
+
+
+def test_the_access_log_is_off_unless_it_is_wanted(tmp_path: Path) -> None:
+    with serve(project(tmp_path, w=SPEAKS)) as served:
+        ask(served.address())
+        assert served.stop(signal.SIGTERM) == 0
+        assert not [line for line in served.errors.rest() if " request " in line]
+
+
+def test_the_access_log_and_the_logs_of_workers_know_of_each_other(tmp_path: Path) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with serve(project(tmp_path, w=SPEAKS), "--access-log", "--log", "json") as served:
+        answer = ask(served.address(), "/a%0ab?token=secret", traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+        log = json.loads(served.errors.until("alert"))
+        request = json.loads(served.errors.until('"request"'))
+        assert served.stop(signal.SIGTERM) == 0
+    assert log["request_id"] == request["request_id"] == answer.headers["x-request-id"]
+    assert log["trace_id"] == request["trace_id"] == trace
+    assert (request["method"], request["path"], request["status"]) == ("GET", "/a%0ab", 200)
+    assert (request["client"], request["service"], request["cold"]) == ("127.0.0.1", "w", True)
+    assert "secret" not in "".join(served.errors.seen)
 
 
 RAISES = """\

@@ -9,9 +9,10 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd.observe.logs import SHOWN, Json, LogEntry, Readable, Recent, to_logging
+from pyworkerd.observe.logs import PIECE, SHOWN, Json, LogEntry, Readable, Recent, to_logging
 
-ENTRY = LogEntry(1_800_000_000.25, "shop", 7, "warning", "orders", "two\nlines")
+TRACE, REQUEST = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+ENTRY = LogEntry(1_800_000_000.25, "shop", 7, "warning", "orders", "two\nlines", REQUEST, TRACE)
 
 
 def written(entry: LogEntry, **options: bool) -> str:
@@ -21,8 +22,9 @@ def written(entry: LogEntry, **options: bool) -> str:
 
 
 def test_readable() -> None:
-    assert written(ENTRY) == "08:00:00.250 warning  [shop] two\n    lines\n"
-    assert written(ENTRY._replace(worker="", source="pyworkerd.cache")).split()[2] == "[pyworkerd.cache]"
+    assert written(ENTRY) == "08:00:00.250 warning  [shop 00f067aa0ba902b7] orders: two\n    lines\n"
+    own = ENTRY._replace(worker="", source="pyworkerd.cache", request_id="", trace_id="")
+    assert written(own).startswith("08:00:00.250 warning  [pyworkerd] pyworkerd.cache: two\n")
 
 
 def test_colours_only_where_they_are_wanted() -> None:
@@ -45,7 +47,36 @@ def test_json_is_one_ascii_line_with_every_field() -> None:
     Json(stream)(ENTRY._replace(message="\x1b\n\u202e\ud800"))
     assert stream.getvalue().isascii()
     assert stream.getvalue().count("\n") == 1
-    assert json.loads(stream.getvalue()) == ENTRY._replace(message="\x1b\n\u202e\ud800")._asdict()
+    assert json.loads(stream.getvalue()) == {
+        "event": "log",
+        "time": 1_800_000_000.25,
+        "worker": "shop",
+        "invocation": 7,
+        "level": "warning",
+        "source": "orders",
+        "message": "\x1b\n\u202e\ud800",
+        "request_id": REQUEST,
+        "trace_id": TRACE,
+    }
+
+
+@pytest.mark.parametrize("sink", [Readable, Json])
+@given(st.lists(st.integers(1, 3 * PIECE), max_size=8))
+def test_what_is_written_at_once_fits_into_a_pipe(sink: type[Readable | Json], sizes: list[int]) -> None:
+    pieces: list[str] = []
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return len(text)
+
+    entries = [ENTRY._replace(message="x" * size) for size in sizes]
+    sink(Stream()).write(entries)
+    assert all(len(piece) <= PIECE or piece.count("\n") == 1 for piece in pieces)
+    single = io.StringIO()
+    for entry in entries:
+        sink(single)(entry)
+    assert "".join(pieces) == single.getvalue()
 
 
 @pytest.mark.parametrize("sink", [Readable, Json])
