@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from . import wire
@@ -267,15 +268,24 @@ def _headers(value: Any, _: _Blobs) -> HeaderPairs:
         if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str or type(pair[1]) is not str:
             raise ProtocolError("a header is not a pair of texts")
         name, content = pair
-        if not _is_field_name(name) or not _is_field_value(content):
+        # Printable ASCII, which nearly every value is, needs no expression.
+        if not (content.isascii() and content.isprintable()) and not _is_field_value(content):
             raise ProtocolError("a header has characters that headers may not have")
         size += len(name) + len(content)
-        pairs.append((name.lower(), content))
+        pairs.append((_field_name(name) if len(name) <= 64 else _checked_name(name), content))
     if size > MAX_HEADER_BYTES:
         raise ProtocolError(f"headers are larger than {MAX_HEADER_BYTES} bytes")
     return tuple(pairs)
 
 
+def _checked_name(name: str) -> str:
+    if not _is_field_name(name):
+        raise ProtocolError("a header has characters that headers may not have")
+    return name.lower()
+
+
+_field_name: Final = lru_cache(512)(_checked_name)
+"""For short names, so that what a tenant can make it hold is small."""
 _TCHARS: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110 section 5.6.2
 _is_field_name = re.compile(_TCHARS).fullmatch
 _is_field_value = re.compile(
@@ -332,9 +342,11 @@ def _decode(item: Any, blobs: _Blobs) -> Effect:
     make, readers = _EFFECTS[item[0]]
     if len(item) != len(readers) + 1:
         raise ProtocolError(f"the effect {item[0]!r} has {len(item) - 1} fields instead of {len(readers)}")
-    return make(*[read(value, blobs) for read, value in zip(readers, item[1:], strict=True)])  # type: ignore[no-any-return]
+    # The constructor that a named tuple has otherwise takes the fields one by one, which costs as much as reading them.
+    return _new(make, [read(value, blobs) for read, value in zip(readers, item[1:])])  # type: ignore[no-any-return]  # noqa: B905 - counted above
 
 
+_new: Final = tuple.__new__
 PRIME: Final = wire.encode([["prime"]], ())
 """While an engine is built: run the guest's machinery once, so that the base image has it warm."""
 

@@ -16,7 +16,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pyworkerd_isolates.lifecycle import Cause, State, next_state
+from pyworkerd_isolates.lifecycle import TAKES_WORK, Cause, State, next_state
 from pyworkerd_isolates.protocol import (
     Abandon,
     Broken,
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from pyworkerd_isolates.isolate import Isolate
+    from pyworkerd_isolates.pool import Policy
 
     from .worker import Worker
 
@@ -116,6 +117,21 @@ class Live:
         self._move(Cause.INVOKE)
         self._queue.append(invocation)
         self._schedule()
+
+    def welcomes(self, policy: Policy) -> bool:
+        """Whether a request that nobody is before may join what waits for the next step, without a plan being made.
+
+        Many requests in one short step are cheaper than one in each isolate. Where steps are not short, or one runs
+        just now, `plan()` finds the isolate that answers soonest.
+        """
+        return (
+            self._worker.placement.inline(0)
+            and not self.stepping
+            and self.state in TAKES_WORK
+            and not self.exclusive
+            and not policy.fresh
+            and len(self.invocations) < policy.concurrency
+        )
 
     def cancel(self, invocation: Invocation) -> None:
         """Its caller has gone. What it promised to finish it may still finish."""

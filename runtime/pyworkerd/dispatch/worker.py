@@ -109,6 +109,8 @@ class Worker:
         self._bundle = bundle
         self._image: Image | None = None
         self._members: dict[int, Live] = {}
+        self._favourite: Live | None = None
+        """The isolate that was given something last: as long as its steps are short, what comes joins them."""
         self._waiting: OrderedDict[int, Invocation] = OrderedDict()
         self._numbers = count(1)
         self._planned = False
@@ -216,6 +218,10 @@ class Worker:
 
     def _arrive(self, invocation: Invocation) -> None:
         others_wait = bool(self._waiting)
+        live = self._favourite
+        if not others_wait and live is not None and live.welcomes(self.policy):
+            self._give(live, invocation, invocation.since)
+            return
         self._waiting[invocation.id] = invocation
         if not others_wait:
             self._plan()
@@ -289,6 +295,7 @@ class Worker:
         return len(self._members) > before
 
     def _give(self, live: Live, invocation: Invocation, now: float) -> None:
+        self._favourite = live
         self.counters.waited(now - invocation.since)
         self.fleet.works(live)
         if invocation.timer is None:

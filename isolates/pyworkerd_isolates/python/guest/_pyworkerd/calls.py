@@ -82,9 +82,10 @@ async def finish_fetch(begun):
 
 def check_headers(headers):
     """Raise ValueError for more header fields than the host takes."""
-    if headers and (
-        len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEADER_BYTES
-    ):
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+    if len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES:
         raise ValueError(
             f"more than {MAX_HEADERS} header fields, or more than {MAX_HEADER_BYTES} bytes of them"
         )

@@ -30,25 +30,24 @@ def on_init(bindings, meta, blobs):
     )
 
 
-def _begin(number, coroutine_function, *arguments):
-    invocation = Invocation(number)
-    if type(arguments[-1]) is streams.Inbound:
-        invocation.receives(arguments[-1])
-    invocation.hold()
+def _begin(invocation, coroutine):
     context = _context.copy()
     context.run(enter, invocation)
-    coroutine = coroutine_function(invocation, *arguments)
     invocation.main = asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
 
 
 def on_fetch(number, entrypoint, props, method, url, headers, body):
     """Event: a request."""
-    _begin(number, _fetch, entrypoint, props, method, url, headers, body)
+    invocation = Invocation(number)
+    if type(body) is streams.Inbound:
+        invocation.receives(body)
+    _begin(invocation, _fetch(invocation, entrypoint, props, method, url, headers, body))
 
 
 def on_rpc(number, entrypoint, props, method, arguments):
     """Event: a call of a method."""
-    _begin(number, _rpc, entrypoint, props, method, arguments)
+    invocation = Invocation(number)
+    _begin(invocation, _rpc(invocation, entrypoint, props, method, arguments))
 
 
 def on_cancel(number):
@@ -154,11 +153,10 @@ async def _pieces(data):
         yield view[start : start + streams.CHUNK]
 
 
-def pump_for(invocation, pumping):
+def pump_for(invocation, stream, chunks):
     """Send a streamed body in a task that the invocation waits for."""
-    if pumping is not None:
-        invocation.hold()
-        asyncio.Task(_pump(invocation, *pumping), loop=loop)
+    invocation.hold()
+    asyncio.Task(_pump(invocation, stream, chunks), loop=loop)
 
 
 async def _pump(invocation, stream, chunks):
@@ -176,10 +174,12 @@ async def _pump(invocation, stream, chunks):
 
 def _respond(invocation, response):
     status, headers, body = response._parts()
-    calls.check_headers(headers)
+    if response._headers is not None:
+        calls.check_headers(headers)
     effect, pumping = body_effect(body)
     outbox.effects.append(["respond", invocation.number, status, headers, effect])
-    pump_for(invocation, pumping)
+    if pumping is not None:
+        pump_for(invocation, *pumping)
 
 
 async def _rpc(invocation, name, props, method, arguments):

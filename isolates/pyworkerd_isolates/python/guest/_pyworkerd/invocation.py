@@ -24,7 +24,7 @@ class Invocation:
         self.main = None
         self.tasks = None
         self.bodies = None
-        self._open = 0
+        self._open = 1  # its handler
         running[number] = self
 
     def hold(self):
@@ -89,9 +89,8 @@ class Invocation:
             self.main.cancel("the caller of this invocation has gone")
 
 
-def enter(invocation):
-    """Make it the current one for this context and everything that is started from it."""
-    _current.set(invocation)
+enter = _current.set
+"""Make an invocation the current one for this context and everything that is started from it."""
 
 
 def current():

@@ -88,9 +88,9 @@ class Output(io.TextIOBase):
 def finish(invocation):
     """An invocation ends: its unfinished lines are entries."""
     for output in _outputs:
-        output._cut.discard(invocation)
-        line = output._lines.pop(invocation, "")
-        if line:
+        if output._cut:
+            output._cut.discard(invocation)
+        if output._lines and (line := output._lines.pop(invocation, "")):
             emit(output._level, output.name, line)
 
 

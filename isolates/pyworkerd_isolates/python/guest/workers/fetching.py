@@ -25,7 +25,8 @@ async def send(capability, resource, options):
         if pumping is not None:
             pumping[0].forget()
         raise
-    pump_for(current(), pumping)
+    if pumping is not None:
+        pump_for(current(), *pumping)
     status, pairs, answer, final = await calls.finish_fetch(begun)
     return Response._of(status, pairs, answer, final)
 

@@ -138,8 +138,8 @@ class Response(FetchResponse):
         headers: HeadersInit = None,
         web_socket: Any = None,
     ) -> None:
-        self._status = _status(status, web_socket)
-        self._status_text = _reason(status_text)
+        self._status = 200 if status is None and web_socket is None else _status(status, web_socket)
+        self._status_text = status_text if status_text == "" else _reason(status_text)
         self._url = ""
         self._redirected = False
         self._web_socket = web_socket
