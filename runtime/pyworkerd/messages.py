@@ -14,7 +14,7 @@ from .errors import BodyTooLarge
 from .websocket.base import UNWANTED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
     from .websocket.base import WebSocket
 
@@ -44,7 +44,7 @@ class Body:
         self.length: int | None = length if chunks is not None else len(data)
         """Size in bytes, where it is known beforehand."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         if self._chunks is None:
             if self.data:
                 yield self.data

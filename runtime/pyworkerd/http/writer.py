@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyworkerd.errors import BadEffect
 from pyworkerd.messages import Headers, header
 from pyworkerd.observe.trace import REQUEST_ID
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from pyworkerd.messages import Body
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _STATUS_LINES: Final = {code: f"HTTP/1.1 {code} {phrase}\r\n" for code, phrase in _REASONS.items()}
@@ -179,6 +185,26 @@ def _framing(
 def _given_length(headers: Headers) -> int | None:
     value = header(headers, "content-length")
     return int(value) if value is not None and _LENGTH.fullmatch(value) else None
+
+
+async def encode_body(body: Body, framing: Framing, promised: int | None) -> AsyncGenerator[bytes, None]:
+    """A body's pieces, as they are sent. Whoever stops early closes it, and the body after it.
+
+    Raises `BadEffect` if it is longer or shorter than was promised.
+    """
+    written = 0
+    async with aclosing(body.__aiter__()) as chunks:
+        async for chunk in chunks:
+            if not chunk:
+                continue
+            written += len(chunk)
+            if promised is not None and written > promised:
+                raise BadEffect(f"the body is longer than its content-length of {promised}")
+            yield encode_chunk(chunk) if framing is Framing.CHUNKED else chunk
+    if promised is not None and written < promised:
+        raise BadEffect(f"the body ended after {written} of {promised} bytes")
+    if framing is Framing.CHUNKED:
+        yield LAST_CHUNK
 
 
 def encode_chunk(data: bytes) -> bytes:

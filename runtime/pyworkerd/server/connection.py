@@ -9,12 +9,13 @@ Rule 3. A response that cannot be completed ends with a reset, never with someth
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, cast
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, cast
 
 from pyworkerd.errors import BadEffect, BadRequest, ClientError, InternalError, Overloaded, RequestTimeout
 from pyworkerd.http import BodyData, EndOfRequest, Event, RequestHead
 from pyworkerd.http.semantics import request_url
-from pyworkerd.http.writer import CONTINUE, EXCHANGES, LAST_CHUNK, Framing, encode_chunk, encode_head
+from pyworkerd.http.writer import CONTINUE, EXCHANGES, Framing, encode_body, encode_head
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.families import CANCELLED
 from pyworkerd.observe.scope import begin, scope
@@ -430,16 +431,10 @@ class Connection(asyncio.Protocol):
             await body.aclose()
 
     async def _write_chunks(self, body: Body, framing: Framing, promised: int | None) -> None:
-        transport, counters, written = self._transport, self._shared.counters, 0
-        chunks = body.__aiter__()
-        try:
-            async for chunk in chunks:
-                if not chunk:
-                    continue
-                written += len(chunk)
-                if promised is not None and written > promised:
-                    raise BadEffect(f"the body is longer than its content-length of {promised}")
-                self._send(encode_chunk(chunk) if framing is Framing.CHUNKED else chunk)
+        transport, counters = self._transport, self._shared.counters
+        async with aclosing(encode_body(body, framing, promised)) as pieces:
+            async for piece in pieces:
+                self._send(piece)
                 counters.peak_response_buffer = max(
                     counters.peak_response_buffer, transport.get_write_buffer_size()
                 )
@@ -447,12 +442,6 @@ class Connection(asyncio.Protocol):
                     await self._write_waiter
                 if self._phase is not _BUSY:
                     return
-        finally:
-            await cast("Any", chunks).aclose()
-        if promised is not None and written < promised:
-            raise BadEffect(f"the body ended after {written} of {promised} bytes")
-        if framing is Framing.CHUNKED:
-            self._send(LAST_CHUNK)
 
     def _fail(self, request: Request | None, error: Exception) -> None:
         """Answer with the failure, or reset where an answer has begun already."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import h11
@@ -7,9 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.errors import BadEffect
-from pyworkerd.http.writer import Exchange, Framing, encode_chunk, encode_head, encode_switch, reason_phrase
+from pyworkerd.http.writer import (
+    Exchange,
+    Framing,
+    encode_body,
+    encode_chunk,
+    encode_head,
+    encode_switch,
+    reason_phrase,
+)
+from pyworkerd.messages import Body
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from pyworkerd.messages import Headers
 
 GET, HEAD, OLD = Exchange(False, True), Exchange(True, True), Exchange(False, False)
@@ -180,3 +193,58 @@ def test_h11_reads_whatever_is_written(
             assert isinstance(event, h11.Data)
             got += bytes(event.data)
         assert got == body
+
+
+def sent(body: Body, framing: Framing, promised: int | None) -> list[bytes]:
+    async def main() -> list[bytes]:
+        return [piece async for piece in encode_body(body, framing, promised)]
+
+    return asyncio.run(main())
+
+
+class Source:
+    """A body's source that notes whether it was closed."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces, self.closed = pieces, False
+
+    def body(self) -> Body:
+        return Body(chunks=self._run())
+
+    async def _run(self) -> AsyncIterator[bytes]:
+        try:
+            for piece in self.pieces:
+                yield piece
+        finally:
+            self.closed = True
+
+
+def test_a_body_in_each_framing() -> None:
+    assert sent(Source(b"one", b"", b"three").body(), Framing.CHUNKED, None) == [
+        b"3\r\none\r\n",
+        b"5\r\nthree\r\n",
+        b"0\r\n\r\n",
+    ]
+    assert sent(Source(b"one", b"", b"two").body(), Framing.LENGTH, 6) == [b"one", b"two"]
+    assert sent(Source().body(), Framing.CLOSE, None) == []
+
+
+@pytest.mark.parametrize("promised", [2, 4])
+def test_a_body_is_as_long_as_was_promised(promised: int) -> None:
+    source = Source(b"one")
+    with pytest.raises(BadEffect, match=f"{promised}"):
+        sent(source.body(), Framing.LENGTH, promised)
+    assert source.closed
+
+
+def test_whoever_stops_early_closes_the_body_after_it() -> None:
+    source = Source(b"one", b"two")
+    body = source.body()
+
+    async def main() -> None:
+        async with aclosing(encode_body(body, Framing.CHUNKED, None)) as pieces:
+            assert await anext(pieces) == b"3\r\none\r\n"
+        await body.aclose()
+        assert source.closed
+
+    asyncio.run(main())
