@@ -5,7 +5,7 @@
     output = isolate.step(events, budget_ms=50)
 
 `step` is synchronous and may be called from any thread, one at a time. It raises `Trap` or `ProtocolError`, after
-either of which the isolate is dead.
+either of which the isolate is dead. `begin` and `go_on` are the same in slices, between which others have the thread.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-from .errors import ClosedIsolate, MemoryExhausted, ProtocolError, Refused, Trap
+from .errors import ClosedIsolate, CpuExhausted, MemoryExhausted, ProtocolError, Refused, Trap
 from .lifecycle import Cause, State, next_state
 from .native import Instance
 from .protocol import Events, Output, decode_effects
@@ -39,6 +39,7 @@ class Isolate:
     """
 
     __slots__ = (
+        "_budget_ms",
         "_engine",
         "_instance",
         "_slots",
@@ -63,7 +64,9 @@ class Isolate:
         self.cpu_ns = 0
         """CPU time of all steps so far."""
         self.last_step_ms = 0.0
+        self._budget_ms = 0.0
         self._stepping = False
+        """A step has begun and not ended."""
         self._wall_offset = time.time_ns() - time.monotonic_ns()
         self._engine = engine
         self._slots = slots
@@ -93,37 +96,70 @@ class Isolate:
 
     def step(self, events: Events, budget_ms: float) -> Output:
         """Hand in events and run until nothing is ready. The budget is CPU time; past it, `CpuExhausted`."""
+        self.begin(events, budget_ms)
+        while (output := self.go_on(budget_ms)) is None:
+            pass
+        return output
+
+    def begin(self, events: Events, budget_ms: float) -> None:
+        """The first part of `step`: hand in events. They are worked at when `go_on` is called."""
         if self._stepping:
             raise ClosedIsolate("this isolate runs a step already, on another thread")
         self._stepping = True
-        started = time.thread_time_ns()
+        self.steps += 1
+        self.last_step_ms = 0.0
+        self._budget_ms = budget_ms
         try:
-            raw = self._live().step(
-                "step", self.now_ns(), events.frame(), budget_ms, self.limits.output_bytes
-            )
-            output = decode_effects(raw, self.limits)
-        except (Trap, ProtocolError) as error:
-            starved = is_starved(error, self.memory_size, self.limits)
-            self._sound = False
-            self.end()
-            if starved:
-                raise MemoryExhausted("the guest could not go on without more memory") from None
+            self._live().begin("step", self.now_ns(), events.frame())
+        except BaseException as error:
+            self._fail(error)
             raise
-        except BaseException:
-            self._sound = False
-            self.end()
+
+    def go_on(self, slice_ms: float) -> Output | None:
+        """Run for about so long on the wall, on whatever thread. None if the step is not at its end: go on later.
+
+        Raises `ClosedIsolate` if `end` was called meanwhile.
+        """
+        started = time.thread_time_ns()
+        output = None
+        try:
+            self._check_life()
+            instance = self._live()
+            if instance.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
+                raw = instance.answer("step", self.limits.output_bytes)
+                output = decode_effects(raw, self.limits)
+                self._stepping = False
+        except BaseException as error:
+            self._fail(error)
             raise
         finally:
-            self._stepping = False
-            if self.state is State.DEAD:
-                self._release()
-            elif not self.steps and self.image.hot.runs is None:
-                self._learn()
-            self.steps += 1
             used = time.thread_time_ns() - started
             self.cpu_ns += used
-            self.last_step_ms = used / 1e6
+            self.last_step_ms += used / 1e6
+            if self.state is State.DEAD and not self._stepping:
+                self._release()
+            elif output is not None and self.steps == 1 and self.image.hot.runs is None:
+                self._learn()
+        if output is None and self.last_step_ms >= self._budget_ms:
+            self.stop()
+            raise CpuExhausted("the step used up its CPU time")
         return output
+
+    def _check_life(self) -> None:
+        if self.state is State.DEAD:
+            raise ClosedIsolate("this isolate has ended")
+
+    def stop(self) -> None:
+        """Break off the step that has begun and is not running; the isolate has ended then. Harmless without one."""
+        self._sound = self._sound and not self._stepping
+        self._stepping = False
+        self.end()
+
+    def _fail(self, error: BaseException) -> None:
+        starved = isinstance(error, Trap | ProtocolError) and is_starved(error, self.memory_size, self.limits)
+        self.stop()
+        if starved:
+            raise MemoryExhausted("the guest could not go on without more memory") from None
 
     @property
     def memory_size(self) -> int:
@@ -140,7 +176,7 @@ class Isolate:
         return self._live().memory()
 
     def end(self) -> None:
-        """Give its memory back, at once or when the step that runs on another thread is over. Harmless when called
+        """Give its memory back: at once, or with the next `go_on` of the step that has begun. Harmless when called
         again."""
         self.state = next_state(self.state, Cause.END)
         if not self._stepping:

@@ -7,7 +7,8 @@ Rules that keep this safe:
 
 1.  Every native handle has one owner object. `close()` is final; use after it raises `ClosedIsolate`.
 2.  No host function is ever defined. Guest code cannot call back, so it runs without the GIL and cannot re-enter.
-3.  An `Instance` is used by one thread at a time; different instances may run on different threads at once.
+3.  An `Instance` is used by one thread at a time; different instances may run on different threads at once. A call
+    that was begun may go on in another thread each time: it has a native stack of its own.
 4.  Whatever address or size the guest names is checked against the memory as it is *now* before it is read.
 5.  Calls that run guest code release the GIL (CFUNCTYPE); calls that only look or copy little (PYFUNCTYPE) do not.
 
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import threading
 import time
 from ctypes import (
     CFUNCTYPE,
@@ -33,6 +33,7 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmtime import Config, Engine
@@ -52,6 +53,7 @@ from .errors import (
     Trap,
 )
 from .pages import PAGES
+from .ticker import Ticker
 from .versions import installed_version
 
 if TYPE_CHECKING:
@@ -63,19 +65,20 @@ if TYPE_CHECKING:
 __all__ = ["WASMTIME_VERSION", "Instance", "Machine", "Module", "assemble"]
 
 WASMTIME_VERSION: Final = installed_version("wasmtime", "wasmtime")
-TICK_NS: Final = 1_000_000
-"""Length of one epoch: how precisely a deadline is kept. Spin and wasmtime's own `serve` tick at 1 to 10 ms."""
-PARK_AFTER_NS: Final = 1_000_000_000
-CARRY_NS: Final = 12_000_000
-"""A little more than the longest interval at which Linux brings that clock up to date (10 ms at 100 Hz)."""
 MEMORY_RESERVATION: Final = 1 << 32
 """Address space per memory: all of wasm32, so that compiled code needs no bounds checks."""
 MAX_WASM_STACK: Final = 4 << 20
 """Native stack for guest code: enough for CPython's own recursion limit to strike first. Threads have 8 MiB."""
+CALL_STACK: Final = MAX_WASM_STACK + (256 << 10)
+"""Native stack of a call that can pause: guest code, and below it what wasmtime itself does, growing a memory say."""
+PREPARE_TICKS: Final = 100
+"""Epochs for the short calls before and after a step, which cannot pause: they allocate and free one block."""
 
 OWN_CALL_TICKS: Final = 1000
 """Epochs for a call of the engine's own functions, which take no time worth counting."""
 
+_TOO_LONG: Final = "UpdateDeadline"
+"""In the error of a call that cannot pause and reached its deadline (wasmtime 50; a test holds it to that)."""
 _STACK_OVERFLOW, _INTERRUPT, _UNREACHABLE = 0, 10, 9
 _TRAP_NAMES: Final = {
     1: "memory access out of bounds",
@@ -123,6 +126,23 @@ _call = _prototype(
     c_void_p,
     runs_guest=True,
 )
+_yield_at_deadline = _prototype(
+    "wasmtime_context_epoch_deadline_async_yield_and_update", c_void_p, c_void_p, c_uint64
+)
+_call_async = _prototype(
+    "wasmtime_func_call_async",
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_size_t,
+    c_void_p,
+    c_size_t,
+    c_void_p,
+    c_void_p,
+)
+_call_poll = _prototype("wasmtime_call_future_poll", c_bool, c_void_p, runs_guest=True)
+_call_delete = _prototype("wasmtime_call_future_delete", None, c_void_p, runs_guest=True)
 _memory_data = _prototype("wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
 _memory_size = _prototype("wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)
 _trap_code = _prototype("wasmtime_trap_code", c_bool, c_void_p, POINTER(c_uint8))
@@ -174,13 +194,11 @@ class Machine:
         c.wasmtime_config_memory_init_cow_set(config.ptr(), True)
         c.wasmtime_config_memory_reservation_set(config.ptr(), MEMORY_RESERVATION)
         c.wasmtime_config_memory_may_move_set(config.ptr(), False)
-        c.wasmtime_config_async_stack_size_set(
-            config.ptr(), MAX_WASM_STACK
-        )  # unused, but may not be the smaller one
+        c.wasmtime_config_async_stack_size_set(config.ptr(), CALL_STACK)
         c.wasmtime_config_max_wasm_stack_set(config.ptr(), MAX_WASM_STACK)
         self._engine = Engine(config)
         self.pointer = ctypes.cast(self._engine.ptr(), c_void_p).value
-        self.ticker = Ticker(self.pointer)
+        self.ticker = Ticker(partial(_tick, self.pointer))
 
     def compile(self, wasm: bytes) -> bytes:
         """Compile a module to native code, serialised. Takes seconds for an engine, milliseconds for an image."""
@@ -247,99 +265,6 @@ class Module:
         self.close()
 
 
-class Ticker:
-    """Advances the epoch once per millisecond of CPU time while guest code runs, and rests when none does.
-
-    A deadline is a number of epochs. Time is counted as the share of the process's CPU time that one running step can
-    have used, never more than the time on the wall: a step on a crowded machine is not punished for what others use.
-    `ticks_for` counts from the real time of the last tick, so a tick that comes late shortens no step that began in
-    between.
-
-    Linux adds what running threads have used to the process's clock only now and then (every 4 ms at 250 Hz). So both
-    clocks are saved up, and an epoch passes when both have a millisecond; neither saves more than `CARRY_NS`.
-    """
-
-    def __init__(self, engine: int | None) -> None:
-        self._engine = engine
-        self._wall, self._cpu = time.monotonic_ns(), time.process_time_ns()
-        self._wall_saved = self._cpu_saved = 0.0
-        self._steps = 0
-        self._parked = True
-        self._wake = threading.Event()
-        self._closed = False
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-
-    def ticks_for(self, budget_ms: float) -> int:
-        """How many epochs beyond the current one a step with this budget may see. Called before each step."""
-        self._steps += 1
-        if self._parked:
-            self._unpark()
-        late = (time.monotonic_ns() - self._wall) // TICK_NS
-        return int(budget_ms) + 2 + max(late, 0)
-
-    def _unpark(self) -> None:
-        with self._lock:
-            if self._closed:
-                raise ClosedIsolate("this machine is closed")
-            if not self._parked:
-                return
-            self._wall, self._cpu = time.monotonic_ns(), time.process_time_ns()
-            self._wall_saved = self._cpu_saved = 0.0
-            self._parked = False
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="pyworkerd-ticker", daemon=True)
-                self._thread.start()
-            else:
-                self._wake.set()
-
-    def _run(self) -> None:
-        seen, quiet_since = self._steps, self._wall
-        while not self._closed:
-            time.sleep(TICK_NS / 1e9)
-            now = self._advance()
-            if self._steps != seen or _running:
-                seen, quiet_since = self._steps, now
-            elif now - quiet_since > PARK_AFTER_NS:
-                self._park(seen)
-                seen, quiet_since = self._steps, self._wall
-
-    def _advance(self) -> int:
-        wall, cpu = time.monotonic_ns(), time.process_time_ns()
-        self._wall_saved += wall - self._wall
-        self._cpu_saved += (cpu - self._cpu) / max(len(_running), 1)
-        self._wall, self._cpu = wall, cpu
-        passed = min(self._wall_saved, self._cpu_saved) // TICK_NS
-        for _ in range(int(passed)):
-            _tick(self._engine)
-        self._wall_saved = min(self._wall_saved - passed * TICK_NS, CARRY_NS)
-        self._cpu_saved = min(self._cpu_saved - passed * TICK_NS, CARRY_NS)
-        return wall
-
-    def _park(self, seen: int) -> None:
-        """Rest until a step begins. One that began since the last look has counted itself before it read `_parked`."""
-        with self._lock:
-            self._wake.clear()
-            self._parked = True
-            if self._steps != seen or _running or self._closed:
-                self._parked = False
-                return
-        self._wake.wait()
-
-    def close(self) -> None:
-        """End the ticking thread. No step may follow."""
-        with self._lock:
-            self._closed = True
-            self._wake.set()
-            thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join()
-
-
-_running: set[int] = set()
-"""Instances whose guest code runs at this moment: the ticker does not rest while there are any."""
-
-
 class _Exports(ctypes.Structure):
     """The native records of one instance, allocated at once because an isolate starts in a third of a millisecond."""
 
@@ -350,10 +275,17 @@ class _Exports(ctypes.Structure):
         ("function", c.wasmtime_extern_t),
         ("values", c.wasmtime_val_raw * 4),
         ("trap", c_void_p),
+        ("arguments", c.wasmtime_val_t * 3),
+        ("result", c.wasmtime_val_t),
+        ("error", c_void_p),
     )
 
 
 _FUNC_SIZE: Final = ctypes.sizeof(c.wasmtime_func_t)
+_I32, _I64 = 0, 1
+"""WASMTIME_I32 and WASMTIME_I64 of wasmtime/val.h."""
+_STEP_ARGUMENTS: Final = (_I64, _I32, _I32)
+"""Kinds of what an export of a step takes: time, address, size."""
 
 
 class Instance:
@@ -363,6 +295,9 @@ class Instance:
     """
 
     __slots__ = (
+        "_arguments",
+        "_call",
+        "_call_at",
         "_context",
         "_functions",
         "_memory",
@@ -387,6 +322,8 @@ class Instance:
         self._ticker = machine.ticker
         self._refusals = refusals
         self._functions: dict[str, Any] = {}
+        self._call: int | None = None
+        """A call that was begun and has not ended."""
         self._store: int | None = _store_new(machine.pointer, None, None)
         self._context = _store_context(self._store)
         _store_limiter(self._store, memory_limit, -1, 2, -1, 1)
@@ -397,6 +334,14 @@ class Instance:
         self._trap = at + _Exports.trap.offset
         image_at, engine_at = at + _Exports.image.offset, at + _Exports.engine.offset
         memory_at = at + _Exports.memory.offset
+        for value, kind in zip(native.arguments, _STEP_ARGUMENTS, strict=True):
+            value.kind = kind
+        self._arguments = tuple(value.of for value in native.arguments)
+        self._call_at = (
+            at + _Exports.arguments.offset,
+            at + _Exports.result.offset,
+            at + _Exports.error.offset,
+        )
         try:
             self._check(_instance_new(self._context, image.pointer, None, 0, image_at, self._trap))
             if not _export_get(self._context, image_at, b"memory", 6, memory_at):
@@ -405,6 +350,7 @@ class Instance:
         except BaseException:
             self.close()
             raise
+        _yield_at_deadline(self._context, 1)
         self._memory = ctypes.addressof(native.memory.of.memory)
 
     def _function(self, name: str) -> Any:
@@ -429,11 +375,11 @@ class Instance:
         function, values, me = self._function(name), self._values, id(self)
         for index, argument in enumerate(arguments):
             values[index].i64 = argument
-        _running.add(me)
+        self._ticker.running.add(me)
         try:
             error = _call(self._live(), function, self._values_at, 4, self._trap)
         finally:
-            _running.discard(me)
+            self._ticker.running.discard(me)
         if error or self._native.trap:
             self._check(error)
         return values[0].i32 & 0xFFFFFFFF  # type: ignore[no-any-return]
@@ -451,17 +397,56 @@ class Instance:
     def step(self, name: str, now_ns: int, data: bytes, budget_ms: float, output_limit: int) -> bytes:
         """Hand `data` to an export of the shape bytes -> bytes, and copy out what it answers.
 
-        `now_ns` is the time that the guest sees throughout, `budget_ms` how long it may run. Whatever is raised, the
-        instance must not be stepped again (except `ClosedIsolate`, which says so already).
+        `now_ns` is the time that the guest sees throughout, `budget_ms` the CPU time that it has. Whatever is raised,
+        the instance must not be stepped again (except `ClosedIsolate`, which says so already).
         """
-        _set_deadline(self._live(), self._ticker.ticks_for(budget_ms))
+        self.begin(name, now_ns, data)
+        end = time.thread_time() + budget_ms / 1e3
+        while not self.go_on(budget_ms):
+            budget_ms = (end - time.thread_time()) * 1e3
+            if budget_ms <= 0:
+                raise CpuExhausted("the step used up its CPU time")
+        return self.answer(name, output_limit)
+
+    def begin(self, name: str, now_ns: int, data: bytes) -> None:
+        """The first part of `step`: hand in the data. It runs when `go_on` is called."""
+        _set_deadline(self._live(), PREPARE_TICKS)
         size = len(data)
         pointer = self.invoke(f"prepare_{name}", 0, size)
         base, limit = self._window()
         if pointer + size > limit:
             raise ProtocolError("the guest's allocator named an address outside its memory")
         (_copy if size < SMALL else ctypes.memmove)(base + pointer, data, size)
-        area = self.invoke(f"{name}_at", now_ns, pointer, size)
+        now, where, length = self._arguments
+        now.i64, where.i32, length.i32 = now_ns, pointer, size
+        arguments, result, error = self._call_at
+        function = self._function(f"{name}_at")
+        self._call = _call_async(self._context, function, arguments, 3, result, 1, self._trap, error)
+
+    def go_on(self, slice_ms: float) -> bool:
+        """The middle part: run for about so long on the wall, on whatever thread. Returns whether it has come to its
+        end. Raises `Trap`.
+        """
+        call = self._call
+        if call is None:
+            raise ClosedIsolate("no step has begun")
+        me = id(self)
+        _set_deadline(self._context, self._ticker.ticks_for(slice_ms))
+        self._ticker.running.add(me)
+        try:
+            if not _call_poll(call):
+                return False
+        finally:
+            self._ticker.running.discard(me)
+        self.abandon()
+        error, self._native.error = self._native.error, None
+        if error or self._native.trap:
+            self._check(error)
+        return True
+
+    def answer(self, name: str, output_limit: int) -> bytes:
+        """The last part: copy out the answer, and have the guest free it."""
+        area = self._native.result.of.i32 & 0xFFFFFFFF
         base, limit = self._window()
         if area + 8 > limit:
             raise ProtocolError("the step's result lies outside the memory")
@@ -472,8 +457,15 @@ class Instance:
         if length > output_limit:
             raise OutputTooLarge(f"the step's output has {length} bytes; the limit is {output_limit}")
         output = ctypes.string_at(base + start, length)
+        _set_deadline(self._context, PREPARE_TICKS)
         self.invoke(f"prepare_{name}", area, 0)
         return output
+
+    def abandon(self) -> None:
+        """Drop the step that was begun, wherever it is. Harmless without one."""
+        call, self._call = self._call, None
+        if call is not None:
+            _call_delete(call)
 
     def _window(self) -> tuple[int, int]:
         return (
@@ -538,7 +530,10 @@ class Instance:
                 _error_delete(error)
             raise self._trap_error(code.value if known else 255)
         if error:
-            raise Trap(_take_error(error))
+            message = _take_error(error)
+            if _TOO_LONG in message:
+                raise CpuExhausted("a call that cannot pause ran past its deadline")
+            raise Trap(message)
 
     def _trap_error(self, code: int) -> Trap:
         if code == _INTERRUPT:
@@ -564,6 +559,7 @@ class Instance:
 
     def close(self) -> None:
         """Free everything. Harmless when called again."""
+        self.abandon()
         store, self._store = self._store, None
         if store is not None:
             _store_delete(store)

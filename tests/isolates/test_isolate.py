@@ -36,6 +36,11 @@ class Default(WorkerEntrypoint):
     async def spin(self):
         while True: pass
 
+    async def count(self):
+        number = 0
+        while number < 2_000_000: number += 1
+        return number
+
     async def clocks(self):
         first = time.time_ns(), time.monotonic_ns()
         sum(range(100_000))
@@ -248,9 +253,70 @@ def test_an_isolate_that_is_ended_while_it_runs_is_freed_afterwards(engine, imag
     held.isolate.end()
     assert held.isolate.state is State.DEAD
     held.thread.join()
-    assert isinstance(held.outcome, CpuExhausted)
+    assert isinstance(held.outcome, ClosedIsolate | CpuExhausted)
     with pytest.raises(ClosedIsolate):
         held.isolate.memory()
+
+
+def spinning(engine, image, budget_ms, method="spin"):
+    """An isolate with a step that has begun and not run yet."""
+    isolate = first_step(engine, image)
+    events = Events()
+    events.rpc(1, None, None, method, wire.dump_value([[], {}]))
+    isolate.begin(events, budget_ms)
+    return isolate
+
+
+def test_a_step_goes_on_in_slices_on_whatever_thread(engine, image):
+    isolate = spinning(engine, image, 10_000, "count")
+    outputs = []
+    while not outputs or outputs[-1] is None:
+        thread = threading.Thread(target=lambda: outputs.append(isolate.go_on(1)))
+        thread.start()
+        thread.join()
+    assert len(outputs) > 1
+    assert wire.load_value(outputs[-1].effects[0].value) == 2_000_000
+    isolate.end()
+
+
+def test_a_budget_is_cpu_time_of_all_slices_together(engine, image):
+    isolate = spinning(engine, image, 20)
+    slices = 0
+    with pytest.raises(CpuExhausted):
+        while isolate.go_on(1) is None:
+            slices += 1
+            assert isolate.last_step_ms < 20
+    assert slices
+    assert isolate.last_step_ms >= 20
+    assert isolate.state is State.DEAD
+
+
+def test_others_run_while_a_step_rests_between_slices(engine, image):
+    isolate = spinning(engine, image, 10_000)
+    assert isolate.go_on(1) is None
+    with pytest.raises(ClosedIsolate, match="already"):
+        isolate.begin(Events(), 50)
+    other = first_step(engine, image)
+    events = Events()
+    events.fetch(2, None, None, "GET", "http://test.invalid/", (), None)
+    assert other.step(events, 50).effects[0].body == b"hello"
+    other.end()
+    assert isolate.go_on(1) is None
+    isolate.stop()
+    assert isolate.state is State.DEAD
+    with pytest.raises(ClosedIsolate):
+        isolate.go_on(1)
+
+
+def test_a_step_whose_isolate_is_ended_between_slices_is_broken_off_at_the_next(engine, image):
+    isolate = spinning(engine, image, 10_000)
+    assert isolate.go_on(1) is None
+    isolate.end()
+    assert isolate.memory_size, "it is freed only when its step comes to its end"
+    with pytest.raises(ClosedIsolate):
+        isolate.go_on(1)
+    with pytest.raises(ClosedIsolate):
+        isolate.memory()
 
 
 def test_isolates_step_on_several_threads_at_once(engine, image, sandbox):

@@ -1,14 +1,15 @@
-"""Native handles and the ticker that keeps deadlines."""
+"""Native handles, and calls that pause."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from pyworkerd_isolates.errors import ClosedIsolate, EngineError
-from pyworkerd_isolates.native import Machine, Ticker, assemble
+from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted, EngineError
+from pyworkerd_isolates.native import Instance, Machine, assemble
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LOOP = """(module (memory (export "memory") 1)
@@ -42,19 +43,65 @@ def test_a_closed_module_is_not_used(tmp_path: Path) -> None:
     machine.close()
 
 
-def test_a_ticker_does_not_rest_when_a_step_began_as_it_was_about_to() -> None:
+MEMORY = '(module (memory (export "memory") 1))'
+CALLS = """(module (import "" "" (memory 1))
+  (global $called (mut i32) (i32.const 0))
+  (func (export "prepare_step") (param i32 i32) (result i32)
+    (if (global.get $called) (then (loop $again (br $again))))
+    (global.set $called (i32.const 1))
+    (i32.const 64))
+  (func (export "step_at") (param i64 i32 i32) (result i32)
+    (loop $more
+      (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+      (br_if $more (i32.lt_u (i32.load (i32.const 0)) (i32.load (local.get 1)))))
+    (i32.const 0)))"""
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[Instance]:
+    """An instance whose step counts to the number that it is given, and whose second `prepare_step` never ends."""
     machine = Machine()
-    ticker: Ticker = machine.ticker
-    ticker.ticks_for(10)
-    seen = ticker._steps
-    ticker.ticks_for(10)  # begins between the last look and the decision to rest
-    ticker._park(seen)  # would wait for ever
-    assert not ticker._parked
+    modules = []
+    for name, text in (("image", MEMORY), ("engine", CALLS)):
+        (tmp_path / name).write_bytes(machine.compile(assemble(text)))
+        modules.append(machine.load(tmp_path / name))
+    instance = Instance(modules[1], modules[0], 1 << 20)
+    yield instance
+    instance.close()
+    for module in modules:
+        module.close()
     machine.close()
 
 
-def test_a_closed_machine_begins_no_step() -> None:
-    machine = Machine()
-    machine.close()
+def number(value: int) -> bytes:
+    return value.to_bytes(4, "little")
+
+
+def test_a_call_that_cannot_pause_ends_at_its_deadline(instance: Instance) -> None:
+    instance.begin("step", 0, number(1))
+    assert instance.go_on(1000)
+    with pytest.raises(CpuExhausted):
+        instance.answer("step", 100)
+
+
+def test_a_step_that_is_not_over_can_be_dropped(instance: Instance) -> None:
+    instance.begin("step", 0, number(0xFFFFFFFF))
+    assert not instance.go_on(0)
+    assert not instance.go_on(0)
+    instance.abandon()
+    instance.abandon()
+    with pytest.raises(ClosedIsolate, match="no step"):
+        instance.go_on(0)
+
+
+def test_an_instance_is_closed_in_the_middle_of_a_step(instance: Instance) -> None:
+    instance.begin("step", 0, number(0xFFFFFFFF))
+    assert not instance.go_on(0)
+    instance.close()
     with pytest.raises(ClosedIsolate):
-        machine.ticker.ticks_for(1)
+        instance.go_on(0)
+
+
+def test_a_step_of_its_own_has_no_more_cpu_time_than_it_was_given(instance: Instance) -> None:
+    with pytest.raises(CpuExhausted):
+        instance.step("step", 0, number(0xFFFFFFFF), 2, 100)

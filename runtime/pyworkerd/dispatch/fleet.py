@@ -22,6 +22,7 @@ from pyworkerd.observe.counters import LABELLED, Meters
 from pyworkerd.observe.snapshot import add
 
 from .threads import CORES, Threads
+from .turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pyworkerd.observe.snapshot import Snapshot
 
     from .live import Live
-    from .threads import Done
     from .worker import Worker
 
 _Arguments = TypeVarTuple("_Arguments")
@@ -50,7 +50,7 @@ class FleetLimits:
     isolates: int = MAX_ISOLATES
     memory: int | None = None
     threads: int | None = None
-    """Threads for steps that run long; None takes `threads.THREADS`."""
+    """Threads for steps that run long; None is one for each core."""
     labelled: int = LABELLED
     """Workers that have a label of their own in metrics."""
 
@@ -73,7 +73,8 @@ class Fleet:
         self.meters = Meters(limits.labelled)
         self._maximum = limits.isolates
         self._budget = limits.memory or int(psutil.virtual_memory().total * MEMORY_SHARE)
-        self._steps = Threads(limits.threads)
+        self.threads = Threads(limits.threads)
+        self.turns = Turns()
         self._builds = ThreadPoolExecutor(CORES, thread_name_prefix="pyworkerd-build")
         self._closed = False
         self._opening = asyncio.Lock()
@@ -107,10 +108,6 @@ class Fleet:
         if self._closed:
             raise Overloaded("the runtime is closed")
         return await asyncio.get_running_loop().run_in_executor(self._builds, function, *arguments)
-
-    def submit(self, worker: Worker, step: Callable[[], object], done: Done) -> None:
-        """Run a worker's step on a thread, then `done` on the event loop."""
-        self._steps.submit(worker, step, done)
 
     # workers ---------------------------------------------------------------------------------------------------------
 
@@ -202,7 +199,7 @@ class Fleet:
         """End the threads and let go of the engine; may block. All isolates have ended before."""
         self._closed = True
         self._builds.shutdown(wait=True)
-        self._steps.close()
+        self.threads.close()
         if self.engine is not None:
             self.engine.close()
         if self.machine is not None:

@@ -12,10 +12,12 @@ Rule 4: an invocation that passes a limit over several steps is cancelled; if th
 
 from __future__ import annotations
 
-import asyncio
+from collections import deque
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from pyworkerd_isolates.errors import ClosedIsolate
 from pyworkerd_isolates.lifecycle import TAKES_WORK, Cause, State, next_state
 from pyworkerd_isolates.protocol import (
     Abandon,
@@ -24,6 +26,7 @@ from pyworkerd_isolates.protocol import (
     Crash,
     Data,
     Done,
+    Effect,
     Events,
     Fail,
     Fetch,
@@ -57,6 +60,7 @@ from .failures import too_much_cpu, too_much_memory, translate
 from .invocation import CallWork, FetchWork, Invocation
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine
     from contextvars import Context
 
@@ -72,6 +76,10 @@ GRACE_S: Final = 1.0
 GRACE_MS: Final = 10.0
 """CPU time for the same."""
 MIN_BUDGET_MS: Final = 2.0
+INLINE_MS: Final = 0.0
+"""How long a step may hold the loop's thread before it goes on in another: one to two epochs, that is milliseconds."""
+PERFORM_S: Final = 0.001
+"""How long effects of one step are performed before others have their turn."""
 _FAILURES: Final = {"no_handler": NoHandler, "no_entrypoint": NoSuchEntrypoint, "no_method": NoSuchMethod}
 _NO_MORE: Final = "[the log limit of this invocation is reached]"
 
@@ -99,6 +107,12 @@ class Live:
         """Invocations that the next step works for."""
         self._in_step: set[int] = set()
         """Invocations that the running step works for."""
+        self._batch: tuple[Events, float] | None = None
+        """What the next slice begins a step with: events, and its budget."""
+        self._result: Output | Exception | None = None
+        """What the step ended with."""
+        self._effects: deque[Effect] = deque()
+        """What the last step asked for and is not done yet."""
         self._scheduled = False
         self._wake: asyncio.TimerHandle | None = None
         self._stray_log_left = worker.log_bytes
@@ -125,7 +139,7 @@ class Live:
         just now, `plan()` finds the isolate that answers soonest.
         """
         return (
-            self._worker.placement.inline(0)
+            self._worker.placement.inline()
             and not self.stepping
             and self.state in TAKES_WORK
             and not self.exclusive
@@ -171,13 +185,13 @@ class Live:
     # stepping --------------------------------------------------------------------------------------------------------
 
     def _schedule(self) -> None:
-        if not self._scheduled and not self.stepping and self.state is not State.DEAD:
+        if not (self._scheduled or self.stepping or self._effects) and self.state is not State.DEAD:
             self._scheduled = True
-            self.loop.call_soon(self._step)
+            self._worker.fleet.turns.ready(self._worker.loop_account, self._step)
 
     def _step(self) -> None:
         self._scheduled = False
-        if self.state is State.DEAD or self.stepping:
+        if self.state is State.DEAD or self.stepping or self._effects:
             return
         if self._wake is not None:
             self._wake.cancel()
@@ -188,18 +202,12 @@ class Live:
         self._begin_queued()
         events, self._events = self._events, Events()
         self._in_step, self._touched = self._touched, set()
-        budget = self._budget()
+        self._batch = events, self._budget()
         self.stepping = True
-        if self._worker.placement.inline(budget):
-            try:
-                result: Output | BaseException = self._run(events, budget)
-            except Exception as error:  # noqa: BLE001 - told apart in _stepped
-                result = error
-            self._stepped(result)
+        if self._worker.placement.inline() and self.go_on(INLINE_MS):
+            self.over()
         else:
-            self._worker.fleet.submit(
-                self._worker, lambda: self._run(events, budget), self._stepped_elsewhere
-            )
+            self._worker.fleet.threads.submit(self._worker.thread_account, self)
 
     def _begin_queued(self) -> None:
         """Put waiting invocations into the batch: as many as stay short together."""
@@ -240,21 +248,31 @@ class Live:
         most = max(left)
         return max(MIN_BUDGET_MS, most + (len(left) - 1) * min(2 * self._worker.placement.average_ms, most))
 
-    def _run(self, events: Events, budget: float) -> Output:
-        """The step itself, perhaps on another thread; the first one starts the isolate."""
-        isolate = self._isolate
+    def go_on(self, slice_ms: float) -> bool:
+        """See `threads.Slices`. The first slice of all starts the isolate."""
+        try:
+            self._result = self._slice(slice_ms)
+        except Exception as error:  # noqa: BLE001 - told apart when it is over
+            self._result = error
+        return self._result is not None
+
+    def _slice(self, slice_ms: float) -> Output | None:
+        isolate, batch = self._isolate, self._batch
+        if self.state is State.DEAD and batch is not None:
+            raise ClosedIsolate("it ended before it could begin")
         if isolate is None:
             isolate = self._isolate = self._worker.start_isolate()
-            events.init(self._worker.environment, self._worker.meta)
-        return isolate.step(events, budget)
+            assert batch is not None
+            batch[0].init(self._worker.environment, self._worker.meta)
+        if batch is not None:
+            self._batch = None
+            isolate.begin(*batch)
+        return isolate.go_on(slice_ms)
 
-    def _stepped_elsewhere(self, future: asyncio.Future[Any]) -> None:
-        if future.cancelled():
-            self._stepped(asyncio.CancelledError())
-        else:
-            self._stepped(future.exception() or future.result())
-
-    def _stepped(self, result: Output | BaseException) -> None:
+    def over(self) -> None:
+        """See `threads.Slices`."""
+        result, self._result = self._result, None
+        assert result is not None
         self.stepping = False
         isolate = self._isolate
         if isolate is not None:
@@ -276,13 +294,26 @@ class Live:
             return
         isolate.state = self.state
         self._worker.fleet.grown(self, self._worker.cost + isolate.growth)
+        self._effects = deque(result.effects)
+        self._perform(isolate, result.wake, worked)
+
+    def _perform(self, isolate: Isolate, wake: float | None, worked: set[int]) -> None:
+        """Do what the step asked for; what a turn has no time for in the next one."""
+        effects = self._effects
+        end = perf_counter() + PERFORM_S
         try:
-            for effect in result.effects:
+            while effects and self.state is not State.DEAD:
+                effect = effects.popleft()
                 _PERFORM[type(effect)](self, effect)
+                if perf_counter() > end and effects:
+                    worker = self._worker
+                    rest = partial(self._perform, isolate, wake, worked)
+                    worker.fleet.turns.ready(worker.loop_account, rest)
+                    return
         except Exception as error:  # noqa: BLE001 - the isolate is ended, whatever it was
             self._died(error, worked)
             return
-        self._after_step(isolate, result.wake, worked)
+        self._after_step(isolate, wake, worked)
 
     def _not_started(self, error: BaseException) -> PyworkerdError:
         self.report(error)
@@ -502,6 +533,7 @@ class Live:
                 invocation.finish()
         self.invocations.clear()
         self._queue.clear()
+        self._effects.clear()
         self._worker.ended(self, again or [])
 
 

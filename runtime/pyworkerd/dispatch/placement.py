@@ -1,7 +1,8 @@
-"""Where a worker's steps run: on the event loop's own thread, or on another. Pure.
+"""Where a worker's steps begin: on the event loop's own thread, or on another. Pure.
 
-A step on the loop's thread costs nothing extra, but while it runs nobody else is served. So a worker earns that place
-by a run of short steps, and loses it, for longer each time, by a long one.
+A step on the loop's thread costs nothing extra, but while it runs nobody else is served. It may stay there for a
+moment and then goes on elsewhere, so one long step does little harm; many do. So a worker has that place until it has
+had a long step, and gets it back after a run of short ones, for which it needs more each time.
 """
 
 from __future__ import annotations
@@ -10,43 +11,39 @@ from typing import Final
 
 SHORT_MS: Final = 1.0
 """Invocations share a step as long as it stays about so short."""
-PROOF_MS: Final = 2.0
-"""A step of this length on the loop's thread delays others little. The first step of an isolate takes 0.5 to 1 ms."""
-LONG_MS: Final = 4.0
+LONG_MS: Final = 3.0
+"""A step that takes so long should have begun elsewhere. The first step of an isolate takes 0.5 to 1 ms."""
 PROOFS: Final = 8
-"""Short steps in a row before a worker's steps run on the loop's thread."""
+"""Short steps in a row after which a worker's steps begin on the loop's thread again, the first time."""
 MAX_PROOFS: Final = 4096
-MAX_INLINE_MS: Final = 100.0
-"""CPU time that a step on the loop's thread may have at most: what one runaway loop may cost everybody else, once.
-The default limit of an invocation (50 ms) stays below it, also in a step that others share.
-"""
 
 
 class Placement:
     """The record of one worker."""
 
-    __slots__ = ("_needed", "_proofs", "average_ms")
+    __slots__ = ("_missing", "_owed", "average_ms")
 
     def __init__(self) -> None:
-        self._proofs = 0
-        self._needed = PROOFS
+        self._owed = 0
+        """Short steps that the last loss of the place cost."""
+        self._missing = 0
+        """How many of them are still to come."""
         self.average_ms = SHORT_MS
         """Moving average of CPU time per invocation event: how many may share a step."""
 
-    def inline(self, budget_ms: float) -> bool:
-        """Whether the next step, which may take so much CPU time, runs on the loop's own thread."""
-        return self._proofs >= self._needed and budget_ms <= MAX_INLINE_MS
+    def inline(self) -> bool:
+        """Whether the next step begins on the loop's own thread."""
+        return not self._missing
 
     def record(self, milliseconds: float, shares: int) -> None:
-        """A step took so long and worked for so many invocations."""
+        """A step took so much CPU time and worked for so many invocations."""
         self.average_ms += (milliseconds / max(shares, 1) - self.average_ms) / 8
-        if milliseconds >= LONG_MS:
-            self._proofs = 0
-            self._needed = min(self._needed * 4, MAX_PROOFS)
-        elif milliseconds / max(shares, 1) < PROOF_MS:
-            self._proofs += 1
-        else:
-            self._proofs = 0
+        if milliseconds < LONG_MS:
+            self._missing = max(self._missing - 1, 0)
+            return
+        if not self._missing:
+            self._owed = min(self._owed * 4, MAX_PROOFS) or PROOFS
+        self._missing = self._owed
 
     def share(self, limit: int) -> int:
         """How many new invocations may begin in one step: as many as stay short together."""

@@ -1,69 +1,110 @@
-"""Threads for steps that may run long, shared out fairly.
+"""Threads for steps that run long: each gets slices of them in turns, and no turn is longer than another.
 
-A worker never has more threads than the machine has cores: more would make none of its steps faster, and everybody
-else's slower. Workers whose steps wait take turns.
+There are as many threads as cores: more would make no step faster, and each that runs delays those that hold the
+interpreter's lock. Whose slice is next is decided by `fairness`, on the thread that has just ended one: the event loop
+hears of a step only when it is over.
+
+Where it can be done (Linux) these threads give way to the event loop's own: it serves everybody, they serve one worker
+each.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections import OrderedDict, deque
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+import sys
+import threading
+from queue import SimpleQueue
+from time import thread_time
+from typing import TYPE_CHECKING, Final, Protocol
+
+from .fairness import Account, FairQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
-    Done = Callable[[asyncio.Future[Any]], None]
+CORES: Final = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+"""Cores that this process may use."""
+SLICE_MS: Final = 4.0
+"""How long one step runs before others have their turn; on the wall, as epochs count it."""
+NICE: Final = 10
+"""How far these threads stand behind the loop's own: where both want one core, they get a tenth of it."""
 
-CORES: Final = os.cpu_count() or 1
-THREADS: Final = max(32, 4 * CORES)
-"""Steps of all workers that run at once: as many as CPython's own default executor, which is made for waiting,
-because the operating system shares the cores among them better than a queue would.
-"""
-SHARE: Final = max(2, CORES)
-"""Steps of one worker that run at once."""
+
+class Slices(Protocol):
+    """A step that can be run in slices."""
+
+    def go_on(self, slice_ms: float) -> bool:
+        """Run for about so long, on this thread. Returns whether it is over. Raises nothing."""
+
+    def over(self) -> None:
+        """It is over; called on the event loop."""
 
 
 class Threads:
-    """Used from one event loop. Steps of one owner begin in the order in which they were submitted."""
+    """Used from one event loop."""
 
-    def __init__(self, count: int | None = None, share: int = SHARE) -> None:
-        self._free = count or THREADS
-        self._share = share
-        self._executor = ThreadPoolExecutor(self._free, thread_name_prefix="pyworkerd-step")
-        self._waiting: OrderedDict[Hashable, deque[tuple[Callable[[], object], Done]]] = OrderedDict()
-        self._running: dict[Hashable, int] = {}
+    def __init__(self, count: int | None = None, clock: Callable[[], float] = thread_time) -> None:
+        self._count = count or CORES
+        self._clock = clock
+        self._queue: FairQueue[Slices] = FairQueue()
+        self._lock = threading.Lock()
+        self._tickets: SimpleQueue[bool] = SimpleQueue()
+        """One for each step that was submitted: whoever has a ticket works until some step is over."""
+        self._threads: list[threading.Thread] = []
+        self._unfinished = 0
 
-    def submit(self, owner: Hashable, function: Callable[[], object], done: Done) -> None:
-        """Run `function` on a thread when it is the owner's turn, then `done` on the event loop."""
-        self._waiting.setdefault(owner, deque()).append((function, done))
-        self._fill()
+    def submit(self, account: Account[Slices], step: Slices) -> None:
+        """Run a step in its turns, then `over` on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        with self._lock:
+            self._queue.put(account, step)
+            self._unfinished += 1
+            wanted = min(self._unfinished, self._count)
+        self._tickets.put(True)
+        if len(self._threads) < wanted:
+            thread = threading.Thread(target=self._work, name="pyworkerd-step", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
-    def _fill(self) -> None:
-        while self._free and (owner := self._next()) is not None:
-            queue = self._waiting.pop(owner)
-            function, done = queue.popleft()
-            if queue:
-                self._waiting[owner] = queue  # at the end: the others' turn
-            self._free -= 1
-            self._running[owner] = self._running.get(owner, 0) + 1
-            future = asyncio.get_running_loop().run_in_executor(self._executor, function)
-            future.add_done_callback(partial(self._finished, owner, done))
+    def _work(self) -> None:
+        give_way()
+        while self._tickets.get():
+            while not self._slice():
+                pass
 
-    def _next(self) -> Hashable | None:
-        return next((owner for owner in self._waiting if self._running.get(owner, 0) < self._share), None)
-
-    def _finished(self, owner: Hashable, done: Done, future: asyncio.Future[Any]) -> None:
-        self._free += 1
-        self._running[owner] -= 1
-        if not self._running[owner]:
-            del self._running[owner]
-        self._fill()
-        done(future)
+    def _slice(self) -> bool:
+        """The next slice of whoever's turn it is. Returns whether its step is over."""
+        with self._lock:
+            turn = self._queue.take()
+        assert turn is not None, "there is a ticket for every step"
+        began = self._clock()
+        over = turn.job.go_on(SLICE_MS)
+        with self._lock:
+            self._queue.charge(turn.account, (self._clock() - began) * 1e3)
+            if over:
+                self._unfinished -= 1
+            else:
+                self._queue.put(turn.account, turn.job)
+        if over:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear of it
+                self._loop.call_soon_threadsafe(turn.job.over)
+        return over
 
     def close(self) -> None:
         """Wait for what runs and end the threads; may block."""
-        self._executor.shutdown(wait=True)
+        for _ in self._threads:
+            self._tickets.put(False)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+
+def give_way() -> None:
+    """Let other threads go before the calling one."""
+    if (
+        sys.platform == "linux"
+    ):  # there a thread has a priority of its own (setpriority(2), "C library/kernel differences")
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICE)

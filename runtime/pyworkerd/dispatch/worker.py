@@ -43,19 +43,21 @@ from pyworkerd.services.base import DEFAULT, Target
 
 from .channels import Channels, NoChannels
 from .failures import outcome
+from .fairness import Account
 from .invocation import CallWork, FetchWork, Invocation
 from .live import Live
 from .placement import Placement
 from .streams import Bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from contextvars import Context
 
     from pyworkerd.messages import Headers
     from pyworkerd.observe.snapshot import Snapshot
 
     from .fleet import Fleet
+    from .threads import Slices
 
 logger = logging.getLogger("pyworkerd.dispatch")
 
@@ -103,6 +105,8 @@ class Worker:
         self.request_body_bytes = given.request_body_mb * 1024 * 1024
         self.policy = _policy(given, options.reuse)
         self.placement = Placement()
+        self.loop_account: Account[Callable[[], None]] = Account()
+        self.thread_account: Account[Slices] = Account()
         self.cost = ISOLATE_COST
         self.logs = Recent()
         self._sinks: tuple[LogSink, ...] = (self.logs, *options.sinks)

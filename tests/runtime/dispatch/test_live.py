@@ -183,13 +183,30 @@ finally:
 
 def test_a_caller_who_leaves_before_the_first_step_starts_nothing(with_runtime: Callable[..., None]) -> None:
     async def main(runtime: Runtime) -> None:
-        worker = await runtime.load(worker_of("counter += 1\nreturn Response(str(counter))"))
-        answering = asyncio.create_task(worker.fetch("/"))
-        await asyncio.sleep(0)
+        told: asyncio.Queue[str] = asyncio.Queue()
+        source = worker_of(
+            """
+await env.TELL(path)
+while path == "/spin": pass
+return Response(path)
+"""
+        )
+        limits = Limits(isolates=1, cpu_ms=1000)
+        worker = await runtime.load(source, bindings={"TELL": told.put}, limits=limits)
+        spinning = asyncio.create_task(worker.fetch("/spin"))
+        assert await told.get() == "/spin"
+        (live,) = worker.service._members.values()
+        await until(lambda: live.stepping)
+        answering = asyncio.create_task(worker.fetch("/left"))
+        await until(lambda: len(live.invocations) == 2)
         answering.cancel()
         with pytest.raises(asyncio.CancelledError):
             await answering
-        assert await (await worker.fetch("/")).text() == "1"
+        assert live.stepping
+        with pytest.raises(ExceededCpu):
+            await spinning
+        assert await (await worker.fetch("/after")).text() == "/after"
+        assert [await told.get(), told.empty()] == ["/after", True]
 
     with_runtime(main)
 

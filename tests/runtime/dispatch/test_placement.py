@@ -1,18 +1,10 @@
-"""Where steps run: the place on the loop's thread is earned, and lost for longer each time."""
+"""Where steps begin: the place on the loop's thread is lost by a long step, and regained, later each time."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd.dispatch.placement import (
-    LONG_MS,
-    MAX_INLINE_MS,
-    MAX_PROOFS,
-    PROOF_MS,
-    PROOFS,
-    SHORT_MS,
-    Placement,
-)
+from pyworkerd.dispatch.placement import LONG_MS, MAX_PROOFS, PROOFS, SHORT_MS, Placement
 
 milliseconds = st.floats(0, 1000)
 
@@ -22,40 +14,37 @@ def record(placement: Placement, count: int, length: float = 0.1) -> None:
         placement.record(length, 1)
 
 
-def test_short_steps_earn_the_place() -> None:
+def test_a_worker_has_the_place_until_it_had_a_long_step() -> None:
     placement = Placement()
-    record(placement, PROOFS - 1)
-    assert not placement.inline(50)
-    record(placement, 1)
-    assert placement.inline(50)
+    assert placement.inline()
+    placement.record(LONG_MS - 0.1, 1)
+    assert placement.inline()
+    placement.record(LONG_MS, 16)
+    assert not placement.inline()
 
 
-def test_a_long_step_loses_it_for_longer_each_time() -> None:
+def test_it_gets_the_place_back_later_each_time() -> None:
     placement = Placement()
-    needed = PROOFS
-    for _ in range(3):
-        record(placement, needed)
-        assert placement.inline(50)
+    owed = PROOFS
+    while owed < MAX_PROOFS * 4:
         placement.record(LONG_MS, 1)
-        record(placement, needed)
-        assert not placement.inline(50)
-        needed *= 4
-        record(placement, needed - needed // 4)
+        record(placement, min(owed, MAX_PROOFS) - 1)
+        assert not placement.inline()
+        record(placement, 1)
+        assert placement.inline()
+        owed *= 4
 
 
-def test_a_step_of_middling_length_begins_the_proof_anew() -> None:
+def test_a_long_step_elsewhere_begins_the_proof_anew_and_makes_it_no_longer() -> None:
     placement = Placement()
+    placement.record(LONG_MS, 1)
+    for _ in range(3):
+        record(placement, PROOFS - 1)
+        placement.record(LONG_MS, 1)
     record(placement, PROOFS - 1)
-    placement.record(PROOF_MS, 1)
-    record(placement, PROOFS - 1)
-    assert not placement.inline(50)
-
-
-def test_no_record_is_good_enough_for_a_large_budget() -> None:
-    placement = Placement()
-    record(placement, MAX_PROOFS)
-    assert placement.inline(MAX_INLINE_MS)
-    assert not placement.inline(MAX_INLINE_MS + 0.1)
+    assert not placement.inline()
+    record(placement, 1)
+    assert placement.inline()
 
 
 @given(steps=st.lists(st.tuples(milliseconds, st.integers(0, 100))), limit=st.integers(1, 64))
@@ -65,7 +54,7 @@ def test_a_share_lies_between_one_and_the_limit(steps: list[tuple[float, int]], 
         placement.record(length, shares)
     assert 1 <= placement.share(limit) <= limit
     if steps and steps[-1][0] >= LONG_MS:
-        assert not placement.inline(1)
+        assert not placement.inline()
 
 
 @given(length=milliseconds)

@@ -1,0 +1,101 @@
+"""The clock by which guest code pauses: epochs of a millisecond, counted while there is guest code that runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from .errors import ClosedIsolate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TICK_NS: Final = 1_000_000
+"""Length of one epoch: how precisely a slice is kept. Spin and wasmtime's own `serve` tick at 1 to 10 ms."""
+PARK_AFTER_NS: Final = 1_000_000_000
+
+
+class Ticker:
+    """Advances the epoch once per millisecond while guest code runs, and rests when none does.
+
+    A deadline is a number of epochs, which are time on the wall. What a step may use in all is CPU time, counted when a
+    slice of it is over: on a crowded machine it pauses more often, and loses nothing.
+
+    `ticks_for` counts from the real time of the last tick, so a tick that comes late shortens no slice that began in
+    between.
+    """
+
+    def __init__(self, advance: Callable[[], object], park_after_ns: int = PARK_AFTER_NS) -> None:
+        self.running: set[int] = set()
+        """Instances whose guest code runs at this moment: the ticker does not rest while there are any."""
+        self._tick = advance
+        self._park_after_ns = park_after_ns
+        self._wall = time.monotonic_ns()
+        """When the last epoch began."""
+        self._steps = 0
+        self._parked = True
+        self._wake = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def ticks_for(self, slice_ms: float) -> int:
+        """How many epochs beyond the current one a call may see that has so long. Called before each call."""
+        self._steps += 1
+        if self._parked:
+            self._unpark()
+        late = (time.monotonic_ns() - self._wall) // TICK_NS
+        return int(slice_ms) + 2 + late
+
+    def _unpark(self) -> None:
+        with self._lock:
+            if self._closed:
+                raise ClosedIsolate("this machine is closed")
+            if not self._parked:
+                return
+            self._wall = time.monotonic_ns()
+            self._parked = False
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="pyworkerd-ticker", daemon=True)
+                self._thread.start()
+            else:
+                self._wake.set()
+
+    def _run(self) -> None:
+        seen, quiet_since = self._steps, self._wall
+        while not self._closed:
+            time.sleep(TICK_NS / 1e9)
+            now = self._advance()
+            if self._steps != seen or self.running:
+                seen, quiet_since = self._steps, now
+            elif now - quiet_since > self._park_after_ns:
+                self._park(seen)
+                seen, quiet_since = self._steps, self._wall
+
+    def _advance(self) -> int:
+        now = time.monotonic_ns()
+        passed = (now - self._wall) // TICK_NS
+        for _ in range(passed):
+            self._tick()
+        self._wall += passed * TICK_NS
+        return now
+
+    def _park(self, seen: int) -> None:
+        """Rest until a step begins. One that began since the last look has counted itself before it read `_parked`."""
+        with self._lock:
+            self._wake.clear()
+            self._parked = True
+            if self._steps != seen or self.running or self._closed:
+                self._parked = False
+                return
+        self._wake.wait()
+
+    def close(self) -> None:
+        """End the ticking thread. No step may follow."""
+        with self._lock:
+            self._closed = True
+            self._wake.set()
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()

@@ -1,0 +1,92 @@
+"""Whose turn it is: weighted fair queueing between workers. Pure.
+
+A processor that workers share has one `FairQueue`, and each worker one `Account` with it. `take` gives the turn to the
+account that has had least for its weight, `charge` says afterwards what the turn cost: nobody knows before.
+
+This is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996). Each account has a tag, what it has had divided
+by its weight, and the queue a virtual time, the tag of whoever had the last turn. Who comes after a pause begins at the
+virtual time: it goes before all that have had more than their part meanwhile, and cannot save up turns either.
+
+What it promises, whatever it is given (each is a property test):
+
+*   two accounts that both wait all the time differ, in what they have had for their weight, by less than one turn of
+    each for every turn that is given out at once;
+*   a turn is given out whenever somebody waits;
+*   jobs of one account begin in the order in which they came.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final, Generic, NamedTuple, TypeVar
+
+WEIGHT: Final = 100
+"""What an account weighs unless somebody says otherwise (cgroup v2, cpu.weight)."""
+LEAST_COST: Final = 1e-3
+"""What a turn costs at least, so that turns that cost nothing come to an end."""
+
+Job = TypeVar("Job")
+
+
+class Account(Generic[Job]):
+    """What one worker has had of a processor, and its jobs that wait for more."""
+
+    __slots__ = ("jobs", "listed", "tag", "weight")
+
+    def __init__(self, weight: int = WEIGHT) -> None:
+        self.weight = weight / WEIGHT
+        self.tag = 0.0
+        self.jobs: deque[Job] = deque()
+        self.listed = False
+
+
+class Turn(NamedTuple, Generic[Job]):
+    """This job of this account goes now."""
+
+    account: Account[Job]
+    job: Job
+
+
+class FairQueue(Generic[Job]):
+    """The line before one processor."""
+
+    def __init__(self) -> None:
+        self._line: list[tuple[float, int, Account[Job]]] = []
+        self._order = count()
+        self._now = 0.0
+
+    def __bool__(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._line)
+
+    def put(self, account: Account[Job], job: Job) -> None:
+        """A job waits for its turn, behind the others of its account."""
+        account.jobs.append(job)
+        if not account.listed:
+            account.tag = max(account.tag, self._now)
+            self._list(account)
+
+    def _list(self, account: Account[Job]) -> None:
+        account.listed = True
+        heappush(self._line, (account.tag, next(self._order), account))
+
+    def take(self) -> Turn[Job] | None:
+        """Whose turn it is; None if nobody waits."""
+        while self._line:
+            tag, _, account = heappop(self._line)
+            if tag < account.tag:  # it was charged while it waited
+                self._list(account)
+                continue
+            self._now = max(self._now, tag)
+            job = account.jobs.popleft()
+            account.listed = False
+            if account.jobs:
+                self._list(account)
+            return Turn(account, job)
+        return None
+
+    def charge(self, account: Account[Job], cost: float) -> None:
+        """A turn of this account is over, and cost so much: milliseconds, or whatever unit the caller keeps to."""
+        account.tag += max(cost, LEAST_COST) / account.weight
