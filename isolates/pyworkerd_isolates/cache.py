@@ -121,15 +121,37 @@ class Cache:
         """
         found, _ = self._look(name)  # what looks wrong may be half of a pair that another process is writing
         if found is not None and complete(found):
-            with contextlib.suppress(FileNotFoundError):
-                os.utime(found.path)
+            self.touch(name)
             return found
         with self._lock(name):
             found = self.get(name)
             if found is not None and complete(found):
                 return found
-            data, notes = build()
-            return self.put(name, data, notes)
+            return self.put(name, *build())
+
+    def rebuild(self, name: str, build: Callable[[], tuple[bytes, dict[str, Any]]]) -> Entry:
+        """Write the file of this name anew, under its lock: `build` may read it first, and nobody writes in between."""
+        with self._lock(name):
+            return self.put(name, *build())
+
+    def touch(self, name: str) -> None:
+        """Note that a file was asked for: see `trim`. The file itself stays as it is, its times included."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(_seal_path(self.folder / name))
+
+    def identity(self, name: str) -> tuple[int, ...] | None:
+        """What a file looks like from outside: size, times, inode, device; equal only while nobody has changed it.
+
+        None if it is absent, or anything but a private file of this user.
+        """
+        try:
+            status = (self.folder / name).lstat()
+            _must_be_private(status)
+        except (OSError, _BadSealError):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
 
     def trim(self, prefix: str, budget: int) -> int:
         """Remove files of this prefix, those that were not asked for longest first, until `budget` bytes are kept.
@@ -140,8 +162,7 @@ class Cache:
         for path in self.folder.iterdir():
             if path.name.startswith(prefix) and _is_name(path.name):
                 with contextlib.suppress(FileNotFoundError):
-                    status = path.lstat()
-                    found.append((status.st_mtime_ns, status.st_size, path))
+                    found.append((_asked_ns(path), path.lstat().st_size, path))
         kept = freed = 0
         for _, size, path in sorted(found, reverse=True):
             kept += size
@@ -216,6 +237,14 @@ def _is_name(name: str) -> bool:
 
 def _seal_path(path: Path) -> Path:
     return path.with_name(path.name + _SEAL)
+
+
+def _asked_ns(path: Path) -> int:
+    """When a file was asked for the last time: the time of its seal, so that its own says when it was written."""
+    try:
+        return _seal_path(path).lstat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _open_plain(path: Path) -> BinaryIO:

@@ -9,11 +9,11 @@ of everything that its native code depends on; a change of any of it makes anoth
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import platform
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -59,7 +59,7 @@ class Built:
 
 @dataclass(slots=True)
 class Engine:
-    """A loaded engine. `base()` maps the base image for as long as a deploy needs it.
+    """A loaded engine. `base()` is the image that deploys begin with.
 
     `key` names its content: a heap fits exactly the code that it was made by, and two builds from the same sources
     need not be equal to the byte.
@@ -77,25 +77,28 @@ class Engine:
     hot: Hot = field(default_factory=Hot, repr=False)
     """For images of which no isolate has run yet."""
 
-    @contextlib.contextmanager
-    def base(self) -> Iterator[Module]:
-        """The base image, mapped. Raises `EngineError` if it has gone since the engine was loaded."""
-        entry = self._cache.get(_base_name(self.language, self.key))
-        if entry is None:
-            # The name stands for the check that `load_engine` makes: what is damaged has to go, to be built again.
-            (self._cache.folder / _base_name(self.language, self.key)).unlink(missing_ok=True)
-            raise EngineError(
-                "the engine's base image is damaged or has gone from the cache; start again to build it"
-            )
-        module = self.machine.load(entry.path)
-        try:
-            yield module
-        finally:
-            module.close()
+    _base: Module | None = field(default=None, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def base(self) -> Module:
+        """The base image, mapped at the first call. Raises `EngineError` if it has gone since the engine was loaded."""
+        with self._lock:
+            if self._base is None:
+                entry = self._cache.get(_base_name(self.language, self.key))
+                if entry is None:
+                    # Its name stands for the check that `load_engine` makes: what is damaged has to go.
+                    (self._cache.folder / _base_name(self.language, self.key)).unlink(missing_ok=True)
+                    raise EngineError(
+                        "the engine's base image is damaged or has gone from the cache; start again to build it"
+                    )
+                self._base = self.machine.load(entry.path)
+            return self._base
 
     def close(self) -> None:
-        """Let go of the code. Live isolates keep it."""
+        """Let go of the code and the base image. Live isolates keep what they need."""
         self.code.close()
+        if self._base is not None:
+            self._base.close()
 
 
 def cpu_features() -> str:

@@ -10,15 +10,12 @@ bundle on the same engine is built once. It holds no secret and no binding, beca
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from . import wire
 from .errors import (
-    BundleError,
     CpuExhausted,
     EngineError,
     ImageError,
@@ -39,143 +36,16 @@ from .wasm.image import image_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .cache import Cache
+    from .bundle import Bundle
+    from .cache import Cache, Entry
     from .engine import Engine
     from .limits import Limits
 
-MAX_FILES: Final = 20_000
-"""Workers: 20,000 asset files."""
-MAX_BUNDLE_BYTES: Final = 64 * 1024 * 1024
-"""Workers: 64 MiB per script."""
 LOAD_OUTPUT_BYTES: Final = 4 * 1024 * 1024
 CACHED_BYTES: Final = 2 << 30
 """Disk for images, some 70 of them: those that were not asked for longest go first, and are built again when needed."""
 MAX_ENTRYPOINTS: Final = 1000
 MAX_LOGS: Final = 1000
-SKIPPED_SUFFIXES: Final = frozenset((".pyc", ".pyo"))
-SKIPPED_FOLDERS: Final = frozenset(("__pycache__", "node_modules"))
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A worker's files by their path below its root, and the name of its main module."""
-
-    main: str
-    files: Mapping[str, bytes]
-
-    def __post_init__(self) -> None:
-        if len(self.files) > MAX_FILES:
-            raise BundleError(f"the worker has {len(self.files)} files; at most {MAX_FILES} are allowed")
-        size = sum(map(len, self.files.values()))
-        if size > MAX_BUNDLE_BYTES:
-            raise BundleError(f"the worker's files have {size} bytes; at most {MAX_BUNDLE_BYTES} are allowed")
-        for name in self.files:
-            _check_name(name)
-        stem = self.main.replace(".", "/")
-        if f"{stem}.py" not in self.files and f"{stem}/__init__.py" not in self.files:
-            raise BundleError(f"the main module {self.main!r} is not among the worker's files")
-
-    @classmethod
-    def read(cls, main: Path, root: Path | None = None, exclude: frozenset[Path] = frozenset()) -> Bundle:
-        """A worker from disk: `main` and what lies beside it below `root`.
-
-        Names that begin with a dot (`.dev.vars`, `.git`), compiled files and `exclude` stay out. So do links that
-        lead out of `root`: a bundle must not carry what its folder does not show.
-        """
-        root = (root or main.parent).resolve()
-        files: dict[str, bytes] = {}
-        size = 0
-        try:
-            if main.suffix != ".py" or not main.is_file():
-                raise BundleError(f"{main} is not a Python file")
-            for path in _walk(root):
-                if path.resolve() in exclude:
-                    continue
-                size += path.stat().st_size
-                if size > MAX_BUNDLE_BYTES or len(files) >= MAX_FILES:
-                    raise BundleError(
-                        f"{root} holds more than a worker may have ({MAX_FILES} files, {MAX_BUNDLE_BYTES} bytes); "
-                        "give the worker a folder of its own"
-                    )
-                files[path.relative_to(root).as_posix()] = path.read_bytes()
-        except OSError as error:
-            raise BundleError(f"{error.filename or root} cannot be read: {error.strerror or error}") from None
-        try:
-            relative = main.resolve().relative_to(root)
-        except ValueError:
-            raise BundleError(f"{main} does not lie below {root}") from None
-        return cls(_module_name(relative.as_posix()), files)
-
-    @classmethod
-    def of(cls, sources: Mapping[str, str | bytes], main: str | None = None) -> Bundle:
-        """A worker from memory: {"worker.py": source, ...}. Without `main`, the only or first `.py` file."""
-        files = {
-            name: data.encode() if isinstance(data, str) else bytes(data) for name, data in sources.items()
-        }
-        if main is None:
-            main = next((name for name in files if name.endswith(".py")), None)
-            if main is None:
-                raise BundleError("the worker has no .py file")
-        return cls(_module_name(main), files)
-
-    def digest(self) -> str:
-        """A name for exactly this content."""
-        digest = hashlib.sha256(self.main.encode())
-        for name in sorted(self.files):
-            data = self.files[name]
-            digest.update(f"\0{name}\0{len(data)}\0".encode())
-            digest.update(data)
-        return digest.hexdigest()
-
-
-def _module_name(path: str) -> str:
-    stem = path.removesuffix(".py").removesuffix("/__init__")
-    if "." in stem:
-        raise BundleError(f"{path!r} cannot be imported: there is a dot in its name")
-    return stem.replace("/", ".")
-
-
-def _check_name(name: str) -> None:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or str(path) != name or "\0" in name:
-        raise BundleError(f"{name!r} is not a plain relative path")
-    if any(part.startswith(".") for part in path.parts):
-        raise BundleError(
-            f"{name!r} is hidden: files like .dev.vars hold secrets, and never become part of a worker"
-        )
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise BundleError(f"{name!r} is not valid UTF-8") from None
-
-
-def _walk(root: Path) -> list[Path]:
-    found: list[Path] = []
-    pending = [root]
-    while pending:
-        for path in sorted(pending.pop().iterdir()):
-            if path.name.startswith(".") or path.suffix in SKIPPED_SUFFIXES:
-                continue
-            if path.is_symlink():
-                if _may_follow(path, root):
-                    found.append(path)
-            elif path.is_dir():
-                if path.name not in SKIPPED_FOLDERS:
-                    pending.append(path)
-            elif path.is_file():
-                found.append(path)
-    return found
-
-
-def _may_follow(link: Path, root: Path) -> bool:
-    """Whether a link names a file that the bundle shows anyway: inside the root, and not hidden."""
-    try:
-        target = link.resolve(strict=True)
-    except (OSError, RuntimeError):  # it leads nowhere, or in a circle (RuntimeError before Python 3.13)
-        return False
-    if not target.is_file() or not target.is_relative_to(root):
-        return False
-    return not any(part.startswith(".") for part in target.relative_to(root).parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +68,28 @@ class Image:
         self.module.close()
 
 
+def image_name(engine: Engine, bundle: Bundle, limits: Limits) -> str:
+    """The cache's name for the image of a bundle: what it depends on, and nothing else."""
+    return f"{image_prefix(engine)}{bundle.digest()[:32]}{image_suffix(limits)}"
+
+
+def image_prefix(engine: Engine) -> str:
+    """What the names of all images of an engine begin with."""
+    return f"image-{engine.key[:16]}-"
+
+
+def image_suffix(limits: Limits) -> str:
+    """What the names of all images under these limits end with."""
+    return f"-{limits.memory_mb}.cwasm"
+
+
 def build_image(engine: Engine, cache: Cache, bundle: Bundle, limits: Limits) -> Image:
     """The image of a bundle on an engine: found if it was built before, else built under the start-up limits.
 
     Raises an `ImageError` that names file and line where they are known. Takes about 0.1 s; call it on a thread.
     """
     started = time.perf_counter()
-    name = f"image-{engine.key[:16]}-{bundle.digest()[:32]}-{limits.memory_mb}.cwasm"
+    name = image_name(engine, bundle, limits)
     built = False
 
     def build() -> tuple[bytes, dict[str, Any]]:
@@ -217,18 +102,24 @@ def build_image(engine: Engine, cache: Cache, bundle: Bundle, limits: Limits) ->
     if built:
         cache.trim("image-", CACHED_BYTES)
     try:
-        module = engine.machine.load(entry.path)
+        image = open_image(engine, entry)
     except EngineError:
-        module = engine.machine.load(cache.put(name, *build()).path)
+        image = open_image(engine, cache.put(name, *build()))
+    return replace(image, built=built, deploy_ms=(time.perf_counter() - started) * 1000)
+
+
+def open_image(engine: Engine, entry: Entry) -> Image:
+    """Map an image of the cache. Raises `EngineError` if that is not possible, then it has to be built again."""
+    started = time.perf_counter()
     notes = entry.notes
     return Image(
-        name=name,
-        module=module,
+        name=entry.name,
+        module=engine.machine.load(entry.path),
         memory_size=int(notes["memory"]),
         handlers={key: tuple(value) for key, value in notes["handlers"].items()},
         logs=tuple((level, source, text) for level, source, text in notes["logs"]),
         deploy_ms=(time.perf_counter() - started) * 1000,
-        built=built,
+        built=False,
     )
 
 
@@ -237,14 +128,13 @@ def _run_top_level(engine: Engine, bundle: Bundle, limits: Limits) -> tuple[byte
     names = sorted(bundle.files)
     message = [bundle.main, [[name, index] for index, name in enumerate(names)]]
     frame = wire.encode(message, [bundle.files[name] for name in names])
-    with engine.base() as base:
-        instance = _start(engine, base, limits)
-        try:
-            notes = _notes(_answer(instance, frame, limits))
-            with _explained(instance, limits):
-                memory = take(instance, limits.startup_ms)
-        finally:
-            instance.close()
+    instance = _start(engine, engine.base(), limits)
+    try:
+        notes = _notes(_answer(instance, frame, limits))
+        with _explained(instance, limits):
+            memory = take(instance, limits.startup_ms)
+    finally:
+        instance.close()
     notes["memory"] = len(memory)
     return memory, notes
 

@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 from . import wire
+from .bundle import Bundle
 from .cache import Cache
 from .engine import Engine, load_engine
 from .errors import ProtocolError
-from .image import Bundle, Image, build_image
+from .image import Image, build_image
 from .isolate import Isolate
 from .lifecycle import Cause, State
 from .limits import Limits

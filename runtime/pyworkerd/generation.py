@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from pyworkerd_config.model import External, Network
 from pyworkerd_config.model import Worker as WorkerModel
-from pyworkerd_isolates.errors import ImageError
-from pyworkerd_isolates.image import Bundle
+from pyworkerd_isolates.bundle import Folder
+from pyworkerd_isolates.errors import BundleError, ImageError
 
 from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.outbound import outbound
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config.model import Config
     from pyworkerd_config.model import Service as ServiceModel
+    from pyworkerd_isolates.bundle import Bundle
 
     from pyworkerd.bindings.base import Binding
     from pyworkerd.bindings.shared import Shared
@@ -65,7 +66,7 @@ class Program(NamedTuple):
     """What a worker is deployed from."""
 
     name: str
-    bundle: Bundle
+    source: Folder | Bundle
     bindings: tuple[Binding, ...]
     global_outbound: str | Service | None
     options: WorkerOptions
@@ -107,8 +108,9 @@ class Generation:
         self.running: dict[str, Running] = {}
         routes = [(route, service.name) for service in config.services for route in service.routes]
         self._table = Table(routes)
+        self.kinds = {service.name: service.kind for service in config.services}
         # A service that has become one outside the process is another kind of thing to those that call it.
-        self._outside = frozenset(s.name for s in config.services if isinstance(s.kind, Network | External))
+        self._outside = frozenset(n for n, kind in self.kinds.items() if isinstance(kind, Network | External))
 
     async def start(self, before: Generation | None = None) -> None:
         """Start every service of the configuration, or find it unchanged in the generation before.
@@ -133,17 +135,16 @@ class Generation:
     ) -> Running:
         place = model.place
         exclude = frozenset({place.file.resolve()}) if place.file is not None else frozenset()
-        try:
-            bundle = await self.ground.fleet.run(Bundle.read, worker.main, worker.root, exclude)
-        except ImageError as error:
-            raise ConfigurationError(f"{place}: service {model.name!r}: {error}") from error
         options = WorkerOptions(
             worker.limits, worker.reuse, worker.global_outbound is not None, self.ground.sinks
         )
+        source = Folder(worker.main, worker.root, exclude)
         bindings = configure_all(worker.bindings)
-        program = Program(model.name, bundle, bindings, worker.global_outbound, options)
+        program = Program(model.name, source, bindings, worker.global_outbound, options)
         try:
             return await self.deploy(program, worker, before)
+        except BundleError as error:
+            raise ConfigurationError(f"{place}: service {model.name!r}: {error}") from error
         except ImageError as error:
             raise ConfigurationError(sentence(error, worker.root, worker.main.name)) from error
 
@@ -156,25 +157,25 @@ class Generation:
         """
         host = Host(self, program.name)
         environment = await build(program.bindings, outbound(program.global_outbound, host), host)
-        made_of = model and (model, program.bundle.digest(), environment.entries, self._outside)
-        if made_of is not None and before is not None and before.made_of == made_of:
-            await environment.aclose()
-            return before
         worker = Worker(
             program.name,
             self.ground.fleet,
-            program.bundle,
+            program.source,
             program.options,
             environment.entries,
             environment.table,
         )
+        running = Running(worker, None, self, environment, host)
         try:
-            await worker.deploy()
+            image = await worker.deploy()
         except BaseException:
-            await worker.aclose()
-            await environment.aclose()
+            await running.aclose()
             raise
-        return Running(worker, made_of, self, environment, host)
+        running.made_of = model and (model, image.name, environment.entries, self._outside)
+        if running.made_of is not None and before is not None and before.made_of == running.made_of:
+            await running.aclose()
+            return before
+        return running
 
     def add(self, name: str, running: Running) -> None:
         """Let requests find a service that a program loaded. Raises `ConfigurationError` if the name is taken."""
@@ -256,10 +257,10 @@ class Host:
 
     def service(self, name: str) -> Service:
         """The service of this name, by reference."""
-        configured = {model.name: model.kind for model in self.generation.config.services}
-        if name not in configured and name not in self.generation.services:
+        kinds = self.generation.kinds
+        if name not in kinds and name not in self.generation.services:
             raise ConfigurationError(f"there is no service named {name!r}")
-        return _Reference(self, name, isinstance(configured.get(name), Network | External))
+        return _Reference(self, name, isinstance(kinds.get(name), Network | External))
 
     def now(self) -> float:
         """The wall clock."""

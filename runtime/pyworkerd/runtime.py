@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 from pyworkerd_config import ConfigError, with_internet
 from pyworkerd_config import check as check_config
 from pyworkerd_config.model import Config, Limits
+from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.errors import EngineError, ImageError
-from pyworkerd_isolates.image import Bundle
 
 from pyworkerd.bindings.from_python import all_from_python
 from pyworkerd.bindings.shared import Shared

@@ -259,12 +259,47 @@ def test_entries_lists_the_sound_files_and_clean_removes_all_but_locks_and_write
 def test_what_was_not_asked_for_longest_goes_first(filled):
     for number in range(4):
         filled.put(f"image-{number}.cwasm", bytes(100), {})
-        os.utime(filled.folder / f"image-{number}.cwasm", (number, number))
+        os.utime(filled.folder / f"image-{number}.cwasm.seal", (number, number))
     filled.get_or_build("image-0.cwasm", lambda: (b"", {}))
     assert filled.trim("image-", 250) == 200
     assert [entry.name for entry in filled.entries()] == ["image-0.cwasm", "image-3.cwasm", NAME]
     assert not (filled.folder / "image-1.cwasm.seal").exists()
     assert filled.trim("image-", 1000) == 0
+
+
+def test_asking_for_a_file_changes_nothing_about_it(filled):
+    before = filled.identity(NAME)
+    os.utime(filled.folder / f"{NAME}.seal", (1, 1))
+    filled.touch(NAME)
+    assert (filled.folder / f"{NAME}.seal").stat().st_mtime > 1
+    assert filled.identity(NAME) == before
+    assert filled.get(NAME) is not None
+    filled.touch("absent")
+
+
+def test_a_file_that_was_written_again_has_another_identity(filled):
+    before = filled.identity(NAME)
+    filled.put(NAME, DATA, NOTES)
+    assert filled.identity(NAME) not in {before, None}
+
+
+def test_only_private_files_have_an_identity(filled):
+    assert filled.identity("absent") is None
+    (filled.folder / "link").symlink_to(NAME)
+    (filled.folder / "folder").mkdir()
+    assert filled.identity("link") is None
+    assert filled.identity("folder") is None
+    (filled.folder / NAME).chmod(0o666)
+    assert filled.identity(NAME) is None
+
+
+def test_what_is_rebuilt_may_read_what_it_replaces(filled):
+    def build():
+        before = filled.get(NAME)
+        return before.path.read_bytes() + b"more", {"count": 1}
+
+    assert filled.rebuild(NAME, build).notes == {"count": 1}
+    assert filled.get(NAME).path.read_bytes() == DATA + b"more"
 
 
 def test_locks_do_not_pile_up(filled):

@@ -1,21 +1,20 @@
-"""Deploying: what becomes part of a worker, how its top level may fail, and what an image holds and does not hold."""
+"""Deploying: how a top level may fail, and what an image holds and does not hold."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 from pyworkerd_isolates import wire
+from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.errors import (
-    BundleError,
     ImageError,
     TopLevelEntropy,
     TopLevelRaised,
     TopLevelTooBig,
     TopLevelTooSlow,
 )
-from pyworkerd_isolates.image import Bundle, _notes
+from pyworkerd_isolates.image import _notes
 from pyworkerd_isolates.wasm.image import image_of, memory_of
 
 HEAD = "from workers import Response, WorkerEntrypoint\n"
@@ -25,175 +24,6 @@ class Default(WorkerEntrypoint):
         return Response("hello")
 """
 WORKER = HEAD + DEFAULT
-
-
-# bundles --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def root(tmp_path):
-    folder = tmp_path / "worker"
-    (folder / "package").mkdir(parents=True)
-    (folder / "main.py").write_text(WORKER)
-    (folder / "package" / "data.txt").write_text("data")
-    return folder
-
-
-def names(root, **options):
-    return set(Bundle.read(root / "main.py", **options).files)
-
-
-PLAIN = {"main.py", "package/data.txt"}
-
-
-def test_a_worker_is_its_main_file_and_what_lies_beside_it(root):
-    bundle = Bundle.read(root / "main.py")
-    assert bundle.main == "main"
-    assert bundle.files == {"main.py": WORKER.encode(), "package/data.txt": b"data"}
-
-
-def test_main_may_lie_deeper_and_be_a_package(root):
-    (root / "package" / "__init__.py").write_text(WORKER)
-    (root / "package" / "inner.py").write_text(WORKER)
-    assert Bundle.read(root / "package" / "inner.py", root).main == "package.inner"
-    assert Bundle.read(root / "package" / "__init__.py", root).main == "package"
-    assert Bundle.of({"package/__init__.py": WORKER}).main == "package"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        ".dev.vars",
-        ".env",
-        ".git/config",
-        "package/.secret",
-        ".hidden/x.py",
-        "x.pyc",
-        "__pycache__/x.py",
-        "node_modules/x.js",
-    ],
-)
-def test_what_is_hidden_or_made_by_tools_stays_out(root, name):
-    (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text("TOKEN=hunter2")
-    assert names(root) == PLAIN
-
-
-def test_what_is_excluded_stays_out(root):
-    (root / "config.toml").write_text("x")
-    assert names(root, exclude=frozenset({root / "config.toml"})) == PLAIN
-
-
-def test_links_out_of_the_root_are_not_followed(root, tmp_path):
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "secret").write_text("x")
-    (root / "file").symlink_to(outside / "secret")
-    (root / "folder").symlink_to(outside)
-    (root / "up").symlink_to("..")
-    (root / "passwd").symlink_to("/etc/passwd")
-    (root / "dangling").symlink_to("nowhere")
-    (root / "circle").symlink_to("circle")
-    assert names(root) == PLAIN
-
-
-def test_links_within_the_root_are_followed_to_what_it_shows_anyway(root):
-    (root / ".dev.vars").write_text("TOKEN=hunter2")
-    (root / "vars.txt").symlink_to(".dev.vars")
-    (root / "data.txt").symlink_to("package/data.txt")
-    (root / "again").symlink_to("package")
-    assert names(root) == PLAIN | {"data.txt"}
-
-
-def test_what_is_no_file_is_left_out(root):
-    os.mkfifo(root / "fifo")
-    assert names(root) == PLAIN
-
-
-@pytest.mark.parametrize(
-    ("main", "message"),
-    [
-        ("absent.py", "not a Python file"),
-        ("package", "not a Python file"),
-        ("package/data.txt", "not a Python file"),
-        ("shop.v2.py", "dot in its name"),
-    ],
-)
-def test_a_main_that_cannot_be_imported(root, main, message):
-    (root / "shop.v2.py").write_text(WORKER)
-    with pytest.raises(BundleError, match=message):
-        Bundle.read(root / main, root)
-
-
-def test_a_main_outside_of_the_root(root):
-    with pytest.raises(BundleError, match="does not lie below"):
-        Bundle.read(root / "main.py", root / "package")
-
-
-def test_a_name_that_is_no_utf_8(root):
-    (Path(os.fsdecode(os.fsencode(root) + b"/\xff.txt"))).write_text("x")
-    with pytest.raises(BundleError, match="UTF-8"):
-        Bundle.read(root / "main.py")
-
-
-def test_a_file_that_cannot_be_read(root, monkeypatch):
-    def refuse(path):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(BundleError, match=r"cannot be read: Permission denied"):
-        Bundle.read(root / "main.py")
-
-
-@pytest.mark.parametrize(
-    "name", ["/a.py", "../a.py", "a/../b.py", "a//b.py", "./a.py", "a/./b", "", "a\0b", "\ud800"]
-)
-def test_paths_that_are_not_plain(name):
-    with pytest.raises(BundleError):
-        Bundle("worker", {"worker.py": b"", name: b""})
-
-
-@pytest.mark.parametrize("name", [".dev.vars", "a/.env", ".git/config"])
-def test_hidden_files_are_refused_whoever_hands_them_in(name):
-    with pytest.raises(BundleError, match="secrets"):
-        Bundle.of({"worker.py": WORKER, name: "TOKEN=hunter2"})
-
-
-def test_a_bundle_needs_its_main():
-    with pytest.raises(BundleError, match="has no"):
-        Bundle.of({"data.txt": ""})
-    with pytest.raises(BundleError, match="not among"):
-        Bundle.of({"worker.py": ""}, main="other.py")
-
-
-def test_bundles_are_bounded(root, monkeypatch):
-    monkeypatch.setattr("pyworkerd_isolates.image.MAX_FILES", 3)
-    Bundle.of({"worker.py": "", "a": "", "b": ""})
-    with pytest.raises(BundleError, match="4 files"):
-        Bundle.of({"worker.py": "", "a": "", "b": "", "c": ""})
-    (root / "a").touch()
-    (root / "b").touch()
-    with pytest.raises(BundleError, match="folder of its own"):
-        Bundle.read(root / "main.py")
-    monkeypatch.setattr("pyworkerd_isolates.image.MAX_FILES", 100)
-    monkeypatch.setattr("pyworkerd_isolates.image.MAX_BUNDLE_BYTES", 10)
-    with pytest.raises(BundleError, match="11 bytes"):
-        Bundle.of({"worker.py": "x" * 11})
-    with pytest.raises(BundleError, match="folder of its own"):
-        Bundle.read(root / "main.py")
-
-
-def test_the_digest_tells_every_difference():
-    files = {"a.py": "1", "b.py": "2"}
-    variants = [
-        Bundle.of(files, "a.py"),
-        Bundle.of(files, "b.py"),
-        Bundle.of({**files, "c": ""}, "a.py"),
-        Bundle.of({"a.py": "12", "b.py": ""}, "a.py"),
-        Bundle.of({"a.py": "2", "b.py": "1"}, "a.py"),
-    ]
-    assert len({bundle.digest() for bundle in variants}) == len(variants)
-    assert Bundle.of(dict(reversed(files.items())), "a.py").digest() == variants[0].digest()
 
 
 # images ---------------------------------------------------------------------------------------------------------------
@@ -385,16 +215,18 @@ def test_a_module_of_the_bundle_that_the_library_hides_is_warned_of(sandbox):
 # what an image holds --------------------------------------------------------------------------------------------------
 
 
-def test_secrets_are_in_no_image(sandbox, root):
+def test_secrets_are_in_no_image(sandbox, tmp_path):
     marker = b"MARKER-" + os.urandom(8).hex().encode()
     secret = b"SECRET-" + os.urandom(8).hex().encode()
-    (root / "package" / "data.txt").write_bytes(marker)
+    (tmp_path / "package").mkdir()
+    (tmp_path / "main.py").write_text(WORKER)
+    (tmp_path / "package" / "data.txt").write_bytes(marker)
     for name in (".dev.vars", ".env", "package/.secret"):
-        (root / name).write_bytes(b"TOKEN=" + secret)
-    (root / "link.txt").symlink_to(".dev.vars")
+        (tmp_path / name).write_bytes(b"TOKEN=" + secret)
+    (tmp_path / "link.txt").symlink_to(".dev.vars")
     os.environ["PYWORKERD_TEST_SECRET"] = secret.decode()
     try:
-        image = sandbox.image(Bundle.read(root / "main.py"))
+        image = sandbox.image(Bundle.read(tmp_path / "main.py"))
     finally:
         del os.environ["PYWORKERD_TEST_SECRET"]
     native = sandbox.cache.get(image.name).path.read_bytes()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from pyworkerd_isolates import wire
+from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.errors import ClosedIsolate, ProtocolError
-from pyworkerd_isolates.image import Bundle
 from pyworkerd_isolates.protocol import WINDOW, Events
 from pyworkerd_isolates.testing import LATER, Feed, Reply, RunFailed, bundle_of
 

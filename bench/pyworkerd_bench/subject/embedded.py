@@ -7,10 +7,11 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
+from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.engine import load_engine
 from pyworkerd_isolates.errors import CpuExhausted, IsolateError
-from pyworkerd_isolates.image import Bundle, build_image
+from pyworkerd_isolates.image import build_image
 from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.limits import Limits
 from pyworkerd_isolates.native import Machine

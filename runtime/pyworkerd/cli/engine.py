@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from pyworkerd_isolates.cache import Cache, Entry
 from pyworkerd_isolates.engine import engine_key, load_engine
+from pyworkerd_isolates.known import NAME as KNOWN
 from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.python.build import source
 
@@ -48,7 +49,7 @@ class Listed:
 
 def listed(entries: Iterable[Entry], sources: Iterable[Source]) -> list[Listed]:
     """What the cache holds, and which of it the engines of `sources` still use. Pure."""
-    entries = list(entries)
+    entries = [entry for entry in entries if entry.name != KNOWN]
     wanted = {f"engine-{each.language}-{engine_key(each)[:32]}.cwasm" for each in sources}
     keys = {entry.notes["key"]: entry.notes["language"] for entry in entries if entry.name in wanted}
     return [_listed(entry, wanted, keys) for entry in entries]

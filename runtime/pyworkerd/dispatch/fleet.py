@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 import psutil
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.engine import Engine, load_engine
+from pyworkerd_isolates.images import Images
 from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.pool import Idle, Shared
 from pyworkerd_isolates.python.build import source
@@ -27,6 +28,10 @@ from .turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pyworkerd_isolates.bundle import Bundle, Folder
+    from pyworkerd_isolates.image import Image
+    from pyworkerd_isolates.limits import Limits as IsolateLimits
 
     from pyworkerd.observe.counters import WorkerCounters
     from pyworkerd.observe.snapshot import Snapshot
@@ -89,7 +94,7 @@ class Fleet:
         self.slots = Slots()
         self.machine: Machine | None = None
         self.engine: Engine | None = None
-        self.cache: Cache | None = None
+        self.images: Images | None = None
 
     async def open(self, progress: Callable[[str], None] = lambda _: None) -> Engine:
         """Load the engine, off the event loop's thread; once, however many ask at the same time."""
@@ -99,15 +104,37 @@ class Fleet:
         return self.engine
 
     def _load(self, progress: Callable[[str], None]) -> Engine:
-        self.cache = Cache(self._home)
+        cache = Cache(self._home)
         self.machine = Machine()
-        return load_engine(self.machine, self.cache, source(), progress)
+        engine = load_engine(self.machine, cache, source(), progress)
+        self.images = Images(engine, cache, self.slots)
+        return engine
 
     async def run(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Run something that blocks or takes long on a thread. Raises `Overloaded` once the fleet is closed."""
         if self._closed:
             raise Overloaded("the runtime is closed")
         return await asyncio.get_running_loop().run_in_executor(self._builds, function, *arguments)
+
+    async def image(self, source: Folder | Bundle, limits: IsolateLimits) -> Image:
+        """The image of a worker's files, off the event loop's thread; `release` it. Raises `ImageError`."""
+        await self.open()
+        assert self.images is not None
+        getting = asyncio.ensure_future(self.run(self.images.get, source, limits))
+        try:
+            return await asyncio.shield(getting)
+        except asyncio.CancelledError:
+            getting.add_done_callback(self._unwanted)
+            raise
+
+    def _unwanted(self, getting: asyncio.Future[Image]) -> None:
+        if not getting.cancelled() and getting.exception() is None:
+            self.release(getting.result())
+
+    def release(self, image: Image) -> None:
+        """A worker needs its image no more."""
+        if self.images is not None:
+            self.images.release(image)
 
     # workers ---------------------------------------------------------------------------------------------------------
 
@@ -200,6 +227,8 @@ class Fleet:
         self._closed = True
         self._builds.shutdown(wait=True)
         self.threads.close()
+        if self.images is not None:
+            self.images.close()
         if self.engine is not None:
             self.engine.close()
         if self.machine is not None:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pyworkerd_config.model import Limits
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.engine import Engine
-from pyworkerd_isolates.image import Bundle, Image, build_image
 from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits
@@ -53,6 +52,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from contextvars import Context
 
+    from pyworkerd_isolates.bundle import Bundle, Folder
+    from pyworkerd_isolates.image import Image
+
     from pyworkerd.messages import Headers
     from pyworkerd.observe.snapshot import Snapshot
 
@@ -84,7 +86,7 @@ class Worker:
         self,
         name: str,
         fleet: Fleet,
-        bundle: Bundle,
+        source: Bundle | Folder,
         options: WorkerOptions,
         environment: Sequence[tuple[str, str, bytes | int]] = (),
         channels: Channels | None = None,
@@ -110,7 +112,7 @@ class Worker:
         self.cost = ISOLATE_COST
         self.logs = Recent()
         self._sinks: tuple[LogSink, ...] = (self.logs, *options.sinks)
-        self._bundle = bundle
+        self._source = source
         self._image: Image | None = None
         self._members: dict[int, Live] = {}
         self._favourite: Live | None = None
@@ -137,8 +139,7 @@ class Worker:
     async def deploy(self) -> Image:
         """Build the image, or find it. Raises `pyworkerd_isolates.errors.ImageError` with file and line."""
         engine = await self.fleet.open()
-        assert self.fleet.cache is not None
-        self._image = await self.fleet.run(build_image, engine, self.fleet.cache, self._bundle, self.limits)
+        self._image = await self.fleet.image(self._source, self.limits)
         self.cost = ISOLATE_COST + max(self._image.memory_size - engine.base_memory, 0)
         self.policy = replace(self.policy, cost=self.cost)
         for level, source, message in self._image.logs if self._image.built else ():
@@ -465,8 +466,7 @@ class Worker:
         while self._tasks:
             await asyncio.wait(self._tasks)
         if self._image is not None:
-            self.fleet.slots.forget(self._image)
-            self._image.close()
+            self.fleet.release(self._image)
         self.fleet.dismiss(self)
 
     def statistics(self) -> dict[str, Any]:

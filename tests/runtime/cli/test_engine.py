@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyworkerd.cli.engine import listed
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.engine import engine_key
+from pyworkerd_isolates.known import NAME as KNOWN
 from pyworkerd_isolates.python.build import source
 
 from tests.runtime.cli.command import project, run
@@ -42,6 +43,7 @@ def test_old_and_current_are_told_apart(tmp_path: Path) -> None:
     cache.put(name, b"x", {"language": "python", "key": other, "refusals": []})
     cache.put(f"base-python-{other[:32]}.cwasm", b"x", {})
     cache.put(f"image-{other[:16]}-{'1' * 32}-128.cwasm", b"x", {})
+    cache.put(KNOWN, b"index", {"records": {}})  # the index of images is neither
     assert [(each.kind, each.current) for each in listed(cache.entries(), [source()])] == [
         ("base", False),
         ("engine", False),

@@ -1,0 +1,193 @@
+"""Bundles: the files of a worker, from memory or from a folder, with limits; and how to tell that they are unchanged.
+
+What is in a folder that the author did not mean (compiled files, hidden ones, links that lead out) is not in a bundle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_FILES: Final = 20_000
+"""Workers: 20,000 asset files."""
+MAX_BUNDLE_BYTES: Final = 64 * 1024 * 1024
+"""Workers: 64 MiB per script."""
+SKIPPED_SUFFIXES: Final = (".pyc", ".pyo")
+SKIPPED_FOLDERS: Final = frozenset(("__pycache__", "node_modules"))
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A worker's files by their path below its root, and the name of its main module."""
+
+    main: str
+    files: Mapping[str, bytes]
+
+    def __post_init__(self) -> None:
+        if len(self.files) > MAX_FILES:
+            raise BundleError(f"the worker has {len(self.files)} files; at most {MAX_FILES} are allowed")
+        size = sum(map(len, self.files.values()))
+        if size > MAX_BUNDLE_BYTES:
+            raise BundleError(f"the worker's files have {size} bytes; at most {MAX_BUNDLE_BYTES} are allowed")
+        for name in self.files:
+            _check_name(name)
+        stem = self.main.replace(".", "/")
+        if f"{stem}.py" not in self.files and f"{stem}/__init__.py" not in self.files:
+            raise BundleError(f"the main module {self.main!r} is not among the worker's files")
+
+    @classmethod
+    def read(cls, main: Path, root: Path | None = None, exclude: frozenset[Path] = frozenset()) -> Bundle:
+        """A worker from disk: `main` and what lies beside it below `root`.
+
+        Names that begin with a dot (`.dev.vars`, `.git`), compiled files and `exclude` stay out. So do links that
+        lead out of `root`: a bundle must not carry what its folder does not show.
+        """
+        root = (root or main.parent).resolve()
+        files: dict[str, bytes] = {}
+        size = 0
+        for name, path, _ in _walk(main, root, exclude):
+            try:
+                files[name] = path.read_bytes()
+            except OSError as error:
+                raise BundleError(f"{path} cannot be read: {error.strerror or error}") from None
+            size += len(files[name])
+            if size > MAX_BUNDLE_BYTES:  # it grew while it was read
+                raise BundleError(f"{root} holds more than {MAX_BUNDLE_BYTES} bytes")
+        try:
+            relative = main.resolve().relative_to(root)
+        except ValueError:
+            raise BundleError(f"{main} does not lie below {root}") from None
+        return cls(_module_name(relative.as_posix()), files)
+
+    @classmethod
+    def of(cls, sources: Mapping[str, str | bytes], main: str | None = None) -> Bundle:
+        """A worker from memory: {"worker.py": source, ...}. Without `main`, the only or first `.py` file."""
+        files = {
+            name: data.encode() if isinstance(data, str) else bytes(data) for name, data in sources.items()
+        }
+        if main is None:
+            main = next((name for name in files if name.endswith(".py")), None)
+            if main is None:
+                raise BundleError("the worker has no .py file")
+        return cls(_module_name(main), files)
+
+    def digest(self) -> str:
+        """A name for exactly this content."""
+        digest = hashlib.sha256(self.main.encode())
+        for name in sorted(self.files):
+            data = self.files[name]
+            digest.update(f"\0{name}\0{len(data)}\0".encode())
+            digest.update(data)
+        return digest.hexdigest()
+
+
+def _module_name(path: str) -> str:
+    stem = path.removesuffix(".py").removesuffix("/__init__")
+    if "." in stem:
+        raise BundleError(f"{path!r} cannot be imported: there is a dot in its name")
+    return stem.replace("/", ".")
+
+
+def _check_name(name: str) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or str(path) != name or "\0" in name:
+        raise BundleError(f"{name!r} is not a plain relative path")
+    if any(part.startswith(".") for part in path.parts):
+        raise BundleError(
+            f"{name!r} is hidden: files like .dev.vars hold secrets, and never become part of a worker"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise BundleError(f"{name!r} is not valid UTF-8") from None
+
+
+class Signature(NamedTuple):
+    """What a folder looks like from outside, for telling that a bundle is what it was without reading it."""
+
+    digest: str
+    """Of every file's path, size, times, inode and device."""
+    changed_ns: int
+    """When the latest of them was changed, by the clock of its file system (ctime: no program can set it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Where a bundle is read from: see `Bundle.read`."""
+
+    main: Path
+    root: Path
+    exclude: frozenset[Path] = frozenset()
+
+    def read(self) -> Bundle:
+        """The bundle. Raises `BundleError`."""
+        return Bundle.read(self.main, self.root, self.exclude)
+
+    def signature(self) -> Signature:
+        """The signature of the files that `read` would read. Raises `BundleError` as that does."""
+        digest, newest = hashlib.sha256(), 0
+        for name, _, status in _walk(self.main, self.root.resolve(), self.exclude):
+            newest = max(newest, status.st_ctime_ns)
+            size, ctime, mtime = status.st_size, status.st_ctime_ns, status.st_mtime_ns
+            digest.update(f"\0{size} {mtime} {ctime} {status.st_ino} {status.st_dev} ".encode())
+            digest.update(os.fsencode(name))
+        return Signature(digest.hexdigest(), newest)
+
+
+def _walk(main: Path, root: Path, exclude: frozenset[Path]) -> Iterator[tuple[str, Path, os.stat_result]]:
+    """Path below `root`, path and status of every file of a bundle, within the limits. Raises `BundleError`."""
+    try:
+        if main.suffix != ".py" or not main.is_file():
+            raise BundleError(f"{main} is not a Python file")
+        count = size = 0
+        for entry in _entries(root):
+            path = Path(entry.path)
+            if entry.is_symlink() and not _may_follow(path, root):
+                continue
+            if exclude and path.resolve() in exclude:
+                continue
+            status = entry.stat()
+            count, size = count + 1, size + status.st_size
+            if size > MAX_BUNDLE_BYTES or count > MAX_FILES:
+                raise BundleError(
+                    f"{root} holds more than a worker may have ({MAX_FILES} files, {MAX_BUNDLE_BYTES} bytes); "
+                    "give the worker a folder of its own"
+                )
+            yield path.relative_to(root).as_posix(), path, status
+    except OSError as error:
+        raise BundleError(f"{error.filename or root} cannot be read: {error.strerror or error}") from None
+
+
+def _entries(root: Path) -> Iterator[os.DirEntry[str]]:
+    """Links and files below `root`, except those that never belong to a bundle, in the order of their names."""
+    pending = [str(root)]
+    while pending:
+        with os.scandir(pending.pop()) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.endswith(SKIPPED_SUFFIXES):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in SKIPPED_FOLDERS:
+                    pending.append(entry.path)
+            elif entry.is_symlink() or entry.is_file():
+                yield entry
+
+
+def _may_follow(link: Path, root: Path) -> bool:
+    """Whether a link names a file that the bundle shows anyway: inside the root, and not hidden."""
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):  # it leads nowhere, or in a circle (RuntimeError before Python 3.13)
+        return False
+    if not target.is_file() or not target.is_relative_to(root):
+        return False
+    return not any(part.startswith(".") for part in target.relative_to(root).parts)

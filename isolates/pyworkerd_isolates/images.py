@@ -1,0 +1,138 @@
+"""Mapped images: each once, however many workers are made of the same bundle, and no longer than somebody may want it.
+
+    image = images.get(Folder(main, root), limits)
+    ...
+    images.release(image)
+
+A mapped image costs a file descriptor, some regions of address space and no memory of its own: its pages belong to the
+file. So images that no worker uses stay mapped for a while, `UNUSED` of them at most, least recently used ones go.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from .bundle import Folder
+from .errors import EngineError
+from .image import Image, build_image, image_name, image_prefix, image_suffix, open_image
+from .known import Known
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .bundle import Bundle
+    from .cache import Cache
+    from .engine import Engine
+    from .limits import Limits
+    from .slots import Slots
+
+UNUSED: Final = 64
+"""As many as the cache keeps on disk, more or less."""
+
+
+@dataclass(slots=True)
+class _Mapped:
+    """One image and how many use it. Its lock is held while it is made, so that others wait for it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    image: Image | None = None
+    users: int = 0
+
+    def close(self) -> None:
+        """Let go of the mapping."""
+        if self.image is not None:
+            self.image.close()
+
+
+class Images:
+    """The images of one engine. Safe for threads; `get` takes a tenth of a second where it has to build."""
+
+    def __init__(
+        self, engine: Engine, cache: Cache, slots: Slots | None = None, unused: int = UNUSED
+    ) -> None:
+        self._engine, self._cache, self._slots = engine, cache, slots
+        self._most_unused = unused
+        self._known = Known(cache)
+        self._mapped: dict[str, _Mapped] = {}
+        self._unused: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._mapped)
+
+    def get(self, source: Folder | Bundle, limits: Limits) -> Image:
+        """The image of a worker's files: mapped already, known, found or built. `release` it.
+
+        `built` and `deploy_ms` of what is returned are this caller's own. Raises `ImageError`.
+        """
+        began = time.perf_counter()
+        image = (
+            self._from_folder(source, limits) if isinstance(source, Folder) else self._built(source, limits)
+        )
+        return replace(image, deploy_ms=(time.perf_counter() - began) * 1000)
+
+    def _from_folder(self, folder: Folder, limits: Limits) -> Image:
+        signature, suffix = folder.signature(), image_suffix(limits)
+        entry = self._known.find(folder, signature, image_prefix(self._engine), suffix)
+        if entry is not None:
+            try:
+                return self._hold(entry.name, lambda: open_image(self._engine, entry))
+            except EngineError:
+                pass  # it is not what it was: as if nothing were known
+        image = self._built(folder.read(), limits)
+        if folder.signature() == signature:
+            self._known.note(folder, signature, image, suffix)
+        return image
+
+    def _built(self, bundle: Bundle, limits: Limits) -> Image:
+        name = image_name(self._engine, bundle, limits)
+        return self._hold(name, lambda: build_image(self._engine, self._cache, bundle, limits))
+
+    def _hold(self, name: str, make: Callable[[], Image]) -> Image:
+        with self._lock:
+            mapped = self._mapped.setdefault(name, _Mapped())
+            mapped.users += 1
+            self._unused.pop(name, None)
+        try:
+            with mapped.lock:
+                if mapped.image is not None:
+                    return replace(mapped.image, built=False)
+                mapped.image = make()
+                return mapped.image
+        except BaseException:
+            self._drop(name)
+            raise
+
+    def release(self, image: Image) -> None:
+        """Its worker needs it no more. Live isolates keep what they have mapped."""
+        if self._slots is not None:
+            self._slots.forget(image)  # slots are a worker's own, whoever else is made of the same bundle
+        self._drop(image.name)
+
+    def _drop(self, name: str) -> None:
+        gone = []
+        with self._lock:
+            mapped = self._mapped[name]
+            mapped.users -= 1
+            if not mapped.users:
+                self._unused[name] = None
+            if mapped.image is None and not mapped.users:
+                del self._mapped[name], self._unused[name]  # it could not be made
+            while len(self._unused) > self._most_unused:
+                gone.append(self._mapped.pop(self._unused.popitem(last=False)[0]))
+        for one in gone:
+            one.close()
+
+    def close(self) -> None:
+        """Unmap everything, and write down what became known."""
+        with self._lock:
+            gone = list(self._mapped.values())
+            self._mapped.clear()
+            self._unused.clear()
+        for one in gone:
+            one.close()
+        self._known.save()
