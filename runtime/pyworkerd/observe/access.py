@@ -7,11 +7,10 @@ of a log-in or a reset. So may a path, if a program puts them there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final, NamedTuple, Self
 
-from .text import one_line
+from .text import clock, one_line
 
 METHOD_CHARACTERS: Final = 32
 HOST_CHARACTERS: Final = 255
@@ -88,12 +87,11 @@ def as_json(entry: AccessEntry) -> str:
 
 def as_text(entry: AccessEntry) -> str:
     """One line for people."""
-    clock = datetime.fromtimestamp(entry.time, UTC).strftime("%H:%M:%S.%f")[:-3]
     who = f"{one_line(entry.service)} {entry.request_id}".lstrip()
     what = one_line(f"{entry.method or '-'} {entry.host}{entry.path}").rstrip()
     notes = "".join(f" {note}" for note in ("cold" if entry.cold else "", entry.error) if note)
     return (
-        f"{clock} request  [{who}] {what} {entry.status or '-'} in {entry.duration_ms:.1f} ms,"
+        f"{clock(entry.time)} request  [{who}] {what} {entry.status or '-'} in {entry.duration_ms:.1f} ms,"
         f" {entry.bytes_in} B in, {entry.bytes_out} B out, {one_line(entry.client) or 'unix'} {entry.protocol or '-'},"
         f" trace {entry.trace_id}{notes}\n"
     )

@@ -7,11 +7,10 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TextIO
 
 from .access import AccessEntry, as_json, as_text
-from .text import one_line, printable
+from .text import clock, one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,13 +114,11 @@ class Readable(_Lines):
         """One line, and more that are set in where a message has more."""
         if isinstance(entry, AccessEntry):
             return as_text(entry)
-        clock = datetime.fromtimestamp(entry.time, UTC).strftime("%H:%M:%S.%f")[:-3]
         # Further lines are set in, so that no message can pass for an entry of somebody else.
         message = printable(entry.shown().message).rstrip("\n").replace("\n", "\n    ")
         who = one_line(" ".join(part for part in (entry.worker, entry.request_id) if part))
-        line = (
-            f"{clock} {one_line(entry.level):<8} [{who or 'pyworkerd'}] {one_line(entry.source)}: {message}"
-        )
+        head = f"{clock(entry.time)} {one_line(entry.level):<8} [{who or 'pyworkerd'}]"
+        line = f"{head} {one_line(entry.source)}: {message}"
         if self._colour and entry.level in _COLOURS:
             line = f"\x1b[{_COLOURS[entry.level]}m{line}\x1b[0m"
         return line + "\n"

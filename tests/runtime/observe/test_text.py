@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd.observe.text import one_line, printable
+from pyworkerd.observe.text import clock, one_line, printable
 
 ANY = st.text(st.characters(exclude_categories=()))
 
@@ -38,3 +39,10 @@ def test_nothing_is_left_that_a_terminal_obeys(text: str) -> None:
 )
 def test_examples(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@given(st.floats(0, 4e9))
+def test_the_clock(time: float) -> None:
+    exact = datetime.fromtimestamp(int(time * 1000) // 1000, UTC).strftime("%H:%M:%S")
+    assert clock(time) == f"{exact}.{int(time * 1000) % 1000:03}"
+    assert clock(1_800_000_000.25) == "08:00:00.250"
