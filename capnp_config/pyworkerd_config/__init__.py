@@ -9,8 +9,22 @@ from .explain import to_json, to_toml
 from .kinds import BINDING_KINDS, BindingKind, BindingKinds
 from .limits import LIMIT_RANGES
 from .load import check_files, load, read_data
-from .model import Binding, Config, External, Limits, Network, Place, Places, Service, Socket, Worker
-from .names import TcpAddress, UnixAddress, parse_address
+from .model import (
+    Binding,
+    Certificate,
+    Config,
+    External,
+    Https,
+    KeyPath,
+    Limits,
+    Network,
+    Place,
+    Places,
+    Service,
+    Socket,
+    Worker,
+)
+from .names import SystemdAddress, TcpAddress, UnixAddress, parse_address
 from .problems import ConfigError, Problem
 from .toml_reader import parse_toml, with_internet
 
@@ -20,9 +34,12 @@ __all__ = [
     "Binding",
     "BindingKind",
     "BindingKinds",
+    "Certificate",
     "Config",
     "ConfigError",
     "External",
+    "Https",
+    "KeyPath",
     "Limits",
     "Network",
     "Place",
@@ -30,6 +47,7 @@ __all__ = [
     "Problem",
     "Service",
     "Socket",
+    "SystemdAddress",
     "TcpAddress",
     "UnixAddress",
     "Worker",

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
+from functools import partial
 from itertools import islice
 
+from .check_sockets import ADDRESS_REMEDY, socket_problems
 from .kinds import BINDING_KINDS, NOT_YET, BindingKinds
 from .limits import LIMIT_RANGES
 from .model import Binding, Config, External, Limits, Network, Place, Service, Socket, Worker
 from .names import (
+    SystemdAddress,
     TcpAddress,
     binding_name_fault,
     date_fault,
@@ -24,8 +27,6 @@ from .names import (
 )
 from .problems import MAX_PROBLEMS, Problem, did_you_mean, listing, quote
 from .toml_bindings import unknown_kind_remedy
-
-ADDRESS_REMEDY = 'write for example "127.0.0.1:8787", "[::1]:8787" or "unix:/run/shop.sock"'
 
 Check = Callable[[Config, BindingKinds], Iterable[Problem]]
 
@@ -64,9 +65,7 @@ def _sockets(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
     routed = any(service.routes for service in config.services)
     names = _service_names(config)
     for socket in config.sockets:
-        if parse_address(socket.address) is None:
-            message = f"malformed address {quote(socket.address)}"
-            yield Problem(_at(socket, "address"), message, ADDRESS_REMEDY)
+        yield from socket_problems(socket, partial(_at, socket))
         if socket.service is not None:
             yield from _reference(names, socket.service, _at(socket, "service"))
         elif not routed:
@@ -106,7 +105,7 @@ def _externals(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
         if not isinstance(service.kind, External):
             continue
         address, at = parse_address(service.kind.address), _at(service, "external", "address")
-        if address is None:
+        if address is None or isinstance(address, SystemdAddress):
             yield Problem(at, f"malformed address {quote(service.kind.address)}", ADDRESS_REMEDY)
         elif isinstance(address, TcpAddress) and (address.port == 0 or address.host == "*"):
             yield Problem(

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .model import Binding, Config, External, Limits, Network, Service, Socket, Worker
+from .model import Binding, Config, External, Https, Limits, Network, Service, Socket, Worker
 from .toml_reader import STATE_DIR, with_internet
 from .toml_writer import toml_key, toml_lines, toml_value
 
@@ -58,14 +58,29 @@ def _document(config: Config, *, defaults: bool) -> dict[str, Any]:
     document: dict[str, Any] = {}
     if defaults or config.state_dir != folder / STATE_DIR:
         document["state_dir"] = _path(config.state_dir, folder)
-    document["sockets"] = [_socket(socket) for socket in config.sockets]
+    document["sockets"] = [_socket(socket, folder, defaults=defaults) for socket in config.sockets]
     document["services"] = [_service(service, folder, defaults=defaults) for service in services]
     return document
 
 
-def _socket(socket: Socket) -> dict[str, Any]:
-    service = {} if socket.service is None else {"service": socket.service}
-    return {"name": socket.name, "address": socket.address, **service}
+def _socket(socket: Socket, folder: Path, *, defaults: bool) -> dict[str, Any]:
+    values = _changed(socket, Socket("", ""), defaults=defaults)
+    for key in ("place", "places"):
+        values.pop(key, None)
+    if socket.https is not None:
+        values["https"] = _https(socket.https, folder, defaults=defaults)
+    return values
+
+
+def _https(https: Https, folder: Path, *, defaults: bool) -> dict[str, Any]:
+    pairs = [{"cert": _path(c.cert, folder), "key": _path(c.key, folder)} for c in https.certificates]
+    values = _changed(https, Https(()), defaults=defaults)
+    del values["certificates"]
+    if https.client_ca is not None:
+        values["client_ca"] = _path(https.client_ca, folder)
+    else:
+        values.pop("require_client_certs", None)
+    return {**(pairs[0] if len(pairs) == 1 else {"certificates": pairs}), **values}
 
 
 def _service(service: Service, folder: Path, *, defaults: bool) -> dict[str, Any]:

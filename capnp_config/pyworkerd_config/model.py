@@ -140,12 +140,48 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate with its chain, and its key: two PEM files (workerd.capnp, TlsOptions.keypair)."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Https:
+    """TLS on a socket (workerd.capnp, TlsOptions). The files are read when the socket is opened, and again when they
+    change.
+    """
+
+    certificates: tuple[Certificate, ...]
+    """The client's SNI chooses one by the names in it; the first one answers everybody else."""
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    client_ca: Path | None = None
+    """PEM file of the authorities whose client certificates are accepted; None: clients are not asked for one."""
+    require_client_certs: bool = True
+    """Whether a client without one is turned away. Means nothing without `client_ca`."""
+
+
+FORWARDED: tuple[str, ...] = ("x-forwarded-for", "x-forwarded-proto")
+"""Headers of trusted peers that are believed by default: those that nearly every proxy sets itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Socket:
     """A listening address, and the service behind it (None: requests go by the services' routes)."""
 
     name: str
     address: str
     service: str | None = None
+    https: Https | None = None
+    trusted: tuple[str, ...] = ()
+    """Peers whose word about clients is believed: CIDR blocks, addresses, `unix`."""
+    forwarded: tuple[str, ...] = FORWARDED
+    """The headers that trusted peers set, in lower case; others about clients are removed."""
+    proxy_protocol: bool = False
+    """Every connection begins with a PROXY header, and comes from a trusted peer."""
+    mode: str | None = None
+    """Permissions of a Unix socket's file, octal."""
     place: Place = field(default=Place(), compare=False)
     places: Places = field(default=Places(), compare=False, repr=False)
 

@@ -32,6 +32,7 @@ _ROUTE_HOST = re.compile(rf"\*|(?:\*\.?)?{_ROUTE_LABEL}(?:\.{_ROUTE_LABEL})*\.?|
 _ROUTE_PATH = re.compile(r"/[^\s*?#]*\*?")
 _PORT = re.compile(r"[0-9]{1,5}")
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")  # RFC 4291 section 2.5.5.2
+_FD_NAME = re.compile(r"[\x20-\x39\x3b-\x7e]{1,255}")  # sd_listen_fds(3), LISTEN_FDNAMES
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 MAX_UNIX_PATH = 107
@@ -53,8 +54,18 @@ class UnixAddress:
     path: str
 
 
-def parse_address(text: str) -> TcpAddress | UnixAddress | None:
+@dataclass(frozen=True, slots=True)
+class SystemdAddress:
+    """`systemd:NAME`: what systemd opened under that name (FileDescriptorName=, or the name of the unit)."""
+
+    name: str
+
+
+def parse_address(text: str) -> TcpAddress | UnixAddress | SystemdAddress | None:
     """What an address means, or None if it is malformed. `[::1]:80` gives the host without its brackets."""
+    if text.startswith("systemd:"):
+        name = text.removeprefix("systemd:")
+        return SystemdAddress(name) if _FD_NAME.fullmatch(name) else None
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         sound = path.isprintable() and 0 < len(path.encode(errors="replace")) <= MAX_UNIX_PATH
@@ -140,6 +151,18 @@ def network_fault(entry: str) -> str | None:
     if isinstance(block, ipaddress.IPv6Network) and block.subnet_of(_MAPPED):
         return "such addresses are judged as IPv4; write the IPv4 block"
     return None
+
+
+def peer_fault(entry: str) -> str | None:
+    """Of an entry of `trusted`: a CIDR block, an address, or `unix`."""
+    if entry == "unix":
+        return None
+    if entry in NETWORK_WORDS:
+        return 'write CIDR blocks, for example "10.0.0.0/8", or "unix"'
+    fault = network_fault(entry)
+    return (
+        'not a CIDR block, and not "unix"' if fault is not None and fault.startswith("not a CIDR") else fault
+    )
 
 
 def date_fault(text: str) -> str | None:

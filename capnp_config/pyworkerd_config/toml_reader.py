@@ -13,6 +13,7 @@ from .model import Config, External, Limits, Network, Place, Service, Socket, Wo
 from .problems import ProblemList, listing
 from .toml_bindings import bindings_reader
 from .toml_document import parse_document
+from .toml_https import HTTPS_EXAMPLE, read_https
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,8 +80,12 @@ _SOCKET = Table(
         Field("name", decode.name, 'name = "http"', required=True),
         Field("address", decode.name, 'address = "127.0.0.1:8787"', required=True),
         Field("service", decode.name, 'service = "shop"'),
+        Field("https", read_https, HTTPS_EXAMPLE),
+        Field("trusted", list_of(decode.name, "a list of texts"), 'trusted = ["10.0.0.0/8"]'),
+        Field("forwarded", list_of(decode.name, "a list of texts"), 'forwarded = ["x-forwarded-for"]'),
+        Field("proxy_protocol", decode.boolean, "proxy_protocol = true"),
+        Field("mode", decode.name, 'mode = "0660"'),
     ),
-    not_yet=frozenset({"https"}),
 )
 
 _NETWORK = Table(
@@ -183,6 +188,8 @@ def _make_socket(values: dict[str, Any], cursor: Cursor) -> Any:
     values = sound(values)
     if not {"name", "address"} <= values.keys():
         return MISSING
+    if "forwarded" in values:
+        values["forwarded"] = tuple(name.lower() for name in values["forwarded"])
     return Socket(**values, place=cursor.place, places=cursor.places)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyworkerd_config.model import Worker
 
-from pyworkerd.server import HttpServer, ServerOptions, bind
+from pyworkerd.server import Edge, HttpServer, ServerOptions, bind_socket, open_edge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -46,6 +46,8 @@ class Listening(NamedTuple):
     name: str
     address: str
     service: str | None
+    secure: bool = False
+    """Whether TLS is spoken there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Prepared:
 
     generation: Generation
     bound: Mapping[str, Listener]
+    edges: Mapping[str, Edge]
+    """Of all sockets, by name."""
 
 
 @dataclass(slots=True)
@@ -65,7 +69,7 @@ class _Open:
     model: Socket = field(repr=False)
 
     def listening(self) -> Listening:
-        return Listening(self.model.name, self.address, self.model.service)
+        return Listening(self.model.name, self.address, self.model.service, self.model.https is not None)
 
 
 class Serving:
@@ -81,17 +85,23 @@ class Serving:
     async def start(self, bound: Mapping[str, Listener] | None = None) -> list[Listening]:
         """Listen on every socket of the configuration, on those in `bound` (by name) as they were bound by somebody.
 
-        Raises `ConfigurationError` for one that cannot be used.
+        Raises `ConfigurationError` for one that cannot be used, `ConfigError` for certificates that cannot.
         """
         config = self._runtime.config
+        edges = await _open_edges(config)
         return [
-            await self._begin(socket, config, (bound or {}).get(socket.name)) for socket in config.sockets
+            await self._begin(socket, config, edges[socket.name], (bound or {}).get(socket.name))
+            for socket in config.sockets
         ]
 
-    async def _begin(self, socket: Socket, config: Config, listener: Listener | None) -> Listening:
-        server = HttpServer(self._handler(socket.service), _admitting(self._given, config))
+    async def _begin(
+        self, socket: Socket, config: Config, edge: Edge, listener: Listener | None
+    ) -> Listening:
+        server = HttpServer(self._handler(socket.service), _admitting(self._given, config), edge)
         opened = self._open[key_of(socket)] = _Open(server, socket.address, socket)
-        opened.address = await server.start(listener or socket.address)
+        if listener is None:
+            listener = await asyncio.to_thread(bind_socket, socket)
+        opened.address = await server.start(listener)
         return opened.listening()
 
     def listening(self) -> list[Listening]:
@@ -120,15 +130,16 @@ class Serving:
     async def prepare(self, config: Config, bound: Mapping[str, Listener] | None = None) -> Prepared:
         """Deploy what is new in a configuration and bind its new sockets, those in `bound` excepted.
 
-        Nothing changes yet. Raises `ConfigurationError`, and then nothing is left of it.
+        Nothing changes yet. Raises `ConfigurationError` or `ConfigError`, and then nothing is left of it.
         """
+        edges = await _open_edges(config)
         listeners = dict(bound or {})
         try:
             for socket in self.new_sockets(config):
                 if socket.name not in listeners:
-                    listeners[socket.name] = await asyncio.to_thread(bind, socket.address)
+                    listeners[socket.name] = await asyncio.to_thread(bind_socket, socket)
                 listeners[socket.name].listen(self._given.backlog)
-            return Prepared(await self._runtime.prepare(config), listeners)
+            return Prepared(await self._runtime.prepare(config), listeners, edges)
         except BaseException:
             _close(listeners)
             raise
@@ -155,13 +166,17 @@ class Serving:
         for key, opened in list(self._open.items()):
             if key in wanted:
                 opened.model = wanted[key]
-                over.append(opened.server.replace(self._handler(opened.model.service), options).over)
+                handler, edge = self._handler(opened.model.service), prepared.edges[opened.model.name]
+                over.append(opened.server.replace(handler, options, edge).over)
             else:
                 del self._open[key]
                 over.append(partial(self._end, opened.server))
         self._finish(old, over)
         new = self.new_sockets(config)
-        return [await self._begin(socket, config, prepared.bound.get(socket.name)) for socket in new]
+        return [
+            await self._begin(socket, config, prepared.edges[socket.name], prepared.bound.get(socket.name))
+            for socket in new
+        ]
 
     async def _end(self, server: HttpServer) -> None:
         await server.drain(DRAIN_S)
@@ -209,6 +224,10 @@ class Serving:
 def key_of(socket: Socket) -> str:
     """What a socket is known by from one configuration to the next: its address, or its name where that is unknown."""
     return f"{socket.name}={socket.address}" if socket.address.endswith(":0") else socket.address
+
+
+async def _open_edges(config: Config) -> dict[str, Edge]:
+    return {socket.name: await open_edge(socket) for socket in config.sockets}
 
 
 def _close(listeners: Mapping[str, Listener]) -> None:

@@ -14,8 +14,10 @@ from pyworkerd_config import (
     BINDING_KINDS,
     LIMIT_RANGES,
     Binding,
+    Certificate,
     Config,
     External,
+    Https,
     Limits,
     Network,
     Place,
@@ -102,11 +104,27 @@ SERVICES = st.builds(
     place=st.just(Place()),
     places=st.just(parse_toml("", Place()).services[0].places),
 )
+CERTIFICATES = st.builds(Certificate, PATHS, PATHS)
+HTTPS = st.one_of(
+    st.builds(
+        Https,
+        certificates=st.lists(CERTIFICATES, min_size=1, max_size=2).map(tuple),
+        min_version=st.sampled_from(["1.2", "1.3"]),
+        client_ca=PATHS | st.none() if requires else PATHS,
+        require_client_certs=st.just(requires),
+    )
+    for requires in (False, True)
+)
 SOCKETS = st.builds(
     Socket,
     name=PRINTABLE,
     address=PRINTABLE,
     service=st.none() | PRINTABLE,
+    https=st.none() | HTTPS,
+    trusted=st.lists(PRINTABLE, max_size=2).map(tuple),
+    forwarded=st.just(Socket("", "").forwarded) | st.lists(st.just("forwarded"), max_size=1).map(tuple),
+    proxy_protocol=st.booleans(),
+    mode=st.none() | PRINTABLE,
     place=st.just(Place()),
     places=st.just(parse_toml("", Place()).services[0].places),
 )

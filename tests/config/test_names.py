@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.routing import Route
 from pyworkerd.services.egress import Policy
-from pyworkerd_config import TcpAddress, UnixAddress, parse_address
+from pyworkerd_config import SystemdAddress, TcpAddress, UnixAddress, parse_address
 from pyworkerd_config.names import (
     binding_name_fault,
     date_fault,
@@ -27,6 +27,7 @@ from pyworkerd_config.names import (
         ("[::1]:65535", TcpAddress("::1", 65535)),
         ("unix:/run/shop.sock", UnixAddress("/run/shop.sock")),
         ("unix:shop.sock", UnixAddress("shop.sock")),
+        ("systemd:shop.socket", SystemdAddress("shop.socket")),
     ],
 )
 def test_addresses(text: str, address: object) -> None:
@@ -55,6 +56,10 @@ def test_addresses(text: str, address: object) -> None:
         "unix:",
         "unix:/" + "a" * 107,
         "unix:/a\x00b",
+        "systemd:",
+        "systemd:a:b",
+        "systemd:" + "a" * 256,
+        "systemd:\u00e4",
     ],
 )
 def test_malformed_addresses(text: str) -> None:

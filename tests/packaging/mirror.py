@@ -34,6 +34,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/http/h11_parser.py": "tests/runtime/http/test_parser.py",
     "runtime/pyworkerd/http/httptools_parser.py": "tests/runtime/http/test_parser.py",
     "runtime/pyworkerd/http/parsers.py": "tests/runtime/http/test_parser.py",
+    "runtime/pyworkerd/server/edge.py": "tests/runtime/server/test_arrival.py",
+    "runtime/pyworkerd/server/outgoing.py": "tests/runtime/server/test_arrival.py",
     "runtime/pyworkerd/server/info.py": "tests/runtime/server/test_server.py",
     "runtime/pyworkerd/server/shared.py": "tests/runtime/server/test_server.py",
     "runtime/pyworkerd/server/statistics.py": "tests/runtime/server/test_server.py",

@@ -24,7 +24,7 @@ from pyworkerd.server import ServerOptions
 from pyworkerd.services.outbound_plan import OutboundLimits
 from pyworkerd.websocket.options import WireOptions
 from pyworkerd_config import check as check_config
-from pyworkerd_config import parse_toml, toml_reader
+from pyworkerd_config import parse_toml, toml_https, toml_reader
 from pyworkerd_config.kinds import BINDING_KINDS, NOT_YET
 from pyworkerd_config.limits import LIMIT_RANGES
 from pyworkerd_config.model import Limits, Place
@@ -114,6 +114,7 @@ def test_the_range_of_every_limit_is_listed() -> None:
 TABLES = {
     "The file": toml_reader._document_table(BINDING_KINDS, Path.is_file),
     "[[sockets]]": toml_reader._SOCKET,
+    "https": toml_https.HTTPS,
     "[[services]]": toml_reader._service_table(BINDING_KINDS),
     "[services.worker]": toml_reader._worker_table(BINDING_KINDS),
     "limits": toml_reader._LIMITS,

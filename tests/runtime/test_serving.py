@@ -13,10 +13,12 @@ from pyworkerd.errors import ConfigurationError
 from pyworkerd.observe.snapshot import pack, unpack
 from pyworkerd.server import bind
 from pyworkerd.serving import OLD_GENERATIONS, Listening, Serving
-from pyworkerd_config.model import Config, Service, Socket
+from pyworkerd_config import ConfigError
+from pyworkerd_config.model import Certificate, Config, Https, Service, Socket
 from pyworkerd_config.model import Worker as WorkerModel
 
 from tests.runtime.server.client import Client, chunk, get
+from tests.runtime.server.pem import client_context, pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -298,3 +300,42 @@ def test_what_the_sockets_and_the_workers_have_counted(
             await serving.aclose()
 
     with_runtime(main, config(tmp_path, Socket("routed", "127.0.0.1:0")))
+
+
+def test_another_configuration_may_change_tls_and_trust(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    first = config(tmp_path, Socket("a", "127.0.0.1:0", "shop"))
+    https = Https((pair(tmp_path, "localhost"),))
+
+    async def main(runtime: Runtime) -> None:
+        serving = Serving(runtime)
+        try:
+            (socket,) = await serving.start()
+            assert not socket.secure
+            host, port = socket.address.split(":")
+            plain = Client(*await asyncio.open_connection(host, port))
+            assert (await plain.ask(get("/")))[0] == 200
+            broken = Https((Certificate(tmp_path / "no.pem", tmp_path / "no.key"),))
+            for made in (broken, https):
+                changed = replace(runtime.config, sockets=(replace(first.sockets[0], https=made),))
+                if made is broken:
+                    with pytest.raises(ConfigError, match=r"no\.pem does not exist"):
+                        await serving.prepare(changed)
+                else:
+                    assert await serving.switch(await serving.prepare(changed)) == []
+                assert (await plain.ask(get("/")))[0] == 200  # who is connected goes on
+            secure = Client(
+                *await asyncio.open_connection(host, port, ssl=client_context(), server_hostname="localhost")
+            )
+            assert (await secure.ask(get("/")))[0] == 200
+            assert [each.secure for each in serving.listening()] == [True]
+            await serving.switch(await serving.prepare(first))
+            again = Client(*await asyncio.open_connection(host, port))
+            for client in (plain, secure, again):
+                assert (await client.ask(get("/")))[0] == 200
+                await client.aclose()
+        finally:
+            await serving.aclose()
+
+    with_runtime(main, first)

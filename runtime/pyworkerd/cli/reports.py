@@ -40,9 +40,7 @@ class Readable:
 
     def listening(self, socket: Listening) -> None:
         """See `Reports`."""
-        _say(
-            sys.stdout, f"listening on {url(socket.address)} ({socket.name} -> {socket.service or 'routes'})"
-        )
+        _say(sys.stdout, f"listening on {url(socket)} ({socket.name} -> {socket.service or 'routes'})")
 
     def stopping(self) -> None:
         """See `Reports`."""
@@ -63,16 +61,18 @@ class Json:
     def listening(self, socket: Listening) -> None:
         """See `Reports`."""
         about = {"socket": socket.name, "address": socket.address, "service": socket.service}
-        _event("listening", url=url(socket.address), **about)
+        _event("listening", url=url(socket), **about)
 
     def stopping(self) -> None:
         """See `Reports`."""
         _event("stopping")
 
 
-def url(address: str) -> str:
+def url(socket: Listening) -> str:
     """How a client writes an address: `http://host:port`; a Unix socket stays as it is."""
-    return address if address.startswith("unix:") else f"http://{address}"
+    if socket.address.startswith("unix:"):
+        return socket.address
+    return f"http{'s' if socket.secure else ''}://{socket.address}"
 
 
 def _event(name: str, **values: Any) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyworkerd_config import load
+from pyworkerd_config import ConfigError, load
 
 from pyworkerd.runtime import Runtime, RuntimeOptions
 
@@ -32,10 +32,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print `ok`, or raise what is wrong: `ConfigError`, `ConfigurationError`."""
     config = load(options.config)
+    if any(socket.https is not None for socket in config.sockets):
+        _check_certificates(config)
     if not options.no_deploy:
         asyncio.run(_deploy(config))
     sys.stdout.write((json.dumps({"ok": True, "problems": []}) if options.json else "ok") + "\n")
     return 0
+
+
+def _check_certificates(config: Config) -> None:
+    from pyworkerd.server.tls import certificate_problems  # noqa: PLC0415 - slow to import
+
+    if problems := certificate_problems(config):
+        raise ConfigError(problems)
 
 
 async def _deploy(config: Config) -> None:

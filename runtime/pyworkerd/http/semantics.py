@@ -270,14 +270,28 @@ def with_host(headers: Headers, authority: str) -> Headers:
     return (("host", authority), *(pair for pair in headers if pair[0] != "host"))
 
 
-def request_url(head: RequestHead, default_authority: str) -> str:
+def is_authority(text: str) -> bool:
+    """Whether a text could be a Host: a name or an address, and perhaps a port."""
+    return len(text) <= _HOST_LENGTH and text.isascii() and _HOST.fullmatch(text.encode()) is not None
+
+
+def request_url(head: RequestHead, default_authority: str, scheme: str = "http") -> str:
     """The absolute URL, always with a path (RFC 9110 section 4.2.3). `OPTIONS *` becomes the path `/`; an
-    HTTP/1.0 request without a Host gets the default."""
-    target = head.target
-    if target[0] == "/":
-        return "http://" + (head.authority or default_authority) + target
+    HTTP/1.0 request without a Host gets the default.
+
+    The scheme is what the caller knows of the connection; one in the target is only the client's word
+    (RFC 9110 section 4.2.2: `https` means that the connection is secured).
+    """
+    target, authority = head.target, head.authority or default_authority
+    if target[0] != "/":
+        target = _path_of(target)
+    return f"{scheme}://{authority}{target}"
+
+
+def _path_of(target: str) -> str:
+    """Path and query of an absolute-form target, or of `*`."""
     if target == "*":
-        return f"http://{head.authority or default_authority}/"
-    scheme, _, rest = target.partition("://")
-    path = rest[len(head.authority) :]
-    return f"{scheme.lower()}://{head.authority}{path if path[:1] == '/' else f'/{path}'}"
+        return "/"
+    rest = target[target.index("//") + 2 :]
+    start = next((i for i, char in enumerate(rest) if char in "/?"), len(rest))
+    return rest[start:] if rest[start : start + 1] == "/" else "/" + rest[start:]

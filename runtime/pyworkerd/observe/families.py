@@ -71,6 +71,7 @@ FAMILIES: Final[dict[str, Family]] = {
     "connections": Family("gauge", _SOCKET, 1, "Open connections"),
     "connections_accepted": Family("counter", _SOCKET, 1, "Connections accepted"),
     "connections_refused": Family("counter", _SOCKET, 1, "Connections turned away at max_connections"),
+    "arrivals_failed": Family("counter", _SOCKET, 1, "Connections without the TLS handshake or PROXY header they need"),
     "http_requests_active": Family("gauge", _SOCKET, 1, "Requests between their head and the end of the answer"),
     "http_responses": Family("counter", ("socket", "status"), 1, "Answers by class of status, refusals included"),
     "client_errors": Family("counter", _SOCKET, 1, "Requests refused before a service saw them; broken bodies"),

@@ -1,25 +1,31 @@
 """The HTTP server: `pyworkerd.http` on asyncio transports, uvloop's or asyncio's own.
 
-Read in this order: `listening`, `server`, `connection`, `request_body`, `failures`.
+Read in this order: `listening`, `server`, `edge`, `arrival`, `origin`, `connection`, `request_body`, `failures`.
 """
 
 from __future__ import annotations
 
+from .edge import Edge, open_edge
 from .info import ConnectionInfo, connection_info
-from .listening import Listener, bind
+from .listening import Listener, bind, bind_socket
 from .options import ErrorPage, ServerOptions
+from .origin import Trust
 from .server import HttpServer
 from .shared import Handler
 from .statistics import ServerStatistics
 
 __all__ = [
     "ConnectionInfo",
+    "Edge",
     "ErrorPage",
     "Handler",
     "HttpServer",
     "Listener",
     "ServerOptions",
     "ServerStatistics",
+    "Trust",
     "bind",
+    "bind_socket",
     "connection_info",
+    "open_edge",
 ]

@@ -33,14 +33,27 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-def parse_address(text: str) -> TcpAddress | UnixAddress:
+@dataclass(frozen=True, slots=True)
+class SystemdAddress:
+    """`systemd:NAME`: whatever systemd opened under that name."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"systemd:{self.name}"
+
+
+def parse_address(text: str) -> TcpAddress | UnixAddress | SystemdAddress:
     """Raises `ConfigurationError`."""
+    if text.startswith("systemd:") and len(text) > len("systemd:"):
+        return SystemdAddress(text.removeprefix("systemd:"))
     if text.startswith("unix:") and len(text) > len("unix:") and "\0" not in text:
         return UnixAddress(text.removeprefix("unix:"))
     match = _TCP.fullmatch(text)
     if match is None or int(match["port"]) > 65535:
         raise ConfigurationError(
-            f"{text!r} is not an address to listen on: write host:port, [ipv6]:port, *:port or unix:/path"
+            f"{text!r} is not an address to listen on: write host:port, [ipv6]:port, *:port, "
+            "unix:/path or systemd:NAME"
         )
     host = match["v6"] or match["host"]
     return TcpAddress(None if host == "*" else host, int(match["port"]))

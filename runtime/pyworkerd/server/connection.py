@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, cast
 
 from pyworkerd.errors import BadEffect, BadRequest, ClientError, InternalError, Overloaded, RequestTimeout
 from pyworkerd.http import BodyData, EndOfRequest, Event, RequestHead
-from pyworkerd.http.semantics import request_url
 from pyworkerd.http.writer import CONTINUE, EXCHANGES, Framing, encode_body, encode_head
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.families import CANCELLED
@@ -23,6 +22,8 @@ from pyworkerd.observe.scope import begin, scope
 from .deadlines import Deadlines
 from .failures import answer, code_of, log_failure, plain_answer
 from .info import ConnectionInfo, connection_info, describe
+from .origin import Origin
+from .outgoing import Outgoing
 from .phase import Phase
 from .record import Record
 from .request_body import RequestBody
@@ -51,9 +52,12 @@ class Connection(asyncio.Protocol):
         "_deadlines",
         "_discarded",
         "_exchange",
+        "_given",
         "_gone",
         "_info",
         "_keep_alive",
+        "_origin",
+        "_out",
         "_parser",
         "_phase",
         "_postponed",
@@ -66,15 +70,18 @@ class Connection(asyncio.Protocol):
         "_task",
         "_transport",
         "_wants_continue",
-        "_write_waiter",
-        "_writing_left",
     )
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(
+        self, shared: Shared, origin: Origin | None = None, wire: asyncio.Transport | None = None
+    ) -> None:
+        """`origin`: who the client is, if not the peer. `wire`: the transport below TLS."""
         self._shared = shared
         self._parser = shared.new_parser(shared.options.limits)
         self._phase = _WAITING
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._given = origin
+        self._origin: Origin = cast("Origin", origin)
         self._info: ConnectionInfo = cast("ConnectionInfo", None)
         self._record = Record()
         self._answering = shared.answering
@@ -89,18 +96,19 @@ class Connection(asyncio.Protocol):
         self._gone = False
         self._reading_paused = False
         self._discarded = 0
-        self._write_waiter: asyncio.Future[None] | None = None
-        self._writing_left = 0
         self._deadlines = Deadlines(shared.loop, self._reading_took_too_long, self._writing_took_long)
+        self._out = Outgoing(shared, self._deadlines, wire)
 
     # The transport's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or turn the client away at the limit."""
         shared = self._shared
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = self._out.transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=shared.options.response_buffer)
-        self._info = describe(transport.get_extra_info("peername"), transport.get_extra_info("sockname"))
+        if self._given is None:
+            self._origin = Origin(describe(self._transport), shared.edge.trust)
+        self._info = self._origin.info
         crowded = len(shared.connections) >= shared.options.max_connections
         shared.counters.accepted += 1
         shared.join(self)
@@ -161,16 +169,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """More than `response_buffer` waits in the transport."""
-        if self._write_waiter is None:
-            self._write_waiter = self._shared.loop.create_future()
-        self._set_write_deadline()
+        self._out.pause()
 
     def resume_writing(self) -> None:
         """The transport has room again."""
-        waiter, self._write_waiter = self._write_waiter, None
-        self._deadlines.write = None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        self._out.go_on()
 
     # The server's calls
 
@@ -246,7 +249,8 @@ class Connection(asyncio.Protocol):
         shared = self._shared
         self._phase = _BUSY
         self._keep_alive = head.keep_alive
-        span, headers = begin(head.headers)
+        url, headers, self._info = self._origin.read(head)
+        span, headers = begin(headers)
         self._record.begin(span, head.version)
         self._exchange = EXCHANGES[head.method == "HEAD", head.version == "1.1"]
         if len(events) == 2 and type(events[1]) is EndOfRequest:
@@ -258,7 +262,6 @@ class Connection(asyncio.Protocol):
         shared.counters.requests += 1
         answering = self._answering = shared.answering
         answering.active += 1
-        url = request_url(head, self._info.server)
         request = self._record.request = Request(head.method, url, headers, body)
         task = shared.spawn(self._serve(request))
         # An eager task may be over already, and may even have started the next one.
@@ -351,9 +354,9 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 - the border: whatever a handler raises becomes an answer
             self._fail(request, error)
         # Also what has been written at once has to leave before the next response joins it.
-        if self._write_waiter is not None and not self._gone:
+        if self._out.full is not None and not self._gone:
             try:
-                await self._write_waiter
+                await self._out.full
             except asyncio.CancelledError:
                 self.abort()
         self._end()
@@ -431,15 +434,13 @@ class Connection(asyncio.Protocol):
             await body.aclose()
 
     async def _write_chunks(self, body: Body, framing: Framing, promised: int | None) -> None:
-        transport, counters = self._transport, self._shared.counters
+        counters = self._shared.counters
         async with aclosing(encode_body(body, framing, promised)) as pieces:
             async for piece in pieces:
                 self._send(piece)
-                counters.peak_response_buffer = max(
-                    counters.peak_response_buffer, transport.get_write_buffer_size()
-                )
-                if self._write_waiter is not None:
-                    await self._write_waiter
+                counters.peak_response_buffer = max(counters.peak_response_buffer, self._out.unsent())
+                if self._out.full is not None:
+                    await self._out.full
                 if self._phase is not _BUSY:
                     return
 
@@ -542,8 +543,7 @@ class Connection(asyncio.Protocol):
         self._phase = _CLOSED
         self._deadlines.read = None
         self._transport.close()
-        if self._transport.get_write_buffer_size():
-            self._set_write_deadline()
+        self._out.end()
 
     def _disconnect(self) -> None:
         """The client left: nobody waits for the handler any more. The handler is cancelled once, and may clean up."""
@@ -554,6 +554,8 @@ class Connection(asyncio.Protocol):
         self._phase = _CLOSED
         if self._stream is not None:
             self._stream.fail(BadRequest("the client left before its request was complete"))
+        if not self._gone:
+            self._out.end()
         if self._task is not None and not self._task.done():
             self._shared.cancel(self._task)
 
@@ -563,10 +565,6 @@ class Connection(asyncio.Protocol):
             self._shared.leave(self)
 
     # Time
-
-    def _set_write_deadline(self) -> None:
-        self._writing_left = self._transport.get_write_buffer_size()
-        self._deadlines.set_write(self._shared.options.write_timeout)
 
     def _reading_took_too_long(self) -> None:
         if self._phase is _WAITING and self._parser.is_idle:
@@ -581,9 +579,4 @@ class Connection(asyncio.Protocol):
             self._close()
 
     def _writing_took_long(self) -> None:
-        """A slow reader is served as long as it takes something; a stalled one is dropped."""
-        if self._transport.get_write_buffer_size() < self._writing_left:
-            self._set_write_deadline()
-        else:
-            self._shared.counters.timeouts += 1
-            self.abort()
+        self._out.took_long()

@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, Final
 
 from pyworkerd.errors import ConfigurationError
 
-from .address import TcpAddress, UnixAddress, parse_address
+from .activation import NotActivated, adopt
+from .address import SystemdAddress, TcpAddress, UnixAddress, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pyworkerd_config import Socket
 
 _TRIES: Final = 10
 """For a port of the system's choice that is free at all addresses of a name."""
@@ -77,15 +80,20 @@ class _File:
                 self.path.unlink()
 
 
-def bind(text: str) -> Listener:
-    """Bind `host:port`, `[ipv6]:port`, `*:port` (every interface) or `unix:/path`. Looks up names, so it may block.
+def bind(text: str, mode: int | None = None) -> Listener:
+    """Bind `host:port`, `[ipv6]:port`, `*:port` (every interface) or `unix:/path`; adopt `systemd:NAME`.
 
+    Looks up names, so it may block.
+
+    `mode`: permissions of a Unix socket's file; None leaves them to the umask.
     Raises `ConfigurationError` for an address that is not one or cannot be used.
     """
     wanted = parse_address(text)
     try:
+        if isinstance(wanted, SystemdAddress):
+            return _adopt(wanted)
         if isinstance(wanted, UnixAddress):
-            return _bind_unix(wanted)
+            return _bind_unix(wanted, mode)
         bound = (_every_interface(wanted.port),) if wanted.host is None else _bind_name(wanted)
     except OSError as error:
         raise _cannot(text, error) from error
@@ -149,12 +157,30 @@ def _bound(family: int, address: tuple[object, ...], *, v6_only: bool = True) ->
     return made
 
 
-def _bind_unix(wanted: UnixAddress) -> Listener:
+def bind_socket(model: Socket) -> Listener:
+    """Bind a socket as the configuration describes it: see `bind`."""
+    return bind(model.address, None if model.mode is None else int(model.mode, 8))
+
+
+def _adopt(wanted: SystemdAddress) -> Listener:
+    try:
+        sockets = adopt(wanted.name)
+    except NotActivated as error:
+        raise ConfigurationError(f"cannot listen on {wanted}: {error}") from None
+    name = sockets[0].getsockname()
+    if isinstance(name, tuple):
+        return Listener(TcpAddress(name[0], name[1]), sockets)
+    return Listener(UnixAddress(os.fsdecode(name)), sockets)
+
+
+def _bind_unix(wanted: UnixAddress, mode: int | None) -> Listener:
     path = Path(wanted.path)
     _remove_stale(path)
     with contextlib.ExitStack() as undo:
         made = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         made.bind(os.fspath(path))
+        if mode is not None:
+            path.chmod(mode)  # nobody can connect before somebody listens
         made.setblocking(False)
         undo.pop_all()
     return Listener(wanted, (made,), _File.of(path))

@@ -23,6 +23,11 @@ class ServerOptions:
 
     limits: HttpLimits = field(default_factory=HttpLimits)
     parser: ParserName = "httptools"
+    arrival_timeout: float = 10.0
+    """For the PROXY header of a connection, and again for its TLS handshake. As `header_timeout`: both are steps to
+    the first request. Then: close."""
+    certificate_check: float = 10.0
+    """Between two looks at whether certificate files have changed. Our own figure: a stat per file."""
     header_timeout: float = 10.0
     """For a whole head, from its first byte, or from the start of the connection. The `timeout http-request
     10s` of the haproxy.cfg that Red Hat ships. Then: 408, or a silent close where nothing at all was sent."""

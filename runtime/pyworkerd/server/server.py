@@ -8,7 +8,9 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from .arrival import Arrival
 from .connection import Connection
+from .edge import Edge
 from .listening import Listener, bind
 from .options import ServerOptions
 from .shared import Answering, Handler, Shared
@@ -28,8 +30,12 @@ class HttpServer:
     `failures`.
     """
 
-    def __init__(self, handler: Handler, options: ServerOptions | None = None) -> None:
-        self._shared = Shared(handler, options or ServerOptions(), asyncio.get_running_loop())
+    def __init__(
+        self, handler: Handler, options: ServerOptions | None = None, edge: Edge | None = None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._shared = Shared(handler, options or ServerOptions(), loop, edge or Edge())
+        self._watching: asyncio.Task[None] | None = None
         self._servers: list[asyncio.AbstractServer] = []
         self._listeners: list[Listener] = []
         self._replaced: list[Answering] = []
@@ -46,6 +52,7 @@ class HttpServer:
         listener = where if isinstance(where, Listener) else await asyncio.to_thread(bind, where)
         self._listeners.append(listener)
         listener.listen(self._shared.options.backlog)
+        self._watch()
         for each in listener.sockets:
             self._servers.append(await self._serve(each))
         return str(listener.address)
@@ -53,17 +60,30 @@ class HttpServer:
     async def _serve(self, bound: socket.socket) -> asyncio.AbstractServer:
         loop, backlog = self._shared.loop, self._shared.options.backlog
         if bound.family == socket.AF_UNIX:
-            return await loop.create_unix_server(self._connection, sock=bound, backlog=backlog, **_KEEP_FILE)
-        return await loop.create_server(self._connection, sock=bound, backlog=backlog)
+            return await loop.create_unix_server(self._protocol, sock=bound, backlog=backlog, **_KEEP_FILE)
+        return await loop.create_server(self._protocol, sock=bound, backlog=backlog)
 
-    def _connection(self) -> Connection:
-        return Connection(self._shared)
+    def _protocol(self) -> Connection | Arrival:
+        return Connection(self._shared) if self._shared.edge.is_plain else Arrival(self._shared)
 
-    def replace(self, handler: Handler, options: ServerOptions) -> Answering:
+    def _watch(self) -> None:
+        """Keep the certificates fresh, if there are any."""
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+        tls = self._shared.edge.tls
+        if tls is not None:
+            check = self._shared.options.certificate_check
+            self._watching = self._shared.loop.create_task(tls.watch(check))
+
+    def replace(self, handler: Handler, options: ServerOptions, edge: Edge | None = None) -> Answering:
         """Answer new requests with another handler, also those of open connections.
 
-        Options are those of new connections. Returns the handler before: wait for its `over()`.
+        Options and edge are those of new connections. Returns the handler before: wait for its `over()`.
         """
+        if edge is not None:
+            self._shared.edge = edge
+            self._watch()
         before, self._shared.answering = self._shared.answering, Answering(handler)
         self._shared.options = options
         self._replaced = [each for each in (*self._replaced, before) if each.active]
@@ -93,6 +113,8 @@ class HttpServer:
 
     def _stop_listening(self) -> None:
         self._shared.draining = True
+        if self._watching is not None:
+            self._watching.cancel()
         for server in self._servers:
             server.close()
         self._servers.clear()

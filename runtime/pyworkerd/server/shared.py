@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd.http import parser_class
 from pyworkerd.messages import Request, Response
@@ -15,6 +16,7 @@ from pyworkerd.messages import Request, Response
 from .statistics import Counters
 
 if TYPE_CHECKING:
+    from .edge import Edge
     from .info import ConnectionInfo
     from .members import Member
     from .options import ServerOptions
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from .request_body import RequestBody
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+logger: Final = logging.getLogger("pyworkerd.server")
+
+COMPLAIN_S: Final = 60.0
+"""Between two log lines of `Shared.complain`."""
 
 
 class Answering:
@@ -51,29 +58,36 @@ class Shared:
     """Handler, options, counters, the open connections and the date."""
 
     __slots__ = (
+        "_complained",
         "_date",
         "_date_second",
         "answering",
         "connections",
         "counters",
         "draining",
+        "edge",
         "empty",
         "loop",
         "new_parser",
         "options",
     )
 
-    def __init__(self, handler: Handler, options: ServerOptions, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, handler: Handler, options: ServerOptions, loop: asyncio.AbstractEventLoop, edge: Edge
+    ) -> None:
         self.answering = Answering(handler)
+        self.edge = edge
         self.options = options
         self.loop = loop
         self.new_parser = parser_class(options.parser)
         self.counters = Counters()
         self.connections: set[Member] = set()
+        """Open connections, also those that still arrive."""
         self.draining = False
         self.empty = asyncio.Event()
         """Set while there is no connection; meaningful once accepting has stopped."""
         self.empty.set()
+        self._complained = -COMPLAIN_S
         self._date = ""
         self._date_second = -1
 
@@ -93,6 +107,13 @@ class Shared:
         self.counters.answers[record.status // 100] += 1
         if self.options.access_log is not None:
             self.options.access_log(record.entry(info, body))
+
+    def complain(self, message: str, *values: object) -> None:
+        """Tell the operator of peers that may be misconfigured; now and then, since anybody can cause it."""
+        now = self.loop.time()
+        if now - self._complained >= COMPLAIN_S:
+            self._complained = now
+            logger.warning(message, *values)
 
     def date(self) -> str:
         """The `date` header, made once per second (RFC 9110 section 5.6.7)."""

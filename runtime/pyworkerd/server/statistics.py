@@ -25,6 +25,8 @@ class ServerStatistics:
     accepted: int
     refused: int
     """Connections turned away at `max_connections`."""
+    arrivals_failed: int
+    """Connections that ended before HTTP could begin: no PROXY header from a trusted proxy, no TLS handshake."""
     requests: int
     client_errors: int
     """Requests refused before a handler saw them, and bodies that broke."""
@@ -49,6 +51,7 @@ class ServerStatistics:
             ("connections", self.connections_now),
             ("connections_accepted", self.accepted),
             ("connections_refused", self.refused),
+            ("arrivals_failed", self.arrivals_failed),
             ("http_requests_active", self.active_now),
             ("client_errors", self.client_errors),
             ("client_disconnects", self.disconnects),
@@ -68,6 +71,7 @@ class Counters:
     web_sockets: int = 0
     accepted: int = 0
     refused: int = 0
+    arrivals_failed: int = 0
     requests: int = 0
     client_errors: int = 0
     handler_errors: int = 0
@@ -87,6 +91,7 @@ class Counters:
             active_now=active,
             accepted=self.accepted,
             refused=self.refused,
+            arrivals_failed=self.arrivals_failed,
             requests=self.requests,
             client_errors=self.client_errors,
             handler_errors=self.handler_errors,

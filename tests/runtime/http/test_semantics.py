@@ -16,7 +16,9 @@ def url(data: bytes) -> str:
     [
         (b"GET /a?b HTTP/1.1\r\nHost: x:1\r\n\r\n", "http://x:1/a?b"),
         (b"GET //evil/a HTTP/1.1\r\nHost: x\r\n\r\n", "http://x//evil/a"),
-        (b"GET https://y/a HTTP/1.1\r\nHost: x\r\n\r\n", "https://y/a"),
+        (b"GET https://y/a HTTP/1.1\r\nHost: x\r\n\r\n", "http://y/a"),
+        (b"GET HTTP://y?q=// HTTP/1.1\r\nHost: x\r\n\r\n", "http://y/?q=//"),
+        (b"GET http://y HTTP/1.1\r\nHost: x\r\n\r\n", "http://y/"),
         (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "http://x/"),
         (b"GET /a HTTP/1.0\r\n\r\n", "http://here:80/a"),
     ],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 from pyworkerd.messages import Body, Request, Response
-from pyworkerd.server import Handler, HttpServer, ServerOptions
+from pyworkerd.server import Edge, Handler, HttpServer, ServerOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -102,8 +102,8 @@ class Site:
 
 
 @asynccontextmanager
-async def site(handler: Handler, **options: Any) -> AsyncIterator[Site]:
-    server = HttpServer(handler, ServerOptions(**options))
+async def site(handler: Handler, edge: Edge | None = None, **options: Any) -> AsyncIterator[Site]:
+    server = HttpServer(handler, ServerOptions(**options), edge)
     place = Site(server, await server.start("127.0.0.1:0"))
     try:
         yield place

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from pyworkerd.errors import ConfigurationError
-from pyworkerd.server.address import TcpAddress, UnixAddress, parse_address
+from pyworkerd.server.address import SystemdAddress, TcpAddress, UnixAddress, parse_address
 
 
 @pytest.mark.parametrize(
@@ -13,15 +13,30 @@ from pyworkerd.server.address import TcpAddress, UnixAddress, parse_address
         ("[::1]:8787", TcpAddress("::1", 8787)),
         ("*:80", TcpAddress(None, 80)),
         ("unix:/run/a b", UnixAddress("/run/a b")),
+        ("systemd:shop.socket", SystemdAddress("shop.socket")),
     ],
 )
-def test_addresses_and_back(text: str, expected: TcpAddress | UnixAddress) -> None:
+def test_addresses_and_back(text: str, expected: TcpAddress | UnixAddress | SystemdAddress) -> None:
     assert parse_address(text) == expected
     assert str(expected) == text
 
 
 @pytest.mark.parametrize(
-    "text", ["", "80", ":80", "a:", "a:b", "a:65536", "::1:80", "[::1]", "unix:", "unix:a\0", "http://a:80"]
+    "text",
+    [
+        "",
+        "80",
+        ":80",
+        "a:",
+        "a:b",
+        "a:65536",
+        "::1:80",
+        "[::1]",
+        "unix:",
+        "systemd:",
+        "unix:a\0",
+        "http://a:80",
+    ],
 )
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ConfigurationError, match="address to listen on"):

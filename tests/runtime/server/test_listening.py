@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd.errors import ConfigurationError
-from pyworkerd.server import HttpServer, bind, listening
+from pyworkerd.server import HttpServer, bind, bind_socket, listening
+from pyworkerd_config import Socket
 
 from tests.runtime.server.client import Client, get, hello, run
 
@@ -155,3 +156,15 @@ def test_two_servers_on_the_same_sockets(loop: str, tmp_path: Path) -> None:
             listener.close()
 
     run(main, loop)
+
+
+@pytest.mark.parametrize("mode", ["0600", "666", "0660"])
+def test_the_permissions_of_a_unix_socket(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    listener = bind_socket(Socket("x", f"unix:{path}", mode=mode))
+    try:
+        assert path.stat().st_mode & 0o777 == int(mode, 8)
+        with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
+            client.connect(str(path))  # not even the short while before the permissions were right
+    finally:
+        listener.close()

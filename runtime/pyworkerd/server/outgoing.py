@@ -1,0 +1,74 @@
+"""What one client has still to take, how long it may stand still with it, and how its connection ends.
+
+Under TLS two transports hold bytes: the one above it, and the *wire* below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .deadlines import Deadlines
+    from .shared import Shared
+
+
+class Outgoing:
+    """The sending side of a connection."""
+
+    __slots__ = ("_closing", "_deadlines", "_left", "_shared", "_wire", "full", "transport")
+
+    def __init__(self, shared: Shared, deadlines: Deadlines, wire: asyncio.Transport | None) -> None:
+        self._shared, self._deadlines, self._wire = shared, deadlines, wire
+        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
+        """Set once the connection is made."""
+        self.full: asyncio.Future[None] | None = None
+        """Done when there is room again; None while there is."""
+        self._left = 0
+        self._closing = False
+
+    def unsent(self) -> int:
+        """Bytes that this process holds."""
+        below = 0 if self._wire is None else self._wire.get_write_buffer_size()
+        return self.transport.get_write_buffer_size() + below
+
+    def pause(self) -> None:
+        """More than `response_buffer` waits."""
+        if self.full is None:
+            self.full = self._shared.loop.create_future()
+        self._time()
+
+    def go_on(self) -> None:
+        """There is room again, or nobody to send to."""
+        full, self.full = self.full, None
+        if not self._closing:
+            self._deadlines.write = None
+        if full is not None and not full.done():
+            full.set_result(None)
+
+    def end(self) -> None:
+        """Nothing more is written: the transport closes once everything has left it, and TLS once the client has said
+        goodbye too. Both are timed.
+        """
+        self._closing = True
+        if self.unsent():
+            self._time()
+        elif self._wire is not None:
+            self._left = 0
+            self._deadlines.set_write(self._shared.options.linger_timeout)
+
+    def took_long(self) -> None:
+        """A slow reader is served as long as it takes something; a stalled one is dropped."""
+        unsent = self.unsent()
+        if unsent < self._left:
+            self.end() if self._closing else self._time()
+        elif not unsent and self._wire is not None:
+            self._wire.close()  # everything is on its way, and a reset would overtake it
+        else:
+            self._shared.counters.timeouts += 1
+            self.transport.abort()
+
+    def _time(self) -> None:
+        self._left = self.unsent()
+        self._deadlines.set_write(self._shared.options.write_timeout)
