@@ -81,7 +81,9 @@ INLINE_MS: Final = 0.0
 PERFORM_S: Final = 0.001
 """How long effects of one step are performed before others have their turn."""
 _FAILURES: Final = {"no_handler": NoHandler, "no_entrypoint": NoSuchEntrypoint, "no_method": NoSuchMethod}
-_NO_MORE: Final = "[the log limit of this invocation is reached]"
+LOG_ENTRY: Final = 64
+"""Bytes that an entry is reckoned at besides its message, as the guest reckons: empty ones are not free."""
+_NO_MORE: Final = "[the log limit of this invocation is reached (limits.log_kb)]"
 
 
 class Live:
@@ -353,15 +355,13 @@ class Live:
 
     def _log(self, effect: Log) -> None:
         invocation = self.invocations.get(effect.invocation)
-        message, size = effect.message, len(effect.message.encode("utf-8", "replace")) + 16
+        message, size = effect.message, len(effect.message.encode("utf-8", "replace")) + LOG_ENTRY
         left = self._stray_log_left if invocation is None else invocation.log_left
         if left <= 0:
-            self._counters.log_cut += 1
             return
         if left <= size:
-            self._counters.log_cut += 1
             self._counters.limit("log_kb")
-            message = f"{message[: max(left - 16, 0)]} {_NO_MORE}"
+            message = f"{message[: max(left - LOG_ENTRY, 0)]} {_NO_MORE}"
         if invocation is None:
             self._stray_log_left = left - size
         else:

@@ -97,13 +97,17 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.environment = environment
         self.channels: Channels = channels or NoChannels()
-        self.meta: dict[str, object] = {"worker": name, "outbound": options.outbound}
         given = options.limits
         self.limits = IsolateLimits(
             cpu_ms=given.cpu_ms, memory_mb=given.memory_mb, startup_ms=given.startup_ms
         )
         self.wall_ms, self.subrequests = given.wall_ms, given.subrequests
         self.log_bytes = given.log_kb * 1024
+        self.meta: dict[str, object] = {
+            "worker": name,
+            "outbound": options.outbound,
+            "log_bytes": self.log_bytes,
+        }
         self.request_body_bytes = given.request_body_mb * 1024 * 1024
         self.policy = _policy(given, options.reuse)
         self.placement = Placement()

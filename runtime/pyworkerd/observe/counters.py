@@ -45,7 +45,6 @@ class WorkerCounters:
         "failed_calls",
         "failures",
         "limits",
-        "log_cut",
         "log_entries",
         "lost",
         "steps",
@@ -72,7 +71,6 @@ class WorkerCounters:
         self.waits = 0
         self.waited_ns = 0
         self.log_entries = 0
-        self.log_cut = 0
 
     def answered(self, status: int, took_ns: int) -> None:
         """A worker answered a request."""
@@ -126,7 +124,6 @@ class WorkerCounters:
             ("evictions", self.evictions),
             ("isolate_failures", self.lost),
             ("log_entries", self.log_entries),
-            ("log_entries_cut", self.log_cut),
         ):
             add(snapshot, family, (worker,), count)
 

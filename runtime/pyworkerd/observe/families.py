@@ -63,7 +63,6 @@ FAMILIES: Final[dict[str, Family]] = {
     "queue_depth": Family("gauge", _WORKER, 1, "Requests and calls that wait for an isolate"),
     "queue_wait_seconds": Family("summary", _WORKER, _NS, "Time that requests and calls waited for an isolate"),
     "log_entries": Family("counter", _WORKER, 1, "Log entries of a worker, and about it"),
-    "log_entries_cut": Family("counter", _WORKER, 1, "Log entries that log_kb shortened or left out"),
     "log_lines_dropped": Family("counter", (), 1, "Lines that came faster than they could be written"),
     "reckoned_memory_bytes": Family("gauge", (), 1, "Private memory that isolates are reckoned at"),
     "memory_budget_bytes": Family("gauge", (), 1, "What isolates may take together"),

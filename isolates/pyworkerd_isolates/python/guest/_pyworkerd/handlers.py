@@ -5,7 +5,7 @@ from contextvars import copy_context
 
 import _wire
 
-from . import calls, entropy, environment, layout, outbox, sdk, streams, worker
+from . import calls, entropy, environment, layout, logs, outbox, sdk, streams, worker
 from .invocation import Invocation, enter, owner, running
 from .loop import Loop, install
 
@@ -28,6 +28,9 @@ def on_init(bindings, meta, blobs):
     environment.set_bindings(
         [(name, kind, blobs[value] if kind == "value" else value) for name, kind, value in bindings], meta
     )
+    # Written only where it differs: memory that is not written to stays shared.
+    if (limit := meta.get("log_bytes", logs.LIMIT)) != logs.limit:
+        logs.limit = limit
 
 
 def _begin(invocation, coroutine):

@@ -11,28 +11,32 @@ from .invocation import current_or_none
 MAX_MESSAGE = 16_384
 """Characters of one entry; the rest is cut and said to be."""
 MAX_SOURCE = 256
-MAX_PER_INVOCATION = 262_144
-"""Bytes that one invocation may log (the platform: 256 KB per request), each entry counted with 64 more."""
+LIMIT = limit = 262_144
+"""Bytes that one invocation may log, each entry counted with `ENTRY` more. `limit` is the worker's own, from `init`."""
+ENTRY = 64
 
 
 def emit(level, source, message):
-    """One log entry, accounted to the invocation that runs and to the step."""
+    """One log entry, accounted to the invocation that runs and to the step.
+
+    The host counts the same way and cuts the entry that reaches the limit; what would come after it is not sent.
+    """
     invocation = current_or_none()
     number = 0
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]} [cut: {len(message)} characters]"
     if invocation is not None:
         number = invocation.number
-        if invocation.logged >= MAX_PER_INVOCATION:
+        if invocation.logged >= limit:
             return
-    cost = outbox.afford(message)
-    if invocation is not None:
-        invocation.logged += cost or MAX_PER_INVOCATION
-        if invocation.logged >= MAX_PER_INVOCATION:
-            cost, level, source = 1, "warning", "pyworkerd"
-            message = "this invocation logs too much: the rest is dropped"
-    if cost:
-        outbox.effects.append(["log", number, level, source[:MAX_SOURCE], message])
+        invocation.logged += len(message.encode("utf-8", "replace")) + ENTRY
+    if not outbox.afford(message):
+        if invocation is None:
+            return
+        invocation.logged = limit
+        level, source = "warning", "pyworkerd"
+        message = "this invocation logs too much at once: the rest is dropped"
+    outbox.effects.append(["log", number, level, source[:MAX_SOURCE], message])
 
 
 class Output(io.TextIOBase):
