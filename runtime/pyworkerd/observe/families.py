@@ -68,6 +68,7 @@ FAMILIES: Final[dict[str, Family]] = {
     "memory_budget_bytes": Family("gauge", (), 1, "What isolates may take together"),
     "serving_processes": Family("gauge", (), 1, "Processes that these figures are the sum of"),
     "connections": Family("gauge", _SOCKET, 1, "Open connections"),
+    "web_sockets": Family("gauge", _SOCKET, 1, "Those among the connections that have become WebSockets"),
     "connections_accepted": Family("counter", _SOCKET, 1, "Connections accepted"),
     "connections_refused": Family("counter", _SOCKET, 1, "Connections turned away at max_connections"),
     "arrivals_failed": Family("counter", _SOCKET, 1, "Connections without the TLS handshake or PROXY header they need"),

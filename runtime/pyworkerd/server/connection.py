@@ -511,7 +511,7 @@ class Connection(asyncio.Protocol):
         self._record.error = code_of(error)
         response = plain_answer(error)
         self._write_whole(response, response.body.data or b"")
-        self._shared.log(self._record, self._info, None)
+        self._shared.log(self._record, self._origin.info, None)
         self._linger()
 
     def _linger(self) -> None:

@@ -49,6 +49,7 @@ class ServerStatistics:
         """Add it to a snapshot."""
         for family, count in (
             ("connections", self.connections_now),
+            ("web_sockets", self.web_sockets_now),
             ("connections_accepted", self.accepted),
             ("connections_refused", self.refused),
             ("arrivals_failed", self.arrivals_failed),

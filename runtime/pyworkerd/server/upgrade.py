@@ -73,7 +73,9 @@ class Upgraded:
         from pyworkerd.websocket.wire import take_over  # noqa: PLC0415 (loaded by now)
 
         self._shared = shared
-        self._wire = take_over(transport, shared.options.web_socket, agreement, rest=rest)
+        self._wire = take_over(
+            transport, shared.options.web_socket, agreement, rest=rest, traffic=shared.counters
+        )
         shared.join(self)
         shared.counters.web_sockets += 1
         self._task = shared.loop.create_task(self._run(web_socket))

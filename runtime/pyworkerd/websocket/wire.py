@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from .base import LOST, Close, Piece, WebSocket, WebSocketClosed
 from .deflate import Deflate
@@ -32,6 +32,13 @@ _FRAME: Final = 1024
 _TURN: Final = 256 * 1024
 """Bytes, or what counts as such, that are read in one turn of the loop: some milliseconds."""
 _LOST: Final = Close(LOST, "", clean=False)
+
+
+class Traffic(Protocol):
+    """Where bytes are counted."""
+
+    received: int
+    sent: int
 
 
 class Wire(asyncio.Protocol, WebSocket):
@@ -57,6 +64,7 @@ class Wire(asyncio.Protocol, WebSocket):
         "_reading",
         "_stalled",
         "_tick",
+        "_traffic",
         "_transport",
         "_turn",
         "_unsent",
@@ -69,9 +77,10 @@ class Wire(asyncio.Protocol, WebSocket):
         frames: Frames,
         options: WireOptions,
         protocol: str = "",
+        traffic: Traffic | None = None,
     ) -> None:
         self._transport, self._frames, self._options = transport, frames, options
-        self._protocol = protocol
+        self._protocol, self._traffic = protocol, traffic
         self._loop = asyncio.get_running_loop()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._raw = b""
@@ -110,6 +119,12 @@ class Wire(asyncio.Protocol, WebSocket):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer."""
+        if self._traffic is not None:
+            self._traffic.received += len(data)
+        self.take(data)
+
+    def take(self, data: bytes) -> None:
+        """Bytes of the peer, by whomever they were received."""
         self._heard = True
         if self._close is None:
             self._raw = self._raw[self._at :] + data if self._raw else data
@@ -227,6 +242,8 @@ class Wire(asyncio.Protocol, WebSocket):
 
     def _write(self, data: bytes) -> None:
         if data:
+            if self._traffic is not None:
+                self._traffic.sent += len(data)
             self._transport.write(data)
 
     def _check_open(self) -> None:
@@ -336,16 +353,17 @@ def take_over(
     *,
     client: bool = False,
     rest: bytes = b"",
+    traffic: Traffic | None = None,
 ) -> Wire:
     """Make a connection that has been upgraded a WebSocket. `rest` is what the peer has sent since.
 
-    Reading must not be paused.
+    Reading must not be paused. `traffic` counts the bytes from now on.
     """
     terms = agreement.terms
     deflate = None if terms is None else Deflate(terms.send_bits, terms.receive_bits)
-    wire = Wire(transport, Frames(client=client, deflate=deflate), options, agreement.protocol)
+    wire = Wire(transport, Frames(client=client, deflate=deflate), options, agreement.protocol, traffic)
     transport.set_write_buffer_limits(high=options.send_buffer)
     transport.set_protocol(wire)
     if rest:
-        wire.data_received(rest)
+        wire.take(rest)
     return wire

@@ -18,6 +18,7 @@ from tests.runtime.websocket.ends import End, frame, pair, read_frame
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
+    from pyworkerd.observe.access import AccessEntry
 
 LOOPS = ["asyncio", "uvloop"]
 PARSERS = ["httptools", "h11"]
@@ -97,6 +98,31 @@ def test_frames_right_behind_the_request_are_not_lost() -> None:
             client.send(get("/", *HANDSHAKE) + frame(1, b"early") + frame(1, b"bird"))
             assert (await client.head())[0] == 101
             assert [await worker.ends[0].receive() for _ in range(2)] == ["early", "bird"]
+
+    run(main)
+
+
+def test_bytes_are_counted_before_and_after_the_upgrade_and_the_request_is_logged() -> None:
+    log: list[AccessEntry] = []
+
+    async def main() -> None:
+        worker = Worker()
+        async with site(worker, access_log=log.append) as place:
+            client = await place.connect()
+            opening, frames = get("/", *HANDSHAKE), [frame(1, b"early"), frame(1, b"later")]
+            client.send(opening + frames[0])
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            await worker.ends[0].receive()
+            client.send(frames[1])
+            await worker.ends[0].receive()
+            await worker.ends[0].send(b"answer")
+            await read_frame(client.reader)
+            statistics = place.server.statistics()
+            assert statistics.received == len(opening) + sum(map(len, frames))
+            assert statistics.sent == len(head) + 2 + len(b"answer")
+            assert statistics.answers[1] == 1
+            ((status, sent),) = [(entry.status, entry.bytes_out) for entry in log]
+            assert (status, sent) == (101, len(head))
 
     run(main)
 
