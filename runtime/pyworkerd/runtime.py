@@ -37,9 +37,13 @@ from pyworkerd.observe.snapshot import add
 from pyworkerd.services.base import DEFAULT, Service, Target
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.logs import LogSink
+    from pyworkerd.observe.scope import Scope
     from pyworkerd.observe.snapshot import Snapshot
+    from pyworkerd.services.base import Ask, Pending, Reply
 
 INTERNET: Final = "internet"
 
@@ -238,6 +242,19 @@ class Runtime:
         if (work_for := scope.get()) is not None and not work_for.root.service:
             work_for.root.service = name
         return await generation.service(name).fetch(request, target)
+
+    def ask(
+        self, request: Request, span: Scope, context: Context, reply: Reply, service: str | None = None
+    ) -> Pending | None:
+        """The same without a task, as far as the service can: see `services.base.Ask`."""
+        generation = self._generation
+        name = service or generation.route(request)
+        found = generation.service(name)
+        ask: Ask | None = getattr(found, "ask", None)
+        if ask is None:
+            return None
+        span.service = name
+        return ask(request, span, context, reply)
 
     def statistics(self) -> FleetStatistics:
         """Isolates and memory, of all workers together."""

@@ -21,14 +21,17 @@ from pyworkerd.server import Edge, HttpServer, ServerOptions, bind_socket, open_
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextvars import Context
 
     from pyworkerd_config.model import Config, Socket
 
     from pyworkerd.generation import Generation
     from pyworkerd.messages import Request, Response
+    from pyworkerd.observe.scope import Scope
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.runtime import Runtime
     from pyworkerd.server import Handler, Listener
+    from pyworkerd.services.base import Pending, Reply
 
 logger = logging.getLogger("pyworkerd.serving")
 
@@ -70,6 +73,21 @@ class _Open:
 
     def listening(self) -> Listening:
         return Listening(self.model.name, self.address, self.model.service, self.model.https is not None)
+
+
+class _Routed:
+    """A handler: requests of one socket go to its service, or by their routes."""
+
+    def __init__(self, runtime: Runtime, service: str | None) -> None:
+        self._service = service
+        self._fetch, self._ask = runtime.fetch, runtime.ask
+
+    async def __call__(self, request: Request) -> Response:
+        return await self._fetch(request, self._service)
+
+    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Pending | None:
+        """See `services.base.Ask`."""
+        return self._ask(request, span, context, reply, self._service)
 
 
 class Serving:
@@ -116,14 +134,7 @@ class Serving:
         return snapshot
 
     def _handler(self, service: str | None) -> Handler:
-        runtime = self._runtime
-        if service is None:
-            return runtime.fetch
-
-        async def handle(request: Request) -> Response:
-            return await runtime.fetch(request, service)
-
-        return handle
+        return _Routed(self._runtime, service)
 
     # another configuration ---------------------------------------------------------------------------
 

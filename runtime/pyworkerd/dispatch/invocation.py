@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pyworkerd.observe.scope import Scope
     from pyworkerd.services.base import Target
 
+    from .asked import Asked
+
 
 @dataclass(frozen=True, slots=True)
 class FetchWork:
@@ -47,7 +49,7 @@ class Invocation:
 
     id: int
     work: Work
-    answer: asyncio.Future[Response | bytes] | None
+    answer: asyncio.Future[Response | bytes] | Asked | None
     """None once the worker has answered: the response is its reader's alone, so that it can be seen to be forgotten."""
     since: float
     """Loop time since which it waits for an isolate."""
@@ -113,7 +115,7 @@ class Invocation:
             answer, self.answer = self.answer, None
             answer.set_result(value)
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """Answer with an error, if an answer is still wanted."""
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(error)

@@ -40,10 +40,11 @@ from pyworkerd.observe.scope import Scope, begin, scope
 from pyworkerd.observe.snapshot import add
 from pyworkerd.services.base import DEFAULT, Target
 
+from .asked import Asked
 from .channels import Channels, NoChannels
 from .failures import outcome
 from .fairness import Account
-from .invocation import CallWork, FetchWork, Invocation
+from .invocation import CallWork, FetchWork, Invocation, Work
 from .live import Live
 from .placement import Placement
 from .streams import Bounded
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.messages import Headers
     from pyworkerd.observe.snapshot import Snapshot
+    from pyworkerd.services.base import Reply
 
     from .fleet import Fleet
     from .threads import Slices
@@ -170,13 +172,7 @@ class Worker:
             request = replace(request, headers=headers)
         began = monotonic_ns()
         try:
-            length = request.body.length
-            if length is None:
-                limited = Bounded(request.body, self.request_body_bytes, self._too_large)
-                request = replace(request, body=Body(chunks=limited))
-            elif length > self.request_body_bytes:
-                raise self._too_large()  # noqa: TRY301 - it is counted below
-            answer = await self._invoke(FetchWork(request, target), work_for)
+            answer = await self._invoke(FetchWork(self._bounded(request), target), work_for)
         except BaseException as error:
             status, code = outcome(error)
             self.counters.failed(status, code, monotonic_ns() - began)
@@ -184,6 +180,28 @@ class Worker:
         assert isinstance(answer, Response)
         self.counters.answered(answer.status, monotonic_ns() - began)
         return answer
+
+    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Asked:
+        """See `services.base.Ask`."""
+        asked = Asked(self, reply)
+        try:
+            work = FetchWork(self._bounded(request), DEFAULT)
+            self._check(DEFAULT)
+        except BaseException as error:
+            asked.failed(error)
+            raise
+        asked.invocation = self._invocation(work, asked, context, span)
+        self._arrive(asked.invocation)
+        return asked
+
+    def _bounded(self, request: Request) -> Request:
+        length = request.body.length
+        if length is None:
+            limited = Bounded(request.body, self.request_body_bytes, self._too_large)
+            return replace(request, body=Body(chunks=limited))
+        if length > self.request_body_bytes:
+            raise self._too_large()
+        return request
 
     def _too_large(self) -> BodyTooLarge:
         self.counters.limit(BodyTooLarge.code)
@@ -200,27 +218,35 @@ class Worker:
         self.counters.calls += 1
         return answer
 
-    async def _invoke(self, work: FetchWork | CallWork, work_for: Scope) -> Response | bytes:
-        if (work.target.entrypoint or "") not in self.image.handlers:
+    def _check(self, target: Target) -> None:
+        if (target.entrypoint or "") not in self.image.handlers:
             raise NoSuchEntrypoint(
-                f"worker {self.name!r} exports no entrypoint {work.target.entrypoint or 'Default'!r}"
+                f"worker {self.name!r} exports no entrypoint {target.entrypoint or 'Default'!r}"
             )
         if self._closed:
             raise Overloaded(f"worker {self.name!r} is closed")
-        if work.target.props:
-            _check_props(work.target.props)
-        answer: asyncio.Future[Response | bytes] = self.loop.create_future()
-        invocation = Invocation(
+        if target.props:
+            _check_props(target.props)
+
+    def _invocation(
+        self, work: Work, answer: asyncio.Future[Response | bytes] | Asked, context: Context, work_for: Scope
+    ) -> Invocation:
+        return Invocation(
             next(self._numbers), work, answer, self.loop.time(), float(self.limits.cpu_ms),
-            self.subrequests, self.log_bytes, copy_context(), work_for,
+            self.subrequests, self.log_bytes, context, work_for,
         )  # fmt: skip
+
+    async def _invoke(self, work: Work, work_for: Scope) -> Response | bytes:
+        self._check(work.target)
+        answer: asyncio.Future[Response | bytes] = self.loop.create_future()
+        invocation = self._invocation(work, answer, copy_context(), work_for)
         if scope.get() is not work_for:
             invocation.context.run(scope.set, work_for)
         self._arrive(invocation)
         try:
             return await answer
         except asyncio.CancelledError:
-            self._cancel(invocation)
+            self.forsaken(invocation)
             if invocation.succeeded() and isinstance(response := answer.result(), Response):
                 await response.body.aclose()
             raise
@@ -249,7 +275,8 @@ class Worker:
         invocation.finish()
         self._tell_quiet()
 
-    def _cancel(self, invocation: Invocation) -> None:
+    def forsaken(self, invocation: Invocation) -> None:
+        """Its caller has gone."""
         if invocation.id in self._waiting:
             self._drop(invocation, Overloaded("its caller has gone"))
         elif (live := self._members.get(invocation.isolate or 0)) is not None:

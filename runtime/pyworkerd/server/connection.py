@@ -17,11 +17,12 @@ from pyworkerd.http import BodyData, EndOfRequest, Event, RequestHead
 from pyworkerd.http.writer import CONTINUE, EXCHANGES, Framing, encode_body, encode_head
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.families import CANCELLED
-from pyworkerd.observe.scope import begin, scope
+from pyworkerd.observe.scope import begin
 
 from .deadlines import Deadlines
 from .failures import answer, code_of, log_failure, plain_answer
-from .info import ConnectionInfo, connection_info, describe
+from .handling import Handling, enter
+from .info import ConnectionInfo, describe
 from .origin import Origin
 from .outgoing import Outgoing
 from .phase import Phase
@@ -54,6 +55,7 @@ class Connection(asyncio.Protocol):
         "_exchange",
         "_given",
         "_gone",
+        "_handling",
         "_info",
         "_keep_alive",
         "_origin",
@@ -67,7 +69,6 @@ class Connection(asyncio.Protocol):
         "_serving",
         "_shared",
         "_stream",
-        "_task",
         "_transport",
         "_wants_continue",
     )
@@ -85,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._info: ConnectionInfo = cast("ConnectionInfo", None)
         self._record = Record()
         self._answering = shared.answering
-        self._task: asyncio.Task[None] | None = None
+        self._handling = Handling(shared, self._replied)
         self._stream: RequestBody | None = None
         self._postponed: list[Event] | None = None
         self._exchange = _HTTP_1_1
@@ -184,9 +185,7 @@ class Connection(asyncio.Protocol):
 
     def cancel(self) -> None:
         """Cancel the handler; whatever has no handler is closed."""
-        if self._task is not None and not self._task.done():
-            self._shared.cancel(self._task)
-        else:
+        if not self._handling.cancel():
             self.abort()
 
     def abort(self) -> None:
@@ -263,9 +262,32 @@ class Connection(asyncio.Protocol):
         answering = self._answering = shared.answering
         answering.active += 1
         request = self._record.request = Request(head.method, url, headers, body)
-        task = shared.spawn(self._serve(request))
-        # An eager task may be over already, and may even have started the next one.
-        self._task = None if task.done() else task
+        asked = answering.ask and self._handling.ask(answering.ask, request, self._info, span)
+        if not asked:
+            self._handling.run(self._serve(request))
+
+    def _replied(self, response: Response | None, error: Exception | None) -> None:
+        """The answer to what was asked. What has to be waited for then, is in a task."""
+        request = cast("Request", self._record.request)
+        if response is None:
+            self._fail(request, error or InternalError("no answer"))
+        elif response.web_socket is None and response.body.data is not None:
+            try:
+                self._write_whole(response, response.body.data)
+            except BadEffect as refused:
+                self._fail(request, refused)
+        else:
+            self._handling.run(self._serve(request, response))
+            return
+        if self._out.full is not None and not self._gone:
+            self._handling.run(self._settle())
+            return
+        # Whoever replies is in the middle of something: the next request is begun in a turn of its own.
+        serving, self._serving = self._serving, True
+        self._end()
+        self._serving = serving
+        if self._phase is _WAITING and not serving and (events := self._next_events()):
+            self._begin_later(events)
 
     def _body(self, head: RequestHead, events: list[Event]) -> Body:
         """In hand if it is complete and small, otherwise a stream."""
@@ -337,11 +359,11 @@ class Connection(asyncio.Protocol):
 
     # Responses
 
-    async def _serve(self, request: Request) -> None:
-        connection_info.set(self._info)
-        scope.set(self._record.scope)
+    async def _serve(self, request: Request, response: Response | None = None) -> None:
+        enter(self._info, self._record.scope)
         try:
-            response = await self._answering.handler(request)
+            if response is None:
+                response = await self._answering.handler(request)
             body = response.body
             if response.web_socket is not None:
                 await self._switch(request, response)
@@ -350,22 +372,19 @@ class Connection(asyncio.Protocol):
             else:
                 await self._write_stream(response)
         except asyncio.CancelledError:
-            self._fail(request, self._reason_of_cancelling())
+            self._fail(request, self._handling.reason_of_cancelling())
         except Exception as error:  # noqa: BLE001 - the border: whatever a handler raises becomes an answer
             self._fail(request, error)
-        # Also what has been written at once has to leave before the next response joins it.
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Also what has been written at once has to leave before the next response joins it."""
         if self._out.full is not None and not self._gone:
             try:
                 await self._out.full
             except asyncio.CancelledError:
                 self.abort()
         self._end()
-
-    def _reason_of_cancelling(self) -> Exception:
-        task = self._task or asyncio.current_task()
-        if task is not None and task.cancelling():
-            return Overloaded("the server stops")
-        return InternalError("the handler cancelled itself")
 
     async def _switch(self, request: Request, response: Response) -> None:
         """Hand the connection over to the WebSocket protocol: its life goes on there."""
@@ -470,7 +489,7 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         """The response is written: go on, or close."""
         self._answering.end()
-        self._task = None
+        self._handling.over()
         stream, self._stream = self._stream, None
         self._shared.log(self._record, self._info, stream)
         if stream is not None:
@@ -556,12 +575,11 @@ class Connection(asyncio.Protocol):
             self._stream.fail(BadRequest("the client left before its request was complete"))
         if not self._gone:
             self._out.end()
-        if self._task is not None and not self._task.done():
-            self._shared.cancel(self._task)
+        self._handling.cancel()
 
     def _leave(self) -> None:
         """Be forgotten once both the transport and the handler are done."""
-        if self._gone and self._task is None:
+        if self._gone and self._handling.idle:
             self._shared.leave(self)
 
     # Time

@@ -16,6 +16,8 @@ from pyworkerd.messages import Request, Response
 from .statistics import Counters
 
 if TYPE_CHECKING:
+    from pyworkerd.services.base import Ask
+
     from .edge import Edge
     from .info import ConnectionInfo
     from .members import Member
@@ -34,10 +36,11 @@ COMPLAIN_S: Final = 60.0
 class Answering:
     """A handler, and how many requests it is answering: from their head to the end of their response."""
 
-    __slots__ = ("_over", "active", "handler")
+    __slots__ = ("_over", "active", "ask", "handler")
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
+        self.ask: Ask | None = getattr(handler, "ask", None)
         self.active = 0
         self._over: asyncio.Event | None = None
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pyworkerd.messages import Request, Response
+
 if TYPE_CHECKING:
-    from pyworkerd.messages import Request, Response
+    from contextvars import Context
+
+    from pyworkerd.observe.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,30 @@ class Target:
 
 
 DEFAULT = Target()
+
+
+Reply = Callable[[Response | None, Exception | None], None]
+"""Takes the answer to a request, or why there is none. It raises nothing and starts nothing else."""
+
+
+class Pending(Protocol):
+    """A request that was asked and not answered yet."""
+
+    def done(self) -> bool:
+        """Whether it was answered meanwhile."""
+
+    def cancel(self) -> None:
+        """Tell the service that its caller has gone; no reply follows."""
+
+
+class Ask(Protocol):
+    """What a handler or a service may have as `ask`: `fetch` without a task, for what is asked most."""
+
+    def __call__(self, request: Request, span: Scope, context: Context, reply: Reply) -> Pending | None:
+        """Ask. What is done on the request's behalf happens in `context`. The reply may come before this returns.
+
+        None if this request has to be fetched. Raises what `fetch` raises.
+        """
 
 
 class Service(Protocol):
