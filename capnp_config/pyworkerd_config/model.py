@@ -74,6 +74,10 @@ class Limits:
     log_kb: int = 256
     """Log text per invocation; what exceeds it is cut and says so."""
     request_body_mb: int = 100
+    websockets: int = 10_000
+    """Open WebSockets of all its isolates together."""
+    websocket_message_mb: int = 32
+    """One message that comes in, decompressed; a larger one closes its socket."""
 
 
 @dataclass(frozen=True, slots=True)

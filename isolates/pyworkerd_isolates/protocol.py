@@ -7,7 +7,8 @@ Everything that a step gives out is hostile: `decode_effects` accepts exactly th
 and raises `ProtocolError` for anything else.
 
 Credit: the sender of a stream may be `WINDOW` bytes ahead of its reader; `pull` gives more. A stream into the guest
-begins without credit: a body that is not read is not sent, and can be handed on.
+begins without credit: a body that is not read is not sent, and can be handed on. A WebSocket is two such streams of
+messages, `SOCKET_WINDOW` each way; its first `ws_credit` from the guest accepts it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 WINDOW: Final = 262_144
 """Bytes in flight per stream, both ways. The guest's `streams.WINDOW` is the same number; a test compares them."""
 CHUNK: Final = 65_536
+SOCKET_WINDOW: Final = 65_536
+"""The same per WebSocket; smaller, because one isolate has thousands. Messages cross in pieces."""
+PIECE: Final = 64
+"""Bytes that a piece of a message counts for besides its data."""
+MAX_REASON: Final = 123
+"""Bytes of a close's reason (RFC 6455 section 5.5)."""
 MAX_NUMBER: Final = 2**53
 MAX_NAME: Final = 256
 MAX_URL: Final = 16_384
@@ -153,6 +160,40 @@ class Abandon(NamedTuple):
     call: int
 
 
+class Upgrade(NamedTuple):
+    """The response is one with status 101 and a WebSocket. Odd numbers are the guest's, for those that it makes; even
+    ones the host's, for those that it is given. One that it was given and has not accepted it may hand on.
+    """
+
+    invocation: int
+    headers: HeaderPairs
+    socket: int
+
+
+class SocketSend(NamedTuple):
+    """A message that the guest sends on a WebSocket, or a part of one; text as UTF-8, cut anywhere."""
+
+    socket: int
+    data: bytes
+    text: bool
+    end: bool
+
+
+class SocketClose(NamedTuple):
+    """The guest closes a WebSocket; 1005 for no code. It sends no more, and hears when it is closed."""
+
+    socket: int
+    code: int
+    reason: str
+
+
+class SocketCredit(NamedTuple):
+    """The guest has room for so much more of what comes on a WebSocket; the first time, it accepts it."""
+
+    socket: int
+    credit: int
+
+
 class Crash(NamedTuple):
     """The guest's own machinery failed: the isolate is of no use any more."""
 
@@ -161,7 +202,8 @@ class Crash(NamedTuple):
 
 Effect: TypeAlias = (
     Crash | Log | Respond | Return | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch | Abandon
-)
+    | Upgrade | SocketSend | SocketClose | SocketCredit
+)  # fmt: skip
 
 
 class Output(NamedTuple):
@@ -234,6 +276,24 @@ def _status(value: Any, _: _Blobs) -> int:
     if type(value) is not int or not 200 <= value <= 599:
         raise ProtocolError("a response's status must lie between 200 and 599")
     return value
+
+
+def _close_code(value: Any, _: _Blobs) -> int:
+    """RFC 6455 section 7.4, and what IANA has registered since."""
+    if value is None:
+        return 1005
+    if type(value) is not int or not (
+        1000 <= value <= 1003 or 1007 <= value <= 1014 or 3000 <= value <= 4999
+    ):
+        raise ProtocolError("a close code is none that can be sent")
+    return value
+
+
+def _reason(value: Any, blobs: _Blobs) -> str:
+    reason: str = _text(MAX_REASON)(value, blobs)
+    if len(reason.encode()) > MAX_REASON:
+        raise ProtocolError(f"the reason of a close is longer than {MAX_REASON} bytes")
+    return reason
 
 
 def _blob(value: Any, blobs: _Blobs) -> bytes:
@@ -310,6 +370,10 @@ _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
     "call": (Call, (_number, _number, _number, _method_name, _blob)),
     "fetch": (Fetch, (_number, _number, _number, _http_method, _url, _headers, _body, _one_of(REDIRECTS))),
     "abandon": (Abandon, (_number,)),
+    "upgrade": (Upgrade, (_number, _headers, _number)),
+    "ws_send": (SocketSend, (_number, _optional_blob, _flag, _flag)),
+    "ws_close": (SocketClose, (_number, _close_code, _reason)),
+    "ws_credit": (SocketCredit, (_number, _number)),
     "crash": (Crash, (_long,)),
 }
 
@@ -429,9 +493,25 @@ class Events:
         """A fetch was answered."""
         self._events.append(["resolve", call, "response", status, headers, self._body(body), url])
 
+    def resolve_upgrade(self, call: int, headers: HeaderPairs, socket: int, url: str) -> None:
+        """A fetch was answered with a WebSocket."""
+        self._events.append(["resolve", call, "upgrade", headers, socket, url])
+
     def reject(self, call: int, code: str, message: str, type_name: str | None = None) -> None:
         """A call failed."""
         self._events.append(["reject", call, code, message, type_name])
+
+    def ws_message(self, socket: int, data: bytes, text: bool, end: bool) -> None:
+        """A message on a WebSocket, or a part of one; text as UTF-8, cut anywhere."""
+        self._events.append(["ws_message", socket, self._blob(data) if data else None, text, end])
+
+    def ws_closed(self, socket: int, code: int, reason: str, clean: bool) -> None:
+        """A WebSocket is closed: nothing comes any more, and nothing is sent."""
+        self._events.append(["ws_closed", socket, code, reason, clean])
+
+    def ws_credit(self, socket: int, credit: int) -> None:
+        """So much of what the guest sent on a WebSocket has been taken."""
+        self._events.append(["ws_credit", socket, credit])
 
     def frame(self) -> bytes:
         """The batch as bytes for the guest."""

@@ -49,10 +49,15 @@ from .protocol import (
     Pull,
     Respond,
     Return,
+    SocketClose,
+    SocketCredit,
+    SocketSend,
     Stop,
     StreamRef,
+    Upgrade,
 )
 from .python.build import source
+from .testing_sockets import Socket
 
 if TYPE_CHECKING:
     from .slots import Slots
@@ -73,6 +78,8 @@ class Reply(NamedTuple):
     status: int = 200
     headers: HeaderPairs = ()
     body: BodyInit = None
+    socket: bool = False
+    """With a WebSocket: the newest of `Driver.sockets`."""
 
 
 class RunFailed(Exception):
@@ -96,6 +103,8 @@ class Run:
     body: bytearray = field(default_factory=bytearray)
     complete: bool = False
     """All of the body is here."""
+    socket: Socket | None = None
+    """The other end of the WebSocket that it answered with."""
     broken: str | None = None
     """Why the rest of the body will not come."""
     returned: bytes | None = None
@@ -220,8 +229,11 @@ class Driver:
         self._open: dict[int, Run] = {}
         self._feeds: dict[int, Feed] = {}
         self._bodies: dict[int, tuple[Run | Upload, int]] = {}
+        self.sockets: dict[int, Socket] = {}
+        """WebSockets that are open, or were."""
         self._next = 1
         self._next_stream = 1
+        self._next_socket = 2
         self.uploads: dict[int, Upload] = {}
 
     def __enter__(self) -> Self:
@@ -293,6 +305,8 @@ class Driver:
         """Whether another step would do anything."""
         for feed in list(self._feeds.values()):
             feed.fill(self.events)
+        for socket in self.sockets.values():
+            socket.fill(self.events)
         return len(self.events) > 0 or (self.wake is not None and bool(self._open))
 
     def step(self, budget_ms: float | None = None) -> Output:
@@ -315,11 +329,20 @@ class Driver:
         """Answer a call that was left open, in the next step. An exception rejects it, a `Reply` is for a fetch."""
         self.calls.pop(call)
         if isinstance(value, Reply):
+            if value.socket:
+                self.events.resolve_upgrade(call, value.headers, self._new_socket(), "")
+                return
             self.events.resolve_response(call, value.status, value.headers, self.body(value.body), "")
         elif isinstance(value, Exception):
             self.events.reject(call, "error", str(value), type(value).__name__)
         else:
             self.events.resolve_value(call, wire.dump_value(value))
+
+    def _new_socket(self) -> int:
+        number = self._next_socket
+        self._next_socket += 2
+        self.sockets[number] = Socket(number)
+        return number
 
     def cancel(self, run: Run) -> None:
         """The caller of this invocation goes away."""
@@ -371,6 +394,22 @@ class Driver:
         run = self._unanswered(effect.invocation)
         run.status, run.headers = effect.status, effect.headers
         self._receive(run, effect.body)
+
+    def _upgrade(self, effect: Upgrade) -> None:
+        run, number = self._unanswered(effect.invocation), effect.socket
+        run.status, run.headers, run.complete = 101, effect.headers, True
+        if number % 2:
+            if number in self.sockets:
+                raise ProtocolError(f"the guest uses WebSocket {number} twice")
+            self.sockets[number] = Socket(number)
+        run.socket = self._socket(number)
+        if run.socket.accepted:
+            raise ProtocolError(f"the guest hands on WebSocket {number}, which it has accepted")
+
+    def _socket(self, number: int) -> Socket:
+        if number not in self.sockets:
+            raise ProtocolError(f"the guest names WebSocket {number}, which there is not")
+        return self.sockets[number]
 
     def _receive(self, sink: Run | Upload, body: BodyRef) -> None:
         if isinstance(body, StreamRef):
@@ -519,5 +558,9 @@ _PERFORM: Final[dict[type[Effect], Callable[[Driver, Any], None]]] = {
     Pull: Driver._pull,  # noqa: SLF001
     Respond: Driver._respond,  # noqa: SLF001
     Return: Driver._return,  # noqa: SLF001
+    SocketClose: lambda driver, effect: driver._socket(effect.socket).closes(effect),  # noqa: SLF001
+    SocketCredit: lambda driver, effect: driver._socket(effect.socket).pulls(effect.credit),  # noqa: SLF001
+    SocketSend: lambda driver, effect: driver._socket(effect.socket).sends(effect),  # noqa: SLF001
     Stop: Driver._stop,  # noqa: SLF001
+    Upgrade: Driver._upgrade,  # noqa: SLF001
 }

@@ -14,7 +14,7 @@ and the HTTP `status` that it becomes when it reaches a client.
     │   └── WorkerException  NoHandler  NoSuchEntrypoint  NoSuchMethod  BadEffect
     ├── LimitExceeded           the tenant's program went past one of its limits
     │   └── ExceededCpu  ExceededMemory  ExceededWallTime  ExceededSubrequests  ExceededOutput
-    │       ExceededDepth
+    │       ExceededDepth  ExceededWebSockets
     ├── Overloaded              no isolate could start in time
     ├── IsolateLost             the isolate ended for a reason that was not this request's
     ├── UpstreamError           an outside server, or the way to it, failed
@@ -198,6 +198,12 @@ class ExceededDepth(LimitExceeded):
     """More services that wait for each other in a row than the runtime allows."""
 
     code = "exceeded_depth"
+
+
+class ExceededWebSockets(LimitExceeded):
+    """More open WebSockets than `limits.websockets`."""
+
+    code = "exceeded_websockets"
 
 
 class Overloaded(PyworkerdError):

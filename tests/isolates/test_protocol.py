@@ -26,8 +26,12 @@ from pyworkerd_isolates.protocol import (
     Pull,
     Respond,
     Return,
+    SocketClose,
+    SocketCredit,
+    SocketSend,
     Stop,
     StreamRef,
+    Upgrade,
     decode_effects,
 )
 
@@ -52,6 +56,12 @@ REAL = [
         Fetch(13, 1, 0, "GET", "https://a.example/", (), StreamRef(5, None), "follow"),
     ),
     (["abandon", 14], Abandon(14)),
+    (["upgrade", 15, [["A", "b"]], 1], Upgrade(15, (("a", "b"),), 1)),
+    (["ws_send", 1, 0, True, False], SocketSend(1, b"blob", True, False)),
+    (["ws_send", 1, None, False, True], SocketSend(1, b"", False, True)),
+    (["ws_close", 1, 4000, "bye \ud800"], SocketClose(1, 4000, "bye \ufffd")),
+    (["ws_close", 1, None, ""], SocketClose(1, 1005, "")),
+    (["ws_credit", 1, 65536], SocketCredit(1, 65536)),
     (["crash", "everything"], Crash("everything")),
 ]
 FRAME = wire.encode([12.5, [effect for effect, _ in REAL]], [b"blob"])
@@ -121,6 +131,17 @@ BAD = {
     "a URL with half a character": ["fetch", 1, 1, 0, "GET", "http://a/\ud800", [], None, "follow"],
     "a URL that is too long": ["fetch", 1, 1, 0, "GET", "http://a/" + "x" * 16_384, [], None, "follow"],
     "a redirect of no kind": ["fetch", 1, 1, 0, "GET", "http://a/", [], None, "perhaps"],
+    "an upgrade with a header that splits": ["upgrade", 1, [["a", "b\r\nc: d"]], 1],
+    "an upgrade to no number": ["upgrade", 1, [], "1"],
+    "a message that is not there": ["ws_send", 1, 1, True, True],
+    "a message of no kind": ["ws_send", 1, 0, 1, True],
+    **{
+        f"a close with {code!r}": ["ws_close", 1, code, ""]
+        for code in (999, 1004, 1005, 1006, 1015, 2999, 5000, True, 1000.0, "1000")
+    },
+    "a close with too long a reason": ["ws_close", 1, 1000, "x" * 124],
+    "a close with too many bytes of a reason": ["ws_close", 1, 1000, "ä" * 62],
+    "a negative credit": ["ws_credit", 1, -1],
     "half a character in a method's name": ["call", 1, 1, 0, "\udc00", 0],
 }
 
@@ -205,7 +226,7 @@ def survives(data):
         return
     assert output.wake is None or output.wake >= 0
     for effect in output.effects:
-        assert type(effect).__name__.lower() in {*protocol._EFFECTS, "broken"}
+        assert type(effect) in {kind for kind, _ in protocol._EFFECTS.values()}
         for value in effect:
             assert value is None or isinstance(value, str | int | bytes | tuple)
             if isinstance(value, str):
@@ -283,7 +304,11 @@ EVENTS = {
     "stop": st.tuples(numbers),
     "resolve_value": st.tuples(numbers, st.binary(max_size=10)),
     "resolve_response": st.tuples(numbers, st.integers(200, 599), headers, bodies, texts),
+    "resolve_upgrade": st.tuples(numbers, headers, numbers, texts),
     "reject": st.tuples(numbers, texts, texts, st.none() | texts),
+    "ws_message": st.tuples(numbers, st.binary(max_size=10), st.booleans(), st.booleans()),
+    "ws_closed": st.tuples(numbers, numbers, texts, st.booleans()),
+    "ws_credit": st.tuples(numbers, numbers),
 }
 
 
@@ -317,11 +342,11 @@ def test_events_round_trip(script):
             for part in arguments
         ]
         kind, *fields = event
-        if name in ("resolve_value", "resolve_response"):
+        if name.startswith("resolve_"):
             assert (kind, fields.pop(1)) == ("resolve", name.removeprefix("resolve_"))
         else:
             assert kind == name
-        where = {"rpc": 4, "data": 1, "resolve_value": 1}.get(name)
+        where = {"rpc": 4, "data": 1, "resolve_value": 1, "ws_message": 1}.get(name)
         if where is not None:
             fields[where] = b"" if fields[where] is None else blobs[fields[where]]
         assert [meant(field, blobs) for field in fields] == wanted
@@ -341,18 +366,22 @@ def test_what_a_worker_may_use_comes_before_all_else(arguments):
 def test_the_guest_knows_every_event_and_the_same_window(start):
     driver = start(PROBE)
     told = driver.fetch().json
-    sent = {name.partition("_")[0] for name in EVENTS}
+    sent = {"resolve" if name.startswith("resolve_") else name for name in EVENTS}
     assert set(told["events"]) == sent | {"prime", "close_gaps"}
     assert (told["window"], told["chunk"]) == (protocol.WINDOW, protocol.CHUNK)
+    assert told["sockets"] == [protocol.SOCKET_WINDOW, protocol.PIECE]
 
 
 PROBE = """
 import sys
 from workers import Response, WorkerEntrypoint
-from _pyworkerd import streams
+from _pyworkerd import sockets, streams
 
 class Default(WorkerEntrypoint):
     async def fetch(self):
         entry = next(module for module in list(sys.modules.values()) if hasattr(module, "EVENTS"))
-        return Response.json({"events": list(entry.EVENTS), "window": streams.WINDOW, "chunk": streams.CHUNK})
+        return Response.json({
+            "events": list(entry.EVENTS), "window": streams.WINDOW, "chunk": streams.CHUNK,
+            "sockets": [sockets.WINDOW, sockets.PIECE],
+        })
 """

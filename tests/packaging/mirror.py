@@ -46,6 +46,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "isolates/pyworkerd_isolates/errors.py": "tests/isolates/test_image.py",
     "isolates/pyworkerd_isolates/python/guest/entry.py": "tests/isolates/test_protocol.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/immortal.py": "tests/isolates/test_snapshot.py",
+    "isolates/pyworkerd_isolates/python/guest/_pyworkerd/sockets.py": "tests/isolates/python/test_websocket.py",
+    "isolates/pyworkerd_isolates/testing_sockets.py": "tests/isolates/python/test_websocket.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/outbox.py": "tests/isolates/python/test_handlers.py",
     "isolates/pyworkerd_isolates/python/guest/workers/bindings.py": "tests/runtime/bindings/test_in_the_sandbox.py",
     "isolates/pyworkerd_isolates/python/guest/workers/entrypoint.py": "tests/isolates/python/test_worker.py",

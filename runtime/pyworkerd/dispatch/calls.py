@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pyworkerd_isolates.protocol import Abandon, Call, Events, Fetch
 
 from pyworkerd.errors import BadEffect, ExceededSubrequests, PyworkerdError
-from pyworkerd.messages import Body, Request
+from pyworkerd.messages import Body, Request, Response
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from .bodies import Bodies
     from .channels import Channels
     from .invocation import Invocation
+    from .sockets import Sockets
     from .streams import Door
 
 
@@ -48,10 +50,12 @@ def _size(effect: Call | Fetch) -> int:
 class Calls:
     """The calls of one isolate that have no answer yet."""
 
-    __slots__ = ("_asker", "_bodies", "_bytes", "_door", "_limit", "_tasks")
+    __slots__ = ("_asker", "_bodies", "_bytes", "_door", "_limit", "_sockets", "_tasks")
 
-    def __init__(self, door: Door, bodies: Bodies, asker: Asker, limit: int) -> None:
-        self._door, self._bodies, self._asker, self._limit = door, bodies, asker, limit
+    def __init__(self, door: Door, bodies: Bodies, sockets: Sockets, asker: Asker, limit: int) -> None:
+        self._door, self._bodies, self._sockets, self._asker, self._limit = (
+            door, bodies, sockets, asker, limit
+        )  # fmt: skip
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._bytes = 0
 
@@ -108,19 +112,27 @@ class Calls:
         request = Request(effect.method, effect.url, effect.headers, body)
         try:
             response, url = await self._asker.channels.fetch(effect.capability, request, effect.redirect)
+            if invocation.done or effect.call not in self._tasks:
+                self._door.spawn(response.aclose())
+                return
+            answer = self._answer(effect.call, response, url, invocation)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
             self._reject(effect, error)
             self._close(body)
             return
-        if invocation.done or effect.call not in self._tasks:
-            self._close(response.body)
-            return
-        answer = self._bodies.inbound(response.body, invocation)
-        self._door.send(
-            effect.invocation,
-            lambda events: events.resolve_response(
-                effect.call, response.status, response.headers, answer, url
-            ),
+        self._door.send(effect.invocation, answer)
+
+    def _answer(
+        self, call: int, response: Response, url: str, invocation: Invocation
+    ) -> Callable[[Events], None]:
+        """What the guest gets of a response. Raises `ExceededWebSockets`."""
+        headers = response.headers
+        if response.web_socket is not None:
+            socket = self._sockets.inbound(response.web_socket, invocation)
+            return partial(Events.resolve_upgrade, call=call, headers=headers, socket=socket, url=url)
+        body = self._bodies.inbound(response.body, invocation)
+        return partial(
+            Events.resolve_response, call=call, status=response.status, headers=headers, body=body, url=url
         )
 
     def _reject(self, effect: Call | Fetch, error: Exception) -> None:

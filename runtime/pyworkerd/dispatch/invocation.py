@@ -76,6 +76,11 @@ class Invocation:
     timer: asyncio.TimerHandle | None = None
     client_error: ClientError | None = None
     """What broke the body that it reads. Where its handler fails after that, this is the reason."""
+    resting: bool = False
+    """It has answered with a WebSocket that is open, and lives as long as that."""
+    renewed: float = 0.0
+    """Loop time at which it got its budgets, if it rests."""
+    log_renewed: float = 0.0
     held: set[object] | None = None
     """Calls and bodies that end with it at the latest."""
 

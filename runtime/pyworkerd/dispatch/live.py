@@ -35,7 +35,11 @@ from pyworkerd_isolates.protocol import (
     Pull,
     Respond,
     Return,
+    SocketClose,
+    SocketCredit,
+    SocketSend,
     Stop,
+    Upgrade,
 )
 
 from pyworkerd.errors import (
@@ -58,6 +62,7 @@ from .bodies import Bodies
 from .calls import Calls
 from .failures import too_much_cpu, too_much_memory, translate
 from .invocation import CallWork, FetchWork, Invocation
+from .sockets import RESTART, Sockets
 
 if TYPE_CHECKING:
     import asyncio
@@ -100,7 +105,8 @@ class Live:
         """It belongs to one invocation, and takes no other meanwhile."""
         self.invocations: dict[int, Invocation] = {}
         self.bodies: Bodies = Bodies(self)
-        self.calls: Calls = Calls(self, self.bodies, worker, worker.limits.pending)
+        self.sockets: Sockets = Sockets(self, worker)
+        self.calls: Calls = Calls(self, self.bodies, self.sockets, worker, worker.limits.pending)
         self._worker = worker
         self._counters = worker.counters
         self._isolate: Isolate | None = None
@@ -122,6 +128,11 @@ class Live:
 
     def __repr__(self) -> str:
         return f"<isolate {self.id} of {self._worker.name}: {self.state.value}, {len(self.invocations)} invocations>"
+
+    @property
+    def load(self) -> int:
+        """Invocations that count: those whose answer is an open WebSocket do not."""
+        return len(self.invocations) - self.sockets.resting
 
     # work comes in ---------------------------------------------------------------------------------------------------
 
@@ -181,6 +192,11 @@ class Live:
         """See `streams.Door`."""
         return self._worker.spawn(work, context)
 
+    def rested(self, invocation: Invocation) -> None:
+        """See `sockets.SocketDoor`."""
+        if self.state is not State.DEAD and not invocation.done:
+            invocation.timer = self.loop.call_later(self._worker.wall_ms / 1000, self.expire, invocation)
+
     def report(self, error: BaseException) -> None:
         """See `streams.Door`."""
         self._worker.report(error)
@@ -204,6 +220,7 @@ class Live:
             return
         self._begin_queued()
         events, self._events = self._events, Events()
+        self.sockets.taken()
         self._in_step, self._touched = self._touched, set()
         self._batch = events, self._budget()
         self.stepping = True
@@ -331,7 +348,10 @@ class Live:
         used = isolate.last_step_ms
         self._worker.placement.record(used, len(worked))
         for number in worked:
-            self.invocations[number].cpu_left_ms -= used / len(worked)
+            invocation = self.invocations[number]
+            if invocation.resting:
+                self._worker.allowance.renew(invocation, self.loop.time())
+            invocation.cpu_left_ms -= used / len(worked)
 
     def _after_step(self, isolate: Isolate, wake: float | None, worked: set[int]) -> None:
         for number in worked:
@@ -380,6 +400,17 @@ class Live:
         headers = tuple(pair for pair in effect.headers if pair[0] != ERROR_HEADER)
         invocation.succeed(Response(effect.status, headers, self.bodies.outbound(effect.body, invocation)))
 
+    def _upgrade(self, effect: Upgrade) -> None:
+        """Answered with a WebSocket: from now on the invocation lives as long as that, and rests meanwhile."""
+        invocation = self._asked(effect.invocation, FetchWork)
+        if invocation is None:
+            self.sockets.discard(effect.socket, effect.invocation)
+            return
+        invocation.touched_outside = True
+        headers = tuple(pair for pair in effect.headers if pair[0] != ERROR_HEADER)
+        self.sockets.answer(invocation, headers, effect.socket)
+        self._worker.freed()
+
     def _return(self, effect: Return) -> None:
         invocation = self._asked(effect.invocation, CallWork)
         if invocation is not None:
@@ -427,6 +458,7 @@ class Live:
         if invocation.held:
             self.bodies.release(invocation)
             self.calls.release(invocation)
+            self.sockets.release(invocation)
         self._worker.freed()
 
     def _call(self, effect: Call | Fetch) -> None:
@@ -460,6 +492,7 @@ class Live:
             invocation.timer.cancel()
         invocation.timer = self.loop.call_later(GRACE_S, self.expire, invocation)
         self.bodies.break_off(invocation, error)
+        self.sockets.break_off(invocation)
         self.cancel(invocation)
 
     def evict(self) -> None:
@@ -468,9 +501,10 @@ class Live:
         self.end()
 
     def retire(self) -> None:
-        """Take nothing new; end when what it holds has ended."""
+        """Take nothing new; end when what it holds has ended. Its WebSockets are closed: they would hold it up."""
         if self.state not in (State.DEAD, State.DRAINING):
             self._move(Cause.DRAIN)
+            self.sockets.shut(RESTART)
             self._worker.freed()
 
     def _rest(self) -> None:
@@ -528,6 +562,7 @@ class Live:
             self._wake.cancel()
         self.calls.end()
         self.bodies.end(IsolateLost("the worker ended before this body was complete"))
+        self.sockets.end()
         for invocation in self.invocations.values():
             if invocation not in (again or ()):
                 invocation.fail(IsolateLost("its isolate was ended"))
@@ -551,5 +586,9 @@ _PERFORM: Final[dict[type, Callable[[Live, Any], None]]] = {
     Pull: lambda live, effect: live.bodies.pull(effect),
     Respond: Live._respond,  # noqa: SLF001
     Return: Live._return,  # noqa: SLF001
+    SocketClose: lambda live, effect: live.sockets.closed(effect),
+    SocketCredit: lambda live, effect: live.sockets.credit(effect),
+    SocketSend: lambda live, effect: live.sockets.sent(effect),
     Stop: lambda live, effect: live.bodies.stop(effect),
+    Upgrade: Live._upgrade,  # noqa: SLF001
 }

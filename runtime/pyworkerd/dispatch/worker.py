@@ -40,6 +40,7 @@ from pyworkerd.observe.scope import Scope, begin, scope
 from pyworkerd.observe.snapshot import add
 from pyworkerd.services.base import DEFAULT, Target
 
+from .allowance import Allowance
 from .asked import Asked
 from .channels import Channels, NoChannels
 from .failures import outcome
@@ -47,6 +48,7 @@ from .fairness import Account
 from .invocation import CallWork, FetchWork, Invocation, Work
 from .live import Live
 from .placement import Placement
+from .sockets import RESTART, Places
 from .streams import Bounded
 
 if TYPE_CHECKING:
@@ -111,6 +113,9 @@ class Worker:
             "log_bytes": self.log_bytes,
         }
         self.request_body_bytes = given.request_body_mb * 1024 * 1024
+        self.message_bytes = given.websocket_message_mb * 1024 * 1024
+        self.places = Places(given.websockets)
+        self.allowance = Allowance(given.cpu_ms, given.subrequests, self.log_bytes)
         self.policy = _policy(given, options.reuse)
         self.placement = Placement()
         self.loop_account: Account[Callable[[], None]] = Account()
@@ -248,7 +253,7 @@ class Worker:
         except asyncio.CancelledError:
             self.forsaken(invocation)
             if invocation.succeeded() and isinstance(response := answer.result(), Response):
-                await response.body.aclose()
+                await response.aclose()
             raise
 
     def _arrive(self, invocation: Invocation) -> None:
@@ -306,7 +311,7 @@ class Worker:
             Member(
                 live.id,
                 State.DRAINING if live.exclusive else live.state,
-                len(live.invocations),
+                live.load,
                 live.stepping,
                 live.idle_since,
             )
@@ -470,7 +475,9 @@ class Worker:
         return bool(self._waiting) or any(live.invocations for live in self._members.values())
 
     async def quiet(self) -> None:
-        """Wait until it is not busy. It may become busy again."""
+        """Wait until it is not busy. It may become busy again. Its WebSockets are closed, or they would hold it up."""
+        for live in self._members.values():
+            live.sockets.shut(RESTART)
         while self.busy:
             self._quiet = self._quiet or asyncio.Event()
             await self._quiet.wait()

@@ -26,6 +26,7 @@ LIMITS: Final = {
     "exceeded_subrequests": "subrequests",
     "exceeded_output": "output",
     "exceeded_depth": "depth",
+    "exceeded_websockets": "websockets",
     "overloaded": "queue",
     "body_too_large": "request_body_mb",
 }

@@ -26,6 +26,13 @@ def run(main: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(inside())
 
 
+class Socket:
+    """An end of a WebSocket, as far as a response looks at it."""
+
+    def _leave(self) -> None:
+        """Go away with the response."""
+
+
 class TestMaking:
     def test_text(self) -> None:
         response = Response("hé")
@@ -111,7 +118,7 @@ class TestMaking:
 
     @pytest.mark.parametrize("status", sorted(NULL_BODY))
     def test_null_body_statuses_have_none(self, status: int) -> None:
-        socket = object() if status == 101 else None
+        socket = Socket() if status == 101 else None
         for body in ("x", b"x", Blob("x"), iter(["x"])):
             with pytest.raises(TypeError, match="null body status"):
                 Response(body, status, web_socket=socket)
@@ -119,7 +126,7 @@ class TestMaking:
             assert Response(body, status, web_socket=socket)._parts() == (status, [], None)
 
     def test_a_web_socket_switches_protocols(self) -> None:
-        socket = object()
+        socket = Socket()
         response = Response(None, web_socket=socket)
         assert (response.status, response.web_socket) == (101, socket)
         assert Response(None, 101, web_socket=socket).status == 101

@@ -11,12 +11,16 @@ from pyworkerd.dispatch.bodies import Bodies
 from pyworkerd.dispatch.calls import Calls
 from pyworkerd.dispatch.channels import Table
 from pyworkerd.dispatch.invocation import CallWork, Invocation
+from pyworkerd.dispatch.sockets import Places, Sockets
 from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.scope import begin
 from pyworkerd.services.base import DEFAULT
+from pyworkerd.websocket import Close
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.protocol import Abandon, Call, Events, Fetch, StreamRef
+
+from tests.runtime.websocket.ends import End, pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -31,6 +35,7 @@ class Door:
         self.errors: list[BaseException] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.channels = Table([None, *capabilities])
+        self.places = Places(1)
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
         event(self.events)
@@ -85,7 +90,7 @@ def new(door: Door, subrequests: int = 10) -> tuple[Calls, Bodies, Invocation]:
     work = CallWork("x", b"", DEFAULT)
     answer: Any = door.loop.create_future()
     invocation = Invocation(1, work, answer, 0.0, 50.0, subrequests, 1000, copy_context(), begin()[0])
-    return Calls(door, bodies, door, 3), bodies, invocation
+    return Calls(door, bodies, Sockets(door, door), door, 3), bodies, invocation  # type: ignore[arg-type]
 
 
 def call(number: int, capability: int = 1) -> Call:
@@ -241,5 +246,52 @@ def test_a_response_is_handed_in() -> None:
         ((name, number, kind, status, *_),) = door.told()
         assert (name, number, kind, status) == ("resolve", 7, "response", 200)
         assert PyworkerdError not in [type(error) for error in door.errors]
+
+    asyncio.run(main())
+
+
+class Upgrading(Capability):
+    """Answers with a WebSocket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[End] = []
+
+    async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
+        await self.gate.wait()
+        given, _ = pair()
+        self.given.append(given)
+        return Response(200, (("a", "b"),), web_socket=given), request.url
+
+
+def test_an_answer_may_be_a_websocket_as_long_as_there_is_a_place() -> None:
+    async def main() -> None:
+        capability = Upgrading()
+        door = Door(capability)
+        calls, _, invocation = new(door)
+        for number in (7, 8):
+            calls.begin(Fetch(number, 1, 1, "GET", "http://x/", (), None, "follow"), invocation)
+        capability.gate.set()
+        await door.rest()
+        told = door.told()
+        assert told[0] == ["resolve", 7, "upgrade", [["a", "b"]], 2, "http://x/"]
+        assert told[1][:3] == ["reject", 8, "exceeded_websockets"]
+        assert capability.given[1].told == Close(1001, "", clean=False)
+
+    asyncio.run(main())
+
+
+def test_a_websocket_that_nobody_waits_for_is_closed() -> None:
+    async def main() -> None:
+        capability = Upgrading()
+        door = Door(capability)
+        calls, _, invocation = new(door)
+        calls.begin(Fetch(7, 1, 1, "GET", "http://x/", (), None, "follow"), invocation)
+        capability.gate.set()
+        invocation.done = True
+        await door.rest()
+        await door.rest()
+        assert door.told() == []
+        assert capability.given[0].told == Close(1001, "", clean=False)
 
     asyncio.run(main())

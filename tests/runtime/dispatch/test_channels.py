@@ -43,6 +43,10 @@ class Default(WorkerEntrypoint):
             "Respond": ["respond", 77, 200, [], None],
             "Fail": ["fail", 77, "exception", "x", "y", "z"],
             "Crash": ["crash", "x"],
+            "Upgrade": ["upgrade", 77, [], 1],
+            "SocketSend": ["ws_send", 77, None, True, True],
+            "SocketClose": ["ws_close", 77, 1000, ""],
+            "SocketCredit": ["ws_credit", 78, 65536],
         }
         outbox.effects.append(forged[what])
         return Response("answered")
@@ -55,7 +59,7 @@ async def refused(call):
 """
 }
 EFFECTS = sorted(kind.__name__ for kind in get_args(protocol.Effect))
-ENDS_THE_ISOLATE = {"Return", "Respond", "Fail", "Crash"}
+ENDS_THE_ISOLATE = {"Return", "Respond", "Fail", "Crash", "Upgrade"}
 """These answer what was never asked."""
 
 

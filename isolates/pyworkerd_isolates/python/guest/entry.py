@@ -30,6 +30,7 @@ from _pyworkerd import (
     logs,
     outbox,
     sdk,
+    sockets,
     streams,
     system,
     worker,
@@ -65,6 +66,9 @@ def _data(blobs, number, index, end):
 def _resolve(blobs, number, kind, *result):
     if kind == "value":
         calls.on_resolve(number, rpc.python_from_rpc(blobs[result[0]]))
+    elif kind == "upgrade":
+        headers, socket, url = result
+        calls.on_resolve(number, (101, headers, sockets.Wire(socket), url))
     else:
         status, headers, body, url = result
         calls.on_resolve(number, (status, headers, _body(blobs, body), url))
@@ -74,6 +78,10 @@ def _body(blobs, body):
     if body is None:
         return None
     return bytes(blobs[body[1]]) if body[0] == "b" else streams.Inbound(body[1])
+
+
+def _message(blobs, number, index, text, end):
+    sockets.on_message(number, b"" if index is None else blobs[index], text, end)
 
 
 def _fatal(error, *_):
@@ -93,6 +101,9 @@ EVENTS = {
     "stop": (lambda blobs, number: streams.on_stop(number), streams.on_failed),
     "resolve": (_resolve, calls.on_failed),
     "reject": (lambda blobs, *reason: calls.on_reject(*reason), calls.on_failed),
+    "ws_message": (_message, sockets.on_failed),
+    "ws_closed": (lambda blobs, *close: sockets.on_closed(*close), sockets.on_failed),
+    "ws_credit": (lambda blobs, number, credit: sockets.on_credit(number, credit), sockets.on_failed),
 }
 """What each event does, and who is told if that fails: what came from another tenant, or found no memory, must not end
 an isolate that others share."""
@@ -106,7 +117,10 @@ def _step(data):
             perform(blobs, *event[1:])
         except Exception as error:
             failed(error, *event[1:])
-    return outbox.take(handlers.loop.run())
+    wake = handlers.loop.run()
+    if sockets.flush() or handlers.loop.is_ready():
+        wake = 0.0
+    return outbox.take(wake)
 
 
 class WitWorld(wit_world.WitWorld):

@@ -5,9 +5,10 @@ import builtins
 
 import _wire
 
-from . import outbox, streams
+from . import outbox, sockets, streams
 from .invocation import current
 
+_ARRIVING = (streams.Inbound, sockets.Wire)
 _pending = {}
 _next_call = 1
 
@@ -75,7 +76,7 @@ def begin_fetch(capability, method, url, headers, body, redirect):
 async def finish_fetch(begun):
     """(status, headers, body, url) of a request that was begun."""
     answer = await _finish(*begun)
-    if type(answer[2]) is streams.Inbound:
+    if isinstance(answer[2], _ARRIVING):
         current().receives(answer[2])
     return answer
 
@@ -92,8 +93,8 @@ def check_headers(headers):
 
 
 def _discard(result):
-    """Nobody waits for this answer: neither for its body."""
-    if type(result) is tuple and type(result[2]) is streams.Inbound:
+    """Nobody waits for this answer: neither for what comes with it."""
+    if type(result) is tuple and isinstance(result[2], _ARRIVING):
         result[2].cancel()
 
 

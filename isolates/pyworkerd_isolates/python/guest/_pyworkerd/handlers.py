@@ -179,6 +179,10 @@ def _respond(invocation, response):
     status, headers, body = response._parts()
     if response._headers is not None:
         calls.check_headers(headers)
+    if response._web_socket is not None:
+        number = response._web_socket._leave(invocation, response.headers.get("sec-websocket-protocol") or "")
+        outbox.effects.append(["upgrade", invocation.number, headers, number])
+        return
     effect, pumping = body_effect(body)
     outbox.effects.append(["respond", invocation.number, status, headers, effect])
     if pumping is not None:

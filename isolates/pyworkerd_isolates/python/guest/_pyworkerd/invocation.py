@@ -1,7 +1,8 @@
 """One run of a handler: its number, its tasks, what it has promised to finish after it answered."""
 
 import asyncio
-from contextvars import ContextVar
+import time
+from contextvars import ContextVar, copy_context
 
 from . import outbox
 
@@ -11,16 +12,19 @@ logs = None
 _current = ContextVar("pyworkerd.invocation")
 running = {}
 """Invocations that have begun and are not done, by number."""
+LOG_S = 60
+"""Seconds after which an invocation that a WebSocket keeps alive may log anew."""
 
 
 class Invocation:
     """What the guest knows of one invocation. `done` is reported when nothing of it is left."""
 
-    __slots__ = ("_open", "bodies", "logged", "main", "number", "tasks")
+    __slots__ = ("_log_since", "_open", "bodies", "logged", "main", "number", "tasks")
 
     def __init__(self, number):
         self.number = number
         self.logged = 0
+        self._log_since = None
         self.main = None
         self.tasks = None
         self.bodies = None
@@ -58,35 +62,58 @@ class Invocation:
         task.add_done_callback(self.tasks.discard)
 
     def receives(self, body):
-        """A body that comes in for this invocation: what is left of it at the end, nobody will read."""
+        """A body or a WebSocket that comes in for this invocation: what is left of it at the end, nobody will read."""
         if self.bodies is None:
             self.bodies = []
         self.bodies.append(body)
 
     def wait_until(self, awaitable):
         """Keep the invocation alive until this is done; errors are logged, not raised."""
-        task = asyncio.ensure_future(awaitable)
+        self.keep(asyncio.ensure_future(awaitable), "a waitUntil() task failed")
+
+    def keep(self, task, failure):
+        """Keep the invocation alive until a task is done. `failure` is what the log says if it raises."""
         self.hold()
         if self.tasks is not None:
             self.tasks.discard(task)
-        task.add_done_callback(self._waited)
 
-    def _waited(self, task):
-        if self.tasks is not None:
-            self.tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            import logging
+        def done(task):
+            if self.tasks is not None:
+                self.tasks.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                self.report(failure, task.exception())
+            self.release()
 
-            error = task.exception()
-            logging.getLogger("workers").error(
-                "a waitUntil() task failed", exc_info=(type(error), error, error.__traceback__)
-            )
-        self.release()
+        task.add_done_callback(done)
+
+    def report(self, what, error):
+        """Log a failure that nobody else hears of. One for want of memory ends the isolate, as in a handler."""
+        if isinstance(error, MemoryError) and self.number in running:
+            outbox.effects.append(["fail", self.number, "exception", "MemoryError", "", ""])
+            error.__traceback__ = error.__context__ = error.__cause__ = None
+        context = copy_context()
+        context.run(enter, self)
+        context.run(_log, what, error)
+
+    def renew_log(self):
+        """Let an invocation of long life log anew every minute."""
+        now = time.monotonic()
+        if self._log_since is None:
+            self._log_since = now
+        elif now - self._log_since >= LOG_S:
+            self._log_since = now
+            self.logged = 0
 
     def cancel(self):
         """The caller has gone: the handler is cancelled where it waits; promised work goes on."""
         if self.main is not None:
             self.main.cancel("the caller of this invocation has gone")
+
+
+def _log(what, error):
+    import logging
+
+    logging.getLogger("workers").error(what, exc_info=(type(error), error, error.__traceback__))
 
 
 enter = _current.set

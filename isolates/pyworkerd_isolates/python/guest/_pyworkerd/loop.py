@@ -62,6 +62,10 @@ class Loop(asyncio.AbstractEventLoop):
             if not handle._cancelled:
                 self._ready.append(handle)
 
+    def is_ready(self):
+        """Whether something waits to be run."""
+        return bool(self._ready)
+
     def time(self):
         return time.monotonic()
 

@@ -18,6 +18,7 @@ from .headers import Headers
 from .request import Request
 from .response import FetchResponse, Response
 from .rpc import JsDict, python_from_rpc, python_to_rpc
+from .websocket import CloseEvent, ErrorEvent, MessageEvent, WebSocket, WebSocketPair
 
 waitUntil = wait_until
 Body = JSBody = object
@@ -29,7 +30,9 @@ __all__ = [
     "BlobEnding",
     "Body",
     "BodyStream",
+    "CloseEvent",
     "Context",
+    "ErrorEvent",
     "FetchKwargs",
     "FetchResponse",
     "File",
@@ -37,9 +40,12 @@ __all__ = [
     "Headers",
     "JSBody",
     "JsDict",
+    "MessageEvent",
     "Request",
     "RequestInitCfProperties",
     "Response",
+    "WebSocket",
+    "WebSocketPair",
     "WorkerEntrypoint",
     "env",
     "fetch",

@@ -5,9 +5,11 @@ from http import HTTPMethod
 from _pyworkerd import calls, environment
 from _pyworkerd.handlers import body_effect, pump_for
 from _pyworkerd.invocation import current
+from _pyworkerd.sockets import Wire
 
 from .request import Request
 from .response import Response
+from .websocket import WebSocket
 
 OUTBOUND = 0
 """The worker's own way out: index 0 of every worker's table."""
@@ -28,6 +30,10 @@ async def send(capability, resource, options):
     if pumping is not None:
         pump_for(current(), *pumping)
     status, pairs, answer, final = await calls.finish_fetch(begun)
+    if isinstance(answer, Wire):
+        response = Response._of(status, pairs, None, final)
+        response._web_socket = WebSocket._given(answer, final, response.headers.get("sec-websocket-protocol"))
+        return response
     return Response._of(status, pairs, answer, final)
 
 

@@ -22,7 +22,10 @@ _NORMALISED = frozenset(
     ("DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT")
 )  # Fetch standard: "normalize a method"
 _is_method = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_split_url = re.compile(r"(https?)://([^/?#\\\x00-\x20\x7f]+)([^\x00-\x20\x7f]*)", re.IGNORECASE).fullmatch
+_split_url = re.compile(
+    r"(https?|wss?)://([^/?#\\\x00-\x20\x7f]+)([^\x00-\x20\x7f]*)", re.IGNORECASE
+).fullmatch
+_SCHEMES = {"ws": "http", "wss": "https"}
 _not_in_url = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~|^`{}\\]").sub
 _DEFAULTS: dict[str, Any] = {
     "cache": "default",
@@ -44,8 +47,8 @@ _RECEIVED: dict[str, Any] = {
 
 
 def normal_url(url: object) -> str:
-    """An absolute http(s) URL with scheme and host in lower case and a path. Raises TypeError for anything
-    else.
+    """An absolute http(s) URL with scheme and host in lower case and a path; ws(s) means the same. Raises TypeError
+    for anything else.
 
     Spaces and what is not ASCII after the host are escaped as UTF-8. Nothing else is touched.
     """
@@ -60,7 +63,8 @@ def normal_url(url: object) -> str:
             lambda char: "".join(f"%{byte:02X}" for byte in char[0].encode("utf-8", "replace")), rest
         )
     user, at, host = host.rpartition("@")
-    return f"{scheme.lower()}://{user}{at}{host.lower()}{rest}"
+    scheme = scheme.lower()
+    return f"{_SCHEMES.get(scheme, scheme)}://{user}{at}{host.lower()}{rest}"
 
 
 def normal_method(method: object) -> str:

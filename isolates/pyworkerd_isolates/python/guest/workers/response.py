@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .body import Source
     from .headers import HeadersInit
+    from .websocket import WebSocket
 
 NULL_BODY = frozenset((101, 204, 205, 304))
 """Statuses whose responses have no body (Fetch standard, "null body status")."""
@@ -75,8 +76,8 @@ class FetchResponse(Message):
         return "default"
 
     @property
-    def web_socket(self) -> Any:
-        """The end of a WebSocket that comes with it, or None."""
+    def web_socket(self) -> WebSocket | None:
+        """The end of a WebSocket that comes with it, or None: `accept()` it, or pass the response on."""
         return self._web_socket
 
     webSocket = web_socket
@@ -97,6 +98,8 @@ class FetchResponse(Message):
 
     def clone(self) -> Response:
         """The same response once more; both can be read. Raises OSError if the body has been read from."""
+        if self._web_socket is not None:
+            raise TypeError("Cannot clone a response to a WebSocket handshake.")
         body = self._copy_body()
         pairs = self._header_pairs()
         return Response._of(self._status, pairs, body, self._url, self._status_text, self._redirected)
@@ -223,12 +226,16 @@ class Response(FetchResponse):
 
 
 def _status(status: Any, web_socket: Any) -> int:
+    if web_socket is not None and not hasattr(web_socket, "_leave"):
+        raise TypeError(f"web_socket has to be an end of a WebSocket, not {type(web_socket).__name__}")
     if status is None:
         return 200 if web_socket is None else 101
     if isinstance(status, bool) or not isinstance(status, int):
         raise TypeError(f"a status has to be int, not {type(status).__name__}")
     code = int(status)
-    if (web_socket is None or code != 101) and not 200 <= code <= 599:
+    if web_socket is not None and code != 101:
+        raise ValueError("Responses with a WebSocket must have status code 101.")
+    if web_socket is None and not 200 <= code <= 599:
         raise ValueError(
             "Responses may only be constructed with status codes in the range 200 to 599, inclusive."
         )

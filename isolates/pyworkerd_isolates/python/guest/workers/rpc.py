@@ -91,6 +91,8 @@ def _request(value: Request) -> list[Any]:
 
 
 def _response(value: Response) -> list[Any]:
+    if value.web_socket is not None:
+        raise TypeError("A Response with a WebSocket cannot be sent over RPC.")
     status, pairs, body = value._parts()
     return [
         status,
