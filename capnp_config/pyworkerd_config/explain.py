@@ -58,6 +58,8 @@ def _document(config: Config, *, defaults: bool) -> dict[str, Any]:
     document: dict[str, Any] = {}
     if defaults or config.state_dir != folder / STATE_DIR:
         document["state_dir"] = _path(config.state_dir, folder)
+    if defaults or config.deploy != "eager":
+        document["deploy"] = config.deploy
     document["sockets"] = [_socket(socket, folder, defaults=defaults) for socket in config.sockets]
     document["services"] = [_service(service, folder, defaults=defaults) for service in services]
     return document

@@ -197,6 +197,8 @@ class Config:
     sockets: tuple[Socket, ...] = ()
     services: tuple[Service, ...] = ()
     state_dir: Path = Path(".pyworkerd")
+    deploy: Literal["eager", "lazy"] = "eager"
+    """When workers are deployed: before the sockets listen, or each at its first request."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values that `.dev.vars` beside the file offers to `secret` bindings; never printed."""
     place: Place = field(default=Place(), compare=False)

@@ -165,6 +165,7 @@ def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
         "the file",
         (
             Field("state_dir", decode.path, 'state_dir = "state"'),
+            Field("deploy", decode.choice("eager", "lazy"), 'deploy = "lazy"'),
             Field("sockets", list_of(nested(_SOCKET, _make_socket), "a list of tables"), "[[sockets]]"),
             Field(
                 "services",

@@ -23,7 +23,8 @@ from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.outbound import outbound
 from pyworkerd.bindings.registry import configure_all
 from pyworkerd.dispatch.worker import Worker, WorkerOptions
-from pyworkerd.errors import ConfigurationError, NoRoute
+from pyworkerd.dormant import Dormant
+from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
 
@@ -83,6 +84,8 @@ class Running:
     """Who closes it."""
     environment: Environment | None = None
     host: Host | None = None
+    asleep: bool = False
+    """It was closed because nobody needed it; another generation may still hold it."""
 
     def join(self, generation: Generation) -> None:
         """Belong to this generation from now on, and call the others in it."""
@@ -106,11 +109,13 @@ class Generation:
         self.ground = ground
         self.services: dict[str, Service] = {}
         self.running: dict[str, Running] = {}
+        self._models = {service.name: service for service in config.services}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
         routes = [(route, service.name) for service in config.services for route in service.routes]
         self._table = Table(routes)
-        self.kinds = {service.name: service.kind for service in config.services}
         # A service that has become one outside the process is another kind of thing to those that call it.
-        self._outside = frozenset(n for n, kind in self.kinds.items() if isinstance(kind, Network | External))
+        self._outside = frozenset(s.name for s in config.services if isinstance(s.kind, Network | External))
 
     async def start(self, before: Generation | None = None) -> None:
         """Start every service of the configuration, or find it unchanged in the generation before.
@@ -132,6 +137,33 @@ class Generation:
 
     async def _start_worker(
         self, model: ServiceModel, worker: WorkerModel, before: Running | None
+    ) -> Running:
+        if self.config.deploy == "eager":
+            deployed = await self._deploy_model(model, worker, before)
+            self._stays_awake(deployed)
+            return deployed
+        if before is not None and isinstance(before.service, Worker):
+            kept = await self._kept(model, worker, before)
+            if kept is not None:
+                return kept
+        return self._lay_down(model, worker)
+
+    async def _kept(self, model: ServiceModel, worker: WorkerModel, before: Running) -> Running | None:
+        """The deployed worker of the generation before, if it is what this configuration would deploy."""
+        if not isinstance(before.made_of, tuple) or before.made_of[0] != worker:
+            return None
+        try:
+            running = await self._deploy_model(model, worker, before)
+        except ConfigurationError:
+            return None  # told by the next request that deploys it
+        if running is not before:
+            await running.aclose()
+            return None
+        self._may_sleep(before)
+        return before
+
+    async def _deploy_model(
+        self, model: ServiceModel, worker: WorkerModel, before: Running | None = None
     ) -> Running:
         place = model.place
         exclude = frozenset({place.file.resolve()}) if place.file is not None else frozenset()
@@ -204,8 +236,74 @@ class Generation:
         for name, running in before.running.items():
             if running.made_of is None and running.owner is before:
                 self.add(name, running)
-        for running in self.running.values():
-            running.join(self)
+        for name, running in tuple(self.running.items()):
+            if running.asleep:
+                model = self._models[name]
+                assert isinstance(model.kind, WorkerModel)
+                self._add(name, self._lay_down(model, model.kind))
+            else:
+                running.join(self)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a service of this name, started or not."""
+        return name in self._models or name in self.services
+
+    def is_outside(self, name: str) -> bool:
+        """Whether it is a network or an external server."""
+        return name in self._outside
+
+    # dormant workers ---------------------------------------------------------------------------------
+
+    def _lay_down(self, model: ServiceModel, worker: WorkerModel) -> Running:
+        return Running(Dormant(model.name, worker.limits, self, self.ground.fleet.meters), worker, self)
+
+    def awake(self, name: str) -> Service | None:
+        """See `dormant.Beds`."""
+        return self.services.get(name)
+
+    async def deploy_dormant(self, dormant: Dormant) -> Service:
+        """See `dormant.Beds`."""
+        model = self._models[dormant.name]
+        assert isinstance(model.kind, WorkerModel)
+        running = await self._deploy_model(model, model.kind)
+        if self._closed or self.services.get(model.name) is not dormant:
+            await running.aclose()
+            raise Overloaded("the runtime was closed while the worker was deployed")
+        self._add(model.name, running)
+        dormant.discharge()
+        self._may_sleep(running)
+        return running.service
+
+    def _may_sleep(self, running: Running) -> None:
+        """Let the fleet close a worker that has no isolate when others need the room."""
+        if isinstance(worker := running.service, Worker):
+            self.ground.fleet.sleepers.admit(worker, lambda: running.owner.put_to_sleep(running))
+
+    def _stays_awake(self, running: Running) -> None:
+        if isinstance(worker := running.service, Worker):
+            self.ground.fleet.sleepers.dismiss(worker)
+
+    def put_to_sleep(self, running: Running) -> None:
+        """Close a worker until the next request for it. It has no isolate, and nobody waits for one."""
+        name = running.service.name
+        model = self._models[name]
+        assert isinstance(model.kind, WorkerModel)
+        running.asleep = True
+        self._add(name, self._lay_down(model, model.kind))
+        task = asyncio.get_running_loop().create_task(running.aclose())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def wake(self, name: str) -> Worker:
+        """A configured worker, deployed if it is not; it stays so. Raises `ConfigurationError`, `Overloaded`."""
+        service = self.services.get(name)
+        if isinstance(service, Dormant):
+            service = await service.wake()
+        if not isinstance(service, Worker):
+            known = ", ".join(sorted(n for n, m in self._models.items() if isinstance(m.kind, WorkerModel)))
+            raise ConfigurationError(f"there is no worker named {name!r}; there are: {known or 'none'}")
+        self.ground.fleet.sleepers.dismiss(service)
+        return service
 
     # requests ----------------------------------------------------------------------------------------
 
@@ -231,15 +329,18 @@ class Generation:
 
     async def quiet(self) -> None:
         """Wait until none of its own workers has anything left to do, also for each other."""
-        while busy := [w for r in self._own() if isinstance(w := r.service, Worker) and w.busy]:
+        while busy := [w for r in self._own() if isinstance(w := r.service, Worker | Dormant) and w.busy]:
             await asyncio.gather(*(worker.quiet() for worker in busy))
 
     async def aclose(self) -> None:
         """Close what it owns: for a generation that was never used, only what is new in it."""
         own = self._own()
+        self._closed = True
         self.running.clear()
         self.services.clear()
         async with AsyncExitStack() as closing:  # an error of one keeps none open
+            if self._closing:
+                closing.push_async_callback(asyncio.wait, tuple(self._closing))
             for running in own:
                 closing.push_async_callback(running.aclose)
 
@@ -257,10 +358,9 @@ class Host:
 
     def service(self, name: str) -> Service:
         """The service of this name, by reference."""
-        kinds = self.generation.kinds
-        if name not in kinds and name not in self.generation.services:
+        if not self.generation.has(name):
             raise ConfigurationError(f"there is no service named {name!r}")
-        return _Reference(self, name, isinstance(kinds.get(name), Network | External))
+        return _Reference(self, name, self.generation.is_outside(name))
 
     def now(self) -> float:
         """The wall clock."""

@@ -28,6 +28,7 @@ from pyworkerd.bindings.from_python import all_from_python
 from pyworkerd.bindings.shared import Shared
 from pyworkerd.dispatch.fleet import Fleet, FleetLimits, FleetStatistics
 from pyworkerd.dispatch.worker import Worker, WorkerOptions
+from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, Overloaded
 from pyworkerd.generation import Generation, Program, sentence
 from pyworkerd.loaded import LoadedWorker
@@ -217,14 +218,28 @@ class Runtime:
         return cast("Worker", running.service)
 
     def worker(self, name: str) -> LoadedWorker:
-        """A worker of the configuration, by the name of its service. Raises `ConfigurationError` for any other name."""
+        """A deployed worker, by the name of its service. Raises `ConfigurationError` for any other name.
+
+        With `deploy = "lazy"` it has to be deployed first: see `deploy`.
+        """
         found = self.services.get(name)
+        if isinstance(found, Dormant):
+            raise ConfigurationError(
+                f"the worker {name!r} is not deployed yet: await runtime.deploy({name!r})"
+            )
         if not isinstance(found, Worker):
             known = ", ".join(
                 sorted(n for n, service in self.services.items() if isinstance(service, Worker))
             )
             raise ConfigurationError(f"there is no worker named {name!r}; there are: {known or 'none'}")
         return LoadedWorker(found, self._unload)
+
+    async def deploy(self, name: str) -> LoadedWorker:
+        """A worker of the configuration, deployed now if it is not, as with `deploy = "lazy"`. It stays deployed.
+
+        Raises `ConfigurationError` if it does not deploy, or for any other name.
+        """
+        return LoadedWorker(await self._generation.wake(name), self._unload)
 
     async def _unload(self, worker: Worker) -> None:
         await self._generation.remove(worker)

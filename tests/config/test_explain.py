@@ -133,6 +133,7 @@ CONFIGS = st.builds(
     sockets=st.lists(SOCKETS, max_size=2).map(tuple),
     services=st.lists(SERVICES, max_size=3).map(tuple),
     state_dir=st.just(Path("conf/.pyworkerd")) | INSIDE,
+    deploy=st.sampled_from(["eager", "lazy"]),
     secrets=st.just({}),
     place=st.just(PLACE),
 ).map(with_internet)

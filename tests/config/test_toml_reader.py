@@ -28,6 +28,7 @@ PLACE = Place(Path("conf/config.toml"))
 
 WHOLE = """
 state_dir = "state"
+deploy = "lazy"
 
 [[sockets]]
 name = "http"
@@ -101,15 +102,16 @@ def test_a_whole_configuration() -> None:
             Service("internet", Network(("public", "10.0.0.0/8"), ("10.1.0.0/16",))),
         ),
         state_dir=Path("conf/state"),
+        deploy="lazy",
     )
     assert check(config) == []
 
 
 def test_every_entry_knows_its_line() -> None:
     config = parse_toml(WHOLE, PLACE)
-    assert [service.place.line for service in config.services] == [9, 30, 34]
-    assert config.services[0].places.at("worker", "limits", "cpu_ms").line == 16
-    assert worker_of(config).bindings[2].place.line == 22
+    assert [service.place.line for service in config.services] == [10, 31, 35]
+    assert config.services[0].places.at("worker", "limits", "cpu_ms").line == 17
+    assert worker_of(config).bindings[2].place.line == 23
 
 
 def test_an_empty_file_is_the_internet_alone() -> None:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyworkerd.errors import ConfigurationError, IsolateLost, NoRoute
+from pyworkerd.dispatch import worker as dispatch_worker
+from pyworkerd.dispatch.fleet import FleetLimits
+from pyworkerd.errors import ConfigurationError, IsolateLost, NoRoute, Overloaded
 from pyworkerd.messages import Body, Request
 from pyworkerd.runtime import RuntimeOptions
 from pyworkerd_config.model import Binding, Config, External, Limits, Network, Service, Worker
@@ -319,3 +321,185 @@ def test_what_was_prepared_can_be_discarded(with_runtime: Callable[..., None], t
         assert await ask(runtime, "more") == "VERSION 1"
 
     with_runtime(main, configured(worker(tmp_path, "w", COUNTER)))
+
+
+# deployed at the first request -------------------------------------------------------------------------------------
+
+
+def lazy(*services: Service) -> Config:
+    return configured(*services, deploy="lazy")
+
+
+def deployed(runtime: Runtime) -> list[str]:
+    return sorted(
+        name for name, service in runtime.services.items() if isinstance(service, dispatch_worker.Worker)
+    )
+
+
+def test_lazy_workers_are_deployed_by_their_first_request_or_call(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    config = lazy(
+        worker(tmp_path, "one", COUNTER),
+        worker(tmp_path, "two", COUNTER),
+        worker(tmp_path, "caller", CALLER, other("two")),
+    )
+
+    async def main(runtime: Runtime) -> None:
+        assert deployed(runtime) == []
+        assert runtime.statistics().isolates == 0
+        assert await asyncio.gather(*(ask(runtime, "one") for _ in range(3))) == [
+            "VERSION 1",
+            "VERSION 2",
+            "VERSION 3",
+        ]
+        assert deployed(runtime) == ["one"]
+        assert await ask(runtime, "caller") == "VERSION 1"
+        assert deployed(runtime) == ["caller", "one", "two"]
+
+    with_runtime(main, config)
+
+
+def test_a_lazy_worker_that_does_not_deploy_harms_nobody_else(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    config = lazy(worker(tmp_path, "broken", "x = = 1\n"), worker(tmp_path, "sound", COUNTER))
+
+    async def main(runtime: Runtime) -> None:
+        with pytest.raises(ConfigurationError, match=r"broken\.py:1: SyntaxError"):
+            await ask(runtime, "broken")
+        assert await ask(runtime, "sound") == "VERSION 1"
+
+    with_runtime(main, config)
+
+
+def test_workers_without_an_isolate_go_back_to_sleep_and_wake_again(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    names = ["a", "b", "c"]
+    config = lazy(*(worker(tmp_path, name, COUNTER) for name in names))
+
+    async def main(runtime: Runtime) -> None:
+        for name in names:
+            assert await ask(runtime, name) == "VERSION 1"
+        # One isolate may live, so the others have ended. When it began there were three without one: the first sleeps.
+        assert deployed(runtime) == ["b", "c"]
+        assert runtime.fleet.images is not None
+        assert await ask(runtime, "a") == "VERSION 1"
+        assert deployed(runtime) == ["a", "c"]
+
+    with_runtime(main, config, RuntimeOptions(FleetLimits(isolates=1, empty=2)))
+
+
+def test_a_worker_that_a_program_asked_for_stays_awake(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    names = ["a", "b", "c"]
+    config = lazy(*(worker(tmp_path, name, COUNTER) for name in names))
+
+    async def main(runtime: Runtime) -> None:
+        with pytest.raises(ConfigurationError, match=r"await runtime\.deploy\('a'\)"):
+            runtime.worker("a")
+        with pytest.raises(ConfigurationError, match="there are: a, b, c"):
+            await runtime.deploy("d")
+        mine = await runtime.deploy("a")
+        assert await (await mine.fetch("/")).text() == "VERSION 1"
+        assert (await runtime.deploy("a")).service is mine.service
+        for name in ("b", "c", "b"):
+            await ask(runtime, name)
+        assert "a" in deployed(runtime)
+        assert await (await mine.fetch("/")).text() == "VERSION 1"
+
+    with_runtime(main, config, RuntimeOptions(FleetLimits(isolates=1, empty=2)))
+
+
+def test_over_a_reload_lazy_workers_stay_as_they_were_or_sleep(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    def version(changed: str) -> Config:
+        return lazy(
+            worker(tmp_path, "same", COUNTER),
+            worker(tmp_path, "changed", COUNTER.replace("VERSION", changed)),
+            worker(tmp_path, "unused", COUNTER),
+            worker(tmp_path, "other", COUNTER, limits=Limits(cpu_ms=50 + len(changed))),
+        )
+
+    async def main(runtime: Runtime) -> None:
+        for name in ("same", "changed", "other"):
+            await ask(runtime, name)
+        await runtime.reload(version("two"))
+        assert deployed(runtime) == ["same"]
+        assert await ask(runtime, "same") == "VERSION 2"
+        assert await ask(runtime, "changed") == "two 1"
+        assert await ask(runtime, "other") == "VERSION 1"
+        # A version that does not deploy is found out by who asks for it: other tenants have nothing to do with it.
+        broken = version("two")
+        (tmp_path / "changed/changed.py").write_text("x = = 1\n")
+        await runtime.reload(broken)
+        assert deployed(runtime) == ["other", "same"]
+        with pytest.raises(ConfigurationError, match="SyntaxError"):
+            await ask(runtime, "changed")
+        assert await ask(runtime, "same") == "VERSION 3"
+
+    with_runtime(main, version("1"))
+
+
+def test_from_lazy_to_eager_and_back(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    services = [worker(tmp_path, "a", COUNTER), worker(tmp_path, "b", COUNTER)]
+
+    async def main(runtime: Runtime) -> None:
+        await ask(runtime, "a")
+        await runtime.reload(configured(*services))
+        assert deployed(runtime) == ["a", "b"]
+        assert [await ask(runtime, name) for name in "ab"] == ["VERSION 2", "VERSION 1"]
+        await runtime.reload(lazy(*services))
+        assert deployed(runtime) == ["a", "b"]
+        assert [await ask(runtime, name) for name in "ab"] == ["VERSION 3", "VERSION 2"]
+
+    with_runtime(main, lazy(*services))
+
+
+def test_a_worker_that_falls_asleep_while_a_configuration_is_prepared(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    names = ["a", "b", "c"]
+    config = lazy(*(worker(tmp_path, name, COUNTER) for name in names))
+
+    async def main(runtime: Runtime) -> None:
+        await ask(runtime, "a")
+        await ask(runtime, "b")
+        prepared = await runtime.prepare(config)
+        await ask(runtime, "c")
+        assert deployed(runtime) == ["b", "c"]
+        await runtime.retire(runtime.switch(prepared))
+        assert await ask(runtime, "a") == "VERSION 1"
+
+    with_runtime(main, config, RuntimeOptions(FleetLimits(isolates=1, empty=2)))
+
+
+def test_a_deploy_under_way_is_finished_in_the_old_generation(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    config = lazy(worker(tmp_path, "a", COUNTER))
+
+    async def main(runtime: Runtime) -> None:
+        asking = asyncio.create_task(ask(runtime, "a"))
+        await asyncio.sleep(0)
+        await runtime.reload(config)
+        assert await asking == "VERSION 1"
+        assert await ask(runtime, "a") == "VERSION 1"
+
+    with_runtime(main, config)
+
+
+def test_closing_tells_those_who_wait_for_a_deploy(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    config = lazy(worker(tmp_path, "a", COUNTER))
+
+    async def main(runtime: Runtime) -> None:
+        asking = asyncio.create_task(ask(runtime, "a"))
+        await asyncio.sleep(0)
+        await runtime.aclose()
+        with pytest.raises(Overloaded):
+            await asking
+
+    with_runtime(main, config)

@@ -19,6 +19,9 @@ class Reports(Protocol):
     def deployed(self, worker: str, milliseconds: float, *, built: bool) -> None:
         """A worker is ready; `built` says whether its top level ran now or for an earlier deploy of the same files."""
 
+    def dormant(self, workers: int) -> None:
+        """So many workers will be deployed at their first request."""
+
     def listening(self, socket: Listening) -> None:
         """Requests are answered here from now on."""
 
@@ -37,6 +40,10 @@ class Readable:
         """See `Reports`."""
         how = "deployed" if built else "deployed from the cache"
         _say(sys.stderr, f"{worker}: {how} in {milliseconds:.0f} ms")
+
+    def dormant(self, workers: int) -> None:
+        """See `Reports`."""
+        _say(sys.stderr, f"workers are deployed at their first request: {workers} of them")
 
     def listening(self, socket: Listening) -> None:
         """See `Reports`."""
@@ -57,6 +64,10 @@ class Json:
     def deployed(self, worker: str, milliseconds: float, *, built: bool) -> None:
         """See `Reports`."""
         _event("deployed", worker=worker, milliseconds=round(milliseconds, 2), built=built)
+
+    def dormant(self, workers: int) -> None:
+        """See `Reports`."""
+        _event("dormant", workers=workers)
 
     def listening(self, socket: Listening) -> None:
         """See `Reports`."""

@@ -92,11 +92,12 @@ async def _serve(config: Config, options: argparse.Namespace, sink: Background) 
 
 async def _start(runtime: Runtime, serving: Serving, report: reports.Reports) -> None:
     await runtime.open()
-    for service in runtime.config.services:
-        if not isinstance(service.kind, Worker):
-            continue
-        worker = runtime.worker(service.name)
-        report.deployed(worker.name, worker.deploy_ms, built=worker.service.image.built)
+    names = [service.name for service in runtime.config.services if isinstance(service.kind, Worker)]
+    if runtime.config.deploy == "lazy":
+        report.dormant(len(names))
+    else:
+        for worker in map(runtime.worker, names):
+            report.deployed(worker.name, worker.deploy_ms, built=worker.service.image.built)
     for socket in await serving.start():
         report.listening(socket)
     gc.freeze()  # what is here now stays: no later collection has to look through it

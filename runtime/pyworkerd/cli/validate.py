@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,5 +49,5 @@ def _check_certificates(config: Config) -> None:
 
 
 async def _deploy(config: Config) -> None:
-    async with Runtime(config, RuntimeOptions(progress=Readable().progress)):
+    async with Runtime(replace(config, deploy="eager"), RuntimeOptions(progress=Readable().progress)):
         pass

@@ -22,6 +22,7 @@ from pyworkerd.errors import Overloaded
 from pyworkerd.observe.counters import LABELLED, Meters
 from pyworkerd.observe.snapshot import add
 
+from .sleepers import Sleepers
 from .threads import CORES, Threads
 from .turns import Turns
 
@@ -44,6 +45,8 @@ _Result = TypeVar("_Result")
 
 MAX_ISOLATES: Final = 8000
 """Live isolates of one process. Each maps some regions, and Linux allows 65,530 (vm.max_map_count)."""
+EMPTY: Final = 256
+"""Each keeps a file open, and the customary limit of a process is 1024 (ulimit -n)."""
 MEMORY_SHARE: Final = 0.5
 """Part of the machine's memory that isolates may take, unless a budget is given."""
 
@@ -58,6 +61,8 @@ class FleetLimits:
     """Threads for steps that run long; None is one for each core."""
     labelled: int = LABELLED
     """Workers that have a label of their own in metrics."""
+    empty: int = EMPTY
+    """Workers without an isolate that stay deployed, where workers are deployed at their first request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class Fleet:
         self._started = 0
         self.numbers = count(1)
         self.slots = Slots()
+        self.sleepers = Sleepers(limits.empty)
         self.machine: Machine | None = None
         self.engine: Engine | None = None
         self.images: Images | None = None
@@ -147,6 +153,7 @@ class Fleet:
         """It is no more. Harmless when called again."""
         if worker in self._workers:
             self._workers.remove(worker)
+            self.sleepers.dismiss(worker)
             self.meters.give_back(worker.name, worker.counters)
 
     # the account -----------------------------------------------------------------------------------------------------

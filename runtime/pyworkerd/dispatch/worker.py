@@ -326,6 +326,7 @@ class Worker:
                     live = Live(self, next(self.fleet.numbers))
                     self._members[live.id] = live
                     self.fleet.born(live, self.cost)
+                    self.fleet.sleepers.filled(self)
                     self._waiting[request].scope.root.cold = True
                     self.counters.cold_starts += 1
                     self._give(live, self._waiting.pop(request), now)
@@ -419,6 +420,8 @@ class Worker:
             self._waiting[invocation.id] = invocation
             self._waiting.move_to_end(invocation.id, last=False)
             self._rerun = self._rerun or invocation.alone
+        if not self._members and not self._closed:
+            self.fleet.sleepers.emptied(self)
         self.freed()
 
     def stopped(self, live: Live) -> None:

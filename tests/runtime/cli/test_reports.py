@@ -18,6 +18,7 @@ def tell(report: reports.Reports) -> None:
     report.progress("merging")
     report.deployed("w", 12.345, built=True)
     report.deployed("w", 1.4, built=False)
+    report.dormant(10_000)
     for socket in SOCKETS:
         report.listening(socket)
     report.stopping()
@@ -27,10 +28,11 @@ def test_readable(capsys: pytest.CaptureFixture[str]) -> None:
     tell(reports.Readable())
     told = capsys.readouterr()
     assert told.out == "listening on http://*:80 (http -> w)\nlistening on unix:/s (local -> routes)\n"
-    assert told.err.splitlines()[:3] == [
+    assert told.err.splitlines()[:4] == [
         "engine: merging",
         "w: deployed in 12 ms",
         "w: deployed from the cache in 1 ms",
+        "workers are deployed at their first request: 10000 of them",
     ]
 
 
@@ -40,7 +42,8 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert told.err == ""
     events = [json.loads(line) for line in told.out.splitlines()]
     assert [event["event"] for event in events] == [
-        "engine", "deployed", "deployed", "listening", "listening", "stopping"
+        "engine", "deployed", "deployed", "dormant", "listening", "listening", "stopping"
     ]  # fmt: skip
     assert events[1] == {"event": "deployed", "worker": "w", "milliseconds": 12.35, "built": True}
-    assert (events[4]["url"], events[4]["service"]) == ("unix:/s", None)
+    assert events[3] == {"event": "dormant", "workers": 10_000}
+    assert (events[5]["url"], events[5]["service"]) == ("unix:/s", None)

@@ -69,6 +69,14 @@ def test_json_says_everything_in_one_object_per_line(tmp_path: Path) -> None:
     }
 
 
+def test_lazy_workers_are_deployed_by_their_first_request(tmp_path: Path) -> None:
+    with serve(project(tmp_path, f'deploy = "lazy"\n{CONFIG}')) as served:
+        address = served.address()
+        assert served.errors.until("first request").endswith(": 1 of them")
+        assert ask(address).body == "hello"
+        assert served.stop(signal.SIGTERM) == 0
+
+
 def test_the_command_line_moves_sockets(tmp_path: Path) -> None:
     config = CONFIG.replace("127.0.0.1:0", "203.0.113.1:1")  # not an address of this machine (RFC 5737)
     config += '[[sockets]]\nname = "local"\naddress = "127.0.0.1:0"\nservice = "w"\n'

@@ -22,6 +22,11 @@ def test_it_may_leave_the_workers_alone(tmp_path: Path) -> None:
     assert run("validate", path).returncode == 2
 
 
+def test_lazy_workers_are_deployed_to_see_whether_they_can_be(tmp_path: Path) -> None:
+    path = project(tmp_path, f'deploy = "lazy"\n{CONFIG}', w="raise ValueError('no')\n")
+    assert run("validate", path).returncode == 2
+
+
 def test_json(tmp_path: Path) -> None:
     good = run("validate", project(tmp_path), "--json")
     assert json.loads(good.stdout) == {"ok": True, "problems": []}
