@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from . import cold_start, fairness, soak, throughput
+from . import cold_start, density, fairness, soak, throughput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "cold-start": cold_start.main,
+    "density": density.main,
     "fairness": fairness.main,
     "soak": soak.main,
     "throughput": throughput.main,

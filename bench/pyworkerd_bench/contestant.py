@@ -44,6 +44,7 @@ class Unit:
 
 MILLISECONDS = Unit("s", "ms", 1e3, 2)
 KIBIBYTES = Unit("B", "KiB", 1 / 1024, 0)
+MEBIBYTES = Unit("B", "MiB", 1 / 1024**2, 1)
 PER_SECOND = Unit("1/s", "/s", 1.0, 0)
 TIMES = Unit("1", "x", 1.0, 2)
 

@@ -153,6 +153,16 @@ class Server:
         except psutil.Error as error:
             raise BenchError(f"cannot read the memory of process {self.pid}: {error}") from error
 
+    def pss(self) -> int:
+        """Memory in bytes of the server and its children, pages that several processes map counted in parts."""
+        try:
+            process = psutil.Process(self.pid)
+            every = (process, *process.children(recursive=True))
+            weighed = [one.memory_full_info() for one in every]
+        except psutil.Error as error:
+            raise BenchError(f"cannot read the memory of process {self.pid}: {error}") from error
+        return sum(int(getattr(one, "pss", one.uss)) for one in weighed)  # macOS has no PSS
+
     def own(self) -> int:
         """Memory in bytes that only this server can have filled: heaps, and pages of mapped files that it changed.
 

@@ -14,6 +14,7 @@ from pyworkerd.errors import ConfigurationError
 
 BENCHMARKS: Final = {
     "cold-start": "pyworkerd_bench.cold_start",
+    "density": "pyworkerd_bench.density",
     "fairness": "pyworkerd_bench.fairness",
     "soak": "pyworkerd_bench.soak",
     "throughput": "pyworkerd_bench.throughput",
