@@ -164,6 +164,8 @@ class Https:
     """PEM file of the authorities whose client certificates are accepted; None: clients are not asked for one."""
     require_client_certs: bool = True
     """Whether a client without one is turned away. Means nothing without `client_ca`."""
+    http2: bool = False
+    """Whether HTTP/2 is offered beside HTTP/1.1."""
 
 
 FORWARDED: tuple[str, ...] = ("x-forwarded-for", "x-forwarded-proto")

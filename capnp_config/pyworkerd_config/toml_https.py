@@ -61,6 +61,7 @@ HTTPS = Table(
         Field("min_version", decode.choice("1.2", "1.3"), 'min_version = "1.3"'),
         Field("client_ca", decode.path, 'client_ca = "clients.pem"'),
         Field("require_client_certs", decode.boolean, "require_client_certs = false"),
+        Field("http2", decode.boolean, "http2 = true"),
     ),
 )
 

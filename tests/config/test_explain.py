@@ -112,6 +112,7 @@ HTTPS = st.one_of(
         min_version=st.sampled_from(["1.2", "1.3"]),
         client_ca=PATHS | st.none() if requires else PATHS,
         require_client_certs=st.just(requires),
+        http2=st.booleans(),
     )
     for requires in (False, True)
 )

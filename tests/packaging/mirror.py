@@ -36,6 +36,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/http/parsers.py": "tests/runtime/http/test_parser.py",
     "runtime/pyworkerd/server/edge.py": "tests/runtime/server/test_arrival.py",
     "runtime/pyworkerd/server/outgoing.py": "tests/runtime/server/test_arrival.py",
+    "runtime/pyworkerd/server/http2_stream.py": "tests/runtime/server/test_http2_connection.py",
     "runtime/pyworkerd/server/info.py": "tests/runtime/server/test_server.py",
     "runtime/pyworkerd/server/shared.py": "tests/runtime/server/test_server.py",
     "runtime/pyworkerd/server/statistics.py": "tests/runtime/server/test_server.py",

@@ -1,4 +1,4 @@
-"""HTTP/1.1 without I/O: bytes to request events (`Parser`), responses to bytes (`writer`).
+"""HTTP without I/O: bytes to request events (`Parser`), responses to bytes (`writer`).
 
 Read in this order: `semantics` (the rules), `parser` (the machine), `chunked`, `writer`.
 """

@@ -136,7 +136,7 @@ def read_framing(head: bytes, method: bytes, target: bytes, version: bytes, limi
     found = _FRAMING_FIELDS.findall(head)
     if len(found) == 1 and version == b"1.1" and target[:1] == b"/" and found[0][0].lower() == b"host":
         # What most requests are: nothing but a Host steers them.
-        return Framing(_checked_host(found[0][1].strip(b" \t")), True, False, 0, False, False, False)
+        return Framing(checked_host(found[0][1].strip(b" \t")), True, False, 0, False, False, False)
     fields: dict[bytes, list[bytes]] = {}
     for name, value in found:
         fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
@@ -151,7 +151,7 @@ def read_framing(head: bytes, method: bytes, target: bytes, version: bytes, limi
     if coded:
         _check_coding(head, fields[b"transfer-encoding"], lengths, version)
     keep_alive = _keep_alive(fields.get(b"connection", ()), version)
-    length = None if coded else _body_length(lengths, limits)
+    length = None if coded else body_length(lengths, limits)
     return Framing(
         authority,
         keep_alive,
@@ -180,10 +180,11 @@ def _authority(hosts: list[bytes] | tuple[()], version: bytes) -> str:
         raise BadRequest("the Host header is missing")
     if len(hosts) > 1:
         raise BadRequest("the Host header is repeated")
-    return _checked_host(hosts[0])
+    return checked_host(hosts[0])
 
 
-def _checked_host(host: bytes) -> str:
+def checked_host(host: bytes) -> str:
+    """An authority as text. Raises `BadRequest` for what is none (RFC 3986 section 3.2)."""
     if len(host) > _HOST_LENGTH:
         raise BadRequest("the host is too long")
     return _valid_host(host)
@@ -212,7 +213,7 @@ def _authority_of_target(method: bytes, target: bytes) -> str | None:
     absolute = _ABSOLUTE.match(target)
     if absolute is None:
         raise BadRequest("the request target is neither a path nor an http URL")
-    return _checked_host(absolute[1])
+    return checked_host(absolute[1])
 
 
 def _check_coding(
@@ -233,7 +234,7 @@ def _check_coding(
     raise BadRequest("Transfer-Encoding must be exactly `chunked`")
 
 
-def _body_length(lengths: list[bytes] | tuple[()], limits: HttpLimits) -> int:
+def body_length(lengths: list[bytes] | tuple[()], limits: HttpLimits) -> int:
     """RFC 9112 section 6.3: one Content-Length, of digits. Equal repetitions are refused as well."""
     if not lengths:
         return 0

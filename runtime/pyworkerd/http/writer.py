@@ -123,6 +123,38 @@ def encode_head(
     return "".join(lines).encode("latin-1"), framing, promised
 
 
+def response_fields(
+    status: int,
+    headers: Headers,
+    length: int | None,
+    *,
+    head_only: bool,
+    date: str,
+    server: str,
+    request_id: str,
+) -> tuple[list[tuple[str, str]], Framing, int | None]:
+    """As `encode_head`, for HTTP/2: fields in place of bytes. Frames delimit the body (RFC 9113 section 8.1), so one of
+    unknown length is what HTTP/1.0 would end by closing.
+    """
+    if not 200 <= status <= 599:
+        raise BadEffect(f"{status} is not the status of a response")
+    lines: list[str] = []
+    has_date, has_server = _add_fields(lines, headers)
+    framing, promised = _framing(status, headers, length, EXCHANGES[head_only, False])
+    own = {
+        "date": None if has_date else date,
+        "server": None if has_server else server,
+        REQUEST_ID: request_id,
+    }
+    fields = [(":status", str(status))]
+    for line in lines:
+        name, _, value = line[:-2].partition(": ")
+        fields.append((name, value.strip(" \t")))
+    if promised is not None:
+        fields.append(("content-length", str(promised)))
+    return [*fields, *((name, value) for name, value in own.items() if value is not None)], framing, promised
+
+
 def encode_switch(own: Headers, headers: Headers, *, date: str, server: str, request_id: str) -> bytes:
     """The head of a 101: fields of the new protocol's handshake, then the handler's. Raises `BadEffect`."""
     lines = ["HTTP/1.1 101 Switching Protocols\r\n", *(f"{name}: {value}\r\n" for name, value in own)]

@@ -1,6 +1,7 @@
 """The HTTP server: `pyworkerd.http` on asyncio transports, uvloop's or asyncio's own.
 
-Read in this order: `listening`, `server`, `edge`, `arrival`, `origin`, `connection`, `request_body`, `failures`.
+Read in this order: `listening`, `server`, `edge`, `arrival`, `origin`, `connection`, `http2_connection`,
+`request_body`, `failures`.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from .origin import NOBODY, Origin, Trust
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
+    from .http2_connection import Http2Connection
     from .shared import Shared
     from .tls import Tls
 
@@ -123,7 +124,7 @@ class Arrival(asyncio.BufferedProtocol):
             begun = _Begun(self._start_tls(tls))
             self._task = self._shared.loop.create_task(self._handshake(begun, info, trust))
 
-    def _enter(self, connection: Connection, transport: asyncio.Transport) -> None:
+    def _enter(self, connection: Connection | Http2Connection, transport: asyncio.Transport) -> None:
         transport.set_protocol(connection)
         self._shared.connections.discard(
             self
@@ -154,9 +155,18 @@ class Arrival(asyncio.BufferedProtocol):
             self._shared.leave(self)
             return
         info = replace(info, scheme="https", certificate=certificate)
-        connection = Connection(self._shared, Origin(info, trust), self._transport)
+        agreed = secured.get_extra_info("ssl_object").selected_alpn_protocol()
+        connection = self._speaking(agreed, Origin(info, trust))
         self._enter(connection, secured)
         self._early.hand_over(connection)
+
+    def _speaking(self, protocol: str | None, origin: Origin) -> Connection | Http2Connection:
+        """RFC 7301: what the handshake has agreed on; without a word about it, HTTP/1.1."""
+        if protocol != "h2":
+            return Connection(self._shared, origin, self._transport)
+        from .http2_connection import Http2Connection  # noqa: PLC0415 - loaded by `Tls.open`, off the loop's thread
+
+        return Http2Connection(self._shared, origin, self._transport)
 
     def _fail(self, reason: str) -> None:
         self._shared.counters.arrivals_failed += 1
@@ -225,7 +235,7 @@ class _Early(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
         self.lost = True
 
-    def hand_over(self, connection: Connection) -> None:
+    def hand_over(self, connection: Connection | Http2Connection) -> None:
         for piece in self._pieces:
             connection.data_received(piece)
         if self._ended:

@@ -49,6 +49,11 @@ class ServerOptions:
     response_buffer: int = 64 * 1024
     """Response bytes waiting in the transport before a streaming body pauses. asyncio, default high water: 64
     KiB."""
+    http2_streams: int = 100
+    """Requests of one HTTP/2 connection at once; one more is refused, to be tried again. The least that RFC 9113
+    section 6.5.2 recommends."""
+    http2_requests: int = 1000
+    """Of one HTTP/2 connection, which then ends in good order. nginx, keepalive_requests: 1000."""
     max_connections: int = 10_000
     """Open at once; one more is answered 503 and closed. The figure of Kegel's C10K problem."""
     backlog: int = 511

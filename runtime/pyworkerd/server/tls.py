@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, Self
 
 from pyworkerd_config import ConfigError, Place, Problem
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("pyworkerd.server")
 
-ALPN: Final = ("http/1.1",)
-"""What is spoken inside (RFC 7301), best first."""
+
+def alpn(settings: Https) -> tuple[str, ...]:
+    """What is spoken inside (RFC 7301), best first."""
+    return ("h2", "http/1.1") if settings.http2 else ("http/1.1",)
 
 
 class Tls:
@@ -36,8 +39,10 @@ class Tls:
     @classmethod
     async def open(cls, socket: Socket, settings: Https) -> Self:
         """The TLS of a socket with these settings. Raises `ConfigError` for files that cannot be used."""
+        if settings.http2:
+            await asyncio.to_thread(import_module, "pyworkerd.server.http2_connection")
         try:
-            return cls(settings, await asyncio.to_thread(load, settings, ALPN))
+            return cls(settings, await asyncio.to_thread(load, settings, alpn(settings)))
         except UnusableFiles as error:
             raise ConfigError(_problems(socket, error)) from None
 
@@ -53,7 +58,7 @@ class Tls:
             return False
         self._seen = stamp
         try:
-            self._loaded = await asyncio.to_thread(load, self._settings, ALPN)
+            self._loaded = await asyncio.to_thread(load, self._settings, alpn(self._settings))
         except UnusableFiles as error:
             logger.warning("the changed certificate is not used, the one before it stays: %s", error)
             return False
@@ -78,7 +83,7 @@ def certificate_problems(config: Config) -> list[Problem]:
         if socket.https is None:
             continue
         try:
-            load(socket.https, ALPN)
+            load(socket.https, alpn(socket.https))
         except UnusableFiles as error:
             problems += _problems(socket, error)
     return problems

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.runtime.cli.command import PATIENCE_S, PROGRAM, Served, ask, project, run, serve
@@ -96,6 +97,22 @@ def test_openssl_is_satisfied(tmp_path: Path) -> None:
         # A client cannot make the server compute again and again (CVE-2011-1473).
         again = s_client(address, "-tls1_2", request=b"R\n")
         assert b"no renegotiation" in again.stderr or again.returncode != 0
+        assert served.stop(signal.SIGTERM) == 0
+
+
+@needs_openssl
+def test_http2_is_offered_where_it_is_asked_for(tmp_path: Path) -> None:
+    pair(tmp_path, "a.example")
+    lines = 'https = { cert = "site.pem", key = "site.key", http2 = true }'
+    with serve(project(tmp_path, config(lines), w=TELLS)) as served:
+        address = secure_address(served)
+        assert b"ALPN protocol: h2" in s_client(address, "-alpn", "h2,http/1.1").stdout
+        assert b"ALPN protocol: http/1.1" in s_client(address, "-alpn", "http/1.1").stdout
+        url = f"https://127.0.0.1:{address[1]}/x"
+        with httpx.Client(http2=True, verify=client_context()) as client:
+            answer = client.get(url, extensions={"sni_hostname": "a.example"})
+            assert (answer.http_version, answer.status_code) == ("HTTP/2", 200)
+            assert answer.text == f"{url} 127.0.0.1 127.0.0.1 None"
         assert served.stop(signal.SIGTERM) == 0
 
 
