@@ -41,6 +41,8 @@ MAX_HEADER_BYTES: Final = 131_072
 """Workers: 128 KB of headers in total."""
 MAX_HEADERS: Final = 256
 MAX_TEXT: Final = 65_536
+MAX_DUE: Final = 64
+"""Invocations that are named as due at once; the guest's `loop.MAX_DUE` is the same number."""
 LEVELS: Final = frozenset(("debug", "info", "warning", "error", "critical"))
 
 HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -206,10 +208,17 @@ Effect: TypeAlias = (
 )  # fmt: skip
 
 
-class Output(NamedTuple):
-    """What one step gave out. `wake` is the loop time (seconds) at which the guest wants to run again, or None."""
+class Wake(NamedTuple):
+    """The guest wants to run again: at this loop time (seconds), for these invocations."""
 
-    wake: float | None
+    time: float
+    invocations: tuple[int, ...]
+
+
+class Output(NamedTuple):
+    """What one step gave out. `wake` is None if only an event can make the guest go on."""
+
+    wake: Wake | None
     effects: list[Effect]
 
 
@@ -391,13 +400,22 @@ def decode_effects(frame: bytes, limits: Limits) -> Output:
     if type(message) is not list or len(message) != 2:
         raise ProtocolError("the step's output is not [wake, effects]")
     wake, raw = message
-    if wake is not None and (type(wake) not in (int, float) or not 0 <= wake < MAX_NUMBER):
-        raise ProtocolError("the step's wake time is not a time")
     if type(raw) is not list:
         raise ProtocolError("the step's effects are not a list")
     if len(raw) > limits.effects:
         raise OutputTooLarge(f"the step gave out {len(raw)} effects; the limit is {limits.effects}")
-    return Output(wake, [_decode(item, blobs) for item in raw])
+    return Output(None if wake is None else _wake(wake), [_decode(item, blobs) for item in raw])
+
+
+def _wake(value: Any) -> Wake:
+    if type(value) is not list or len(value) != 2:
+        raise ProtocolError("the step's wake is not [time, invocations]")
+    when, numbers = value
+    if type(when) not in (int, float) or not 0 <= when < MAX_NUMBER:
+        raise ProtocolError("the step's wake time is not a time")
+    if type(numbers) is not list or len(numbers) > MAX_DUE:
+        raise ProtocolError(f"the invocations that are due are not a list, or more than {MAX_DUE}")
+    return Wake(when, tuple([_number(number, ()) for number in numbers]))
 
 
 def _decode(item: Any, blobs: _Blobs) -> Effect:
@@ -443,6 +461,11 @@ class Events:
         """
         table = [[n, k, self._blob(v) if isinstance(v, bytes) else v] for n, k, v in bindings]
         self._events.insert(0, ["init", table, meta])
+
+    def focus(self, invocations: Sequence[int]) -> None:
+        """The step is for these invocations alone: what is ready for others, and their timers, waits. It comes before
+        all other events but `init`. A step without it is for all."""
+        self._events.insert(0, ["focus", invocations])
 
     def fetch(
         self,

@@ -316,7 +316,7 @@ class Driver:
             self.isolate.ahead_ns += max(missing, 0)
         events, self.events = self.events, Events()
         output = self.isolate.step(events, self.isolate.limits.cpu_ms if budget_ms is None else budget_ms)
-        self.wake = output.wake
+        self.wake = None if output.wake is None else output.wake.time
         try:
             for effect in output.effects:
                 _PERFORM[type(effect)](self, effect)

@@ -173,12 +173,17 @@ class Default(WorkerEntrypoint):
         return Response("x")
 
     async def mode_wake_of_no_time(self):
-        handlers.loop.run = lambda: "soon"
+        handlers.loop.due = lambda _: "soon"
+        return Response("x")
+
+    async def mode_wake_of_nobody(self):
+        handlers.loop.due = lambda _: [0.0, ["me"]]
         return Response("x")
 
     async def mode_endless_wakes(self):
-        handlers.loop.run = lambda: 0.0
-        return Response("x")
+        wake = [0.0, [number()]]
+        handlers.loop.due = lambda _: wake
+        await asyncio.sleep(60)
 
     async def mode_exit(self):
         sys.exit(3)

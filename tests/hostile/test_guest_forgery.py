@@ -80,7 +80,7 @@ FORGED = {
     "another step function": "ENTRY.WitWorld.step = lambda self, data: b'forged'",
     "a step function that raises": "ENTRY.WitWorld.step = lambda self, data: 1 / 0",
     "a broken encoder": "_wire.encode = lambda *arguments: 7",
-    "a broken loop": "handlers.loop.run = lambda: float('nan')",
+    "a broken loop": "handlers.loop.due = lambda _: float('nan')",
 }
 
 

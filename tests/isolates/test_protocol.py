@@ -32,6 +32,7 @@ from pyworkerd_isolates.protocol import (
     Stop,
     StreamRef,
     Upgrade,
+    Wake,
     decode_effects,
 )
 
@@ -64,7 +65,7 @@ REAL = [
     (["ws_credit", 1, 65536], SocketCredit(1, 65536)),
     (["crash", "everything"], Crash("everything")),
 ]
-FRAME = wire.encode([12.5, [effect for effect, _ in REAL]], [b"blob"])
+FRAME = wire.encode([[12.5, [1, 7]], [effect for effect, _ in REAL]], [b"blob"])
 
 
 def frame(*effects, wake=None, blobs=(b"blob",)):
@@ -78,7 +79,7 @@ def refused(data, limits=LIMITS):
 
 
 def test_every_effect_is_read_as_it_was_meant():
-    assert decode_effects(FRAME, LIMITS) == Output(12.5, [meant for _, meant in REAL])
+    assert decode_effects(FRAME, LIMITS) == Output(Wake(12.5, (1, 7)), [meant for _, meant in REAL])
     assert {effect[0] for effect, _ in REAL} == set(protocol._EFFECTS)
 
 
@@ -157,14 +158,24 @@ def test_no_message_of_a_refusal_repeats_what_the_guest_wrote():
         assert "evil" not in refused(frame(effect))
 
 
-@pytest.mark.parametrize("wake", ["soon", True, -1, 2**53, [], {}])
-def test_a_wake_time_that_is_none(wake):
+@pytest.mark.parametrize("wake", ["soon", True, -1, 1.5, [], {}, [1], [1, [1], 2], {"0": 1, "1": []}])
+def test_a_wake_that_is_none(wake):
     assert "wake" in refused(frame(wake=wake))
+
+
+@pytest.mark.parametrize("time", ["soon", True, -1, 2**53, [], {}, None])
+def test_a_wake_time_that_is_none(time):
+    assert "wake time" in refused(frame(wake=[time, [1]]))
+
+
+@pytest.mark.parametrize("due", [None, 1, {}, "1", [True], ["1"], [-1], [1.0], [[1]], list(range(65))])
+def test_a_wake_of_nobody(due):
+    refused(frame(wake=[1.5, due]))
 
 
 @pytest.mark.parametrize("text", [b"NaN", b"Infinity", b"1e999", b"-0.5"])
 def test_a_wake_time_that_json_should_not_have(text):
-    header = b"[[],[" + text + b",[]]]"
+    header = b"[[],[[" + text + b",[]],[]]]"
     refused(len(header).to_bytes(4, "little") + header)
 
 
@@ -224,7 +235,7 @@ def survives(data):
         output = decode_effects(data, LIMITS)
     except ProtocolError:
         return
-    assert output.wake is None or output.wake >= 0
+    assert output.wake is None or output.wake.time >= 0
     for effect in output.effects:
         assert type(effect) in {kind for kind, _ in protocol._EFFECTS.values()}
         for value in effect:
@@ -295,6 +306,7 @@ EVENTS = {
         ),
         st.dictionaries(texts, texts, max_size=2),
     ),
+    "focus": st.tuples(st.lists(numbers, max_size=3)),
     "fetch": st.tuples(numbers, entrypoints, json_values, texts, texts, headers, bodies),
     "rpc": st.tuples(numbers, entrypoints, json_values, texts, st.binary(max_size=10)),
     "cancel": st.tuples(numbers),
@@ -324,7 +336,7 @@ def meant(value, blobs):
 
 @given(
     st.lists(
-        st.sampled_from([name for name in EVENTS if name != "init"]).flatmap(
+        st.sampled_from([name for name in EVENTS if name not in ("init", "focus")]).flatmap(
             lambda name: st.tuples(st.just(name), EVENTS[name])
         ),
         max_size=6,
@@ -352,13 +364,14 @@ def test_events_round_trip(script):
         assert [meant(field, blobs) for field in fields] == wanted
 
 
-@given(EVENTS["init"])
-def test_what_a_worker_may_use_comes_before_all_else(arguments):
+@given(EVENTS["init"], EVENTS["focus"])
+def test_what_a_worker_may_use_and_whom_a_step_is_for_come_before_all_else(arguments, focus):
     events = Events()
     events.cancel(1)
+    events.focus(*focus)
     events.init(*arguments)
-    (init, cancel), blobs = wire.decode(events.frame())
-    assert cancel == ["cancel", 1]
+    (init, focused, cancel), blobs = wire.decode(events.frame())
+    assert (focused, cancel) == (["focus", *focus], ["cancel", 1])
     bindings = [(name, kind, blobs[value] if kind == "value" else value) for name, kind, value in init[1]]
     assert (bindings, init[2]) == arguments
 
@@ -370,18 +383,19 @@ def test_the_guest_knows_every_event_and_the_same_window(start):
     assert set(told["events"]) == sent | {"prime", "close_gaps"}
     assert (told["window"], told["chunk"]) == (protocol.WINDOW, protocol.CHUNK)
     assert told["sockets"] == [protocol.SOCKET_WINDOW, protocol.PIECE]
+    assert told["due"] == protocol.MAX_DUE
 
 
 PROBE = """
 import sys
 from workers import Response, WorkerEntrypoint
-from _pyworkerd import sockets, streams
+from _pyworkerd import loop, sockets, streams
 
 class Default(WorkerEntrypoint):
     async def fetch(self):
         entry = next(module for module in list(sys.modules.values()) if hasattr(module, "EVENTS"))
         return Response.json({
             "events": list(entry.EVENTS), "window": streams.WINDOW, "chunk": streams.CHUNK,
-            "sockets": [sockets.WINDOW, sockets.PIECE],
+            "sockets": [sockets.WINDOW, sockets.PIECE], "due": loop.MAX_DUE,
         })
 """

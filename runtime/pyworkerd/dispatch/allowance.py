@@ -32,6 +32,7 @@ class Allowance:
         if message or now - invocation.renewed >= RENEW_S:
             invocation.renewed = now
             invocation.cpu_left_ms = max(invocation.cpu_left_ms, self.cpu_ms)
+            invocation.shared_left_ms = max(invocation.shared_left_ms, self.cpu_ms)
             invocation.subrequests_left = max(invocation.subrequests_left, self.subrequests)
         if now - invocation.log_renewed >= LOG_S:
             invocation.log_renewed = now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Invocation:
     """None once the worker has answered: the response is its reader's alone, so that it can be seen to be forgotten."""
     since: float
     """Loop time since which it waits for an isolate."""
-    cpu_left_ms: float
+    cpu_ms: float
+    """CPU time that it may use."""
     subrequests_left: int
     log_left: int
     """Bytes."""
@@ -61,6 +62,12 @@ class Invocation:
     """The context of its caller: what is done on its behalf happens in it."""
     scope: Scope
     """The request that it works for."""
+    cpu_left_ms: float = field(init=False)
+    """What it has not used in steps of its own."""
+    shared_left_ms: float = field(init=False)
+    """The same of steps that it shared, by a guess: see `sharing`."""
+    begun: bool = False
+    """The guest has heard of it."""
     alone: bool = False
     """It gets an isolate to itself: a step that it was part of has trapped before."""
     touched_outside: bool = False
@@ -84,6 +91,14 @@ class Invocation:
     held: set[object] | None = None
     """Calls and bodies that end with it at the latest."""
 
+    def __post_init__(self) -> None:
+        self.cpu_left_ms = self.shared_left_ms = self.cpu_ms
+
+    @property
+    def measured(self) -> bool:
+        """It shares no step any more, so that what it uses is known."""
+        return self.shared_left_ms <= 0
+
     def hold(self, thing: object) -> None:
         """Something of it has begun."""
         if self.held is None:
@@ -96,8 +111,10 @@ class Invocation:
             self.held.discard(thing)
 
     def again(self, now: float) -> None:
-        """Back to the queue: its isolate died, and nothing of it has left. What it used, it has used."""
+        """Back to the queue: its isolate died, and nothing of it has left. It begins anew, with all of its time."""
         self.since, self.isolate, self.held = now, None, None
+        self.cpu_left_ms = self.shared_left_ms = self.cpu_ms
+        self.ran_again, self.begun = self.ran_again or self.begun, False
 
     def finish(self) -> None:
         """Nothing of it is left."""

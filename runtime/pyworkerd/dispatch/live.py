@@ -1,7 +1,7 @@
 """One live isolate at work: events that wait for its next step, and what is done about the effects that come out.
 
 Everything here runs on the event loop's thread; only the step itself may run on another (`placement`). Events that
-arrive while a step runs wait for the next one, and all that wait go into it together.
+arrive while a step runs wait for the next one (`mail`); who shares it and who pays is decided in `sharing`.
 
 Rule 1: whatever the guest names (invocation, stream, call, capability) is looked up in this isolate's own tables.
 Rule 2: an effect that breaks the protocol ends the isolate, and nothing else.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates.errors import ClosedIsolate
@@ -40,6 +40,7 @@ from pyworkerd_isolates.protocol import (
     SocketSend,
     Stop,
     Upgrade,
+    Wake,
 )
 
 from pyworkerd.errors import (
@@ -62,6 +63,8 @@ from .bodies import Bodies
 from .calls import Calls
 from .failures import too_much_cpu, too_much_memory, translate
 from .invocation import CallWork, FetchWork, Invocation
+from .mail import Mail
+from .sharing import BATCH, budget_ms, charge, choose
 from .sockets import RESTART, Sockets
 
 if TYPE_CHECKING:
@@ -74,14 +77,10 @@ if TYPE_CHECKING:
 
     from .worker import Worker
 
-BATCH: Final = 64
-"""Invocations that begin in one step at most, however short they are. With 16 a request cost a tenth more CPU time,
-with more than 64 no less (`pyworkerd bench throughput`)."""
 GRACE_S: Final = 1.0
 """How long a cancelled invocation may take to wind up before its isolate is ended."""
 GRACE_MS: Final = 10.0
 """CPU time for the same."""
-MIN_BUDGET_MS: Final = 2.0
 INLINE_MS: Final = 0.0
 """How long a step may hold the loop's thread before it goes on in another: one to two epochs, that is milliseconds."""
 PERFORM_S: Final = 0.001
@@ -110,12 +109,9 @@ class Live:
         self._worker = worker
         self._counters = worker.counters
         self._isolate: Isolate | None = None
-        self._events = Events()
-        self._queue: list[Invocation] = []
-        self._touched: set[int] = set()
-        """Invocations that the next step works for."""
-        self._in_step: set[int] = set()
-        """Invocations that the running step works for."""
+        self._mail = Mail()
+        self._in_step: list[Invocation] = []
+        """Those that the last step was for."""
         self._batch: tuple[Events, float] | None = None
         """What the next slice begins a step with: events, and its budget."""
         self._result: Output | Exception | None = None
@@ -143,7 +139,7 @@ class Live:
         self.exclusive = invocation.alone
         self._stray_log_left = self._worker.log_bytes
         self._move(Cause.INVOKE)
-        self._queue.append(invocation)
+        self._mail.send(invocation.id, partial(self._begin, invocation))
         self._schedule()
 
     def welcomes(self, policy: Policy) -> bool:
@@ -165,8 +161,7 @@ class Live:
         """Its caller has gone. What it promised to finish it may still finish."""
         if invocation.id not in self.invocations:
             return
-        if invocation in self._queue:
-            self._queue.remove(invocation)
+        if not invocation.begun:
             self._forget(invocation)
             self._schedule()
             return
@@ -181,12 +176,13 @@ class Live:
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
         """See `streams.Door`."""
-        if self.state is State.DEAD or not self.invocations:
-            return  # without an invocation nobody would pay for the step
-        event(self._events)
-        if invocation is not None:
-            self._touched.add(invocation)
-        self._schedule()
+        if self.state is State.DEAD:
+            return
+        if invocation in self.invocations:
+            self._mail.send(invocation, event)
+            self._schedule()
+        else:
+            self._mail.enclose(event)  # nobody would pay for a step
 
     def spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
         """See `streams.Door`."""
@@ -212,39 +208,36 @@ class Live:
         self._scheduled = False
         if self.state is State.DEAD or self.stepping or self._effects:
             return
+        if not self.invocations:
+            self._rest()
+        if not self._mail:
+            return
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
-        if not self.invocations:
-            self._events = Events()  # what came while the last one ended: nobody would pay for the step
-            return
-        self._begin_queued()
-        events, self._events = self._events, Events()
-        self.sockets.taken()
-        self._in_step, self._touched = self._touched, set()
-        self._batch = events, self._budget()
+        self._in_step = choose(
+            map(self.invocations.__getitem__, self._mail), self._worker.placement.share(BATCH)
+        )
+        numbers = [invocation.id for invocation in self._in_step]
+        events = self._mail.take(numbers)
+        self.sockets.taken(numbers)
+        self._batch = events, budget_ms(self._in_step, self._expendable())
         self.stepping = True
         if self._worker.placement.inline() and self.go_on(INLINE_MS):
             self.over()
         else:
             self._worker.fleet.threads.submit(self._worker.thread_account, self)
 
-    def _begin_queued(self) -> None:
-        """Put waiting invocations into the batch: as many as stay short together."""
-        for invocation in self._queue[: self._worker.placement.share(BATCH)]:
-            self._begin(invocation)
-        del self._queue[: self._worker.placement.share(BATCH)]
-
-    def _begin(self, invocation: Invocation) -> None:
-        self._touched.add(invocation.id)
+    def _begin(self, invocation: Invocation, events: Events) -> None:
+        invocation.begun = True
         work = invocation.work
         target = work.target
         if isinstance(work, CallWork):
-            self._events.rpc(invocation.id, target.entrypoint, target.props, work.method, work.arguments)
+            events.rpc(invocation.id, target.entrypoint, target.props, work.method, work.arguments)
             return
         request = work.request
         body = self.bodies.inbound(request.body, invocation)
-        self._events.fetch(
+        events.fetch(
             invocation.id,
             target.entrypoint,
             target.props,
@@ -254,19 +247,9 @@ class Live:
             body,
         )
 
-    def _working(self) -> set[int]:
-        """Invocations that the step works for: those with an event in it, or all that have begun if a timer woke it."""
-        return self._in_step & self.invocations.keys() or self.invocations.keys() - {
-            i.id for i in self._queue
-        }
-
-    def _budget(self) -> float:
-        """CPU time for the next step: all that one invocation has left, and the usual for the others in it."""
-        left = [self.invocations[number].cpu_left_ms for number in self._working()]
-        if not left:
-            return float(self._worker.limits.cpu_ms)
-        most = max(left)
-        return max(MIN_BUDGET_MS, most + (len(left) - 1) * min(2 * self._worker.placement.average_ms, most))
+    def _expendable(self) -> bool:
+        """Whether nothing would be lost with this isolate but time."""
+        return all(map(_can_run_again, self.invocations.values()))
 
     def go_on(self, slice_ms: float) -> bool:
         """See `threads.Slices`. The first slice of all starts the isolate."""
@@ -302,38 +285,43 @@ class Live:
                 isolate.end()
             self._worker.stopped(self)
             return
-        worked = self._working()
         if isolate is None:
             assert isinstance(result, BaseException)
-            self._died(self._not_started(result), worked)
+            self._died(self._not_started(result), self._in_step)
             return
-        self._account(isolate, worked)
+        self._worker.placement.record(isolate.last_step_ms, len(self._in_step))
+        for invocation in self._in_step:
+            if invocation.resting:
+                self._worker.allowance.renew(invocation, self.loop.time())
+        charge(self._in_step, isolate.last_step_ms)
         if isinstance(result, BaseException):
             self._count_limit(result)
-            self._died(result, worked)
+            self._died(result, self._in_step)
             return
         isolate.state = self.state
         self._worker.fleet.grown(self, self._worker.cost + isolate.growth)
         self._effects = deque(result.effects)
-        self._perform(isolate, result.wake, worked)
+        self._perform(isolate, result.wake)
 
-    def _perform(self, isolate: Isolate, wake: float | None, worked: set[int]) -> None:
+    def _perform(self, isolate: Isolate, wake: Wake | None) -> None:
         """Do what the step asked for; what a turn has no time for in the next one."""
         effects = self._effects
-        end = perf_counter() + PERFORM_S
+        began, end = thread_time(), perf_counter() + PERFORM_S
         try:
             while effects and self.state is not State.DEAD:
                 effect = effects.popleft()
                 _PERFORM[type(effect)](self, effect)
                 if perf_counter() > end and effects:
                     worker = self._worker
-                    rest = partial(self._perform, isolate, wake, worked)
+                    rest = partial(self._perform, isolate, wake)
                     worker.fleet.turns.ready(worker.loop_account, rest)
                     return
         except Exception as error:  # noqa: BLE001 - the isolate is ended, whatever it was
-            self._died(error, worked)
+            self._died(error, self._in_step)
             return
-        self._after_step(isolate, wake, worked)
+        finally:
+            charge(self._in_step, (thread_time() - began) * 1e3)
+        self._after_step(isolate, wake)
 
     def _not_started(self, error: BaseException) -> PyworkerdError:
         self.report(error)
@@ -344,33 +332,28 @@ class Live:
         if isinstance(reached, LimitExceeded):
             self._counters.limit(reached.code)
 
-    def _account(self, isolate: Isolate, worked: set[int]) -> None:
-        used = isolate.last_step_ms
-        self._worker.placement.record(used, len(worked))
-        for number in worked:
-            invocation = self.invocations[number]
-            if invocation.resting:
-                self._worker.allowance.renew(invocation, self.loop.time())
-            invocation.cpu_left_ms -= used / len(worked)
-
-    def _after_step(self, isolate: Isolate, wake: float | None, worked: set[int]) -> None:
-        for number in worked:
-            invocation = self.invocations.get(number)
-            if invocation is not None and invocation.cpu_left_ms <= 0:
+    def _after_step(self, isolate: Isolate, wake: Wake | None) -> None:
+        for invocation in self._in_step:
+            if invocation.cpu_left_ms <= 0:
                 self.wind_up(invocation, too_much_cpu(self._worker.limits))
         if not self.invocations:
             self._rest()
         if self.state is State.DEAD:
             return
-        if len(self._events) or self._queue:
-            self._schedule()
-        elif wake is not None and self.invocations:
+        if wake is not None and self.invocations:
             # Without an invocation nothing runs, whatever timers its code may have left behind.
-            delay = wake - isolate.now_ns() / 1e9
+            delay = wake.time - isolate.now_ns() / 1e9
             if delay > 0:
-                self._wake = self.loop.call_later(delay, self._schedule)
+                self._wake = self.loop.call_later(delay, self._due, wake)
             else:
-                self._schedule()
+                self._due(wake)
+        if self._mail:
+            self._schedule()
+
+    def _due(self, wake: Wake) -> None:
+        self._mail.wake(number for number in wake.invocations if number in self.invocations)
+        if self._mail:
+            self._schedule()
 
     # effects ---------------------------------------------------------------------------------------------------------
 
@@ -454,6 +437,7 @@ class Live:
 
     def _forget(self, invocation: Invocation) -> None:
         del self.invocations[invocation.id]
+        self._mail.forget(invocation.id)
         invocation.finish()
         if invocation.held:
             self.bodies.release(invocation)
@@ -482,11 +466,11 @@ class Live:
         if invocation.id not in self.invocations:
             return
         if invocation.winding_up:
-            self._died(error, {invocation.id})
+            self._died(error, [invocation])
             return
         self._counters.limit(error.code)
         invocation.winding_up = True
-        invocation.cpu_left_ms = GRACE_MS
+        invocation.cpu_left_ms, invocation.shared_left_ms = GRACE_MS, 0.0
         invocation.fail(error)
         if invocation.timer is not None:
             invocation.timer.cancel()
@@ -516,39 +500,26 @@ class Live:
             self.idle_since = self.loop.time()
             self._worker.rested(self)
 
-    def _died(self, error: BaseException, suspects: set[int]) -> None:
-        """The isolate is dead. Say so to whoever caused it; run again whoever can be."""
+    def _died(self, error: BaseException, suspects: list[Invocation]) -> None:
+        """The isolate is dead. Say so to whoever was alone when it died; run again whoever can be."""
         self._counters.lost += 1
         answer = translate(error, self._worker.limits)
         if answer is None:
             self.report(error)
             answer = InternalError("the runtime failed while it ran the worker")
-        culprit = self.invocations.get(min(suspects)) if len(suspects) == 1 else None
+        culprit = suspects[0] if len(suspects) == 1 else None
         work_for = culprit.scope if culprit is not None else None
         self._worker.log(0, "error", "pyworkerd", f"an isolate ended: {answer}", work_for)
         again: list[Invocation] = []
         for invocation in self.invocations.values():
-            suspect = invocation.id in suspects
-            if suspects != {invocation.id} and self._can_run_again(invocation):
-                invocation.alone = suspect
-                invocation.ran_again = invocation not in self._queue
+            if invocation is culprit:
+                invocation.fail(answer)
+            elif _can_run_again(invocation):
+                invocation.alone = invocation in suspects
                 again.append(invocation)
             else:
-                invocation.fail(
-                    answer if suspect else IsolateLost("its isolate was ended because of another request")
-                )
+                invocation.fail(IsolateLost("its isolate was ended because of another request"))
         self.end(again)
-
-    def _can_run_again(self, invocation: Invocation) -> bool:
-        if invocation in self._queue:
-            return not invocation.answered()
-        return not (
-            invocation.answered()
-            or invocation.touched_outside
-            or invocation.ran_again
-            or invocation.cpu_left_ms <= 0
-            or not invocation.work.repeatable
-        )
 
     def end(self, again: list[Invocation] | None = None) -> None:
         """Give everything back. Invocations in `again` go back to the worker's queue."""
@@ -568,9 +539,21 @@ class Live:
                 invocation.fail(IsolateLost("its isolate was ended"))
                 invocation.finish()
         self.invocations.clear()
-        self._queue.clear()
+        self._mail.clear()
         self._effects.clear()
         self._worker.ended(self, again or [])
+
+
+def _can_run_again(invocation: Invocation) -> bool:
+    """Whether it can be given to another isolate, and nobody would ever know."""
+    if not invocation.begun:
+        return not invocation.answered()
+    return not (
+        invocation.answered()
+        or invocation.touched_outside
+        or invocation.ran_again
+        or not invocation.work.repeatable
+    )
 
 
 _PERFORM: Final[dict[type, Callable[[Live, Any], None]]] = {

@@ -11,6 +11,8 @@ WORKER = """
 import asyncio, time
 from workers import Response, WorkerEntrypoint
 
+ticks, waiting, left = [], [], []
+
 async def later(value, seconds=1):
     await asyncio.sleep(seconds)
     return value
@@ -124,6 +126,38 @@ class Default(WorkerEntrypoint):
 
     async def ask(self, value):
         return await self.env.CALL(value)
+
+    async def tick(self, count):
+        for number in range(count):
+            await asyncio.sleep(0.001 if number % 2 else 0)
+            ticks.append(1)
+        return len(ticks)
+
+    async def wait_for_gate(self):
+        waiting.append(asyncio.get_running_loop().create_future())
+        await waiting[-1]
+        return "resumed"
+
+    async def open_gate(self):
+        for future in waiting:
+            future.set_result(None)
+        return len(waiting)
+
+    async def leave_behind(self):
+        asyncio.get_running_loop().call_later(5, left.append, 1)
+
+    async def left_behind(self):
+        await asyncio.sleep(0)
+        return len(left)
+
+    async def own_tasks_end(self):
+        async def inner():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                left.append(1)
+        asyncio.create_task(inner())
+        await asyncio.sleep(0)
 
     async def timers(self, count):
         for _ in range(count):
@@ -281,3 +315,91 @@ def test_a_task_that_spins_is_stopped(start):
     driver = start(WORKER, cpu_ms=50)
     with pytest.raises(CpuExhausted):
         driver.call("code", "[1 for _ in iter(int, 1)]")
+
+
+def focused(driver, *runs):
+    """One step for these alone. Returns for whom the guest wants the next."""
+    driver.events.focus([run.number for run in runs])
+    wake = driver.step().wake
+    return None if wake is None else (wake.time, wake.invocations)
+
+
+def test_a_step_runs_the_code_of_those_that_it_is_for(start):
+    driver = start(WORKER)
+    first, second = driver.begin_call("tick", 3), driver.begin_call("tick", 3)
+    driver.step()
+    numbers = (first.number, second.number)
+    assert driver.wake is not None
+    driver.isolate.ahead_ns += 10**9
+    assert focused(driver, first) is not None
+    assert not second.done
+    for _ in range(10):
+        if first.done:
+            break
+        driver.isolate.ahead_ns += 10**9
+        due = focused(driver, first)
+        assert due is not None
+        assert set(due[1]) <= set(numbers)
+    assert (first.value, second.done) == (4, False)
+    driver.settle()
+    assert second.value == 6
+
+
+def test_whoever_is_woken_by_another_waits_for_a_step_of_its_own(start):
+    driver = start(WORKER)
+    waiting = [driver.begin_call("wait_for_gate") for _ in range(100)]
+    driver.step()
+    opener = driver.begin_call("open_gate")
+    when, due = focused(driver, opener)
+    assert opener.value == 100
+    assert not any(run.done for run in waiting)
+    assert when == 0.0
+    assert list(due) == [run.number for run in waiting[:64]]
+    when, due = focused(driver, *waiting[:64])
+    assert [run.done for run in waiting] == [True] * 64 + [False] * 36
+    assert list(due) == [run.number for run in waiting[64:]]
+    assert focused(driver, *waiting[64:]) is None
+    assert all(run.value == "resumed" for run in waiting)
+
+
+def test_timers_of_one_moment_are_due_together(start):
+    driver = start(WORKER)
+    runs = [driver.begin_call("sleeping") for _ in range(20)]
+    other = driver.begin_call("tick", 2)
+    driver.step()
+    driver.isolate.ahead_ns += 10**6
+    assert focused(driver, other)[1] == (other.number,) or other.done
+    driver.isolate.ahead_ns += 10**6
+    _, due = focused(driver, other)
+    assert list(due) == [run.number for run in runs]
+
+
+def test_a_loop_that_only_yields_is_nobody_elses_burden(start):
+    driver = start(WORKER, bindings=CALLABLE, answer=lambda _: LATER, cpu_ms=1000)
+    busy = driver.begin_call("spin_until_answered")
+    driver.step()
+    quick = driver.begin_call("left_behind")
+    assert focused(driver, quick) == (0.0, (busy.number,))
+    assert quick.done
+
+
+def test_what_is_left_behind_is_for_the_oldest_that_lives(start):
+    driver = start(WORKER)
+    driver.call("leave_behind")
+    assert driver.runs[1].done
+    oldest, younger = driver.begin_call("wait_for_gate"), driver.begin_call("wait_for_gate")
+    driver.step()
+    driver.isolate.ahead_ns += 10 * 10**9
+    assert focused(driver, younger)[1] == (oldest.number,)
+    assert focused(driver, oldest) is None
+    assert driver.call("left_behind").value == 1
+
+
+def test_tasks_end_with_their_invocation_in_its_own_step(start):
+    driver = start(WORKER)
+    driver.begin_call("wait_for_gate")
+    driver.step()
+    run = driver.begin_call("own_tasks_end")
+    assert focused(driver, run) is None
+    assert run.done
+    assert driver.call("left_behind").value == 1

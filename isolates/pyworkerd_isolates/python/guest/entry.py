@@ -92,6 +92,7 @@ EVENTS = {
     "prime": (lambda blobs: handlers.prime(WitWorld().step), _fatal),
     "close_gaps": (lambda blobs, end: layout.close_gaps(end), _fatal),
     "init": (_init, _fatal),
+    "focus": (lambda blobs, numbers: handlers.loop.focus(numbers), _fatal),
     "fetch": (_fetch, handlers.on_failed),
     "rpc": (_rpc, handlers.on_failed),
     "cancel": (lambda blobs, number: handlers.on_cancel(number), handlers.on_failed),
@@ -117,10 +118,8 @@ def _step(data):
             perform(blobs, *event[1:])
         except Exception as error:
             failed(error, *event[1:])
-    wake = handlers.loop.run()
-    if sockets.flush() or handlers.loop.is_ready():
-        wake = 0.0
-    return outbox.take(wake)
+    handlers.loop.run()
+    return outbox.take(handlers.loop.due(sockets.flush()))
 
 
 class WitWorld(wit_world.WitWorld):

@@ -6,7 +6,7 @@ from contextvars import copy_context
 import _wire
 
 from . import calls, entropy, environment, layout, logs, outbox, sdk, streams, worker
-from .invocation import Invocation, enter, owner, running
+from .invocation import Invocation, enter, left, may_run, owner, payer, running
 from .loop import Loop, install
 
 loop = Loop()
@@ -16,7 +16,7 @@ _context = None
 def start():
     """First step of a new isolate: the loop, fresh entropy."""
     global _context
-    loop.owner = owner
+    loop.owner, loop.may_run, loop.payer, loop.left = owner, may_run, payer, left
     install(loop)
     entropy.renew()
     _context = copy_context()

@@ -140,3 +140,27 @@ def owner(task):
     invocation = _current.get(None)
     if invocation is not None:
         invocation.adopt(task)
+
+
+def payer(context):
+    """For the event loop: the invocation that code of this context runs for. What one has left behind that is over, the
+    oldest pays for; None if there is none."""
+    invocation = context.get(_current)
+    if invocation is not None and invocation.number in running:
+        return invocation.number
+    return next(iter(running), None)
+
+
+def may_run(context, focus):
+    """For the event loop: whether code of this context runs in a step that is for these invocations. What one of them
+    leaves behind when it ends does, and what nobody is left to pay for."""
+    invocation = context.get(_current)
+    if invocation is not None and invocation.number in focus:
+        return True
+    number = payer(context)
+    return number is None or number in focus
+
+
+def left(numbers):
+    """For the event loop: those of these invocations that are not over; if there are none, the oldest that is not."""
+    return [number for number in numbers if number in running] or list(running)[:1]

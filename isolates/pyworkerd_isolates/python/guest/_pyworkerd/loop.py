@@ -2,6 +2,9 @@
 
 The host steps the isolate; each step runs the loop until nothing is ready or its share of rounds is used up. Time
 stands still inside a step, so a timer that is due within it was due when the step began.
+
+The host says for which invocations a step is (`focus`), since they pay for it: what is ready for others waits for
+theirs. Whose it is, its context tells.
 """
 
 import asyncio
@@ -10,9 +13,12 @@ import sys
 import time
 from asyncio import events
 from collections import deque
+from itertools import count
 
 ROUNDS_PER_STEP = 1000
 """Passes over the ready queue in one step. `while not done: await asyncio.sleep(0)` must let the host answer."""
+MAX_DUE = 64
+"""Invocations that one answer names as due, as on the host; the others are named when these have had their step."""
 
 
 class Loop(asyncio.AbstractEventLoop):
@@ -20,51 +26,100 @@ class Loop(asyncio.AbstractEventLoop):
 
     def __init__(self):
         self._ready = deque()
+        self._held = deque()
+        """Ready, but not in this step."""
         self._timers = []
+        self._order = count()
+        self._focus = None
+        self._ran = None
+        """For whom it ran last."""
         self._cancelled_timers = 0
         self._debug = False
         self._exception_handler = None
         self._task_factory = None
         self.owner = None
         """Called with each new task, so that an invocation knows the tasks that it started."""
+        self.may_run = None
+        """Called with a context and the focus of a step: whether its code runs in it."""
+        self.payer = None
+        """Called with a context: for which invocation its code runs; None if there is none at all."""
+        self.left = None
+        """Called with numbers of invocations: those of them that are not over, or the oldest that is not."""
 
     # running ---------------------------------------------------------------------------------------------------------
 
+    def focus(self, numbers):
+        """The next `run` is for these invocations alone."""
+        self._focus = frozenset(numbers)
+
     def run(self):
-        """Run all that is ready. Returns when to run again: loop time, or None if only an event can make it go on."""
-        ready, timers = self._ready, self._timers
-        if timers:
-            self._collect_due()
+        """Run all that is ready, and the timers that are due."""
+        ready, focus, may_run = self._ready, self._focus, self.may_run
+        self._focus, self._ran = None, focus
+        if self._held or self._timers:
+            self._collect(focus)
         rounds = ROUNDS_PER_STEP
         while ready:
             if not rounds:
-                return 0.0
+                self._held.extend(ready)
+                ready.clear()
+                break
             rounds -= 1
             for _ in range(len(ready)):
                 handle = ready.popleft()
-                if not handle._cancelled:
-                    try:
-                        handle._run()
-                    except BaseException as error:
-                        self.call_exception_handler(
-                            {"message": "a task tried to end the program", "exception": error}
-                        )
+                if handle._cancelled:
+                    continue
+                if focus is not None and not may_run(handle._context, focus):
+                    self._held.append(handle)
+                    continue
+                try:
+                    handle._run()
+                except BaseException as error:
+                    self.call_exception_handler(
+                        {"message": "a task tried to end the program", "exception": error}
+                    )
+
+    def _collect(self, focus):
+        """Make ready what was held, and the timers that are due: before what this step's events have made ready."""
+        now, timers = self.time(), self._timers
+        waiting, self._held = self._held, deque()
+        later = []
+        while timers and timers[0][0] <= now:
+            timer = heapq.heappop(timers)
+            if focus is None or self.may_run(timer[2]._context, focus):
+                timer[2]._scheduled = False
+                waiting.append(timer[2])
+            else:
+                later.append(timer)
+        for timer in later:
+            heapq.heappush(timers, timer)
+        for handle in reversed(waiting):
+            mine = focus is None or self.may_run(handle._context, focus)
+            (self._ready if mine else self._held).appendleft(handle)
+
+    def due(self, more=False):
+        """When to run again, loop time, and for whom; None if only an event can make it go on. `more` says that those
+        for whom it ran have not said all."""
+        timers = self._timers
+        if self._held or self._ready or more:
+            numbers = self._payers([*self._ready, *self._held])
+            return [0.0, sorted({*numbers, *self.left(self._ran or ())})[:MAX_DUE] if more else numbers]
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
-        return timers[0][0] if timers else None
+        if not timers:
+            return None
+        when, first = timers[0][0], []
+        places = [0]
+        for place in places:  # a heap: what is equal to the first lies below others that are
+            if place < len(timers) and timers[place][0] == when:
+                first.append(timers[place][2])
+                places += (2 * place + 1, 2 * place + 2)
+        return [when, self._payers(first)]
 
-    def _collect_due(self):
-        now = self.time()
-        timers = self._timers
-        while timers and timers[0][0] <= now:
-            handle = heapq.heappop(timers)[2]
-            handle._scheduled = False
-            if not handle._cancelled:
-                self._ready.append(handle)
-
-    def is_ready(self):
-        """Whether something waits to be run."""
-        return bool(self._ready)
+    def _payers(self, handles):
+        numbers = {self.payer(handle._context) for handle in handles}
+        numbers.discard(None)
+        return sorted(numbers)[:MAX_DUE]
 
     def time(self):
         return time.monotonic()
@@ -115,7 +170,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     def call_at(self, when, callback, *args, context=None):
         timer = events.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._timers, (when, id(timer), timer))
+        heapq.heappush(self._timers, (when, next(self._order), timer))
         timer._scheduled = True
         return timer
 
