@@ -136,7 +136,9 @@ class Cache:
 
     def touch(self, name: str) -> None:
         """Note that a file was asked for: see `trim`. The file itself stays as it is, its times included."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(
+            OSError
+        ):  # it has gone, or nothing may be written: then nothing is trimmed either
             os.utime(_seal_path(self.folder / name))
 
     def identity(self, name: str) -> tuple[int, ...] | None:

@@ -13,6 +13,7 @@ and a second change could hide in the same one.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .bundle import Folder, Signature
     from .cache import Cache
     from .image import Image
+
+log = logging.getLogger("pyworkerd.cache")
 
 NAME: Final = "known-images"
 SETTLED_NS: Final = 2_000_000_000
@@ -102,7 +105,10 @@ class Known:
             records = {**self._read(), **new}
             return b"index", {"records": _fitting(records)}
 
-        self._cache.rebuild(NAME, merged)
+        try:
+            self._cache.rebuild(NAME, merged)
+        except OSError as error:  # a full disk: it is found out again the next time
+            log.warning("%s cannot be written: %s", self._cache.folder / NAME, error.strerror or error)
 
     def _all(self) -> dict[str, _Record]:
         if self._records is None:

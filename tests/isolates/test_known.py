@@ -153,6 +153,17 @@ def test_it_is_saved_when_the_last_time_is_long_ago(cache, folder, monkeypatch):
     assert find(Known(cache), folder) is not None
 
 
+def test_an_index_that_cannot_be_written_harms_nobody(cache, folder, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    known = noted(cache, folder)
+    monkeypatch.setattr(cache, "rebuild", full)
+    known.save()
+    assert "No space left on device" in caplog.text
+    assert find(known, folder) is not None
+
+
 def test_threads(cache, folder, monkeypatch):
     monkeypatch.setattr(known_module, "SAVE_AFTER_S", 0.0)
     known = Known(cache)
