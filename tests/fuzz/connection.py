@@ -21,6 +21,7 @@ from pyworkerd.http import ParserName
 from pyworkerd.http.parser import Stage
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.server.connection import Connection, Phase
+from pyworkerd.server.edge import Edge
 from pyworkerd.server.options import ServerOptions
 from pyworkerd.server.shared import Shared
 
@@ -158,7 +159,7 @@ class Script:
             limits=SMALL, parser=parser, request_buffer=REQUEST_BUFFER, response_buffer=RESPONSE_BUFFER,
             discard_bytes=300,
         )  # fmt: skip
-        self.shared = Shared(self.handler, options, loop)
+        self.shared = Shared(self.handler, options, loop, Edge())
         self.connection = Connection(self.shared)
         self.wire = Wire(loop, self.connection)
         self.client_left = False

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".fuzz"
-SHARES = {"parsers": 2, "connection": 5, "effects": 2, "codec": 1}
+SHARES = {"parsers": 2, "connection": 5, "http2": 2, "edge": 1, "effects": 2, "codec": 1}
 """The targets, and how the time is divided: the connection has by far the most states, and the slowest runs."""
 
 
@@ -73,7 +73,7 @@ def _fuzz(name: str, seconds: int) -> None:
 def _by_coverage(name: str, seconds: int) -> None:
     import atheris  # noqa: PLC0415 (see above)
 
-    with atheris.instrument_imports(include=["pyworkerd", "pyworkerd_isolates", "h11"]):
+    with atheris.instrument_imports(include=["pyworkerd", "pyworkerd_isolates", "h11", "h2", "hpack"]):
         from tests.fuzz.targets import TARGETS  # noqa: PLC0415
     target, folder, words = TARGETS[name], KEPT / name, KEPT / f"{name}.dict"
     folder.mkdir(parents=True, exist_ok=True)

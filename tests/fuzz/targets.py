@@ -6,13 +6,20 @@ One row of `TARGETS` adds a target: the function, inputs to begin with, and word
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_address
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import h11
-from pyworkerd.http import PARSERS, parser_class
+from pyworkerd.http import PARSERS, BodyData, RequestHead, parser_class
+from pyworkerd.http.forwarded import told
+from pyworkerd.http.http2 import ConnectionBroken, Http2, Refused, StreamOver
+from pyworkerd.http.http2_frames import PREFACE
+from pyworkerd.http.proxy_protocol import ProxyHeaderError, read_header
+from pyworkerd.http.semantics import HEAD, is_authority
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.errors import OutputTooLarge, ProtocolError
 from pyworkerd_isolates.limits import Limits
@@ -25,6 +32,7 @@ from tests.fuzz.connection import connection
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pyworkerd.http.http2 import Happening
     from pyworkerd_isolates.wire import Bytes
 
 LIMITS: Final = Limits()
@@ -82,6 +90,58 @@ def _by_h11(stream: bytes) -> list[tuple[str, bytes]] | None:
     except h11.RemoteProtocolError:
         return None
     return found
+
+
+# The edge
+
+
+def http2(data: bytes) -> None:
+    """Whatever frames come, there are events or GOAWAY; what could be answered is; requests fit HTTP/1.1.
+
+    input = size of the pieces, octets
+    """
+    size, stream = (data[0] % 64 or 1 if data else 1), PREFACE + data[1:]
+    server = Http2(SMALL, 10, 65_536, 0.0)
+    try:
+        for start in range(0, len(stream), size):
+            server.feed(stream[start : start + size])
+            while (found := server.happenings(0.0)) is not None:
+                for number, happening in found:
+                    _answer(server, number, happening)
+            server.output()
+    except ConnectionBroken:
+        assert server.output()
+    server.go_away()
+    server.output()
+
+
+def _answer(server: Http2, number: int, happening: Happening) -> None:
+    if isinstance(happening, BodyData):
+        server.consumed(number, len(happening.data))
+    if isinstance(happening, RequestHead):
+        lines = "".join(f"{name}: {value}\r\n" for name, value in happening.headers)
+        line = f"{happening.method} {happening.target} HTTP/1.1\r\n"
+        assert HEAD.fullmatch((line + lines + "\r\n").encode("latin-1"))
+    if isinstance(happening, RequestHead | Refused):
+        with suppress(StreamOver):
+            server.send_head(number, [(":status", "200")], end=False)
+            server.send_data(number, b"x" * min(server.room(number), 3), end=True)
+
+
+def edge(data: bytes) -> None:
+    """A PROXY header asks for no byte that is not its own; `Forwarded` and its like name an address or nobody."""
+    taken = 0
+    with suppress(ProxyHeaderError):
+        while isinstance(wanted := read_header(data[:taken]), int) and taken < len(data):
+            assert wanted > 0
+            taken = min(taken + wanted, len(data))
+    text = data.decode("latin-1")
+    for names in ({"forwarded"}, {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}):
+        headers = tuple((name, each) for name in sorted(names) for each in text.split("\n"))
+        found = told(headers, frozenset(names), "192.0.2.1", lambda address: address.startswith("10."))
+        assert found.client is None or ip_address(found.client)
+        assert found.scheme in (None, "http", "https")
+        assert found.host is None or is_authority(found.host)
 
 
 # What comes out of a step
@@ -201,9 +261,43 @@ def _frames() -> list[bytes]:
     return [word + b"\0blob\0" for word in _JSON if word.startswith((b"[", b"{")) and len(word) > 1]
 
 
+def _http2_streams() -> list[bytes]:
+    fields = bytes.fromhex("828744847f")  # GET, https, /, and the authority `a` in the table
+    head = b"\x82\x87\x84\x41\x01a"
+    frames = [
+        b"\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x09",
+        len(head).to_bytes(3, "big") + b"\1\5\0\0\0\1" + head,
+        len(head).to_bytes(3, "big") + b"\1\4\0\0\0\3" + head,
+        b"\0\0\2\0\1\0\0\0\3hi",
+        b"\0\0\x08\6\0\0\0\0\x0012345678",
+        b"\0\0\4\3\0\0\0\0\3\0\0\0\x08",
+        b"\0\0\4\x08\0\0\0\0\0\0\0\1\0",
+        len(fields).to_bytes(3, "big") + b"\1\0\0\0\0\5" + fields,
+    ]
+    return [b"\x20" + b"".join(frames[:end]) for end in range(1, len(frames) + 1)]
+
+
+def _edges() -> list[bytes]:
+    return [
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 5000 443\r\nGET",
+        b"PROXY UNKNOWN\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12),
+        b'for=192.0.2.7;proto=https;host="a", for="[2001:db8::1]:1"',
+        b"192.0.2.7, 10.0.0.1\nunknown, _x",
+    ]
+
+
 TARGETS: Final[dict[str, Target]] = {
     "parsers": Target(parsers, _with_cuts, _HTTP),
     "connection": Target(connection, _with_commands, _HTTP),
+    "http2": Target(
+        http2, _http2_streams, (b"\x82\x87\x84\x41\x01a", b"\0\0\0", b"\1\5\0\0\0\1", b"\0\0\0\0")
+    ),
+    "edge": Target(
+        edge,
+        _edges,
+        (b"PROXY ", b"TCP4 ", b"\r\n", b"for=", b"proto=", b'"', b"192.0.2.1", b",", b";", b"\n"),
+    ),
     "effects": Target(effects, _frames, _JSON),
     "codec": Target(codec, _frames, _JSON),
 }
