@@ -164,18 +164,18 @@ class Server:
         return sum(int(getattr(one, "pss", one.uss)) for one in weighed)  # macOS has no PSS
 
     def own(self) -> int:
-        """Memory in bytes that only this server can have filled: heaps, and pages of mapped files that it changed.
+        """Memory in bytes that only this server and its children can have filled: heaps, and changed pages of files.
 
         USS also counts pages of a mapped file that nobody else maps just now, and falls by tens of megabytes when
         another process maps the same engine; this does not. Where the system cannot tell (macOS) it is the USS.
         """
         try:
-            lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+            process = psutil.Process(self.pid)
+            return sum(_anonymous(one.pid) for one in (process, *process.children(recursive=True)))
         except FileNotFoundError:
             return self.uss()
-        except OSError as error:
+        except (OSError, psutil.Error) as error:
             raise BenchError(f"cannot read the memory of process {self.pid}: {error}") from error
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))
 
     def stop(self) -> None:
         """End the process group: ask first, then force. May be called again."""
@@ -200,6 +200,11 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _anonymous(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))
 
 
 def _spawn(

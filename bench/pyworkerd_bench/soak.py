@@ -80,7 +80,7 @@ def soak(requests: int, every: int, progress: Callable[[Reading], None] = lambda
     """Run it. Raises BenchError for any answer but 200, and when the server ends."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pyworkerd-soak-"))
-        server = stack.enter_context(serve(write_all(Path(folder))))
+        server = stack.enter_context(serve(write_all(Path(folder)), processes=1))
         wait_for_200(server.port, FRESH)
         connections = [stack.enter_context(Connection(server.port)) for _ in range(CONNECTIONS)]
         readings: list[Reading] = []

@@ -7,9 +7,10 @@ the way back. Only `load.py` touches the disk.
 from .check import check
 from .explain import to_json, to_toml
 from .kinds import BINDING_KINDS, BindingKind, BindingKinds
-from .limits import LIMIT_RANGES
+from .limits import LIMIT_RANGES, PROCESSES_RANGES
 from .load import check_files, load, read_data
 from .model import (
+    Admin,
     Binding,
     Certificate,
     Config,
@@ -20,6 +21,7 @@ from .model import (
     Network,
     Place,
     Places,
+    Processes,
     Service,
     Socket,
     Worker,
@@ -31,6 +33,8 @@ from .toml_reader import parse_toml, with_internet
 __all__ = [
     "BINDING_KINDS",
     "LIMIT_RANGES",
+    "PROCESSES_RANGES",
+    "Admin",
     "Binding",
     "BindingKind",
     "BindingKinds",
@@ -45,6 +49,7 @@ __all__ = [
     "Place",
     "Places",
     "Problem",
+    "Processes",
     "Service",
     "Socket",
     "SystemdAddress",

@@ -12,8 +12,8 @@ from itertools import islice
 
 from .check_sockets import ADDRESS_REMEDY, socket_problems
 from .kinds import BINDING_KINDS, NOT_YET, BindingKinds
-from .limits import LIMIT_RANGES
-from .model import Binding, Config, External, Limits, Network, Place, Service, Socket, Worker
+from .limits import LIMIT_RANGES, PROCESSES_RANGES, Range
+from .model import Binding, Config, External, Limits, Network, Place, Processes, Service, Socket, Worker
 from .names import (
     SystemdAddress,
     TcpAddress,
@@ -143,13 +143,29 @@ def _limits(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
 
 def _limit_faults(service: Service, limits: Limits) -> Iterator[Problem]:
     for limit in fields(Limits):
-        value, allowed = getattr(limits, limit.name), LIMIT_RANGES[limit.name]
-        if not allowed.minimum <= value <= allowed.maximum:
-            message = (
-                f"{quote(limit.name)} must be from {allowed.minimum} to {allowed.maximum}, found {value}"
-            )
+        if fault := _range_fault(limit.name, getattr(limits, limit.name), LIMIT_RANGES[limit.name]):
             at = _at(service, "worker", "limits", limit.name)
-            yield Problem(at, message, f"the default is {limit.default}")
+            yield Problem(at, fault, f"the default is {limit.default}")
+
+
+def _processes(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    for entry in fields(Processes):
+        value = getattr(config.processes, entry.name)
+        if value is not None and (fault := _range_fault(entry.name, value, PROCESSES_RANGES[entry.name])):
+            remedy = "leave it out" if entry.default is None else f"the default is {entry.default}"
+            yield Problem(_at(config, "processes", entry.name), fault, remedy)
+
+
+def _range_fault(name: str, value: int, allowed: Range) -> str | None:
+    if allowed.minimum <= value <= allowed.maximum:
+        return None
+    return f"{quote(name)} must be from {allowed.minimum} to {allowed.maximum}, found {value}"
+
+
+def _admin(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
+    if config.admin is not None and parse_address(config.admin.address) is None:
+        message = f"malformed address {quote(config.admin.address)}"
+        yield Problem(_at(config, "admin"), message, ADDRESS_REMEDY)
 
 
 def _bindings(config: Config, kinds: BindingKinds) -> Iterator[Problem]:
@@ -201,7 +217,7 @@ def _reference(names: frozenset[str], name: str, place: Place) -> Iterator[Probl
         yield Problem(place, f"unknown service {quote(name)}", did_you_mean(name, names, known))
 
 
-def _at(entry: Service | Socket, *path: str | int) -> Place:
+def _at(entry: Service | Socket | Config, *path: str | int) -> Place:
     """Where a part of an entry was written; models made without a file have only the entry's own place."""
     return entry.places.at(*path) if entry.places.lines else entry.place
 
@@ -215,4 +231,6 @@ _CHECKS: tuple[Check, ...] = (
     _programs,
     _limits,
     _bindings,
+    _admin,
+    _processes,
 )

@@ -8,7 +8,19 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .model import Binding, Config, External, Https, Limits, Network, Service, Socket, Worker
+from .model import (
+    Admin,
+    Binding,
+    Config,
+    External,
+    Https,
+    Limits,
+    Network,
+    Processes,
+    Service,
+    Socket,
+    Worker,
+)
 from .toml_reader import STATE_DIR, with_internet
 from .toml_writer import toml_key, toml_lines, toml_value
 
@@ -60,6 +72,11 @@ def _document(config: Config, *, defaults: bool) -> dict[str, Any]:
         document["state_dir"] = _path(config.state_dir, folder)
     if defaults or config.deploy != "eager":
         document["deploy"] = config.deploy
+    if config.admin is not None:
+        document["admin"] = _changed(config.admin, Admin(""), defaults=defaults)
+    processes = _changed(config.processes, Processes(), defaults=defaults)
+    if processes:
+        document["processes"] = processes
     document["sockets"] = [_socket(socket, folder, defaults=defaults) for socket in config.sockets]
     document["services"] = [_service(service, folder, defaults=defaults) for service in services]
     return document

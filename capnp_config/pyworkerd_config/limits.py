@@ -1,4 +1,7 @@
-"""The range of each limit. A value outside of it is a mistake in the file, not a wish to be rounded."""
+"""The range of each limit, and of what processes may use.
+
+A value outside of it is a mistake in the file, not a wish to be rounded.
+"""
 
 from __future__ import annotations
 
@@ -33,5 +36,14 @@ LIMIT_RANGES: Mapping[str, Range] = MappingProxyType(
         "request_body_mb": Range(0, 4096),  # 0: requests have no body; Cloudflare's largest plan takes 500 MB
         "websockets": Range(0, 1_000_000),  # 0: none; Durable Objects hold 32,768 each
         "websocket_message_mb": Range(1, 1024),  # Workers take 32 MiB
+    }
+)
+
+PROCESSES_RANGES: Mapping[str, Range] = MappingProxyType(
+    {
+        "count": Range(1, 256),
+        "memory_mb": Range(64, 1 << 24),  # one isolate has to fit; 16 TiB
+        "replace_mb": Range(128, 1 << 24),  # a process that serves nothing yet has some 60 MiB
+        "hang_s": Range(2, 3600),
     }
 )

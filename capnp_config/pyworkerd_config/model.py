@@ -193,14 +193,42 @@ class Socket:
 
 
 @dataclass(frozen=True, slots=True)
+class Admin:
+    """The address that tells operators how things stand. Reachable for whoever can connect to it."""
+
+    address: str
+    hosts: tuple[str, ...] = ()
+    """Names that requests may give as their host, besides IP addresses, `localhost` and the address's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The processes that serve, all on the same sockets."""
+
+    count: int | None = None
+    """None: as many as there are cores for this server."""
+    memory_mb: int | None = None
+    """For the isolates of all processes together; None: half of the memory that there is for this server."""
+    replace_mb: int | None = None
+    """Private memory of one process beyond which it is replaced; None: one and a half times its share of
+    `memory_mb`, and 256 MB.
+    """
+    hang_s: int = 10
+    """A process whose event loop has not turned for so long is ended and replaced."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that one server runs."""
 
     sockets: tuple[Socket, ...] = ()
     services: tuple[Service, ...] = ()
+    admin: Admin | None = None
+    processes: Processes = Processes()
     state_dir: Path = Path(".pyworkerd")
     deploy: Literal["eager", "lazy"] = "eager"
     """When workers are deployed: before the sockets listen, or each at its first request."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values that `.dev.vars` beside the file offers to `secret` bindings; never printed."""
     place: Place = field(default=Place(), compare=False)
+    places: Places = field(default=Places(), compare=False, repr=False)

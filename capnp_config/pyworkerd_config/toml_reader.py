@@ -9,7 +9,7 @@ from . import decode
 from .conventions import IsFile, find_main, nothing_exists
 from .decode import MISSING, Cursor, Field, Reader, Table, list_of, nested, read_table, sound
 from .kinds import BINDING_KINDS, BindingKinds
-from .model import Config, External, Limits, Network, Place, Service, Socket, Worker
+from .model import Admin, Config, External, Limits, Network, Place, Processes, Service, Socket, Worker
 from .problems import ProblemList, listing
 from .toml_bindings import bindings_reader
 from .toml_document import parse_document
@@ -53,7 +53,7 @@ def read_toml(
     cursor = Cursor(places, problems)
     values = sound(read_table(data, cursor, _document_table(kinds, is_file), Field("", MISSING, "")))
     values.setdefault("state_dir", cursor.folder / STATE_DIR)
-    config = with_internet(Config(**values, place=Place(place.file)))
+    config = with_internet(Config(**values, place=Place(place.file), places=places))
     whole = all(
         isinstance(data.get(key, []), list) and len(values.get(key, ())) == len(data.get(key, []))
         for key in ("sockets", "services")
@@ -72,6 +72,24 @@ def with_internet(config: Config) -> Config:
 _LIMITS = Table(
     "limits",
     tuple(Field(limit.name, decode.integer, f"{limit.name} = {limit.default}") for limit in fields(Limits)),
+)
+
+_PROCESSES = Table(
+    "processes",
+    (
+        Field("count", decode.integer, "count = 4"),
+        Field("memory_mb", decode.integer, "memory_mb = 8192"),
+        Field("replace_mb", decode.integer, "replace_mb = 4096"),
+        Field("hang_s", decode.integer, "hang_s = 10"),
+    ),
+)
+
+_ADMIN = Table(
+    "an admin address",
+    (
+        Field("address", decode.name, 'address = "127.0.0.1:9090"', required=True),
+        Field("hosts", list_of(decode.name, "a list of texts"), 'hosts = ["pyworkerd.internal"]'),
+    ),
 )
 
 _SOCKET = Table(
@@ -104,6 +122,15 @@ _EXTERNAL = Table(
         Field("certificate_host", decode.name, 'certificate_host = "api.example.com"'),
     ),
 )
+
+
+def _admin(value: Any, cursor: Cursor, field: Field) -> Any:
+    """An address alone, or a table."""
+    if not isinstance(value, dict):
+        address = decode.name(value, cursor, field)
+        return MISSING if address is MISSING else Admin(address)
+    values = read_table(value, cursor, _ADMIN, field)
+    return MISSING if values is MISSING or MISSING in values.values() else Admin(**values)
 
 
 def _global_outbound(value: Any, cursor: Cursor, field: Field) -> Any:
@@ -166,6 +193,12 @@ def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
         (
             Field("state_dir", decode.path, 'state_dir = "state"'),
             Field("deploy", decode.choice("eager", "lazy"), 'deploy = "lazy"'),
+            Field("admin", _admin, 'admin = "127.0.0.1:9090"'),
+            Field(
+                "processes",
+                nested(_PROCESSES, lambda values, _: Processes(**sound(values))),
+                "processes = { count = 4 }",
+            ),
             Field("sockets", list_of(nested(_SOCKET, _make_socket), "a list of tables"), "[[sockets]]"),
             Field(
                 "services",

@@ -7,6 +7,7 @@ configuration leaves as it is goes over from the old generation to the new one, 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from pyworkerd_config import with_internet
 from pyworkerd_config.model import External, Network
 from pyworkerd_config.model import Worker as WorkerModel
 from pyworkerd_isolates.bundle import Folder
@@ -115,7 +117,9 @@ class Generation:
         routes = [(route, service.name) for service in config.services for route in service.routes]
         self._table = Table(routes)
         # A service that has become one outside the process is another kind of thing to those that call it.
-        self._outside = frozenset(s.name for s in config.services if isinstance(s.kind, Network | External))
+        self._outside = tuple(
+            sorted(s.name for s in config.services if isinstance(s.kind, Network | External))
+        )
 
     async def start(self, before: Generation | None = None) -> None:
         """Start every service of the configuration, or find it unchanged in the generation before.
@@ -322,6 +326,15 @@ class Generation:
             raise ConfigurationError(f"the service {name!r} does not run")
         return found
 
+    def digest(self) -> str:
+        """A name for exactly this: equal in two processes that serve the same configuration and the same files.
+
+        Files of workers that are deployed when they are needed are not part of it: who needs them differs.
+        """
+        eager = self.running if self.config.deploy == "eager" else {}
+        made = [(name, running.made_of) for name, running in sorted(eager.items())]
+        return f"{digest_of(self.config)}-{_hash(made)}"
+
     # the end -----------------------------------------------------------------------------------------
 
     def _own(self) -> list[Running]:
@@ -381,6 +394,15 @@ class _Reference:
 
     async def aclose(self) -> None:
         """Nothing is held."""
+
+
+def digest_of(config: Config) -> str:
+    """A name for exactly this configuration, the values of secrets aside."""
+    return _hash(with_internet(config))
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _taken(name: str) -> ConfigurationError:

@@ -271,6 +271,10 @@ class Runtime:
         span.service = name
         return ask(request, span, context, reply)
 
+    def digest(self) -> str:
+        """A name for what new requests are answered by: see `Generation.digest`."""
+        return self._generation.digest()
+
     def statistics(self) -> FleetStatistics:
         """Isolates and memory, of all workers together."""
         return self.fleet.statistics()

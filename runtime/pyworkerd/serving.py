@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyworkerd.observe.scope import Scope
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.runtime import Runtime
-    from pyworkerd.server import Handler, Listener
+    from pyworkerd.server import Handler, Listener, ServerStatistics
     from pyworkerd.services.base import Pending, Reply
 
 logger = logging.getLogger("pyworkerd.serving")
@@ -143,9 +143,9 @@ class Serving:
 
         Nothing changes yet. Raises `ConfigurationError` or `ConfigError`, and then nothing is left of it.
         """
-        edges = await _open_edges(config)
         listeners = dict(bound or {})
         try:
+            edges = await _open_edges(config)
             for socket in self.new_sockets(config):
                 if socket.name not in listeners:
                     listeners[socket.name] = await asyncio.to_thread(bind_socket, socket)
@@ -211,6 +211,10 @@ class Serving:
         finally:
             self._old.pop(old, None)
             await self._runtime.end(old)
+
+    def statistics(self) -> dict[str, ServerStatistics]:
+        """What the server of each socket has counted, by the socket's name."""
+        return {opened.model.name: opened.server.statistics() for opened in self._open.values()}
 
     # the end -----------------------------------------------------------------------------------------
 

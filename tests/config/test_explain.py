@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from pyworkerd_config import (
     BINDING_KINDS,
     LIMIT_RANGES,
+    PROCESSES_RANGES,
+    Admin,
     Binding,
     Certificate,
     Config,
@@ -21,6 +23,7 @@ from pyworkerd_config import (
     Limits,
     Network,
     Place,
+    Processes,
     Service,
     Socket,
     Worker,
@@ -131,6 +134,12 @@ SOCKETS = st.builds(
 )
 CONFIGS = st.builds(
     Config,
+    admin=st.none() | st.builds(Admin, address=PRINTABLE, hosts=st.lists(PRINTABLE, max_size=2).map(tuple)),
+    processes=st.builds(
+        Processes,
+        **{name: st.integers(r.minimum, r.maximum) for name, r in PROCESSES_RANGES.items()},
+    )
+    | st.just(Processes()),
     sockets=st.lists(SOCKETS, max_size=2).map(tuple),
     services=st.lists(SERVICES, max_size=3).map(tuple),
     state_dir=st.just(Path("conf/.pyworkerd")) | INSIDE,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd_config import (
+    Admin,
     Binding,
     Config,
     ConfigError,
@@ -17,6 +18,7 @@ from pyworkerd_config import (
     Limits,
     Network,
     Place,
+    Processes,
     Service,
     Socket,
     Worker,
@@ -29,6 +31,8 @@ PLACE = Place(Path("conf/config.toml"))
 WHOLE = """
 state_dir = "state"
 deploy = "lazy"
+admin = "127.0.0.1:9090"
+processes = { count = 4, hang_s = 5 }
 
 [[sockets]]
 name = "http"
@@ -95,6 +99,8 @@ def test_a_whole_configuration() -> None:
         ),
     )
     assert config == Config(
+        admin=Admin("127.0.0.1:9090"),
+        processes=Processes(count=4, hang_s=5),
         sockets=(Socket("http", "127.0.0.1:8787", "shop"),),
         services=(
             Service("shop", worker, ("/api/*", "shop.example.com/*")),
@@ -109,9 +115,9 @@ def test_a_whole_configuration() -> None:
 
 def test_every_entry_knows_its_line() -> None:
     config = parse_toml(WHOLE, PLACE)
-    assert [service.place.line for service in config.services] == [10, 31, 35]
-    assert config.services[0].places.at("worker", "limits", "cpu_ms").line == 17
-    assert worker_of(config).bindings[2].place.line == 23
+    assert [service.place.line for service in config.services] == [12, 33, 37]
+    assert config.services[0].places.at("worker", "limits", "cpu_ms").line == 19
+    assert worker_of(config).bindings[2].place.line == 25
 
 
 def test_an_empty_file_is_the_internet_alone() -> None:

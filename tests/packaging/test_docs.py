@@ -26,8 +26,8 @@ from pyworkerd.websocket.options import WireOptions
 from pyworkerd_config import check as check_config
 from pyworkerd_config import parse_toml, toml_https, toml_reader
 from pyworkerd_config.kinds import BINDING_KINDS, NOT_YET
-from pyworkerd_config.limits import LIMIT_RANGES
-from pyworkerd_config.model import Limits, Place
+from pyworkerd_config.limits import LIMIT_RANGES, PROCESSES_RANGES
+from pyworkerd_config.model import Limits, Place, Processes
 from pyworkerd_isolates import protocol
 from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits
@@ -111,8 +111,19 @@ def test_the_range_of_every_limit_is_listed() -> None:
     }
 
 
+def test_the_range_of_everything_about_processes_is_listed() -> None:
+    listed = {row[0]: row[2:4] for row in rows(CONFIGURATION, "[processes]")}
+    own = defaults(Processes)
+    assert listed == {
+        name: [shown(own[name]), f"{shown(r.minimum)} to {shown(r.maximum)}"]
+        for name, r in PROCESSES_RANGES.items()
+    }
+
+
 TABLES = {
     "The file": toml_reader._document_table(BINDING_KINDS, Path.is_file),
+    "[processes]": toml_reader._PROCESSES,
+    "admin": toml_reader._ADMIN,
     "[[sockets]]": toml_reader._SOCKET,
     "https": toml_https.HTTPS,
     "[[services]]": toml_reader._service_table(BINDING_KINDS),

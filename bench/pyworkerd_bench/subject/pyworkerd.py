@@ -123,9 +123,19 @@ def about() -> str:
     return f"pyworkerd {version}, wasmtime {wasmtime}, CPython in WebAssembly, `pyworkerd serve`"
 
 
-def serve(config: Path, cpu: int | None = None, sockets: Sequence[str] = ("http",)) -> Server:
-    """`pyworkerd serve`, as a user runs it. `sockets` are those of the configuration."""
+def serve(
+    config: Path,
+    cpu: int | None = None,
+    sockets: Sequence[str] = ("http",),
+    processes: int | None = None,
+) -> Server:
+    """`pyworkerd serve`, as a user runs it. `sockets` are those of the configuration.
+
+    It has a process for each core that it may use, and pinned to a `cpu` that is one, unless `processes` says more.
+    """
     command = [sys.executable, "-m", "pyworkerd", "serve", str(config)]
+    if processes is not None:
+        command.append(f"--processes={processes}")
     return Server(command, ANNOUNCEMENT, cpu=cpu, environment=installed(os.environ), names=sockets)
 
 

@@ -1,32 +1,24 @@
-"""`pyworkerd serve config.toml`: deploy the workers, listen, and end in good order."""
+"""`pyworkerd serve config.toml`: deploy the workers, listen with several processes, and end in good order."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
+import argparse
 import importlib
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_config import Worker, load
+from pyworkerd_config import PROCESSES_RANGES, load, parse_address
 
-from pyworkerd.observe import logs
-from pyworkerd.observe.background import Background
-from pyworkerd.observe.own import OwnLogs
-from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.server import ServerOptions
-from pyworkerd.serving import DRAIN_S, Serving
+from pyworkerd.serving import DRAIN_S
+from pyworkerd.supervisor.run import run as supervise
+from pyworkerd.supervisor.settings import Settings
 
-from . import reports
 from .sockets import OPTION, with_addresses
-from .stopping import Stopping
 from .terminal import has_colours
 
 if TYPE_CHECKING:
-    import argparse
-
     from pyworkerd_config import Config
 
     from pyworkerd.server import ErrorPage
@@ -53,60 +45,56 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--access-log", action="store_true", help="log every request, in the same form; off by default")
     add("--json", action="store_true", help="print addresses and deploys as JSON, one object per line")
     add("--dev", action="store_true", help="show what a worker raised to the client; never use it in public")
+    add(
+        "--processes",
+        type=_count,
+        metavar="N",
+        help="processes that serve (default: the configuration's, or one for each core)",
+    )
+    add(
+        "--admin",
+        type=_address,
+        metavar="ADDRESS",
+        help="tell there how the server is, for example 127.0.0.1:9090",
+    )
+    add("--watch", action="store_true", help="reload when the configuration or a worker's file changes")
     wait = f"how long running requests may take to finish after SIGTERM (default: {DRAIN_S:g})"
     add("--drain", type=float, default=DRAIN_S, metavar="SECONDS", help=wait)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until a signal comes. Raises `ConfigError`, `ConfigurationError` or `EngineError`."""
-    config = with_addresses(load(options.config), options.socket_addr)
-    make_loop = importlib.import_module(LOOPS[options.loop]).new_event_loop
-    with (
-        closing(Background(_lines(options.log).write)) as sink,
-        OwnLogs(sink),
-        asyncio.Runner(loop_factory=make_loop) as runner,
-    ):
-        return runner.run(_serve(config, options, sink))
+    """Serve until a signal comes. Raises `ConfigError`, `ConfigurationError` or `Refusal`."""
 
+    def configuration() -> Config:
+        return with_addresses(load(options.config), options.socket_addr)
 
-async def _serve(config: Config, options: argparse.Namespace, sink: Background) -> int:
-    report: reports.Reports = reports.Json() if options.json else reports.Readable()
-    runtime = Runtime(config, RuntimeOptions(sinks=(sink,), progress=report.progress))
-    server = ServerOptions(
-        parser=options.parser,
-        error_page=_error_page(options.dev),
-        access_log=sink if options.access_log else None,
+    settings = Settings(
+        load=configuration,
+        server=ServerOptions(parser=options.parser, error_page=_error_page(options.dev)),
+        make_loop=importlib.import_module(LOOPS[options.loop]).new_event_loop,
+        log=options.log,
+        colour=has_colours(sys.stderr),
+        json=options.json,
+        drain_s=options.drain,
+        access_log=options.access_log,
+        processes=options.processes,
+        admin=options.admin,
+        watch=options.watch,
     )
-    serving = Serving(runtime, server)
-    with Stopping() as stopping:
-        try:
-            if await stopping.unless_asked(_start(runtime, serving, report)):
-                await stopping.asked.wait()
-                report.stopping()
-                await stopping.unless_urgent(serving.drain(options.drain))
-        finally:
-            await serving.aclose()
-            await runtime.aclose()
-        return stopping.status
+    return supervise(settings)
 
 
-async def _start(runtime: Runtime, serving: Serving, report: reports.Reports) -> None:
-    await runtime.open()
-    names = [service.name for service in runtime.config.services if isinstance(service.kind, Worker)]
-    if runtime.config.deploy == "lazy":
-        report.dormant(len(names))
-    else:
-        for worker in map(runtime.worker, names):
-            report.deployed(worker.name, worker.deploy_ms, built=worker.service.image.built)
-    for socket in await serving.start():
-        report.listening(socket)
-    gc.freeze()  # what is here now stays: no later collection has to look through it
+def _count(text: str) -> int:
+    allowed = PROCESSES_RANGES["count"]
+    if not text.isdecimal() or not allowed.minimum <= int(text) <= allowed.maximum:
+        raise argparse.ArgumentTypeError(f"a number from {allowed.minimum} to {allowed.maximum}")
+    return int(text)
 
 
-def _lines(form: str) -> logs.Readable | logs.Json:
-    return (
-        logs.Json(sys.stderr) if form == "json" else logs.Readable(sys.stderr, colour=has_colours(sys.stderr))
-    )
+def _address(text: str) -> str:
+    if parse_address(text) is None:
+        raise argparse.ArgumentTypeError("write host:port or unix:/path")
+    return text
 
 
 def _error_page(dev: bool) -> ErrorPage | None:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from pyworkerd_config import ConfigError, load
 
 from pyworkerd.runtime import Runtime, RuntimeOptions
-
-from .reports import Readable
+from pyworkerd.supervisor.reports import Readable
 
 if TYPE_CHECKING:
     import argparse

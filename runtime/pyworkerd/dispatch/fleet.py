@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
-import psutil
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.engine import Engine, load_engine
 from pyworkerd_isolates.images import Images
@@ -19,6 +18,7 @@ from pyworkerd_isolates.python.build import source
 from pyworkerd_isolates.slots import Slots
 
 from pyworkerd.errors import Overloaded
+from pyworkerd.machine import memory
 from pyworkerd.observe.counters import LABELLED, Meters
 from pyworkerd.observe.snapshot import add
 
@@ -48,7 +48,7 @@ MAX_ISOLATES: Final = 8000
 EMPTY: Final = 256
 """Each keeps a file open, and the customary limit of a process is 1024 (ulimit -n)."""
 MEMORY_SHARE: Final = 0.5
-"""Part of the machine's memory that isolates may take, unless a budget is given."""
+"""Part of the memory that there is for this server that isolates may take, unless a budget is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Fleet:
         limits = limits or FleetLimits()
         self.meters = Meters(limits.labelled)
         self._maximum = limits.isolates
-        self._budget = limits.memory or int(psutil.virtual_memory().total * MEMORY_SHARE)
+        self._budget = limits.memory or int(memory() * MEMORY_SHARE)
         self.threads = Threads(limits.threads)
         self.turns = Turns()
         self._builds = ThreadPoolExecutor(CORES, thread_name_prefix="pyworkerd-build")

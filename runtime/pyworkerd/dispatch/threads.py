@@ -19,12 +19,14 @@ from queue import SimpleQueue
 from time import thread_time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pyworkerd.machine import cores
+
 from .fairness import Account, FairQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CORES: Final = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+CORES: Final = cores()
 """Cores that this process may use."""
 SLICE_MS: Final = 4.0
 """How long one step runs before others have their turn; on the wall, as epochs count it."""

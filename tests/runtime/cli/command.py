@@ -128,8 +128,10 @@ class Served:
 
 
 @contextmanager
-def serve(*arguments: str | Path, **environment: str) -> Iterator[Served]:
-    """`pyworkerd serve ...`; killed at the end if it still runs."""
+def serve(*arguments: str | Path, processes: int | None = 1, **environment: str) -> Iterator[Served]:
+    """`pyworkerd serve ...`; killed at the end if it still runs. `processes` None leaves their number to it."""
+    if processes is not None:
+        arguments = (*arguments, f"--processes={processes}")
     with subprocess.Popen(
         [PROGRAM, "serve", *arguments],
         stdin=subprocess.DEVNULL,

@@ -57,7 +57,7 @@ def test_json_says_everything_in_one_object_per_line(tmp_path: Path) -> None:
         assert ask((host, int(port))).body == "hello"
         assert served.stop(signal.SIGTERM) == 0
         seen = [event for event in events(served.output.rest()) if event["event"] != "engine"]
-    assert [event["event"] for event in seen] == ["deployed", "listening", "stopping"]
+    assert [event["event"] for event in seen] == ["deployed", "listening", "complete", "stopping"]
     assert seen[0]["worker"] == "w"
     assert seen[0]["milliseconds"] > 0
     assert listening == {

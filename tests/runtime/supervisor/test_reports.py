@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pyworkerd.cli import reports
+from pyworkerd.problems import Fault
 from pyworkerd.serving import Listening
+from pyworkerd.supervisor import reports
 
 if TYPE_CHECKING:
     import pytest
@@ -21,6 +22,10 @@ def tell(report: reports.Reports) -> None:
     report.dormant(10_000)
     for socket in SOCKETS:
         report.listening(socket)
+    report.admin(Listening("admin", "127.0.0.1:9", None))
+    report.complete(1)
+    report.reloaded(0.0123)
+    report.not_reloaded([Fault("c.toml:1: bad\x1b", "c.toml", 1, "bad", None), Fault("worse")])
     report.stopping()
 
 
@@ -34,6 +39,13 @@ def test_readable(capsys: pytest.CaptureFixture[str]) -> None:
         "w: deployed from the cache in 1 ms",
         "workers are deployed at their first request: 10000 of them",
     ]
+    assert told.err.splitlines()[4:9] == [
+        "admin: http://127.0.0.1:9",
+        "serving with 1 process",
+        "reloaded in 12 ms",
+        "not reloaded: c.toml:1: bad\\x1b",
+        "not reloaded: worse",
+    ]
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +54,8 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert told.err == ""
     events = [json.loads(line) for line in told.out.splitlines()]
     assert [event["event"] for event in events] == [
-        "engine", "deployed", "deployed", "dormant", "listening", "listening", "stopping"
+        "engine", "deployed", "deployed", "dormant", "listening", "listening",
+        "admin", "complete", "reloaded", "not_reloaded", "stopping",
     ]  # fmt: skip
     assert events[1] == {"event": "deployed", "worker": "w", "milliseconds": 12.35, "built": True}
     assert events[3] == {"event": "dormant", "workers": 10_000}

@@ -1,0 +1,69 @@
+"""What is wrong, as plain values: for the operator's eyes, for JSON, and for another process to tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pyworkerd_config import ConfigError
+from pyworkerd_isolates.errors import IsolateError
+
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MISTAKE: Final = 2
+"""Exit status: the operator wrote something that cannot work."""
+FAILED: Final = 1
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong; `text` is the whole sentence, the rest its parts where they are known."""
+
+    text: str
+    file: str | None = None
+    line: int | None = None
+    message: str | None = None
+    remedy: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Its parts by name, or the sentence alone."""
+        return self._asdict() if self.message is not None else {"text": self.text}
+
+
+class Refusal(Exception):
+    """Another process cannot serve, and has said why."""
+
+    def __init__(self, faults: Sequence[Fault], status: int) -> None:
+        self.faults, self.status = faults, status
+        super().__init__("; ".join(fault.text for fault in faults))
+
+
+def faults_of(error: Exception) -> list[Fault]:
+    """What an error says."""
+    if isinstance(error, Refusal):
+        return list(error.faults)
+    if not isinstance(error, ConfigError):
+        return [Fault(str(error))]
+    found = [
+        Fault(
+            str(problem),
+            None if problem.place.file is None else str(problem.place.file),
+            problem.place.line,
+            problem.message,
+            problem.remedy or None,
+        )
+        for problem in error.problems
+    ]
+    if error.omitted:
+        found.append(Fault(f"and {error.omitted} more problems"))
+    return found
+
+
+def status_of(error: Exception) -> int | None:
+    """The exit status; None for an error that nobody expected: that is a bug."""
+    if isinstance(error, Refusal):
+        return error.status
+    if isinstance(error, ConfigError | ConfigurationError):
+        return MISTAKE
+    return FAILED if isinstance(error, IsolateError) else None

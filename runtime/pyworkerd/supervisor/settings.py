@@ -1,0 +1,77 @@
+"""What the command line decides about a supervised server, and what is made of it and the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from pyworkerd.dispatch.fleet import MEMORY_SHARE
+from pyworkerd.machine import cores, memory
+from pyworkerd.server import ServerOptions
+from pyworkerd.serving import DRAIN_S
+
+from .policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pyworkerd_config import Config
+
+    from pyworkerd.server import Listener
+
+MIB: Final = 1024 * 1024
+REPLACE_FACTOR: Final = 1.5
+"""What a process may have of its own, in parts of its isolates' budget: what is reckoned for an isolate is not all
+that it costs."""
+REPLACE_BYTES: Final = 256 * MIB
+"""And so much besides, for the process itself and what its connections hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The same for the whole life of the server."""
+
+    load: Callable[[], Config]
+    """Reads the configuration, the first time and for each reload. Raises `ConfigError`."""
+    server: ServerOptions = field(default_factory=ServerOptions)
+    make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    """The event loop of a serving process. The supervisor's own is asyncio's: it forks."""
+    log: Literal["readable", "json"] = "readable"
+    colour: bool = False
+    json: bool = False
+    """Whether to report in JSON."""
+    access_log: bool = False
+    drain_s: float = DRAIN_S
+    processes: int | None = None
+    """Goes before the configuration's `count`."""
+    admin: str | None = None
+    """An address that goes before the configuration's."""
+    watch: bool = False
+
+
+class Shares(NamedTuple):
+    """How many processes, and what each may have."""
+
+    processes: int
+    isolates: int
+    """Bytes for the isolates of one process."""
+    policy: Policy
+
+
+class Inheritance(NamedTuple):
+    """What a serving process has from the supervisor when it is forked."""
+
+    settings: Settings
+    config: Config
+    listeners: Mapping[str, Listener]
+
+
+def shares(settings: Settings, config: Config) -> Shares:
+    """Divide the machine among the processes."""
+    wanted = config.processes
+    count = settings.processes or wanted.count or cores()
+    total = wanted.memory_mb * MIB if wanted.memory_mb is not None else int(memory() * MEMORY_SHARE)
+    each = total // count
+    most = wanted.replace_mb * MIB if wanted.replace_mb else int(each * REPLACE_FACTOR) + REPLACE_BYTES
+    return Shares(count, each, Policy(count, wanted.hang_s, most))

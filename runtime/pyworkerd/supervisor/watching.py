@@ -1,0 +1,97 @@
+"""`--watch`: whether the configuration or any file of a worker has changed, found out by looking.
+
+Looking works on every file system and needs no thread, which the supervisor must not have. It costs a `stat` for each
+file, so the pause between two looks grows with the time that one takes. A change is told when it has been quiet for one
+pause: whoever writes a file piece by piece, or several files, causes one reload. Should what is loaded be half a file
+even so, the reload is refused, nothing changes, and the rest of the file is the next change.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pyworkerd_config.load import DEV_VARS
+from pyworkerd_config.model import Worker
+from pyworkerd_isolates.bundle import MAX_FILES, SKIPPED_FOLDERS, SKIPPED_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyworkerd_config import Config
+
+PAUSE_S: Final = 0.25
+"""Between two looks at least."""
+SHARE: Final = 20
+"""So many times as long as a look takes is the pause after it at least: one twentieth of a core."""
+
+Look = dict[str, tuple[int, int, int]]
+"""Modification time, size and inode of each file."""
+
+
+class Watch:
+    """Tells changes when they are over. Pure: it is handed what is seen."""
+
+    def __init__(self, seen: Look) -> None:
+        self._told = self._last = seen
+
+    def changed(self, seen: Look) -> bool:
+        """Whether there is something new that has been as it is for one look."""
+        quiet, self._last = seen == self._last, seen
+        if not quiet or seen == self._told:
+            return False
+        self._told = seen
+        return True
+
+
+def look(config: Config) -> Look:
+    """Everything that a reload would read: the configuration, `.dev.vars`, data files, and what may be in bundles."""
+    found: Look = {}
+    if config.place.file is not None:
+        _note(found, config.place.file)
+        _note(found, config.place.file.parent / DEV_VARS)
+    roots = set()
+    for service in config.services:
+        if not isinstance(service.kind, Worker):
+            continue
+        roots.add(service.kind.root)
+        for binding in service.kind.bindings:
+            if isinstance(binding.value, Path):
+                _note(found, binding.value)
+    for root in sorted(roots):
+        for number, path in enumerate(_files(root)):
+            if number >= MAX_FILES:
+                break  # a bundle cannot have more either
+            _note(found, path)
+    return found
+
+
+def pause_after(seconds: float) -> float:
+    """How long to wait after a look that took so long."""
+    return max(PAUSE_S, SHARE * seconds)
+
+
+def _note(found: Look, path: Path | os.DirEntry[str]) -> None:
+    try:
+        status = path.stat()
+    except OSError:
+        return
+    found[os.fspath(path)] = (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    pending = [os.fspath(folder)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or entry.name.endswith(SKIPPED_SUFFIXES):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        if entry.name not in SKIPPED_FOLDERS:
+                            pending.append(entry.path)
+                    else:
+                        yield entry
+        except OSError:
+            continue  # it has just gone, or may not be read

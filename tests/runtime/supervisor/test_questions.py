@@ -1,0 +1,35 @@
+"""What serving processes can be asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyworkerd.messages import Request
+from pyworkerd.observe.snapshot import unpack
+from pyworkerd.serving import Serving
+from pyworkerd.supervisor.questions import QUESTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyworkerd.runtime import Runtime
+
+SOURCE = """
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response("served")
+"""
+
+
+def test_what_was_counted(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load({"w.py": SOURCE}, name="w")
+        await worker.fetch(Request("GET", "http://w/"))
+        serving = Serving(runtime)
+        answer = QUESTIONS["collect"](serving, b"")
+        assert unpack(answer) == serving.metrics()
+        assert any("w" in labels for rows in unpack(answer).values() for labels in rows)
+
+    with_runtime(main)

@@ -1,0 +1,119 @@
+"""SIGHUP, with the real command."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from tests.runtime.cli.command import PATIENCE_S, ask
+from tests.runtime.supervisor.supervised import CONFIG, SAYS, Supervised, supervised, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def reload(served: Supervised, told: str = "reloaded in") -> str:
+    served.process.send_signal(signal.SIGHUP)
+    return served.errors.until(told)
+
+
+def test_all_processes_go_over_and_connections_stay(tmp_path: Path) -> None:
+    with supervised(write(tmp_path), processes=3) as served:
+        address = served.complete()
+        before = [child.pid for child in served.children()]
+        connections = [http.client.HTTPConnection(*address, timeout=PATIENCE_S) for _ in range(12)]
+        for version in ("one", "two", "three"):
+            if version != "one":
+                (tmp_path / "w.py").write_text(SAYS.replace("{version}", version))
+                reload(served)
+            for connection in connections:
+                connection.request("GET", "/")
+                assert connection.getresponse().read() == version.encode()
+        assert [child.pid for child in served.children()] == before
+        # Whoever is started later begins with what is served now.
+        for child in served.children():
+            child.kill()
+        served.settled(3, set(before))
+        assert ask(address).body == "three"
+        for connection in connections:
+            connection.close()
+        assert served.stop(signal.SIGTERM) == 0
+
+
+def test_what_cannot_work_changes_nothing_and_is_told(tmp_path: Path) -> None:
+    config = write(tmp_path)
+    with supervised(config) as served, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = served.complete()
+        more = '[[sockets]]\nname = "more"\naddress = "{}"\nservice = "w"\n'
+        for text, worker, told in (
+            ("nonsense = 1\n", SAYS, "config.toml:1: unknown key"),
+            (CONFIG.format(top=""), "1 / 0\n", "w.py:1: ZeroDivisionError"),
+            (CONFIG.format(top="") + more.format("192.0.2.1:80"), SAYS, "cannot listen on 192.0.2.1:80"),
+            (
+                CONFIG.format(top="") + more.format(f"127.0.0.1:{taken.getsockname()[1]}"),
+                SAYS,
+                "cannot listen on 127.0.0.1",
+            ),
+        ):
+            config.write_text(text)
+            (tmp_path / "w.py").write_text(worker.replace("{version}", "two"))
+            assert told in reload(served, "not reloaded")
+            assert ask(address).body == "one"
+        config.unlink()
+        assert "cannot be read" in reload(served, "not reloaded")
+        write(tmp_path, "three")
+        reload(served)
+        assert {ask(address).body for _ in range(10)} == {"three"}
+        assert served.stop(signal.SIGTERM) == 0
+
+
+def test_sockets_come_and_go(tmp_path: Path) -> None:
+    config = write(tmp_path)
+    path = tmp_path / "s"
+    more = f'[[sockets]]\nname = "more"\naddress = "unix:{path}"\nservice = "w"\n'
+    with supervised(config) as served:
+        address = served.complete()
+        for _ in range(2):
+            config.write_text(CONFIG.format(top="") + more)
+            reload(served)
+            for _ in range(8):
+                with closing(socket.socket(socket.AF_UNIX)) as client:
+                    client.settimeout(PATIENCE_S)
+                    client.connect(str(path))
+                    client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+                    with client.makefile("rb") as answer:
+                        assert answer.read().endswith(b"\r\n\r\none")
+            config.write_text(CONFIG.format(top=""))
+            reload(served)
+            assert not path.exists()
+            assert ask(address).body == "one"
+        assert served.stop(signal.SIGTERM) == 0
+
+
+def test_the_number_of_processes_changes(tmp_path: Path) -> None:
+    config = write(tmp_path, top="processes = { count = 1 }")
+    with supervised(config, processes=None) as served:
+        address = served.complete()
+        for count in (3, 1):
+            write(tmp_path, top=f"processes = {{ count = {count} }}")
+            reload(served)
+            served.settled(count, set())
+            assert ask(address).body == "one"
+        assert served.stop(signal.SIGTERM) == 0
+
+
+def test_many_at_once_are_one_more(tmp_path: Path) -> None:
+    with supervised(write(tmp_path)) as served:
+        address = served.complete()
+        write(tmp_path, "two")
+        for _ in range(20):
+            os.kill(served.process.pid, signal.SIGHUP)
+        served.errors.until("reloaded in")
+        assert ask(address).body == "two"
+        assert served.stop(signal.SIGTERM) == 0
