@@ -41,9 +41,12 @@ class Rate:
         if self.generator >= BUSY:
             tool = "wrk" if self.by_wrk else f"in Python, since {missing(PROGRAMS['wrk'])}"
             return f"the load generator ({tool}) was the bottleneck: {used}; the server can do more"
-        return (
-            f"neither side was busy, so something else took their processors: of the load generator, {used}"
+        paid = (
+            f"; it answered {self.per_second / self.server:.0f} a second of its own time"
+            if self.server
+            else ""
         )
+        return f"something else took their processors: of the load generator, {used}{paid}"
 
 
 def measure(

@@ -21,7 +21,11 @@ from tests.bench.test_shapes import SERVER
             r"\(wrk\) was the bottleneck: .* 99% .* server 60%",
         ),
         (Rate(1000, generator=0.99, server=0.6, by_wrk=False), "in Python, since wrk was not found"),
-        (Rate(1000, generator=0.3, server=0.4, by_wrk=True), "something else took their processors"),
+        (
+            Rate(1000, generator=0.3, server=0.4, by_wrk=True),
+            r"server 40%; it answered 2500 a second of its own time",
+        ),
+        (Rate(0, generator=0.3, server=0.0, by_wrk=True), "something else took their processors"),
     ],
 )
 def test_a_server_that_was_not_busy_is_doubted(rate: Rate, said: str | None) -> None:
