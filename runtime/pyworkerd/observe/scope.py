@@ -79,14 +79,13 @@ def _continue(headers: Headers) -> Scope:
     parent = parse_parent(given[0]) if len(given) == 1 else None
     if parent is None:
         return begin()[0]
-    state = parse_state(value for name, value in headers if name == STATE)
-    return Scope(parent.trace_id, urandom(8).hex(), parent.flags, state)
+    states = [value for name, value in headers if name == STATE]
+    return Scope(parent.trace_id, urandom(8).hex(), parent.flags, parse_state(states) if states else "")
 
 
 def _without(headers: Headers) -> Headers:
-    if any(name in (PARENT, STATE) for name, _ in headers):
-        return tuple(pair for pair in headers if pair[0] not in (PARENT, STATE))
-    return headers
+    left = [pair for pair in headers if pair[0] not in (PARENT, STATE)]
+    return headers if len(left) == len(headers) else tuple(left)
 
 
 scope: Final[ContextVar[Scope | None]] = ContextVar("pyworkerd_scope", default=None)

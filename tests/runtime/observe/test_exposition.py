@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,3 +106,12 @@ def test_the_collector_in_a_registry_of_somebody_elses() -> None:
     assert registry.get_sample_value("pyworkerd_steps_total", {"worker": "w"}) == 7
     with pytest.raises(ValueError, match="Duplicated"):
         registry.register(Collector(lambda: snapshot))
+
+
+def test_the_example_of_the_page_runs() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "observing.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, object] = {"runtime": SimpleNamespace(metrics=full)}
+    exec(example, names)
+    assert names["data"] == expose(full())[0]
+    assert str(names["content_type"]).startswith("text/plain")
