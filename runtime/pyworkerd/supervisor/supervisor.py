@@ -19,6 +19,7 @@ from pyworkerd_config.model import Worker
 
 from pyworkerd.admin.site import Site
 from pyworkerd.problems import FAILED, Fault, Refusal
+from pyworkerd.server.notify import READY, STOPPING, notify
 from pyworkerd.serving import Listening, key_of
 
 from .child import Child, Gone
@@ -215,6 +216,7 @@ class Supervisor:
         if not self._complete and len(self.serving()) == shares(self.settings, self.config).processes:
             self._complete = True
             self.report.complete(len(self.serving()))
+            notify(READY)
         self.think()
 
     def _refused(self, child: Child, message: Refused) -> None:
@@ -354,6 +356,7 @@ class Supervisor:
         self.stopping = True
         if self._refusal is None:
             self.report.stopping()
+        notify(STOPPING)
         self._reloading.stop()
         for listener in self.listeners.values():
             listener.close()

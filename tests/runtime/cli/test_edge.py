@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -211,7 +212,12 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 def test_a_socket_that_systemd_opened(tmp_path: Path) -> None:
     path = project(tmp_path, config().replace("127.0.0.1:0", "systemd:front"))
-    with socket.create_server(("127.0.0.1", 0)) as opened:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as opened,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE_S)
         # A client that comes before the server does is kept by the kernel.
         early = socket.create_connection(opened.getsockname(), PATIENCE_S)
         early.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -232,14 +238,17 @@ def test_a_socket_that_systemd_opened(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")},
         ) as process:
             served = Served(process)
             try:
                 assert served.address() == opened.getsockname()
+                assert manager.recv(100) == b"READY=1"
                 with early, early.makefile("rb") as answer:
                     assert answer.read().endswith(b"hello")
                 assert ask(opened.getsockname()).body == "hello"
                 assert served.stop(signal.SIGTERM) == 0
+                assert manager.recv(100) == b"STOPPING=1"
             finally:
                 if process.poll() is None:
                     process.kill()

@@ -23,6 +23,8 @@ from pyworkerd_config import Https
 
 from tests.runtime.server.client import Client, Site, get, hello, run, site
 from tests.runtime.server.pem import authority, client_ca, client_context, pair, socket_of
+from tests.runtime.server.test_upgrade import Worker, opened
+from tests.runtime.websocket.ends import frame, read_frame
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -549,3 +551,26 @@ def test_the_table_of_what_a_header_tells() -> None:
         found = read_header(header)
         assert not isinstance(found, int)
         assert told_by(found, info, LOCAL) == expected
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_web_sockets_over_tls(loop: str, tmp_path: Path) -> None:
+    """The transport's second life, and its end: asyncio's own patience with a TLS goodbye is no limit."""
+
+    async def main() -> None:
+        worker = Worker()
+        async with site(worker, Edge(await tls(tmp_path))) as place:
+            client = await secure(place)
+            await opened(client)
+            own = worker.ends[0]
+            client.send(frame(1, b"hello"))
+            assert await own.receive() == "hello"
+            big = bytes(50_000)
+            await own.send(big)
+            assert await read_frame(client.reader) == (0x82, big)
+            client.send(frame(8, b"\x03\xe8"))
+            assert (await read_frame(client.reader))[0] == 0x88
+            assert await client.rest() == b""
+            await until(lambda: place.server.statistics().connections_now == 0)
+
+    run(main, loop)
