@@ -9,8 +9,13 @@ from urllib.parse import urlsplit
 
 from pyworkerd.messages import Body, Response, text_response
 
+from .metrics import metrics
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pyworkerd.messages import Request
+    from pyworkerd.observe.totals import Totals
 
 
 class Server(Protocol):
@@ -21,6 +26,12 @@ class Server(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """The supervisor and its processes, as JSON values."""
+
+    totals: Totals
+    """What its processes have counted together."""
+
+    def numbers(self) -> Collection[int]:
+        """Of its processes, whatever they are doing."""
 
     async def ask(self, question: str, argument: bytes = b"") -> dict[int, bytes]:
         """Ask all serving processes: see `supervisor.questions`. By their numbers, those that answered in time."""
@@ -56,6 +67,7 @@ ROUTES: Final[Mapping[str, Mapping[str, Page]]] = {
     "/live": {"GET": _live},
     "/ready": {"GET": _ready},
     "/processes": {"GET": _processes},
+    "/metrics": {"GET": metrics},
 }
 
 

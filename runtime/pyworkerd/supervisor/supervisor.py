@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyworkerd_config.model import Worker
 
 from pyworkerd.admin.site import Site
+from pyworkerd.observe.totals import Totals
 from pyworkerd.problems import FAILED, Fault, Refusal
 from pyworkerd.server.notify import READY, STOPPING, notify
 from pyworkerd.serving import Listening, key_of
@@ -93,6 +94,7 @@ class Supervisor:
         self._turning = self._loop.call_later(TURN_S, self._turn)
         self._started_at = self._loop.time()
         self._admin: Site | None = None
+        self.totals = Totals()
         self._on_terminal = os.isatty(2)
         self._watching = asyncio.ensure_future(self._watch()) if settings.watch else None
         self._signals(install=True)
@@ -282,6 +284,10 @@ class Supervisor:
             "configuration": self.digest,
             "processes": [child.describe() for child in self.children.values()],
         }
+
+    def numbers(self) -> set[int]:
+        """See `admin.routes.Server`."""
+        return {child.number for child in self.children.values()}
 
     # asking them -------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyworkerd.admin.routes import ROUTES, find
 from pyworkerd.messages import Request, Response
+from pyworkerd.observe.totals import Totals
 
 
 class Fixed:
@@ -16,6 +17,11 @@ class Fixed:
 
     def __init__(self, serving: int, wanted: int = 2) -> None:
         self.figures = (serving, wanted)
+        self.totals = Totals()
+        self.answers: dict[int, bytes] = {}
+
+    def numbers(self) -> set[int]:
+        return set(self.answers)
 
     def readiness(self) -> tuple[int, int]:
         return self.figures
@@ -24,7 +30,8 @@ class Fixed:
         return {"processes": [{"number": 1}]}
 
     async def ask(self, question: str, argument: bytes = b"") -> dict[int, bytes]:
-        return {}
+        assert question == "collect"
+        return self.answers
 
 
 def ask(path: str, serving: int = 1, method: str = "GET") -> tuple[int, bytes]:
