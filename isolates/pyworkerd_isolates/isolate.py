@@ -127,7 +127,7 @@ class Isolate:
             instance = self._live()
             if instance.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
                 raw = instance.answer("step", self.limits.output_bytes)
-                output = decode_effects(raw, self.limits)
+                output = decode_effects(raw, self.limits, _let_others)
                 self._stepping = False
         except BaseException as error:
             self._fail(error)
@@ -202,6 +202,10 @@ class Isolate:
         if found is not None:
             self.image.hot.learn(found)
             self._engine.hot.learn(found)
+
+
+def _let_others() -> None:
+    time.sleep(0)  # releases the interpreter's lock, and takes it again
 
 
 def is_starved(error: Exception, memory: int, limits: Limits) -> bool:

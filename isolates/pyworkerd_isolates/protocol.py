@@ -43,6 +43,12 @@ MAX_HEADERS: Final = 256
 MAX_TEXT: Final = 65_536
 MAX_DUE: Final = 64
 """Invocations that are named as due at once; the guest's `loop.MAX_DUE` is the same number."""
+LONG_HEADER: Final = 16_384
+"""Bytes of structured output that are read in no time, whatever they are."""
+MAX_PARTS: Final = 100_000
+"""Values in the structured part of a step's output: more than as many calls have as a step may make."""
+PORTION: Final = 64
+"""Effects that are decoded in a tenth of a millisecond."""
 LEVELS: Final = frozenset(("debug", "info", "warning", "error", "critical"))
 
 HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -387,12 +393,18 @@ _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
 }
 
 
-def decode_effects(frame: bytes, limits: Limits) -> Output:
-    """Read a step's output. Raises `ProtocolError` for anything that is not exactly as agreed, or too much."""
-    if int.from_bytes(frame[:4], "little") > limits.header_bytes:
+def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], None] = lambda: None) -> Output:
+    """Read a step's output. Raises `ProtocolError` for anything that is not exactly as agreed, or too much.
+
+    `let_others` is called now and then: there another thread may have the interpreter.
+    """
+    size = int.from_bytes(frame[:4], "little")
+    if size > limits.header_bytes:
         raise OutputTooLarge(
             f"the structured part of a step's output is limited to {limits.header_bytes} bytes"
         )
+    if size > LONG_HEADER:
+        _check_parts(frame[4 : 4 + size])
     try:
         message, blobs = wire.decode(frame, max_header=limits.header_bytes, max_blobs=limits.effects)
     except wire.WireError as error:
@@ -404,7 +416,28 @@ def decode_effects(frame: bytes, limits: Limits) -> Output:
         raise ProtocolError("the step's effects are not a list")
     if len(raw) > limits.effects:
         raise OutputTooLarge(f"the step gave out {len(raw)} effects; the limit is {limits.effects}")
-    return Output(None if wake is None else _wake(wake), [_decode(item, blobs) for item in raw])
+    due = None if wake is None else _wake(wake)
+    if len(raw) <= PORTION:
+        return Output(due, [_decode(item, blobs) for item in raw])
+    effects = []
+    for start in range(0, len(raw), PORTION):
+        effects += [_decode(item, blobs) for item in raw[start : start + PORTION]]
+        let_others()
+    return Output(due, effects)
+
+
+def _check_parts(header: bytes) -> None:
+    """Refuse what would take long to parse. The parser holds the interpreter's lock until it is through, and it takes
+    its time per value, not per byte: a megabyte of empty lists would stop all other tenants for a tenth of a second.
+    """
+    text = wire.without_escapes(header)
+    if text.count(b'"') <= 2 * MAX_PARTS:
+        outside = wire.outside_strings(text)
+        if b"{" in outside:
+            raise ProtocolError("effects have no objects")
+        if len(outside) <= 4 * MAX_PARTS and outside.count(b",") + outside.count(b"[") <= MAX_PARTS:
+            return
+    raise OutputTooLarge(f"the structured part of a step's output is limited to {MAX_PARTS} values")
 
 
 def _wake(value: Any) -> Wake:

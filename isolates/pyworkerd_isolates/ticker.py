@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 TICK_NS: Final = 1_000_000
 """Length of one epoch: how precisely a slice is kept. Spin and wasmtime's own `serve` tick at 1 to 10 ms."""
+MAX_LATE: Final = 20
+"""Epochs that are made up for when the ticker comes late. What is lost beyond, of a process that was stopped say, only
+makes slices longer."""
 PARK_AFTER_NS: Final = 1_000_000_000
 
 
@@ -45,7 +48,7 @@ class Ticker:
         self._steps += 1
         if self._parked:
             self._unpark()
-        late = (time.monotonic_ns() - self._wall) // TICK_NS
+        late = min((time.monotonic_ns() - self._wall) // TICK_NS, MAX_LATE)
         return int(slice_ms) + 2 + late
 
     def _unpark(self) -> None:
@@ -76,7 +79,7 @@ class Ticker:
     def _advance(self) -> int:
         now = time.monotonic_ns()
         passed = (now - self._wall) // TICK_NS
-        for _ in range(passed):
+        for _ in range(min(passed, MAX_LATE)):
             self._tick()
         self._wall += passed * TICK_NS
         return now

@@ -194,6 +194,53 @@ def test_the_number_of_effects_is_bounded():
         decode_effects(frame(*[["done", 1]] * 10_001), LIMITS)
 
 
+LONG = "x" * 20_000
+
+
+@pytest.mark.parametrize(
+    "effects",
+    [
+        [[]] * 60_000,
+        [[[[]] * 60_000]],
+        [1.5] * 110_000,
+        [""] * 110_000,
+        ["log", 0, "info", "a", [0] * 110_000],
+        [int("9" * 4000)] * 110,
+    ],
+    ids=["lists", "deeper", "numbers", "texts", "in an effect", "long numbers"],
+)
+def test_what_would_take_long_to_parse_is_not_parsed(effects, monkeypatch):
+    monkeypatch.setattr(wire, "decode", lambda *_, **__: pytest.fail("it was parsed"))
+    with pytest.raises(OutputTooLarge, match="100000 values"):
+        decode_effects(frame(*effects), LIMITS)
+
+
+def test_effects_have_no_objects():
+    with pytest.raises(ProtocolError):
+        decode_effects(frame(["log", 0, "info", "a", {}]), LIMITS)
+    with pytest.raises(ProtocolError, match="objects"):
+        decode_effects(frame(["log", 0, "info", "a", LONG], {"a": 1}), LIMITS)
+
+
+def test_whatever_a_text_says_it_is_one_value():
+    text = '[{"a": 1}, "\\\\"]' * 4000
+    (effect,) = decode_effects(frame(["log", 0, "info", "a", text]), LIMITS).effects
+    assert effect.message == text
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [["log", 2**53 - 1, "warning", "print", "x"], ["call", 123456789, 123456789, 99, "m", 0]],
+    ids=["log", "call"],
+)
+def test_as_many_effects_as_a_step_may_have_are_not_too_many_values(effect):
+    pauses = []
+    whole = frame(*[effect] * 10_000, blobs=[b'{"a": [[[[1, 2, 3]]]]}' * 100_000])
+    output = decode_effects(whole, LIMITS, lambda: pauses.append(None))
+    assert len(output.effects) == 10_000
+    assert len(pauses) >= 100, "others had the interpreter meanwhile"
+
+
 def test_an_honest_step_may_have_bytes_for_each_of_its_effects():
     effects = [["data", 1, index, False] for index in range(6000)]
     output = decode_effects(frame(*effects, blobs=[b"x"] * 6000), LIMITS)

@@ -33,11 +33,13 @@ Job = TypeVar("Job")
 class Account(Generic[Job]):
     """What one worker has had of a processor, and its jobs that wait for more."""
 
-    __slots__ = ("jobs", "listed", "tag", "weight")
+    __slots__ = ("behind", "jobs", "listed", "tag", "weight")
 
     def __init__(self, weight: int = WEIGHT) -> None:
         self.weight = weight / WEIGHT
         self.tag = 0.0
+        self.behind = 0.0
+        """How much more others had had for their weight when it came last."""
         self.jobs: deque[Job] = deque()
         self.listed = False
 
@@ -65,6 +67,7 @@ class FairQueue(Generic[Job]):
         """A job waits for its turn, behind the others of its account."""
         account.jobs.append(job)
         if not account.listed:
+            account.behind = self._now - account.tag
             account.tag = max(account.tag, self._now)
             self._list(account)
 
@@ -74,17 +77,25 @@ class FairQueue(Generic[Job]):
 
     def take(self) -> Turn[Job] | None:
         """Whose turn it is; None if nobody waits."""
+        account = self.next()
+        if account is None:
+            return None
+        heappop(self._line)
+        self._now = max(self._now, account.tag)
+        job = account.jobs.popleft()
+        account.listed = False
+        if account.jobs:
+            self._list(account)
+        return Turn(account, job)
+
+    def next(self) -> Account[Job] | None:
+        """Whose turn would be next."""
         while self._line:
-            tag, _, account = heappop(self._line)
-            if tag < account.tag:  # it was charged while it waited
-                self._list(account)
-                continue
-            self._now = max(self._now, tag)
-            job = account.jobs.popleft()
-            account.listed = False
-            if account.jobs:
-                self._list(account)
-            return Turn(account, job)
+            tag, _, account = self._line[0]
+            if tag >= account.tag:
+                return account
+            heappop(self._line)  # it was charged while it waited
+            self._list(account)
         return None
 
     def charge(self, account: Account[Job], cost: float) -> None:

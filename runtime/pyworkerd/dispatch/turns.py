@@ -1,7 +1,8 @@
 """The event loop's own thread, in turns: which isolate is stepped next, and when sockets are looked at again.
 
 Steps on the loop's thread are short, but many short ones hold up others as a long one does. So they wait in a
-`FairQueue`, and after `TURN_MS` of them the loop looks at its sockets, where somebody may have come whose turn is next.
+`FairQueue`. Each time the loop goes round every worker has one turn. Then sockets are looked at, where somebody may
+have come who goes before those that have had theirs.
 """
 
 from __future__ import annotations
@@ -15,30 +16,53 @@ from .fairness import Account, FairQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TURN_MS: Final = 1.0
+ROUND_S: Final = 0.005
+"""Sockets are looked at so often even if there are many workers."""
+BEHIND_MS: Final = 0.5
+"""Who has had so much less than others goes before all that they have made ready."""
 
 
 class Turns:
-    """One per event loop."""
+    """One per event loop. What is made `ready` raises nothing."""
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._queue: FairQueue[Callable[[], None]] = FairQueue()
         self._scheduled = False
+        self._busy = False
 
     def ready(self, account: Account[Callable[[], None]], step: Callable[[], None]) -> None:
-        """Call `step`, which raises nothing, when it is the account's turn."""
+        """Call `step` when it is the account's turn."""
         self._queue.put(account, step)
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._turns)
+            asyncio.get_running_loop().call_soon(self._round)
 
-    def _turns(self) -> None:
+    def hurry(self, account: Account[Callable[[], None]]) -> None:
+        """Somebody has come for this account. If others have had more lately, and it is next, it goes at once.
+
+        Otherwise it would wait until the loop has gone round, through all that those others have made ready, and once
+        more for its answer.
+        """
+        if account.behind >= BEHIND_MS and not self._busy and self._queue.next() is account:
+            self._turn(self._clock())
+
+    def _turn(self, began: float) -> float:
+        turn = self._queue.take()
+        assert turn is not None, "somebody waits"
+        self._busy = True
+        turn.job()
+        self._busy = False
+        now = self._clock()
+        self._queue.charge(turn.account, (now - began) * 1e3)
+        return now
+
+    def _round(self) -> None:
         began = now = self._clock()
-        while now - began < TURN_MS / 1e3 and (turn := self._queue.take()) is not None:
-            turn.job()
-            before, now = now, self._clock()
-            self._queue.charge(turn.account, (now - before) * 1e3)
+        served: set[Account[Callable[[], None]]] = set()
+        while now - began < ROUND_S and (account := self._queue.next()) is not None and account not in served:
+            served.add(account)
+            now = self._turn(now)
         self._scheduled = bool(self._queue)
         if self._scheduled:
-            asyncio.get_running_loop().call_soon(self._turns)
+            asyncio.get_running_loop().call_soon(self._round)

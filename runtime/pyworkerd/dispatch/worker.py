@@ -248,6 +248,7 @@ class Worker:
         if scope.get() is not work_for:
             invocation.context.run(scope.set, work_for)
         self._arrive(invocation)
+        self.fleet.turns.hurry(self.loop_account)
         try:
             return await answer
         except asyncio.CancelledError:

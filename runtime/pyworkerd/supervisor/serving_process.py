@@ -62,6 +62,9 @@ logger = logging.getLogger("pyworkerd.supervisor")
 
 BEAT_S: Final = 0.5
 """Between two signs of life. `hang_s` is at least four times as long."""
+SWITCH_S: Final = 0.0005
+"""How long a thread that decodes or builds something may keep the interpreter from the event loop's. CPython's own
+switch interval is ten times that, and a request needs the interpreter some ten times."""
 DUMP: Final = signal.SIGUSR2
 """Makes a process write what all its threads are doing to its log: the supervisor sends it before it kills."""
 
@@ -94,7 +97,8 @@ class ServingProcess:
         self._listeners = inherited.listeners
         self._loop = asyncio.get_running_loop()
         self._channel = Channel(end, supervisor=False, received=self._received, ended=self._lost)
-        limits = FleetLimits(memory=shares(self._settings, inherited.config).isolates)
+        share = shares(self._settings, inherited.config)
+        limits = FleetLimits(memory=share.isolates, threads=share.threads)
         options = RuntimeOptions(limits, sinks=(sink,), progress=self._progress)
         self._runtime = Runtime(inherited.config, options)
         server = replace(self._settings.server, access_log=sink if self._settings.access_log else None)
@@ -139,6 +143,7 @@ class ServingProcess:
     async def _start(self) -> None:
         await self._runtime.open()
         await self._serving.start({name: each.share() for name, each in self._listeners.items()})
+        sys.setswitchinterval(SWITCH_S)
         gc.freeze()  # what is here now stays: no later collection has to look through it
         self._channel.send(Ready(self._runtime.digest(), _deployed(self._runtime.services)))
 

@@ -56,6 +56,9 @@ class Shares(NamedTuple):
     processes: int
     isolates: int
     """Bytes for the isolates of one process."""
+    threads: int
+    """Threads for long steps of one process. All together are as many as there are cores, as far as that goes: a
+    thread that holds its process's interpreter should not have to wait for a core."""
     policy: Policy
 
 
@@ -74,4 +77,4 @@ def shares(settings: Settings, config: Config) -> Shares:
     total = wanted.memory_mb * MIB if wanted.memory_mb is not None else int(memory() * MEMORY_SHARE)
     each = total // count
     most = wanted.replace_mb * MIB if wanted.replace_mb else int(each * REPLACE_FACTOR) + REPLACE_BYTES
-    return Shares(count, each, Policy(count, wanted.hang_s, most))
+    return Shares(count, each, max(cores() // count, 1), Policy(count, wanted.hang_s, most))

@@ -20,6 +20,13 @@ def test_the_machine_by_default() -> None:
     assert divided(Processes()) == (machine.cores(), each, int(each * 1.5) + REPLACE_BYTES, 10)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 64])
+def test_all_threads_together_are_as_many_as_cores_if_there_are_as_many(count: int) -> None:
+    each = shares(Settings(load=Config, processes=count), Config()).threads
+    assert each == 1 or each * count <= machine.cores()
+    assert each >= 1
+
+
 @pytest.mark.parametrize(
     ("processes", "given", "found"),
     [
