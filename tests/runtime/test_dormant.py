@@ -14,6 +14,7 @@ from pyworkerd.dormant import LONGEST_BACKOFF_S, Dormant, backoff
 from pyworkerd.errors import ConfigurationError, InternalError, Overloaded, PyworkerdError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.counters import Meters
+from pyworkerd.observe.families import OTHERS
 from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd_config.model import Limits
 
@@ -43,7 +44,7 @@ class Ward:
     """Beds with one dormant worker, whose deploys end as they are told to."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.meters = Meters()
+        self.meters = Meters(labelled=1)
         self.dormant = Dormant("w", limits or Limits(), self, self.meters)
         self.lying: Service = self.dormant
         self.deploys = 0
@@ -154,8 +155,10 @@ def test_failures_are_counted_until_it_is_a_worker() -> None:
         assert record.failures == {("5xx", "configuration"): 1}
         assert record.failed_calls == {"configuration": 1}
         ward.meters.give_back("w", record)
+        assert ward.meters.take("x") is ward.meters.take("y")  # it has the only label
         ward.dormant.discharge()
-        assert ward.meters.take("w") is not record
+        ward.meters.take("x")
+        assert (ward.meters.label("x"), ward.meters.label("w")) == ("x", OTHERS)
 
     with_ward(check)
 

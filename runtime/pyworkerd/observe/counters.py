@@ -1,8 +1,10 @@
 """What is counted while workers run: additions to whole numbers, and nothing else, on the way of every request.
 
-Rule 1: a name has one record, also across versions of its worker, so that counters only go up.
+Rule 1: a name has one record, also across versions of its worker and while it sleeps, so that counters only go up.
 Rule 2: only so many names have a record of their own. All others share one: a record that is shared is never split
         again, so its counters only go up as well.
+Rule 3: the record of a worker that is gone stays until another one needs its label; the one that rests longest goes
+        first.
 """
 
 from __future__ import annotations
@@ -130,28 +132,35 @@ class WorkerCounters:
 
 
 class Meters:
-    """The records of all workers of a process. Which workers have one of their own is decided as they are loaded."""
+    """The records of all workers of a process. Whether a worker has one of its own is decided as it is loaded."""
 
     def __init__(self, labelled: int = LABELLED) -> None:
         self._labelled = labelled
         self._named: dict[str, WorkerCounters] = {}
         self._users: dict[str, int] = {}
+        self._resting: dict[str, None] = {}
+        """Names that nobody uses, in the order in which that began."""
         self._others = WorkerCounters()
 
     def take(self, name: str) -> WorkerCounters:
-        """The record of a worker that has been loaded, perhaps as the next version of one. Give it back in the end."""
+        """The record of a worker that has been loaded, again or for the first time. Give it back in the end."""
         if name not in self._named and len(self._named) >= self._labelled:
-            return self._others
+            if not self._resting:
+                return self._others
+            longest = next(iter(self._resting))
+            del self._resting[longest], self._named[longest]
+        self._resting.pop(name, None)
         self._users[name] = self._users.get(name, 0) + 1
         return self._named.setdefault(name, WorkerCounters())
 
     def give_back(self, name: str, record: WorkerCounters) -> None:
-        """A version of the worker is gone; with the last one goes the record of its name."""
-        if self._named.get(name) is not record:
+        """A version of the worker is gone, or sleeps. With the last one the record of its name begins to rest."""
+        if self._named.get(name) is not record or name not in self._users:
             return
         self._users[name] -= 1
         if not self._users[name]:
-            del self._named[name], self._users[name]
+            del self._users[name]
+            self._resting[name] = None
 
     def label(self, name: str) -> str:
         """The worker's label."""

@@ -69,17 +69,34 @@ def test_every_limit_has_an_error_of_that_code() -> None:
     assert LIMITS.keys() <= codes(PyworkerdError)
 
 
-def test_versions_of_a_worker_share_a_record_until_the_last_is_gone() -> None:
+def test_versions_of_a_worker_share_a_record_that_outlasts_its_sleep() -> None:
     meters = Meters()
     first, second = meters.take("w"), meters.take("w")
     assert first is second
     meters.give_back("w", first)
     assert meters.take("w") is first
-    meters.give_back("w", first)
-    meters.give_back("w", first)
-    assert meters.label("w") == OTHERS
-    meters.give_back("w", first)
-    assert meters.take("w") is not first
+    for _ in range(3):
+        meters.give_back("w", first)
+    assert meters.label("w") == "w"
+    assert meters.take("w") is first
+
+
+def test_a_label_is_taken_from_whoever_rests_longest() -> None:
+    meters = Meters(labelled=3)
+    a, b, c = (meters.take(name) for name in "abc")
+    for name, record in (("b", b), ("a", a), ("c", c)):
+        record.steps += 1
+        meters.give_back(name, record)
+    assert meters.take("c") is c
+    d = meters.take("d")
+    assert d not in (a, b, c)
+    assert [meters.label(name) for name in "abcd"] == ["a", OTHERS, "c", "d"]
+    snapshot: Snapshot = {}
+    meters.write(snapshot)
+    assert snapshot == {"steps": {("a",): (1,), ("c",): (1,)}}
+    assert meters.take("b") is not b
+    assert meters.label("a") == OTHERS
+    assert meters.take("e") is meters.take("f")
 
 
 def test_only_so_many_have_a_label_and_the_others_keep_what_they_counted() -> None:
@@ -179,7 +196,9 @@ def test_what_a_runtime_has_counted(with_runtime: Callable[..., None]) -> None:
         assert snapshot["isolates"] == {("w", "idle"): (1,)}
         assert snapshot["isolate_memory_bytes"]["w",] == (worker.service.image.memory_size,)
         await worker.aclose()
-        assert runtime.metrics().keys() == {"memory_budget_bytes", "serving_processes"}
+        after = runtime.metrics()
+        assert after["requests"] == snapshot["requests"]
+        assert not after.keys() & {"isolates", "isolate_memory_bytes", "queue_depth"}
 
     with_runtime(main)
 
