@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .runtime import Runtime, RuntimeOptions
     from .server import ServerOptions
     from .serving import Serving
+    from .websocket import WebSocket, WebSocketClosed
 
 __all__ = [
     "AsgiApp",
@@ -64,6 +65,8 @@ __all__ = [
     "ServerOptions",
     "Serving",
     "UpstreamError",
+    "WebSocket",
+    "WebSocketClosed",
     "WorkerError",
     "WorkerException",
     "errors",
@@ -93,6 +96,7 @@ _MODULES = {
     "pyworkerd.runtime": ("Runtime", "RuntimeOptions"),
     "pyworkerd.server": ("ServerOptions",),
     "pyworkerd.serving": ("Serving",),
+    "pyworkerd.websocket": ("WebSocket", "WebSocketClosed"),
     "pyworkerd_config": ("Config", "Limits"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

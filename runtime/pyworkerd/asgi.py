@@ -4,50 +4,34 @@
     app.mount("/tenant", AsgiApp(worker))       # the program opened and loaded already
 
 A worker sees the URL that the client sent, also below a mount. The server's `send` and `receive` set the pace of
-bodies; a client that leaves cancels the handler. What goes wrong is answered as by `pyworkerd serve`.
+bodies; a client that leaves cancels the handler. WebSockets are joined to the worker's. What goes wrong is answered as
+by `pyworkerd serve`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Final
 
-from pyworkerd.errors import BadRequest, ConfigurationError
+from pyworkerd.errors import BadEffect, BadRequest, ConfigurationError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.scope import begin
 from pyworkerd.observe.scope import scope as current_scope
-from pyworkerd.observe.trace import REQUEST_ID
 from pyworkerd.runtime import Runtime
 from pyworkerd.server.failures import answer, log_failure
+
+from .asgi_scope import answered, headers_of, url_of
+from .asgi_websocket import serve_websocket
 
 if TYPE_CHECKING:
     from pyworkerd.loaded import LoadedWorker
     from pyworkerd.messages import Headers
     from pyworkerd.server import ErrorPage
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+    from .asgi_scope import Message, Receive, Scope, Send
 
-_DROPPED: Final = frozenset(
-    (
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        REQUEST_ID,
-    )
-)
-"""Headers that are the server's business (RFC 9110 section 7.6.1), or ours."""
 _WITHOUT_BODY: Final = frozenset((204, 205, 304))
-_PATH_SAFE: Final = "/:@!$&'()*+,;=~-._%"
 
 
 class AsgiApp:
@@ -77,8 +61,7 @@ class AsgiApp:
             case "lifespan":
                 await self._lifespan(receive, send)
             case "websocket":
-                # Refused before it was accepted: the server answers 403.
-                await send({"type": "websocket.close", "code": 1011})
+                await serve_websocket(self._handle, scope, receive, send, self._page)
             case other:
                 raise ValueError(f"ASGI scope {other!r} is unknown")
 
@@ -118,11 +101,14 @@ class AsgiApp:
 
     async def _serve(self, scope: Scope, incoming: _Incoming, send: Send) -> None:
         request = None
-        current, headers = begin(_headers(scope))
+        current, headers = begin(headers_of(scope))
         current_scope.set(current)
         try:
             request = await _request(scope, headers, incoming)
             response = await self._handle(request)
+            if response.web_socket is not None:
+                await response.aclose()
+                raise BadEffect("the worker answered with a WebSocket, and was asked for none")  # noqa: TRY301
         except Exception as error:  # noqa: BLE001 - the border: whatever was raised becomes an answer
             log_failure(error, request)
             response = answer(error, request, self._page)
@@ -214,39 +200,16 @@ class _Prefixed(AsyncIterator[bytes]):
         await self._rest.aclose()
 
 
-def _headers(scope: Scope) -> Headers:
-    return tuple(
-        (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
-    )
-
-
 async def _request(scope: Scope, headers: Headers, incoming: _Incoming) -> Request:
-    return Request(scope["method"].upper(), _url(scope, headers), headers, await incoming.first())
-
-
-def _url(scope: Scope, headers: Headers) -> str:
-    host = next((value for name, value in headers if name == "host"), None)
-    if not host:
-        name, port = scope.get("server") or ("localhost", None)
-        host = name if port is None else f"{name}:{port}"
-    raw = scope.get("raw_path")
-    path = (
-        raw.decode("latin-1").partition("?")[0]
-        if raw
-        else quote(scope["path"], safe=_PATH_SAFE.replace("%", ""))
-    )
-    query = scope.get("query_string", b"").decode("latin-1")
-    return f"{scope.get('scheme', 'http')}://{host}{path}" + (f"?{query}" if query else "")
+    return Request(scope["method"].upper(), url_of(scope, headers), headers, await incoming.first())
 
 
 async def _send(response: Response, send: Send, request_id: str, *, head_only: bool) -> None:
     body, bare = response.body, head_only or response.status in _WITHOUT_BODY
-    headers = [(name, value) for name, value in response.headers if name not in _DROPPED]
-    headers.append((REQUEST_ID, request_id))
+    headers = answered(response.headers, request_id)
     if body.length is not None and response.status not in _WITHOUT_BODY:
-        headers.append(("content-length", str(body.length)))
-    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+        headers.append((b"content-length", b"%d" % body.length))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if not bare and body.data is None:
         # What breaks off here is raised: the server resets the connection, and nothing looks complete.
         async for chunk in body:

@@ -11,7 +11,7 @@ and the HTTP `status` that it becomes when it reaches a client.
     │   └── NotImplementedByServer 501  VersionNotSupported 505
     ├── NoRoute                 nothing is configured for this request
     ├── WorkerError             the tenant's program failed
-    │   └── WorkerException  NoHandler  NoSuchEntrypoint  NoSuchMethod  BadEffect
+    │   └── WorkerException  NoHandler  NoSuchEntrypoint  NoSuchMethod  BadEffect  WebSocketRefused
     ├── LimitExceeded           the tenant's program went past one of its limits
     │   └── ExceededCpu  ExceededMemory  ExceededWallTime  ExceededSubrequests  ExceededOutput
     │       ExceededDepth  ExceededWebSockets
@@ -155,6 +155,17 @@ class BadEffect(WorkerError):
     """What came out of a step was not well formed, or asked for what was never given; its isolate was ended."""
 
     code = "bad_effect"
+
+
+class WebSocketRefused(WorkerError):
+    """A program asked a worker for a WebSocket and got an ordinary response. No client sees this error."""
+
+    code = "websocket_refused"
+    status = 502
+
+    def __init__(self, status: int) -> None:
+        self.answered = status
+        super().__init__(f"the worker answered {status} instead of a WebSocket")
 
 
 class LimitExceeded(PyworkerdError):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pyworkerd_isolates import wire
 
 from pyworkerd.bindings.arguments import bounded
-from pyworkerd.errors import BadEffect
+from pyworkerd.errors import BadEffect, WebSocketRefused
 from pyworkerd.messages import Body, Headers, Request, Response
 from pyworkerd.services.base import Target
 
 if TYPE_CHECKING:
     from pyworkerd.dispatch.worker import Worker
     from pyworkerd.observe.logs import LogEntry
+    from pyworkerd.websocket import WebSocket
 
 ORIGIN: Final = "http://worker"
 """What a path alone is completed with."""
@@ -71,6 +72,36 @@ class LoadedWorker:
             url = f"{ORIGIN}{resource}" if resource.startswith("/") else resource
             request = Request(method.upper(), url, _headers(headers), _body(body))
         return await self.service.fetch(request, Target(entrypoint, props if props is not None else {}))
+
+    async def web_socket(
+        self,
+        resource: str,
+        *,
+        protocols: Sequence[str] = (),
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        entrypoint: str | None = None,
+        props: Any = None,
+    ) -> WebSocket:
+        """Ask it for a WebSocket: a path or a URL. Close it when it is not needed any more.
+
+            async with await worker.web_socket("/chat") as socket:
+                await socket.send("hello")
+                async for message in socket: ...
+
+        `protocols` are sub-protocols to choose from. Nothing goes over the network, and no handshake is made.
+        Raises `WebSocketRefused` if it answers with something else, and what `fetch` raises.
+        """
+        own = [
+            ("upgrade", "websocket"),
+            *([("sec-websocket-protocol", ", ".join(protocols))] if protocols else ()),
+        ]
+        response = await self.fetch(
+            resource, headers=(*own, *_headers(headers)), entrypoint=entrypoint, props=props
+        )
+        if response.web_socket is None:
+            await response.aclose()
+            raise WebSocketRefused(response.status)
+        return response.web_socket
 
     async def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
         """Call one of its RPC methods. What crosses is copied; what cannot be copied raises TypeError."""

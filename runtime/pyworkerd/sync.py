@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pyworkerd.runtime import Runtime as AsyncRuntime
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyworkerd.messages import Headers, Request
     from pyworkerd.messages import Response as AsyncResponse
     from pyworkerd.observe.snapshot import Snapshot
+    from pyworkerd.websocket import WebSocket as AsyncWebSocket
 
 T = TypeVar("T")
 
@@ -203,6 +204,21 @@ class LoadedSyncWorker:
         )
         return Response(self._loop, self._loop.do(work))
 
+    def web_socket(
+        self,
+        resource: str,
+        *,
+        protocols: Sequence[str] = (),
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        entrypoint: str | None = None,
+        props: Any = None,
+    ) -> WebSocket:
+        """Ask it for a WebSocket: see `pyworkerd.LoadedWorker.web_socket`."""
+        work = self._worker.web_socket(
+            resource, protocols=protocols, headers=headers, entrypoint=entrypoint, props=props
+        )
+        return WebSocket(self._loop, self._loop.do(work))
+
     def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
         """Call one of its RPC methods."""
         return self._loop.do(self._worker.call(method, *arguments, **named))
@@ -275,6 +291,44 @@ class Response:
     def close(self) -> None:
         """Say that no more will be read."""
         self._loop.do(_close(self._chunks, self._response.body))
+
+
+class WebSocket:
+    """`pyworkerd.WebSocket` without `await`. Iterate it for messages until it is closed; close it when done."""
+
+    def __init__(self, loop: _Loop, socket: AsyncWebSocket) -> None:
+        self._loop, self._socket = loop, socket
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        self.close(1000 if kind is None else 1011)
+
+    @property
+    def protocol(self) -> str:
+        """The sub-protocol that both ends agreed on; empty for none."""
+        return self._socket.protocol
+
+    def send(self, message: str | bytes) -> None:
+        """Send a message. Raises `WebSocketClosed`."""
+        self._loop.do(self._socket.send(message))
+
+    def receive(self) -> str | bytes:
+        """The next message. Raises `WebSocketClosed`."""
+        return self._loop.do(self._socket.receive())
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close, and wait for the other end to agree. Harmless when called again."""
+        self._loop.do(self._socket.close(code, reason))
+
+    def __iter__(self) -> Iterator[str | bytes]:
+        while (message := self._loop.do(_next_message(self._socket))) is not None:
+            yield message
+
+
+async def _next_message(socket: AsyncWebSocket) -> str | bytes | None:
+    return await anext(socket, None)
 
 
 async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:

@@ -31,6 +31,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/bindings/secret/__init__.py": "tests/runtime/bindings/test_values.py",
     "runtime/pyworkerd/bindings/text/__init__.py": "tests/runtime/bindings/test_values.py",
     "runtime/pyworkerd/bindings/rate_limit/counters.py": "tests/contracts/test_rate_limits.py",
+    "runtime/pyworkerd/asgi_scope.py": "tests/runtime/test_asgi.py",
     "runtime/pyworkerd/http/h11_parser.py": "tests/runtime/http/test_parser.py",
     "runtime/pyworkerd/http/httptools_parser.py": "tests/runtime/http/test_parser.py",
     "runtime/pyworkerd/http/parsers.py": "tests/runtime/http/test_parser.py",

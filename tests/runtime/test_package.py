@@ -33,6 +33,8 @@ SURFACE = (
     "ServerOptions",
     "Serving",
     "UpstreamError",
+    "WebSocket",
+    "WebSocketClosed",
     "WorkerError",
     "WorkerException",
     "errors",

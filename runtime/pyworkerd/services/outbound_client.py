@@ -18,8 +18,9 @@ from yarl import URL
 
 from pyworkerd.errors import UpstreamError
 from pyworkerd.messages import Body, Response
+from pyworkerd.websocket.handshake import request_fields
 
-from . import fields, redirects
+from . import fields, outbound_sockets, redirects
 from .destination import Destination
 from .outbound_bodies import SLICE, Download, Upload, slices
 from .outbound_errors import FOREIGN, AddressDeniedError, translate
@@ -104,6 +105,7 @@ class Client:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._session = _session(plan)
+        self._sockets = outbound_sockets.Keep()
 
     async def fetch(self, request: Request, mode: str) -> Response:
         """Ask, redirects as `mode` says. Raises `UpstreamError`, or what the request body raised."""
@@ -122,6 +124,7 @@ class Client:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._session.close()
+        await self._sockets.aclose()
         await self._plan.resolver.aclose()
 
     async def _send(self, hop: redirects.Hop, body: Body) -> tuple[aiohttp.ClientResponse, Upload | None]:
@@ -155,6 +158,8 @@ class Client:
         host = hop.destination.authority
         download = Download(response, host, upload)
         try:
+            if response.status == 101 and hop.socket_key:
+                return self._sockets.take_over(hop, response, self._plan.limits)
             limits = self._plan.limits
             headers = _read_headers(response, host, limits.header_bytes, limits.fields)
             location = next((value for name, value in headers if name == "location"), None)
@@ -174,6 +179,7 @@ class Client:
 def _first_hop(request: Request, mode: str) -> redirects.Hop:
     if mode not in redirects.MODES:
         raise UpstreamError(f"the redirect mode {mode[:40]!r} is none of {', '.join(redirects.MODES)}")
+    asks = outbound_sockets.asks(request)
     try:
         return redirects.Hop(
             method=fields.check_method(request.method),
@@ -181,6 +187,7 @@ def _first_hop(request: Request, mode: str) -> redirects.Hop:
             headers=fields.for_request(request.headers),
             has_body=request.body.data != b"",
             can_replay=request.body.data is not None,
+            socket_key=outbound_sockets.new_key() if asks else "",
         )
     except ValueError as error:
         raise UpstreamError(f"this request cannot be sent: {error}") from None
@@ -190,7 +197,8 @@ def _outgoing(
     hop: redirects.Hop, host: str, body: Body
 ) -> tuple[list[tuple[str, str]], bytes | Upload | None]:
     try:
-        headers = [("host", host), *fields.for_wire(hop.headers)]
+        own = request_fields(hop.socket_key, hop.headers) if hop.socket_key else hop.headers
+        headers = [("host", host), *fields.for_wire(own)]
     except ValueError as error:
         raise UpstreamError(f"this request cannot be sent: {error}") from None
     if not hop.has_body:

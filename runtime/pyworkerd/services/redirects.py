@@ -38,6 +38,8 @@ class Hop:
     """The body is in hand and can be sent again."""
     number: int = 0
     """How many redirects led here."""
+    socket_key: str = ""
+    """Of the handshake, if it asks for a WebSocket."""
 
 
 def _becomes_get(status: int, method: str) -> bool:

@@ -1,0 +1,62 @@
+"""What an ASGI server says about a request or a handshake, in our words; and which of our headers it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from pyworkerd.observe.trace import REQUEST_ID
+
+if TYPE_CHECKING:
+    from pyworkerd.messages import Headers
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_DROPPED: Final = frozenset(
+    (
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        REQUEST_ID,
+    )
+)
+"""Headers that are the server's business (RFC 9110 section 7.6.1), or ours."""
+_PATH_SAFE: Final = "/:@!$&'()*+,;=~-._"
+_SCHEMES: Final = {"ws": "http", "wss": "https"}
+
+
+def headers_of(scope: Scope) -> Headers:
+    """The headers that the client sent."""
+    return tuple(
+        (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
+    )
+
+
+def url_of(scope: Scope, headers: Headers) -> str:
+    """The absolute URL that the client asked for, also below a mount; of a WebSocket, the one of its handshake."""
+    host = next((value for name, value in headers if name == "host"), None)
+    if not host:
+        name, port = scope.get("server") or ("localhost", None)
+        host = name if port is None else f"{name}:{port}"
+    raw = scope.get("raw_path")
+    path = raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"], safe=_PATH_SAFE)
+    query = scope.get("query_string", b"").decode("latin-1")
+    scheme = scope.get("scheme", "http")
+    return f"{_SCHEMES.get(scheme, scheme)}://{host}{path}" + (f"?{query}" if query else "")
+
+
+def answered(headers: Headers, request_id: str) -> list[tuple[bytes, bytes]]:
+    """A response's headers for the server, without those that are its business."""
+    own = [(name, value) for name, value in headers if name not in _DROPPED]
+    return [
+        (name.encode("latin-1"), value.encode("latin-1")) for name, value in (*own, (REQUEST_ID, request_id))
+    ]
