@@ -25,7 +25,8 @@ LIMIT_RANGES: Mapping[str, Range] = MappingProxyType(
     {
         "cpu_ms": Range(1, 300_000),  # five minutes, the most that Workers' paid plan grants
         "memory_mb": Range(16, 4096),  # wasm32 addresses 4 GiB; less than 16 MiB holds no language's heap
-        "subrequests": Range(0, 10_000),  # 0: no binding may be called; Workers' paid plan starts at 10,000
+        "subrequests": Range(0, 10_000),  # 0: nothing leaves the process; Workers' paid plan starts at 10,000
+        "calls": Range(0, 1_000_000),  # 0: no binding may be called but those that leave the process
         "startup_ms": Range(1, 60_000),
         "wall_ms": Range(1, 86_400_000),  # one day
         "concurrency": Range(1, 10_000),

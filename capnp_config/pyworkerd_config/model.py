@@ -61,6 +61,7 @@ class Limits:
     cpu_ms: int = 50
     memory_mb: int = 128
     subrequests: int = 50
+    calls: int = 1_000
     startup_ms: int = 1000
     wall_ms: int = 300_000
     concurrency: int = 100

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from .errors import ClosedIsolate, CpuExhausted, MemoryExhausted, ProtocolError, Refused, Trap
 from .lifecycle import Cause, State, next_state
 from .native import Instance
-from .protocol import Events, Output, decode_effects
+from .protocol import LONG_HEADER, Events, Output, decode_effects
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -39,6 +39,7 @@ class Isolate:
     """
 
     __slots__ = (
+        "_answer",
         "_budget_ms",
         "_engine",
         "_instance",
@@ -65,6 +66,9 @@ class Isolate:
         """CPU time of all steps so far."""
         self.last_step_ms = 0.0
         self._budget_ms = 0.0
+        self._answer: bytes | None = None
+        """What the step gave out, if reading it takes so long that it is a slice of its own: on the event loop's thread
+        a step has only one."""
         self._stepping = False
         """A step has begun and not ended."""
         self._wall_offset = time.time_ns() - time.monotonic_ns()
@@ -125,10 +129,12 @@ class Isolate:
         try:
             self._check_life()
             instance = self._live()
-            if instance.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
-                raw = instance.answer("step", self.limits.output_bytes)
-                output = decode_effects(raw, self.limits, _let_others)
-                self._stepping = False
+            if self._answer is not None:
+                output = self._read()
+            elif instance.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
+                self._answer = instance.answer("step", self.limits.output_bytes)
+                if int.from_bytes(self._answer[:4], "little") <= LONG_HEADER:
+                    output = self._read()
         except BaseException as error:
             self._fail(error)
             raise
@@ -145,6 +151,13 @@ class Isolate:
             raise CpuExhausted("the step used up its CPU time")
         return output
 
+    def _read(self) -> Output:
+        answer, self._answer = self._answer, None
+        assert answer is not None
+        output = decode_effects(answer, self.limits, _let_others)
+        self._stepping = False
+        return output
+
     def _check_life(self) -> None:
         if self.state is State.DEAD:
             raise ClosedIsolate("this isolate has ended")
@@ -152,7 +165,7 @@ class Isolate:
     def stop(self) -> None:
         """Break off the step that has begun and is not running; the isolate has ended then. Harmless without one."""
         self._sound = self._sound and not self._stepping
-        self._stepping = False
+        self._stepping, self._answer = False, None
         self.end()
 
     def _fail(self, error: BaseException) -> None:

@@ -194,7 +194,7 @@ class ExceededWallTime(LimitExceeded):
 
 
 class ExceededSubrequests(LimitExceeded):
-    """More calls to bindings than `limits.subrequests`."""
+    """More calls out of the process than `limits.subrequests`, or within than `limits.calls`."""
 
     code = "exceeded_subrequests"
 

@@ -158,6 +158,26 @@ class Default(WorkerEntrypoint):
     async def mode_switching_protocols(self):
         return forge(["respond", number(), 101, [], None])
 
+    async def again_and_again(self, *effects):
+        """The same step for ever, written once: it costs its author nothing."""
+        frame = _wire.encode([[0.0, [number()]], effects], [b""])
+        _wire.encode = lambda *_: frame
+        await asyncio.sleep(60)
+
+    async def mode_calls_taken_back(self):
+        call = ["call", 1, number(), 1, "call", 0]
+        await self.again_and_again(*[call, ["abandon", 1]] * 400)
+
+    async def mode_more_calls_taken_back(self):
+        call = ["call", 1, number(), 1, "call", 0]
+        await self.again_and_again(*[call, ["abandon", 1]] * 5000)
+
+    async def mode_calls_that_are_refused(self):
+        await self.again_and_again(*[["call", n, number(), 0, "x", 0] for n in range(500)])
+
+    async def mode_empty_logs(self):
+        await self.again_and_again(*[["log", number(), "info", "x", ""]] * 9999)
+
     async def mode_broken_frame(self):
         _wire.encode = lambda *_: b"\xff\xff\xff\x7fgarbage"
         return Response("x")

@@ -243,3 +243,43 @@ class Default(WorkerEntrypoint):
             assert runtime.statistics().memory > 32 * 1024 * 1024
 
     asyncio.run(main())
+
+
+def test_one_request_cannot_start_more_and_more_of_them(sandbox: object) -> None:
+    """Each worker that it calls could call others as often: what counts is how many calls there are in all."""
+    source = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        self.ctx.waitUntil(self.spread(3))
+        return Response("answered")
+
+    async def spread(self, levels):
+        if levels:
+            calls = [self.env.NEXT.spread(levels - 1) for _ in range(20)]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    assert answer.code == "exceeded_subrequests", answer
+"""
+    )
+
+    async def main() -> None:
+        async with Runtime() as runtime:
+            limits = Limits(cpu_ms=5000, calls=100, concurrency=1000)
+            last = await runtime.load({"w.py": source}, name="last", limits=limits)
+            third = await runtime.load({"w.py": source}, name="third", bindings={"NEXT": last}, limits=limits)
+            second = await runtime.load(
+                {"w.py": source}, name="second", bindings={"NEXT": third}, limits=limits
+            )
+            first = await runtime.load(
+                {"w.py": source}, name="first", bindings={"NEXT": second}, limits=limits
+            )
+            assert await (await first.fetch("/")).text() == "answered"
+            while runtime.statistics().idle < runtime.statistics().isolates:
+                await asyncio.sleep(0)
+            calls = sum(count for (count,) in runtime.metrics()["rpc_calls"].values())
+            assert calls == 100
+
+    asyncio.run(main())

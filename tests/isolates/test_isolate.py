@@ -66,6 +66,10 @@ class Default(WorkerEntrypoint):
 
     async def leave(self):
         os._exit(1)
+
+    async def chatter(self, lines):
+        for line in range(lines):
+            print(line)
 """
 
 
@@ -204,6 +208,20 @@ def test_a_starved_isolate_is_told_from_a_broken_one(engine, image, monkeypatch)
     monkeypatch.setattr("pyworkerd_isolates.isolate.decode_effects", refuse)
     with pytest.raises(MemoryExhausted):
         isolate.step(Events(), 50)
+
+
+def test_a_long_answer_is_read_in_a_slice_of_its_own(engine, image):
+    """Reading it takes up to 70 ms, which is too much for the event loop's thread."""
+    isolate = first_step(engine, image)
+    events = Events()
+    events.rpc(1, None, None, "chatter", wire.dump_value([[2000], {}]))
+    isolate.begin(events, 5000)
+    assert isolate.go_on(5000) is None
+    output = isolate.go_on(0)
+    assert len(output.effects) > 2000
+    isolate.begin(Events(), 5000)
+    assert isolate.go_on(5000) is not None
+    isolate.end()
 
 
 # threads --------------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class Allowance:
             invocation.cpu_left_ms = max(invocation.cpu_left_ms, self.cpu_ms)
             invocation.shared_left_ms = max(invocation.shared_left_ms, self.cpu_ms)
             invocation.subrequests_left = max(invocation.subrequests_left, self.subrequests)
+            invocation.scope.root.calls = 0
         if now - invocation.log_renewed >= LOG_S:
             invocation.log_renewed = now
             invocation.log_left = self.log_bytes

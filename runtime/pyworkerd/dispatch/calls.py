@@ -37,6 +37,11 @@ class Asker(Protocol):
     def channels(self) -> Channels:
         """The door."""
 
+    @property
+    def calls(self) -> int:
+        """How many calls within the process a request, and all that it causes, may make before this worker's are
+        refused."""
+
     def describe(self, error: Exception) -> tuple[str, str, str | None]:
         """An error as the guest may see it: code, sentence, and the exception's type if a worker raised it."""
 
@@ -50,7 +55,7 @@ def _size(effect: Call | Fetch) -> int:
 class Calls:
     """The calls of one isolate that have no answer yet."""
 
-    __slots__ = ("_asker", "_bodies", "_bytes", "_door", "_limit", "_sockets", "_tasks")
+    __slots__ = ("_asker", "_bodies", "_bytes", "_door", "_limit", "_refused", "_room", "_sockets", "_tasks")
 
     def __init__(self, door: Door, bodies: Bodies, sockets: Sockets, asker: Asker, limit: int) -> None:
         self._door, self._bodies, self._sockets, self._asker, self._limit = (
@@ -58,9 +63,15 @@ class Calls:
         )  # fmt: skip
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._bytes = 0
+        self._room = limit
+        self._refused = 0
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    def renew(self) -> None:
+        """A step begins: it may make as many calls as there is room for now. What it abandons makes no more."""
+        self._room, self._refused = self._limit - len(self._tasks), 0
 
     def begin(self, effect: Call | Fetch, invocation: Invocation | None) -> None:
         """Perform a call, if its invocation lives and may still ask. Raises `BadEffect` for what was never given."""
@@ -75,8 +86,12 @@ class Calls:
         except PyworkerdError as error:
             if isinstance(effect, Fetch):
                 self._bodies.discard(effect.body)
+            self._refused += 1
+            if self._refused > self._limit:
+                raise BadEffect("the worker goes on making calls that are refused") from None
             self._reject(effect, error)
             return
+        self._room -= 1
         body = self._bodies.outbound(effect.body, invocation) if isinstance(effect, Fetch) else None
         invocation.touched_outside = True
         work = (
@@ -90,7 +105,7 @@ class Calls:
         task.add_done_callback(partial(self._ended, effect, invocation, body))
 
     def _charge(self, invocation: Invocation, effect: Call | Fetch) -> None:
-        if len(self._tasks) >= self._limit:
+        if self._room <= 0:
             raise ExceededSubrequests(f"more than {self._limit} calls wait at once")
         if self._bytes + _size(effect) > MAX_BYTES:
             raise ExceededSubrequests(f"the calls that wait have more than {MAX_BYTES} bytes of arguments")
@@ -98,6 +113,13 @@ class Calls:
             if invocation.subrequests_left <= 0:
                 raise ExceededSubrequests("the invocation has made all its subrequests (limits.subrequests)")
             invocation.subrequests_left -= 1
+            return
+        request = invocation.scope.root
+        if request.calls >= self._asker.calls:
+            raise ExceededSubrequests(
+                f"the request and what it caused have made {self._asker.calls} calls (limits.calls)"
+            )
+        request.calls += 1
 
     async def _call(self, effect: Call | Fetch) -> None:
         assert isinstance(effect, Call)

@@ -221,6 +221,7 @@ class Live:
         numbers = [invocation.id for invocation in self._in_step]
         events = self._mail.take(numbers)
         self.sockets.taken(numbers)
+        self.calls.renew()
         self._batch = events, budget_ms(self._in_step, self._expendable())
         self.stepping = True
         if self._worker.placement.inline() and self.go_on(INLINE_MS):

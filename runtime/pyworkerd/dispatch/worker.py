@@ -105,7 +105,7 @@ class Worker:
         self.limits = IsolateLimits(
             cpu_ms=given.cpu_ms, memory_mb=given.memory_mb, startup_ms=given.startup_ms
         )
-        self.wall_ms, self.subrequests = given.wall_ms, given.subrequests
+        self.wall_ms, self.subrequests, self.calls = given.wall_ms, given.subrequests, given.calls
         self.log_bytes = given.log_kb * 1024
         self.meta: dict[str, object] = {
             "worker": name,

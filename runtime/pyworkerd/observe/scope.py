@@ -18,9 +18,20 @@ if TYPE_CHECKING:
 
 
 class Scope:
-    """One span: a request, or a call on behalf of one. `cold` and `service` are notes for the request's record."""
+    """One span: a request, or a call on behalf of one. `cold`, `calls` and `service` are notes about the request."""
 
-    __slots__ = ("_root", "_sends", "cold", "flags", "request_id", "service", "span_id", "state", "trace_id")
+    __slots__ = (
+        "_root",
+        "_sends",
+        "calls",
+        "cold",
+        "flags",
+        "request_id",
+        "service",
+        "span_id",
+        "state",
+        "trace_id",
+    )
 
     def __init__(
         self, trace_id: str, span_id: str, flags: int, state: str, root: Scope | None = None
@@ -32,6 +43,8 @@ class Scope:
         """The service that it was sent to."""
         self.cold = False
         """Whether an isolate was started for it, by whichever service."""
+        self.calls = 0
+        """Calls that were made within the process for the request, by whichever worker: kept at its root."""
         self._root = root
         self._sends = True
 

@@ -19,6 +19,7 @@ def used_up(now: float = 100.0) -> Invocation:
     work = CallWork("x", b"", DEFAULT)
     invocation = Invocation(1, work, answer, 0.0, -1.0, 0, 0, copy_context(), begin()[0])
     invocation.renewed = invocation.log_renewed = now
+    invocation.scope.root.calls = 1000
     return invocation
 
 
@@ -26,6 +27,7 @@ def test_a_message_renews_time_and_subrequests_but_not_the_log() -> None:
     invocation = used_up()
     ALLOWANCE.renew(invocation, 100.0, message=True)
     assert (invocation.cpu_left_ms, invocation.subrequests_left, invocation.log_left) == (50.0, 7, 0)
+    assert (invocation.shared_left_ms, invocation.scope.root.calls) == (50.0, 0)
 
 
 @pytest.mark.parametrize("passed", [0.0, RENEW_S / 2, RENEW_S, RENEW_S * 9])

@@ -36,6 +36,7 @@ class Door:
         self.tasks: set[asyncio.Task[None]] = set()
         self.channels = Table([None, *capabilities])
         self.places = Places(1)
+        self.calls = 100
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
         event(self.events)
@@ -177,6 +178,7 @@ def test_what_an_invocation_may_not_ask_any_more_is_refused() -> None:
         calls.begin(call(3, 1), invocation)
         calls.begin(call(4, 1), invocation)
         calls.begin(call(5, 1), invocation)
+        calls.renew()
         calls.begin(call(6, 1), None)
         calls.begin(call(8, 0), invocation)
         told = [(event[0], event[1], event[2]) for event in door.told()]
@@ -186,6 +188,66 @@ def test_what_an_invocation_may_not_ask_any_more_is_refused() -> None:
             ("reject", 6, "exceeded_subrequests"),
             ("reject", 8, "exceeded_subrequests"),
         ]
+        calls.end()
+        await door.rest()
+
+    asyncio.run(main())
+
+
+def test_calls_that_are_abandoned_make_no_room_in_the_same_step() -> None:
+    """Else a step could make and take back as many as it has effects, each a task on the loop's thread."""
+
+    async def main() -> None:
+        door = Door(Capability())
+        calls, _, invocation = new(door)
+        for _ in range(3):
+            calls.begin(call(7), invocation)
+            calls.abandon(Abandon(7))
+        calls.begin(call(8), invocation)
+        assert [event[:3] for event in door.told()] == [["reject", 8, "exceeded_subrequests"]]
+        await door.rest()
+        calls.renew()
+        calls.begin(call(7), invocation)
+        assert len(calls) == 1
+        calls.end()
+        await door.rest()
+
+    asyncio.run(main())
+
+
+def test_whoever_goes_on_after_as_many_refusals_breaks_the_protocol() -> None:
+    async def main() -> None:
+        door = Door(Capability())
+        calls, _, _ = new(door)
+        for number in range(3):
+            calls.begin(call(number), None)
+        with pytest.raises(BadEffect, match="refused"):
+            calls.begin(call(9), None)
+        calls.renew()
+        calls.begin(call(9), None)
+
+    asyncio.run(main())
+
+
+def test_calls_within_the_process_are_counted_for_the_request_and_all_that_it_causes() -> None:
+    async def main() -> None:
+        door = Door(Capability(), Capability(external=True))
+        door.calls = 3
+        calls, _, invocation = new(door)
+        caused = Invocation(
+            2, invocation.work, None, 0.0, 50.0, 10, 0, copy_context(), invocation.scope.call()[0]
+        )
+        calls.begin(call(1), invocation)
+        calls.begin(call(2), caused)
+        calls.renew()
+        for task in tuple(door.tasks):
+            task.cancel()
+        await door.rest()
+        calls.renew()
+        calls.begin(call(3), invocation)
+        calls.begin(call(4), invocation)
+        calls.begin(call(5, 2), invocation)
+        assert [event[:3] for event in door.told()] == [["reject", 4, "exceeded_subrequests"]]
         calls.end()
         await door.rest()
 

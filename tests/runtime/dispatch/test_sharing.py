@@ -125,6 +125,9 @@ class Default(WorkerEntrypoint):
         work(rounds)
         return "done"
 
+    async def after_many_calls(self, calls):
+        return len(await asyncio.gather(*[self.env.GATE() for _ in range(calls)]))
+
     async def after_another(self, rounds):
         await self.env.GATE()
         waiting.append(asyncio.get_running_loop().create_future())
@@ -186,11 +189,14 @@ def seem_fast(worker: LoadedWorker) -> None:
 
 
 def with_worker(
-    with_runtime: Callable[..., None], test: Callable[[LoadedWorker, Gate], object], isolates: int = 1
+    with_runtime: Callable[..., None],
+    test: Callable[[LoadedWorker, Gate], object],
+    isolates: int = 1,
+    cpu_ms: int = CPU_MS,
 ) -> None:
     async def main(runtime: Runtime) -> None:
         gate = Gate()
-        limits = Limits(cpu_ms=CPU_MS, isolates=isolates)
+        limits = Limits(cpu_ms=cpu_ms, isolates=isolates)
         worker = await runtime.load({"w.py": SOURCE}, bindings={"GATE": gate}, limits=limits)
         await test(worker, gate)  # type: ignore[misc]
 
@@ -284,3 +290,19 @@ def test_a_burner_that_wakes_by_itself_is_found(with_runtime: Callable[..., None
         assert await worker.call("at_once", 1) == "done"
 
     with_worker(with_runtime, main)
+
+
+def test_what_a_step_asks_for_is_paid_by_it(with_runtime: Callable[..., None]) -> None:
+    """Performing it takes the loop's thread, whoever wrote it."""
+
+    async def main(worker: LoadedWorker, gate: Gate) -> None:
+        calling = asyncio.create_task(worker.call("after_many_calls", 500))
+        await gate.open(500)
+        (invocation,) = invocations(worker)
+        (live,) = worker.service._members.values()
+        assert live._isolate is not None
+        stepped = live._isolate.cpu_ns / 1e6
+        assert invocation.cpu_left_ms < 2000 - stepped
+        assert await calling == 500
+
+    with_worker(with_runtime, main, cpu_ms=2000)

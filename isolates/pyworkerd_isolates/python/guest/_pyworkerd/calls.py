@@ -13,7 +13,8 @@ _pending = {}
 _next_call = 1
 
 MAX_PENDING = 1000
-"""Calls that may wait at once, as on the host, which would refuse one more; here the caller hears it at once."""
+"""Calls that may wait at once, as on the host, which would refuse one more; here the caller hears it at once. Those
+that this step has abandoned still count."""
 MAX_METHOD = 256
 MAX_URL = 16_384
 MAX_HEADER_BYTES = 131_072
@@ -31,7 +32,7 @@ class CallError(Exception):
 
 def _begin():
     global _next_call
-    if len(_pending) >= MAX_PENDING:
+    if len(_pending) + outbox.abandoned >= MAX_PENDING:
         raise CallError(f"more than {MAX_PENDING} calls wait at once", "too_many_calls")
     number = _next_call
     _next_call += 1
@@ -44,7 +45,7 @@ async def _finish(number, future):
         return await future
     except asyncio.CancelledError:
         if _pending.pop(number, None) is not None:
-            outbox.effects.append(["abandon", number])
+            outbox.abandon(number)
         elif future.done() and not future.cancelled() and future.exception() is None:
             _discard(future.result())
         raise

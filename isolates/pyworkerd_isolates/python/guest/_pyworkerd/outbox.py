@@ -9,6 +9,8 @@ import _wire
 
 effects = []
 blobs = []
+abandoned = 0
+"""Calls that were abandoned in this step."""
 _written = 0
 
 MAX_TEXT = 524_288
@@ -32,6 +34,13 @@ def blob(data):
     return len(blobs) - 1
 
 
+def abandon(call):
+    """Nobody waits for this call any more."""
+    global abandoned
+    abandoned += 1
+    effects.append(["abandon", call])
+
+
 def take(wake):
     """All of it as one frame, with the time at which the loop wants to be run again. Empties the outbox."""
     frame = _wire.encode([wake, effects], blobs)
@@ -41,7 +50,7 @@ def take(wake):
 
 def clear():
     """Forget all of it."""
-    global _written
+    global _written, abandoned
     effects.clear()
     blobs.clear()
-    _written = 0
+    _written = abandoned = 0
