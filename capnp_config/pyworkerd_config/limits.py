@@ -34,6 +34,7 @@ LIMIT_RANGES: Mapping[str, Range] = MappingProxyType(
         "queue": Range(0, 100_000),  # 0: refuse at once
         "queue_ms": Range(0, 60_000),
         "log_kb": Range(0, 65_536),  # 0: keep no log; Workers keeps 256 KB
+        "weight": Range(1, 10_000),  # that of cpu.weight in Linux's control groups (v2)
         "request_body_mb": Range(0, 4096),  # 0: requests have no body; Cloudflare's largest plan takes 500 MB
         "websockets": Range(0, 1_000_000),  # 0: none; Durable Objects hold 32,768 each
         "websocket_message_mb": Range(1, 1024),  # Workers take 32 MiB

@@ -75,6 +75,8 @@ class Limits:
     log_kb: int = 256
     """Log text per invocation; what exceeds it is cut and says so."""
     request_body_mb: int = 100
+    weight: int = 100
+    """Its part of the processor where others want it too, in proportion to theirs."""
     websockets: int = 10_000
     """Open WebSockets of all its isolates together."""
     websocket_message_mb: int = 32

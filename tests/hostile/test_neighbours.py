@@ -283,3 +283,70 @@ class Default(WorkerEntrypoint):
             assert calls == 100
 
     asyncio.run(main())
+
+
+def test_a_worker_that_calls_another_without_end_leaves_places_to_others(sandbox: object) -> None:
+    """Half of the places in isolates, and half of those in the queue: whoever else calls is answered."""
+    callee = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def hold(self):
+        return await self.env.GATE()
+
+    async def greet(self):
+        return "hello"
+
+    async def fetch(self, request):
+        return Response("hello")
+"""
+    )
+    greedy = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        asked = [asyncio.ensure_future(self.env.CALLEE.hold()) for _ in range(100)]
+        await asyncio.wait(asked)
+        codes = [getattr(each.exception(), "code", "answered") for each in asked]
+        return Response(f"{codes.count('answered')} {codes.count('overloaded')}")
+"""
+    )
+    modest = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response(await self.env.CALLEE.greet())
+"""
+    )
+
+    async def main() -> None:
+        opened, waiting = asyncio.Event(), 0
+
+        async def gate() -> None:
+            nonlocal waiting
+            waiting += 1
+            await opened.wait()
+
+        async with Runtime() as runtime:
+            limits = Limits(isolates=1, concurrency=10, queue=10, cpu_ms=1000)
+            shared = await runtime.load({"w.py": callee}, bindings={"GATE": gate}, limits=limits)
+            callers = [
+                await runtime.load({"w.py": source}, bindings={"CALLEE": shared}, limits=Limits(cpu_ms=1000))
+                for source in (greedy, modest)
+            ]
+            flood = asyncio.create_task(callers[0].fetch("/"))
+            while waiting < 5 or shared.service.statistics()["waiting"] < 5:
+                await asyncio.sleep(0)
+            for _ in range(3):
+                assert await (await callers[1].fetch("/")).text() == "hello"
+                assert await (await shared.fetch("/")).text() == "hello"
+            assert waiting == 5
+            opened.set()
+            assert await (await flood).text() == "10 90"
+            assert waiting == 10
+            assert shared.service.statistics()["waiting"] == 0
+            assert (shared.service._places._taken, shared.service._queue_places._taken) == (0, 0)
+
+    asyncio.run(main())

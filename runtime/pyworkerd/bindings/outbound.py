@@ -21,4 +21,6 @@ def outbound(service: str | Service | None, host: Host) -> Capability | None:
     """
     if service is None:
         return None
-    return ServiceCapability(host.service(service) if isinstance(service, str) else service, DEFAULT)
+    return ServiceCapability(
+        host.service(service) if isinstance(service, str) else service, DEFAULT, host.worker
+    )

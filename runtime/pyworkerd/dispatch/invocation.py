@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyworkerd.services.base import Target
 
     from .asked import Asked
+    from .callers import Callers
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class Invocation:
     log_renewed: float = 0.0
     held: set[object] | None = None
     """Calls and bodies that end with it at the latest."""
+    place: Callers | None = None
+    """Where it has a place: in the queue, or in an isolate."""
 
     def __post_init__(self) -> None:
         self.cpu_left_ms = self.shared_left_ms = self.cpu_ms
@@ -116,9 +119,18 @@ class Invocation:
         self.cpu_left_ms = self.shared_left_ms = self.cpu_ms
         self.ran_again, self.begun = self.ran_again or self.begun, False
 
+    def move(self, place: Callers | None) -> None:
+        """It has a place elsewhere now, or none any more."""
+        if self.place is not None:
+            self.place.give_back(self.scope.caller)
+        self.place = place
+        if place is not None:
+            place.take(self.scope.caller)
+
     def finish(self) -> None:
         """Nothing of it is left."""
         self.done = True
+        self.move(None)
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None

@@ -145,6 +145,7 @@ class Sockets:
             raise
         self.resting += 1
         owner.resting = True
+        owner.move(None)
         return self._made(number, owner).outer(protocol)
 
     def discard(self, number: int, owner: int) -> None:

@@ -42,6 +42,7 @@ from pyworkerd.services.base import DEFAULT, Target
 
 from .allowance import Allowance
 from .asked import Asked
+from .callers import OUTSIDE, Callers
 from .channels import Channels, NoChannels
 from .failures import outcome
 from .fairness import Account
@@ -118,8 +119,8 @@ class Worker:
         self.allowance = Allowance(given.cpu_ms, given.subrequests, self.log_bytes)
         self.policy = _policy(given, options.reuse)
         self.placement = Placement()
-        self.loop_account: Account[Callable[[], None]] = Account()
-        self.thread_account: Account[Slices] = Account()
+        self.loop_account: Account[Callable[[], None]] = Account(given.weight)
+        self.thread_account: Account[Slices] = Account(given.weight)
         self.cost = ISOLATE_COST
         self.logs = Recent()
         self._sinks: tuple[LogSink, ...] = (self.logs, *options.sinks)
@@ -129,6 +130,10 @@ class Worker:
         self._favourite: Live | None = None
         """The isolate that was given something last: as long as its steps are short, what comes joins them."""
         self._waiting: OrderedDict[int, Invocation] = OrderedDict()
+        self._held_back = 0
+        """How many of them must not begin yet, since their caller holds as much as it leaves to others."""
+        self._places = Callers(self.policy.concurrency * self.policy.isolates)
+        self._queue_places = Callers(self.policy.queue)
         self._numbers = count(1)
         self._planned = False
         self._rerun = False
@@ -248,7 +253,6 @@ class Worker:
         if scope.get() is not work_for:
             invocation.context.run(scope.set, work_for)
         self._arrive(invocation)
-        self.fleet.turns.hurry(self.loop_account)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -258,17 +262,34 @@ class Worker:
             raise
 
     def _arrive(self, invocation: Invocation) -> None:
-        others_wait = bool(self._waiting)
-        live = self._favourite
-        if not others_wait and live is not None and live.welcomes(self.policy):
+        caller, live = invocation.scope.caller, self._favourite
+        others_wait = len(self._waiting) > self._held_back
+        if (
+            not others_wait
+            and live is not None
+            and live.welcomes(self.policy)
+            and self._places.open_to(caller)
+        ):
             self._give(live, invocation, invocation.since)
-            return
+        else:
+            crowds_out = not self._queue_places.open_to(caller)
+            self._wait(invocation)
+            if crowds_out:
+                self._refuse(invocation)
+            elif not self._places.open_to(caller):
+                self._held_back += 1
+                if len(self._waiting) == 1:
+                    self._set_reaper()
+            elif not others_wait:
+                self._plan()
+            elif len(self._waiting) > self.policy.queue:
+                # Whenever there is room again a plan is made soon: until then newcomers can only join the queue.
+                self._refuse(invocation)
+        self.fleet.turns.hurry(self.loop_account)
+
+    def _wait(self, invocation: Invocation) -> None:
         self._waiting[invocation.id] = invocation
-        if not others_wait:
-            self._plan()
-        elif len(self._waiting) > self.policy.queue:
-            # Whenever there is room again a plan is made soon: until then newcomers can only join the queue.
-            self._refuse(invocation)
+        invocation.move(self._queue_places)
 
     def _refuse(self, invocation: Invocation) -> None:
         self.counters.limit(Overloaded.code)
@@ -298,12 +319,29 @@ class Worker:
         if alone:
             # They go first, and each gets an isolate that has nothing else.
             self._perform(replace(self.policy, concurrency=1, queue=len(alone)), alone, now)
-        started = self._perform(self.policy, [i for i in self._waiting.values() if not i.alone], now)
+        started = self._perform(self.policy, self._may_begin(now), now)
         if started and self._waiting and not self.policy.fresh:
             self.plan_soon()  # what has just been started has room for others that wait
         self._set_reaper()
         hungry = bool(self._waiting) and len(self._members) < self.policy.isolates
         self.fleet.hungers(self, hungry)
+
+    def _may_begin(self, now: float) -> list[Invocation]:
+        """Those that wait, without the calls of workers that hold as many places as they leave to others."""
+        waiting = [i for i in self._waiting.values() if not i.alone]
+        self._held_back = 0
+        if all(invocation.scope.caller == OUTSIDE for invocation in waiting):
+            return waiting
+        places, allowed = self._places.copy(), []
+        for invocation in waiting:
+            if places.open_to(invocation.scope.caller):
+                places.take(invocation.scope.caller)
+                allowed.append(invocation)
+            elif now - invocation.since >= self.policy.queue_s:
+                self._refuse(invocation)
+            else:
+                self._held_back += 1
+        return allowed
 
     def _perform(self, policy: Policy, invocations: list[Invocation], now: float) -> bool:
         """Do what the plan says. Returns whether isolates were started."""
@@ -339,6 +377,7 @@ class Worker:
 
     def _give(self, live: Live, invocation: Invocation, now: float) -> None:
         self._favourite = live
+        invocation.move(self._places)
         self.counters.waited(now - invocation.since)
         self.fleet.works(live)
         if invocation.timer is None:
@@ -418,7 +457,7 @@ class Worker:
                 invocation.finish()
                 continue
             invocation.again(self.loop.time())
-            self._waiting[invocation.id] = invocation
+            self._wait(invocation)
             self._waiting.move_to_end(invocation.id, last=False)
             self._rerun = self._rerun or invocation.alone
         if not self._members and not self._closed:

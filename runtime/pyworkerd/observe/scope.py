@@ -23,6 +23,7 @@ class Scope:
     __slots__ = (
         "_root",
         "_sends",
+        "caller",
         "calls",
         "cold",
         "flags",
@@ -41,6 +42,8 @@ class Scope:
         """The span id of the request that came in: 16 hexadecimal digits. The client gets it as `REQUEST_ID`."""
         self.service = ""
         """The service that it was sent to."""
+        self.caller = ""
+        """The worker that calls; none for a request that came in."""
         self.cold = False
         """Whether an isolate was started for it, by whichever service."""
         self.calls = 0
@@ -61,12 +64,13 @@ class Scope:
         parent = (PARENT, format_parent(self.trace_id, self.span_id, self.flags))
         return (parent, (STATE, self.state)) if self.state else (parent,)
 
-    def call(self, headers: Headers = ()) -> tuple[Scope, Headers]:
-        """A call on its behalf: the span of that, and what is left of the headers that its sender wrote.
+    def call(self, headers: Headers = (), caller: str = "") -> tuple[Scope, Headers]:
+        """A call on its behalf, by this worker: its span, and what is left of the headers that its sender wrote.
 
         A sender that wrote a `traceparent` of its own keeps it. One that only hands on what it was given does not.
         """
         span = Scope(self.trace_id, urandom(8).hex(), self.flags, self.state, self.root)
+        span.caller = caller
         given = [value for name, value in headers if name == PARENT]
         if given and given != [format_parent(self.trace_id, self.span_id, self.flags)]:
             span._sends = False

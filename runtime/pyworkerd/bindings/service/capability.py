@@ -76,18 +76,20 @@ class FollowsRedirects(Protocol):
 class ServiceCapability:
     """Sends requests and method calls to one service. Closing it does not close the service."""
 
-    __slots__ = ("_service", "_target", "external")
+    __slots__ = ("_caller", "_service", "_target", "external")
 
-    def __init__(self, service: Service, target: Target) -> None:
+    def __init__(self, service: Service, target: Target, caller: str = "") -> None:
         self._service = service
         self._target = target
+        self._caller = caller
+        """The worker whose capability this is."""
         self.external = bool(getattr(service, "external", False))
         """Whether the service says of itself that it leaves the process: a network or an external server."""
 
     async def call(self, method: str, arguments: bytes) -> bytes:
         """Pass the call on; neither arguments nor result are read here, but neither may be hard to read."""
         call = self._service.call(method, bounded(arguments, "the arguments"), self._target)
-        return bounded(await one_deeper(call, _scope().call()[0]), "the result")
+        return bounded(await one_deeper(call, _scope().call(caller=self._caller)[0]), "the result")
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
         """Pass the request on. Only services outside the process follow redirects.
@@ -95,7 +97,7 @@ class ServiceCapability:
         In process a redirect is an answer like any other, also with "follow": its location is for the one
         who asked first, and who would be asked next is not for this binding to choose.
         """
-        span, headers = _scope().call(request.headers)
+        span, headers = _scope().call(request.headers, self._caller)
         headers = span.headers + headers if self.external else headers
         if headers is not request.headers:
             request = replace(request, headers=headers)
