@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final
 
 from .errors import ClosedIsolate, CpuExhausted, MemoryExhausted, ProtocolError, Refused, Trap
 from .lifecycle import Cause, State, next_state
-from .native import Instance
+from .native import Instance, let_others
 from .protocol import LONG_HEADER, Events, Output, decode_effects
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .engine import Engine
     from .image import Image
     from .limits import Limits
@@ -130,7 +132,7 @@ class Isolate:
             self._check_life()
             instance = self._live()
             if self._answer is not None:
-                output = self._read()
+                output = self._read(let_others)
             elif instance.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
                 self._answer = instance.answer("step", self.limits.output_bytes)
                 if int.from_bytes(self._answer[:4], "little") <= LONG_HEADER:
@@ -151,10 +153,10 @@ class Isolate:
             raise CpuExhausted("the step used up its CPU time")
         return output
 
-    def _read(self) -> Output:
+    def _read(self, let_others: Callable[[], object] | None = None) -> Output:
         answer, self._answer = self._answer, None
         assert answer is not None
-        output = decode_effects(answer, self.limits, _let_others)
+        output = decode_effects(answer, self.limits, let_others)
         self._stepping = False
         return output
 
@@ -215,10 +217,6 @@ class Isolate:
         if found is not None:
             self.image.hot.learn(found)
             self._engine.hot.learn(found)
-
-
-def _let_others() -> None:
-    time.sleep(0)  # releases the interpreter's lock, and takes it again
 
 
 def is_starved(error: Exception, memory: int, limits: Limits) -> bool:

@@ -166,6 +166,11 @@ SMALL: Final = 1 << 18
 """Bytes: what is copied in less time than another thread may take to give the GIL back."""
 
 
+let_others: Final = ctypes.CDLL(None).getpid
+"""Nothing, without the interpreter's lock: a thread that waits for it has it now. (`time.sleep(0)` would also give the
+processor away, to whatever else the machine runs.)"""
+
+
 def assemble(wat: str) -> bytes:
     """WebAssembly text to binary."""
     return bytes(_wat2wasm(wat))

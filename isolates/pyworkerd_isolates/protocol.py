@@ -393,7 +393,7 @@ _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
 }
 
 
-def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], None] = lambda: None) -> Output:
+def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], object] | None = None) -> Output:
     """Read a step's output. Raises `ProtocolError` for anything that is not exactly as agreed, or too much.
 
     `let_others` is called now and then: there another thread may have the interpreter.
@@ -417,7 +417,7 @@ def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], None] 
     if len(raw) > limits.effects:
         raise OutputTooLarge(f"the step gave out {len(raw)} effects; the limit is {limits.effects}")
     due = None if wake is None else _wake(wake)
-    if len(raw) <= PORTION:
+    if let_others is None or len(raw) <= PORTION:
         return Output(due, [_decode(item, blobs) for item in raw])
     effects = []
     for start in range(0, len(raw), PORTION):
