@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from tests.runtime.cli.command import Served, ask, run, serve
 
@@ -50,6 +52,47 @@ def test_shop_asks_the_catalogue_and_the_catalogue_asks_the_shop() -> None:
         assert ask(address, "/pages/coffee").status == 404
         assert ask(address, "/else").status == 404
         in_good_order(served)
+
+
+def test_chat() -> None:
+    with serve(*example("chat")) as served:
+        place = served.address()
+        page = ask(place)
+        assert page.headers["content-type"] == "text/html;charset=utf-8"
+        assert "new WebSocket" in page.body
+        assert ask(place, "/chat").status == 426
+        address = f"{place[0]}:{place[1]}"
+        with (
+            connect(f"ws://{address}/chat") as ann,
+            connect(f"ws://{address}/chat", origin=f"http://{address}") as bob,
+        ):
+            ann.send("Ann")
+            assert json.loads(ann.recv()) == {"joined": "Ann", "here": ["Ann"]}
+            bob.send("Bob")
+            assert (
+                json.loads(ann.recv()) == json.loads(bob.recv()) == {"joined": "Bob", "here": ["Ann", "Bob"]}
+            )
+            bob.send("hello, Ann")
+            assert json.loads(ann.recv()) == json.loads(bob.recv()) == {"name": "Bob", "text": "hello, Ann"}
+            with connect(f"ws://{address}/chat") as twin:
+                twin.send("Bob")
+                with pytest.raises(ConnectionClosed):
+                    twin.recv()
+                assert (twin.close_code, twin.close_reason) == (4000, "choose another name")
+            bob.close()
+            assert json.loads(ann.recv()) == {"left": "Bob"}
+            with (
+                pytest.raises(InvalidStatus, match="403"),
+                connect(f"ws://{address}/chat", origin="http://evil.example"),
+            ):
+                pass
+            # Whoever stops the server says so to everybody who is still there.
+            served.process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed):
+                ann.recv()
+            assert ann.close_code == 1001
+        assert served.stop() == 0
+        assert not any("error" in line.lower() for line in served.errors.rest())
 
 
 @pytest.mark.parametrize("folder", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))

@@ -12,6 +12,7 @@ from pyworkerd.messages import Request, Response
 from pyworkerd.websocket import Close, WebSocket, WebSocketClosed
 from pyworkerd_config.model import Limits
 
+from tests.packaging.markdown import code_blocks, page
 from tests.runtime.websocket.ends import End, pair
 
 if TYPE_CHECKING:
@@ -431,5 +432,20 @@ def test_a_service_of_the_program_may_answer_with_a_socket(with_runtime: Callabl
         clock.ends[1].end(Close(4003))
         assert (await closed(socket)).code == 4003
         await until(lambda: not outer.service.busy)
+
+    with_runtime(main)
+
+
+def test_the_example_of_the_documentation(with_runtime: Callable[..., None]) -> None:
+    (source,) = (
+        text for text in code_blocks(page("docs/python-workers.md"), "python") if "WebSocketPair" in text
+    )
+
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load({"worker.py": source})
+        assert (await worker.fetch("/")).status == 426
+        async with await worker.web_socket("/") as socket:
+            await socket.send("hello")
+            assert await socket.receive() == "you said hello"
 
     with_runtime(main)

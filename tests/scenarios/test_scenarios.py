@@ -11,6 +11,9 @@
     status = 200             # also: headers, body, contains, json, size_mb
     logs = ["..."]           # each is contained in a log message, once the answer has come
 
+    [[requests]]             # or a WebSocket, with `protocols` to offer and the `protocol` to be chosen
+    talk = [{ say = "x" }, { hear = "x" }, { say_mb = 1 }, { hear_mb = 1 }, { close = 1000 }]   # or { closed = 4000 }
+
     tests/scenarios/hello/{config.toml,hello.py,expect.toml} is the smallest one.
 """
 
@@ -31,6 +34,7 @@ from pyworkerd_config import ConfigError, load
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/config.toml"))
 REQUEST = frozenset(("path", "method", "host", "headers", "body", "body_mb", "socket", "times"))
+TALK = frozenset(("path", "talk", "protocols", "protocol", "times", "socket", "logs"))
 ANSWER = frozenset(("status", "answer_headers", "answer", "contains", "json", "size_mb", "logs"))
 MIB = 1024 * 1024
 
@@ -38,6 +42,31 @@ MIB = 1024 * 1024
 async def chunks(size: int) -> Any:
     for _ in range(size // 65_536):
         yield b"x" * 65_536
+
+
+async def talk(client: aiohttp.ClientSession, base: str, expected: dict[str, Any]) -> None:
+    unknown = expected.keys() - TALK
+    assert not unknown, f"expect.toml: unknown keys {sorted(unknown)}"
+    protocols = expected.get("protocols", ())
+    async with client.ws_connect(f"{base}{expected['path']}", protocols=protocols, max_msg_size=0) as socket:
+        assert socket.protocol == expected.get("protocol")
+        for step in expected["talk"]:
+            match next(iter(step.items())):
+                case "say", text:
+                    await socket.send_str(text)
+                case "say_mb", size:
+                    await socket.send_bytes(b"x" * size * MIB)
+                case "hear", text:
+                    assert await socket.receive_str() == text
+                case "hear_mb", size:
+                    assert len(await socket.receive_bytes()) == size * MIB
+                case "close", code:
+                    await socket.close(code=code)
+                case "closed", code:
+                    await socket.receive()
+                    assert socket.close_code == code
+                case other:
+                    raise AssertionError(other)
 
 
 async def ask(client: aiohttp.ClientSession, base: str, expected: dict[str, Any]) -> None:
@@ -77,8 +106,10 @@ async def serve(folder: Path, expect: dict[str, Any]) -> None:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
                 for expected in expect["requests"]:
                     base = bases[expected.get("socket", next(iter(bases)))]
-                    times = expected.get("times", 1)
-                    await asyncio.gather(*(ask(client, base, expected) for _ in range(times)))
+                    times, do = expected.get("times", 1), talk if "talk" in expected else ask
+                    await asyncio.gather(*(do(client, base, expected) for _ in range(times)))
+                    while "talk" in expected and runtime.worker("room").service.busy:
+                        await asyncio.sleep(0)
                     for text in expected.get("logs", ()):
                         assert any(text in message for message in logs), logs
         finally:
