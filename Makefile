@@ -18,7 +18,7 @@ ENGINE    := $(BIN)/pyworkerd engine build
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help serve test check bench fuzz format engine clean
+.PHONY: help serve test check bench soak fuzz format engine clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +40,9 @@ check: $(INSTALLED) ## lint, formatting, types, import contracts, shape of the s
 bench: engine ## measure, beside the peers that can be installed (BENCH=cold-start throughput fairness ...)
 	$(BIN)/python -m pyworkerd_bench.install
 	$(BIN)/pyworkerd bench $(BENCH) $(ARGS)
+
+soak: engine ## run the tests that take long: reloads and kills under load, ...
+	$(BIN)/python -m pytest -q -m soak $(ARGS)
 
 fuzz: $(INSTALLED) ## fuzz the front end and the protocol for SECONDS=600
 	-@$(BIN)/python -m pip install --quiet --group fuzz

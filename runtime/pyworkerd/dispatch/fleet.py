@@ -134,7 +134,8 @@ class Fleet:
             raise
 
     def _unwanted(self, getting: asyncio.Future[Image]) -> None:
-        if not getting.cancelled() and getting.exception() is None:
+        made = not getting.cancelled() and getting.exception() is None
+        if made and not self._closed:  # the end has unmapped everything
             self.release(getting.result())
 
     def release(self, image: Image) -> None:

@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
             shared.counters.refused += 1
             self._refuse(Overloaded("too many connections"))
         elif shared.draining:
-            self._close()
+            self.begin_drain()  # it was accepted before: its client knows nothing of the end
         else:
             self._deadlines.set_read(shared.options.header_timeout)
 
@@ -179,9 +179,9 @@ class Connection(asyncio.Protocol):
     # The server's calls
 
     def begin_drain(self) -> None:
-        """No request after this one; close now if there is none."""
+        """No request after this one; if there is none, close as soon as it is clear that none is on its way."""
         if self._phase is _WAITING and self._parser.is_idle:
-            self._close()
+            self._deadlines.set_read(self._shared.patience)
 
     def cancel(self) -> None:
         """Cancel the handler; whatever has no handler is closed."""
@@ -231,14 +231,14 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
             return []
         if not events:
-            options = self._shared.options
-            if self._parser.is_idle:
-                if self._shared.draining:
-                    self._close()
-                    return []
-                self._deadlines.set_read(options.idle_timeout)
+            shared = self._shared
+            if not self._parser.is_idle:
+                self._deadlines.set_read(shared.options.header_timeout)
+            elif shared.draining:
+                # The head of a response that was streamed said that there may be another request.
+                self._deadlines.set_read(shared.patience)
             else:
-                self._deadlines.set_read(options.header_timeout)
+                self._deadlines.set_read(shared.options.idle_timeout)
         if self._reading_paused:
             self._adjust_reading()
         return events

@@ -58,6 +58,9 @@ class ServerOptions:
     """Open at once; one more is answered 503 and closed. The figure of Kegel's C10K problem."""
     backlog: int = 511
     """Connections that the kernel holds before they are accepted. nginx and Node: 511."""
+    drain_idle: float = 0.5
+    """How long `drain` leaves idle connections open: a request that is on its way is answered with `Connection:
+    close`, where closing at once would lose it (RFC 9112 section 9.5). Our own figure: longer than most ways are."""
     cancel_grace: float = 1.0
     """How long cancelled handlers may clean up at the end of `drain` before their connections are reset."""
     web_socket: WireOptions = field(default_factory=WireOptions)

@@ -90,12 +90,14 @@ class HttpServer:
         return before
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - not an error: work goes on after it
-        """Stop accepting, finish what runs, close the rest; after `timeout` seconds cancel what is left.
+        """Stop accepting, finish what runs, close what is idle; after `timeout` seconds cancel what is left.
 
         Returns when every connection is closed and every handler has ended, or when handlers resisted
         cancelling.
         """
+        self._shared.patience = min(self._shared.options.drain_idle, timeout / 2)
         self._stop_listening()
+        await asyncio.sleep(0)  # whoever has just been accepted joins in the next turn of the loop
         for connection in tuple(self._shared.connections):
             connection.begin_drain()
         if not await self._wait_empty(timeout):

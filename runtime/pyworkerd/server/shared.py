@@ -73,6 +73,7 @@ class Shared:
         "loop",
         "new_parser",
         "options",
+        "patience",
     )
 
     def __init__(
@@ -87,6 +88,8 @@ class Shared:
         self.connections: set[Member] = set()
         """Open connections, also those that still arrive."""
         self.draining = False
+        self.patience = 0.0
+        """Seconds for which idle connections stay open while the server drains."""
         self.empty = asyncio.Event()
         """Set while there is no connection; meaningful once accepting has stopped."""
         self.empty.set()

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyworkerd.observe.text import printable
+from pyworkerd.observe.text import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,12 +65,12 @@ class Readable:
 
     def progress(self, step: str) -> None:
         """See `Reports`."""
-        _say(self._err, f"engine: {step}")
+        _say(self._err, f"engine: {one_line(step)}")
 
     def deployed(self, worker: str, milliseconds: float, *, built: bool) -> None:
         """See `Reports`."""
         how = "deployed" if built else "deployed from the cache"
-        _say(self._err, f"{worker}: {how} in {milliseconds:.0f} ms")
+        _say(self._err, f"{one_line(worker)}: {how} in {milliseconds:.0f} ms")
 
     def dormant(self, workers: int) -> None:
         """See `Reports`."""

@@ -24,7 +24,7 @@ from pyworkerd.server.notify import READY, STOPPING, notify
 from pyworkerd.serving import Listening, key_of
 
 from .child import Child, Gone
-from .messages import Leaving, Progress, Ready, Refused
+from .messages import Leaving, Prepared, Progress, Ready, Refused, Switched
 from .policy import Failures, GiveUp, Kill, Leave, Start, State, plan
 from .reloading import Reloading
 from .settings import Inheritance, shares
@@ -186,17 +186,19 @@ class Supervisor:
     def heard(self, child: Child, message: FromProcess) -> None:
         """See `child.Listener`."""
         match message:
-            case Ready():
+            case Ready() if child.state is State.SERVING and child.digest == message.digest:
                 self._ready(child, message)
-            case Refused():
+            case Refused(0) if child.state is State.STARTING:
                 self._refused(child, message)
+            case Refused() | Prepared() | Switched():
+                pass  # the reload that asked for it has been left
             case Leaving():
                 logger.info("%r was told to end: it finishes what runs", child)
                 self.think()
             case Progress(step):
                 self.report.progress(step)
             case _:
-                logger.error("%r said something that it was not asked: %s", child, type(message).__name__)
+                self._kill(child, f"it said {type(message).__name__} without being asked")
 
     def _ready(self, child: Child, message: Ready) -> None:
         if not self._begun:

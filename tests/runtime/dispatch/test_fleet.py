@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any, cast
 
 import pytest
 from pyworkerd.dispatch.fleet import Fleet, FleetLimits
 from pyworkerd.errors import Overloaded
+from pyworkerd_isolates.bundle import Bundle
+from pyworkerd_isolates.limits import Limits
 
 
 class Isolate:
@@ -109,5 +112,35 @@ def test_the_engine_is_loaded_once() -> None:
         await asyncio.to_thread(fleet.close)
         with pytest.raises(Overloaded):
             await fleet.run(int)
+
+    asyncio.run(main())
+
+
+def test_an_image_that_nobody_waits_for_any_more_when_the_end_comes() -> None:
+    async def main() -> None:
+        failures: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+        fleet, asked, go_on = Fleet(), threading.Event(), threading.Event()
+        await fleet.open()
+        assert fleet.images is not None
+        real = fleet.images.get
+
+        def get(*arguments: Any) -> Any:
+            asked.set()
+            go_on.wait()
+            return real(*arguments)
+
+        fleet.images.get = get  # type: ignore[method-assign]
+        asking = asyncio.create_task(fleet.image(Bundle.of({"w.py": "value = 1"}), Limits(startup_ms=10_000)))
+        await asyncio.sleep(0)
+        while not asked.is_set():
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait([asking])
+        go_on.set()
+        fleet.close()  # on this thread: what the other one has left for the loop comes after it
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert failures == []
 
     asyncio.run(main())

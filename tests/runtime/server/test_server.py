@@ -12,6 +12,7 @@ from pyworkerd.server import HttpServer, connection_info
 from tests.runtime.server.client import Client, get, hello, run, site
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 LOOPS = ["asyncio", "uvloop"]
@@ -116,6 +117,45 @@ def test_drain_finishes_what_runs_and_closes_the_rest(loop: str) -> None:
             status, headers, body = await busy.response()
             assert (status, headers["connection"], body) == (200, "close", b"done")
             assert await busy.rest() == b""
+            await draining
+            assert place.server.statistics().connections_now == 0
+
+    run(main, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_is_on_its_way_when_the_end_comes_is_answered(loop: str) -> None:
+    """Also on connections that were told that they may be used again."""
+
+    async def main() -> None:
+        go_on = asyncio.Event()
+
+        async def handler(request: Request) -> Response:
+            async def chunks() -> AsyncIterator[bytes]:
+                yield b"begun"
+                await go_on.wait()
+
+            return Response(
+                200, (), Body(chunks=chunks()) if request.url.endswith("/stream") else Body(b"whole")
+            )
+
+        async with site(handler, drain_idle=50) as place:
+            idle, new, streaming = [await place.connect() for _ in range(3)]
+            await idle.ask(get())
+            streaming.send(get("/stream"))
+            status, headers = await streaming.head()
+            assert (status, headers.get("connection")) == (200, None)
+            late = await place.connect()
+            draining = asyncio.create_task(place.server.drain(100))
+            with pytest.raises(OSError):
+                while True:
+                    await (await place.connect()).aclose()
+            go_on.set()
+            assert await streaming.chunks() == b"begun"
+            for client in (idle, new, streaming, late):
+                status, headers, body = await client.ask(get())
+                assert (status, headers["connection"], body) == (200, "close", b"whole")
+                assert await client.rest() == b""
             await draining
             assert place.server.statistics().connections_now == 0
 

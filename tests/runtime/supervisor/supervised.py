@@ -61,6 +61,11 @@ class Supervised(Served):
         found = psutil.Process(self.process.pid).children()
         return sorted(found, key=lambda each: (each.create_time(), each.pid))
 
+    def site(self) -> tuple[str, int]:
+        """Wait for the admin address, which is told after the sockets."""
+        host, _, port = self.errors.until("admin: ").removeprefix("admin: http://").rpartition(":")
+        return host, int(port)
+
     def complete(self) -> tuple[str, int]:
         """Wait until all processes serve. Returns the address."""
         address = self.address()

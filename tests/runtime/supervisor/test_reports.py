@@ -16,7 +16,7 @@ SOCKETS = [Listening("http", "*:80", "w"), Listening("local", "unix:/s", None)]
 
 
 def tell(report: reports.Reports) -> None:
-    report.progress("merging")
+    report.progress("merg\x1bing\n")
     report.deployed("w", 12.345, built=True)
     report.deployed("w", 1.4, built=False)
     report.dormant(10_000)
@@ -34,7 +34,7 @@ def test_readable(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr()
     assert told.out == "listening on http://*:80 (http -> w)\nlistening on unix:/s (local -> routes)\n"
     assert told.err.splitlines()[:4] == [
-        "engine: merging",
+        "engine: merg\\x1bing\\n",
         "w: deployed in 12 ms",
         "w: deployed from the cache in 1 ms",
         "workers are deployed at their first request: 10000 of them",

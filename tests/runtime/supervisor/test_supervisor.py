@@ -18,7 +18,7 @@ from pyworkerd import machine
 
 from tests.packaging.tree import ROOT
 from tests.runtime.cli.command import PATIENCE_S, ask, run
-from tests.runtime.supervisor.supervised import Supervised, supervised, write
+from tests.runtime.supervisor.supervised import supervised, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,15 +178,10 @@ def test_a_terminal_that_hangs_up_ends_the_server(tmp_path: Path) -> None:
         assert process.wait(PATIENCE_S) == 0
 
 
-def admin(served: Supervised) -> tuple[str, int]:
-    host, _, port = served.errors.until("admin: ").removeprefix("admin: http://").rpartition(":")
-    return host, int(port)
-
-
 def test_the_admin_address_tells_how_things_stand(tmp_path: Path) -> None:
     with supervised(write(tmp_path, top='admin = "127.0.0.1:0"')) as served:
         address = served.address()
-        site = admin(served)
+        site = served.site()
         served.errors.until("serving with")
         assert ask(address).body == "one"
         assert (ask(site, "/live").status, ask(site, "/ready").status) == (200, 200)
