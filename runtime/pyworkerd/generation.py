@@ -191,7 +191,7 @@ class Generation:
 
         `model` is what was configured; None for what a program loads. Raises `ConfigurationError` or `ImageError`.
         """
-        host = Host(self, program.name)
+        host = Host(self, program.name, program.options.limits.cpu_ms)
         environment = await build(program.bindings, outbound(program.global_outbound, host), host)
         worker = Worker(
             program.name,
@@ -361,9 +361,9 @@ class Generation:
 class Host:
     """What the bindings of one worker may use of the runtime: see `bindings.base.Host`."""
 
-    def __init__(self, generation: Generation, worker: str) -> None:
+    def __init__(self, generation: Generation, worker: str, cpu_ms: float) -> None:
         self.generation = generation
-        self.worker = worker
+        self.worker, self.cpu_ms = worker, cpu_ms
         ground = generation.ground
         self.environment: Mapping[str, str] = os.environ if ground.environment is None else ground.environment
         self.secrets = generation.config.secrets

@@ -123,6 +123,67 @@ class Default(WorkerEntrypoint):
     asyncio.run(main())
 
 
+HARD_TO_READ = {
+    "many parts": '{"a":1}' + ',{"a":1}' * 16_000,
+    "many numbers": "1" + ",1" * 300_000,
+    "integers of 4,300 digits": ",".join(["9" * 4300] * 240),
+    "integers as the SDK writes them": ",".join(['{"$":["i","' + "f" * 3571 + '"]}'] * 250),
+}
+
+
+@pytest.mark.parametrize("what", HARD_TO_READ)
+def test_many_calls_at_once_that_are_hard_to_read(what: str, sandbox: object) -> None:
+    attacker = (
+        HEAD
+        + f"""
+TEXT = ('[[],[[[' + {HARD_TO_READ[what]!r} + ']],{{}}]]').encode()
+FRAME = len(TEXT).to_bytes(4, "little") + TEXT
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        sent = [calls.call(self.env.VICTIM._index, "ping", FRAME) for _ in range(7)]
+        return Response(str(len(await asyncio.gather(*sent, return_exceptions=True))))
+"""
+    )
+    victim = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response(await self.env.GATE())
+
+    async def ping(self, value):
+        return len(value)
+"""
+    )
+
+    async def main() -> None:
+        opened, waiting = asyncio.Event(), asyncio.Semaphore(0)
+
+        async def gate() -> str:
+            waiting.release()
+            await opened.wait()
+            return "unharmed"
+
+        async with Runtime() as runtime:
+            good = await runtime.load(
+                {"v.py": victim}, bindings={"GATE": gate}, limits=Limits(isolates=1, cpu_ms=25)
+            )
+            bad = await runtime.load(
+                {"a.py": attacker}, bindings={"VICTIM": good}, limits=Limits(cpu_ms=5000)
+            )
+            bystanders = [asyncio.create_task(good.fetch("/")) for _ in range(5)]
+            for _ in bystanders:
+                await waiting.acquire()
+            good.service.placement.average_ms = 0.05  # as after many short requests: all share a step
+            assert await (await bad.fetch("/")).text() == "7"
+            opened.set()
+            for bystander in bystanders:
+                assert await (await bystander).text() == "unharmed"
+
+    asyncio.run(main())
+
+
 def test_a_result_that_cannot_be_read_does_not_harm_its_callers_neighbours(sandbox: object) -> None:
     callee = (
         HEAD
@@ -185,7 +246,7 @@ class Default(WorkerEntrypoint):
     async def main() -> None:
         async with Runtime() as runtime:
             worker = await runtime.load({"w.py": source}, limits=Limits(cpu_ms=1000))
-            with pytest.raises(WorkerException, match="parts"):
+            with pytest.raises(WorkerException, match="to read"):
                 await worker.call("many")
 
     asyncio.run(main())

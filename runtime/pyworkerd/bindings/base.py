@@ -40,6 +40,10 @@ class Host(Protocol):
         """Name of the service whose worker is prepared: a namespace for what its bindings keep elsewhere."""
 
     @property
+    def cpu_ms(self) -> float:
+        """CPU time that an invocation of the worker may use: what it is given to read must take a part of it only."""
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """The process's environment variables."""
 

@@ -21,6 +21,5 @@ def outbound(service: str | Service | None, host: Host) -> Capability | None:
     """
     if service is None:
         return None
-    return ServiceCapability(
-        host.service(service) if isinstance(service, str) else service, DEFAULT, host.worker
-    )
+    found = host.service(service) if isinstance(service, str) else service
+    return ServiceCapability(found, DEFAULT, host.worker, host.cpu_ms)

@@ -23,6 +23,7 @@ from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits
 from pyworkerd_isolates.pool import Assign, Evict, Member, Policy, Refuse, Start, Waiting, plan
 
+from pyworkerd.bindings.arguments import bounded
 from pyworkerd.errors import (
     BodyTooLarge,
     ExceededDepth,
@@ -218,8 +219,9 @@ class Worker:
         return BodyTooLarge(self.request_body_bytes)
 
     async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
-        """See `services.base.Service`."""
+        """See `services.base.Service`. Arguments that would take long to read are a TypeError of the caller's."""
         try:
+            bounded(arguments, "the arguments", self.limits.cpu_ms)
             answer = await self._invoke(CallWork(method, arguments, target), _scope(())[0])
         except BaseException as error:
             self.counters.call_failed(outcome(error)[1])

@@ -27,6 +27,7 @@ class StaticHost:
     worker: str = "shop"
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    cpu_ms: float = 50.0
     services: Mapping[str, Service] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
     clock: float = 1000.0

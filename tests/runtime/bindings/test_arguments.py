@@ -103,6 +103,50 @@ JSON = st.recursive(
 )
 
 
+COSTLY = {
+    "lists": ([[]] * 20_000, 16_000),
+    "dictionaries": ([{"a": 1}] * 20_000, 16_000),
+    "numbers": ([1] * 150_000, 80_000),
+    "long numbers": ([1.2345678901234567e300] * 40_000, 25_000),
+    "tags": ([float("nan")] * 20_000, 8_000),
+}
+
+
+@pytest.mark.parametrize("kind", COSTLY)
+def test_what_takes_a_guest_long_to_read_is_refused(kind: str) -> None:
+    value, harmless = COSTLY[kind]
+    with pytest.raises(WorkerException, match="the result would take about"):
+        args.bounded(wire.dump_value(value), "the result")
+    few = wire.dump_value(value[: harmless // 2])
+    assert args.bounded(few, "the result") == few
+    with pytest.raises(WorkerException, match=r"more than 3\.3"):
+        args.bounded(few, "the result", 10)
+
+
+def test_text_is_cheap_and_byte_strings_are_free() -> None:
+    value = wire.dump_value(["[{,\\" * 150_000, bytes(10_000_000)])
+    assert args.bounded(value, "the result", 50) == value
+    with pytest.raises(WorkerException, match="larger than 1048576"):
+        args.bounded(wire.dump_value("x" * 1_048_577), "the result")
+
+
+def test_integers_cost_what_their_digits_do() -> None:
+    """Written in decimals they took quadratic time, a millisecond for five of the largest."""
+    value = [10**4299] * 100
+    assert args.reading_ms(wire.dump_value(value)) < 5
+    forged = b"[[],[" + b",".join([b"9" * 4300] * 240) + b"]]"
+    assert args.reading_ms(len(forged).to_bytes(4, "little") + forged) > args.READING_MS
+
+
+@given(JSON)
+def test_what_reading_takes_is_never_guessed_too_low(value: Any) -> None:
+    encoded = wire.encode(value)
+    exact = args.reading_ms(encoded)
+    for enough in (0.0, exact / 2, exact, 1.0):
+        guess = args.reading_ms(encoded, enough)
+        assert guess == exact or exact <= guess <= enough
+
+
 @given(JSON)
 def test_containers_are_never_counted_too_low(value: Any) -> None:
     def count(part: Any) -> int:

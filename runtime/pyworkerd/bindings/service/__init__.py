@@ -58,4 +58,5 @@ class ServiceBinding(Binding):
     async def prepare(self, host: Host) -> Grant:
         """Finds the service; does not start it."""
         service = host.service(self._service) if isinstance(self._service, str) else self._service
-        return Access("fetcher", ServiceCapability(service, self._target, host.worker))
+        capability = ServiceCapability(service, self._target, host.worker, host.cpu_ms)
+        return Access("fetcher", capability)

@@ -76,10 +76,14 @@ class FollowsRedirects(Protocol):
 class ServiceCapability:
     """Sends requests and method calls to one service. Closing it does not close the service."""
 
-    __slots__ = ("_caller", "_service", "_target", "external")
+    __slots__ = ("_caller", "_cpu_ms", "_service", "_target", "external")
 
-    def __init__(self, service: Service, target: Target, caller: str = "") -> None:
+    def __init__(
+        self, service: Service, target: Target, caller: str = "", cpu_ms: float | None = None
+    ) -> None:
         self._service = service
+        self._cpu_ms = cpu_ms
+        """Of the worker that asks."""
         self._target = target
         self._caller = caller
         """The worker whose capability this is."""
@@ -87,9 +91,11 @@ class ServiceCapability:
         """Whether the service says of itself that it leaves the process: a network or an external server."""
 
     async def call(self, method: str, arguments: bytes) -> bytes:
-        """Pass the call on; neither arguments nor result are read here, but neither may be hard to read."""
-        call = self._service.call(method, bounded(arguments, "the arguments"), self._target)
-        return bounded(await one_deeper(call, _scope().call(caller=self._caller)[0]), "the result")
+        """Pass the call on. Nothing is read here; the result may not be hard to read for the worker that asked."""
+        call = self._service.call(method, arguments, self._target)
+        return bounded(
+            await one_deeper(call, _scope().call(caller=self._caller)[0]), "the result", self._cpu_ms
+        )
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
         """Pass the request on. Only services outside the process follow redirects.
