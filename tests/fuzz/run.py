@@ -81,7 +81,7 @@ def _by_coverage(name: str, seconds: int) -> None:
         (folder / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
     words.write_text("".join(f'"{_quoted(word)}"\n' for word in target.words), encoding="ascii")
     arguments = [
-        f"-max_total_time={seconds}", "-max_len=2048", "-timeout=60", "-print_final_stats=1", f"-dict={words}",
+        f"-max_total_time={seconds}", "-max_len=2048", "-timeout=300", "-print_final_stats=1", f"-dict={words}",
         f"-artifact_prefix={folder}-", str(folder),
     ]  # fmt: skip
     atheris.Setup([sys.argv[0], *arguments], target.run)

@@ -159,7 +159,8 @@ async def _pieces(data):
 def pump_for(invocation, stream, chunks):
     """Send a streamed body in a task that the invocation waits for."""
     invocation.hold()
-    asyncio.Task(_pump(invocation, stream, chunks), loop=loop)
+    # Begun at once: a task that is cancelled before its first step would never release the invocation.
+    stream.task = asyncio.Task(_pump(invocation, stream, chunks), loop=loop, eager_start=True)
 
 
 async def _pump(invocation, stream, chunks):

@@ -114,7 +114,7 @@ def on_lost(error, number, *_):
 class Outbound:
     """A body that the worker sends, pumped from an async iterator by a task."""
 
-    __slots__ = ("_credit", "_waiter", "number", "stopped")
+    __slots__ = ("_credit", "_waiter", "number", "stopped", "task")
 
     def __init__(self):
         global _next_outbound
@@ -123,6 +123,8 @@ class Outbound:
         self._credit = WINDOW
         self._waiter = None
         self.stopped = False
+        self.task = None
+        """What writes it."""
         _outbound[self.number] = self
 
     async def write(self, data):
@@ -170,11 +172,15 @@ def on_pull(number, credit):
 
 
 def on_stop(number):
-    """Event: the reader of an outbound stream has gone."""
+    """Event: the reader of an outbound stream has gone.
+
+    What writes it is cancelled where it waits, be it for its next piece: an event stream can be silent for hours.
+    """
     stream = _outbound.pop(number, None)
     if stream is not None:
         stream.stopped = True
-        stream._wake()
+        if stream.task is not None:
+            stream.task.cancel("the reader of this body has gone")
 
 
 def on_failed(error, number, *_):
