@@ -28,7 +28,6 @@ from .outgoing import Outgoing
 from .phase import Phase
 from .record import Record
 from .request_body import RequestBody
-from .resetting import reset
 
 if TYPE_CHECKING:
     from .shared import Shared
@@ -190,11 +189,8 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Close at once. What is not complete is reset, so that no client takes a part of a response for all of it."""
-        if self._phase is _BUSY or self._transport.get_write_buffer_size():
-            reset(self._transport)
-        else:
-            self._transport.abort()
+        """Close at once."""
+        self._out.abort(incomplete=self._phase is _BUSY)
 
     # Requests
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from .resetting import reset
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -67,6 +69,13 @@ class Outgoing:
             self._wire.close()  # everything is on its way, and a reset would overtake it
         else:
             self._shared.counters.timeouts += 1
+            self.abort(incomplete=True)
+
+    def abort(self, *, incomplete: bool) -> None:
+        """Close at once. What is not complete is reset, so that no client takes a part of a response for all of it."""
+        if incomplete or self.unsent():
+            reset(self.transport)
+        else:
             self.transport.abort()
 
     def _time(self) -> None:
