@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -56,16 +57,28 @@ def test_any_text(fds: str, names: str) -> None:
     assert all(fd >= 3 for descriptors in found.values() for fd in descriptors)
 
 
+def _side_by_side() -> tuple[socket.socket, socket.socket]:
+    """At two descriptors of which the second follows the first; nothing is closed to make room for them."""
+    made = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    least = 200
+    while True:
+        places = [fcntl.fcntl(made[0], fcntl.F_DUPFD_CLOEXEC, least)]
+        places.append(fcntl.fcntl(made[1], fcntl.F_DUPFD_CLOEXEC, places[0] + 1))
+        if places[1] == places[0] + 1:
+            break
+        for place in places:
+            os.close(place)
+        least = places[1]
+    for each in made:
+        each.close()
+    return socket.socket(fileno=places[0]), socket.socket(fileno=places[1])
+
+
 @pytest.fixture
 def handed(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
     """Two listening sockets, as systemd would have left them, but not at descriptor 3, which pytest may need."""
-    first, second = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    first, second = _side_by_side()
     monkeypatch.setattr(activation, "FIRST", first.fileno())
-    second_at = first.fileno() + 1
-    if second.fileno() != second_at:
-        os.dup2(second.fileno(), second_at)
-        second.close()
-        second = socket.socket(fileno=second_at)
     for name, value in environment(2, "a:b").items():
         monkeypatch.setenv(name, value)
     return [first, second]
