@@ -408,6 +408,7 @@ class Default(WorkerEntrypoint):
             assert await (await flood).text() == "10 90"
             assert waiting == 10
             assert shared.service.statistics()["waiting"] == 0
-            assert (shared.service._places._taken, shared.service._queue_places._taken) == (0, 0)
+            line = shared.service._waiting
+            assert (line._places._taken, line._queue._taken) == (0, 0)
 
     asyncio.run(main())

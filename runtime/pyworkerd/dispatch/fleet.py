@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
 from pyworkerd_isolates.cache import Cache
@@ -22,6 +22,7 @@ from pyworkerd.machine import memory
 from pyworkerd.observe.counters import LABELLED, Meters
 from pyworkerd.observe.snapshot import add
 
+from .relief import Relief
 from .sleepers import Sleepers
 from .threads import CORES, Threads
 from .turns import Turns
@@ -47,16 +48,21 @@ MAX_ISOLATES: Final = 8000
 """Live isolates of one process. Each maps some regions, and Linux allows 65,530 (vm.max_map_count)."""
 EMPTY: Final = 256
 """Each keeps a file open, and the customary limit of a process is 1024 (ulimit -n)."""
+FED: Final = 8
+"""Workers that look again when room for an isolate has come: one of them will take it."""
 MEMORY_SHARE: Final = 0.5
 """Part of the memory that there is for this server that isolates may take, unless a budget is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetLimits:
-    """Bounds of the whole process. `memory` is in bytes; None takes a share of the machine's."""
+    """Bounds of the whole process."""
 
     isolates: int = MAX_ISOLATES
     memory: int | None = None
+    """Bytes that isolates may take; None is a share of what there is for this server."""
+    process: int | None = None
+    """Bytes of its own that the whole process may take before work is refused; None is all that there is."""
     threads: int | None = None
     """Threads for steps that run long; None is one for each core."""
     labelled: int = LABELLED
@@ -83,14 +89,15 @@ class Fleet:
         self.meters = Meters(limits.labelled)
         self._maximum = limits.isolates
         self._budget = limits.memory or int(memory() * MEMORY_SHARE)
+        self.relief = Relief(self, limits.process or memory())
         self.threads = Threads(limits.threads)
         self.turns = Turns()
         self._builds = ThreadPoolExecutor(CORES, thread_name_prefix="pyworkerd-build")
-        self._closed = False
+        self.closed = False
         self._opening = asyncio.Lock()
         self._home = home
         self._idle: OrderedDict[int, Live] = OrderedDict()
-        self._workers: set[Worker] = set()
+        self.workers: set[Worker] = set()
         self._hungry: dict[Worker, None] = {}
         self._costs: dict[int, int] = {}
         self._memory = 0
@@ -107,6 +114,7 @@ class Fleet:
         async with self._opening:
             if self.engine is None:
                 self.engine = await self.run(self._load, progress)
+                self.relief.start()
         return self.engine
 
     def _load(self, progress: Callable[[str], None]) -> Engine:
@@ -118,7 +126,7 @@ class Fleet:
 
     async def run(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Run something that blocks or takes long on a thread. Raises `Overloaded` once the fleet is closed."""
-        if self._closed:
+        if self.closed:
             raise Overloaded("the runtime is closed")
         return await asyncio.get_running_loop().run_in_executor(self._builds, function, *arguments)
 
@@ -147,13 +155,13 @@ class Fleet:
 
     def enrol(self, worker: Worker) -> WorkerCounters:
         """A worker is there, with its name: where it counts."""
-        self._workers.add(worker)
+        self.workers.add(worker)
         return self.meters.take(worker.name)
 
     def dismiss(self, worker: Worker) -> None:
         """It is no more. Harmless when called again."""
-        if worker in self._workers:
-            self._workers.remove(worker)
+        if worker in self.workers:
+            self.workers.remove(worker)
             self.sleepers.dismiss(worker)
             self.meters.give_back(worker.name, worker.counters)
 
@@ -199,7 +207,9 @@ class Fleet:
             self._hungry.pop(worker, None)
 
     def _feed_the_hungry(self) -> None:
-        for worker in self._hungry:
+        for worker in list(islice(self._hungry, FED)):
+            del self._hungry[worker]
+            self._hungry[worker] = None  # at the end: the others' turn
             worker.plan_soon()
 
     def evict(self, number: int) -> None:
@@ -220,7 +230,7 @@ class Fleet:
     def measure(self, snapshot: Snapshot) -> None:
         """Add what was counted, and how things stand, to a snapshot."""
         self.meters.write(snapshot)
-        for worker in self._workers:
+        for worker in self.workers:
             worker.measure(snapshot)
         add(snapshot, "reckoned_memory_bytes", (), self._memory)
         add(snapshot, "memory_budget_bytes", (), self._budget)
@@ -232,7 +242,7 @@ class Fleet:
 
     def close(self) -> None:
         """End the threads and let go of the engine; may block. All isolates have ended before."""
-        self._closed = True
+        self.closed = True
         self._builds.shutdown(wait=True)
         self.threads.close()
         if self.images is not None:

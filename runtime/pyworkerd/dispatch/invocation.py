@@ -98,6 +98,12 @@ class Invocation:
         self.cpu_left_ms = self.shared_left_ms = self.cpu_ms
 
     @property
+    def size(self) -> int:
+        """Bytes of what it was given, as far as they are in hand."""
+        work = self.work
+        return len(work.arguments if isinstance(work, CallWork) else work.request.body.data or b"")
+
+    @property
     def measured(self) -> bool:
         """It shares no step any more, so that what it uses is known."""
         return self.shared_left_ms <= 0

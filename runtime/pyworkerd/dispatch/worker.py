@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -43,11 +42,11 @@ from pyworkerd.services.base import DEFAULT, Target
 
 from .allowance import Allowance
 from .asked import Asked
-from .callers import OUTSIDE, Callers
 from .channels import Channels, NoChannels
 from .failures import outcome
 from .fairness import Account
 from .invocation import CallWork, FetchWork, Invocation, Work
+from .line import Line
 from .live import Live
 from .placement import Placement
 from .sockets import RESTART, Places
@@ -128,17 +127,13 @@ class Worker:
         self._source = source
         self._image: Image | None = None
         self._members: dict[int, Live] = {}
+        self.refused = False
+        """Memory is short, and this worker is among those that take most of it: it gets no new work."""
         self._favourite: Live | None = None
         """The isolate that was given something last: as long as its steps are short, what comes joins them."""
-        self._waiting: OrderedDict[int, Invocation] = OrderedDict()
-        self._held_back = 0
-        """How many of them must not begin yet, since their caller holds as much as it leaves to others."""
-        self._places = Callers(self.policy.concurrency * self.policy.isolates)
-        self._queue_places = Callers(self.policy.queue)
+        self._waiting = Line(self.policy)
         self._numbers = count(1)
         self._planned = False
-        self._rerun = False
-        """Some of those that wait want an isolate to themselves."""
         self._stopping: set[Live] = set()
         """Dead isolates whose last step still runs on a thread."""
         self._all_stopped: asyncio.Event | None = None
@@ -264,34 +259,27 @@ class Worker:
             raise
 
     def _arrive(self, invocation: Invocation) -> None:
-        caller, live = invocation.scope.caller, self._favourite
-        others_wait = len(self._waiting) > self._held_back
-        if (
-            not others_wait
-            and live is not None
-            and live.welcomes(self.policy)
-            and self._places.open_to(caller)
-        ):
+        if self.refused:
+            self.counters.limit(Overloaded.code)
+            invocation.fail(Overloaded("the server is short of memory"))
+            invocation.finish()
+            return
+        line, live = self._waiting, self._favourite
+        others_wait, must_wait = line.eager(), line.must_wait(invocation)
+        if not (others_wait or must_wait) and live is not None and live.welcomes(self.policy):
             self._give(live, invocation, invocation.since)
-        else:
-            crowds_out = not self._queue_places.open_to(caller)
-            self._wait(invocation)
-            if crowds_out:
-                self._refuse(invocation)
-            elif not self._places.open_to(caller):
-                self._held_back += 1
-                if len(self._waiting) == 1:
-                    self._set_reaper()
-            elif not others_wait:
-                self._plan()
-            elif len(self._waiting) > self.policy.queue:
-                # Whenever there is room again a plan is made soon: until then newcomers can only join the queue.
-                self._refuse(invocation)
+        elif not line.put(invocation):
+            self._refuse(invocation)
+        elif must_wait:
+            line.hold_back()
+            if len(line) == 1:
+                self._set_reaper()
+        elif not others_wait:
+            self._plan()
+        elif line.overflows():
+            # Whenever there is room again a plan is made soon: until then newcomers can only join the queue.
+            self._refuse(invocation)
         self.fleet.turns.hurry(self.loop_account)
-
-    def _wait(self, invocation: Invocation) -> None:
-        self._waiting[invocation.id] = invocation
-        invocation.move(self._queue_places)
 
     def _refuse(self, invocation: Invocation) -> None:
         self.counters.limit(Overloaded.code)
@@ -299,14 +287,14 @@ class Worker:
 
     def _drop(self, invocation: Invocation, error: PyworkerdError) -> None:
         """Let go of one that waits."""
-        del self._waiting[invocation.id]
+        self._waiting.leave(invocation)
         invocation.fail(error)
         invocation.finish()
         self._tell_quiet()
 
     def forsaken(self, invocation: Invocation) -> None:
         """Its caller has gone."""
-        if invocation.id in self._waiting:
+        if invocation in self._waiting:
             self._drop(invocation, Overloaded("its caller has gone"))
         elif (live := self._members.get(invocation.isolate or 0)) is not None:
             live.cancel(invocation)
@@ -316,34 +304,19 @@ class Worker:
     def _plan(self) -> None:
         """Look at what waits, and do what `plan()` says."""
         now = self.loop.time()
-        alone = [i for i in self._waiting.values() if i.alone] if self._rerun else []
-        self._rerun = bool(alone)
+        alone = self._waiting.alone()
         if alone:
             # They go first, and each gets an isolate that has nothing else.
             self._perform(replace(self.policy, concurrency=1, queue=len(alone)), alone, now)
-        started = self._perform(self.policy, self._may_begin(now), now)
+        candidates, late = self._waiting.candidates(now)
+        for invocation in late:
+            self._refuse(invocation)
+        started = self._perform(self.policy, candidates, now)
         if started and self._waiting and not self.policy.fresh:
             self.plan_soon()  # what has just been started has room for others that wait
         self._set_reaper()
         hungry = bool(self._waiting) and len(self._members) < self.policy.isolates
         self.fleet.hungers(self, hungry)
-
-    def _may_begin(self, now: float) -> list[Invocation]:
-        """Those that wait, without the calls of workers that hold as many places as they leave to others."""
-        waiting = [i for i in self._waiting.values() if not i.alone]
-        self._held_back = 0
-        if all(invocation.scope.caller == OUTSIDE for invocation in waiting):
-            return waiting
-        places, allowed = self._places.copy(), []
-        for invocation in waiting:
-            if places.open_to(invocation.scope.caller):
-                places.take(invocation.scope.caller)
-                allowed.append(invocation)
-            elif now - invocation.since >= self.policy.queue_s:
-                self._refuse(invocation)
-            else:
-                self._held_back += 1
-        return allowed
 
     def _perform(self, policy: Policy, invocations: list[Invocation], now: float) -> bool:
         """Do what the plan says. Returns whether isolates were started."""
@@ -362,7 +335,7 @@ class Worker:
         for action in plan(policy, members, waiting, self.fleet.shared(), now):
             match action:
                 case Assign(request, isolate):
-                    self._give(self._members[isolate], self._waiting.pop(request), now)
+                    self._give(self._members[isolate], self._waiting[request], now)
                 case Start(request):
                     live = Live(self, next(self.fleet.numbers))
                     self._members[live.id] = live
@@ -370,7 +343,7 @@ class Worker:
                     self.fleet.sleepers.filled(self)
                     self._waiting[request].scope.root.cold = True
                     self.counters.cold_starts += 1
-                    self._give(live, self._waiting.pop(request), now)
+                    self._give(live, self._waiting[request], now)
                 case Evict(isolate):
                     self.fleet.evict(isolate)
                 case Refuse(request):
@@ -379,7 +352,7 @@ class Worker:
 
     def _give(self, live: Live, invocation: Invocation, now: float) -> None:
         self._favourite = live
-        invocation.move(self._places)
+        self._waiting.begin(invocation)
         self.counters.waited(now - invocation.since)
         self.fleet.works(live)
         if invocation.timer is None:
@@ -387,7 +360,7 @@ class Worker:
         live.take(invocation)
 
     def _expire(self, invocation: Invocation) -> None:
-        if invocation.id in self._waiting:
+        if invocation in self._waiting:
             self.counters.limit(ExceededWallTime.code)
             self._drop(
                 invocation,
@@ -411,7 +384,7 @@ class Worker:
         """Look again when the first request has waited too long, or the first idle isolate been idle for too long."""
         if self._reaper is not None and not self._waiting:
             return  # idle isolates only become due later than those that it was set for
-        due = [invocation.since + self.policy.queue_s for invocation in self._waiting.values()]
+        due = [invocation.since + self.policy.queue_s for invocation in self._waiting]
         due += [
             live.idle_since + self.policy.idle_s
             for live in self._members.values()
@@ -436,6 +409,11 @@ class Worker:
         assert isinstance(engine, Engine)
         return Isolate(engine, self.image, self.limits, self.fleet.slots if self.policy.fresh else None)
 
+    def memory(self) -> int:
+        """Bytes that it is reckoned at: its isolates, and the bodies that wait with its requests."""
+        waiting = sum(invocation.size for invocation in self._waiting)
+        return waiting + sum(map(self.fleet.cost_of, self._members.values()))
+
     def rested(self, live: Live) -> None:
         """An isolate has nothing left to do."""
         self.fleet.rests(live)
@@ -459,9 +437,7 @@ class Worker:
                 invocation.finish()
                 continue
             invocation.again(self.loop.time())
-            self._wait(invocation)
-            self._waiting.move_to_end(invocation.id, last=False)
-            self._rerun = self._rerun or invocation.alone
+            self._waiting.put_back(invocation)
         if not self._members and not self._closed:
             self.fleet.sleepers.emptied(self)
         self.freed()
@@ -540,7 +516,7 @@ class Worker:
             self._reaper = None
         self.fleet.hungers(self, False)
         while self._waiting:
-            self._drop(next(iter(self._waiting.values())), Overloaded(f"worker {self.name!r} is closed"))
+            self._drop(next(iter(self._waiting)), Overloaded(f"worker {self.name!r} is closed"))
         for live in tuple(self._members.values()):
             live.end()
         if self._stopping:

@@ -56,6 +56,8 @@ class Shares(NamedTuple):
     processes: int
     isolates: int
     """Bytes for the isolates of one process."""
+    process: int
+    """Bytes that one process may take before it refuses work: it is never replaced for what it could refuse."""
     threads: int
     """Threads for long steps of one process. All together are as many as there are cores, as far as that goes: a
     thread that holds its process's interpreter should not have to wait for a core."""
@@ -77,4 +79,5 @@ def shares(settings: Settings, config: Config) -> Shares:
     total = wanted.memory_mb * MIB if wanted.memory_mb is not None else int(memory() * MEMORY_SHARE)
     each = total // count
     most = wanted.replace_mb * MIB if wanted.replace_mb else int(each * REPLACE_FACTOR) + REPLACE_BYTES
-    return Shares(count, each, max(cores() // count, 1), Policy(count, wanted.hang_s, most))
+    process, threads = min(memory() // count, most), max(cores() // count, 1)
+    return Shares(count, each, process, threads, Policy(count, wanted.hang_s, most))

@@ -7,7 +7,7 @@ import threading
 from typing import Any, cast
 
 import pytest
-from pyworkerd.dispatch.fleet import Fleet, FleetLimits
+from pyworkerd.dispatch.fleet import FED, Fleet, FleetLimits
 from pyworkerd.errors import Overloaded
 from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.limits import Limits
@@ -101,6 +101,20 @@ def test_who_waits_for_room_hears_of_it() -> None:
     fleet.hungers(hungry, False)
     fleet.rests(live)
     assert worker.called == 2
+    fleet.close()
+
+
+def test_some_of_those_that_wait_for_room_look_again_and_next_time_others() -> None:
+    fleet = Fleet()
+    (live,) = lives(1)
+    waiting = [Hungry() for _ in range(2 * FED + 1)]
+    for worker in waiting:
+        fleet.hungers(cast("Any", worker), True)
+    fleet.rests(live)
+    assert [worker.called for worker in waiting] == [1] * FED + [0] * (FED + 1)
+    fleet.rests(live)
+    fleet.rests(live)
+    assert [worker.called for worker in waiting] == [2] * (FED - 1) + [1] * (FED + 2)
     fleet.close()
 
 

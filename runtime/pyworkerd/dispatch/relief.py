@@ -1,0 +1,74 @@
+"""The process's memory, looked at now and then, and what `pressure` says performed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+from .pressure import REACHED, Level, User, relieve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .fleet import Fleet
+
+logger = logging.getLogger("pyworkerd.dispatch")
+
+LOOK_S: Final = 0.5
+URGENT_S: Final = 0.1
+"""The same while memory is short."""
+_SAID: Final = {
+    Level.ENOUGH: "memory is enough again",
+    Level.TIGHT: "memory is tight: idle isolates are ended",
+    Level.SHORT: "memory is short: the workers that take most of it are refused new work",
+    Level.GONE: "memory is almost used up: new work is refused",
+}
+
+
+class Relief:
+    """Of one fleet. It stops by itself once the fleet is closed."""
+
+    def __init__(self, fleet: Fleet, limit: int, read: Callable[[], int] | None = None) -> None:
+        self._fleet = fleet
+        self._limit = limit
+        self._read = read or own_memory()
+        self._level = Level.ENOUGH
+
+    def start(self) -> None:
+        """Look from now on."""
+        self.look()
+        if not self._fleet.closed:
+            delay = LOOK_S if self._level is Level.ENOUGH else URGENT_S
+            asyncio.get_running_loop().call_later(delay, self.start)
+
+    def look(self) -> None:
+        """Look once, and do what is to be done."""
+        before, used = self._level, self._read()
+        if not before and used < REACHED[Level.TIGHT] * self._limit:
+            return
+        workers = {id(worker): worker for worker in self._fleet.workers}
+        users = [User(number, worker.memory()) for number, worker in workers.items()]
+        relief = relieve(before, used, self._limit, self._fleet.oldest(), users)
+        self._level = relief.level
+        for number in relief.evict:
+            self._fleet.evict(number)
+        if before is not relief.level:
+            mib = 1 << 20
+            level = logging.WARNING if relief.level else logging.INFO
+            logger.log(level, "%s (%d of %d MiB)", _SAID[relief.level], used // mib, self._limit // mib)
+        for number, worker in workers.items():
+            worker.refused = number in relief.refuse
+
+
+def own_memory() -> Callable[[], int]:
+    """Reads the bytes of memory that are this process's own: what is mapped from files can be had back."""
+    process = psutil.Process()
+
+    def read() -> int:
+        memory = process.memory_info()
+        return int(memory.rss - getattr(memory, "shared", 0))
+
+    return read
