@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from . import cold_start, density, fairness, soak, throughput
+from . import cold_start, density, fairness, soak, throughput, websockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "fairness": fairness.main,
     "soak": soak.main,
     "throughput": throughput.main,
+    "websockets": websockets.main,
 }
 """One row per benchmark; each reads its own arguments and returns an exit status."""
 

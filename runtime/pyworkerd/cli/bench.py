@@ -18,6 +18,7 @@ BENCHMARKS: Final = {
     "fairness": "pyworkerd_bench.fairness",
     "soak": "pyworkerd_bench.soak",
     "throughput": "pyworkerd_bench.throughput",
+    "websockets": "pyworkerd_bench.websockets",
 }
 """Name, and the module whose `main(arguments)` returns the exit status."""
 

@@ -15,6 +15,7 @@ from pyworkerd.serving import DRAIN_S
 from pyworkerd.supervisor.run import run as supervise
 from pyworkerd.supervisor.settings import Settings
 
+from .descriptors import raise_limit
 from .sockets import OPTION, with_addresses
 from .terminal import has_colours
 
@@ -68,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
     def configuration() -> Config:
         return with_addresses(load(options.config), options.socket_addr)
 
+    raise_limit()
     settings = Settings(
         load=configuration,
         server=ServerOptions(parser=options.parser, error_page=_error_page(options.dev)),
