@@ -61,6 +61,14 @@ def test_a_request_is_a_head_a_body_and_an_end() -> None:
     assert (1, BodyData(b"hello")) in found
 
 
+def test_crumbs_are_one_cookie() -> None:
+    """RFC 9113 section 8.2.3."""
+    server, peer = session(), client()
+    peer.send_headers(1, [*ASK, ("cookie", "a=1"), ("x", "y"), ("cookie", "b=2")], end_stream=True)
+    (head,) = (each for _, each in hear(server, peer.data_to_send()) if isinstance(each, RequestHead))
+    assert sorted(head.headers) == [("cookie", "a=1; b=2"), ("host", "a"), ("x", "y")]
+
+
 def test_an_answer() -> None:
     server, peer = session(), client()
     peer.send_headers(1, ASK, end_stream=True)
