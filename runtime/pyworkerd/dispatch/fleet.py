@@ -143,7 +143,7 @@ class Fleet:
 
     def _unwanted(self, getting: asyncio.Future[Image]) -> None:
         made = not getting.cancelled() and getting.exception() is None
-        if made and not self._closed:  # the end has unmapped everything
+        if made and not self.closed:  # the end has unmapped everything
             self.release(getting.result())
 
     def release(self, image: Image) -> None:
