@@ -127,8 +127,6 @@ PAGES: Final = _open()
 
 MAX_HOT: Final = 512 << 10
 """Bytes that are made an isolate's own before its first step, at most: hello writes to 220 KiB."""
-_GAP: Final = 2 * PAGE
-"""Runs that lie so close together are asked for as one."""
 
 
 class Hot:
@@ -143,15 +141,5 @@ class Hot:
     def learn(self, written: list[Run]) -> None:
         """What one first step wrote to; more than `MAX_HOT` bytes were its own affair. Only the first counts."""
         if self.runs is None:
-            joined = _join(written)
-            self.runs = joined if sum(end - start for start, end in joined) <= MAX_HOT else ()
-
-
-def _join(runs: list[Run]) -> tuple[Run, ...]:
-    joined: list[Run] = []
-    for start, end in runs:
-        if joined and start - joined[-1][1] <= _GAP:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    return tuple(joined)
+            size = sum(end - start for start, end in written)
+            self.runs = tuple(written) if size <= MAX_HOT else ()

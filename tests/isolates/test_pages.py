@@ -119,9 +119,9 @@ def test_a_system_without_it_has_none(monkeypatch):
 def test_only_the_first_step_that_was_watched_counts():
     hot = Hot()
     hot.learn([(0, 4096), (12288, 16384), (40960, 45056)])
-    assert hot.runs == ((0, 16384), (40960, 45056))
+    assert hot.runs == ((0, 4096), (12288, 16384), (40960, 45056))
     hot.learn([(0, 4096)])
-    assert hot.runs == ((0, 16384), (40960, 45056))
+    assert hot.runs == ((0, 4096), (12288, 16384), (40960, 45056))
 
 
 def test_a_first_step_that_wrote_much_teaches_nothing():

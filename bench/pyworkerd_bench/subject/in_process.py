@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import psutil
 from pyworkerd.runtime import Runtime
-from pyworkerd_config.model import Limits
 
 from pyworkerd_bench.contestant import LIVE_ISOLATES
 from pyworkerd_bench.errors import BenchError
@@ -25,8 +24,6 @@ from .hello import HELLO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from pyworkerd.loaded import LoadedWorker
 
 
 def engine_load() -> float:
@@ -48,28 +45,26 @@ async def _memory(isolates: int) -> float:
     async with Runtime() as runtime:
         # Two live isolates before the first reading: clean pages of the image that one alone had mapped would count as
         # private until a second one maps them, and tens of megabytes would seem to go away meanwhile.
-        warm = await runtime.load({"worker.py": HELLO}, name="warm", limits=_one_each(2))
-        await _ask(warm, isolates)
-        worker = await runtime.load({"worker.py": HELLO}, name="many", limits=_one_each(isolates))
-        before, started = _uss(), runtime.statistics().isolates
-        await _ask(worker, isolates)
-        alive = runtime.statistics().isolates - started
+        await _live(runtime, "warm", 2)
+        before = _uss()
+        alive = await _live(runtime, "many", isolates)
         if alive != isolates:
             raise BenchError(f"{alive} isolates live instead of {isolates}")
         return (_uss() - before) / isolates
 
 
-def _one_each(isolates: int) -> Limits:
-    """So many isolates, each with one invocation at a time."""
-    return Limits(isolates=isolates, concurrency=1)
+async def _live(runtime: Runtime, name: str, count: int) -> int:
+    """So many workers of the same program, each with an isolate that has answered once. Returns how many live more.
 
-
-async def _ask(worker: LoadedWorker, times: int) -> None:
-    """Send requests at once: where a worker's isolates hold one invocation each, every one gets its own."""
-    responses = await asyncio.gather(*(worker.fetch("/") for _ in range(times)))
-    for response in responses:
+    One worker would answer so fast that one isolate did for all.
+    """
+    before = runtime.statistics().isolates
+    for number in range(count):
+        worker = await runtime.load({"worker.py": HELLO}, name=f"{name}-{number}")
+        response = await worker.fetch("/")
         if response.status != 200 or await response.read() != b"hello":
             raise BenchError("the worker did not answer hello")
+    return runtime.statistics().isolates - before
 
 
 def _uss() -> int:
