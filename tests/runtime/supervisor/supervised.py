@@ -39,6 +39,7 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request):
         if request.url.endswith("/eat"):
             kept.append(bytearray(b"x") * (160 << 20))
+            self.ctx.waitUntil(asyncio.sleep(4))  # an idle isolate would be ended, and its memory given back
         if request.url.endswith("/log"):
             print("x" * 16_000)
         if request.method == "POST":
