@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 
 import pytest
+from pyworkerd.dispatch.room import MAX_BYTES
+from pyworkerd.dispatch.streams import Outflow
 from pyworkerd.errors import BadEffect, IsolateLost, PyworkerdError, WorkerException
 from pyworkerd.runtime import Runtime
 from pyworkerd_config.model import Limits
@@ -410,5 +414,117 @@ class Default(WorkerEntrypoint):
             assert shared.service.statistics()["waiting"] == 0
             line = shared.service._waiting
             assert (line._places._taken, line._queue._taken) == (0, 0)
+
+    asyncio.run(main())
+
+
+def test_a_body_that_comes_byte_by_byte_costs_its_reader_little(sandbox: object) -> None:
+    sender = (
+        HEAD
+        + """
+async def bytewise():
+    for _ in range(20_000):
+        yield b"x"
+        await asyncio.sleep(0)
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        answer = await self.env.VICTIM.fetch("http://victim/read", method="POST", body=bytewise())
+        return Response(await answer.text())
+"""
+    )
+    victim = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        if "read" in request.url:
+            await self.env.GATE()
+            return Response(str(len(await request.text())))
+        return Response(await self.env.GATE())
+"""
+    )
+
+    async def main() -> None:
+        opened, waiting = asyncio.Event(), asyncio.Semaphore(0)
+
+        async def gate() -> str:
+            waiting.release()
+            await opened.wait()
+            return "unharmed"
+
+        async with Runtime() as runtime:
+            good = await runtime.load({"v.py": victim}, bindings={"GATE": gate}, limits=Limits(isolates=1))
+            bad = await runtime.load(
+                {"a.py": sender}, bindings={"VICTIM": good}, limits=Limits(cpu_ms=60_000)
+            )
+            bystanders = [asyncio.create_task(good.fetch("/")) for _ in range(5)]
+            sending = asyncio.create_task(bad.fetch("/"))
+            for _ in range(6):
+                await waiting.acquire()
+            opened.set()
+            assert await (await sending).text() == "20000"
+            for bystander in bystanders:
+                assert await (await bystander).text() == "unharmed"
+
+    asyncio.run(main())
+
+
+def test_bodies_that_nobody_reads_are_bounded_accounted_and_freed_at_once(sandbox: object) -> None:
+    """256 KiB for each of hundreds of requests that stream: in sum they are what an isolate's calls may hold."""
+    source = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        number, piece = invocation.current().number, outbox.blob(b"x" * 65_536)
+        for step in range(8):
+            for stream in range(step * 25, step * 25 + 25):
+                body = ["s", 1000 + stream, None]
+                outbox.effects.append(
+                    ["fetch", 1000 + stream, number, 1, "POST", "http://slow/", [], body, "follow"]
+                )
+                outbox.effects.extend([["data", 1000 + stream, piece, False]] * 4)
+            await asyncio.sleep(0.001)
+            piece = outbox.blob(b"x" * 65_536)
+        print("sent", flush=True)
+        await asyncio.sleep(60)
+"""
+    )
+    reader = (
+        HEAD
+        + """
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        await asyncio.sleep(60)
+"""
+    )
+
+    async def main() -> None:
+        async with Runtime() as runtime:
+            slow = await runtime.load({"r.py": reader}, limits=Limits(concurrency=1000))
+            worker = await runtime.load({"w.py": source}, bindings={"SLOW": slow}, limits=Limits(cpu_ms=5000))
+            gc.collect()
+            gc.disable()
+            try:
+                asking = asyncio.create_task(worker.fetch("/"))
+                while "sent" not in [entry.message for entry in worker.logs]:
+                    assert not asking.done(), asking
+                    await asyncio.sleep(0)
+                assert 30 << 20 < runtime.statistics().memory < 100 << 20
+                (live,) = worker.service._members.values()
+                assert 30 << 20 < live.room.held <= live.room.promised <= MAX_BYTES
+                del live
+                asking.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asking
+                del asking
+                await worker.aclose()
+                await slow.aclose()
+                while runtime.statistics().isolates:
+                    await asyncio.sleep(0)
+                assert not [found for found in gc.get_objects() if isinstance(found, Outflow)]
+            finally:
+                gc.enable()
 
     asyncio.run(main())

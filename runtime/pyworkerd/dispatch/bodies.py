@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyworkerd_isolates.protocol import WINDOW, BodyRef, Broken, Data, HandedOn, Pull, Stop, StreamRef
 
-from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
+from pyworkerd.errors import BadEffect, IsolateLost, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body
 
 from .streams import Feed, Outflow
@@ -63,8 +63,11 @@ class Bodies:
 
     # out of the guest ------------------------------------------------------------------------------------------------
 
-    def outbound(self, ref: BodyRef, owner: Invocation) -> Body:
-        """A body that the guest sends, for whoever reads it. Raises `BadEffect` for one that was never given."""
+    def outbound(self, ref: BodyRef, owner: Invocation, *, upload: bool = False) -> Body:
+        """A body that the guest sends, for whoever reads it. Raises `BadEffect` for one that was never given.
+
+        An `upload` goes with a call, of which there may be many: room for it is promised.
+        """
         if isinstance(ref, HandedOn):
             feed = self._feeds.get(ref.number)
             if feed is None:
@@ -76,7 +79,7 @@ class Bodies:
             return Body(ref or b"")
         if ref.number in self._outflows:
             raise BadEffect("the worker used the number of a stream twice")
-        outflow = Outflow(self._door, ref.number, ref.length, owner, self._flown)
+        outflow = Outflow(self._door, ref, owner, self._flown, WINDOW if upload else 0)
         self._outflows[ref.number] = outflow
         owner.hold(outflow)
         return outflow.body()
@@ -121,9 +124,9 @@ class Bodies:
             elif isinstance(held, Outflow):
                 held.fail(UpstreamError("the worker ended before this body was complete"))
 
-    def end(self, error: PyworkerdError) -> None:
+    def end(self) -> None:
         """The isolate is dead."""
         for feed in tuple(self._feeds.values()):
             feed.stop()
         for outflow in tuple(self._outflows.values()):
-            outflow.fail(error)
+            outflow.fail(IsolateLost("the worker ended before this body was complete"))

@@ -8,9 +8,9 @@ Rule 3: the body of a request that is not sent, or whose sending fails, is close
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pyworkerd_isolates.protocol import Abandon, Call, Events, Fetch
+from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Events, Fetch, StreamRef
 
 from pyworkerd.errors import BadEffect, ExceededSubrequests, PyworkerdError
 from pyworkerd.messages import Body, Request, Response
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from .invocation import Invocation
     from .sockets import Sockets
     from .streams import Door
-
-
-MAX_BYTES: Final = 32 * 1024 * 1024
-"""Arguments and bodies in hand of all calls of one isolate that wait (Workers: 32 MiB for one RPC message)."""
 
 
 class Asker(Protocol):
@@ -55,14 +51,13 @@ def _size(effect: Call | Fetch) -> int:
 class Calls:
     """The calls of one isolate that have no answer yet."""
 
-    __slots__ = ("_asker", "_bodies", "_bytes", "_door", "_limit", "_refused", "_room", "_sockets", "_tasks")
+    __slots__ = ("_asker", "_bodies", "_door", "_limit", "_refused", "_room", "_sockets", "_tasks")
 
     def __init__(self, door: Door, bodies: Bodies, sockets: Sockets, asker: Asker, limit: int) -> None:
         self._door, self._bodies, self._sockets, self._asker, self._limit = (
             door, bodies, sockets, asker, limit
         )  # fmt: skip
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._bytes = 0
         self._room = limit
         self._refused = 0
 
@@ -92,7 +87,9 @@ class Calls:
             self._reject(effect, error)
             return
         self._room -= 1
-        body = self._bodies.outbound(effect.body, invocation) if isinstance(effect, Fetch) else None
+        body = (
+            self._bodies.outbound(effect.body, invocation, upload=True) if isinstance(effect, Fetch) else None
+        )
         invocation.touched_outside = True
         work = (
             self._fetch(effect, body, invocation)
@@ -100,15 +97,19 @@ class Calls:
             else self._call(effect)
         )
         task = self._tasks[effect.call] = self._door.spawn(work, invocation.context)
-        self._bytes += _size(effect)
+        self._door.room.promised += _size(effect)
+        self._door.room.held += _size(effect)
         invocation.hold(Abandon(effect.call))
         task.add_done_callback(partial(self._ended, effect, invocation, body))
 
     def _charge(self, invocation: Invocation, effect: Call | Fetch) -> None:
         if self._room <= 0:
             raise ExceededSubrequests(f"more than {self._limit} calls wait at once")
-        if self._bytes + _size(effect) > MAX_BYTES:
-            raise ExceededSubrequests(f"the calls that wait have more than {MAX_BYTES} bytes of arguments")
+        streams = isinstance(effect, Fetch) and isinstance(effect.body, StreamRef)
+        if not self._door.room.has(WINDOW if streams else _size(effect)):
+            raise ExceededSubrequests(
+                f"the calls that wait have more than {self._door.room.limit} bytes of arguments and bodies"
+            )
         if self._asker.channels.external(effect.capability):
             if invocation.subrequests_left <= 0:
                 raise ExceededSubrequests("the invocation has made all its subrequests (limits.subrequests)")
@@ -168,7 +169,8 @@ class Calls:
     ) -> None:
         if self._tasks.get(effect.call) is task:
             del self._tasks[effect.call]
-        self._bytes -= _size(effect)
+        self._door.room.promised -= _size(effect)
+        self._door.room.held -= _size(effect)
         invocation.let_go(Abandon(effect.call))
         if task.cancelled():
             self._close(body)

@@ -51,7 +51,8 @@ class Invocation:
     id: int
     work: Work
     answer: asyncio.Future[Response | bytes] | Asked | None
-    """None once the worker has answered: the response is its reader's alone, so that it can be seen to be forgotten."""
+    """None once it was given: a response is its reader's alone, so that it can be seen to be forgotten, and an error
+    holds with its traceback whatever the caller holds."""
     since: float
     """Loop time since which it waits for an isolate."""
     cpu_ms: float
@@ -77,6 +78,8 @@ class Invocation:
     """It was begun anew in another isolate, which happens once."""
     winding_up: bool = False
     """It passed a limit and was cancelled: the next time, its isolate is ended."""
+    failed: bool = False
+    """The answer was an error."""
     done: bool = False
     """The guest has nothing left of it, or never had."""
     isolate: int | None = None
@@ -147,7 +150,7 @@ class Invocation:
 
     def succeeded(self) -> bool:
         """Whether the worker itself gave the answer."""
-        return self.answer is None
+        return self.answer is None and not self.failed
 
     def succeed(self, value: Response | bytes) -> None:
         """Give the answer, if it is still wanted."""
@@ -158,4 +161,5 @@ class Invocation:
     def fail(self, error: Exception) -> None:
         """Answer with an error, if an answer is still wanted."""
         if self.answer is not None and not self.answer.done():
-            self.answer.set_exception(error)
+            answer, self.answer, self.failed = self.answer, None, True
+            answer.set_exception(error)

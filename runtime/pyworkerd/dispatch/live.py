@@ -61,9 +61,11 @@ from pyworkerd.messages import Response
 
 from .bodies import Bodies
 from .calls import Calls
+from .crowd import Crowd
 from .failures import too_much_cpu, too_much_memory, translate
 from .invocation import CallWork, FetchWork, Invocation
 from .mail import Mail
+from .room import Room
 from .sharing import BATCH, budget_ms, charge, choose
 from .sockets import RESTART, Sockets
 
@@ -103,6 +105,8 @@ class Live:
         self.exclusive = False
         """It belongs to one invocation, and takes no other meanwhile."""
         self.invocations: dict[int, Invocation] = {}
+        self.room: Room = Room()
+        self.crowd: Crowd = Crowd(self.loop)
         self.bodies: Bodies = Bodies(self)
         self.sockets: Sockets = Sockets(self, worker)
         self.calls: Calls = Calls(self, self.bodies, self.sockets, worker, worker.limits.pending)
@@ -220,7 +224,7 @@ class Live:
         )
         numbers = [invocation.id for invocation in self._in_step]
         events = self._mail.take(numbers)
-        self.sockets.taken(numbers)
+        self.crowd.leaves(numbers)
         self.calls.renew()
         self._batch = events, budget_ms(self._in_step, self._expendable())
         self.stepping = True
@@ -300,7 +304,7 @@ class Live:
             self._died(result, self._in_step)
             return
         isolate.state = self.state
-        self._worker.fleet.grown(self, self._worker.cost + isolate.growth)
+        self._worker.fleet.grown(self, self._worker.cost + isolate.growth + self.room.held)
         self._effects = deque(result.effects)
         self._perform(isolate, result.wake)
 
@@ -337,6 +341,7 @@ class Live:
         for invocation in self._in_step:
             if invocation.cpu_left_ms <= 0:
                 self.wind_up(invocation, too_much_cpu(self._worker.limits))
+        self._in_step = []  # what has ended must not be kept
         if not self.invocations:
             self._rest()
         if self.state is State.DEAD:
@@ -439,6 +444,7 @@ class Live:
     def _forget(self, invocation: Invocation) -> None:
         del self.invocations[invocation.id]
         self._mail.forget(invocation.id)
+        self.crowd.leaves((invocation.id,))
         invocation.finish()
         if invocation.held:
             self.bodies.release(invocation)
@@ -533,7 +539,8 @@ class Live:
         if self._wake is not None:
             self._wake.cancel()
         self.calls.end()
-        self.bodies.end(IsolateLost("the worker ended before this body was complete"))
+        self.bodies.end()
+        self.crowd.disperse()
         self.sockets.end()
         for invocation in self.invocations.values():
             if invocation not in (again or ()):
@@ -542,6 +549,7 @@ class Live:
         self.invocations.clear()
         self._mail.clear()
         self._effects.clear()
+        self._in_step = []
         self._worker.ended(self, again or [])
 
 

@@ -20,7 +20,6 @@ from .streams import Door
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
 
     from pyworkerd_isolates.protocol import SocketClose, SocketCredit, SocketSend
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from .invocation import Invocation
 RESTART: Final = Close(1012, "", clean=False)
 """Service restart, in IANA's registry of close codes: connect again."""
-CROWD: Final = 2 * 1024 * 1024
-"""Bytes of messages for one step, beyond which others wait for the next: thousands of sockets share its memory."""
 TOO_MANY: Final = Close(1013, "too many WebSockets", clean=False)
 
 
@@ -90,7 +87,7 @@ class Given(NamedTuple):
 class Sockets:
     """Those that are open."""
 
-    __slots__ = ("_batch", "_bytes", "_crowd", "_door", "_given", "_keeper", "_next", "_open", "resting")
+    __slots__ = ("_door", "_given", "_keeper", "_next", "_open", "resting")
 
     def __init__(self, door: SocketDoor, keeper: Keeper) -> None:
         self._door, self._keeper = door, keeper
@@ -99,10 +96,6 @@ class Sockets:
         self._open: dict[int, Socket] = {}
         self._given: dict[int, Given] = {}
         self._next = 2
-        self._batch: dict[int, int] = {}
-        """Bytes of messages that wait for a step, by the invocation that it is for."""
-        self._bytes = 0
-        self._crowd: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         return len(self._open) + len(self._given)
@@ -188,26 +181,13 @@ class Sockets:
         return self._keeper.message_bytes
 
     def crowd(self) -> asyncio.Future[None] | None:
-        """Done when steps have taken of what waits; None if there is room for more now."""
-        if self._bytes < CROWD:
-            return None
-        if self._crowd is None:
-            self._crowd = self._door.loop.create_future()
-        return self._crowd
+        """See `crowd.Crowd.full`."""
+        return self._door.crowd.full()
 
     def sends(self, owner: Invocation, cost: int) -> None:
         """So much of a message goes into the next step for its owner."""
-        self._batch[owner.id] = self._batch.get(owner.id, 0) + cost
-        self._bytes += cost
+        self._door.crowd.joins(owner.id, cost)
         self._keeper.allowance.renew(owner, self._door.loop.time(), message=True)
-
-    def taken(self, owners: Iterable[int]) -> None:
-        """A step has taken what waited for these, or nobody will."""
-        for owner in owners:
-            self._bytes -= self._batch.pop(owner, 0)
-        if self._crowd is not None and self._bytes < CROWD:
-            crowd, self._crowd = self._crowd, None
-            crowd.set_result(None)
 
     def ended(self, socket: Socket) -> None:
         """Its other end has closed, or it has been given up."""
@@ -267,7 +247,6 @@ class Sockets:
                 held.socket.end(UNWANTED)
         for socket in _of(owner):
             socket.give_up(Close(FAILED if socket.number % 2 else GOING_AWAY, "", clean=False))
-        self.taken((owner.id,))
 
     def shut(self, close: Close) -> None:
         """Close all that the guest has made: the worker goes away."""
@@ -282,7 +261,6 @@ class Sockets:
             given.socket.end(UNWANTED)
         for socket in tuple(self._open.values()):
             socket.give_up(Close(FAILED, "", clean=False))
-        self.taken(tuple(self._batch))
 
 
 def _of(owner: Invocation) -> list[Socket]:

@@ -11,9 +11,9 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pyworkerd_isolates.protocol import CHUNK, WINDOW, Events
+from pyworkerd_isolates.protocol import CHUNK, WINDOW, Events, StreamRef
 
 from pyworkerd.errors import BadEffect, ClientError, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body
@@ -21,7 +21,13 @@ from pyworkerd.messages import Body
 if TYPE_CHECKING:
     from contextvars import Context
 
+    from .crowd import Crowd
     from .invocation import Invocation
+    from .room import Room
+
+
+SMALL: Final = 4096
+"""Bytes up to which pieces of a body are put together."""
 
 
 class Door(Protocol):
@@ -30,6 +36,14 @@ class Door(Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that all of it runs on."""
+
+    @property
+    def room(self) -> Room:
+        """What is held for the isolate."""
+
+    @property
+    def crowd(self) -> Crowd:
+        """What waits for its next steps."""
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
         """Put an event into the next step, on behalf of an invocation. Dropped once the isolate is dead."""
@@ -42,9 +56,12 @@ class Door(Protocol):
 
 
 class Feed:
-    """A body on its way into the guest: not read before the guest asks, and then only as fast as it gives credit."""
+    """A body on its way into the guest: not read before the guest asks, and then only as fast as it gives credit.
 
-    __slots__ = ("_body", "_credit", "_door", "_number", "_on_end", "_room", "_task", "owner")
+    What comes before the next step is told in few pieces, however many came: the guest pays for each.
+    """
+
+    __slots__ = ("_body", "_credit", "_door", "_number", "_on_end", "_room", "_task", "_waiting", "owner")
 
     def __init__(
         self, door: Door, number: int, body: Body, owner: Invocation, on_end: Callable[[Feed, int], None]
@@ -53,6 +70,8 @@ class Feed:
         self.owner = owner
         self._credit = 0
         self._room = asyncio.Event()
+        self._waiting: list[bytes] = []
+        """For the next step."""
         self._task: asyncio.Task[None] | None = None
 
     async def _run(self) -> None:
@@ -60,7 +79,7 @@ class Feed:
         try:
             async for chunk in chunks:
                 await self._pass_on(chunk)
-            self._send_data(b"", True)
+            self._door.send(self.owner.id, self._tell_end)
         except PyworkerdError as error:
             if isinstance(error, ClientError):
                 self.owner.client_error = error
@@ -78,15 +97,29 @@ class Feed:
         view = memoryview(chunk)
         while view:
             await self._room.wait()
+            if (full := self._door.crowd.full()) is not None:
+                await asyncio.shield(full)
+                continue
             size = min(CHUNK, self._credit, len(view))
             self._credit -= size
             if self._credit <= 0:
                 self._room.clear()
-            self._send_data(bytes(view[:size]), False)
+            self._put(bytes(view[:size]))
             view = view[size:]
 
-    def _send_data(self, data: bytes, end: bool) -> None:
-        self._door.send(self.owner.id, partial(Events.data, stream=self._number, data=data, end=end))
+    def _put(self, data: bytes) -> None:
+        self._door.crowd.joins(self.owner.id, len(data))
+        self._waiting.append(data)
+        if len(self._waiting) == 1:
+            self._door.send(self.owner.id, self._tell)
+
+    def _tell(self, events: Events) -> None:
+        data, self._waiting = b"".join(self._waiting), []
+        for start in range(0, len(data), CHUNK):
+            events.data(self._number, data[start : start + CHUNK], False)
+
+    def _tell_end(self, events: Events) -> None:
+        events.data(self._number, b"", True)
 
     def _send_error(self, message: str) -> None:
         self._door.send(self.owner.id, partial(Events.error, stream=self._number, message=message))
@@ -146,6 +179,8 @@ class Outflow:
         "_number",
         "_on_end",
         "_owed",
+        "_promised",
+        "_room",
         "_waiter",
         "length",
         "owner",
@@ -154,12 +189,16 @@ class Outflow:
     def __init__(
         self,
         door: Door,
-        number: int,
-        length: int | None,
+        ref: StreamRef,
         owner: Invocation,
         on_end: Callable[[Outflow, int], None],
+        promised: int = 0,
     ) -> None:
-        self._door, self._number, self.length, self.owner, self._on_end = door, number, length, owner, on_end
+        self._door, self._number, self.length, self.owner, self._on_end = (
+            door, ref.number, ref.length, owner, on_end
+        )  # fmt: skip
+        self._room, self._promised = door.room, promised
+        self._room.promised += promised
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._owed = 0
@@ -175,10 +214,13 @@ class Outflow:
         """A piece came out of the guest. Raises `BadEffect` if it is more than there was credit for."""
         if self._ended:
             return
-        self._buffered += len(data)
-        if self._buffered + self._owed > WINDOW:
+        if self._buffered + self._owed + len(data) > WINDOW:
             raise BadEffect("the worker sent more of a body than was asked for")
-        if data:
+        self._buffered += len(data)
+        self._room.held += len(data)
+        if self._chunks and len(self._chunks[-1]) + len(data) <= SMALL:
+            self._chunks[-1] += data  # a byte is not worth an object
+        elif data:
             self._chunks.append(data)
         if end:
             self._end(None)
@@ -193,6 +235,7 @@ class Outflow:
     def _end(self, error: PyworkerdError | None) -> None:
         self._ended = True
         self._error = error
+        self._settle()
         self._on_end(self, self._number)
 
     def _wake(self) -> None:
@@ -203,7 +246,12 @@ class Outflow:
         """The next piece; StopAsyncIteration at the end, the error if it broke off."""
         while not self._chunks:
             if self._error is not None:
-                raise self._error
+                # Once: with its traceback it holds this body, and must not be held by it.
+                error, self._error = self._error, UpstreamError("this body broke off")
+                try:
+                    raise error
+                finally:
+                    del error
             if self._ended:
                 raise StopAsyncIteration
             self._waiter = self._door.loop.create_future()
@@ -212,18 +260,30 @@ class Outflow:
             finally:
                 self._waiter = None
         chunk = self._chunks.popleft()
-        self._buffered -= len(chunk)
+        self._release(len(chunk))
         self._owed += len(chunk)
         if self._owed >= WINDOW // 2 and not self._ended:
             self._door.send(self.owner.id, partial(Events.pull, stream=self._number, credit=self._owed))
             self._owed = 0
         return chunk
 
+    def _release(self, size: int) -> None:
+        self._buffered -= size
+        self._room.held -= size
+        if self._ended:
+            self._settle()
+
+    def _settle(self) -> None:
+        """No more will come: what is left is all that it may hold."""
+        left = min(self._promised, self._buffered)
+        self._room.promised -= self._promised - left
+        self._promised = left
+
     def stop(self) -> None:
         """The reader has gone."""
         self.break_off(UpstreamError("this body was closed"))
         self._chunks.clear()
-        self._buffered = 0
+        self._release(self._buffered)
 
     def break_off(self, error: PyworkerdError) -> None:
         """Tell the guest to stop, and the reader that there is no more."""
@@ -234,7 +294,7 @@ class Outflow:
 
     def forsake(self) -> None:
         """The reader has gone without a word; called by the garbage collector, on whatever thread."""
-        if not self._ended:
+        if not self._ended or self._buffered:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and with it everything else
                 self._door.loop.call_soon_threadsafe(self.stop)
 

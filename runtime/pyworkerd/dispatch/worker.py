@@ -257,6 +257,11 @@ class Worker:
             if invocation.succeeded() and isinstance(response := answer.result(), Response):
                 await response.aclose()
             raise
+        finally:
+            del (
+                answer,
+                invocation,
+            )  # an error holds this frame with its traceback: the frame must not hold the error
 
     def _arrive(self, invocation: Invocation) -> None:
         if self.refused:

@@ -7,7 +7,9 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from pyworkerd.dispatch.allowance import Allowance
+from pyworkerd.dispatch.crowd import Crowd
 from pyworkerd.dispatch.invocation import CallWork, Invocation
+from pyworkerd.dispatch.room import Room
 from pyworkerd.dispatch.sockets import Places, Sockets
 from pyworkerd.observe.counters import WorkerCounters
 from pyworkerd.observe.scope import begin
@@ -33,6 +35,7 @@ class Door:
         self.allowance = Allowance(50.0, 7, 1000)
         self.counters = WorkerCounters()
         self.woken: list[int] = []
+        self.room, self.crowd = Room(), Crowd(self.loop)
         self.sockets = Sockets(self, self)
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:

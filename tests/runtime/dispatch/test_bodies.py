@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.dispatch.bodies import Bodies
+from pyworkerd.dispatch.crowd import CROWD, Crowd
 from pyworkerd.dispatch.invocation import CallWork, Invocation
+from pyworkerd.dispatch.room import Room
 from pyworkerd.errors import BadEffect, IsolateLost, UpstreamError
 from pyworkerd.messages import Body
 from pyworkerd.observe.scope import begin
@@ -26,6 +28,7 @@ class Door:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.events = Events()
+        self.room, self.crowd = Room(), Crowd(self.loop)
         self.tasks: set[asyncio.Task[None]] = set()
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
@@ -85,7 +88,7 @@ def test_small_bodies_come_in_hand() -> None:
         assert bodies.inbound(Body(b"x" * WINDOW), owner) == b"x" * WINDOW
         assert bodies.inbound(Body(b"x" * (WINDOW + 1)), owner) == StreamRef(1, WINDOW + 1)
         assert len(bodies) == 1
-        bodies.end(IsolateLost())
+        bodies.end()
 
     asyncio.run(main())
 
@@ -103,7 +106,7 @@ def test_whoever_stops_closes_the_source(how: str, begun: bool) -> None:
         {
             "stop": lambda: bodies.stop(Stop(1)),
             "release": lambda: bodies.release(owner),
-            "end": lambda: bodies.end(IsolateLost()),
+            "end": bodies.end,
         }[how]()
         await door.rest()
         assert source.closed >= 1
@@ -225,5 +228,96 @@ def test_what_is_discarded_is_stopped() -> None:
             bodies.discard(ref)
         await door.rest()
         assert (door.told(), source.closed) == ([["stop", 5]], 1)
+
+    asyncio.run(main())
+
+
+def test_many_small_pieces_are_told_in_few() -> None:
+    """The guest pays for each event: whoever sends it a body byte by byte must not make it pay for each byte."""
+
+    async def main() -> None:
+        bodies, door, owner = new()
+        bodies.inbound(Body(chunks=Source(*[b"x"] * 3000)), owner)
+        bodies.pull(Pull(1, WINDOW))
+        sent: list[Callable[[Events], None]] = []
+        door.send = lambda _, event: sent.append(event)  # type: ignore[method-assign]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(sent) == 1
+        sent[0](door.events)
+        assert [event[0] for event in door.told()] == ["data"]
+        bodies.release(owner)
+        await door.rest()
+
+    asyncio.run(main())
+
+
+def test_bodies_that_come_in_wait_outside_when_there_is_a_crowd() -> None:
+    async def main() -> None:
+        bodies, door, owner = new()
+        sources = [Source(*[b"x" * 65_536] * 4) for _ in range(12)]
+        for number, source in enumerate(sources, 1):
+            bodies.inbound(Body(chunks=source), owner)
+            bodies.pull(Pull(number, WINDOW))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        waiting = sum(4 - len(source.chunks) for source in sources)
+        assert CROWD // 65_536 <= waiting < CROWD // 65_536 + len(sources)
+        door.crowd.leaves([owner.id])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert sum(len(source.chunks) for source in sources) == 0
+        bodies.release(owner)
+        door.crowd.disperse()
+        await door.rest()
+
+    asyncio.run(main())
+
+
+def test_what_is_held_and_what_may_come_is_counted_until_it_is_read() -> None:
+    async def main() -> None:
+        bodies, door, owner = new()
+        answer = bodies.outbound(StreamRef(1, None), owner)
+        upload = bodies.outbound(StreamRef(2, None), owner, upload=True)
+        unread = bodies.outbound(StreamRef(3, None), owner, upload=True)
+        assert (door.room.held, door.room.promised) == (0, 2 * WINDOW)
+        for number in (1, 2, 3):
+            bodies.data(Data(number, b"x" * 1000, False))
+            bodies.data(Data(number, b"x" * 9000, True))
+        assert (door.room.held, door.room.promised) == (30_000, 20_000)
+        assert len(await answer.read()) == 10_000
+        assert (door.room.held, door.room.promised) == (20_000, 20_000)
+        chunks = aiter(upload)
+        await anext(chunks)
+        assert (door.room.held, door.room.promised) == (19_000, 19_000)
+        await upload.aclose()
+        assert (door.room.held, door.room.promised) == (10_000, 10_000)
+        del unread
+        await asyncio.sleep(0)
+        assert (door.room.held, door.room.promised) == (0, 0)
+
+    asyncio.run(main())
+
+
+def test_a_byte_is_not_worth_an_object() -> None:
+    async def main() -> None:
+        bodies, _, owner = new()
+        body = bodies.outbound(StreamRef(1, None), owner)
+        for _ in range(10_000):
+            bodies.data(Data(1, b"x", False))
+        bodies.data(Data(1, b"y" * 5000, True))
+        assert [len(chunk) async for chunk in body] == [4096, 4096, 1808, 5000]
+
+    asyncio.run(main())
+
+
+def test_an_error_is_not_held_by_the_body_that_raised_it() -> None:
+    async def main() -> None:
+        bodies, _, owner = new()
+        body = bodies.outbound(StreamRef(1, None), owner)
+        bodies.break_off(owner, IsolateLost("over"))
+        for kind in (IsolateLost, UpstreamError, UpstreamError):
+            with pytest.raises(kind):
+                await body.read()
 
     asyncio.run(main())

@@ -10,7 +10,9 @@ import pytest
 from pyworkerd.dispatch.bodies import Bodies
 from pyworkerd.dispatch.calls import Calls
 from pyworkerd.dispatch.channels import Table
+from pyworkerd.dispatch.crowd import Crowd
 from pyworkerd.dispatch.invocation import CallWork, Invocation
+from pyworkerd.dispatch.room import Room
 from pyworkerd.dispatch.sockets import Places, Sockets
 from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body, Request, Response
@@ -18,7 +20,7 @@ from pyworkerd.observe.scope import begin
 from pyworkerd.services.base import DEFAULT
 from pyworkerd.websocket import Close
 from pyworkerd_isolates import wire
-from pyworkerd_isolates.protocol import Abandon, Call, Events, Fetch, StreamRef
+from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Data, Events, Fetch, StreamRef
 
 from tests.runtime.websocket.ends import End, pair
 
@@ -32,6 +34,7 @@ class Door:
     def __init__(self, *capabilities: Any) -> None:
         self.loop = asyncio.get_running_loop()
         self.events = Events()
+        self.room, self.crowd = Room(), Crowd(self.loop)
         self.errors: list[BaseException] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.channels = Table([None, *capabilities])
@@ -211,6 +214,26 @@ def test_calls_that_are_abandoned_make_no_room_in_the_same_step() -> None:
         assert len(calls) == 1
         calls.end()
         await door.rest()
+
+    asyncio.run(main())
+
+
+def test_bodies_that_stream_are_promised_room() -> None:
+    async def main() -> None:
+        door = Door(Capability())
+        calls, bodies, invocation = new(door)
+        door.room.limit = 2 * WINDOW
+        for number in (1, 2, 3):
+            fetch = Fetch(number, 1, 1, "POST", "http://x/", (), StreamRef(number, None), "follow")
+            calls.begin(fetch, invocation)
+        assert [event[:3] for event in door.told()] == [["stop", 3], ["reject", 3, "exceeded_subrequests"]]
+        bodies.data(Data(1, b"", True))
+        bodies.data(Data(2, b"x" * 1000, True))
+        calls.begin(Fetch(4, 1, 1, "POST", "http://x/", (), b"y" * 1000, "follow"), None)
+        assert door.room.promised == 1000
+        calls.end()
+        await door.rest()
+        assert (door.room.promised, door.room.held) == (0, 0)
 
     asyncio.run(main())
 

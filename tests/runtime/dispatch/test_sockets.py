@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from pyworkerd.dispatch.sockets import CROWD, RESTART
+from pyworkerd.dispatch.crowd import CROWD
+from pyworkerd.dispatch.sockets import RESTART
 from pyworkerd.errors import BadEffect, ExceededWebSockets
 from pyworkerd.messages import Response
 from pyworkerd.websocket import Close, WebSocketClosed
@@ -285,7 +286,7 @@ def test_messages_of_many_sockets_wait_for_the_next_step() -> None:
         assert len(first) == CROWD // SOCKET_WINDOW
         await asyncio.sleep(0)
         assert door.told() == []
-        door.sockets.taken(range(1, 2 * count, 2))
+        door.crowd.leaves(range(1, 2 * count, 2))
         await asyncio.gather(*sending)
         assert len(door.told()) == 10
         door.sockets.end()
@@ -304,6 +305,7 @@ def test_a_crowd_does_not_outlive_its_isolate() -> None:
         sending = [asyncio.create_task(end.send(b"x" * (SOCKET_WINDOW - PIECE))) for end in ends]
         await asyncio.sleep(0)
         door.sockets.end()
+        door.crowd.disperse()
         results = await asyncio.gather(*sending, return_exceptions=True)
         assert [type(result) for result in results] == [type(None)] * (count - 1) + [WebSocketClosed]
 

@@ -51,6 +51,12 @@ class Default(WorkerEntrypoint):
     async def flip(self, request, env):
         return Response(flipped(request.body))
 
+    async def lines(self, request, env):
+        async def numbered():
+            for number in range(40_000):
+                yield b"%8d\\n" % number
+        return Response(numbered())
+
     async def hand_on(self, request, env):
         return Response(request.body)
 
@@ -154,6 +160,18 @@ def test_a_body_in_hand_larger_than_the_window_streams_too(with_runtime: Callabl
         worker = await runtime.load(SOURCE, limits=Limits(cpu_ms=10_000))
         response = await worker.fetch("/flip", method="POST", body=bytes(3 * MIB))
         assert await response.read() == b"\xff" * 3 * MIB
+
+    with_runtime(main)
+
+
+def test_a_body_that_is_written_line_by_line(with_runtime: Callable[..., None]) -> None:
+    """Each line would be an effect of its own: more of them fit into the window than a step may have."""
+
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load(SOURCE, limits=Limits(cpu_ms=5000))
+        response = await worker.fetch("/lines")
+        lines = (await response.read()).split(b"\n")
+        assert [int(line) for line in lines[:-1]] == list(range(40_000))
 
     with_runtime(main)
 

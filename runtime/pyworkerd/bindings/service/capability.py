@@ -50,15 +50,18 @@ def _within(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, An
     """Run a coroutine in a context, as part of the task that awaits it: a task of its own would take a turn longer."""
     step: Callable[[Any], Any] = work.send
     value: Any = None
-    while True:
-        try:
-            waits_for = context.run(step, value)
-        except StopIteration as stop:
-            return cast("T", stop.value)
-        try:
-            step, value = work.send, (yield waits_for)
-        except BaseException as error:  # noqa: BLE001  (it is thrown into the coroutine, whatever it is)
-            step, value = work.throw, error
+    try:
+        while True:
+            try:
+                waits_for = context.run(step, value)
+            except StopIteration as stop:
+                return cast("T", stop.value)
+            try:
+                step, value = work.send, (yield waits_for)
+            except BaseException as error:  # noqa: BLE001  (it is thrown into the coroutine, whatever it is)
+                step, value = work.throw, error
+    finally:
+        del step, value  # an error holds this frame with its traceback: the frame must not hold the error
 
 
 def _scope() -> Scope:

@@ -114,13 +114,16 @@ def on_lost(error, number, *_):
 class Outbound:
     """A body that the worker sends, pumped from an async iterator by a task."""
 
-    __slots__ = ("_credit", "_waiter", "number", "stopped", "task")
+    __slots__ = ("_credit", "_piece", "_place", "_waiter", "number", "stopped", "task")
 
     def __init__(self):
         global _next_outbound
         self.number = _next_outbound
         _next_outbound += 1
         self._credit = WINDOW
+        self._piece = None
+        """What this step gives out of it last, to which more can be added, and its place among the bytes."""
+        self._place = 0
         self._waiter = None
         self.stopped = False
         self.task = None
@@ -142,7 +145,16 @@ class Outbound:
             piece = view[: min(CHUNK, self._credit)]
             self._credit -= len(piece)
             view = view[len(piece) :]
-            outbox.effects.append(["data", self.number, outbox.blob(bytes(piece)), False])
+            self._give_out(piece)
+
+    def _give_out(self, piece):
+        place, last = self._place, self._piece
+        if place < len(outbox.blobs) and outbox.blobs[place] is last and len(last) + len(piece) <= CHUNK:
+            last += piece
+            return
+        self._piece = bytearray(piece)
+        self._place = outbox.blob(self._piece)
+        outbox.effects.append(["data", self.number, self._place, False])
 
     def forget(self):
         """Nobody was told of this body."""
