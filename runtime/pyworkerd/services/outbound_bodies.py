@@ -95,8 +95,16 @@ class Upload:
 class Download:
     """A response body while it arrives. Its end, its failure and `aclose` all let go of the connection."""
 
-    def __init__(self, response: aiohttp.ClientResponse, host: str, upload: Upload | None) -> None:
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        host: str,
+        upload: Upload | None,
+        give_back: Callable[[], None] = lambda: None,
+    ) -> None:
         self._response = response
+        self.give_back = give_back
+        """What others may have the connection's place by."""
         self._host = host
         self._upload = upload
         self._over = False
@@ -130,5 +138,6 @@ class Download:
             return
         self._over = True
         self._response.close()
+        self.give_back()
         if self._upload is not None:
             await self._upload.aclose()

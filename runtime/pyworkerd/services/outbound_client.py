@@ -22,10 +22,13 @@ from pyworkerd.websocket.handshake import request_fields
 
 from . import fields, outbound_sockets, redirects
 from .destination import Destination
+from .lines import Lines
 from .outbound_bodies import SLICE, Download, Upload, slices
 from .outbound_errors import FOREIGN, AddressDeniedError, translate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyworkerd.messages import Headers, Request
 
     from .outbound_plan import Plan
@@ -106,14 +109,17 @@ class Client:
         self._plan = plan
         self._session = _session(plan)
         self._sockets = outbound_sockets.Keep()
+        limits = plan.limits
+        self._lines = Lines(limits.connections, "connections", limits.connect_s)
 
     async def fetch(self, request: Request, mode: str) -> Response:
         """Ask, redirects as `mode` says. Raises `UpstreamError`, or what the request body raised."""
         try:
             hop = _first_hop(request, mode)
             while True:
-                response, upload = await self._send(hop, request.body)
-                following = await self._judge(hop, response, upload, mode)
+                response, upload, give_back = await self._send(hop, request.body)
+                download = Download(response, hop.destination.authority, upload, give_back)
+                following = await self._judge(hop, response, download, mode)
                 if isinstance(following, Response):
                     return following
                 hop = following
@@ -127,11 +133,18 @@ class Client:
         await self._sockets.aclose()
         await self._plan.resolver.aclose()
 
-    async def _send(self, hop: redirects.Hop, body: Body) -> tuple[aiohttp.ClientResponse, Upload | None]:
+    async def _send(
+        self, hop: redirects.Hop, body: Body
+    ) -> tuple[aiohttp.ClientResponse, Upload | None, Callable[[], None]]:
         wire = self._plan.wire(hop.destination)
         host = hop.destination.authority
         headers, data = _outgoing(hop, wire.host, body)
         upload = data if isinstance(data, Upload) else None
+        try:
+            give_back = await self._lines.take()
+        except BaseException:
+            await _abandon(upload)
+            raise
         try:
             response = await self._session.request(
                 hop.method,
@@ -143,23 +156,24 @@ class Client:
                 server_hostname=wire.tls_name,
             )
         except FOREIGN as error:
+            give_back()
             await _abandon(upload)
             if upload is not None and upload.failure is not None:
                 raise upload.failure from error
             raise translate(error, host) from error
         except BaseException:
+            give_back()
             await _abandon(upload)
             raise
-        return response, upload
+        return response, upload, give_back
 
     async def _judge(
-        self, hop: redirects.Hop, response: aiohttp.ClientResponse, upload: Upload | None, mode: str
+        self, hop: redirects.Hop, response: aiohttp.ClientResponse, download: Download, mode: str
     ) -> Response | redirects.Hop:
         host = hop.destination.authority
-        download = Download(response, host, upload)
         try:
             if response.status == 101 and hop.socket_key:
-                return self._sockets.take_over(hop, response, self._plan.limits)
+                return self._sockets.take_over(hop, response, self._plan.limits, download.give_back)
             limits = self._plan.limits
             headers = _read_headers(response, host, limits.header_bytes, limits.fields)
             location = next((value for name, value in headers if name == "location"), None)

@@ -21,6 +21,8 @@ from pyworkerd.websocket.wire import take_over
 from . import fields
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import aiohttp
     from aiohttp.client_proto import ResponseHandler
 
@@ -51,8 +53,17 @@ class Keep:
     def __init__(self) -> None:
         self._open: set[asyncio.Task[None]] = set()
 
-    def take_over(self, hop: Hop, response: aiohttp.ClientResponse, limits: OutboundLimits) -> Response:
-        """The response of a server that has switched protocols. Raises `UpstreamError` if the handshake is none."""
+    def take_over(
+        self,
+        hop: Hop,
+        response: aiohttp.ClientResponse,
+        limits: OutboundLimits,
+        give_back: Callable[[], None],
+    ) -> Response:
+        """The response of a server that has switched protocols. Raises `UpstreamError` if the handshake is none.
+
+        `give_back` is called when the connection has gone.
+        """
         host = hop.destination.authority
         raw = tuple(
             (name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t"))
@@ -72,6 +83,7 @@ class Keep:
             raise UpstreamError(f"the connection to {host} broke")
         wire = take_over(transport, OPTIONS, agreement, client=True, rest=_rest(parser))
         task = asyncio.get_running_loop().create_task(_release(wire, response, parser))
+        task.add_done_callback(lambda _: give_back())
         self._open.add(task)
         task.add_done_callback(self._open.discard)
         return Response(101, _without_handshake(headers), url=hop.destination.url, web_socket=wire)
