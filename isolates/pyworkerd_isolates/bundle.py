@@ -47,8 +47,8 @@ class Bundle:
     def read(cls, main: Path, root: Path | None = None, exclude: frozenset[Path] = frozenset()) -> Bundle:
         """A worker from disk: `main` and what lies beside it below `root`.
 
-        Names that begin with a dot (`.dev.vars`, `.git`), compiled files and `exclude` stay out. So do links that
-        lead out of `root`: a bundle must not carry what its folder does not show.
+        Names that begin with a dot (`.dev.vars`, `.git`), compiled files, and files and folders in `exclude` stay out.
+        So do links that lead out of `root`: a bundle must not carry what its folder does not show.
         """
         root = (root or main.parent).resolve()
         files: dict[str, bytes] = {}
@@ -148,11 +148,11 @@ def _walk(main: Path, root: Path, exclude: frozenset[Path]) -> Iterator[tuple[st
         if main.suffix != ".py" or not main.is_file():
             raise BundleError(f"{main} is not a Python file")
         count = size = 0
-        for entry in _entries(root):
+        for entry in _entries(root, exclude):
             path = Path(entry.path)
             if entry.is_symlink() and not _may_follow(path, root):
                 continue
-            if exclude and path.resolve() in exclude:
+            if exclude and not exclude.isdisjoint(((real := path.resolve()), *real.parents)):
                 continue
             status = entry.stat()
             count, size = count + 1, size + status.st_size
@@ -166,8 +166,11 @@ def _walk(main: Path, root: Path, exclude: frozenset[Path]) -> Iterator[tuple[st
         raise BundleError(f"{error.filename or root} cannot be read: {error.strerror or error}") from None
 
 
-def _entries(root: Path) -> Iterator[os.DirEntry[str]]:
-    """Links and files below `root`, except those that never belong to a bundle, in the order of their names."""
+def _entries(root: Path, exclude: frozenset[Path]) -> Iterator[os.DirEntry[str]]:
+    """Links and files below `root`, except those that never belong to a bundle, in the order of their names.
+
+    Folders among `exclude` are not entered; files among it are for the caller to leave out.
+    """
     pending = [str(root)]
     while pending:
         with os.scandir(pending.pop()) as found:
@@ -176,7 +179,9 @@ def _entries(root: Path) -> Iterator[os.DirEntry[str]]:
             if entry.name.startswith(".") or entry.name.endswith(SKIPPED_SUFFIXES):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if entry.name not in SKIPPED_FOLDERS:
+                if entry.name not in SKIPPED_FOLDERS and not (
+                    exclude and Path(entry.path).resolve() in exclude
+                ):
                     pending.append(entry.path)
             elif entry.is_symlink() or entry.is_file():
                 yield entry

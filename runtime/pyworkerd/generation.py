@@ -27,6 +27,7 @@ from pyworkerd.bindings.registry import configure_all
 from pyworkerd.dispatch.worker import Worker, WorkerOptions
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
+from pyworkerd.foreign import Foreign
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
 
@@ -112,6 +113,7 @@ class Generation:
         self.services: dict[str, Service] = {}
         self.running: dict[str, Running] = {}
         self._models = {service.name: service for service in config.services}
+        self._foreign = Foreign(config)
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
         routes = [(route, service.name) for service in config.services for route in service.routes]
@@ -170,7 +172,9 @@ class Generation:
         self, model: ServiceModel, worker: WorkerModel, before: Running | None = None
     ) -> Running:
         place = model.place
-        exclude = frozenset({place.file.resolve()}) if place.file is not None else frozenset()
+        exclude = self._foreign.to(worker)
+        if place.file is not None:
+            exclude |= {place.file.resolve()}
         options = WorkerOptions(
             worker.limits, worker.reuse, worker.global_outbound is not None, self.ground.sinks
         )

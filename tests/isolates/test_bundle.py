@@ -66,6 +66,15 @@ def test_what_is_excluded_stays_out(root):
     assert names(root, exclude=frozenset({root / "config.toml"})) == PLAIN
 
 
+def test_an_excluded_folder_is_entered_by_no_way(root):
+    other = root / "other"
+    other.mkdir()
+    (other / "program.py").write_text("SECRET = 1")
+    (root / "link.py").symlink_to(other / "program.py")
+    (root / "copy").symlink_to(other)
+    assert names(root, exclude=frozenset({other})) == PLAIN
+
+
 def test_links_out_of_the_root_are_not_followed(root, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()

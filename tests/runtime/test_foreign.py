@@ -1,0 +1,64 @@
+"""Workers that share a folder do not share their programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyworkerd.foreign import Foreign
+from pyworkerd_config import load
+from pyworkerd_config.model import Config, Service, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyworkerd.runtime import Runtime
+
+LOOK = """
+import os
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        found = [os.path.relpath(os.path.join(at, name)) for at, _, names in os.walk(".") for name in names]
+        return Response.json(sorted(found))
+"""
+CONFIG = """
+services = [
+  { name = "a", worker = { main = "a.py" } },
+  { name = "same", worker = { main = "a.py" } },
+  { name = "b", worker = { main = "b.py" } },
+  { name = "below", worker = { main = "below/main.py" } },
+  { name = "deep", worker = { main = "below/deep/main.py" } },
+]
+"""
+
+
+def test_workers_do_not_find_each_others_programs(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "below" / "deep").mkdir(parents=True)
+    for name in ("a.py", "b.py", "below/main.py", "below/deep/main.py"):
+        (tmp_path / name).write_text(LOOK)
+    for name in ("shared.txt", "below/own.txt", "below/deep/own.txt"):
+        (tmp_path / name).write_text("data")
+    (tmp_path / "config.toml").write_text(CONFIG)
+
+    async def main(runtime: Runtime) -> None:
+        for name, files in {
+            "a": ["a.py", "shared.txt"],
+            "same": ["a.py", "shared.txt"],
+            "b": ["b.py", "shared.txt"],
+            "below": ["main.py", "own.txt"],
+            "deep": ["main.py", "own.txt"],
+        }.items():
+            assert await (await runtime.worker(name).fetch("/")).json() == files, name
+
+    with_runtime(main, load(tmp_path / "config.toml"))
+
+
+def test_a_folder_that_only_begins_alike_is_no_neighbour() -> None:
+    def worker(main: str) -> Worker:
+        return Worker(Path(main), Path(main).parent)
+
+    one, two = worker("/x/shop/main.py"), worker("/x/shop-2/main.py")
+    foreign = Foreign(Config(services=(Service("one", one), Service("two", two))))
+    assert foreign.to(one) == foreign.to(two) == frozenset()
