@@ -1,7 +1,7 @@
 """One connection under a script: octets in any pieces, a client that stalls, leaves or resets, time that passes, and
 handlers of every kind.
 
-    script = number of commands, commands, all that the client ever sends
+    script = number of commands (and 64, where the handler is asked without a task), commands, all that the client sends
 
 Whatever the script is: no exception escapes, every response is whole or the connection is reset, responses come in
 the order of requests, buffers are bounded, and in the end nothing is left.
@@ -14,7 +14,7 @@ import logging
 import re
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pyworkerd.errors import ClientError, Overloaded
 from pyworkerd.http import ParserName
@@ -29,7 +29,11 @@ from tests.conformance.corpus import SMALL
 from tests.fuzz.memory import Loop, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from contextvars import Context
+
+    from pyworkerd.observe.scope import Scope
+    from pyworkerd.services.base import Reply
 
 PIECES: Final = (1, 2, 3, 7, 16, 50, 200, 1000)
 PASSING: Final = (0.1, 1.0, 5.0, 11.0, 61.0, 80.0)
@@ -127,6 +131,46 @@ class Handler:
         raise ClientError("broken")
 
 
+class AskedHandler(Handler):
+    """The same, where nothing has a task of its own (`services.base.Ask`)."""
+
+    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Asked | None:
+        """Answer at once, later or never. Some requests have to be fetched."""
+        return None if request.url.endswith("?fetch") else Asked(self(request), reply)
+
+
+class Asked:
+    """A handler's coroutine, driven by what it waits for."""
+
+    def __init__(self, work: Coroutine[Any, Any, Response], reply: Reply) -> None:
+        self._work, self._reply, self._over = work, reply, False
+        self._go_on()
+
+    def _go_on(self, _: object = None, cancelled: bool = False) -> None:
+        try:
+            awaited = self._work.throw(asyncio.CancelledError) if cancelled else self._work.send(None)
+        except (StopIteration, asyncio.CancelledError, Exception) as end:
+            wanted, self._over = not self._over, True
+            if wanted and isinstance(end, StopIteration):
+                self._reply(end.value, None)
+            elif wanted and isinstance(end, Exception):
+                self._reply(None, end)
+        else:
+            awaited._asyncio_future_blocking = False
+            awaited.add_done_callback(self._go_on)
+            self._awaited = awaited
+
+    def done(self) -> bool:
+        """See `services.base.Pending`."""
+        return self._over
+
+    def cancel(self) -> None:
+        """See `services.base.Pending`."""
+        self._over = True
+        self._awaited.remove_done_callback(self._go_on)
+        self._go_on(cancelled=True)
+
+
 _KINDS: Final[dict[str, Callable[..., object]]] = {
     "w": Handler._later, "b": Handler._whole, "l": Handler._large, "e": Handler._echo, "s": Handler._stream,
     "t": Handler._short, "k": Handler._broken, "r": Handler._raise, "o": Handler._overloaded,
@@ -141,7 +185,8 @@ def connection(data: bytes) -> None:
         number = data[0] % 64 if data else 0
         for parser in get_args(ParserName):
             with closing(Loop()) as loop:
-                script = Script(loop, parser, data[number + 1 :])
+                handler = AskedHandler(loop) if data and data[0] & 64 else Handler(loop)
+                script = Script(loop, parser, handler, data[number + 1 :])
                 for command in data[1 : number + 1]:
                     script.do(command)
                 script.finish()
@@ -152,9 +197,8 @@ def connection(data: bytes) -> None:
 class Script:
     """A connection, and what happens to it."""
 
-    def __init__(self, loop: Loop, parser: ParserName, stream: bytes) -> None:
-        self.loop, self.stream = loop, stream
-        self.handler = Handler(loop)
+    def __init__(self, loop: Loop, parser: ParserName, handler: Handler, stream: bytes) -> None:
+        self.loop, self.handler, self.stream = loop, handler, stream
         options = ServerOptions(
             limits=SMALL, parser=parser, request_buffer=REQUEST_BUFFER, response_buffer=RESPONSE_BUFFER,
             discard_bytes=300,
@@ -239,8 +283,8 @@ class Script:
         assert not asyncio.all_tasks(loop), "a task is left"
         assert self.shared.answering.active == 0
         assert counters.requests == len(self.handler.methods)
-        # What arrived at once may go past the mark, and one piece or one answer past the other.
-        assert counters.peak_request_buffer <= REQUEST_BUFFER + self.largest
+        # What arrived at once may go past the mark, as may a head, and one piece or one answer past the other.
+        assert counters.peak_request_buffer <= max(REQUEST_BUFFER, SMALL.head) + self.largest
         assert self.wire.most_pending <= RESPONSE_BUFFER + LARGEST + 600
         self._check_answers(bytes(self.wire.sent), complete)
 

@@ -251,7 +251,7 @@ def _with_cuts() -> list[bytes]:
 def _with_commands() -> list[bytes]:
     letters = "wblestkropu"
     return [
-        bytes([4, 0x30, 0x03, 0x06, 0x0B])
+        bytes([4 + 64 * (index % 2), 0x30, 0x03, 0x06, 0x0B])
         + stream.replace(b" / ", b" /%c " % letters[index % len(letters)].encode(), 1)
         for index, stream in enumerate(_streams())
     ]

@@ -49,29 +49,10 @@ class Connection(asyncio.Protocol):
     """Made by the listening socket for each client."""
 
     __slots__ = (
-        "_answering",
-        "_deadlines",
-        "_discarded",
-        "_exchange",
-        "_given",
-        "_gone",
-        "_handling",
-        "_info",
-        "_keep_alive",
-        "_origin",
-        "_out",
-        "_parser",
-        "_phase",
-        "_postponed",
-        "_reading_paused",
-        "_record",
-        "_request_complete",
-        "_serving",
-        "_shared",
-        "_stream",
-        "_transport",
-        "_wants_continue",
-    )
+        "_answering", "_deadlines", "_discarded", "_exchange", "_given", "_gone", "_handling", "_info",
+        "_keep_alive", "_origin", "_out", "_parser", "_phase", "_postponed", "_reading_paused", "_record",
+        "_request_complete", "_serving", "_shared", "_stream", "_transport", "_wants_continue",
+    )  # fmt: skip
 
     def __init__(
         self, shared: Shared, origin: Origin | None = None, wire: asyncio.Transport | None = None
@@ -141,6 +122,8 @@ class Connection(asyncio.Protocol):
                 return
             if events:
                 self._serve_all(events)
+                if self._parser.buffered and self._phase is _BUSY:
+                    self._adjust_reading()
             elif began:
                 self._deadlines.set_read(self._shared.options.header_timeout)
             return
@@ -240,7 +223,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._deadlines.set_read(shared.options.idle_timeout)
         if self._reading_paused:
-            self._adjust_reading()
+            self._adjust_reading(for_head=not events)
         return events
 
     def _begin(self, events: list[Event]) -> None:
@@ -338,14 +321,15 @@ class Connection(asyncio.Protocol):
             self._wants_continue = False
             self._send(CONTINUE)
 
-    def _adjust_reading(self) -> None:
-        """Read if there is room for more, and time the client only while we do."""
+    def _adjust_reading(self, *, for_head: bool = False) -> None:
+        """Read if there is room for more, and time the client only while we do. A head has limits of its own."""
         options, stream, counters = self._shared.options, self._stream, self._shared.counters
         held = self._parser.buffered + (stream.size if stream is not None else 0)
         counters.peak_request_buffer = max(counters.peak_request_buffer, held)
         unwanted = stream is not None and stream.is_closed and self._phase is _BUSY
         broken = self._parser.error is not None and self._phase is _BUSY
-        pause = held > options.request_buffer or broken or (unwanted and not self._request_complete)
+        full = held > options.request_buffer and not for_head
+        pause = full or broken or (unwanted and not self._request_complete)
         if self._gone or self._phase is _CLOSED:
             return
         if pause != self._reading_paused:

@@ -117,6 +117,32 @@ def test_pipelined_bytes_are_bounded() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_large_head_may_come_while_another_request_is_answered(loop: str) -> None:
+    async def main() -> None:
+        entered, go_on = asyncio.Event(), asyncio.Event()
+
+        async def handler(request: Request) -> Response:
+            entered.set()
+            await go_on.wait()
+            return Response(204)
+
+        async with site(handler, request_buffer=1000, limits=HttpLimits(head=50_000)) as place:
+            client = await place.connect()
+            client.send(get())
+            await entered.wait()
+            client.send(get("/", "X: " + "a" * 20_000)[:-2])
+            # Until the server has seen more than its buffer takes, and paused.
+            while place.server.statistics().peak_request_buffer <= 1000:
+                await asyncio.sleep(0)
+            go_on.set()
+            assert (await client.response())[0] == 204
+            client.send(b"\r\n")
+            assert (await client.response())[0] == 204
+
+    run(main, loop)
+
+
 @pytest.mark.parametrize("parser", PARSERS)
 @pytest.mark.parametrize(
     ("data", "status", "code"),
