@@ -1,7 +1,8 @@
 """What of a worker's folder is another worker's: it stays out of the bundle.
 
-A bundle is all that lies below the folder of the main module. Where workers lie side by side, or one below another, each
-would otherwise be able to read the programs of the others. Files that are no worker's own are shared by all of a folder.
+A bundle is all that lies below the folder of the main module. Where workers lie side by side, or one below another,
+each would otherwise be able to read the programs of the others. Files that are no worker's own are shared by all of a
+folder.
 """
 
 from __future__ import annotations
