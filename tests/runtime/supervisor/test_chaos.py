@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -52,20 +52,25 @@ def save(folder: Path, version: int) -> None:
     (folder / "w.py").write_text(WORKER.replace("{version}", f"{version:04}"))
 
 
-def reload(served: Supervised, load: Load, folder: Path, version: int) -> None:
+def reload(served: Supervised, site: tuple[str, int], folder: Path, version: int) -> None:
+    before = told(site)["configuration"]
     save(folder, version)
     served.process.send_signal(signal.SIGHUP)
-    served.errors.until("reloaded in")
-    load.at_least = f"{version:04}"
+    # Not until a line says so: a process that was just started may have found the new files and caused it already.
+    while (now := told(site))["configuration"] == before or now["reloading"]:
+        pass
+
+
+def told(site: tuple[str, int]) -> Any:
+    return json.loads(ask(site, "/processes").body)
 
 
 def serving(site: tuple[str, int]) -> list[psutil.Process]:
     """Processes that serve; as long as there is none, ask again."""
     while True:
-        told = json.loads(ask(site, "/processes").body)["processes"]
-        found = [psutil.Process(each["pid"]) for each in told if each["state"] == "serving"]
+        found = [each for each in told(site)["processes"] if each["state"] == "serving"]
         if found:
-            return found
+            return [psutil.Process(each["pid"]) for each in found]
 
 
 def kill_one(served: Supervised, load: Load, victim: psutil.Process) -> None:
@@ -89,7 +94,8 @@ def run(folder: Path, happenings: list[str], requests: int, processes: int) -> N
             for version, happening in enumerate(happenings, 1):
                 load.wait_for(chance.randrange(requests))
                 if happening == "reload":
-                    reload(served, load, folder, version)
+                    reload(served, site, folder, version)
+                    load.at_least = f"{version:04}"
                 elif happening == "drain":
                     drain_one(served, chance.choice(serving(site)))
                 else:
