@@ -8,13 +8,11 @@ Its process is replaced after some hundred isolates, outside the clock, because 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyworkerd_bench.contestant import LIVE_ISOLATES, WORKERD, Probe
 from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.http_client import Connection, get_request
 from pyworkerd_bench.http_contestant import REQUESTS, WARMUP_REQUESTS, HttpContestant
 from pyworkerd_bench.locate import PROGRAMS, find, missing
@@ -22,6 +20,7 @@ from pyworkerd_bench.processes import Server, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 TENANT_DATE = "2025-01-01"
 ISOLATES_PER_PROCESS = 150
@@ -67,7 +66,7 @@ class WorkerdLoader(HttpContestant):
 
     def __init__(self) -> None:
         super().__init__()
-        self._directory: Path | None = None
+        self._folder = Folder()
         self._made = 0
 
     def available(self) -> str | None:
@@ -82,17 +81,15 @@ class WorkerdLoader(HttpContestant):
 
     def start(self) -> None:
         """Write the configuration and start one process."""
-        self._directory = Path(tempfile.mkdtemp(prefix="pyworkerd-bench-"))
-        (self._directory / "config.capnp").write_text(CONFIG)
-        (self._directory / "main.js").write_text(MAIN % {"date": TENANT_DATE})
+        folder = self._folder.make()
+        (folder / "config.capnp").write_text(CONFIG)
+        (folder / "main.js").write_text(MAIN % {"date": TENANT_DATE})
         self.renew()
 
     def stop(self) -> None:
         """End the process and remove the configuration."""
         super().stop()
-        directory, self._directory = self._directory, None
-        if directory is not None:
-            shutil.rmtree(directory, ignore_errors=True)
+        self._folder.remove()
 
     def renew(self) -> None:
         """Replace the process, and with it all isolates it keeps."""
@@ -140,6 +137,4 @@ class WorkerdLoader(HttpContestant):
         return program
 
     def _config(self) -> Path:
-        if self._directory is None:
-            raise BenchError("workerd's configuration has not been written")
-        return self._directory / "config.capnp"
+        return self._folder.path / "config.capnp"

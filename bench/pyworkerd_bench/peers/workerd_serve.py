@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd_bench.contestant import WORKERD_SERVE
 from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.loaded import SECONDS, WARMUP, LoadedContestant
 from pyworkerd_bench.locate import PROGRAMS, find, missing
 from pyworkerd_bench.processes import Server, output_of
@@ -16,6 +14,7 @@ from pyworkerd_bench.shapes import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 DATE: Final = "2026-11-01"
 
@@ -73,7 +72,7 @@ class WorkerdServe(LoadedContestant):
 
     def __init__(self, seconds: float = SECONDS, warmup: float = WARMUP) -> None:
         super().__init__(seconds, warmup)
-        self._folder: Path | None = None
+        self._folder = Folder()
 
     def available(self) -> str | None:
         """Whether workerd is installed."""
@@ -85,20 +84,17 @@ class WorkerdServe(LoadedContestant):
 
     def start(self) -> None:
         """Write the configuration and start the server."""
-        self._folder = Path(tempfile.mkdtemp(prefix="pyworkerd-bench-"))
+        self._folder.make()
         super().start()
 
     def stop(self) -> None:
         """End the server and remove the configuration."""
         super().stop()
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._folder.remove()
 
     def spawn(self, cpu: int | None) -> Server:
         """workerd tells the ports it chose as JSON on its control descriptor, here its standard output."""
-        assert self._folder is not None
-        config = write_all(self._folder)
+        config = write_all(self._folder.path)
         command = [str(_program()), "serve", str(config), "--experimental", "--control-fd=1"]
         announcement = r'"socket":\s*"(?P<name>\w+)",\s*"port":\s*(?P<port>\d+)'
         return Server(command, announcement, cpu=cpu, names=tuple(SHAPES))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd_bench.contestant import WORKERD_SERVE
 from pyworkerd_bench.crowd import ASKED, CrowdContestant
 from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.locate import PROGRAMS, find, missing
 from pyworkerd_bench.processes import Server, output_of
 
@@ -17,6 +15,7 @@ from .workerd_serve import DATE, HELLO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 SIZE: Final = 1_000
 ROUTER: Final = """\
@@ -35,7 +34,7 @@ class WorkerdStatic(CrowdContestant):
     def __init__(self, asked: int = ASKED, size: int = SIZE) -> None:
         self.sizes = (size,)
         super().__init__(asked)
-        self._folder: Path | None = None
+        self._folder = Folder()
 
     def available(self) -> str | None:
         """Whether workerd is installed."""
@@ -48,22 +47,20 @@ class WorkerdStatic(CrowdContestant):
 
     def start(self) -> None:
         """Write the configuration."""
-        self._folder = Path(tempfile.mkdtemp(prefix="pyworkerd-bench-"))
-        write_crowd(self._folder, self.sizes[0])
+        write_crowd(self._folder.make(), self.sizes[0])
 
     def stop(self) -> None:
         """Remove the configuration: servers end with their round."""
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._folder.remove()
 
     def spawn(self, size: int, cpu: int | None) -> Server:
         """A server with so many tenants."""
         del size
+        config = self._folder.path / "config.capnp"
         program = find(PROGRAMS["workerd"])
-        if program is None or self._folder is None:
-            raise BenchError("workerd's configuration has not been written")
-        command = [str(program), "serve", str(self._folder / "config.capnp"), "--control-fd=1"]
+        if program is None:
+            raise BenchError(missing(PROGRAMS["workerd"]))
+        command = [str(program), "serve", str(config), "--control-fd=1"]
         return Server(command, r'"port":\s*(\d+)', cpu=cpu)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyworkerd_bench.contestant import SUBJECT, Probe
 from pyworkerd_bench.crowd import ASKED, CrowdContestant, ask_each
-from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.folder import Folder
 
 from .configuration import service, socket, write
 from .hello import HELLO
@@ -37,7 +36,7 @@ class DensitySubject(CrowdContestant):
     def __init__(self, asked: int = ASKED, sizes: Sequence[int] = SIZES) -> None:
         self.sizes = sizes
         super().__init__(asked)
-        self._folder: Path | None = None
+        self._folder = Folder()
 
     def available(self) -> str | None:
         """It is what this is about."""
@@ -49,9 +48,9 @@ class DensitySubject(CrowdContestant):
 
     def start(self) -> None:
         """Write the configurations, and let the cache have the programs of the tenants."""
-        self._folder = Path(tempfile.mkdtemp(prefix="pyworkerd-bench-"))
+        made = self._folder.make()
         for size in self.sizes:
-            folder = self._folder / str(size)
+            folder = made / str(size)
             folder.mkdir()
             write_crowd(folder, [program(number % PROGRAMS) for number in range(size)])
         with self.spawn(self.sizes[0], None) as server:
@@ -59,13 +58,11 @@ class DensitySubject(CrowdContestant):
 
     def stop(self) -> None:
         """Remove the configurations: servers end with their round."""
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._folder.remove()
 
     def spawn(self, size: int, cpu: int | None) -> Server:
         """A server with so many tenants."""
-        return serve(self._configurations() / str(size) / "config.toml", cpu)
+        return serve(self._folder.path / str(size) / "config.toml", cpu)
 
     def probes(self) -> Sequence[Probe]:
         """What all have, and the first request to a program that nobody has seen."""
@@ -73,15 +70,10 @@ class DensitySubject(CrowdContestant):
 
     def never_built(self) -> tuple[float, ...]:
         """Seconds for the first request to each of some tenants whose programs are new to the cache."""
-        folder = Path(tempfile.mkdtemp(dir=self._configurations()))
+        folder = Path(tempfile.mkdtemp(dir=self._folder.path))
         sources = [f"{HELLO}\n# {time.time_ns()} {number}\n" for number in range(NEW)]
         with serve(write_crowd(folder, sources), None) as server:
             return tuple(ask_each(server, [f"/t{number}" for number in range(NEW)]).values())
-
-    def _configurations(self) -> Path:
-        if self._folder is None:
-            raise BenchError("the configurations have not been written")
-        return self._folder
 
 
 def program(number: int) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyworkerd_bench.contestant import SUBJECT, Probe
 from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.http_client import wait_for_200
 from pyworkerd_bench.load import Generator
 from pyworkerd_bench.machine import load_cpus
@@ -43,7 +41,7 @@ class FairnessSubject:
 
     def __init__(self, seconds: float = SECONDS, warmup: float = WARMUP) -> None:
         self._seconds, self._warmup = seconds, warmup
-        self._folder: Path | None = None
+        self._folder = Folder()
         self._server: Server | None = None
         self._rounds: list[dict[int, tuple[float, ...]]] = []
 
@@ -58,13 +56,13 @@ class FairnessSubject:
 
     def start(self) -> None:
         """Write the configuration, start the server, let every tenant answer once."""
-        self._folder = Path(tempfile.mkdtemp(prefix="pyworkerd-bench-"))
+        folder = self._folder.make()
         tenants = [
-            service(self._folder, f"burn{number}", LOOP, {"routes": [path]}, {"limits": {"cpu_ms": CPU_MS}})
+            service(folder, f"burn{number}", LOOP, {"routes": [path]}, {"limits": {"cpu_ms": CPU_MS}})
             for number, path in enumerate(burning(max(CROWDS)))
         ]
-        victim = service(self._folder, "victim", HELLO, {"routes": [VICTIM]})
-        config = write(self._folder / "config.toml", [socket("http"), victim, *tenants])
+        victim = service(folder, "victim", HELLO, {"routes": [VICTIM]})
+        config = write(folder / "config.toml", [socket("http"), victim, *tenants])
         self._server = serve(config, load_cpus()[0])
         wait_for_200(self._server.port, VICTIM)
 
@@ -73,9 +71,7 @@ class FairnessSubject:
         server, self._server = self._server, None
         if server is not None:
             server.stop()
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._folder.remove()
 
     def probes(self) -> Sequence[Probe]:
         """Latencies for each crowd, and what the larger ones make of the p99."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyworkerd_bench.contestant import SUBJECT, Probe
 from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.http_client import Connection, get_request
 from pyworkerd_bench.http_contestant import REQUESTS, WARMUP_REQUESTS, HttpContestant
 from pyworkerd_bench.locate import BUILD
@@ -23,6 +21,7 @@ from .in_process import apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 STARTED_ISOLATES = 300
 DEPLOYS = 20
@@ -47,7 +46,7 @@ class Pyworkerd(HttpContestant):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder: Path | None = None
+        self._folder = Folder()
         self._embedded: Embedded | None = None
 
     def available(self) -> str | None:
@@ -60,9 +59,9 @@ class Pyworkerd(HttpContestant):
 
     def start(self) -> None:
         """Build what is not cached, write the configurations, start a server."""
-        self._folder = Path(tempfile.mkdtemp(prefix="pyworkerd-bench-"))
-        write_all(self._folder)
-        write_hello(self._folder)
+        folder = self._folder.make()
+        write_all(folder)
+        write_hello(folder)
         self._embedded = Embedded()
         self.renew()
 
@@ -72,9 +71,7 @@ class Pyworkerd(HttpContestant):
         embedded, self._embedded = self._embedded, None
         if embedded is not None:
             embedded.close()
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._folder.remove()
 
     def spawn(self, cpu: int | None = None) -> Server:
         """A server with every worker."""
@@ -106,9 +103,7 @@ class Pyworkerd(HttpContestant):
             return connection.timed(get_request(LOOPING), status=503) - CPU_MS / 1e3
 
     def _config(self, name: str) -> Path:
-        if self._folder is None:
-            raise BenchError("pyworkerd's configurations have not been written")
-        return self._folder / name
+        return self._folder.path / name
 
     def _engine(self) -> Embedded:
         if self._embedded is None:

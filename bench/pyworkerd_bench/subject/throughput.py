@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd_bench.contestant import SUBJECT
+from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.loaded import SECONDS, WARMUP, LoadedContestant
 from pyworkerd_bench.shapes import SHAPES
 
@@ -16,6 +14,8 @@ from .hello import HELLO
 from .pyworkerd import about, serve
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyworkerd_bench.processes import Server
 
 JSON: Final = """\
@@ -58,7 +58,7 @@ class ThroughputSubject(LoadedContestant):
 
     def __init__(self, seconds: float = SECONDS, warmup: float = WARMUP) -> None:
         super().__init__(seconds, warmup)
-        self._folder: Path | None = None
+        self._folder = Folder()
 
     def available(self) -> str | None:
         """It is what this is about."""
@@ -70,20 +70,17 @@ class ThroughputSubject(LoadedContestant):
 
     def start(self) -> None:
         """Write the configuration and start the server."""
-        self._folder = Path(tempfile.mkdtemp(prefix="pyworkerd-bench-"))
+        self._folder.make()
         super().start()
 
     def stop(self) -> None:
         """End the server and remove the configuration."""
         super().stop()
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._folder.remove()
 
     def spawn(self, cpu: int | None) -> Server:
         """A server with a socket for each shape."""
-        assert self._folder is not None
-        return serve(write_all(self._folder), cpu, tuple(SHAPES))
+        return serve(write_all(self._folder.path), cpu, tuple(SHAPES))
 
     def port(self, server: Server, shape: str) -> int:
         """Its own socket's."""
