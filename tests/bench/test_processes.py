@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 FOREVER = """
 import socket, subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+child = subprocess.Popen(
+    [sys.executable, "-c", "print(flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+)
+child.stdout.readline()  # it is there, and grows no more
 print("starting child", child.pid, flush=True)
 listener = socket.create_server(("127.0.0.1", 0))
 print(f"listening on port {listener.getsockname()[1]}", flush=True)
@@ -60,8 +63,9 @@ def test_a_server_with_several_sockets_is_known_by_their_names() -> None:
 
 
 def test_processor_time_is_that_of_the_server_and_grows() -> None:
-    with Server(python(FOREVER), PORT) as server:
-        assert server.cpu_seconds() > 0
+    work = "import time\nwhile time.process_time() < 0.2: pass\n"
+    with Server(python(work + FOREVER), PORT) as server:
+        assert server.cpu_seconds() > 0.1  # the system counts in hundredths of a second
     with pytest.raises(BenchError, match="cannot read the processor time"):
         server.cpu_seconds()
 

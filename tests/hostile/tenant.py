@@ -32,6 +32,9 @@ class Default(WorkerEntrypoint):
         mode = request.url.rsplit("/", 1)[1]
         return await getattr(self, f"mode_{mode}")()
 
+    async def mode_wait(self):
+        return Response(await self.env.HOLD())
+
     async def mode_loop(self):
         while True:
             pass
@@ -165,15 +168,15 @@ class Default(WorkerEntrypoint):
         await asyncio.sleep(60)
 
     async def mode_calls_taken_back(self):
-        call = ["call", 1, number(), 1, "call", 0]
-        await self.again_and_again(*[call, ["abandon", 1]] * 400)
+        call = ["call", 7001, number(), 1, "call", 0]
+        await self.again_and_again(*[call, ["abandon", 7001]] * 400)
 
     async def mode_more_calls_taken_back(self):
-        call = ["call", 1, number(), 1, "call", 0]
-        await self.again_and_again(*[call, ["abandon", 1]] * 5000)
+        call = ["call", 7001, number(), 1, "call", 0]
+        await self.again_and_again(*[call, ["abandon", 7001]] * 5000)
 
     async def mode_calls_that_are_refused(self):
-        await self.again_and_again(*[["call", n, number(), 0, "x", 0] for n in range(500)])
+        await self.again_and_again(*[["call", n, number(), 0, "x", 0] for n in range(7000, 7500)])
 
     async def mode_empty_logs(self):
         await self.again_and_again(*[["log", number(), "info", "x", ""]] * 9999)

@@ -3,21 +3,31 @@
 import asyncio
 import gc
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import psutil
 import pytest
+from pyworkerd.errors import PyworkerdError
+from pyworkerd.loaded import LoadedWorker
 from pyworkerd.runtime import Runtime
 from pyworkerd.server import HttpServer
 from pyworkerd_config.model import Limits
+
+if TYPE_CHECKING:
+    from pyworkerd.observe.logs import LogEntry
 
 TENANT = Path(__file__).with_name("tenant.py").read_text()
 NEIGHBOUR = """
 from workers import Response, WorkerEntrypoint
 
+served = 0
+
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
-        return Response("here")
+        global served
+        served += 1
+        return Response(f"{served} served by one isolate")
 """
 CPU, MEMORY, OUTPUT = "exceeded_cpu", "exceeded_memory", "exceeded_output"
 BAD, RAISED = "bad_effect", "worker_exception"
@@ -37,7 +47,7 @@ CASES = {
     "recursion": {RAISED},
     "nested_json": {RAISED},
     "regex": {CPU},
-    "million_effects": {CPU, MEMORY, OUTPUT, RAISED},
+    "million_effects": {CPU, MEMORY},
     "many_calls": {RAISED},
     "gigabyte": {MEMORY, CPU},  # whichever is used up first
     "log_flood": {None, CPU},
@@ -78,6 +88,20 @@ CASES = {
     "hostile_str": {RAISED},
     "environment": {None},
 }
+SPARED = frozenset(
+    (
+        "recursion",
+        "many_calls",
+        "credit_fraud",
+        "endless_wakes",
+        "exit",
+        "raise_base",
+        "hostile_str",
+        "environment",
+    )
+)
+"""What ends only its own invocation: others of the same isolate, which wait for effects, go on."""
+LOG_BYTES = 256 * 1024
 
 
 async def slow(index: int) -> int:
@@ -85,13 +109,49 @@ async def slow(index: int) -> int:
     return index
 
 
-async def attack(mode: str, times: int = 1) -> tuple[list[tuple[int, str | None, str]], list[str]]:
+class Attack:
+    """What came of it."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, str | None, str]] = []
+        self.neighbour: list[str] = []
+        self.bystanders: list[str] = []
+        """Other invocations of the tenant itself, each of which had an effect out."""
+        self.logs: list[LogEntry] = []
+        self._opened = asyncio.Event()
+        self._waiting = asyncio.Semaphore(0)
+
+    async def hold(self) -> str:
+        self._waiting.release()
+        await self._opened.wait()
+        return "unharmed"
+
+    async def begin(self, tenant: LoadedWorker) -> list[asyncio.Task[str]]:
+        async def ask() -> str:
+            try:
+                return await (await tenant.fetch("/wait")).text()
+            except PyworkerdError as error:
+                return error.code
+
+        waiting = [asyncio.create_task(ask()) for _ in range(2)]
+        for _ in waiting:
+            await self._waiting.acquire()
+        return waiting
+
+    async def finish(self, waiting: list[asyncio.Task[str]]) -> None:
+        self._opened.set()
+        self.bystanders += await asyncio.gather(*waiting)
+
+
+async def attack(mode: str, times: int = 1) -> Attack:
     """Send the tenant its mode, and its neighbour a request before, during and after."""
-    answers: list[tuple[int, str | None, str]] = []
-    neighbour: list[str] = []
+    outcome = Attack()
+    neighbour = outcome.neighbour
     async with Runtime() as runtime:
         bad = await runtime.load(
-            {"tenant.py": TENANT}, bindings={"SLOW": slow}, limits=Limits(cpu_ms=200, wall_ms=10_000)
+            {"tenant.py": TENANT},
+            bindings={"SLOW": slow, "HOLD": outcome.hold},
+            limits=Limits(cpu_ms=200, wall_ms=10_000, isolates=1, log_kb=LOG_BYTES // 1024),
         )
         good = await runtime.load({"neighbour.py": NEIGHBOUR})
         server = HttpServer(bad.service.fetch)
@@ -100,6 +160,7 @@ async def attack(mode: str, times: int = 1) -> tuple[list[tuple[int, str | None,
         async def ask_neighbour() -> None:
             neighbour.append(await (await good.fetch("/")).text())
 
+        waiting = await outcome.begin(bad)
         async with aiohttp.ClientSession() as client:
             for _ in range(times):
                 await ask_neighbour()
@@ -110,30 +171,37 @@ async def attack(mode: str, times: int = 1) -> tuple[list[tuple[int, str | None,
                     except aiohttp.ClientPayloadError:
                         text = "<broken off>"
                     assert "x-injected" not in response.headers
-                    answers.append((response.status, response.headers.get("x-pyworkerd-error"), text))
+                    outcome.answers.append((response.status, response.headers.get("x-pyworkerd-error"), text))
                 await asking
                 await ask_neighbour()
+        await outcome.finish(waiting)
+        outcome.logs = list(bad.logs)
         await server.aclose()
-    return answers, neighbour
+    return outcome
 
 
 @pytest.mark.parametrize("mode", CASES)
 def test_hostile_tenant(mode: str, sandbox: object) -> None:
-    answers, neighbour = asyncio.run(attack(mode))
-    status, code, text = answers[0]
+    outcome = asyncio.run(attack(mode))
+    status, code, text = outcome.answers[0]
     assert code in CASES[mode], (status, code, text)
     if code is not None:
         assert status in (500, 503)
         assert "Traceback" not in text
         assert "tenant.py" not in text
-    assert neighbour == ["here"] * 3
+    assert outcome.neighbour == [f"{n} served by one isolate" for n in (1, 2, 3)]
+    assert set(outcome.bystanders) <= ({"unharmed"} if mode in SPARED else {"unharmed", "isolate_lost"})
+    written = sum(len(entry.message) for entry in outcome.logs if entry.source == "stdout")
+    assert written <= LOG_BYTES + 1024
+    if mode == "log_flood" and code is None:
+        assert any("log limit" in entry.message for entry in outcome.logs)
 
 
 def test_every_mode_is_a_case(sandbox: object) -> None:
     modes = {
         line.split("mode_")[1].split("(")[0] for line in TENANT.splitlines() if "async def mode_" in line
     }
-    assert modes - set(CASES) == {"loop_in_finally"}
+    assert modes - set(CASES) == {"loop_in_finally", "wait"}
 
 
 def test_loop_in_finally_after_the_client_left(sandbox: object) -> None:
@@ -151,7 +219,7 @@ def test_loop_in_finally_after_the_client_left(sandbox: object) -> None:
                 await (await good.fetch("/")).text()
             return await (await good.fetch("/")).text()
 
-    assert asyncio.run(main()) == "here"
+    assert asyncio.run(main()).endswith("served by one isolate")
 
 
 def test_the_memory_of_hostile_isolates_returns(sandbox: object) -> None:
@@ -165,5 +233,5 @@ def test_the_memory_of_hostile_isolates_returns(sandbox: object) -> None:
 
 
 def test_environment_and_arguments_of_the_host_are_not_there(sandbox: object) -> None:
-    answers, _ = asyncio.run(attack("environment"))
+    answers = asyncio.run(attack("environment")).answers
     assert answers == [(200, None, "{}[]")] or answers == [(200, None, "{}['']")]
