@@ -40,9 +40,6 @@ _DISCARDING: Final = Phase.DISCARDING
 _LINGERING: Final = Phase.LINGERING
 _CLOSED: Final = Phase.CLOSED
 
-_STRETCH: Final = 256 * 1024
-"""Bytes of a body that are sent before others get their turn, where neither source nor client makes it wait. Our own
-figure: as many as a worker may be ahead of its reader."""
 _TURN: Final = 32
 """Pipelined requests served before other connections get their turn. Our own figure: about half a millisecond."""
 _HTTP_1_1: Final = EXCHANGES[False, True]
@@ -440,13 +437,11 @@ class Connection(asyncio.Protocol):
             await body.aclose()
 
     async def _write_chunks(self, body: Body, framing: Framing, promised: int | None) -> None:
-        counters, since = self._shared.counters, 0
+        counters = self._shared.counters
         async with aclosing(encode_body(body, framing, promised)) as pieces:
             async for piece in pieces:
                 self._send(piece)
-                since += len(piece)
-                if since >= _STRETCH:
-                    since = 0
+                if self._out.is_long(len(piece)):
                     await asyncio.sleep(0)
                 counters.peak_response_buffer = max(counters.peak_response_buffer, self._out.unsent())
                 if self._out.full is not None:

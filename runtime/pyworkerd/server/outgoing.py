@@ -5,7 +5,7 @@ Under TLS two transports hold bytes: the one above it, and the *wire* below.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from .resetting import reset
 
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from .deadlines import Deadlines
     from .shared import Shared
 
+STRETCH: Final = 256 * 1024
+"""Bytes that are sent before others get their turn, where neither source nor client makes it wait. Our own figure: as
+many as a worker may be ahead of its reader."""
+
 
 class Outgoing:
     """The sending side of a connection."""
 
-    __slots__ = ("_closing", "_deadlines", "_left", "_shared", "_wire", "full", "transport")
+    __slots__ = ("_closing", "_deadlines", "_left", "_shared", "_since", "_wire", "full", "transport")
 
     def __init__(self, shared: Shared, deadlines: Deadlines, wire: asyncio.Transport | None) -> None:
         self._shared, self._deadlines, self._wire = shared, deadlines, wire
@@ -28,12 +32,22 @@ class Outgoing:
         self.full: asyncio.Future[None] | None = None
         """Done when there is room again; None while there is."""
         self._left = 0
+        self._since = 0
         self._closing = False
 
     def unsent(self) -> int:
         """Bytes that this process holds."""
         below = 0 if self._wire is None else self._wire.get_write_buffer_size()
         return self.transport.get_write_buffer_size() + below
+
+    def is_long(self, size: int) -> bool:
+        """So many bytes of a body were sent. Whether it is time to give the event loop its turn: a transport whose
+        client reads as fast as we write is never full."""
+        self._since += size
+        if self._since < STRETCH:
+            return False
+        self._since = 0
+        return True
 
     def pause(self) -> None:
         """More than `response_buffer` waits."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -286,6 +288,41 @@ def test_fifty_megabytes_both_ways_with_bounded_buffers(loop: str, chunked: bool
             figures = place.server.statistics()
             assert figures.peak_request_buffer <= (64 + 256) * 1024
             assert figures.peak_response_buffer <= (64 + 256) * 1024
+
+    run(main, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_source_and_a_client_that_never_wait_do_not_keep_others_from_their_turn(loop: str) -> None:
+    piece, count = bytes(16 * 1024), 1024
+
+    async def main() -> None:
+        sent = 0
+
+        async def produce() -> AsyncIterator[bytes]:
+            nonlocal sent
+            for _ in range(count):
+                sent += len(piece)
+                yield piece
+
+        async def handler(request: Request) -> Response:
+            return Response(200, (), Body(chunks=produce()))
+
+        async with site(handler) as place:
+            host, _, port = place.address.rpartition(":")
+
+            def read_all() -> int:
+                with socket.create_connection((host, int(port))) as client:
+                    client.sendall(get("/", "Connection: close"))
+                    return sum(iter(partial(client.recv_into, bytearray(1024 * 1024)), 0))
+
+            reading, longest = asyncio.create_task(asyncio.to_thread(read_all)), 0
+            while not reading.done():
+                before = sent
+                await asyncio.sleep(0)
+                longest = max(longest, sent - before)
+            assert await reading > len(piece) * count
+            assert longest <= 256 * 1024
 
     run(main, loop)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import socket
 import struct
 import subprocess
 from contextlib import asynccontextmanager
@@ -449,6 +450,56 @@ def test_a_client_that_makes_no_room_holds_up_only_itself(loop: str, tmp_path: P
             reset = await peer.until(h2.events.StreamReset, late)
             assert reset.error_code == ErrorCodes.CANCEL
             assert place.server.statistics().timeouts >= 1
+
+    run(main, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_source_and_a_client_that_never_wait_do_not_keep_others_from_their_turn(
+    loop: str, tmp_path: Path
+) -> None:
+    piece, count = bytes(16 * 1024), 512
+
+    async def main() -> None:
+        sent = 0
+
+        async def produce() -> AsyncIterator[bytes]:
+            nonlocal sent
+            for _ in range(count):
+                sent += len(piece)
+                yield piece
+
+        async def handler(request: Request) -> Response:
+            return Response(200, (), Body(chunks=produce()))
+
+        async with serving(handler, tmp_path) as place:
+            client = h2.connection.H2Connection()
+            client.initiate_connection()
+            client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+            client.increment_flow_control_window(2**30)
+            client.send_headers(1, ASK, end_stream=True)
+            context = client_context()
+            context.set_alpn_protocols(["h2"])
+            host, _, port = place.address.rpartition(":")
+
+            def read_all() -> None:
+                with (
+                    socket.create_connection((host, int(port))) as raw,
+                    context.wrap_socket(raw, server_hostname="localhost") as secure,
+                ):
+                    secure.sendall(client.data_to_send())
+                    got, buffer = 0, bytearray(1024 * 1024)
+                    while got < len(piece) * count:
+                        assert (more := secure.recv_into(buffer))
+                        got += more
+
+            reading, longest = asyncio.create_task(asyncio.to_thread(read_all)), 0
+            while not reading.done():
+                before = sent
+                await asyncio.sleep(0)
+                longest = max(longest, sent - before)
+            await reading
+            assert longest <= 256 * 1024
 
     run(main, loop)
 
