@@ -87,15 +87,18 @@ class Default(WorkerEntrypoint):
         await asyncio.gather(*(self.env.SLOW(index) for index in range(1_000_000)))
 
     async def mode_many_calls(self):
-        await asyncio.gather(*(self.env.SLOW(index) for index in range(5000)))
+        await asyncio.gather(*(self.env.SLOW(index) for index in range(1200)))
 
     async def mode_gigabyte(self):
         return Response("x" * 10**9)
 
     async def mode_log_flood(self):
-        for _ in range(100_000):
+        for _ in range(2000):
             print("flood " * 20)
         return Response("flooded")
+
+    async def mode_log_more_than_allowed(self):
+        return forge(*[["log", number(), "info", "forged", "y" * 10_000]] * 100)
 
     async def mode_log_flood_forged(self):
         return forge(*[["log", number(), "info", "x", "y" * 60_000]] * 9000)

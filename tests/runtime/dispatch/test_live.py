@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,12 +18,14 @@ from pyworkerd.errors import (
     WorkerException,
 )
 from pyworkerd.messages import Response
+from pyworkerd.runtime import RuntimeOptions
 from pyworkerd_config.model import Limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from pyworkerd.loaded import LoadedWorker
+    from pyworkerd.observe.logs import LogEntry
     from pyworkerd.runtime import Runtime
 
 HEAD = """
@@ -304,6 +307,38 @@ while True:
         assert await (await waiting).text() == "waited"
 
     with_runtime(main)
+
+
+def test_performing_effects_is_at_the_expense_of_who_asked_for_them(
+    with_runtime: Callable[..., None],
+) -> None:
+    def dear(entry: LogEntry) -> None:
+        if entry.source == "stdout":
+            began = time.thread_time()
+            while time.thread_time() - began < 0.01:
+                pass
+
+    async def main(runtime: Runtime) -> None:
+        gate = Gate()
+        source = worker_of(
+            """
+if path == "/wait":
+    await env.GATE()
+    return Response("waited")
+for _ in range(100): print("dear")
+await env.GATE()
+"""
+        )
+        limits = Limits(cpu_ms=500, wall_ms=5000, isolates=1)
+        worker = await runtime.load(source, bindings={"GATE": gate}, limits=limits)
+        waiting = asyncio.create_task(worker.fetch("/wait"))
+        await gate.until(1)
+        with pytest.raises(ExceededCpu):
+            await worker.fetch("/print")
+        gate.opened.set()
+        assert await (await waiting).text() == "waited"
+
+    with_runtime(main, options=RuntimeOptions(sinks=(dear,)))
 
 
 def test_an_invocation_that_ignores_its_cancelling_loses_its_isolate(

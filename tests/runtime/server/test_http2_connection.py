@@ -490,7 +490,8 @@ def test_a_source_and_a_client_that_never_wait_do_not_keep_others_from_their_tur
                     secure.sendall(client.data_to_send())
                     got, buffer = 0, bytearray(1024 * 1024)
                     while got < len(piece) * count:
-                        assert (more := secure.recv_into(buffer))
+                        more = secure.recv_into(buffer)
+                        assert more, "the connection ended early"
                         got += more
 
             reading, longest = asyncio.create_task(asyncio.to_thread(read_all)), 0
