@@ -7,7 +7,7 @@ and the HTTP `status` that it becomes when it reaches a client.
     ├── ConfigurationError      the operator wrote something that cannot work
     ├── ClientError             the HTTP peer sent something that cannot be served
     │   ├── BadRequest 400  RequestTimeout 408  BodyTooLarge 413  UriTooLong 414
-    │   ├── UpgradeRequired 426  HeadersTooLarge 431
+    │   ├── Misdirected 421  UpgradeRequired 426  HeadersTooLarge 431
     │   └── NotImplementedByServer 501  VersionNotSupported 505
     ├── NoRoute                 nothing is configured for this request
     ├── WorkerError             the tenant's program failed
@@ -81,6 +81,13 @@ class UriTooLong(ClientError):
 
     code = "uri_too_long"
     status = 414
+
+
+class Misdirected(ClientError):
+    """The request names a scheme that is not its connection's (RFC 9110 sections 7.4 and 15.5.20)."""
+
+    code = "misdirected"
+    status = 421
 
 
 class UpgradeRequired(ClientError):

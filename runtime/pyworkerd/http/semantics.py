@@ -281,7 +281,7 @@ def request_url(head: RequestHead, default_authority: str, scheme: str = "http")
     HTTP/1.0 request without a Host gets the default.
 
     The scheme is what the caller knows of the connection; one in the target is only the client's word
-    (RFC 9110 section 4.2.2: `https` means that the connection is secured).
+    (RFC 9110 section 4.2.2: `https` means that the connection is secured), and `server.origin` refuses another.
     """
     target, authority = head.target, head.authority or default_authority
     if target[0] != "/":

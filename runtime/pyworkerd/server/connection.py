@@ -12,7 +12,15 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, cast
 
-from pyworkerd.errors import BadEffect, BadRequest, ClientError, InternalError, Overloaded, RequestTimeout
+from pyworkerd.errors import (
+    BadEffect,
+    BadRequest,
+    ClientError,
+    InternalError,
+    Misdirected,
+    Overloaded,
+    RequestTimeout,
+)
 from pyworkerd.http import BodyData, EndOfRequest, Event, RequestHead
 from pyworkerd.http.writer import CONTINUE, EXCHANGES, Framing, encode_body, encode_head
 from pyworkerd.messages import Body, Request, Response
@@ -231,7 +239,11 @@ class Connection(asyncio.Protocol):
         shared = self._shared
         self._phase = _BUSY
         self._keep_alive = head.keep_alive
-        url, headers, self._info = self._origin.read(head)
+        try:
+            url, headers, self._info = self._origin.read(head)
+        except Misdirected as error:
+            self._refuse(error)
+            return
         span, headers = begin(headers)
         self._record.begin(span, head.version)
         self._exchange = EXCHANGES[head.method == "HEAD", head.version == "1.1"]

@@ -2,7 +2,7 @@
 
 | peer | headers about the client | `cf-connecting-ip`, `x-real-ip` | scheme and host of the URL |
 |---|---|---|---|
-| anybody | removed | the peer | the connection's; the request's Host |
+| anybody | removed | the peer | the connection's, and a target that names another is refused; the request's Host |
 | trusted | the believed stay, others are removed | whom the believed name | what the believed say |
 
 A client that a PROXY header names takes the peer's place in this table.
@@ -18,6 +18,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from pyworkerd.errors import Misdirected
 from pyworkerd.http.forwarded import told
 from pyworkerd.http.semantics import request_url, with_host
 
@@ -81,10 +82,12 @@ class Origin:
         self._own = frozenset(name for name, _ in self._added)
 
     def read(self, head: RequestHead) -> tuple[str, Headers, ConnectionInfo]:
-        """The request's URL, its headers, and who sent it."""
+        """The request's URL, its headers, and who sent it. Raises `Misdirected`."""
         info = self.info
         if self._trusted:
             return self._read_told(head)
+        if head.target[0] != "/":
+            _check_scheme(head.target, info.scheme)
         kept = [
             pair
             for pair in head.headers
@@ -107,6 +110,15 @@ class Origin:
             head = head._replace(authority=host)
             headers = with_host(headers, host)
         return request_url(head, info.server, info.scheme), (*headers, *added), info
+
+
+def _check_scheme(target: str, scheme: str) -> None:
+    """RFC 9110 section 7.4: who asks for an `https` resource has to have been sure whom it asks. Only a gateway that is
+    trusted may have been so on another connection. (In HTTP/2 `:scheme` is not looked at: gateways write there what
+    their own client spoke.)
+    """
+    if target != "*" and target.partition(":")[0].lower() != scheme:
+        raise Misdirected(f"the target's scheme is not that of the connection, {scheme}")
 
 
 def _added(info: ConnectionInfo) -> Headers:

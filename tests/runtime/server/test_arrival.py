@@ -233,6 +233,10 @@ def test_https(loop: str, tmp_path: Path) -> None:
             old = await secure(place)
             assert (await old.ask(b"GET /c HTTP/1.0\r\n\r\n"))[2].startswith(b"https://127.0.0.1")
             assert await old.rest() == b""
+            client = await secure(place)
+            assert (await client.ask(get("https://a/x")))[2].startswith(b"https://a/x ")
+            assert (await client.ask(get("http://a/x")))[0] == 421
+            assert await client.rest() == b""
 
     run(main, loop)
 

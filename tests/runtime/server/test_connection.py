@@ -176,6 +176,33 @@ def test_refusals(parser: str, data: bytes, status: int, code: str) -> None:
     run(main)
 
 
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize("before", [b"", get("/", "Content-Length: 1", method="POST") + b"a"])
+def test_a_target_of_another_scheme_is_refused_and_nothing_behind_it_is_read(
+    parser: str, before: bytes
+) -> None:
+    async def main() -> None:
+        async with site(echo, parser=parser) as place:
+            client = await place.connect()
+            head = b"POST https://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n"
+            client.send(before + head + get("/") + get("/"))
+            if before:
+                assert (await client.response())[0] == 200
+            status, headers, _ = await client.response()
+            assert (status, headers["x-pyworkerd-error"], headers["connection"]) == (
+                421,
+                "misdirected",
+                "close",
+            )
+            assert await client.rest() == b""
+            await (await place.connect()).ask(get("http://a/"))
+            figures = place.server.statistics()
+            assert (figures.client_errors, figures.active_now) == (1, 0)
+            assert figures.requests == 1 + bool(before)
+
+    run(main)
+
+
 def test_a_refusal_survives_a_client_that_goes_on_sending() -> None:
     async def main() -> None:
         async with site(echo, limits=SMALL) as place:

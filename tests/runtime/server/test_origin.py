@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pyworkerd.errors import Misdirected
 from pyworkerd.http import RequestHead
 from pyworkerd.server.client_certificate import ClientCertificate
 from pyworkerd.server.info import ConnectionInfo
@@ -153,11 +154,29 @@ def test_what_this_server_knows_itself_nobody_else_can_say() -> None:
         assert [value for name, value in headers if name == "cf-cert-subject-dn"] == ["CN=a"]
 
 
+SECURE = replace(CLIENT, scheme="https")
+
+
 def test_the_scheme_is_the_connections() -> None:
-    assert Origin(CLIENT, NOBODY).read(head("https://shop.example/"))[0] == "http://shop.example/"
-    secure = replace(CLIENT, scheme="https")
-    assert Origin(secure, NOBODY).read(head("http://shop.example"))[0] == "https://shop.example/"
-    assert Origin(secure, NOBODY).read(head("*"))[0] == "https://shop.example/"
+    assert Origin(SECURE, NOBODY).read(head("HTTPS://shop.example"))[0] == "https://shop.example/"
+    assert Origin(SECURE, NOBODY).read(head("*"))[0] == "https://shop.example/"
+    assert Origin(SECURE, NOBODY).read(head("/http://a/"))[0] == "https://shop.example/http://a/"
+
+
+@pytest.mark.parametrize(
+    ("info", "target"),
+    [(CLIENT, "https://shop.example/"), (UNIX, "Https://a"), (SECURE, "http://shop.example/")],
+)
+def test_a_target_of_another_scheme_is_for_another_server(info: ConnectionInfo, target: str) -> None:
+    with pytest.raises(Misdirected):
+        Origin(info, NOBODY).read(head(target))
+
+
+def test_a_trusted_gateway_may_name_what_its_client_spoke() -> None:
+    assert Origin(PROXY, INNER).read(head("https://shop.example/"))[0] == "http://shop.example/"
+    told = head("http://shop.example/", x_forwarded_proto="https")
+    assert Origin(PROXY, INNER).read(told)[0] == "https://shop.example/"
+    assert Origin(SECURE, Trust.of(["192.0.2.7"])).read(head("http://a/"))[0] == "https://shop.example/"
 
 
 @pytest.mark.parametrize("entry", ["", "unix ", "10.0.0.1/8", "all", "10.0.0.0/33"])
