@@ -42,9 +42,18 @@ class PyworkerdError(Exception):
 
 
 class ConfigurationError(PyworkerdError):
-    """The operator's configuration cannot work; the sentence names place and remedy."""
+    """The operator's configuration cannot work; a sentence names place and remedy. There is one for each thing that is
+    wrong, `sentences` has them all.
+    """
 
     code = "configuration"
+
+    def __init__(self, *sentences: str) -> None:
+        self.sentences = sentences
+        super().__init__(*sentences)
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
 
 
 class ClientError(PyworkerdError):

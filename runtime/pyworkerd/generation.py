@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pyworkerd_config import with_internet
 from pyworkerd_config.model import External, Network
 from pyworkerd_config.model import Worker as WorkerModel
+from pyworkerd_config.problems import MAX_PROBLEMS
 from pyworkerd_isolates.bundle import Folder
 from pyworkerd_isolates.errors import BundleError, ImageError
 
@@ -126,13 +127,23 @@ class Generation:
     async def start(self, before: Generation | None = None) -> None:
         """Start every service of the configuration, or find it unchanged in the generation before.
 
-        That one goes on as if nothing had happened, until `take_over`. Raises `ConfigurationError`.
+        That one goes on as if nothing had happened, until `take_over`. Raises `ConfigurationError`, with a sentence for
+        each service that cannot be started.
         """
-        for model in self.config.services:
+        wrong: list[str] = []
+        for number, model in enumerate(self.config.services, 1):
             found = before.running.get(model.name) if before is not None else None
-            if found is not None and found.made_of is None:
-                raise _taken(model.name)
-            self._add(model.name, await self._start(model, found))
+            try:
+                if found is not None and found.made_of is None:
+                    raise _taken(model.name)
+                self._add(model.name, await self._start(model, found))
+            except ConfigurationError as error:
+                wrong += error.sentences
+                if len(wrong) >= MAX_PROBLEMS:
+                    wrong.append(f"{len(self.config.services) - number} more services have not been tried")
+                    break
+        if wrong:
+            raise ConfigurationError(*wrong)
 
     async def _start(self, model: ServiceModel, before: Running | None) -> Running:
         if isinstance(model.kind, WorkerModel):

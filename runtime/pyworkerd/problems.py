@@ -43,6 +43,8 @@ def faults_of(error: Exception) -> list[Fault]:
     """What an error says."""
     if isinstance(error, Refusal):
         return list(error.faults)
+    if isinstance(error, ConfigurationError):
+        return [Fault(sentence) for sentence in error.sentences]
     if not isinstance(error, ConfigError):
         return [Fault(str(error))]
     found = [

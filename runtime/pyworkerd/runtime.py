@@ -18,8 +18,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
-from pyworkerd_config import ConfigError, with_internet
 from pyworkerd_config import check as check_config
+from pyworkerd_config import with_internet
 from pyworkerd_config.model import Config, Limits
 from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.errors import EngineError, ImageError
@@ -307,7 +307,7 @@ class Runtime:
 def _must_be_sound(config: Config) -> None:
     problems = check_config(config)
     if problems:
-        raise ConfigurationError(str(ConfigError(problems)))
+        raise ConfigurationError(*map(str, problems))
 
 
 def _read_bundle(main: Path) -> Bundle:

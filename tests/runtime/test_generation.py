@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyworkerd import generation
 from pyworkerd.dispatch import worker as dispatch_worker
 from pyworkerd.dispatch.fleet import FleetLimits
 from pyworkerd.errors import ConfigurationError, IsolateLost, NoRoute, Overloaded
@@ -215,6 +216,28 @@ def slow_body(entered: asyncio.Event, gate: asyncio.Event) -> Body:
         yield b"x"
 
     return Body(chunks=chunks())
+
+
+def test_each_worker_that_does_not_deploy_is_told(
+    with_runtime: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = [worker(tmp_path, name, f"raise ValueError('{name}')") for name in "abc"]
+    good = worker(tmp_path, "good", COUNTER)
+
+    async def main(runtime: Runtime) -> None:
+        with pytest.raises(ConfigurationError) as failed:
+            await runtime.reload(configured(bad[0], good, *bad[1:]))
+        assert [sentence.rpartition(": ")[2] for sentence in failed.value.sentences] == ["a", "b", "c"]
+        assert str(failed.value).count("\n") == 2
+        assert await ask(runtime, "good") == "VERSION 1"
+        assert set(runtime.services) == {"good", "internet"}
+        monkeypatch.setattr(generation, "MAX_PROBLEMS", 2)
+        with pytest.raises(ConfigurationError) as failed:
+            await runtime.reload(configured(*bad, good))
+        # Besides the two, and the implicit network.
+        assert failed.value.sentences[2:] == ("3 more services have not been tried",)
+
+    with_runtime(main, configured(good))
 
 
 def test_old_requests_finish_on_what_they_began_with(

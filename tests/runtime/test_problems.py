@@ -23,6 +23,7 @@ FAULTS = [
 def test_parts_that_are_known_are_kept() -> None:
     assert faults_of(MANY) == FAULTS
     assert faults_of(ConfigurationError("no")) == [Fault("no")]
+    assert faults_of(ConfigurationError("no", "nor this")) == [Fault("no"), Fault("nor this")]
     assert faults_of(Refusal(FAULTS, 2)) == FAULTS
     assert str(Refusal(FAULTS[1:], 2)) == "<config>: worse; and 7 more problems"
 

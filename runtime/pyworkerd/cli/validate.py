@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pyworkerd_config import ConfigError, load
 
+from pyworkerd.errors import ConfigurationError
+from pyworkerd.problems import MISTAKE, Fault, Refusal, faults_of
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.supervisor.reports import Readable
 
@@ -30,23 +32,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print `ok`, or raise what is wrong: `ConfigError`, `ConfigurationError`."""
+    """Print `ok`, or raise what is wrong: `ConfigError`, `Refusal`."""
     config = load(options.config)
-    if any(socket.https is not None for socket in config.sockets):
-        _check_certificates(config)
-    if not options.no_deploy:
-        asyncio.run(_deploy(config))
+    faults: list[Fault] = []
+    for check in (_check_certificates, _deploy)[: 1 if options.no_deploy else 2]:
+        try:
+            check(config)
+        except (ConfigError, ConfigurationError) as error:
+            faults += faults_of(error)
+    if faults:
+        raise Refusal(faults, MISTAKE)
     sys.stdout.write((json.dumps({"ok": True, "problems": []}) if options.json else "ok") + "\n")
     return 0
 
 
 def _check_certificates(config: Config) -> None:
+    if all(socket.https is None for socket in config.sockets):
+        return
     from pyworkerd.server.tls import certificate_problems  # noqa: PLC0415 - slow to import
 
     if problems := certificate_problems(config):
         raise ConfigError(problems)
 
 
-async def _deploy(config: Config) -> None:
-    async with Runtime(replace(config, deploy="eager"), RuntimeOptions(progress=Readable().progress)):
-        pass
+def _deploy(config: Config) -> None:
+    async def deploy() -> None:
+        async with Runtime(replace(config, deploy="eager"), RuntimeOptions(progress=Readable().progress)):
+            pass
+
+    asyncio.run(deploy())

@@ -94,6 +94,23 @@ def test_every_problem_of_a_file_is_told_at_once(tmp_path: Path) -> None:
     assert [line.split(":")[2] for line in done.stderr.splitlines()] == ["10", "11", "12"]
 
 
+def test_every_worker_that_does_not_deploy_is_told_at_once(tmp_path: Path) -> None:
+    more = "".join(SECOND.replace('"w', f'"{name}') for name in "abcd")
+    secret = 'bindings = { TOKEN = { secret = "NOBODY_GAVE_THIS" } }\n'
+    programs = {"a": "raise ValueError('no')\n", "b": WORKER, "c": "def f(:\n", "d": WORKER}
+    path = project(tmp_path, CONFIG + more + secret, **programs)
+    for command in ("validate", "serve"):
+        done = run(command, path)
+        assert (done.returncode, done.stdout) == (2, "")
+        told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(told) == 3
+        for line, text in zip(
+            told, ("a.py:1: ValueError: no", "c.py:1: SyntaxError", "NOBODY_GAVE_THIS"), strict=True
+        ):
+            assert text in line
+        assert "Traceback" not in done.stderr
+
+
 def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
     done = run("serve", tmp_path / "none.toml")
     assert (done.returncode, done.stdout) == (2, "")

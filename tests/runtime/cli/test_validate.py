@@ -46,3 +46,18 @@ def test_json_of_a_worker_that_does_not_deploy(tmp_path: Path) -> None:
     bad = run("validate", project(tmp_path, w="raise ValueError('no')\n"), "--json")
     assert bad.returncode == 2
     assert json.loads(bad.stdout)["problems"] == [{"text": f"{tmp_path}/w.py:1: ValueError: no"}]
+
+
+def test_certificates_and_workers_are_told_together(tmp_path: Path) -> None:
+    path = project(
+        tmp_path,
+        CONFIG.replace("service", 'https = { cert = "none.pem", key = "none.key" }\nservice', 1),
+        w="raise ValueError('no')\n",
+    )
+    (tmp_path / "none.pem").write_text("nothing")
+    (tmp_path / "none.key").write_text("nothing")
+    bad = run("validate", path, "--json")
+    assert bad.returncode == 2
+    certificate, worker = (problem["text"] for problem in json.loads(bad.stdout)["problems"])
+    assert "none.pem" in certificate
+    assert "ValueError: no" in worker
