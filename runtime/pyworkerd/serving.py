@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyworkerd.observe.scope import Scope
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.runtime import Runtime
-    from pyworkerd.server import Handler, Listener, ServerStatistics
+    from pyworkerd.server import Balance, Handler, Listener, ServerStatistics
     from pyworkerd.services.base import Pending, Reply
 
 logger = logging.getLogger("pyworkerd.serving")
@@ -91,10 +91,16 @@ class _Routed:
 
 
 class Serving:
-    """The servers of one runtime. `start`, then `drain` and `aclose`."""
+    """The servers of one runtime. `start`, then `drain` and `aclose`.
 
-    def __init__(self, runtime: Runtime, options: ServerOptions | None = None) -> None:
+    `balance` is for a process that shares its sockets with others.
+    """
+
+    def __init__(
+        self, runtime: Runtime, options: ServerOptions | None = None, balance: Balance | None = None
+    ) -> None:
         self._runtime = runtime
+        self._balance = balance
         self._given = options or ServerOptions()
         self._open: dict[str, _Open] = {}
         self._old: dict[Generation, asyncio.Task[None]] = {}
@@ -115,7 +121,9 @@ class Serving:
     async def _begin(
         self, socket: Socket, config: Config, edge: Edge, listener: Listener | None
     ) -> Listening:
-        server = HttpServer(self._handler(socket.service), _admitting(self._given, config), edge)
+        server = HttpServer(
+            self._handler(socket.service), _admitting(self._given, config), edge, self._balance
+        )
         opened = self._open[key_of(socket)] = _Open(server, socket.address, socket)
         if listener is None:
             listener = await asyncio.to_thread(bind_socket, socket)

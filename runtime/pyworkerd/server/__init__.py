@@ -1,11 +1,12 @@
 """The HTTP server: `pyworkerd.http` on asyncio transports, uvloop's or asyncio's own.
 
-Read in this order: `listening`, `server`, `edge`, `arrival`, `origin`, `connection`, `http2_connection`,
-`request_body`, `failures`.
+Read in this order: `listening`, `accepting`, `balance`, `server`, `edge`, `arrival`, `origin`, `connection`,
+`http2_connection`, `request_body`, `failures`.
 """
 
 from __future__ import annotations
 
+from .balance import Balance, Seat, Table
 from .edge import Edge, open_edge
 from .info import ConnectionInfo, connection_info
 from .listening import Listener, bind, bind_socket
@@ -16,14 +17,17 @@ from .shared import Handler
 from .statistics import ServerStatistics
 
 __all__ = [
+    "Balance",
     "ConnectionInfo",
     "Edge",
     "ErrorPage",
     "Handler",
     "HttpServer",
     "Listener",
+    "Seat",
     "ServerOptions",
     "ServerStatistics",
+    "Table",
     "Trust",
     "bind",
     "bind_socket",

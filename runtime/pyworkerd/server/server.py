@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from .accepting import Acceptor
 from .arrival import Arrival
 from .connection import Connection
 from .edge import Edge
@@ -16,10 +15,8 @@ from .options import ServerOptions
 from .shared import Answering, Handler, Shared
 
 if TYPE_CHECKING:
+    from .balance import Balance
     from .statistics import ServerStatistics
-
-_KEEP_FILE: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-"""The file of a Unix socket belongs to the listener: other processes may serve on it when this one stops."""
 
 
 class HttpServer:
@@ -27,16 +24,21 @@ class HttpServer:
 
     `start` for each address; `drain` for an orderly end, then `aclose`, which may also be called alone. The
     handler is called once for each request, is cancelled when its client leaves, and may raise: see
-    `failures`.
+    `failures`. `balance` is for a process that shares its sockets with others.
     """
 
     def __init__(
-        self, handler: Handler, options: ServerOptions | None = None, edge: Edge | None = None
+        self,
+        handler: Handler,
+        options: ServerOptions | None = None,
+        edge: Edge | None = None,
+        balance: Balance | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._shared = Shared(handler, options or ServerOptions(), loop, edge or Edge())
         self._watching: asyncio.Task[None] | None = None
-        self._servers: list[asyncio.AbstractServer] = []
+        self._balance = balance
+        self._acceptors: list[Acceptor] = []
         self._listeners: list[Listener] = []
         self._replaced: list[Answering] = []
 
@@ -53,15 +55,10 @@ class HttpServer:
         self._listeners.append(listener)
         listener.listen(self._shared.options.backlog)
         self._watch()
-        for each in listener.sockets:
-            self._servers.append(await self._serve(each))
+        if self._balance is not None:
+            self._balance.join(self._shared.connections)
+        self._acceptors += [Acceptor(each, self._protocol, self._balance) for each in listener.sockets]
         return str(listener.address)
-
-    async def _serve(self, bound: socket.socket) -> asyncio.AbstractServer:
-        loop, backlog = self._shared.loop, self._shared.options.backlog
-        if bound.family == socket.AF_UNIX:
-            return await loop.create_unix_server(self._protocol, sock=bound, backlog=backlog, **_KEEP_FILE)
-        return await loop.create_server(self._protocol, sock=bound, backlog=backlog)
 
     def _protocol(self) -> Connection | Arrival:
         return Connection(self._shared) if self._shared.edge.is_plain else Arrival(self._shared)
@@ -96,8 +93,7 @@ class HttpServer:
         cancelling.
         """
         self._shared.patience = min(self._shared.options.drain_idle, timeout / 2)
-        self._stop_listening()
-        await asyncio.sleep(0)  # whoever has just been accepted joins in the next turn of the loop
+        await self._stop_listening()
         for connection in tuple(self._shared.connections):
             connection.begin_drain()
         if not await self._wait_empty(timeout):
@@ -105,7 +101,7 @@ class HttpServer:
 
     async def aclose(self) -> None:
         """Stop now: cancel every handler and close every connection. Harmless when called again."""
-        self._stop_listening()
+        await self._stop_listening()
         await self._cancel_all()
 
     def statistics(self) -> ServerStatistics:
@@ -113,16 +109,20 @@ class HttpServer:
         active = sum(each.active for each in (self._shared.answering, *self._replaced))
         return self._shared.counters.snapshot(len(self._shared.connections), active)
 
-    def _stop_listening(self) -> None:
+    async def _stop_listening(self) -> None:
+        """Returns when all that were accepted are among the connections."""
         self._shared.draining = True
         if self._watching is not None:
             self._watching.cancel()
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        if self._balance is not None:
+            self._balance.leave(self._shared.connections)
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        for acceptor in self._acceptors:
+            await acceptor.settle()
 
     async def _cancel_all(self) -> None:
         for connection in tuple(self._shared.connections):

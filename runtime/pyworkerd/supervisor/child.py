@@ -32,6 +32,8 @@ from .serving_process import DUMP
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyworkerd.server import Seat
+
     from .forking import Fork
     from .messages import ControlError, FromProcess, FromSupervisor
     from .output import Output
@@ -59,8 +61,11 @@ class Listener(Protocol):
 class Child:
     """One process, from its fork to its end."""
 
-    def __init__(self, number: int, fork: Fork, output: Output, listener: Listener, drain_s: float) -> None:
+    def __init__(
+        self, number: int, fork: Fork, seat: Seat, output: Output, listener: Listener, drain_s: float
+    ) -> None:
         self.number = number
+        self.seat = seat
         self.pid = fork.pid
         self.state = State.STARTING
         self.digest = ""

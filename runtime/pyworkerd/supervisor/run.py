@@ -66,9 +66,9 @@ def run(settings: Settings) -> int:
             try:
                 forked = fork(partial(serve, inherited=inherited), shared)
             except OSError as error:
-                loop.call_soon(supervisor.could_not_fork, error)
+                loop.call_soon(supervisor.could_not_fork, error, inherited.seat)
             else:
-                loop.call_soon(supervisor.forked, forked)
+                loop.call_soon(supervisor.forked, forked, inherited.seat)
         return loop.run_until_complete(supervisor.close())
 
 

@@ -24,7 +24,7 @@ from pyworkerd.observe.background import Background
 from pyworkerd.observe.own import ROOTS, OwnLogs
 from pyworkerd.problems import faults_of, status_of
 from pyworkerd.runtime import Runtime, RuntimeOptions
-from pyworkerd.server import Listener
+from pyworkerd.server import Balance, Listener
 from pyworkerd.server.address import parse_address
 from pyworkerd.serving import Prepared as Beside
 from pyworkerd.serving import Serving
@@ -102,7 +102,8 @@ class ServingProcess:
         options = RuntimeOptions(limits, sinks=(sink,), progress=self._progress)
         self._runtime = Runtime(inherited.config, options)
         server = replace(self._settings.server, access_log=sink if self._settings.access_log else None)
-        self._serving = Serving(self._runtime, server)
+        self._balance = Balance(inherited.seat)
+        self._serving = Serving(self._runtime, server, self._balance)
         self._orders: asyncio.Queue[Prepare | Switch | Discard] = asyncio.Queue()
         self._beside: tuple[int, Beside] | None = None
         """What is prepared, and its generation."""
@@ -158,6 +159,7 @@ class ServingProcess:
 
     async def _beat(self) -> None:
         while True:
+            self._balance.refresh()
             figures, fleet = self._serving.statistics().values(), self._runtime.statistics()
             self._channel.send(
                 Beat(

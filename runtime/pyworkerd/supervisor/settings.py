@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config import Config
 
-    from pyworkerd.server import Listener
+    from pyworkerd.server import Listener, Seat
 
 MIB: Final = 1024 * 1024
 REPLACE_FACTOR: Final = 1.5
@@ -70,6 +70,8 @@ class Inheritance(NamedTuple):
     settings: Settings
     config: Config
     listeners: Mapping[str, Listener]
+    seat: Seat
+    """Among the processes that share the sockets."""
 
 
 def shares(settings: Settings, config: Config) -> Shares:

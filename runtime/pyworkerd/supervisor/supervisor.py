@@ -20,6 +20,7 @@ from pyworkerd_config.model import Worker
 from pyworkerd.admin.site import Site
 from pyworkerd.observe.totals import Totals
 from pyworkerd.problems import FAILED, Fault, Refusal
+from pyworkerd.server import Table
 from pyworkerd.server.notify import READY, STOPPING, notify
 from pyworkerd.serving import Listening, key_of
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config import Config
 
-    from pyworkerd.server import Listener
+    from pyworkerd.server import Listener, Seat
 
     from .forking import Fork
     from .messages import ControlError, FromProcess
@@ -81,6 +82,7 @@ class Supervisor:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._numbers = count(1)
+        self._table = Table()
         self._failures = Failures()
         self._forking = 0
         self._forks: asyncio.Queue[bool] = asyncio.Queue()
@@ -107,19 +109,20 @@ class Supervisor:
         if not await self._forks.get():
             return None
         sockets = {socket.name: self.listeners[key_of(socket)] for socket in self.config.sockets}
-        return Inheritance(self.settings, self.config, sockets)
+        return Inheritance(self.settings, self.config, sockets, self._table.take())
 
-    def forked(self, fork: Fork) -> None:
-        """There is a new process."""
+    def forked(self, fork: Fork, seat: Seat) -> None:
+        """There is a new process, in the seat that it inherited."""
         self._forking -= 1
-        child = Child(next(self._numbers), fork, self._log, self, self.settings.drain_s)
+        child = Child(next(self._numbers), fork, seat, self._log, self, self.settings.drain_s)
         self.children[child.number] = child
         if self.stopping:
             self.think()
 
-    def could_not_fork(self, error: OSError) -> None:
+    def could_not_fork(self, error: OSError, seat: Seat) -> None:
         """The system has no room for another process."""
         self._forking -= 1
+        self._table.free(seat)
         logger.error("cannot start a process: %s", error.strerror)
         self._failures = self._failures.ended(self._loop.time(), None)
 
@@ -259,6 +262,7 @@ class Supervisor:
             self.replaced += 1
             self._failures = self._failures.ended(self._loop.time(), child.served_s())
         child.close()
+        self._table.free(child.seat)
         self._ended_lately.append(child)
         self.think()
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import psutil
@@ -43,6 +43,33 @@ def test_a_process_that_ends_is_replaced(tmp_path: Path, number: int) -> None:
             assert ask(address).body == "one"
         served.settled(2, {gone})
         assert served.stop(signal.SIGTERM) == 0
+
+
+def test_connections_that_come_at_once_are_spread_over_the_processes(tmp_path: Path) -> None:
+    with supervised(write(tmp_path)) as served, ExitStack() as closing:
+        address = served.complete()
+        first, second = served.children()
+        # On a busy machine the second may come so late that nobody waits for it; later it makes up for that.
+        for each in range(16, 321, 16):
+            first.suspend()
+            second.suspend()
+            for _ in range(16):
+                closing.enter_context(socket.create_connection(address))
+            had = connections(first)
+            first.resume()
+            while connections(first) == had:
+                os.sched_yield()
+            second.resume()
+            while connections(first) + connections(second) < each:
+                os.sched_yield()
+            if min(connections(first), connections(second)) >= 24:
+                break
+        else:
+            pytest.fail(f"{connections(first)} and {connections(second)}")
+
+
+def connections(process: psutil.Process) -> int:
+    return sum(each.status == psutil.CONN_ESTABLISHED for each in process.net_connections("tcp"))
 
 
 def test_a_process_that_was_told_to_end_finishes_what_runs(tmp_path: Path) -> None:
