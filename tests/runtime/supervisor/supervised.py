@@ -83,11 +83,18 @@ class Supervised(Served):
         """Wait until so many processes are there, and certain ones are not."""
         until = time.monotonic() + PATIENCE_S
         while True:
-            pids = {child.pid for child in self.children() if child.status() != psutil.STATUS_ZOMBIE}
+            pids = {child.pid for child in self.children() if _lives(child)}
             if len(pids) == count and not pids & gone:
                 return
             assert time.monotonic() < until, f"{pids}, and {gone} should be gone"
             os.sched_yield()
+
+
+def _lives(child: psutil.Process) -> bool:
+    try:
+        return bool(child.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # since it was listed
+        return False
 
 
 @contextmanager
