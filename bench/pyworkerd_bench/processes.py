@@ -33,16 +33,17 @@ KEPT_LINES = 20
 
 
 @contextmanager
-def pinned(cpu: int | None) -> Iterator[None]:
-    """Start children on one processor:
+def pinned(*cpus: int | None) -> Iterator[None]:
+    """Start children on these processors:
 
     they inherit the affinity that this thread has meanwhile. None: do nothing.
     """
-    if cpu is None:
+    wanted = {cpu for cpu in cpus if cpu is not None}
+    if not wanted:
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, wanted)
     try:
         yield
     finally:

@@ -33,9 +33,9 @@ class Rate:
     server: float
     by_wrk: bool
 
-    def doubt(self) -> str | None:
-        """Why the server may be able to do more than was measured; None if it is."""
-        if self.server >= SATURATED:
+    def doubt(self, processors: int = 1) -> str | None:
+        """Why the server, which has so many processors, may be able to do more than was measured; None if it is."""
+        if self.server >= SATURATED * processors:
             return None
         used = f"it used {self.generator:.0%} of its processor, the server {self.server:.0%}"
         if self.generator >= BUSY:

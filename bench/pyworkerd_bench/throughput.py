@@ -1,4 +1,4 @@
-"""`pyworkerd bench throughput`: requests per second of one server on one processor, beside peers."""
+"""`pyworkerd bench throughput`: requests per second of one server on one processor, beside peers, and on two."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import suite
-from .contestant import GRANIAN, PER_SECOND, STARLETTE, WASMTIME_REUSED, WORKERD_SERVE, Figure, Target
+from .contestant import (
+    GRANIAN,
+    PER_SECOND,
+    STARLETTE,
+    TIMES,
+    WASMTIME_REUSED,
+    WORKERD_SERVE,
+    Figure,
+    Target,
+)
 from .load import CONNECTIONS
 from .peers.asgi import Granian, Uvicorn
 from .peers.wasmtime_reused import WasmtimeReused
@@ -49,6 +58,16 @@ FIGURES: tuple[Figure, ...] = (
         f"{TENANTS} tenants in turn",
         f"GET to each of {TENANTS} warm workers in turn (workerd: {TENANTS} workers of its worker loader)",
         Target(1.5, 3, WORKERD_SERVE),
+    ),
+    Figure(
+        "second",
+        "two processes / one",
+        TIMES,
+        "requests per second of two processes on two processors divided by those of one on one, measured one right "
+        "after the other: GET to a worker that computes for about a millisecond, so that the load generator, which "
+        "shares the two processors if there are no more, needs a hundredth of them",
+        (Target(1.7, 1.9),),
+        better="higher",
     ),
 )
 

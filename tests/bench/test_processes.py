@@ -129,6 +129,8 @@ def test_children_inherit_the_processor_and_the_parent_gets_its_own_back() -> No
     assert os.sched_getaffinity(0) == before
     with pinned(None):
         assert os.sched_getaffinity(0) == before
+    with pinned(*usable_cpus()[:2]):
+        assert os.sched_getaffinity(0) == set(usable_cpus()[:2])
 
 
 def test_commands_are_timed_and_failures_told() -> None:

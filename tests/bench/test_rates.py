@@ -38,6 +38,12 @@ def test_a_server_that_was_not_busy_is_doubted(rate: Rate, said: str | None) -> 
             raise BenchError(doubt)
 
 
+def test_two_processors_are_to_be_busy_both() -> None:
+    rate = Rate(1000, generator=0.3, server=1.7, by_wrk=True)
+    assert rate.doubt() is None
+    assert "server 170%" in str(rate.doubt(processors=2))
+
+
 @pytest.mark.parametrize(
     "shape", [Shape(("/a", "/a"), b"a"), Shape(("/x",), b"body", b"body", "text/plain")], ids=["get", "post"]
 )

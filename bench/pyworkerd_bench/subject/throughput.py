@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_bench.contestant import SUBJECT
+from pyworkerd_bench.contestant import SUBJECT, Probe
 from pyworkerd_bench.folder import Folder
-from pyworkerd_bench.loaded import SECONDS, WARMUP, LoadedContestant
+from pyworkerd_bench.loaded import RUNS, SECONDS, WARMUP, LoadedContestant
 from pyworkerd_bench.shapes import SHAPES
 
 from .configuration import service, socket, write
 from .hello import HELLO
 from .pyworkerd import about, serve
+from .second import SecondProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pyworkerd_bench.processes import Server
@@ -77,6 +79,11 @@ class ThroughputSubject(LoadedContestant):
         """End the server and remove the configuration."""
         super().stop()
         self._folder.remove()
+
+    def probes(self) -> Sequence[Probe]:
+        """Each shape, and what a second process adds."""
+        second = SecondProcess(self._folder.path, self._seconds, self._warmup)
+        return [*super().probes(), Probe("second", second.gain, RUNS, remark=second.remark)]
 
     def spawn(self, cpu: int | None) -> Server:
         """A server with a socket for each shape."""
