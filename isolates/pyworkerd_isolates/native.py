@@ -164,6 +164,8 @@ _tick = _prototype("wasmtime_engine_increment_epoch", None, c_void_p)
 _copy = PYFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)(("memmove", ctypes.PyDLL(None)))
 SMALL: Final = 1 << 18
 """Bytes: what is copied in less time than another thread may take to give the GIL back."""
+KEPT_ANSWER: Final = 1 << 16
+"""Bytes of an answer that the guest may keep until its next step, which frees it without a call of its own."""
 
 
 let_others: Final = ctypes.CDLL(None).getpid
@@ -291,6 +293,8 @@ _I32, _I64 = 0, 1
 """WASMTIME_I32 and WASMTIME_I64 of wasmtime/val.h."""
 _STEP_ARGUMENTS: Final = (_I64, _I32, _I32)
 """Kinds of what an export of a step takes: time, address, size."""
+_RAW: Final = c_int64 * 8
+"""Four `wasmtime_val_raw`, 16 bytes each, as numbers: every other one counts."""
 
 
 class Instance:
@@ -301,17 +305,19 @@ class Instance:
 
     __slots__ = (
         "_arguments",
+        "_base",
         "_call",
         "_call_at",
         "_context",
         "_functions",
         "_memory",
         "_native",
+        "_previous",
+        "_raw",
         "_refusals",
         "_store",
         "_ticker",
         "_trap",
-        "_values",
         "_values_at",
     )
 
@@ -329,13 +335,16 @@ class Instance:
         self._functions: dict[str, Any] = {}
         self._call: int | None = None
         """A call that was begun and has not ended."""
+        self._previous = 0
+        """Address of the last answer, if the guest has not freed it."""
         self._store: int | None = _store_new(machine.pointer, None, None)
         self._context = _store_context(self._store)
         _store_limiter(self._store, memory_limit, -1, 2, -1, 1)
         _set_deadline(self._context, self._ticker.ticks_for(start_ms))
         native = self._native = _Exports()
-        self._values, self._values_at = native.values, ctypes.addressof(native.values)
         at = ctypes.addressof(native)
+        self._values_at = at + _Exports.values.offset
+        self._raw = _RAW.from_buffer(native, _Exports.values.offset)
         self._trap = at + _Exports.trap.offset
         image_at, engine_at = at + _Exports.image.offset, at + _Exports.engine.offset
         memory_at = at + _Exports.memory.offset
@@ -357,6 +366,8 @@ class Instance:
             raise
         _yield_at_deadline(self._context, 1)
         self._memory = ctypes.addressof(native.memory.of.memory)
+        self._base: int = _memory_data(self._context, self._memory)
+        """Where its memory begins: it may grow and never moves (`Machine`)."""
 
     def _function(self, name: str) -> Any:
         function = self._functions.get(name)
@@ -377,17 +388,19 @@ class Instance:
 
     def invoke(self, name: str, *arguments: int) -> int:
         """Call an export with whole numbers; the result is read as an unsigned 32-bit number. Traps raise `Trap`."""
-        function, values, me = self._function(name), self._values, id(self)
-        for index, argument in enumerate(arguments):
-            values[index].i64 = argument
-        self._ticker.running.add(me)
+        function, raw, me = self._functions.get(name) or self._function(name), self._raw, id(self)
+        place = 0
+        for argument in arguments:
+            raw[place] = argument
+            place += 2
+        self._ticker.running[me] = self._ticker.steps
         try:
             error = _call(self._live(), function, self._values_at, 4, self._trap)
         finally:
-            self._ticker.running.discard(me)
+            self._ticker.running.pop(me, None)
         if error or self._native.trap:
             self._check(error)
-        return values[0].i32 & 0xFFFFFFFF  # type: ignore[no-any-return]
+        return raw[0] & 0xFFFFFFFF
 
     def _own(self, name: str, *arguments: int) -> int:
         """Call a function that is the engine's own, no matter how long ago the last step was."""
@@ -411,21 +424,26 @@ class Instance:
             budget_ms = (end - time.thread_time()) * 1e3
             if budget_ms <= 0:
                 raise CpuExhausted("the step used up its CPU time")
-        return self.answer(name, output_limit)
+        output = self.answer(name, output_limit)
+        self.finish(name)
+        return output
 
     def begin(self, name: str, now_ns: int, data: bytes) -> None:
         """The first part of `step`: hand in the data. It runs when `go_on` is called."""
-        _set_deadline(self._live(), PREPARE_TICKS)
         size = len(data)
-        pointer = self.invoke(f"prepare_{name}", 0, size)
-        base, limit = self._window()
-        if pointer + size > limit:
+        if not size:
+            self.finish(name)
+        previous, self._previous = self._previous, 0
+        _set_deadline(self._live(), PREPARE_TICKS)
+        pointer = self.invoke(f"prepare_{name}", previous, size)
+        if pointer + size > _memory_size(self._context, self._memory):
             raise ProtocolError("the guest's allocator named an address outside its memory")
-        (_copy if size < SMALL else ctypes.memmove)(base + pointer, data, size)
+        (_copy if size < SMALL else ctypes.memmove)(self._base + pointer, data, size)
         now, where, length = self._arguments
         now.i64, where.i32, length.i32 = now_ns, pointer, size
         arguments, result, error = self._call_at
-        function = self._function(f"{name}_at")
+        entry = f"{name}_at"
+        function = self._functions.get(entry) or self._function(entry)
         self._call = _call_async(self._context, function, arguments, 3, result, 1, self._trap, error)
 
     def go_on(self, slice_ms: float) -> bool:
@@ -437,34 +455,46 @@ class Instance:
             raise ClosedIsolate("no step has begun")
         me = id(self)
         _set_deadline(self._context, self._ticker.ticks_for(slice_ms))
-        self._ticker.running.add(me)
+        self._ticker.running[me] = self._ticker.steps
         try:
             if not _call_poll(call):
                 return False
         finally:
-            self._ticker.running.discard(me)
+            self._ticker.running.pop(me, None)
         self.abandon()
-        error, self._native.error = self._native.error, None
-        if error or self._native.trap:
+        native = self._native
+        error = native.error
+        if error or native.trap:
+            native.error = None
             self._check(error)
         return True
 
     def answer(self, name: str, output_limit: int) -> bytes:
-        """The last part: copy out the answer, and have the guest free it."""
+        """The last part: copy out the answer. The guest frees it at the beginning of its next step, or at once if it
+        is long.
+        """
         area = self._native.result.of.i32 & 0xFFFFFFFF
-        base, limit = self._window()
+        base, limit = self._base, _memory_size(self._live(), self._memory)
         if area + 8 > limit:
             raise ProtocolError("the step's result lies outside the memory")
-        record = ctypes.string_at(base + area, 8)
-        start, length = int.from_bytes(record[:4], "little"), int.from_bytes(record[4:], "little")
+        record = int.from_bytes(ctypes.string_at(base + area, 8), "little")
+        start, length = record & 0xFFFFFFFF, record >> 32
         if start + length > limit:
             raise ProtocolError("the step's output lies outside the memory")
         if length > output_limit:
             raise OutputTooLarge(f"the step's output has {length} bytes; the limit is {output_limit}")
         output = ctypes.string_at(base + start, length)
-        _set_deadline(self._context, PREPARE_TICKS)
-        self.invoke(f"prepare_{name}", area, 0)
+        self._previous = area
+        if length > KEPT_ANSWER:
+            self.finish(name)
         return output
+
+    def finish(self, name: str) -> None:
+        """Have the guest free its last answer. Harmless when there is none. Only after that a memory is whole."""
+        previous, self._previous = self._previous, 0
+        if previous:
+            _set_deadline(self._live(), PREPARE_TICKS)
+            self.invoke(f"prepare_{name}", previous, 0)
 
     def abandon(self) -> None:
         """Drop the step that was begun, wherever it is. Harmless without one."""
@@ -473,16 +503,12 @@ class Instance:
             _call_delete(call)
 
     def _window(self) -> tuple[int, int]:
-        return (
-            _memory_data(self._context, self._memory),
-            _memory_size(self._context, self._memory),
-        )
+        return self._base, _memory_size(self._context, self._memory)
 
     @property
     def memory_size(self) -> int:
         """Size of the linear memory in bytes; it only grows."""
-        self._live()
-        return self._window()[1]
+        return _memory_size(self._live(), self._memory)  # type: ignore[no-any-return]
 
     def memory(self) -> bytes:
         """A copy of the whole linear memory: everything that the isolate is, while no step runs."""
@@ -521,6 +547,7 @@ class Instance:
             return False
         for start, end in runs:
             _copy(base + start, clean + start, end - start)
+        self._previous = 0
         self._own("reset")
         return True
 

@@ -142,6 +142,13 @@ def plan(
     return actions
 
 
+def starts_at_once(policy: Policy, members: int, shared: Shared) -> bool:
+    """Whether `plan` would start an isolate for the only request that waits, and do nothing else, where no isolate is
+    used twice. `members` is how many the worker has, none of them idle.
+    """
+    return policy.fresh and policy.queue_s > 0 and _Room(policy, members, shared, {}).can_start()
+
+
 def _has_room(member: Member, policy: Policy) -> bool:
     return not policy.fresh and member.state in TAKES_WORK and member.invocations < policy.concurrency
 

@@ -16,11 +16,15 @@ TICK_NS: Final = 1_000_000
 MAX_LATE: Final = 20
 """Epochs that are made up for when the ticker comes late. What is lost beyond, of a process that was stopped say, only
 makes slices longer."""
+STRIDE: Final = 3
+"""Epochs that pass at once while every step is over within them: as many as the shortest deadline has, and each look
+at the clock takes the interpreter's lock from the event loop's thread."""
 PARK_AFTER_NS: Final = 1_000_000_000
 
 
 class Ticker:
-    """Advances the epoch once per millisecond while guest code runs, and rests when none does.
+    """Advances the epoch once per millisecond while a step runs on, less often while steps are short, and rests when
+    none runs.
 
     A deadline is a number of epochs, which are time on the wall. What a step may use in all is CPU time, counted when a
     slice of it is over: on a crowded machine it pauses more often, and loses nothing.
@@ -30,13 +34,15 @@ class Ticker:
     """
 
     def __init__(self, advance: Callable[[], object], park_after_ns: int = PARK_AFTER_NS) -> None:
-        self.running: set[int] = set()
-        """Instances whose guest code runs at this moment: the ticker does not rest while there are any."""
+        self.running: dict[int, int] = {}
+        """Instances whose guest code runs at this moment, each with what `steps` was when that began: the ticker does
+        not rest while there are any."""
+        self.steps = 0
+        """How often guest code was about to run."""
         self._tick = advance
         self._park_after_ns = park_after_ns
         self._wall = time.monotonic_ns()
         """When the last epoch began."""
-        self._steps = 0
         self._parked = True
         self._wake = threading.Event()
         self._closed = False
@@ -45,7 +51,7 @@ class Ticker:
 
     def ticks_for(self, slice_ms: float) -> int:
         """How many epochs beyond the current one a call may see that has so long. Called before each call."""
-        self._steps += 1
+        self.steps += 1
         if self._parked:
             self._unpark()
         late = min((time.monotonic_ns() - self._wall) // TICK_NS, MAX_LATE)
@@ -66,15 +72,18 @@ class Ticker:
                 self._wake.set()
 
     def _run(self) -> None:
-        seen, quiet_since = self._steps, self._wall
+        seen, quiet_since = self.steps, self._wall
+        ran: dict[int, int] = {}
         while not self._closed:
-            time.sleep(TICK_NS / 1e9)
+            running_on = ran.items() & self.running.items()
+            ran = self.running.copy()
+            time.sleep((TICK_NS if running_on else STRIDE * TICK_NS) / 1e9)
             now = self._advance()
-            if self._steps != seen or self.running:
-                seen, quiet_since = self._steps, now
+            if self.steps != seen or self.running:
+                seen, quiet_since = self.steps, now
             elif now - quiet_since > self._park_after_ns:
                 self._park(seen)
-                seen, quiet_since = self._steps, self._wall
+                seen, quiet_since = self.steps, self._wall
 
     def _advance(self) -> int:
         now = time.monotonic_ns()
@@ -89,7 +98,7 @@ class Ticker:
         with self._lock:
             self._wake.clear()
             self._parked = True
-            if self._steps != seen or self.running or self._closed:
+            if self.steps != seen or self.running or self._closed:
                 self._parked = False
                 return
         self._wake.wait()

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from pyworkerd_isolates.lifecycle import State
-from pyworkerd_isolates.pool import Assign, Evict, Idle, Member, Policy, Refuse, Shared, Start, Waiting, plan
+from pyworkerd_isolates.pool import (
+    Assign,
+    Evict,
+    Idle,
+    Member,
+    Policy,
+    Refuse,
+    Shared,
+    Start,
+    Waiting,
+    plan,
+    starts_at_once,
+)
 
 NOW = 1000.0
 POLICY = Policy(isolates=2, concurrency=2, queue=3, queue_s=5, cost=10, idle_s=300)
@@ -56,6 +68,21 @@ def test_the_least_loaded_isolate_that_is_not_running_goes_first():
 def test_a_running_isolate_is_not_waited_for_while_another_may_start():
     assert plan(POLICY, [busy(1, stepping=True)], ask(7), ROOMY, NOW) == [Start(7)]
     assert plan(replace(POLICY, isolates=1), [busy(1, stepping=True)], ask(7), ROOMY, NOW) == [Assign(7, 1)]
+
+
+@given(
+    st.builds(
+        replace, st.just(POLICY), fresh=st.booleans(), isolates=st.integers(1, 4), cost=st.integers(0, 30)
+    ),
+    st.integers(0, 4),
+    st.builds(Shared, st.integers(0, 3), st.integers(0, 3), st.integers(0, 40), st.integers(0, 40)),
+)
+def test_what_starts_at_once_is_what_the_plan_would_start(policy, members, shared):
+    busy_ones = [busy(number) for number in range(members)]
+    if starts_at_once(policy, members, shared):
+        assert plan(policy, busy_ones, ask(7), shared, NOW) == [Start(7)]
+    elif policy.fresh:
+        assert plan(policy, busy_ones, ask(7), shared, NOW) == []
 
 
 @pytest.mark.parametrize("state", [State.COLD, State.DRAINING, State.DEAD])

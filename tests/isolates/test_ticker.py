@@ -38,7 +38,7 @@ def test_a_ticker_does_not_rest_when_a_step_began_as_it_was_about_to() -> None:
     machine = Machine()
     ticker: Ticker = machine.ticker
     ticker.ticks_for(10)
-    seen = ticker._steps
+    seen = ticker.steps
     ticker.ticks_for(10)  # begins between the last look and the decision to rest
     ticker._park(seen)  # would wait for ever
     assert not ticker._parked

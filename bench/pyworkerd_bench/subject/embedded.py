@@ -66,6 +66,7 @@ class Embedded:
         self._hello = build_image(self._engine, self._cache, Bundle.of({"worker.py": HELLO}), self._limits)
         self._loop = build_image(self._engine, self._cache, Bundle.of({"worker.py": LOOP}), self._limits)
         self._versions = itertools.count(time.time_ns())
+        self.first_step()  # from which the image knows what first steps write to
 
     def deploy(self) -> float:
         """A version of hello that the cache has never seen: sources to image. It leaves the cache as it was."""

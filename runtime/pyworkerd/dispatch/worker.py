@@ -20,7 +20,17 @@ from pyworkerd_isolates.engine import Engine
 from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits
-from pyworkerd_isolates.pool import Assign, Evict, Member, Policy, Refuse, Start, Waiting, plan
+from pyworkerd_isolates.pool import (
+    Assign,
+    Evict,
+    Member,
+    Policy,
+    Refuse,
+    Start,
+    Waiting,
+    plan,
+    starts_at_once,
+)
 
 from pyworkerd.bindings.arguments import bounded
 from pyworkerd.errors import (
@@ -273,6 +283,10 @@ class Worker:
         others_wait, must_wait = line.eager(), line.must_wait(invocation)
         if not (others_wait or must_wait) and live is not None and live.welcomes(self.policy):
             self._give(live, invocation, invocation.since)
+        elif not (others_wait or must_wait or len(line) or invocation.alone) and starts_at_once(
+            self.policy, len(self._members), self.fleet.shared()
+        ):
+            self._start(invocation, invocation.since)
         elif not line.put(invocation):
             self._refuse(invocation)
         elif must_wait:
@@ -342,18 +356,21 @@ class Worker:
                 case Assign(request, isolate):
                     self._give(self._members[isolate], self._waiting[request], now)
                 case Start(request):
-                    live = Live(self, next(self.fleet.numbers))
-                    self._members[live.id] = live
-                    self.fleet.born(live, self.cost)
-                    self.fleet.sleepers.filled(self)
-                    self._waiting[request].scope.root.cold = True
-                    self.counters.cold_starts += 1
-                    self._give(live, self._waiting[request], now)
+                    self._start(self._waiting[request], now)
                 case Evict(isolate):
                     self.fleet.evict(isolate)
                 case Refuse(request):
                     self._refuse(self._waiting[request])
         return len(self._members) > before
+
+    def _start(self, invocation: Invocation, now: float) -> None:
+        live = Live(self, next(self.fleet.numbers))
+        self._members[live.id] = live
+        self.fleet.born(live, self.cost)
+        self.fleet.sleepers.filled(self)
+        invocation.scope.root.cold = True
+        self.counters.cold_starts += 1
+        self._give(live, invocation, now)
 
     def _give(self, live: Live, invocation: Invocation, now: float) -> None:
         self._favourite = live

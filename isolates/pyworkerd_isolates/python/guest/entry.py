@@ -41,7 +41,7 @@ from workers import rpc
 sdk.Request, sdk.Response = workers.Request, workers.Response
 sdk.SHAPES = _bindings.SHAPES
 sdk.python_from_rpc, sdk.python_to_rpc = rpc.python_from_rpc, rpc.python_to_rpc
-invocation.logs = logs
+invocation.logs, invocation.unfinished = logs, logs.unfinished
 importer.install(_packed)
 system.install()
 logs.install()

@@ -34,9 +34,8 @@ def on_init(bindings, meta, blobs):
 
 
 def _begin(invocation, coroutine):
-    context = _context.copy()
-    context.run(enter, invocation)
-    invocation.main = asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
+    # In a context of its own, where the coroutine makes the invocation the current one before anything else.
+    invocation.main = asyncio.Task(coroutine, loop=loop, context=_context.copy(), eager_start=True)
 
 
 def on_fetch(number, entrypoint, props, method, url, headers, body):
@@ -106,6 +105,7 @@ def _text(error):
 
 
 async def _fetch(invocation, name, props, method, url, headers, body):
+    enter(invocation)
     try:
         found, instance, ctx = _instance(invocation, name, props)
         if instance is None:
@@ -191,6 +191,7 @@ def _respond(invocation, response):
 
 
 async def _rpc(invocation, name, props, method, arguments):
+    enter(invocation)
     try:
         found, instance, _ = _instance(invocation, name, props)
         if instance is None:

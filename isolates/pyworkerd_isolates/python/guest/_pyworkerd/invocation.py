@@ -7,7 +7,8 @@ from contextvars import ContextVar, copy_context
 from . import outbox
 
 logs = None
-"""The module of that name, which is made of this one: `entry` fills it in."""
+unfinished = frozenset()
+"""The module of that name, which is made of this one, and whose lines are not at their end: `entry` fills them in."""
 
 _current = ContextVar("pyworkerd.invocation")
 running = {}
@@ -45,7 +46,8 @@ class Invocation:
         """Nothing of it is left."""
         if running.pop(self.number, None) is None:
             return
-        logs.finish(self)
+        if self in unfinished:
+            logs.finish(self)
         if self.bodies:
             for body in self.bodies:
                 body.cancel()

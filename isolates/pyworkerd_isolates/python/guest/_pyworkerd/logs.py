@@ -14,6 +14,8 @@ MAX_SOURCE = 256
 LIMIT = limit = 262_144
 """Bytes that one invocation may log, each entry counted with `ENTRY` more. `limit` is the worker's own, from `init`."""
 ENTRY = 64
+unfinished = set()
+"""Invocations of which some output has something that `finish` looks for."""
 
 
 def emit(level, source, message):
@@ -72,8 +74,10 @@ class Output(io.TextIOBase):
         if len(rest) > MAX_MESSAGE:
             emit(self._level, self.name, rest)
             self._cut.add(invocation)
+            unfinished.add(invocation)
         elif rest:
             self._lines[invocation] = rest
+            unfinished.add(invocation)
         return written
 
     def flush(self):
@@ -91,10 +95,10 @@ class Output(io.TextIOBase):
 
 def finish(invocation):
     """An invocation ends: its unfinished lines are entries."""
+    unfinished.discard(invocation)
     for output in _outputs:
-        if output._cut:
-            output._cut.discard(invocation)
-        if output._lines and (line := output._lines.pop(invocation, "")):
+        output._cut.discard(invocation)
+        if line := output._lines.pop(invocation, ""):
             emit(output._level, output.name, line)
 
 

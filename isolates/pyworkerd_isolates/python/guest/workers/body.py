@@ -374,8 +374,11 @@ class Message:
 
     def _take(self) -> bytes | BodyStream | None:
         """The body, to be read by whoever asked. Raises OSError if somebody has."""
-        self._raise_if_failed()
         body = self._body
+        if type(body) is bytes and not self._taken:
+            self._taken = True
+            return body
+        self._raise_if_failed()
         self._taken = body is not None
         if type(body) is BodyStream and body._ended and body._source is _ENDED:
             body.used = True
