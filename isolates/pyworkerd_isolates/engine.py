@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .capi import WASMTIME_VERSION
 from .errors import EngineError
 from .limits import Limits
-from .native import WASMTIME_VERSION, Instance, Machine, Module
+from .native import Instance, Machine, Module
 from .pages import Hot
 from .protocol import PRIME, decode_effects
 from .snapshot import take

@@ -1,7 +1,4 @@
-"""The only module that touches wasmtime: owners of native handles, and the lean way in and out of an instance.
-
-wasmtime-py's own calls look up types and convert values each time, 20 to 30 us a call. Here the C API is called
-through prototypes of our own with prepared arguments: about 1 us a call.
+"""Owners of wasmtime's handles, and the lean way in and out of an instance. With `capi` all that touches wasmtime.
 
 Rules that keep this safe:
 
@@ -20,28 +17,40 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import time
-from ctypes import (
-    CFUNCTYPE,
-    POINTER,
-    PYFUNCTYPE,
-    byref,
-    c_bool,
-    c_char_p,
-    c_int64,
-    c_size_t,
-    c_uint8,
-    c_uint64,
-    c_void_p,
-)
+from ctypes import PYFUNCTYPE, byref, c_int64, c_size_t, c_uint8, c_void_p
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmtime import Config, Engine
 from wasmtime import Module as _WasmtimeModule
 from wasmtime import _bindings as c
-from wasmtime import wat2wasm as _wat2wasm
-from wasmtime._ffi import dll
 
+from .capi import (
+    take_error,
+    wasm_byte_vec_delete,
+    wasm_trap_delete,
+    wasmtime_call_future_delete,
+    wasmtime_call_future_poll,
+    wasmtime_context_epoch_deadline_async_yield_and_update,
+    wasmtime_context_set_epoch_deadline,
+    wasmtime_engine_increment_epoch,
+    wasmtime_error_delete,
+    wasmtime_func_call_async,
+    wasmtime_func_call_unchecked,
+    wasmtime_instance_export_get,
+    wasmtime_instance_new,
+    wasmtime_memory_data,
+    wasmtime_memory_data_size,
+    wasmtime_module_delete,
+    wasmtime_module_deserialize_file,
+    wasmtime_module_new,
+    wasmtime_module_serialize,
+    wasmtime_store_context,
+    wasmtime_store_delete,
+    wasmtime_store_limiter,
+    wasmtime_store_new,
+    wasmtime_trap_code,
+)
 from .errors import (
     ClosedIsolate,
     CpuExhausted,
@@ -54,17 +63,13 @@ from .errors import (
 )
 from .pages import PAGES
 from .ticker import Ticker
-from .versions import installed_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from .pages import Run
 
-__all__ = ["WASMTIME_VERSION", "Instance", "Machine", "Module", "assemble"]
-
-WASMTIME_VERSION: Final = installed_version("wasmtime", "wasmtime")
 MEMORY_RESERVATION: Final = 1 << 32
 """Address space per memory: all of wasm32, so that compiled code needs no bounds checks."""
 MAX_WASM_STACK: Final = 4 << 20
@@ -73,7 +78,6 @@ CALL_STACK: Final = MAX_WASM_STACK + (256 << 10)
 """Native stack of a call that can pause: guest code, and below it what wasmtime itself does, growing a memory say."""
 PREPARE_TICKS: Final = 100
 """Epochs for the short calls before and after a step, which cannot pause: they allocate and free one block."""
-
 OWN_CALL_TICKS: Final = 1000
 """Epochs for a call of the engine's own functions, which take no time worth counting."""
 
@@ -91,100 +95,15 @@ _TRAP_NAMES: Final = {
     9: "unreachable code reached",
 }
 
-
-def _prototype(name: str, result: Any, *arguments: Any, runs_guest: bool = False) -> Callable[..., Any]:
-    make = CFUNCTYPE if runs_guest else PYFUNCTYPE
-    return make(result, *arguments)((name, dll))
-
-
-_store_new = _prototype("wasmtime_store_new", c_void_p, c_void_p, c_void_p, c_void_p)
-_store_context = _prototype("wasmtime_store_context", c_void_p, c_void_p)
-_store_limiter = _prototype("wasmtime_store_limiter", None, c_void_p, *[c_int64] * 5)
-_store_delete = _prototype("wasmtime_store_delete", None, c_void_p, runs_guest=True)
-_set_deadline = _prototype("wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64)
-_instance_new = _prototype(
-    "wasmtime_instance_new",
-    c_void_p,
-    c_void_p,
-    c_void_p,
-    c_void_p,
-    c_size_t,
-    c_void_p,
-    c_void_p,
-    runs_guest=True,
-)
-_export_get = _prototype(
-    "wasmtime_instance_export_get", c_bool, c_void_p, c_void_p, c_char_p, c_size_t, c_void_p
-)
-_call = _prototype(
-    "wasmtime_func_call_unchecked",
-    c_void_p,
-    c_void_p,
-    c_void_p,
-    c_void_p,
-    c_size_t,
-    c_void_p,
-    runs_guest=True,
-)
-_yield_at_deadline = _prototype(
-    "wasmtime_context_epoch_deadline_async_yield_and_update", c_void_p, c_void_p, c_uint64
-)
-_call_async = _prototype(
-    "wasmtime_func_call_async",
-    c_void_p,
-    c_void_p,
-    c_void_p,
-    c_void_p,
-    c_size_t,
-    c_void_p,
-    c_size_t,
-    c_void_p,
-    c_void_p,
-)
-_call_poll = _prototype("wasmtime_call_future_poll", c_bool, c_void_p, runs_guest=True)
-_call_delete = _prototype("wasmtime_call_future_delete", None, c_void_p, runs_guest=True)
-_memory_data = _prototype("wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
-_memory_size = _prototype("wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)
-_trap_code = _prototype("wasmtime_trap_code", c_bool, c_void_p, POINTER(c_uint8))
-_trap_delete = _prototype("wasm_trap_delete", None, c_void_p)
-_error_delete = _prototype("wasmtime_error_delete", None, c_void_p)
-_error_message = _prototype("wasmtime_error_message", None, c_void_p, POINTER(c.wasm_byte_vec_t))
-_bytes_delete = _prototype("wasm_byte_vec_delete", None, POINTER(c.wasm_byte_vec_t))
-_module_delete = _prototype("wasmtime_module_delete", None, c_void_p)
-_module_new = _prototype(
-    "wasmtime_module_new", c_void_p, c_void_p, c_char_p, c_size_t, POINTER(c_void_p), runs_guest=True
-)
-_module_serialize = _prototype(
-    "wasmtime_module_serialize", c_void_p, c_void_p, POINTER(c.wasm_byte_vec_t), runs_guest=True
-)
-_module_file = _prototype(
-    "wasmtime_module_deserialize_file", c_void_p, c_void_p, c_char_p, POINTER(c_void_p), runs_guest=True
-)
-_tick = _prototype("wasmtime_engine_increment_epoch", None, c_void_p)
 _copy = PYFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)(("memmove", ctypes.PyDLL(None)))
 SMALL: Final = 1 << 18
 """Bytes: what is copied in less time than another thread may take to give the GIL back."""
 KEPT_ANSWER: Final = 1 << 16
 """Bytes of an answer that the guest may keep until its next step, which frees it without a call of its own."""
 
-
 let_others: Final = ctypes.CDLL(None).getpid
 """Nothing, without the interpreter's lock: a thread that waits for it has it now. (`time.sleep(0)` would also give the
 processor away, to whatever else the machine runs.)"""
-
-
-def assemble(wat: str) -> bytes:
-    """WebAssembly text to binary."""
-    return bytes(_wat2wasm(wat))
-
-
-def _take_error(error: int) -> str:
-    message = c.wasm_byte_vec_t()
-    _error_message(error, byref(message))
-    text = ctypes.string_at(message.data, message.size).decode("utf-8", "replace")
-    _bytes_delete(byref(message))
-    _error_delete(error)
-    return text
 
 
 class Machine:
@@ -205,32 +124,32 @@ class Machine:
         c.wasmtime_config_max_wasm_stack_set(config.ptr(), MAX_WASM_STACK)
         self._engine = Engine(config)
         self.pointer = ctypes.cast(self._engine.ptr(), c_void_p).value
-        self.ticker = Ticker(partial(_tick, self.pointer))
+        self.ticker = Ticker(partial(wasmtime_engine_increment_epoch, self.pointer))
 
     def compile(self, wasm: bytes) -> bytes:
         """Compile a module to native code, serialised. Takes seconds for an engine, milliseconds for an image."""
         pointer = c_void_p()
-        error = _module_new(self.pointer, wasm, len(wasm), byref(pointer))
+        error = wasmtime_module_new(self.pointer, wasm, len(wasm), byref(pointer))
         if error:
-            raise EngineError(f"the module does not compile: {_take_error(error)}")
+            raise EngineError(f"the module does not compile: {take_error(error)}")
         native = c.wasm_byte_vec_t()
         try:
-            error = _module_serialize(pointer, byref(native))
+            error = wasmtime_module_serialize(pointer, byref(native))
         finally:
-            _module_delete(pointer)
+            wasmtime_module_delete(pointer)
         if error:
-            raise EngineError(f"the module cannot be serialised: {_take_error(error)}")
+            raise EngineError(f"the module cannot be serialised: {take_error(error)}")
         try:
             return ctypes.string_at(native.data, native.size)
         finally:
-            _bytes_delete(byref(native))
+            wasm_byte_vec_delete(byref(native))
 
     def load(self, path: Path) -> Module:
         """Map native code from a file that `compile` made. The caller has checked where it came from."""
         pointer = c_void_p()
-        error = _module_file(self.pointer, str(path).encode(), byref(pointer))
+        error = wasmtime_module_deserialize_file(self.pointer, str(path).encode(), byref(pointer))
         if error:
-            raise EngineError(f"{path}: {_take_error(error)}")
+            raise EngineError(f"{path}: {take_error(error)}")
         return Module(self, pointer.value)
 
     @contextlib.contextmanager
@@ -265,7 +184,7 @@ class Module:
     def close(self) -> None:
         """Free the module. Live instances keep what they need."""
         if self._pointer is not None:
-            _module_delete(self._pointer)
+            wasmtime_module_delete(self._pointer)
             self._pointer = None
 
     def __del__(self) -> None:
@@ -337,10 +256,10 @@ class Instance:
         """A call that was begun and has not ended."""
         self._previous = 0
         """Address of the last answer, if the guest has not freed it."""
-        self._store: int | None = _store_new(machine.pointer, None, None)
-        self._context = _store_context(self._store)
-        _store_limiter(self._store, memory_limit, -1, 2, -1, 1)
-        _set_deadline(self._context, self._ticker.ticks_for(start_ms))
+        self._store: int | None = wasmtime_store_new(machine.pointer, None, None)
+        self._context = wasmtime_store_context(self._store)
+        wasmtime_store_limiter(self._store, memory_limit, -1, 2, -1, 1)
+        wasmtime_context_set_epoch_deadline(self._context, self._ticker.ticks_for(start_ms))
         native = self._native = _Exports()
         at = ctypes.addressof(native)
         self._values_at = at + _Exports.values.offset
@@ -357,16 +276,18 @@ class Instance:
             at + _Exports.error.offset,
         )
         try:
-            self._check(_instance_new(self._context, image.pointer, None, 0, image_at, self._trap))
-            if not _export_get(self._context, image_at, b"memory", 6, memory_at):
+            self._check(wasmtime_instance_new(self._context, image.pointer, None, 0, image_at, self._trap))
+            if not wasmtime_instance_export_get(self._context, image_at, b"memory", 6, memory_at):
                 raise EngineError("the image exports no memory")  # noqa: TRY301 (what began must be undone)
-            self._check(_instance_new(self._context, engine.pointer, memory_at, 1, engine_at, self._trap))
+            self._check(
+                wasmtime_instance_new(self._context, engine.pointer, memory_at, 1, engine_at, self._trap)
+            )
         except BaseException:
             self.close()
             raise
-        _yield_at_deadline(self._context, 1)
+        wasmtime_context_epoch_deadline_async_yield_and_update(self._context, 1)
         self._memory = ctypes.addressof(native.memory.of.memory)
-        self._base: int = _memory_data(self._context, self._memory)
+        self._base: int = wasmtime_memory_data(self._context, self._memory)
         """Where its memory begins: it may grow and never moves (`Machine`)."""
 
     def _function(self, name: str) -> Any:
@@ -374,7 +295,9 @@ class Instance:
         if function is None:
             native = self._native
             raw = name.encode()
-            found = _export_get(self._live(), byref(native.engine), raw, len(raw), byref(native.function))
+            found = wasmtime_instance_export_get(
+                self._live(), byref(native.engine), raw, len(raw), byref(native.function)
+            )
             if not found:
                 raise EngineError(f"the engine exports no {name!r}")
             function = self._functions[name] = ctypes.create_string_buffer(_FUNC_SIZE)
@@ -395,7 +318,7 @@ class Instance:
             place += 2
         self._ticker.running[me] = self._ticker.steps
         try:
-            error = _call(self._live(), function, self._values_at, 4, self._trap)
+            error = wasmtime_func_call_unchecked(self._live(), function, self._values_at, 4, self._trap)
         finally:
             self._ticker.running.pop(me, None)
         if error or self._native.trap:
@@ -404,7 +327,7 @@ class Instance:
 
     def _own(self, name: str, *arguments: int) -> int:
         """Call a function that is the engine's own, no matter how long ago the last step was."""
-        _set_deadline(self._live(), OWN_CALL_TICKS)
+        wasmtime_context_set_epoch_deadline(self._live(), OWN_CALL_TICKS)
         return self.invoke(name, *arguments)
 
     def seed(self, key: bytes) -> None:
@@ -434,9 +357,9 @@ class Instance:
         if not size:
             self.finish(name)
         previous, self._previous = self._previous, 0
-        _set_deadline(self._live(), PREPARE_TICKS)
+        wasmtime_context_set_epoch_deadline(self._live(), PREPARE_TICKS)
         pointer = self.invoke(f"prepare_{name}", previous, size)
-        if pointer + size > _memory_size(self._context, self._memory):
+        if pointer + size > wasmtime_memory_data_size(self._context, self._memory):
             raise ProtocolError("the guest's allocator named an address outside its memory")
         (_copy if size < SMALL else ctypes.memmove)(self._base + pointer, data, size)
         now, where, length = self._arguments
@@ -444,7 +367,9 @@ class Instance:
         arguments, result, error = self._call_at
         entry = f"{name}_at"
         function = self._functions.get(entry) or self._function(entry)
-        self._call = _call_async(self._context, function, arguments, 3, result, 1, self._trap, error)
+        self._call = wasmtime_func_call_async(
+            self._context, function, arguments, 3, result, 1, self._trap, error
+        )
 
     def go_on(self, slice_ms: float) -> bool:
         """The middle part: run for about so long on the wall, on whatever thread. Returns whether it has come to its
@@ -454,10 +379,10 @@ class Instance:
         if call is None:
             raise ClosedIsolate("no step has begun")
         me = id(self)
-        _set_deadline(self._context, self._ticker.ticks_for(slice_ms))
+        wasmtime_context_set_epoch_deadline(self._context, self._ticker.ticks_for(slice_ms))
         self._ticker.running[me] = self._ticker.steps
         try:
-            if not _call_poll(call):
+            if not wasmtime_call_future_poll(call):
                 return False
         finally:
             self._ticker.running.pop(me, None)
@@ -474,7 +399,7 @@ class Instance:
         is long.
         """
         area = self._native.result.of.i32 & 0xFFFFFFFF
-        base, limit = self._base, _memory_size(self._live(), self._memory)
+        base, limit = self._base, wasmtime_memory_data_size(self._live(), self._memory)
         if area + 8 > limit:
             raise ProtocolError("the step's result lies outside the memory")
         record = int.from_bytes(ctypes.string_at(base + area, 8), "little")
@@ -493,22 +418,22 @@ class Instance:
         """Have the guest free its last answer. Harmless when there is none. Only after that a memory is whole."""
         previous, self._previous = self._previous, 0
         if previous:
-            _set_deadline(self._live(), PREPARE_TICKS)
+            wasmtime_context_set_epoch_deadline(self._live(), PREPARE_TICKS)
             self.invoke(f"prepare_{name}", previous, 0)
 
     def abandon(self) -> None:
         """Drop the step that was begun, wherever it is. Harmless without one."""
         call, self._call = self._call, None
         if call is not None:
-            _call_delete(call)
+            wasmtime_call_future_delete(call)
 
     def _window(self) -> tuple[int, int]:
-        return self._base, _memory_size(self._context, self._memory)
+        return self._base, wasmtime_memory_data_size(self._context, self._memory)
 
     @property
     def memory_size(self) -> int:
         """Size of the linear memory in bytes; it only grows."""
-        return _memory_size(self._live(), self._memory)  # type: ignore[no-any-return]
+        return wasmtime_memory_data_size(self._live(), self._memory)  # type: ignore[no-any-return]
 
     def memory(self) -> bytes:
         """A copy of the whole linear memory: everything that the isolate is, while no step runs."""
@@ -556,13 +481,13 @@ class Instance:
         trap, self._native.trap = self._native.trap, None
         if trap:
             code = c_uint8(255)
-            known = _trap_code(trap, byref(code))
-            _trap_delete(trap)
+            known = wasmtime_trap_code(trap, byref(code))
+            wasm_trap_delete(trap)
             if error:
-                _error_delete(error)
+                wasmtime_error_delete(error)
             raise self._trap_error(code.value if known else 255)
         if error:
-            message = _take_error(error)
+            message = take_error(error)
             if _TOO_LONG in message:
                 raise CpuExhausted("a call that cannot pause ran past its deadline")
             raise Trap(message)
@@ -594,7 +519,7 @@ class Instance:
         self.abandon()
         store, self._store = self._store, None
         if store is not None:
-            _store_delete(store)
+            wasmtime_store_delete(store)
 
     def __del__(self) -> None:
         if getattr(self, "_store", None) is not None:

@@ -9,9 +9,10 @@ import wasmtime
 from pyworkerd_isolates import engine as engine_module
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.cache import Cache
+from pyworkerd_isolates.capi import assemble
 from pyworkerd_isolates.engine import Built, Source, cpu_features, engine_key, load_engine
 from pyworkerd_isolates.errors import EngineError
-from pyworkerd_isolates.native import Instance, assemble
+from pyworkerd_isolates.native import Instance
 from pyworkerd_isolates.python.build import source
 
 ANSWER = wire.encode([None, []])

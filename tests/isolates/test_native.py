@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from pyworkerd_isolates.capi import assemble
 from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted, EngineError
-from pyworkerd_isolates.native import Instance, Machine, assemble
+from pyworkerd_isolates.native import Instance, Machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -48,6 +48,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/supervisor/child.py": "tests/runtime/supervisor/test_supervisor.py",
     "runtime/pyworkerd/supervisor/run.py": "tests/runtime/supervisor/test_supervisor.py",
     "runtime/pyworkerd/supervisor/serving_process.py": "tests/runtime/supervisor/test_supervisor.py",
+    "isolates/pyworkerd_isolates/capi.py": "tests/isolates/test_native.py",
     "isolates/pyworkerd_isolates/errors.py": "tests/isolates/test_image.py",
     "isolates/pyworkerd_isolates/python/guest/entry.py": "tests/isolates/test_protocol.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/immortal.py": "tests/isolates/test_snapshot.py",

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from pyworkerd_isolates import wasm, wire
+from pyworkerd_isolates.capi import assemble
 from pyworkerd_isolates.engine import Built, Progress, Source
 from pyworkerd_isolates.errors import EngineError
-from pyworkerd_isolates.native import assemble
 from pyworkerd_isolates.versions import installed_version
 
 GUEST: Final = Path(__file__).with_name("guest")
