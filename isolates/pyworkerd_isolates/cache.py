@@ -24,7 +24,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO
 
 import msgpack
 
@@ -42,6 +42,12 @@ SEAL_LIMIT: Final = 32 * 1024 * 1024
 """Notes of an image hold what its top level logged, which the image's builder bounds."""
 FORMAT: Final = 2
 LOCKS: Final = 64
+WAIT_S: Final = 60.0
+"""For another process's lock. An engine takes some ten seconds to build; whoever holds a lock for longer was stopped in
+the middle, or its machine is so slow that building twice is not what hurts."""
+TELL_S: Final = 5.0
+"""After so long the log says for whom it waits."""
+_LOOK_S: Final = 0.02
 STALE_S: Final = 3600
 """A file that is still being written after an hour is what a killed process left behind."""
 
@@ -115,7 +121,10 @@ class Cache:
         build: Callable[[], tuple[bytes, dict[str, Any]]],
         complete: Callable[[Entry], bool] = lambda _: True,
     ) -> Entry:
-        """The file of this name, built under a lock if need be: two processes never build the same thing at once.
+        """The file of this name, built under a lock if need be: two processes do not build the same thing at once.
+
+        Unless the other one holds the lock for longer than `WAIT_S`. What it writes when it goes on is whole, or does
+        not match its seal and counts as absent.
 
         `complete` says whether what belongs to a sound file is there as well.
         """
@@ -130,7 +139,9 @@ class Cache:
             return self.put(name, *build())
 
     def rebuild(self, name: str, build: Callable[[], tuple[bytes, dict[str, Any]]]) -> Entry:
-        """Write the file of this name anew, under its lock: `build` may read it first, and nobody writes in between."""
+        """Write the file of this name anew, under its lock: `build` may read it first, and nobody writes in between,
+        with the exception of `get_or_build`.
+        """
         with self._lock(name):
             return self.put(name, *build())
 
@@ -199,8 +210,11 @@ class Cache:
     def _lock(self, name: str) -> Iterator[None]:
         # A lock cannot be removed while somebody may hold it, so there is a fixed number of them.
         slot = hashlib.sha256(name.encode()).digest()[0] % LOCKS
-        with (self.folder / f"{slot}{_LOCK}").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with (self.folder / f"{slot}{_LOCK}").open("a+") as handle:
+            if _acquire(handle, name):
+                handle.truncate(0)
+                handle.write(f"{os.getpid()}")
+                handle.flush()
             yield
 
     def _mac(self, sealed: bytes, data: bytes | mmap.mmap) -> bytes:
@@ -221,6 +235,35 @@ class Cache:
         if not right:
             raise _BadSealError("its seal does not match")
         return Entry(name, path, _notes(raw[MAC_BYTES:], name), status.st_size)
+
+
+def _acquire(handle: TextIO, name: str) -> bool:
+    """Lock a file, or give up after `WAIT_S`: its holder may never go on. The log says who that is."""
+    began = time.monotonic()
+    told = False
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            return True
+        waited = time.monotonic() - began
+        if waited > WAIT_S:
+            log.warning(
+                "%s is made without its lock: %s has held it for %.0f s", name, _holder(handle), waited
+            )
+            return False
+        if waited > TELL_S and not told:
+            told = True
+            log.warning("%s waits for %s, which makes it or something else", name, _holder(handle))
+        time.sleep(_LOOK_S)
+
+
+def _holder(handle: TextIO) -> str:
+    handle.seek(0)
+    written = handle.read(20)
+    return f"process {written}" if written.isdecimal() else "another process"
 
 
 class _BadSealError(Exception):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyworkerd_isolates import cache as cache_module
 from pyworkerd_isolates.cache import HOME_VARIABLE, KEY_BYTES, Cache, default_home
 from pyworkerd_isolates.errors import EngineError
 
@@ -317,6 +321,41 @@ def test_the_default_home(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_home() == tmp_path / ".cache" / "pyworkerd"
+
+
+STOPS = """
+import os, signal, sys
+from pathlib import Path
+from pyworkerd_isolates.cache import Cache
+
+def build():
+    print(os.getpid(), flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return b"theirs " * 1000, {"whose": "theirs"}
+
+Cache(Path(sys.argv[1])).get_or_build(sys.argv[2], build)
+"""
+
+
+def test_nobody_waits_forever_for_a_process_that_was_stopped_with_a_lock(home, monkeypatch, caplog):
+    monkeypatch.setattr(cache_module, "WAIT_S", 0.2)
+    monkeypatch.setattr(cache_module, "TELL_S", 0.1)
+    cache = Cache(home)
+    with subprocess.Popen([sys.executable, "-c", STOPS, home, NAME], stdout=subprocess.PIPE) as process:
+        pid = int(process.stdout.readline())
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+        entry = cache.get_or_build(NAME, lambda: (DATA, NOTES))
+        assert entry.path.read_bytes() == DATA
+        assert cache.get(NAME) == entry
+        said = [record.getMessage() for record in caplog.records]
+        assert said[0] == f"{NAME} waits for process {pid}, which makes it or something else"
+        assert said[1].startswith(f"{NAME} is made without its lock: process {pid} has held it for")
+        # Whatever becomes of the other one: what is found is whole.
+        process.send_signal(signal.SIGCONT)
+        assert process.wait() == 0
+        assert cache.get(NAME).notes == {"whose": "theirs"}
+        cache.rebuild(NAME, lambda: (DATA, NOTES))
+        assert len(said) == len(caplog.records)
 
 
 def _build_in_a_process(home, ready, go, results):
