@@ -5,6 +5,7 @@ Numbers of bodies that come in are the host's, numbers of bodies that go out the
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyworkerd_isolates.protocol import WINDOW, BodyRef, Broken, Data, HandedOn, Pull, Stop, StreamRef
@@ -127,6 +128,7 @@ class Bodies:
     def end(self) -> None:
         """The isolate is dead."""
         for feed in tuple(self._feeds.values()):
-            feed.stop()
+            self._door.clear(feed.stop)
         for outflow in tuple(self._outflows.values()):
-            outflow.fail(IsolateLost("the worker ended before this body was complete"))
+            error = IsolateLost("the worker ended before this body was complete")
+            self._door.clear(partial(outflow.fail, error))

@@ -1,14 +1,15 @@
 """Calls that wait: what a guest asks of its capabilities, each performed in a task of its own.
 
 Rule 1: a call is charged to its invocation before anything is done.
-Rule 2: every call is answered once, unless the guest abandons it or the isolate dies: then its task is cancelled.
+Rule 2: every call is answered once, unless the guest abandons it or the isolate dies: then its task is cancelled, in
+        one of the loop's next turns (`clearing`), and takes up room until it has ended.
 Rule 3: the body of a request that is not sent, or whose sending fails, is closed.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Events, Fetch, StreamRef
 
@@ -48,29 +49,46 @@ def _size(effect: Call | Fetch) -> int:
     return len(effect.body) if isinstance(effect.body, bytes) else 0
 
 
+class _Waiting(NamedTuple):
+    effect: Call | Fetch
+    task: asyncio.Task[None]
+
+
 class Calls:
     """The calls of one isolate that have no answer yet."""
 
-    __slots__ = ("_asker", "_bodies", "_door", "_limit", "_refused", "_room", "_sockets", "_tasks")
+    __slots__ = (
+        "_asker",
+        "_bodies",
+        "_door",
+        "_leaving",
+        "_limit",
+        "_refused",
+        "_room",
+        "_sockets",
+        "_waiting",
+    )
 
     def __init__(self, door: Door, bodies: Bodies, sockets: Sockets, asker: Asker, limit: int) -> None:
         self._door, self._bodies, self._sockets, self._asker, self._limit = (
             door, bodies, sockets, asker, limit
         )  # fmt: skip
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._waiting: dict[int, _Waiting] = {}
+        self._leaving = 0
+        """Tasks that nobody waits for any more, and that have not ended yet."""
         self._room = limit
         self._refused = 0
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._waiting)
 
     def renew(self) -> None:
         """A step begins: it may make as many calls as there is room for now. What it abandons makes no more."""
-        self._room, self._refused = self._limit - len(self._tasks), 0
+        self._room, self._refused = self._limit - len(self._waiting) - self._leaving, 0
 
     def begin(self, effect: Call | Fetch, invocation: Invocation | None) -> None:
         """Perform a call, if its invocation lives and may still ask. Raises `BadEffect` for what was never given."""
-        if effect.call in self._tasks:
+        if effect.call in self._waiting:
             raise BadEffect("the worker used the number of a call twice")
         try:
             if invocation is None:
@@ -96,7 +114,8 @@ class Calls:
             if isinstance(effect, Fetch) and body
             else self._call(effect)
         )
-        task = self._tasks[effect.call] = self._door.spawn(work, invocation.context)
+        task = self._door.spawn(work, invocation.context)
+        self._waiting[effect.call] = _Waiting(effect, task)
         self._door.room.promised += _size(effect)
         self._door.room.held += _size(effect)
         invocation.hold(Abandon(effect.call))
@@ -127,23 +146,33 @@ class Calls:
         try:
             value = await self._asker.channels.call(effect.capability, effect.method, effect.arguments)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
-            self._reject(effect, error)
+            if self._is_wanted(effect):
+                self._reject(effect, error)
         else:
-            self._door.send(effect.invocation, partial(Events.resolve_value, call=effect.call, value=value))
+            if self._is_wanted(effect):
+                self._door.send(
+                    effect.invocation, partial(Events.resolve_value, call=effect.call, value=value)
+                )
 
     async def _fetch(self, effect: Fetch, body: Body, invocation: Invocation) -> None:
         request = Request(effect.method, effect.url, effect.headers, body)
         try:
             response, url = await self._asker.channels.fetch(effect.capability, request, effect.redirect)
-            if invocation.done or effect.call not in self._tasks:
+            if invocation.done or not self._is_wanted(effect):
                 self._door.spawn(response.aclose())
                 return
             answer = self._answer(effect.call, response, url, invocation)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
-            self._reject(effect, error)
+            if self._is_wanted(effect):
+                self._reject(effect, error)
             self._close(body)
             return
         self._door.send(effect.invocation, answer)
+
+    def _is_wanted(self, effect: Call | Fetch) -> bool:
+        """Whether this is the call that the guest means by its number."""
+        waiting = self._waiting.get(effect.call)
+        return waiting is not None and waiting.effect is effect
 
     def _answer(
         self, call: int, response: Response, url: str, invocation: Invocation
@@ -167,8 +196,10 @@ class Calls:
     def _ended(
         self, effect: Call | Fetch, invocation: Invocation, body: Body | None, task: asyncio.Task[None]
     ) -> None:
-        if self._tasks.get(effect.call) is task:
-            del self._tasks[effect.call]
+        if self._is_wanted(effect):
+            del self._waiting[effect.call]
+        else:
+            self._leaving -= 1
         self._door.room.promised -= _size(effect)
         self._door.room.held -= _size(effect)
         invocation.let_go(Abandon(effect.call))
@@ -181,9 +212,10 @@ class Calls:
 
     def abandon(self, effect: Abandon) -> None:
         """The guest no longer waits for this one."""
-        task = self._tasks.pop(effect.call, None)
-        if task is not None:
-            task.cancel()
+        waiting = self._waiting.pop(effect.call, None)
+        if waiting is not None:
+            self._leaving += 1
+            self._door.clear(waiting.task.cancel)
 
     def release(self, owner: Invocation) -> None:
         """The invocation is done: nobody waits for its calls."""
@@ -193,5 +225,5 @@ class Calls:
 
     def end(self) -> None:
         """The isolate is dead."""
-        for call in tuple(self._tasks):
+        for call in tuple(self._waiting):
             self.abandon(Abandon(call))

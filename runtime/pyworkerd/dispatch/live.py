@@ -192,6 +192,10 @@ class Live:
         """See `streams.Door`."""
         return self._worker.spawn(work, context)
 
+    def clear(self, job: Callable[[], object]) -> None:
+        """See `streams.Door`."""
+        self._worker.clearing.add(job)
+
     def rested(self, invocation: Invocation) -> None:
         """See `sockets.SocketDoor`."""
         if self.state is not State.DEAD and not invocation.done:
@@ -540,8 +544,8 @@ class Live:
             self._wake.cancel()
         self.calls.end()
         self.bodies.end()
-        self.crowd.disperse()
         self.sockets.end()
+        self.clear(self.crowd.disperse)
         for invocation in self.invocations.values():
             if invocation not in (again or ()):
                 invocation.fail(IsolateLost("its isolate was ended"))

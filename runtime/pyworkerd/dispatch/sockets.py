@@ -7,6 +7,7 @@ handed on, and nothing of it ever comes through the sandbox.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pyworkerd.errors import BadEffect, ExceededWebSockets
@@ -252,15 +253,20 @@ class Sockets:
         """Close all that the guest has made: the worker goes away."""
         for socket in tuple(self._open.values()):
             if socket.number % 2:
-                socket.give_up(close, tell=True)
+                self._door.clear(partial(socket.give_up, close, tell=True))
 
     def end(self) -> None:
         """The isolate is dead."""
-        for given in tuple(self._given.values()):
-            self._forget_given(given)
-            given.socket.end(UNWANTED)
+        given, self._given = self._given, {}
+        for each in given.values():
+            each.owner.let_go(each)
+            self._door.clear(partial(self._end_given, each))
         for socket in tuple(self._open.values()):
-            socket.give_up(Close(FAILED, "", clean=False))
+            self._door.clear(partial(socket.give_up, Close(FAILED, "", clean=False)))
+
+    def _end_given(self, given: Given) -> None:
+        self._keeper.places.taken -= 1
+        given.socket.end(UNWANTED)
 
 
 def _of(owner: Invocation) -> list[Socket]:

@@ -51,6 +51,9 @@ class Door(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
         """Run something in a task that is awaited when the worker closes."""
 
+    def clear(self, job: Callable[[], object]) -> None:
+        """Let go of something in one of the loop's next turns: see `clearing`."""
+
     def report(self, error: BaseException) -> None:
         """A bug of the runtime, or of the program that embeds it."""
 

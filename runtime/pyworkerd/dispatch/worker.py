@@ -53,6 +53,7 @@ from pyworkerd.services.base import DEFAULT, Target
 from .allowance import Allowance
 from .asked import Asked
 from .channels import Channels, NoChannels
+from .clearing import Clearing
 from .failures import outcome
 from .fairness import Account
 from .invocation import CallWork, FetchWork, Invocation, Work
@@ -130,6 +131,7 @@ class Worker:
         self.policy = _policy(given, options.reuse)
         self.placement = Placement()
         self.loop_account: Account[Callable[[], None]] = Account(given.weight)
+        self.clearing = Clearing(fleet.turns, self.loop_account)
         self.thread_account: Account[Slices] = Account(given.weight)
         self.cost = ISOLATE_COST
         self.logs = Recent()
@@ -544,8 +546,8 @@ class Worker:
         if self._stopping:
             self._all_stopped = self._all_stopped or asyncio.Event()
             await self._all_stopped.wait()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while self._tasks or self.clearing:
+            await (asyncio.wait(self._tasks) if self._tasks else asyncio.sleep(0))
         if self._image is not None:
             self.fleet.release(self._image)
         self.fleet.dismiss(self)

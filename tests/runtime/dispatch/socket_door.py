@@ -7,10 +7,13 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from pyworkerd.dispatch.allowance import Allowance
+from pyworkerd.dispatch.clearing import Clearing
 from pyworkerd.dispatch.crowd import Crowd
+from pyworkerd.dispatch.fairness import Account
 from pyworkerd.dispatch.invocation import CallWork, Invocation
 from pyworkerd.dispatch.room import Room
 from pyworkerd.dispatch.sockets import Places, Sockets
+from pyworkerd.dispatch.turns import Turns
 from pyworkerd.observe.counters import WorkerCounters
 from pyworkerd.observe.scope import begin
 from pyworkerd.services.base import DEFAULT
@@ -37,6 +40,8 @@ class Door:
         self.woken: list[int] = []
         self.room, self.crowd = Room(), Crowd(self.loop)
         self.sockets = Sockets(self, self)
+        self.clearing = Clearing(Turns(), Account())
+        self.clear = self.clearing.add
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
         event(self.events)
@@ -67,6 +72,7 @@ class Door:
         return message
 
     async def rest(self) -> None:
-        while self.tasks:
-            done, _ = await asyncio.wait(self.tasks)
+        while self.tasks or self.clearing:
+            await asyncio.sleep(0)
+            done = {task for task in self.tasks if task.done()}
             self.tasks -= done

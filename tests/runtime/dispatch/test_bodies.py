@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.dispatch.bodies import Bodies
+from pyworkerd.dispatch.clearing import Clearing
 from pyworkerd.dispatch.crowd import CROWD, Crowd
+from pyworkerd.dispatch.fairness import Account
 from pyworkerd.dispatch.invocation import CallWork, Invocation
 from pyworkerd.dispatch.room import Room
+from pyworkerd.dispatch.turns import Turns
 from pyworkerd.errors import BadEffect, IsolateLost, UpstreamError
 from pyworkerd.messages import Body
 from pyworkerd.observe.scope import begin
@@ -30,6 +33,8 @@ class Door:
         self.events = Events()
         self.room, self.crowd = Room(), Crowd(self.loop)
         self.tasks: set[asyncio.Task[None]] = set()
+        self.clearing = Clearing(Turns(), Account())
+        self.clear = self.clearing.add
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
         event(self.events)
@@ -47,8 +52,9 @@ class Door:
         return message
 
     async def rest(self) -> None:
-        while self.tasks:
-            done, _ = await asyncio.wait(self.tasks)
+        while self.tasks or self.clearing:
+            await asyncio.sleep(0)
+            done = {task for task in self.tasks if task.done()}
             self.tasks -= done
 
 

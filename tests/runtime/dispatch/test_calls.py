@@ -10,10 +10,13 @@ import pytest
 from pyworkerd.dispatch.bodies import Bodies
 from pyworkerd.dispatch.calls import Calls
 from pyworkerd.dispatch.channels import Table
+from pyworkerd.dispatch.clearing import AT_ONCE, Clearing
 from pyworkerd.dispatch.crowd import Crowd
+from pyworkerd.dispatch.fairness import Account
 from pyworkerd.dispatch.invocation import CallWork, Invocation
 from pyworkerd.dispatch.room import Room
 from pyworkerd.dispatch.sockets import Places, Sockets
+from pyworkerd.dispatch.turns import Turns
 from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.scope import begin
@@ -40,6 +43,8 @@ class Door:
         self.channels = Table([None, *capabilities])
         self.places = Places(1)
         self.calls = 100
+        self.clearing = Clearing(Turns(), Account())
+        self.clear = self.clearing.add
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
         event(self.events)
@@ -60,8 +65,9 @@ class Door:
         return message
 
     async def rest(self) -> None:
-        while self.tasks:
-            done, _ = await asyncio.wait(self.tasks)
+        while self.tasks or self.clearing:
+            await asyncio.sleep(0)
+            done = {task for task in self.tasks if task.done()}
             self.tasks -= done
             await asyncio.sleep(0)
 
@@ -89,12 +95,12 @@ class Capability:
         return Response(200, (), Body(data)), request.url
 
 
-def new(door: Door, subrequests: int = 10) -> tuple[Calls, Bodies, Invocation]:
+def new(door: Door, subrequests: int = 10, limit: int = 3) -> tuple[Calls, Bodies, Invocation]:
     bodies = Bodies(door)
     work = CallWork("x", b"", DEFAULT)
     answer: Any = door.loop.create_future()
     invocation = Invocation(1, work, answer, 0.0, 50.0, subrequests, 1000, copy_context(), begin()[0])
-    return Calls(door, bodies, Sockets(door, door), door, 3), bodies, invocation  # type: ignore[arg-type]
+    return Calls(door, bodies, Sockets(door, door), door, limit), bodies, invocation  # type: ignore[arg-type]
 
 
 def call(number: int, capability: int = 1) -> Call:
@@ -145,6 +151,84 @@ def test_a_call_that_nobody_waits_for_is_cancelled(what: str) -> None:
         }[what]()
         await door.rest()
         assert (capability.cancelled, len(calls), door.told()) == (True, 0, [])
+
+    asyncio.run(main())
+
+
+def test_a_thousand_calls_of_a_dead_isolate_are_not_cancelled_in_one_turn() -> None:
+    class Counts(Capability):
+        ended = 0
+
+        async def call(self, method: str, arguments: bytes) -> bytes:
+            try:
+                return await super().call(method, arguments)
+            finally:
+                self.ended += 1
+
+    async def main() -> None:
+        capability = Counts()
+        door = Door(capability)
+        door.calls = 1000
+        calls, _, invocation = new(door, limit=1000)
+        for number in range(1000):
+            calls.begin(call(number), invocation)
+        await asyncio.sleep(0)
+        calls.end()
+        assert len(calls) == 0
+        before = most = 0
+        while capability.ended < 1000:
+            await asyncio.sleep(0)
+            most, before = max(most, capability.ended - before), capability.ended
+        assert most == AT_ONCE
+        await door.rest()
+        assert (door.room.held, door.told()) == (0, [])
+
+    asyncio.run(main())
+
+
+def test_what_was_abandoned_takes_room_until_it_has_ended_and_answers_nobody() -> None:
+    """Else a step could begin as many as may wait, whatever is still to be cancelled of those before."""
+
+    async def main() -> None:
+        old, new_one = Capability(), Capability()
+        door = Door(old, new_one)
+        calls, _, invocation = new(door)
+        for number in (1, 2, 3):
+            calls.begin(call(number), invocation)
+        await asyncio.sleep(0)
+        for number in (1, 2, 3):
+            calls.abandon(Abandon(number))
+        old.gate.set()
+        calls.renew()
+        calls.begin(call(4), invocation)
+        assert [event[:3] for event in door.told()] == [["reject", 4, "exceeded_subrequests"]]
+        door.events = Events()
+        await door.rest()
+        calls.renew()
+        calls.begin(call(1, 2), invocation)
+        new_one.gate.set()
+        await door.rest()
+        assert [event[:3] for event in door.told()] == [["resolve", 1, "value"]]
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_was_on_its_way_is_not_taken_for_that_of_a_later_call() -> None:
+    async def main() -> None:
+        old, later = Capability(), Capability()
+        door = Door(old, later)
+        calls, _, invocation = new(door)
+        calls.begin(call(1), invocation)
+        await asyncio.sleep(0)
+        old.gate.set()  # it goes on in the next turn, before it can be cancelled
+        calls.abandon(Abandon(1))
+        calls.begin(call(1, 2), invocation)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert (door.told(), old.cancelled) == ([], False)
+        later.gate.set()
+        await door.rest()
+        assert [event[:3] for event in door.told()] == [["resolve", 1, "value"]]
 
     asyncio.run(main())
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyworkerd.dispatch.clearing import AT_ONCE
 from pyworkerd.errors import (
     BadEffect,
     ExceededCpu,
@@ -112,6 +113,32 @@ return Response.json([await answer.text() for answer in answers])
         await gate.until(100)
         gate.opened.set()
         assert await (await answering).json() == [f"/{i}open" for i in range(100)]
+
+    with_runtime(main)
+
+
+def test_the_calls_of_an_isolate_that_died_are_cancelled_some_in_each_turn(
+    with_runtime: Callable[..., None],
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        gate = Gate()
+        source = worker_of("""
+if path == "/":
+    await asyncio.gather(*(env.GATE(i) for i in range(500)))
+outbox.effects.append(["respond", 99, 200, [], None])
+""")
+        worker = await runtime.load(source, bindings={"GATE": gate})
+        answering = asyncio.create_task(worker.fetch("/"))
+        await gate.until(500)
+        with pytest.raises(BadEffect):
+            await worker.fetch("/breach")
+        before = most = gate.cancelled
+        while gate.cancelled < 500:
+            await asyncio.sleep(0)
+            most, before = max(most, gate.cancelled - before), gate.cancelled
+        assert most <= AT_ONCE
+        with pytest.raises(IsolateLost):
+            await answering
 
     with_runtime(main)
 

@@ -259,8 +259,8 @@ def test_the_worker_goes_away() -> None:
         door = Door()
         (accepted, _), made = await three(door)
         door.sockets.shut(RESTART)
-        assert door.told() == [["ws_closed", 1, 1012, "", False]]
         assert await closed(made) == RESTART
+        assert door.told() == [["ws_closed", 1, 1012, "", False]]
         assert accepted.closed is None
         door.sockets.end()
         await door.rest()
@@ -305,7 +305,7 @@ def test_a_crowd_does_not_outlive_its_isolate() -> None:
         sending = [asyncio.create_task(end.send(b"x" * (SOCKET_WINDOW - PIECE))) for end in ends]
         await asyncio.sleep(0)
         door.sockets.end()
-        door.crowd.disperse()
+        door.clear(door.crowd.disperse)
         results = await asyncio.gather(*sending, return_exceptions=True)
         assert [type(result) for result in results] == [type(None)] * (count - 1) + [WebSocketClosed]
 

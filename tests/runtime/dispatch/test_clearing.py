@@ -1,0 +1,39 @@
+"""Some at a time, all in the end, in order."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pyworkerd.dispatch.clearing import AT_ONCE, Clearing
+from pyworkerd.dispatch.fairness import Account
+from pyworkerd.dispatch.turns import Turns
+
+
+def test_a_turn_does_so_many_and_no_more() -> None:
+    async def main() -> None:
+        clearing, done = Clearing(Turns(), Account()), list[int]()
+        for number in range(3 * AT_ONCE + 1):
+            clearing.add(lambda number=number: done.append(number))  # type: ignore[misc]
+        assert (len(clearing), done) == (3 * AT_ONCE + 1, [])
+        seen = []
+        while clearing:
+            await asyncio.sleep(0)
+            seen.append(len(done))
+        assert seen == [AT_ONCE, 2 * AT_ONCE, 3 * AT_ONCE, 3 * AT_ONCE + 1]
+        assert done == list(range(3 * AT_ONCE + 1))
+
+    asyncio.run(main())
+
+
+def test_what_is_done_may_add_more() -> None:
+    async def main() -> None:
+        clearing, done = Clearing(Turns(), Account()), list[str]()
+        clearing.add(lambda: (done.append("first"), clearing.add(lambda: done.append("second"))))
+        while clearing:
+            await asyncio.sleep(0)
+        assert done == ["first", "second"]
+        clearing.add(lambda: done.append("third"))
+        await asyncio.sleep(0)
+        assert done == ["first", "second", "third"]
+
+    asyncio.run(main())
