@@ -453,7 +453,7 @@ class Connection(asyncio.Protocol):
         async with aclosing(encode_body(body, framing, promised)) as pieces:
             async for piece in pieces:
                 self._send(piece)
-                if self._out.is_long(len(piece)):
+                if self._out.has_to_wait(len(piece)):
                     await asyncio.sleep(0)
                 counters.peak_response_buffer = max(counters.peak_response_buffer, self._out.unsent())
                 if self._out.full is not None:
@@ -499,7 +499,8 @@ class Connection(asyncio.Protocol):
         if not self._request_complete:
             self._outlast_request()
         elif not self._keep_alive:
-            self._close()
+            # RFC 9112 section 9.6: closing with bytes of the client's unread takes back what is on its way to it.
+            (self._linger if self._parser.buffered else self._close)()
         else:
             self._phase = _WAITING
             if not self._serving:

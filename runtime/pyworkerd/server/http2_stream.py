@@ -242,7 +242,7 @@ class Stream:
                     self._record.sent += min(size, len(view))
                     view = view[size:]
                     connection.flush()
-                    if connection.out.is_long(size):
+                    if connection.out.has_to_wait(size):
                         await asyncio.sleep(0)
                     if connection.out.full is not None:
                         # Shared by all streams of the connection: one that is cancelled must not cancel it.

@@ -40,11 +40,11 @@ class Outgoing:
         below = 0 if self._wire is None else self._wire.get_write_buffer_size()
         return self.transport.get_write_buffer_size() + below
 
-    def is_long(self, size: int) -> bool:
+    def has_to_wait(self, size: int) -> bool:
         """So many bytes of a body were sent. Whether it is time to give the event loop its turn: a transport whose
-        client reads as fast as we write is never full."""
+        client reads as fast as we write is never full, and one whose client has gone tells us in the next turn."""
         self._since += size
-        if self._since < STRETCH:
+        if self._since < STRETCH and not self.transport.is_closing():
             return False
         self._since = 0
         return True

@@ -79,6 +79,7 @@ class Site:
     def __init__(self, server: HttpServer, address: str) -> None:
         self.server, self.address = server, address
         self._clients: list[Client] = []
+        self._sockets: list[socket.socket] = []
 
     async def connect(self, **options: Any) -> Client:
         host, _, port = self.address.rpartition(":")
@@ -86,14 +87,21 @@ class Site:
         self._clients.append(client)
         return client
 
-    async def stalled(self) -> Client:
-        """A client with a small receive window, so that what it does not read piles up at the server."""
+    async def raw(self) -> socket.socket:
+        """A connection without a library in between, and a small receive window: what is not read piles up at the
+        server.
+        """
         host, _, port = self.address.rpartition(":")
         raw = socket.socket()
+        self._sockets.append(raw)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         raw.setblocking(False)
         await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
-        client = Client(*await asyncio.open_connection(sock=raw, limit=1024))
+        return raw
+
+    async def stalled(self) -> Client:
+        """A client with a small receive window."""
+        client = Client(*await asyncio.open_connection(sock=await self.raw(), limit=1024))
         self._clients.append(client)
         return client
 
@@ -110,6 +118,8 @@ async def site(handler: Handler, edge: Edge | None = None, **options: Any) -> As
     finally:
         for client in place._clients:
             await client.aclose()
+        for raw in place._sockets:
+            raw.close()
         await server.aclose()
 
 
