@@ -449,3 +449,31 @@ def test_the_example_of_the_documentation(with_runtime: Callable[..., None]) -> 
             assert await socket.receive() == "you said hello"
 
     with_runtime(main)
+
+
+def test_what_a_client_does_not_read_counts_as_the_workers_memory(with_runtime: Callable[..., None]) -> None:
+    source = """
+from workers import Response, WebSocketPair, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        client, server = WebSocketPair()
+        server.accept()
+        server.send(b"x" * 60_000)
+        return Response(None, status=101, web_socket=client)
+"""
+
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load({"worker.py": source})
+        silent = await worker.web_socket("/")
+        settled = worker.service.memory()
+        ends = [await worker.web_socket("/") for _ in range(9)]
+        held = worker.service.memory() - settled
+        assert held > 9 * 60_000
+        for end in ends:
+            assert len(await end.receive()) == 60_000
+        assert worker.service.memory() - settled <= held - 9 * 60_000
+        for end in (silent, *ends):
+            await end.close()
+
+    with_runtime(main)

@@ -117,7 +117,7 @@ class Calls:
         task = self._door.spawn(work, invocation.context)
         self._waiting[effect.call] = _Waiting(effect, task)
         self._door.room.promised += _size(effect)
-        self._door.room.held += _size(effect)
+        self._door.room.hold(_size(effect))
         invocation.hold(Abandon(effect.call))
         task.add_done_callback(partial(self._ended, effect, invocation, body))
 
@@ -127,7 +127,7 @@ class Calls:
         streams = isinstance(effect, Fetch) and isinstance(effect.body, StreamRef)
         if not self._door.room.has(WINDOW if streams else _size(effect)):
             raise ExceededSubrequests(
-                f"the calls that wait have more than {self._door.room.limit} bytes of arguments and bodies"
+                f"arguments, bodies and messages that wait have more than {self._door.room.limit} bytes"
             )
         if self._asker.channels.external(effect.capability):
             if invocation.subrequests_left <= 0:
@@ -201,7 +201,7 @@ class Calls:
         else:
             self._leaving -= 1
         self._door.room.promised -= _size(effect)
-        self._door.room.held -= _size(effect)
+        self._door.room.hold(-_size(effect))
         invocation.let_go(Abandon(effect.call))
         if task.cancelled():
             self._close(body)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 CROWD: Final = 2 * 1024 * 1024
 """Bytes that wait, beyond which others wait outside: thousands of sockets and bodies share an isolate's memory."""
@@ -15,10 +15,12 @@ CROWD: Final = 2 * 1024 * 1024
 class Crowd:
     """Bytes by the invocation whose step takes them."""
 
-    __slots__ = ("_bytes", "_loop", "_room", "_waiting")
+    __slots__ = ("_bytes", "_hold", "_loop", "_room", "_waiting")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, hold: Callable[[int], None]) -> None:
         self._loop = loop
+        self._hold = hold
+        """Where it is accounted: `Room.hold`."""
         self._waiting: dict[int, int] = {}
         self._bytes = 0
         self._room: asyncio.Future[None] | None = None
@@ -27,6 +29,7 @@ class Crowd:
         """So many bytes wait for a step of this invocation."""
         self._waiting[owner] = self._waiting.get(owner, 0) + size
         self._bytes += size
+        self._hold(size)
 
     def full(self) -> asyncio.Future[None] | None:
         """Done when there is room again; None if there is some now. It is shared: shield it."""
@@ -38,8 +41,11 @@ class Crowd:
 
     def leaves(self, owners: Iterable[int]) -> None:
         """A step has taken what waited for these, or nobody will."""
+        before = self._bytes
         for owner in owners:
             self._bytes -= self._waiting.pop(owner, 0)
+        if self._bytes != before:
+            self._hold(self._bytes - before)
         if self._room is not None and self._bytes < CROWD:
             room, self._room = self._room, None
             if not room.done():

@@ -179,6 +179,12 @@ class Fleet:
             self._memory += cost - self._costs[live.id]
             self._costs[live.id] = cost
 
+    def holds(self, number: int, size: int) -> None:
+        """The host holds so many bytes more for an isolate, or fewer: part of what it is reckoned at."""
+        if number in self._costs:
+            self._memory += size
+            self._costs[number] += size
+
     def cost_of(self, live: Live) -> int:
         """What an isolate is reckoned at."""
         return self._costs.get(live.id, 0)

@@ -105,8 +105,8 @@ class Live:
         self.exclusive = False
         """It belongs to one invocation, and takes no other meanwhile."""
         self.invocations: dict[int, Invocation] = {}
-        self.room: Room = Room()
-        self.crowd: Crowd = Crowd(self.loop)
+        self.room: Room = Room(changed=partial(worker.fleet.holds, number))
+        self.crowd: Crowd = Crowd(self.loop, self.room.hold)
         self.bodies: Bodies = Bodies(self)
         self.sockets: Sockets = Sockets(self, worker)
         self.calls: Calls = Calls(self, self.bodies, self.sockets, worker, worker.limits.pending)

@@ -1,7 +1,8 @@
 """One WebSocket between a guest and whoever has its other end: credit both ways, so that neither can flood the other.
 
 Rule 1: the guest is sent no more than it has given credit for, and no message beyond its limit: that closes with 1009.
-Rule 2: what the guest sends waits here, a window of it at most, until it is pulled.
+Rule 2: what the guest sends waits here, a window of it at most, until it is pulled. It is accounted, and bounded for
+        all sockets of an isolate together: where there is no room for more, the socket closes with 1013.
 Rule 3: a socket ends once. Whoever ends it, the other side hears after what was sent before.
 """
 
@@ -82,15 +83,23 @@ class Socket:
         if self._close is not None:
             raise BadEffect("the worker sent on a WebSocket that it had closed")
         cost = len(effect.data) + PIECE
-        self._held += cost
-        if self._held + self._owed > SOCKET_WINDOW:
+        if self._held + cost + self._owed > SOCKET_WINDOW:
             raise BadEffect("the worker sent more on a WebSocket than it had credit for")
         if self._text is not None and self._text is not effect.text:
             raise BadEffect("the worker mixed text and bytes in one message")
+        if not self._door.room.has(cost):
+            self._table.overflows(self)
+            return
         data = self._decoded(effect) if effect.text else effect.data
         self._text = None if effect.end else effect.text
         self._pieces.append((Piece(data, effect.end), cost))
+        self._hold(cost)
         _wake(self._reader)
+
+    def _hold(self, cost: int) -> None:
+        self._held += cost
+        self._door.room.promised += cost
+        self._door.room.hold(cost)
 
     def _decoded(self, effect: SocketSend) -> str:
         try:
@@ -158,7 +167,7 @@ class Socket:
             finally:
                 self._reader = None
         piece, cost = self._pieces.popleft()
-        self._held -= cost
+        self._hold(-cost)
         self._owed += cost
         if self._owed >= SOCKET_WINDOW // 2 and self._close is None:
             self._door.send(self.owner.id, partial(Events.ws_credit, socket=self.number, credit=self._owed))
@@ -207,14 +216,15 @@ class Socket:
 
     def end(self, close: Close) -> None:
         """See `WebSocket.end`."""
+        self._pieces.clear()
+        self._hold(-self._held)
         if not self._ended:
-            self._pieces.clear()
             self._over(close)
             self._tell(close)
 
     def forsake(self) -> None:
         """The other end has gone without a word; called by the garbage collector, on whatever thread."""
-        if not self._ended:
+        if not self._ended or self._held:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and with it everything else
                 self._door.loop.call_soon_threadsafe(self.end, UNWANTED)
 

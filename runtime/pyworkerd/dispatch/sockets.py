@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 RESTART: Final = Close(1012, "", clean=False)
 """Service restart, in IANA's registry of close codes: connect again."""
 TOO_MANY: Final = Close(1013, "too many WebSockets", clean=False)
+OVERFLOW: Final = Close(1013, "too much waits to be read", clean=False)
 
 
 class SocketDoor(Door, Protocol):
@@ -189,6 +190,11 @@ class Sockets:
         """So much of a message goes into the next step for its owner."""
         self._door.crowd.joins(owner.id, cost)
         self._keeper.allowance.renew(owner, self._door.loop.time(), message=True)
+
+    def overflows(self, socket: Socket) -> None:
+        """There is no room for what the guest sends on it: whoever reads that slowly has to come again."""
+        self._keeper.counters.limit(ExceededWebSockets.code)
+        socket.give_up(OVERFLOW, tell=True)
 
     def ended(self, socket: Socket) -> None:
         """Its other end has closed, or it has been given up."""

@@ -220,7 +220,7 @@ class Outflow:
         if self._buffered + self._owed + len(data) > WINDOW:
             raise BadEffect("the worker sent more of a body than was asked for")
         self._buffered += len(data)
-        self._room.held += len(data)
+        self._room.hold(len(data))
         if self._chunks and len(self._chunks[-1]) + len(data) <= SMALL:
             self._chunks[-1] += data  # a byte is not worth an object
         elif data:
@@ -272,7 +272,7 @@ class Outflow:
 
     def _release(self, size: int) -> None:
         self._buffered -= size
-        self._room.held -= size
+        self._room.hold(-size)
         if self._ended:
             self._settle()
 

@@ -38,7 +38,8 @@ class Door:
         self.allowance = Allowance(50.0, 7, 1000)
         self.counters = WorkerCounters()
         self.woken: list[int] = []
-        self.room, self.crowd = Room(), Crowd(self.loop)
+        self.room = Room()
+        self.crowd = Crowd(self.loop, self.room.hold)
         self.sockets = Sockets(self, self)
         self.clearing = Clearing(Turns(), Account())
         self.clear = self.clearing.add

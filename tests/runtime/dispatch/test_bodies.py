@@ -31,7 +31,8 @@ class Door:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.events = Events()
-        self.room, self.crowd = Room(), Crowd(self.loop)
+        self.room = Room()
+        self.crowd = Crowd(self.loop, self.room.hold)
         self.tasks: set[asyncio.Task[None]] = set()
         self.clearing = Clearing(Turns(), Account())
         self.clear = self.clearing.add

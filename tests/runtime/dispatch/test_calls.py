@@ -37,7 +37,8 @@ class Door:
     def __init__(self, *capabilities: Any) -> None:
         self.loop = asyncio.get_running_loop()
         self.events = Events()
-        self.room, self.crowd = Room(), Crowd(self.loop)
+        self.room = Room()
+        self.crowd = Crowd(self.loop, self.room.hold)
         self.errors: list[BaseException] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.channels = Table([None, *capabilities])

@@ -9,7 +9,8 @@ from pyworkerd.dispatch.crowd import CROWD, Crowd
 
 def test_who_comes_late_waits_until_a_step_has_taken_enough() -> None:
     async def main() -> None:
-        crowd = Crowd(asyncio.get_running_loop())
+        told: list[int] = []
+        crowd = Crowd(asyncio.get_running_loop(), told.append)
         crowd.joins(1, CROWD - 1)
         assert crowd.full() is None
         crowd.joins(2, 10)
@@ -21,13 +22,15 @@ def test_who_comes_late_waits_until_a_step_has_taken_enough() -> None:
         crowd.leaves([2])
         assert waiting.done()
         assert crowd.full() is None
+        assert told == [CROWD - 1, 10, -10]
 
     asyncio.run(main())
 
 
 def test_nobody_waits_for_a_dead_isolate() -> None:
     async def main() -> None:
-        crowd = Crowd(asyncio.get_running_loop())
+        told: list[int] = []
+        crowd = Crowd(asyncio.get_running_loop(), told.append)
         for owner in range(10):
             crowd.joins(owner, CROWD)
         waiting = crowd.full()
@@ -41,7 +44,8 @@ def test_nobody_waits_for_a_dead_isolate() -> None:
 
 def test_one_who_has_gone_does_not_matter() -> None:
     async def main() -> None:
-        crowd = Crowd(asyncio.get_running_loop())
+        told: list[int] = []
+        crowd = Crowd(asyncio.get_running_loop(), told.append)
         crowd.joins(1, CROWD)
         waiting = crowd.full()
         assert waiting is not None

@@ -44,7 +44,10 @@ def test_the_account() -> None:
     first, second = lives(2)
     fleet.born(first, 100)
     fleet.born(second, 100)
-    fleet.grown(first, 250)
+    fleet.grown(first, 240)
+    fleet.holds(first.id, 15)
+    fleet.holds(first.id, -5)
+    assert fleet.cost_of(first) == 250
     fleet.rests(first)
     shared = fleet.shared()
     assert (shared.isolates, shared.maximum, shared.used, shared.budget) == (2, 10, 350, 1000)
@@ -53,6 +56,7 @@ def test_the_account() -> None:
     fleet.died(first)
     fleet.died(first)
     fleet.grown(first, 999)
+    fleet.holds(first.id, 999)
     assert fleet.statistics().memory == 100
     assert fleet.statistics().idle == 0
     fleet.close()

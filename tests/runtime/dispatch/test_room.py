@@ -15,6 +15,9 @@ def test_no_more_can_be_promised_than_there_is() -> None:
 
 
 def test_what_is_held_does_not_count_twice() -> None:
-    room = Room(10)
-    room.held = 10
+    told: list[int] = []
+    room = Room(10, told.append)
+    room.hold(10)
     assert room.has(10)
+    room.hold(-4)
+    assert (room.held, told) == (6, [10, -4])

@@ -279,3 +279,71 @@ def test_an_end_that_is_forgotten_has_closed() -> None:
         assert len(door.sockets) == 0
 
     asyncio.run(main())
+
+
+# the account ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_to_be_pulled_is_held_for_the_isolate() -> None:
+    async def test(door: Door, sockets: Sockets, end: WebSocket) -> None:
+        for _ in range(3):
+            sockets.sent(SocketSend(1, b"x" * 100, False, True))
+        assert (door.room.held, door.room.promised) == (3 * (100 + PIECE), 3 * (100 + PIECE))
+        await end.pull()
+        assert (door.room.held, door.room.promised) == (2 * (100 + PIECE), 2 * (100 + PIECE))
+        sockets.closed(SocketClose(1, 1000, ""))
+        sockets.release(next(iter(sockets._open.values())).owner)
+        assert door.room.held == 2 * (100 + PIECE)  # the reader may still come
+        await end.pull()
+        end.end(Close(1001, ""))
+        assert (door.room.held, door.room.promised) == (0, 0)
+
+    with_socket(test)
+
+
+def test_what_nobody_will_pull_is_held_no_longer() -> None:
+    async def main() -> None:
+        door = Door()
+        end = door.sockets.outbound(1, door.invocation(), "")
+        door.sockets.sent(SocketSend(1, b"x" * 100, False, True))
+        (socket,) = door.sockets._open.values()
+        socket.give_up(Close(1011, "", clean=False))
+        assert door.room.held == 100 + PIECE
+        del end
+        gc.collect()
+        await asyncio.sleep(0)
+        assert (door.room.held, door.room.promised) == (0, 0)
+
+    asyncio.run(main())
+
+
+def test_messages_to_the_guest_are_held_until_a_step_takes_them() -> None:
+    async def test(door: Door, sockets: Sockets, end: WebSocket) -> None:
+        await end.send(b"x" * 100)
+        assert door.room.held == 100 + PIECE
+        door.crowd.leaves([1])
+        assert door.room.held == 0
+
+    with_socket(test)
+
+
+def test_where_there_is_no_room_the_slowest_has_to_come_again() -> None:
+    async def main() -> None:
+        door = Door(places=4)
+        ends = [door.sockets.outbound(number, door.invocation(number), "") for number in (1, 3, 5)]
+        door.room.limit = 2 * SOCKET_WINDOW
+        message = b"x" * (SOCKET_WINDOW - PIECE)
+        for number in (1, 3, 5, 5):
+            door.sockets.sent(SocketSend(number, message, False, True))
+        assert door.told() == [["ws_closed", 5, 1013, "too much waits to be read", False]]
+        assert door.counters.limits["websockets"] == 1
+        with pytest.raises(WebSocketClosed) as caught:
+            await ends[2].pull()
+        assert caught.value.close.code == 1013
+        for end in ends[:2]:  # the others do not notice
+            assert await end.pull() == Piece(message, True)
+        assert door.room.held == 0
+        door.sockets.end()
+        await door.rest()
+
+    asyncio.run(main())
