@@ -222,6 +222,8 @@ def test_an_answer_that_was_on_its_way_is_not_taken_for_that_of_a_later_call() -
         calls.begin(call(1), invocation)
         await asyncio.sleep(0)
         old.gate.set()  # it goes on in the next turn, before it can be cancelled
+        for _ in range(AT_ONCE):
+            door.clear(lambda: None)
         calls.abandon(Abandon(1))
         calls.begin(call(1, 2), invocation)
         for _ in range(5):

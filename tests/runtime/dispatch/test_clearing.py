@@ -14,8 +14,7 @@ def test_a_turn_does_so_many_and_no_more() -> None:
         clearing, done = Clearing(Turns(), Account()), list[int]()
         for number in range(3 * AT_ONCE + 1):
             clearing.add(lambda number=number: done.append(number))  # type: ignore[misc]
-        assert (len(clearing), done) == (3 * AT_ONCE + 1, [])
-        seen = []
+        seen = [len(done)]
         while clearing:
             await asyncio.sleep(0)
             seen.append(len(done))
@@ -29,11 +28,22 @@ def test_what_is_done_may_add_more() -> None:
     async def main() -> None:
         clearing, done = Clearing(Turns(), Account()), list[str]()
         clearing.add(lambda: (done.append("first"), clearing.add(lambda: done.append("second"))))
-        while clearing:
-            await asyncio.sleep(0)
+        assert done == ["first", "second"]
+        await asyncio.sleep(0)
         assert done == ["first", "second"]
         clearing.add(lambda: done.append("third"))
-        await asyncio.sleep(0)
         assert done == ["first", "second", "third"]
+
+    asyncio.run(main())
+
+
+def test_few_go_at_once_in_every_turn() -> None:
+    async def main() -> None:
+        clearing, done = Clearing(Turns(), Account()), list[int]()
+        for turn in range(1, 5):
+            for _ in range(AT_ONCE):
+                clearing.add(lambda: done.append(1))
+            assert (len(clearing), len(done)) == (0, turn * AT_ONCE)
+            await asyncio.sleep(0)
 
     asyncio.run(main())
