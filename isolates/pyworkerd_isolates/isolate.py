@@ -14,6 +14,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
+from .cpu_clock import charged_ns
 from .errors import ClosedIsolate, CpuExhausted, MemoryExhausted, ProtocolError, Refused, Trap
 from .lifecycle import Cause, State, next_state
 from .native import Instance, let_others
@@ -126,7 +127,7 @@ class Isolate:
 
         Raises `ClosedIsolate` if `end` was called meanwhile.
         """
-        started = time.thread_time_ns()
+        started = charged_ns()
         output = None
         try:
             self._check_life()
@@ -141,7 +142,7 @@ class Isolate:
             self._fail(error)
             raise
         finally:
-            used = time.thread_time_ns() - started
+            used = charged_ns() - started
             self.cpu_ns += used
             self.last_step_ms += used / 1e6
             if self.state is State.DEAD and not self._stepping:

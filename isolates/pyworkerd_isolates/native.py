@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import time
 from ctypes import PYFUNCTYPE, byref, c_int64, c_size_t, c_uint8, c_void_p
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -51,6 +50,7 @@ from .capi import (
     wasmtime_store_new,
     wasmtime_trap_code,
 )
+from .cpu_clock import charged_s
 from .errors import (
     ClosedIsolate,
     CpuExhausted,
@@ -342,9 +342,9 @@ class Instance:
         the instance must not be stepped again (except `ClosedIsolate`, which says so already).
         """
         self.begin(name, now_ns, data)
-        end = time.thread_time() + budget_ms / 1e3
+        end = charged_s() + budget_ms / 1e3
         while not self.go_on(budget_ms):
-            budget_ms = (end - time.thread_time()) * 1e3
+            budget_ms = (end - charged_s()) * 1e3
             if budget_ms <= 0:
                 raise CpuExhausted("the step used up its CPU time")
         output = self.answer(name, output_limit)

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from time import perf_counter, thread_time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from pyworkerd_isolates.cpu_clock import charged_ns
 from pyworkerd_isolates.errors import ClosedIsolate
 from pyworkerd_isolates.lifecycle import TAKES_WORK, Cause, State, next_state
 from pyworkerd_isolates.protocol import (
@@ -315,7 +316,7 @@ class Live:
     def _perform(self, isolate: Isolate, wake: Wake | None) -> None:
         """Do what the step asked for; what a turn has no time for in the next one."""
         effects = self._effects
-        began, end = thread_time(), perf_counter() + PERFORM_S
+        began, end = charged_ns(), perf_counter() + PERFORM_S
         try:
             while effects and self.state is not State.DEAD:
                 effect = effects.popleft()
@@ -329,7 +330,7 @@ class Live:
             self._died(error, self._in_step)
             return
         finally:
-            charge(self._in_step, (thread_time() - began) * 1e3)
+            charge(self._in_step, (charged_ns() - began) / 1e6)
         self._after_step(isolate, wake)
 
     def _not_started(self, error: BaseException) -> PyworkerdError:

@@ -16,8 +16,9 @@ import os
 import sys
 import threading
 from queue import SimpleQueue
-from time import thread_time
 from typing import TYPE_CHECKING, Final, Protocol
+
+from pyworkerd_isolates.cpu_clock import charged_s
 
 from pyworkerd.machine import cores
 
@@ -47,7 +48,7 @@ class Slices(Protocol):
 class Threads:
     """Used from one event loop."""
 
-    def __init__(self, count: int | None = None, clock: Callable[[], float] = thread_time) -> None:
+    def __init__(self, count: int | None = None, clock: Callable[[], float] = charged_s) -> None:
         self._count = count or CORES
         self._clock = clock
         self._queue: FairQueue[Slices] = FairQueue()

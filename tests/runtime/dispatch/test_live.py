@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -366,6 +367,31 @@ await env.GATE()
         assert await (await waiting).text() == "waited"
 
     with_runtime(main, options=RuntimeOptions(sinks=(dear,)))
+
+
+def test_collecting_garbage_is_not_charged_to_whoever_is_at_work(with_runtime: Callable[..., None]) -> None:
+    class Slow:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            until = time.thread_time() + 0.6
+            while time.thread_time() < until:
+                pass
+
+    def collect(entry: LogEntry) -> None:
+        Slow()
+        gc.collect()
+
+    async def main(runtime: Runtime) -> None:
+        async def wait() -> None:
+            await asyncio.sleep(0)
+
+        source = worker_of('print("x")\nawait env.WAIT()\nreturn Response("answered")')
+        worker = await runtime.load(source, bindings={"WAIT": wait}, limits=Limits(cpu_ms=500))
+        assert await (await worker.fetch("/")).text() == "answered"
+
+    with_runtime(main, options=RuntimeOptions(sinks=(collect,)))
 
 
 def test_an_invocation_that_ignores_its_cancelling_loses_its_isolate(
