@@ -14,10 +14,12 @@ SHOWN: Final = 64 * 1024
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 60rem; padding: 0 1rem; }}
-h1 {{ font-size: 1.4rem; overflow-wrap: anywhere; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 60rem; padding: 0 1rem;
+  overflow-wrap: anywhere; }}
+h1 {{ font-size: 1.4rem; }}
 pre {{ background: #8882; border-radius: 6px; overflow-x: auto; padding: 1rem; }}
 :root {{ color-scheme: light dark; }}
 .about {{ opacity: .7; }}
