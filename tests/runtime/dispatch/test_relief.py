@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from pyworkerd.dispatch import relief
 from pyworkerd.dispatch.fleet import FleetLimits
-from pyworkerd.dispatch.relief import LOOK_S, Relief, own_memory
+from pyworkerd.dispatch.relief import GIVE_BACK_S, LOOK_S, Relief, own_memory
 from pyworkerd.errors import Overloaded
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd_config.model import Limits
@@ -109,6 +111,45 @@ def test_it_is_looked_at_from_the_start_until_the_end() -> None:
             assert looks == 2
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc gives back")
+def test_memory_that_is_free_is_given_back_before_anything_is_given_up(
+    with_runtime: Callable[..., None],
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load(SOURCE)
+        await worker.fetch("/0")
+        read = own_memory()
+        before = read()
+        pieces = [bytes(40_000) for _ in range(5000)]
+        kept = pieces[::100]
+        full = read()
+        assert full - before > 150 * MIB
+        del pieces
+        Relief(runtime.fleet, (full - 50 * MIB) * 4 // 3).look()
+        assert read() - before < 50 * MIB
+        assert runtime.statistics().isolates == 1
+        assert len(kept) == 50
+
+    with_runtime(main)
+
+
+def test_the_allocator_is_not_asked_again_and_again(
+    with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        asked: list[int] = []
+        monkeypatch.setattr(relief, "give_back", lambda: asked.append(1))
+        reading = Reading(runtime)
+        for used in (700, 800, 900, 950, 800):
+            reading.look(used)
+        assert len(asked) == 1
+        reading.relief._gave_back -= GIVE_BACK_S
+        reading.look(800)
+        assert len(asked) == 2
+
+    with_runtime(main)
 
 
 def test_what_a_process_calls_its_own_grows_with_it() -> None:
