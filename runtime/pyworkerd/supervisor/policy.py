@@ -3,7 +3,8 @@
 Rule 1: as long as nobody serves, one process at a time is started: it finds the mistakes, and builds the images.
 Rule 2: whoever is asked to leave is replaced first, unless it does not serve anyway.
 Rule 3: who does not answer is killed; there is nothing that it could still finish.
-Rule 4: whoever ends again and again soon after it was started is started less and less often.
+Rule 4: whoever ends again and again soon after it was started is started less and less often. But where nobody serves,
+        and they do once they are started, clients wait no longer than they must.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 PAUSES_S: Final = (0.0, 0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Before the next start, by how many processes in a row ended early; the last one holds for all further ones. A few
 at once are no sign yet: the memory was short, or somebody killed them all."""
+OUTAGE_S: Final = 0.5
+"""The longest pause while nobody serves, if the last one did: something ends them, a request perhaps that brings down
+the process. To start one takes a tenth of a second, and the longer pauses are for those that never get so far."""
 EARLY_S: Final = 5.0
 """A process that ends before it has served for so long ended early."""
 HOPELESS: Final = 5
@@ -70,10 +74,10 @@ class Failures(NamedTuple):
             return Failures(self.early + 1, self.unborn + 1, now)
         return Failures(self.early + 1, 0, now) if served_s < EARLY_S else Failures()
 
-    @property
-    def next_at(self) -> float:
-        """When the next start may be."""
-        return self.last_at + PAUSES_S[min(self.early, len(PAUSES_S) - 1)]
+    def next_at(self, *, outage: bool) -> float:
+        """When the next start may be. `outage`: nobody serves."""
+        pause = PAUSES_S[min(self.early, len(PAUSES_S) - 1)]
+        return self.last_at + (min(pause, OUTAGE_S) if outage and not self.unborn else pause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ def plan(policy: Policy, processes: Sequence[Process], failures: Failures, now: 
     missing = policy.wanted + (too_large is not None) - len(serving) - starting
     if not serving:
         missing = min(missing, 1 - starting)  # rule 1
-    if now >= failures.next_at:
+    if now >= failures.next_at(outage=not serving):
         actions += [Start()] * max(missing, 0)
     excess = len(serving) - policy.wanted
     if excess > 0:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pyworkerd.supervisor.policy import (
     EARLY_S,
     HOPELESS,
+    OUTAGE_S,
     PAUSES_S,
     Failures,
     GiveUp,
@@ -82,12 +83,20 @@ def test_early_ends_are_counted_in_a_row() -> None:
 
 @pytest.mark.parametrize("early", range(15))
 def test_pauses_grow(early: int) -> None:
-    failures = Failures(early, 0, 100)
     pause = PAUSES_S[min(early, len(PAUSES_S) - 1)]
-    assert plan(POLICY, [], failures, 100 + pause) == [Start()]
-    if pause:
-        assert plan(POLICY, [], failures, 100 + pause - 0.01) == []
+    for failures, processes in ((Failures(early, 0, 100), [process(1)]), (Failures(early, 1, 100), [])):
+        assert Start() in plan(POLICY, processes, failures, 100 + pause)
+        if pause:
+            assert plan(POLICY, processes, failures, 100 + pause - 0.01) == []
     assert list(PAUSES_S) == sorted(PAUSES_S)
+
+
+@pytest.mark.parametrize("early", range(15))
+def test_while_nobody_serves_clients_do_not_wait_for_long_if_processes_do_serve_once_they_start(
+    early: int,
+) -> None:
+    assert plan(POLICY, [], Failures(early, 0, 100), 100 + OUTAGE_S) == [Start()]
+    assert plan(POLICY, [process(1, DRAINING)], Failures(early, 0, 100), 100 + OUTAGE_S) == [Start()]
 
 
 def test_when_it_is_hopeless() -> None:
@@ -139,7 +148,7 @@ def test_whatever_the_situation(
         assert serving or starts + starting <= max(1, starting)
     else:
         assert not starts
-    assert not starts or now >= failures.next_at
+    assert not starts or now >= failures.next_at(outage=not serving)
 
 
 @given(st.integers(1, 5), st.data())
