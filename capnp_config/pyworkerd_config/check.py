@@ -11,6 +11,7 @@ from functools import partial
 from itertools import islice
 
 from .check_sockets import ADDRESS_REMEDY, socket_problems
+from .cron import MAX_CRONS, Cron, CronError
 from .kinds import BINDING_KINDS, NOT_YET, BindingKinds
 from .limits import LIMIT_RANGES, PROCESSES_RANGES, Range
 from .model import Binding, Config, External, Limits, Network, Place, Processes, Service, Socket, Worker
@@ -123,12 +124,21 @@ def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
             message = f"{quote(worker.compatibility_date)} is not a date"
             remedy = 'write for example compatibility_date = "2026-11-01"'
             yield Problem(_at(service, "worker", "compatibility_date"), message, remedy)
-        if worker.crons:
-            yield Problem(
-                _at(service, "worker", "crons"), '"crons" is not in this version yet', "leave it out"
-            )
+        yield from _crons(service, worker)
         if worker.global_outbound is not None:
             yield from _reference(names, worker.global_outbound, _at(service, "worker", "global_outbound"))
+
+
+def _crons(service: Service, worker: Worker) -> Iterator[Problem]:
+    if len(worker.crons) > MAX_CRONS:
+        message = f"a worker has {MAX_CRONS} cron expressions at most, found {len(worker.crons)}"
+        yield Problem(_at(service, "worker", "crons"), message, "run several things at the same times")
+        return
+    for place, expression in enumerate(worker.crons):
+        try:
+            Cron(expression)
+        except CronError as error:
+            yield Problem(_at(service, "worker", "crons", place), error.message, error.remedy)
 
 
 def _limits(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:

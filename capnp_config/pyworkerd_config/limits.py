@@ -29,6 +29,10 @@ LIMIT_RANGES: Mapping[str, Range] = MappingProxyType(
         "calls": Range(0, 1_000_000),  # 0: no binding may be called but those that leave the process
         "startup_ms": Range(1, 60_000),
         "wall_ms": Range(1, 86_400_000),  # one day
+        "background_cpu_ms": Range(
+            1, 900_000
+        ),  # a quarter of an hour, the longest that Workers lets them run
+        "background_wall_ms": Range(1, 86_400_000),
         "concurrency": Range(1, 10_000),
         "isolates": Range(1, 1_000),
         "queue": Range(0, 100_000),  # 0: refuse at once

@@ -64,6 +64,9 @@ class Limits:
     calls: int = 1_000
     startup_ms: int = 1000
     wall_ms: int = 300_000
+    background_cpu_ms: int = 30_000
+    """As `cpu_ms`, for handlers that no client waits for: `scheduled`."""
+    background_wall_ms: int = 900_000
     concurrency: int = 100
     """Invocations that one isolate holds at once."""
     isolates: int = 4

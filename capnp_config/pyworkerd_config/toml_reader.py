@@ -159,11 +159,11 @@ def _worker_table(kinds: BindingKinds) -> Table:
                 nested(_LIMITS, lambda values, _: Limits(**sound(values))),
                 "limits = { cpu_ms = 50 }",
             ),
+            Field("crons", list_of(decode.name, "a list of texts"), 'crons = ["*/5 * * * *"]'),
             Field("reuse", decode.choice("isolate", "request"), 'reuse = "isolate"'),
             Field("bindings", bindings_reader(kinds), 'bindings = { GREETING = { text = "hello" } }'),
             Field("global_outbound", _global_outbound, 'global_outbound = "internet"'),
         ),
-        not_yet=frozenset({"crons"}),
     )
 
 

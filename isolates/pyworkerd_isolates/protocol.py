@@ -519,6 +519,12 @@ class Events:
         """A method call begins an invocation."""
         self._events.append(["rpc", invocation, entrypoint, props, method, self._blob(arguments)])
 
+    def handle(
+        self, invocation: int, entrypoint: str | None, props: object, handler: str, event: bytes
+    ) -> None:
+        """A handler that no client waits for begins an invocation: `scheduled`, say. It is answered as a call is."""
+        self._events.append(["handle", invocation, entrypoint, props, handler, self._blob(event)])
+
     def cancel(self, invocation: int) -> None:
         """The caller of an invocation has gone."""
         self._events.append(["cancel", invocation])

@@ -25,7 +25,8 @@ from pyworkerd_isolates.errors import BundleError, ImageError
 from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.outbound import outbound
 from pyworkerd.bindings.registry import configure_all
-from pyworkerd.dispatch.worker import Worker, WorkerOptions
+from pyworkerd.dispatch.options import WorkerOptions
+from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.foreign import Foreign

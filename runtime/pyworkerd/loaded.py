@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pyworkerd_isolates import wire
 
 from pyworkerd.bindings.arguments import bounded
+from pyworkerd.cron.handler import run_scheduled
 from pyworkerd.errors import BadEffect, WebSocketRefused
 from pyworkerd.messages import Body, Headers, Request, Response
 from pyworkerd.services.base import Target
@@ -106,6 +108,14 @@ class LoadedWorker:
     async def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
         """Call one of its RPC methods. What crosses is copied; what cannot be copied raises TypeError."""
         return await self.entrypoint(None).call(method, *arguments, **named)
+
+    async def scheduled(self, cron: str = "", moment: datetime | None = None) -> bool:
+        """Run its `scheduled` handler, as a cron expression would; `moment` is when it was due, now by default.
+
+        Returns whether the handler asked that it is not repeated if it fails (`controller.no_retry()`). Raises
+        `NoHandler` if it has none, and what `fetch` raises.
+        """
+        return await run_scheduled(self.service, cron, moment or datetime.now(UTC))
 
     def entrypoint(self, name: str | None, props: Any = None) -> Entrypoint:
         """One of its named entrypoints."""

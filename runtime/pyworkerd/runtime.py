@@ -27,7 +27,8 @@ from pyworkerd_isolates.errors import EngineError, ImageError
 from pyworkerd.bindings.from_python import all_from_python
 from pyworkerd.bindings.shared import Shared
 from pyworkerd.dispatch.fleet import Fleet, FleetLimits, FleetStatistics
-from pyworkerd.dispatch.worker import Worker, WorkerOptions
+from pyworkerd.dispatch.options import WorkerOptions
+from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, Overloaded
 from pyworkerd.generation import Generation, Program, sentence

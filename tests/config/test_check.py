@@ -79,13 +79,13 @@ def test_the_caller_says_which_kinds_there_are() -> None:
     assert check(config, {**BINDING_KINDS, "kv": BindingKind("name", 'NAME = { kv = "cache" }')}) == []
 
 
-def test_crons_of_another_dialect_are_not_yet() -> None:
+def test_an_expression_that_is_none() -> None:
     config = with_binding()
     service = config.services[0]
     assert isinstance(service.kind, Worker)
-    crons = replace(service, kind=replace(service.kind, crons=("* * * * *",)))
+    crons = replace(service, kind=replace(service.kind, crons=("* * * * *", "0 0 * * 0")))
     assert messages(replace(config, services=(crons, *config.services[1:]))) == [
-        '<config>:7: "crons" is not in this version yet: leave it out'
+        "<config>:7: '0 0 * * 0': 0 is no day of the week: write 1 (Sunday) to 7, as in Workers, or SUN to SAT"
     ]
 
 

@@ -50,6 +50,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/supervisor/serving_process.py": "tests/runtime/supervisor/test_supervisor.py",
     "isolates/pyworkerd_isolates/capi.py": "tests/isolates/test_native.py",
     "isolates/pyworkerd_isolates/errors.py": "tests/isolates/test_image.py",
+    "isolates/pyworkerd_isolates/python/guest/workers/background.py": "tests/runtime/cron/test_handler.py",
     "isolates/pyworkerd_isolates/python/guest/entry.py": "tests/isolates/test_protocol.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/immortal.py": "tests/isolates/test_snapshot.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/sockets.py": "tests/isolates/python/test_websocket.py",

@@ -43,6 +43,7 @@ COMMANDS: Final = {
         "check a configuration, and deploy its workers to see that they start", "pyworkerd.cli.validate"
     ),
     "explain": Row("print a configuration as it was understood", "pyworkerd.cli.explain"),
+    "cron": Row("list cron expressions, or run a scheduled handler by hand", "pyworkerd.cli.cron"),
     "engine": Row("build, list or remove the engines of this machine", "pyworkerd.cli.engine"),
     "bench": Row("measure this installation, beside others", "pyworkerd.cli.bench"),
 }

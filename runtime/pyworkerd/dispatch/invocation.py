@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyworkerd.services.base import Target
 
     from .asked import Asked
+    from .budget import Budget
     from .callers import Callers
 
 
@@ -41,6 +42,11 @@ class CallWork:
     repeatable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class HandlerWork(CallWork):
+    """A handler to run that no client waits for: `scheduled`, say. `method` is its name, `arguments` the event."""
+
+
 Work = FetchWork | CallWork
 
 
@@ -55,8 +61,7 @@ class Invocation:
     holds with its traceback whatever the caller holds."""
     since: float
     """Loop time since which it waits for an isolate."""
-    cpu_ms: float
-    """CPU time that it may use."""
+    budget: Budget
     subrequests_left: int
     log_left: int
     """Bytes."""
@@ -98,7 +103,7 @@ class Invocation:
     """Where it has a place: in the queue, or in an isolate."""
 
     def __post_init__(self) -> None:
-        self.cpu_left_ms = self.shared_left_ms = self.cpu_ms
+        self.cpu_left_ms = self.shared_left_ms = self.budget.cpu_ms
 
     @property
     def size(self) -> int:
@@ -125,7 +130,7 @@ class Invocation:
     def again(self, now: float) -> None:
         """Back to the queue: its isolate died, and nothing of it has left. It begins anew, with all of its time."""
         self.since, self.isolate, self.held = now, None, None
-        self.cpu_left_ms = self.shared_left_ms = self.cpu_ms
+        self.cpu_left_ms = self.shared_left_ms = self.budget.cpu_ms
         self.ran_again, self.begun = self.ran_again or self.begun, False
 
     def move(self, place: Callers | None) -> None:

@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates.cpu_clock import charged_ns
-from pyworkerd_isolates.errors import ClosedIsolate
+from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted
 from pyworkerd_isolates.lifecycle import TAKES_WORK, Cause, State, next_state
 from pyworkerd_isolates.protocol import (
     Abandon,
@@ -47,7 +47,6 @@ from pyworkerd_isolates.protocol import (
 from pyworkerd.errors import (
     ERROR_HEADER,
     BadEffect,
-    ExceededWallTime,
     InternalError,
     IsolateLost,
     LimitExceeded,
@@ -63,8 +62,8 @@ from pyworkerd.messages import Response
 from .bodies import Bodies
 from .calls import Calls
 from .crowd import Crowd
-from .failures import too_much_cpu, too_much_memory, translate
-from .invocation import CallWork, FetchWork, Invocation
+from .failures import too_much_memory, translate
+from .invocation import CallWork, FetchWork, HandlerWork, Invocation
 from .mail import Mail
 from .room import Room
 from .sharing import BATCH, budget_ms, charge, choose
@@ -200,7 +199,7 @@ class Live:
     def rested(self, invocation: Invocation) -> None:
         """See `sockets.SocketDoor`."""
         if self.state is not State.DEAD and not invocation.done:
-            invocation.timer = self.loop.call_later(self._worker.wall_ms / 1000, self.expire, invocation)
+            invocation.timer = self.loop.call_later(invocation.budget.wall_ms / 1000, self.expire, invocation)
 
     def report(self, error: BaseException) -> None:
         """See `streams.Door`."""
@@ -243,7 +242,8 @@ class Live:
         work = invocation.work
         target = work.target
         if isinstance(work, CallWork):
-            events.rpc(invocation.id, target.entrypoint, target.props, work.method, work.arguments)
+            call = events.handle if type(work) is HandlerWork else events.rpc
+            call(invocation.id, target.entrypoint, target.props, work.method, work.arguments)
             return
         request = work.request
         body = self.bodies.inbound(request.body, invocation)
@@ -345,7 +345,7 @@ class Live:
     def _after_step(self, isolate: Isolate, wake: Wake | None) -> None:
         for invocation in self._in_step:
             if invocation.cpu_left_ms <= 0:
-                self.wind_up(invocation, too_much_cpu(self._worker.limits))
+                self.wind_up(invocation, invocation.budget.too_much_cpu())
         self._in_step = []  # what has ended must not be kept
         if not self.invocations:
             self._rest()
@@ -468,10 +468,7 @@ class Live:
 
     def expire(self, invocation: Invocation) -> None:
         """It took longer than its wall time."""
-        limit = self._worker.wall_ms
-        self.wind_up(
-            invocation, ExceededWallTime(f"the invocation took longer than {limit} ms (limits.wall_ms)")
-        )
+        self.wind_up(invocation, invocation.budget.too_much_time())
 
     def wind_up(self, invocation: Invocation, error: PyworkerdError) -> None:
         """It passed a limit: answer and cancel; if that was done before, end the isolate."""
@@ -520,6 +517,8 @@ class Live:
             self.report(error)
             answer = InternalError("the runtime failed while it ran the worker")
         culprit = suspects[0] if len(suspects) == 1 else None
+        if culprit is not None and isinstance(error, CpuExhausted):
+            answer = culprit.budget.too_much_cpu()
         work_for = culprit.scope if culprit is not None else None
         self._worker.log(0, "error", "pyworkerd", f"an isolate ended: {answer}", work_for)
         again: list[Invocation] = []

@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextvars import copy_context
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from itertools import count
 from time import monotonic_ns, time
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
-from pyworkerd_config.model import Limits
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.engine import Engine
 from pyworkerd_isolates.isolate import Isolate
@@ -52,13 +50,15 @@ from pyworkerd.services.base import DEFAULT, Target
 
 from .allowance import Allowance
 from .asked import Asked
+from .budget import Budget
 from .channels import Channels, NoChannels
 from .clearing import Clearing
 from .failures import outcome
 from .fairness import Account
-from .invocation import CallWork, FetchWork, Invocation, Work
+from .invocation import CallWork, FetchWork, HandlerWork, Invocation, Work
 from .line import Line
 from .live import Live
+from .options import ISOLATE_COST, WorkerOptions
 from .placement import Placement
 from .sockets import RESTART, Places
 from .streams import Bounded
@@ -78,19 +78,6 @@ if TYPE_CHECKING:
     from .threads import Slices
 
 logger = logging.getLogger("pyworkerd.dispatch")
-
-ISOLATE_COST: Final = 512 * 1024
-"""What one live isolate is reckoned at before its memory grows: measured 0.2 to 0.35 MiB, with a margin."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """How a worker is to be run."""
-
-    limits: Limits = field(default_factory=Limits)
-    reuse: Literal["isolate", "request"] = "isolate"
-    outbound: bool = True
-    sinks: tuple[LogSink, ...] = ()
 
 
 class Worker:
@@ -117,7 +104,9 @@ class Worker:
         self.limits = IsolateLimits(
             cpu_ms=given.cpu_ms, memory_mb=given.memory_mb, startup_ms=given.startup_ms
         )
-        self.wall_ms, self.subrequests, self.calls = given.wall_ms, given.subrequests, given.calls
+        self._budget = Budget(given.cpu_ms, given.wall_ms)
+        self._background = Budget(given.background_cpu_ms, given.background_wall_ms, "limits.background_")
+        self.subrequests, self.calls = given.subrequests, given.calls
         self.log_bytes = given.log_kb * 1024
         self.meta: dict[str, object] = {
             "worker": name,
@@ -128,7 +117,7 @@ class Worker:
         self.message_bytes = given.websocket_message_mb * 1024 * 1024
         self.places = Places(given.websockets)
         self.allowance = Allowance(given.cpu_ms, given.subrequests, self.log_bytes)
-        self.policy = _policy(given, options.reuse)
+        self.policy = options.policy()
         self.placement = Placement()
         self.loop_account: Account[Callable[[], None]] = Account(given.weight)
         self.clearing = Clearing(fleet.turns, self.loop_account)
@@ -227,9 +216,18 @@ class Worker:
 
     async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
         """See `services.base.Service`. Arguments that would take long to read are a TypeError of the caller's."""
+        return await self._called(CallWork(method, arguments, target), self.limits.cpu_ms)
+
+    async def handle(self, handler: str, event: bytes, target: Target = DEFAULT) -> bytes:
+        """Run a handler that no client waits for. `event` is a value of the runtime's own, as is what it returns.
+        Raises what `fetch` raises.
+        """
+        return await self._called(HandlerWork(handler, event, target), self._background.cpu_ms)
+
+    async def _called(self, work: CallWork, cpu_ms: float) -> bytes:
         try:
-            bounded(arguments, "the arguments", self.limits.cpu_ms)
-            answer = await self._invoke(CallWork(method, arguments, target), _scope(())[0])
+            bounded(work.arguments, "the arguments", cpu_ms)
+            answer = await self._invoke(work, _scope(())[0])
         except BaseException as error:
             self.counters.call_failed(outcome(error)[1])
             raise
@@ -251,7 +249,8 @@ class Worker:
         self, work: Work, answer: asyncio.Future[Response | bytes] | Asked, context: Context, work_for: Scope
     ) -> Invocation:
         return Invocation(
-            next(self._numbers), work, answer, self.loop.time(), float(self.limits.cpu_ms),
+            next(self._numbers), work, answer, self.loop.time(),
+            self._background if type(work) is HandlerWork else self._budget,
             self.subrequests, self.log_bytes, context, work_for,
         )  # fmt: skip
 
@@ -380,16 +379,15 @@ class Worker:
         self.counters.waited(now - invocation.since)
         self.fleet.works(live)
         if invocation.timer is None:
-            invocation.timer = self.loop.call_later(self.wall_ms / 1000, self._expire, invocation)
+            invocation.timer = self.loop.call_later(
+                invocation.budget.wall_ms / 1000, self._expire, invocation
+            )
         live.take(invocation)
 
     def _expire(self, invocation: Invocation) -> None:
         if invocation in self._waiting:
             self.counters.limit(ExceededWallTime.code)
-            self._drop(
-                invocation,
-                ExceededWallTime(f"the request took longer than {self.wall_ms} ms (limits.wall_ms)"),
-            )
+            self._drop(invocation, invocation.budget.too_much_time())
         elif (live := self._members.get(invocation.isolate or 0)) is not None:
             live.expire(invocation)
 
@@ -581,13 +579,3 @@ def _check_props(props: object) -> None:
         wire.encode(props, ())
     except (TypeError, ValueError) as error:
         raise TypeError(f"ctx.props must be JSON values: {error}") from None
-
-
-def _policy(limits: Limits, reuse: Literal["isolate", "request"]) -> Policy:
-    queue, queue_s = limits.queue, limits.queue_ms / 1000
-    if not limits.queue_ms:
-        queue, queue_s = 0, 1.0  # whoever cannot begin at once does not wait at all
-    common = partial(Policy, queue=queue, queue_s=queue_s, cost=ISOLATE_COST)
-    if reuse == "request":
-        return common(isolates=limits.concurrency, concurrency=1, fresh=True)
-    return common(isolates=limits.isolates, concurrency=limits.concurrency)

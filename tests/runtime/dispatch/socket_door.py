@@ -7,6 +7,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from pyworkerd.dispatch.allowance import Allowance
+from pyworkerd.dispatch.budget import Budget
 from pyworkerd.dispatch.clearing import Clearing
 from pyworkerd.dispatch.crowd import Crowd
 from pyworkerd.dispatch.fairness import Account
@@ -61,7 +62,9 @@ class Door:
     def invocation(self, number: int = 1) -> Invocation:
         answer: Any = self.loop.create_future()
         work = CallWork("x", b"", DEFAULT)
-        return Invocation(number, work, answer, 0.0, 50.0, 10, 1000, copy_context(), begin()[0])
+        return Invocation(
+            number, work, answer, 0.0, Budget(50.0, 300_000), 10, 1000, copy_context(), begin()[0]
+        )
 
     def told(self) -> list[Any]:
         """What the guest hears with its next step, with bytes in the place of their numbers."""

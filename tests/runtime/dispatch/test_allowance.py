@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pyworkerd.dispatch.allowance import LOG_S, RENEW_S, Allowance
+from pyworkerd.dispatch.budget import Budget
 from pyworkerd.dispatch.invocation import CallWork, Invocation
 from pyworkerd.observe.scope import begin
 from pyworkerd.services.base import DEFAULT
@@ -17,7 +18,7 @@ ALLOWANCE = Allowance(50.0, 7, 1000)
 def used_up(now: float = 100.0) -> Invocation:
     answer: Any = None
     work = CallWork("x", b"", DEFAULT)
-    invocation = Invocation(1, work, answer, 0.0, -1.0, 0, 0, copy_context(), begin()[0])
+    invocation = Invocation(1, work, answer, 0.0, Budget(-1.0, 300_000), 0, 0, copy_context(), begin()[0])
     invocation.renewed = invocation.log_renewed = now
     invocation.scope.root.calls = 1000
     return invocation

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.dispatch.bodies import Bodies
+from pyworkerd.dispatch.budget import Budget
 from pyworkerd.dispatch.clearing import Clearing
 from pyworkerd.dispatch.crowd import CROWD, Crowd
 from pyworkerd.dispatch.fairness import Account
@@ -82,7 +83,15 @@ def new() -> tuple[Bodies, Door, Invocation]:
     door = Door()
     answer: Any = door.loop.create_future()
     invocation = Invocation(
-        1, CallWork("x", b"", DEFAULT), answer, 0.0, 50.0, 50, 1000, copy_context(), begin()[0]
+        1,
+        CallWork("x", b"", DEFAULT),
+        answer,
+        0.0,
+        Budget(50.0, 300_000),
+        50,
+        1000,
+        copy_context(),
+        begin()[0],
     )
     return Bodies(door), door, invocation
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.dispatch.bodies import Bodies
+from pyworkerd.dispatch.budget import Budget
 from pyworkerd.dispatch.calls import Calls
 from pyworkerd.dispatch.channels import Table
 from pyworkerd.dispatch.clearing import AT_ONCE, Clearing
@@ -100,7 +101,9 @@ def new(door: Door, subrequests: int = 10, limit: int = 3) -> tuple[Calls, Bodie
     bodies = Bodies(door)
     work = CallWork("x", b"", DEFAULT)
     answer: Any = door.loop.create_future()
-    invocation = Invocation(1, work, answer, 0.0, 50.0, subrequests, 1000, copy_context(), begin()[0])
+    invocation = Invocation(
+        1, work, answer, 0.0, Budget(50.0, 300_000), subrequests, 1000, copy_context(), begin()[0]
+    )
     return Calls(door, bodies, Sockets(door, door), door, limit), bodies, invocation  # type: ignore[arg-type]
 
 
@@ -345,7 +348,15 @@ def test_calls_within_the_process_are_counted_for_the_request_and_all_that_it_ca
         door.calls = 3
         calls, _, invocation = new(door)
         caused = Invocation(
-            2, invocation.work, None, 0.0, 50.0, 10, 0, copy_context(), invocation.scope.call()[0]
+            2,
+            invocation.work,
+            None,
+            0.0,
+            Budget(50.0, 300_000),
+            10,
+            0,
+            copy_context(),
+            invocation.scope.call()[0],
         )
         calls.begin(call(1), invocation)
         calls.begin(call(2), caused)

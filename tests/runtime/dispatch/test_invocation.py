@@ -6,6 +6,7 @@ import asyncio
 from contextvars import copy_context
 
 import pytest
+from pyworkerd.dispatch.budget import Budget
 from pyworkerd.dispatch.invocation import CallWork, FetchWork, Invocation
 from pyworkerd.messages import Body, Request
 from pyworkerd.observe.scope import begin
@@ -27,7 +28,9 @@ class _Empty:
 def new() -> tuple[Invocation, asyncio.Future[object]]:
     future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     work = CallWork("x", b"", DEFAULT)
-    return Invocation(1, work, future, 0.0, 50.0, 50, 1000, copy_context(), begin()[0]), future  # type: ignore[arg-type]
+    return Invocation(
+        1, work, future, 0.0, Budget(50.0, 300_000), 50, 1000, copy_context(), begin()[0]
+    ), future  # type: ignore[arg-type]
 
 
 def test_an_answer_is_given_once_and_not_kept() -> None:

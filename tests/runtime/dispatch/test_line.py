@@ -7,6 +7,7 @@ from itertools import count
 
 from hypothesis import given
 from hypothesis import strategies as st
+from pyworkerd.dispatch.budget import Budget
 from pyworkerd.dispatch.invocation import CallWork, Invocation
 from pyworkerd.dispatch.line import Line
 from pyworkerd.observe.scope import begin
@@ -19,7 +20,7 @@ NUMBERS = count(1)
 def invocation(caller: str = "", since: float = 0.0) -> Invocation:
     span = begin()[0].call(caller=caller)[0]
     work = CallWork("m", b"12345", DEFAULT)
-    return Invocation(next(NUMBERS), work, None, since, 50.0, 10, 100, copy_context(), span)
+    return Invocation(next(NUMBERS), work, None, since, Budget(50.0, 300_000), 10, 100, copy_context(), span)
 
 
 def line(isolates: int = 1, concurrency: int = 4, queue: int = 4) -> Line:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyworkerd.dispatch.budget import Budget
 from pyworkerd.dispatch.invocation import CallWork, Invocation
 from pyworkerd.dispatch.sharing import MIN_BUDGET_MS, budget_ms, charge, choose
 from pyworkerd.errors import ExceededCpu
@@ -28,7 +29,7 @@ LIMIT = 50.0
 def invocation(number: int = 1) -> Invocation:
     answer: asyncio.Future[bytes] | None = None
     work = CallWork("x", b"", DEFAULT)
-    return Invocation(number, work, answer, 0.0, LIMIT, 0, 0, copy_context(), begin()[0])
+    return Invocation(number, work, answer, 0.0, Budget(LIMIT, 300_000), 0, 0, copy_context(), begin()[0])
 
 
 def many(count: int) -> list[Invocation]:

@@ -35,12 +35,13 @@ from _pyworkerd import (
     system,
     worker,
 )
+from workers import background, rpc
 from workers import bindings as _bindings
-from workers import rpc
 
 sdk.Request, sdk.Response = workers.Request, workers.Response
 sdk.SHAPES = _bindings.SHAPES
 sdk.python_from_rpc, sdk.python_to_rpc = rpc.python_from_rpc, rpc.python_to_rpc
+sdk.HANDLED = background.HANDLED
 invocation.logs, invocation.unfinished = logs, logs.unfinished
 importer.install(_packed)
 system.install()
@@ -57,6 +58,10 @@ def _fetch(blobs, number, entrypoint, props, method, url, headers, body):
 
 def _rpc(blobs, number, entrypoint, props, method, arguments):
     handlers.on_rpc(number, entrypoint, props, method, blobs[arguments])
+
+
+def _handle(blobs, number, entrypoint, props, handler, event):
+    handlers.on_handle(number, entrypoint, props, handler, blobs[event])
 
 
 def _data(blobs, number, index, end):
@@ -95,6 +100,7 @@ EVENTS = {
     "focus": (lambda blobs, numbers: handlers.loop.focus(numbers), _fatal),
     "fetch": (_fetch, handlers.on_failed),
     "rpc": (_rpc, handlers.on_failed),
+    "handle": (_handle, handlers.on_failed),
     "cancel": (lambda blobs, number: handlers.on_cancel(number), handlers.on_failed),
     "data": (_data, streams.on_lost),
     "error": (lambda blobs, number, message: streams.on_error(number, message), streams.on_lost),

@@ -52,6 +52,12 @@ def on_rpc(number, entrypoint, props, method, arguments):
     _begin(invocation, _rpc(invocation, entrypoint, props, method, arguments))
 
 
+def on_handle(number, entrypoint, props, handler, event):
+    """Event: something happened that a handler is for, and that no client waits for."""
+    invocation = Invocation(number)
+    _begin(invocation, _handle(invocation, entrypoint, props, handler, event))
+
+
 def on_cancel(number):
     """Event: the caller has gone."""
     invocation = running.get(number)
@@ -207,6 +213,27 @@ async def _rpc(invocation, name, props, method, arguments):
         if hasattr(result, "__await__"):
             result = await result
         outbox.effects.append(["return", invocation.number, outbox.blob(sdk.python_to_rpc(result))])
+    except BaseException as error:
+        _fail(invocation, error)
+    finally:
+        invocation.release()
+
+
+async def _handle(invocation, name, props, handler, event):
+    enter(invocation)
+    try:
+        found, instance, ctx = _instance(invocation, name, props)
+        if instance is None:
+            return
+        function = getattr(instance, handler, None)
+        if function is None:
+            _refuse(invocation, "no_handler", f"the entrypoint has no {handler}() handler")
+            return
+        event = sdk.HANDLED[handler](sdk.python_from_rpc(event))
+        result = function(*(event, environment.env, ctx)[: worker.bind(found, handler)])
+        if hasattr(result, "__await__"):
+            await result
+        outbox.effects.append(["return", invocation.number, outbox.blob(sdk.python_to_rpc(event._outcome()))])
     except BaseException as error:
         _fail(invocation, error)
     finally:

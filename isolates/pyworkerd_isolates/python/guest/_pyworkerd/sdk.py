@@ -7,5 +7,6 @@ a function that every request runs touches pages that an isolate would otherwise
 Request = None
 Response = None
 SHAPES = None
+HANDLED = None
 python_from_rpc = None
 python_to_rpc = None

@@ -1,0 +1,1 @@
+"""Cron: `scheduled` handlers, run when their expressions say so, each tick once among all processes."""

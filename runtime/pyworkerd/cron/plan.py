@@ -1,0 +1,55 @@
+"""Which ticks are due. Pure: it reads no clock and runs nothing.
+
+A tick is one moment of one expression of one worker. Moments are those of the wall clock, in UTC. What was due while
+nobody looked (the server was down, the machine slept, the clock was put forward) is not made up for, except the last
+tick of each expression if it is younger than `LATE_S`: a reload or a restart must not cost the tick that falls into it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from pyworkerd_config.cron import Cron
+
+LATE_S: Final = 60
+"""An expression has a tick each minute at most."""
+
+
+class Job(NamedTuple):
+    """One expression of one worker."""
+
+    worker: str
+    cron: Cron
+
+
+class Tick(NamedTuple):
+    """A moment at which a job is due."""
+
+    job: Job
+    moment: datetime
+
+
+def due(jobs: Iterable[Job], since: datetime, now: datetime) -> list[Tick]:
+    """The last tick of each job in the time from `since` (not included) to `now` that is not too late.
+
+    In the order of their moments.
+    """
+    since = max(since, now - timedelta(seconds=LATE_S))
+    found: list[Tick] = []
+    for job in jobs:
+        last, moment = None, job.cron.after(since)
+        while moment <= now:
+            last, moment = moment, job.cron.after(moment)
+        if last is not None:
+            found.append(Tick(job, last))
+    return sorted(found, key=lambda tick: tick.moment)
+
+
+def next_moment(jobs: Iterable[Job], now: datetime) -> datetime | None:
+    """When to look again; None if there is no job."""
+    return min((job.cron.after(now) for job in jobs), default=None)
