@@ -71,11 +71,13 @@ def test_how_it_fails(with_runtime: Callable[..., None]) -> None:
         )
         with pytest.raises(NoHandler):
             await none.scheduled()
-        limits = Limits(cpu_ms=20, background_cpu_ms=60, background_wall_ms=100)
+        limits = Limits(cpu_ms=20, background_cpu_ms=60)
         endless = await runtime.load({"w.py": HEAD + "        while True: pass\n"}, limits=limits)
         with pytest.raises(ExceededCpu, match=r"60 ms of CPU time .limits\.background_cpu_ms"):
             await endless.scheduled()
-        waiting = await runtime.load({"w.py": HEAD + "        await asyncio.sleep(9)\n"}, limits=limits)
+        waiting = await runtime.load(
+            {"w.py": HEAD + "        await asyncio.sleep(900)\n"}, limits=Limits(background_wall_ms=100)
+        )
         with pytest.raises(ExceededWallTime, match=r"100 ms .limits\.background_wall_ms"):
             await waiting.scheduled()
 
