@@ -77,7 +77,7 @@ def test_a_body_that_comes_byte_by_byte_has_the_time_of_its_invocation(sandbox: 
                 await asyncio.sleep(0.01)
 
     async def main() -> None:
-        async with served(SOURCE, limits=Limits(wall_ms=300), linger_timeout=0.2) as place:
+        async with served(SOURCE, limits=Limits(wall_ms=1000), linger_timeout=0.2) as place:
             crowd = [await place.site.raw() for _ in range(20)]
             for raw in crowd:
                 await send(raw, get("/read", "Content-Length: 1000000", method="POST"))

@@ -134,7 +134,7 @@ def test_heads_that_come_byte_by_byte_have_their_time_and_no_more(loop: str, hea
                 await asyncio.sleep(0.01)
 
     async def main() -> None:
-        async with site(Sources(), header_timeout=0.2) as place, unharmed(place) as polite:
+        async with site(Sources(), header_timeout=0.5) as place, unharmed(place) as polite:
             crowd = [await place.raw() for _ in range(50)]
             for raw in crowd:
                 await asyncio.get_running_loop().sock_sendall(raw, head)
@@ -278,7 +278,8 @@ def test_clients_that_ask_and_never_read(loop: str, path: str, many: int) -> Non
             crowd = [await place.raw() for _ in range(many)]
             asking = [asyncio.create_task(ask(raw)) for raw in crowd]
             await served(polite)
-            await until(lambda: stuck(place) == len(crowd))
+            # On a busy machine some have been given up already.
+            await until(lambda: stuck(place) + place.server.statistics().timeouts == len(crowd))
             largest = 64 * PIECE if path == "large" else 0
             assert memory() - before < SLACK + len(crowd) * (MIB + largest)
             await until(lambda: place.server.statistics().connections_now == 1)
