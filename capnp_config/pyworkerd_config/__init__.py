@@ -24,6 +24,7 @@ from .model import (
     Processes,
     Service,
     Socket,
+    Store,
     Worker,
 )
 from .names import SystemdAddress, TcpAddress, UnixAddress, parse_address
@@ -52,6 +53,7 @@ __all__ = [
     "Processes",
     "Service",
     "Socket",
+    "Store",
     "SystemdAddress",
     "TcpAddress",
     "UnixAddress",

@@ -11,6 +11,7 @@ from functools import partial
 from itertools import islice
 
 from .check_sockets import ADDRESS_REMEDY, socket_problems
+from .check_stores import stores
 from .cron import MAX_CRONS, Cron, CronError
 from .kinds import BINDING_KINDS, NOT_YET, BindingKinds
 from .limits import LIMIT_RANGES, PROCESSES_RANGES, Range
@@ -241,6 +242,7 @@ _CHECKS: tuple[Check, ...] = (
     _programs,
     _limits,
     _bindings,
+    stores,
     _admin,
     _processes,
 )

@@ -19,6 +19,7 @@ from .model import (
     Processes,
     Service,
     Socket,
+    Store,
     Worker,
 )
 from .toml_reader import STATE_DIR, with_internet
@@ -37,6 +38,7 @@ def to_toml(config: Config, *, defaults: bool = False) -> str:
     document = _document(config, defaults=defaults)
     blocks = [toml_lines({key: value for key, value in document.items() if not isinstance(value, list)})]
     blocks += [["[[sockets]]", *toml_lines(socket)] for socket in document["sockets"]]
+    blocks += [["[[stores]]", *toml_lines(store)] for store in document["stores"]]
     blocks += [block for service in document["services"] for block in _service_blocks(service)]
     return "\n".join("\n".join([*block, ""]) for block in blocks if block)
 
@@ -78,6 +80,7 @@ def _document(config: Config, *, defaults: bool) -> dict[str, Any]:
     if processes:
         document["processes"] = processes
     document["sockets"] = [_socket(socket, folder, defaults=defaults) for socket in config.sockets]
+    document["stores"] = [_store(store) for store in config.stores]
     document["services"] = [_service(service, folder, defaults=defaults) for service in services]
     return document
 
@@ -89,6 +92,11 @@ def _socket(socket: Socket, folder: Path, *, defaults: bool) -> dict[str, Any]:
     if socket.https is not None:
         values["https"] = _https(socket.https, folder, defaults=defaults)
     return values
+
+
+def _store(store: Store) -> dict[str, Any]:
+    size = {} if store.size_mb is None else {"size_mb": store.size_mb}
+    return {store.kind: store.name, "workers": list(store.workers), **size}
 
 
 def _https(https: Https, folder: Path, *, defaults: bool) -> dict[str, Any]:
@@ -145,7 +153,11 @@ def _binding(binding: Binding, folder: Path) -> dict[str, Any]:
         value = {"file": _path(value, folder)}
     elif isinstance(value, bytes):
         value = base64.b64encode(value).decode()
-    return {binding.kind: value, **binding.options}
+    options = {
+        key: _path(option, folder) if isinstance(option, Path) else option
+        for key, option in binding.options.items()
+    }
+    return {binding.kind: value, **options}
 
 
 def _path(path: Path, folder: Path) -> str:

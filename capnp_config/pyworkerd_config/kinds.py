@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-ValueType = Literal["text", "name", "service", "data", "json", "table", "count"]
+ValueType = Literal["text", "name", "service", "data", "json", "table", "count", "path", "store"]
 """`text`: any text. `name`: one that is not empty. `service`: name of a service. `data`: base64 or a file.
-`json`: what JSON can hold. `table`: the keys of `BindingKind.fields`. `count`: an integer from 1."""
+`json`: what JSON can hold. `table`: the keys of `BindingKind.fields`. `count`: an integer from 1. `path`: a path, which
+starts from the folder of the file. `store`: name of a store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,21 @@ class Socket:
 
 
 @dataclass(frozen=True, slots=True)
+class Store:
+    """A store that several workers share: the one place that says so. Without one, each worker's are its own."""
+
+    kind: str
+    """Of the bindings that lead to it: `kv`, `d1`."""
+    name: str
+    workers: tuple[str, ...] = ()
+    """Services that may bind it."""
+    size_mb: int | None = None
+    """How large it may grow; None: the kind's own default."""
+    place: Place = field(default=Place(), compare=False)
+    places: Places = field(default=Places(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Admin:
     """The address that tells operators how things stand. Reachable for whoever can connect to it."""
 
@@ -229,6 +244,7 @@ class Config:
 
     sockets: tuple[Socket, ...] = ()
     services: tuple[Service, ...] = ()
+    stores: tuple[Store, ...] = ()
     admin: Admin | None = None
     processes: Processes = Processes()
     state_dir: Path = Path(".pyworkerd")

@@ -107,4 +107,6 @@ _READERS: Mapping[ValueType, Reader] = {
     "data": _data,
     "json": decode.json_value,
     "count": decode.count,
+    "path": decode.path,
+    "store": decode.name,
 }

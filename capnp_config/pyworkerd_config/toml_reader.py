@@ -9,7 +9,7 @@ from . import decode
 from .conventions import IsFile, find_main, nothing_exists
 from .decode import MISSING, Cursor, Field, Reader, Table, list_of, nested, read_table, sound
 from .kinds import BINDING_KINDS, BindingKinds
-from .model import Admin, Config, External, Limits, Network, Place, Processes, Service, Socket, Worker
+from .model import Admin, Config, External, Limits, Network, Place, Processes, Service, Socket, Store, Worker
 from .problems import ProblemList, listing
 from .toml_bindings import bindings_reader
 from .toml_document import parse_document
@@ -56,7 +56,7 @@ def read_toml(
     config = with_internet(Config(**values, place=Place(place.file), places=places))
     whole = all(
         isinstance(data.get(key, []), list) and len(values.get(key, ())) == len(data.get(key, []))
-        for key in ("sockets", "services")
+        for key in ("sockets", "services", "stores")
     )
     return config, whole
 
@@ -184,6 +184,18 @@ def _service_table(kinds: BindingKinds) -> Table:
     )
 
 
+def _store_table(kinds: BindingKinds) -> Table:
+    named = (Field(kind, decode.name, f'{kind} = "cache"') for kind in kinds if kinds[kind].value == "store")
+    return Table(
+        "a store",
+        (
+            *named,
+            Field("workers", list_of(decode.name, "a list of texts"), 'workers = ["shop"]', required=True),
+            Field("size_mb", decode.count, "size_mb = 1024"),
+        ),
+    )
+
+
 def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
     def service(values: dict[str, Any], cursor: Cursor) -> Any:
         return _make_service(values, cursor, is_file)
@@ -205,6 +217,11 @@ def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
                 list_of(nested(_service_table(kinds), service), "a list of tables"),
                 "[[services]]",
             ),
+            Field(
+                "stores",
+                list_of(nested(_store_table(kinds), _make_store), "a list of tables"),
+                "[[stores]]",
+            ),
         ),
     )
 
@@ -225,6 +242,17 @@ def _make_socket(values: dict[str, Any], cursor: Cursor) -> Any:
     if "forwarded" in values:
         values["forwarded"] = tuple(name.lower() for name in values["forwarded"])
     return Socket(**values, place=cursor.place, places=cursor.places)
+
+
+def _make_store(values: dict[str, Any], cursor: Cursor) -> Any:
+    written = [key for key in values if key not in ("workers", "size_mb")]
+    if len(written) != 1:
+        found = f"found {listing(written, 'and')}" if written else "found none"
+        return cursor.report(f"a store is of one kind, {found}", 'write for example kv = "cache"')
+    if MISSING in values.values():
+        return MISSING
+    name = values.pop(written[0])
+    return Store(written[0], name, **values, place=cursor.place, places=cursor.places)
 
 
 def _make_service(values: dict[str, Any], cursor: Cursor, is_file: IsFile) -> Any:

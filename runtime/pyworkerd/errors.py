@@ -11,7 +11,7 @@ and the HTTP `status` that it becomes when it reaches a client.
     │   └── NotImplementedByServer 501  VersionNotSupported 505
     ├── NoRoute                 nothing is configured for this request
     ├── WorkerError             the tenant's program failed
-    │   └── WorkerException  NoHandler  NoSuchEntrypoint  NoSuchMethod  BadEffect  WebSocketRefused
+    │   └── WorkerException  NoHandler  NoSuchEntrypoint  NoSuchMethod  BadEffect  BadCall  WebSocketRefused
     ├── LimitExceeded           the tenant's program went past one of its limits
     │   └── ExceededCpu  ExceededMemory  ExceededWallTime  ExceededSubrequests  ExceededOutput
     │       ExceededDepth  ExceededWebSockets
@@ -19,6 +19,8 @@ and the HTTP `status` that it becomes when it reaches a client.
     ├── IsolateLost             the isolate ended for a reason that was not this request's
     ├── UpstreamError           an outside server, or the way to it, failed
     │   └── AccessDenied        the address is not allowed by the network's policy
+    ├── StorageError            a store could not do what it was asked
+    │   └── StorageBusy 503  StorageFull 507  StorageCorrupt
     └── InternalError           a bug of the runtime: please report it
 """
 
@@ -173,6 +175,12 @@ class BadEffect(WorkerError):
     code = "bad_effect"
 
 
+class BadCall(WorkerError):
+    """A binding refuses what it was asked: the sentence is the one that Workers have for it."""
+
+    code = "bad_call"
+
+
 class WebSocketRefused(WorkerError):
     """A program asked a worker for a WebSocket and got an ordinary response. No client sees this error."""
 
@@ -261,6 +269,33 @@ class AccessDenied(UpstreamError):
 
     code = "access_denied"
     status = 403
+
+
+class StorageError(PyworkerdError):
+    """A store could not do what it was asked. The sentence names the store as the configuration does, and no path."""
+
+    code = "storage"
+
+
+class StorageBusy(StorageError):
+    """Others have the store, or too much waits for it already."""
+
+    code = "storage_busy"
+    status = 503
+    retry_after = 1
+
+
+class StorageFull(StorageError):
+    """The store is as large as it may become, or the disk is full. What was there before is still there."""
+
+    code = "storage_full"
+    status = 507
+
+
+class StorageCorrupt(StorageError):
+    """The store's file is damaged. Other stores are not touched by it."""
+
+    code = "storage_corrupt"
 
 
 class InternalError(PyworkerdError):

@@ -23,14 +23,16 @@ class Foreign:
 
     def __init__(self, config: Config) -> None:
         workers = {kind.main: kind for s in config.services if isinstance(kind := s.kind, Worker)}
+        self._state = config.state_dir.absolute()
         self._workers = sorted(
             ((worker.root.parts, worker) for worker in workers.values()), key=lambda each: each[0]
         )
 
     def to(self, worker: Worker) -> frozenset[Path]:
-        """Main modules beside that of this worker, and folders of workers below its own."""
+        """The stores, main modules beside that of this worker, and folders of workers below its own."""
         parts = worker.root.parts
-        found: set[Path] = set()
+        below = self._state.is_relative_to(worker.root.absolute())
+        found: set[Path] = {self._state.resolve()} if below else set()
         for index in range(bisect_left(self._workers, parts, key=lambda each: each[0]), len(self._workers)):
             theirs, other = self._workers[index]
             if theirs[: len(parts)] != parts:

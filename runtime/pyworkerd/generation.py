@@ -32,6 +32,7 @@ from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.foreign import Foreign
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
+from pyworkerd.storage import layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,9 @@ class Ground(Protocol):
     @property
     def sinks(self) -> tuple[LogSink, ...]:
         """Where the logs of workers go."""
+
+    def state_dir(self, config: Config) -> Path:
+        """The folder of the stores of a configuration. It need not exist."""
 
     @property
     def environment(self) -> Mapping[str, str] | None:
@@ -384,6 +388,15 @@ class Host:
         self.environment: Mapping[str, str] = os.environ if ground.environment is None else ground.environment
         self.secrets = generation.config.secrets
         self.shared = ground.shared
+
+    def store(self, kind: str, name: str) -> layout.Location:
+        """Where the worker's store of this name is."""
+        config = self.generation.config
+        root = self.generation.ground.state_dir(config)
+        for store in config.stores:
+            if (store.kind, store.name) == (kind, name) and self.worker in store.workers:
+                return layout.shared(root, kind, name, store.size_mb)
+        return layout.own(root, kind, self.worker, name)
 
     def service(self, name: str) -> Service:
         """The service of this name, by reference."""

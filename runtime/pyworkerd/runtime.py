@@ -11,6 +11,8 @@ It runs inside the asyncio program that opens it, on uvloop or not, and listens 
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -55,6 +57,10 @@ class RuntimeOptions:
     """What a configuration does not say."""
 
     fleet: FleetLimits = field(default_factory=FleetLimits)
+    state_dir: Path | None = None
+    """Folder of the stores, in place of the configuration's. A runtime whose configuration was read from no file, and
+    names no folder, keeps its stores in a temporary one, which ends with it.
+    """
     home: Path | None = None
     """Folder of engines and images; None for the user's own cache."""
     sinks: tuple[LogSink, ...] = ()
@@ -77,6 +83,7 @@ class Runtime:
         self._numbers = count(1)
         self._starting: set[str] = set()
         self._closed = False
+        self._temporary: Path | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -93,6 +100,16 @@ class Runtime:
     def config(self) -> Config:
         """The configuration that new requests are answered by."""
         return self._generation.config
+
+    def state_dir(self, config: Config) -> Path:
+        """See `generation.Ground`."""
+        if self.options.state_dir is not None:
+            return self.options.state_dir.absolute()
+        if config.place.file is not None or config.state_dir != Config().state_dir:
+            return config.state_dir.absolute()
+        if self._temporary is None:
+            self._temporary = Path(tempfile.mkdtemp(prefix="pyworkerd-"))
+        return self._temporary
 
     @property
     def services(self) -> Mapping[str, Service]:
@@ -298,6 +315,10 @@ class Runtime:
             return
         self._closed = True
         async with AsyncExitStack() as closing:  # the last is closed first
+            if self._temporary is not None:
+                closing.push_async_callback(
+                    asyncio.to_thread, shutil.rmtree, self._temporary, ignore_errors=True
+                )
             closing.push_async_callback(asyncio.to_thread, self.fleet.close)
             closing.push_async_callback(self.shared.aclose)
             for generation in (self._generation, self._prepared, *self._old):

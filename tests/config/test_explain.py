@@ -26,6 +26,7 @@ from pyworkerd_config import (
     Processes,
     Service,
     Socket,
+    Store,
     Worker,
     parse_toml,
     to_json,
@@ -56,6 +57,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "data": st.binary() | PATHS,
     "json": JSON,
     "count": COUNTS,
+    "path": PATHS,
+    "store": PRINTABLE,
 }
 
 
@@ -132,6 +135,16 @@ SOCKETS = st.builds(
     place=st.just(Place()),
     places=st.just(parse_toml("", Place()).services[0].places),
 )
+KINDS_OF_STORES = [kind for kind, row in BINDING_KINDS.items() if row.value == "store"]
+STORES = st.builds(
+    Store,
+    kind=st.sampled_from(KINDS_OF_STORES),
+    name=PRINTABLE,
+    workers=st.lists(PRINTABLE, max_size=2).map(tuple),
+    size_mb=st.none() | st.integers(1, 1 << 40),
+    place=st.just(Place()),
+    places=st.just(parse_toml("", Place()).services[0].places),
+)
 CONFIGS = st.builds(
     Config,
     admin=st.none() | st.builds(Admin, address=PRINTABLE, hosts=st.lists(PRINTABLE, max_size=2).map(tuple)),
@@ -142,6 +155,7 @@ CONFIGS = st.builds(
     | st.just(Processes()),
     sockets=st.lists(SOCKETS, max_size=2).map(tuple),
     services=st.lists(SERVICES, max_size=3).map(tuple),
+    stores=st.lists(STORES, max_size=2).map(tuple) if KINDS_OF_STORES else st.just(()),
     state_dir=st.just(Path("conf/.pyworkerd")) | INSIDE,
     deploy=st.sampled_from(["eager", "lazy"]),
     secrets=st.just({}),

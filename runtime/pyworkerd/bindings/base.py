@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.messages import Request, Response
     from pyworkerd.services.base import Service
+    from pyworkerd.storage.layout import Location
 
     from .shared import Shared
 
@@ -54,6 +55,11 @@ class Host(Protocol):
     @property
     def shared(self) -> Shared:
         """Objects that live as long as the process and that workers share, such as stores."""
+
+    def store(self, kind: str, name: str) -> Location:
+        """Where the worker's store of this name is: its own, unless `[[stores]]` names it among those that share one.
+        Nothing is opened.
+        """
 
     def service(self, name: str) -> Service:
         """The service of this name. It need not have started yet (two workers may name each other), and it

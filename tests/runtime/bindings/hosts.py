@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyworkerd.bindings.environments import build
@@ -11,6 +13,7 @@ from pyworkerd.bindings.shared import Shared
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.services.base import DEFAULT, Service, Target
+from pyworkerd.storage import layout
 from pyworkerd_isolates import wire
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.bindings.base import Binding, Capability
     from pyworkerd.bindings.environments import Environment
+    from pyworkerd.storage.layout import Location
 
 
 @dataclass
@@ -31,11 +35,17 @@ class StaticHost:
     services: Mapping[str, Service] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
     clock: float = 1000.0
+    state: Path | None = None
 
     def service(self, name: str) -> Service:
         if name not in self.services:
             raise ConfigurationError(f"there is no service named {name!r}")
         return self.services[name]
+
+    def store(self, kind: str, name: str) -> Location:
+        if self.state is None:
+            self.state = Path(tempfile.mkdtemp(prefix="pyworkerd-test-"))
+        return layout.own(self.state, kind, self.worker, name)
 
     def now(self) -> float:
         return self.clock

@@ -1,0 +1,80 @@
+"""What ends a statement that runs for too long, or for nobody. SQLite asks it now and then, on the statement's own
+thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+INSTRUCTIONS: Final = 4_000
+"""Instructions of SQLite's machine between two questions: some tenths of a millisecond, against the microsecond that
+one takes."""
+LOOK_EVERY: Final = 0.05
+"""Seconds of CPU time between two looks at the disk."""
+RESERVE: Final = 64 << 20
+"""Bytes that are left to others where statements put what does not fit into memory."""
+MAX_WALL: Final = 30.0
+"""Seconds that a statement may take by the clock (D1: a query, 30 s)."""
+
+CPU, WALL, DISK, GONE = "cpu", "wall", "disk", "gone"
+
+
+class Watch:
+    """The bounds of one piece of work. `cancel` may be called on any thread."""
+
+    __slots__ = ("_cancelled", "_cpu", "_cpu_end", "_folder", "_look", "_wall_end", "verdict")
+
+    def __init__(self, cpu_ms: float, folder: Path | None = None) -> None:
+        self._cpu = cpu_ms / 1000
+        self._folder = folder
+        self._cancelled = False
+        self._cpu_end = self._wall_end = self._look = 0.0
+        self.verdict: str | None = None
+        """Why it was interrupted: `CPU`, `WALL`, `DISK` or `GONE`; None if it was not."""
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self._cancelled = True
+
+    @contextmanager
+    def over(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Watch what a connection does. Interrupted statements raise sqlite3.OperationalError (SQLITE_INTERRUPT)."""
+        now = time.thread_time()
+        self._cpu_end, self._look = now + self._cpu, now + LOOK_EVERY
+        self._wall_end = time.monotonic() + MAX_WALL
+        connection.set_progress_handler(self._ask, INSTRUCTIONS)
+        try:
+            yield
+        finally:
+            connection.set_progress_handler(None, 0)
+
+    def _ask(self) -> int:
+        self.verdict = GONE if self._cancelled else self._judge(time.thread_time())
+        return self.verdict is not None
+
+    def _judge(self, now: float) -> str | None:
+        if now > self._cpu_end:
+            return CPU
+        if now < self._look:
+            return None
+        self._look = now + LOOK_EVERY
+        if time.monotonic() > self._wall_end:
+            return WALL
+        return DISK if self._folder is not None and disk_free(self._folder) < RESERVE else None
+
+
+def disk_free(folder: Path, statvfs: Callable[[Path], os.statvfs_result] = os.statvfs) -> int:
+    """Bytes that this user may still write where the folder is; as many as it likes where that is not known."""
+    try:
+        found = statvfs(folder)
+    except OSError:
+        return 1 << 62
+    return found.f_bavail * found.f_frsize

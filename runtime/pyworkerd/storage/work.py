@@ -1,0 +1,110 @@
+"""Pieces of work on a database, and several of them in one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    import sqlite3
+    from collections.abc import Callable, Sequence
+
+    from .watch import Watch
+
+
+class Job:
+    """What somebody on an event loop waits for. Its outcome is delivered once, unless it was cancelled."""
+
+    __slots__ = ("_future", "_loop", "alone", "cancelled", "relaxed", "watch", "work")
+
+    def __init__(
+        self,
+        work: Callable[[sqlite3.Connection], Any],
+        watch: Watch | None = None,
+        *,
+        alone: bool = False,
+        relaxed: bool = False,
+    ) -> None:
+        self.work, self.watch, self.alone, self.relaxed = work, watch, alone, relaxed
+        self.cancelled = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._future: asyncio.Future[Any] | None = None
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+        """What to wait for."""
+        self._loop, self._future = loop, loop.create_future()
+        return self._future
+
+    def joins(self, other: Job) -> bool:
+        """Whether the other may be part of this one's transaction."""
+        return not self.alone and not other.alone and self.relaxed == other.relaxed
+
+    def cancel(self) -> None:
+        """Nobody waits for it: it does not begin any more, and is interrupted if it has a watch."""
+        self.cancelled = True
+        if self.watch is not None:
+            self.watch.cancel()
+
+    def settle(self, outcome: Any) -> None:
+        """Tell who waits. On its event loop."""
+        future = self._future
+        if future is None or future.done():
+            return
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Where it is waited for; None if nobody does."""
+        return self._loop
+
+
+def deliver(jobs: Sequence[Job], outcomes: Sequence[Any]) -> None:
+    """Tell each asker its outcome: one message to each event loop, from a thread."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Job, Any]]] = {}
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if job.loop is not None:
+            by_loop.setdefault(job.loop, []).append((job, outcome))
+    for loop, pairs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, pairs)
+        except RuntimeError:  # the loop is closed, and with it all who waited
+            continue
+
+
+def _settle(pairs: list[tuple[Job, Any]]) -> None:
+    for job, outcome in pairs:
+        job.settle(outcome)
+
+
+def together(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Any] | None:
+    """Run several jobs in one transaction: what each returned, or the exception that it raised.
+
+    None if one of them, or the end of it, spoiled the whole transaction: then nothing was done, and each has to be run
+    alone. A single job always has its outcome.
+    """
+    several = len(jobs) > 1
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        outcomes = [_within(connection, job) if several else job.work(connection) for job in jobs]
+        connection.execute("COMMIT")
+    except Exception as error:  # noqa: BLE001 - it is the outcome
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return None if several else [error]
+    return outcomes
+
+
+def _within(connection: sqlite3.Connection, job: Job) -> Any:
+    connection.execute("SAVEPOINT job")
+    try:
+        outcome = job.work(connection)
+    except Exception as error:
+        if not connection.in_transaction:  # SQLite has rolled everything back (SQLITE_FULL, SQLITE_IOERR)
+            raise
+        connection.execute("ROLLBACK TO job")
+        outcome = error
+    connection.execute("RELEASE job")
+    return outcome
