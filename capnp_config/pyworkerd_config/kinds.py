@@ -47,11 +47,12 @@ BINDING_KINDS: BindingKinds = MappingProxyType(
             "NAME = { rate_limit = { limit = 100, period = 60 } }",
             fields={"limit": "count", "period": "count"},
         ),
+        "kv": BindingKind("store", 'NAME = { kv = "cache" }', options={"size_mb": "count"}),
         "hello": BindingKind("text", 'NAME = { hello = "greeting" }'),
     }
 )
 
-NOT_YET = frozenset({"kv", "d1", "r2", "queue", "durable_object"})
+NOT_YET = frozenset({"d1", "r2", "queue", "durable_object"})
 """Kinds of the design that this version does not have: the error says so instead of guessing at a typing
 mistake.
 """

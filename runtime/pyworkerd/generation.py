@@ -346,6 +346,14 @@ class Generation:
             raise ConfigurationError(f"the service {name!r} does not run")
         return found
 
+    def store(self, kind: str, worker: str, name: str) -> layout.Location:
+        """Where a worker's store of this name is: its own, unless `[[stores]]` lets it share one."""
+        root = self.ground.state_dir(self.config)
+        for store in self.config.stores:
+            if (store.kind, store.name) == (kind, name) and worker in store.workers:
+                return layout.shared(root, kind, name, store.size_mb)
+        return layout.own(root, kind, worker, name)
+
     def digest(self) -> str:
         """A name for exactly this: equal in two processes that serve the same configuration and the same files.
 
@@ -391,12 +399,7 @@ class Host:
 
     def store(self, kind: str, name: str) -> layout.Location:
         """Where the worker's store of this name is."""
-        config = self.generation.config
-        root = self.generation.ground.state_dir(config)
-        for store in config.stores:
-            if (store.kind, store.name) == (kind, name) and self.worker in store.workers:
-                return layout.shared(root, kind, name, store.size_mb)
-        return layout.own(root, kind, self.worker, name)
+        return self.generation.store(kind, self.worker, name)
 
     def service(self, name: str) -> Service:
         """The service of this name, by reference."""

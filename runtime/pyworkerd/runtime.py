@@ -39,10 +39,12 @@ from pyworkerd.observe.background import Background
 from pyworkerd.observe.scope import scope
 from pyworkerd.observe.snapshot import add
 from pyworkerd.services.base import DEFAULT, Service, Target
+from pyworkerd.storage import layout
 
 if TYPE_CHECKING:
     from contextvars import Context
 
+    from pyworkerd.bindings.kv.handle import KV
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.logs import LogSink
     from pyworkerd.observe.scope import Scope
@@ -218,6 +220,21 @@ class Runtime:
         except ImageError as error:
             raise ConfigurationError(sentence(error, root, main)) from error
         return LoadedWorker(deployed, self._unload)
+
+    def kv(self, name: str, *, worker: str | None = None, size_mb: int | None = None) -> KV:
+        """The program's own KV store of this name, or that which a worker of the configuration knows by it.
+
+        Give it to workers as a binding: those share it. It is open until the runtime is closed.
+        """
+        from pyworkerd.bindings.kv.handle import KV  # noqa: PLC0415 (start-up time)
+        from pyworkerd.storage.stores import Stores  # noqa: PLC0415
+
+        return KV(self._location("kv", name, worker), self.shared.get(Stores, Stores), size_mb)
+
+    def _location(self, kind: str, name: str, worker: str | None) -> layout.Location:
+        if worker is not None:
+            return self._generation.store(kind, worker, name)
+        return layout.program(self.state_dir(self.config), kind, name)
 
     async def _load(self, program: Program) -> Worker:
         name = program.name

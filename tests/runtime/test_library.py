@@ -1,4 +1,4 @@
-"""The examples of docs/library.md, run from top to bottom in one namespace, as a reader would."""
+"""The examples of some pages, each run from top to bottom in one namespace, as a reader would."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import inspect
 import io
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "library.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {"library.md": 10, "kv.md": 1}
+"""And how many blocks there are more than."""
 _BLOCK = re.compile(r"^```python ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PRINTS = re.compile(r"# -> (.*)$", re.MULTILINE)
 
@@ -26,13 +27,13 @@ class Block(NamedTuple):
     code: str
 
 
-def blocks() -> list[Block]:
-    text = PAGE.read_text(encoding="utf-8")
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
     return [Block(text[: m.start(2)].count("\n"), m[1], m[2]) for m in _BLOCK.finditer(text)]
 
 
-async def run(block: Block, names: dict[str, Any]) -> None:
-    code = compile("\n" * block.line + block.code, str(PAGE), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+async def run(page: Path, block: Block, names: dict[str, Any]) -> None:
+    code = compile("\n" * block.line + block.code, str(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     if block.needs and importlib.util.find_spec(block.needs) is None:
         return
     printed = io.StringIO()
@@ -43,15 +44,16 @@ async def run(block: Block, names: dict[str, Any]) -> None:
     assert printed.getvalue().splitlines() == _PRINTS.findall(block.code), f"line {block.line}"
 
 
-def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", PAGES)
+def test_the_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found = blocks()
-    assert len(found) > 10
+    found = blocks(DOCS / name)
+    assert len(found) > PAGES[name]
 
     async def main() -> None:
         names: dict[str, Any] = {"__name__": "library"}
         for block in found:
-            await run(block, names)
+            await run(DOCS / name, block, names)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, cast
 
 from pyworkerd_config.model import Binding as Configured
 from pyworkerd_config.problems import quote
@@ -41,6 +41,7 @@ def from_python(name: str, value: object) -> Binding:
 
     - a `Binding` of this name, as it is, or a configured one (`pyworkerd_config.Binding`), by its kind
     - a `Secret`
+    - a store of the runtime (`runtime.kv(...)`)
     - a service, or what has one as its `service` (a loaded worker) and perhaps a `target` within it
     - a callable
     - what can be sent over RPC (None, bool, int, float, str, bytes, list, dict, set, datetime), as a copy
@@ -55,13 +56,14 @@ def from_python(name: str, value: object) -> Binding:
         return configure(replace(value, name=name))
     if isinstance(value, Secret):
         return SecretBinding(name, value)
+    bindable = getattr(type(value), "as_binding", None)
+    if bindable is not None:
+        return cast("Binding", bindable(value, name))
     service = getattr(value, "service", value)
     if _is_service(service):
         target = getattr(value, "target", None)
         return ServiceBinding(name, service, target if isinstance(target, Target) else None)
-    if callable(value):
-        return CallableBinding(name, value)
-    return PythonValue(name, value)
+    return CallableBinding(name, value) if callable(value) else PythonValue(name, value)
 
 
 def all_from_python(bindings: Mapping[Any, Any]) -> tuple[Binding, ...]:

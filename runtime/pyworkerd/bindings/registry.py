@@ -30,6 +30,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "secret": "secret:SecretBinding",
         "service": "service:ServiceBinding",
         "rate_limit": "rate_limit:RateLimitBinding",
+        "kv": "kv:KVBinding",
         "hello": "hello:HelloBinding",
     }
 )

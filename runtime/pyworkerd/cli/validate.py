@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,8 +57,10 @@ def _check_certificates(config: Config) -> None:
 
 
 def _deploy(config: Config) -> None:
-    async def deploy() -> None:
-        async with Runtime(replace(config, deploy="eager"), RuntimeOptions(progress=Readable().progress)):
+    async def deploy(folder: str) -> None:
+        options = RuntimeOptions(progress=Readable().progress, state_dir=Path(folder))
+        async with Runtime(replace(config, deploy="eager"), options):
             pass
 
-    asyncio.run(deploy())
+    with tempfile.TemporaryDirectory(prefix="pyworkerd-") as folder:  # the stores are not touched
+        asyncio.run(deploy(folder))

@@ -108,6 +108,7 @@ DEFINED: dict[str, tuple[Any, str, tuple[Any, ...], Any]] = {
         ("NAME", "limit", {"key": "k"}),
         {"success": True},
     ),
+    "kv": (configured("kv", "cache"), "method", ("NAME", "get", "nothing"), None),
     "hello": (configured("hello", "good day"), "method", ("NAME", "greet", "you"), "good day, you!"),
     "callable": (double, "ask", ("NAME", 21), 42),
 }

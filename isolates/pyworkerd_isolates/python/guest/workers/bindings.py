@@ -1,23 +1,7 @@
 """Capabilities as objects on `env`: each is an index into this worker's own table, and says nothing elsewhere."""
 
-from _pyworkerd import calls
-
-from .rpc import python_to_rpc
-
-
-class Capability:
-    """Something outside that may be asked. Never false; not a container."""
-
-    __slots__ = ("_index",)
-
-    def __init__(self, index):
-        self._index = index
-
-    def __bool__(self):
-        return True
-
-    async def _call(self, method, *positional, **named):
-        return await calls.call(self._index, method, python_to_rpc([list(positional), named]))
+from .capability import Capability
+from .kv import KVNamespace
 
 
 class Fetcher(Capability):
@@ -73,4 +57,10 @@ class Callable(Capability):
         return await self._call("call", *positional, **named)
 
 
-SHAPES = {"fetcher": Fetcher, "rate_limit": RateLimit, "hello": Hello, "callable": Callable}
+SHAPES = {
+    "fetcher": Fetcher,
+    "rate_limit": RateLimit,
+    "kv": KVNamespace,
+    "hello": Hello,
+    "callable": Callable,
+}

@@ -1,0 +1,219 @@
+"""KV on `env`: the methods and options of Workers, by both of their spellings, with Python's values."""
+
+# Private names are private to this package: they keep programs out, not its own modules.
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import _wire
+from _pyworkerd import calls
+from _pyworkerd.handlers import body_effect, pump_for
+from _pyworkerd.invocation import current
+
+from .blob import Blob, decode_text, encode_text
+from .body import BodyStream, extract
+from .capability import Capability
+from .rpc import JsDict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+TYPES = ("text", "json", "arrayBuffer", "bytes", "stream")
+"""What a value can be read as; `bytes` is Python's word for `arrayBuffer`."""
+MAX_HEADER = 8_192
+"""Characters of metadata that are sent to be refused; more are refused here."""
+
+
+class KeyPage(JsDict):
+    """What `list` answers: a dictionary whose attribute `keys` is the page's keys, as everywhere in Workers."""
+
+    __slots__ = ()
+
+    @property
+    def keys(self):
+        """The keys of the page."""
+        return self["keys"]
+
+
+class KVNamespace(Capability):
+    """A KV store: `get`, `get_with_metadata`, `put`, `delete`, `list`. Options as a dictionary or by name."""
+
+    __slots__ = ()
+
+    async def get(self, key, type=None, /, **options):
+        """The value of a key, None if there is none; of a list of keys, a dictionary."""
+        kind, ttl = _read_options(type, options)
+        if isinstance(key, list):
+            return {name: value for name, value, _ in await self._get_many(key, kind, ttl)}
+        return (await self._get(key, kind, ttl))[0]
+
+    async def get_with_metadata(self, key, type=None, /, **options):
+        """`value` and `metadata` of a key; of a list of keys, a dictionary of these."""
+        kind, ttl = _read_options(type, options)
+        if isinstance(key, list):
+            found = await self._get_many(key, kind, ttl)
+            return {name: _with(value, metadata) for name, value, metadata in found}
+        return _with(*await self._get(key, kind, ttl))
+
+    getWithMetadata = get_with_metadata
+
+    async def _get(self, key, kind, ttl):
+        url = _url(_key(key), cache_ttl=ttl)
+        begun = calls.begin_fetch(self._index, "GET", url, [], None, "manual")
+        status, headers, body, _ = await calls.finish_fetch(begun)
+        if status == 404:
+            return None, None
+        metadata = None
+        for name, value in headers:
+            if name == "cf-kv-metadata":
+                metadata = _parse(value)
+        stream = _stream(body)
+        return (stream if kind == "stream" else _as(kind, await stream.read())), metadata
+
+    async def _get_many(self, keys, kind, ttl):
+        if kind not in ("text", "json"):
+            raise calls.CallError(
+                f'KV GET_BULK failed: 400 "{kind}" is not a valid type. Use "json" or "text"', "bad_call"
+            )
+        body = _wire.dump_value([_key(key) for key in keys])
+        effect, pumping = body_effect(body)
+        begun = calls.begin_fetch(self._index, "POST", _url("", cache_ttl=ttl), [], effect, "manual")
+        if pumping is not None:
+            pump_for(current(), *pumping)
+        _, _, answer, _ = await calls.finish_fetch(begun)
+        stream = _stream(answer)
+        size = int.from_bytes(await stream.readexactly(4), "little")
+        found = []
+        for key, length, metadata in _wire.load_value(await stream.readexactly(size)):
+            value = None if length is None else _as(kind, await stream.readexactly(length))
+            found.append((key, value, None if metadata is None else _parse(metadata)))
+        return found
+
+    async def put(self, key, value, options=None, /, **named):
+        """Write a value: text, bytes or a stream. It is on disk when this returns."""
+        given = _options(options, named, "expiration", "expiration_ttl", "metadata")
+        body = _value(value)
+        headers = []
+        if given["metadata"] is not None:
+            text = json.dumps(given["metadata"], separators=(",", ":"), ensure_ascii=False)
+            size = len(encode_text(text))
+            text = json.dumps(given["metadata"], separators=(",", ":")) if not text.isascii() else text
+            if size > 1024 or len(text) > MAX_HEADER:
+                raise calls.CallError(
+                    f"KV PUT failed: 413 Metadata length of {size} exceeds limit of 1024.", "bad_call"
+                )
+            headers.append(["cf-kv-metadata", text])
+        url = _url(_key(key), expiration=given["expiration"], expiration_ttl=given["expiration_ttl"])
+        effect, pumping = body_effect(body)
+        try:
+            begun = calls.begin_fetch(self._index, "PUT", url, headers, effect, "manual")
+        except BaseException:
+            if pumping is not None:
+                pumping[0].forget()
+            raise
+        if pumping is not None:
+            pump_for(current(), *pumping)
+        await calls.finish_fetch(begun)
+
+    async def delete(self, key, /):
+        """Remove a key, if it is there."""
+        await self._call("delete", _key(key))
+
+    async def list(self, options=None, /, **named):
+        """A page of keys: `keys` (each with `name`, and perhaps `expiration` and `metadata`), `list_complete`, and
+        `cursor` for the next page where it is not the last.
+        """
+        given = _options(options, named, "prefix", "limit", "cursor")
+        keys, cursor = await self._call("list", given["prefix"], given["limit"], given["cursor"])
+        page = KeyPage(keys=[_listed(*key) for key in keys], list_complete=cursor is None)
+        if cursor is not None:
+            page["cursor"] = cursor
+        page["cacheStatus"] = None
+        return page
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a key has to be str, not {type(key).__name__}")
+    return key
+
+
+def _url(key: str, **options: Any) -> str:
+    query = "&".join(
+        f"{name}={quote(json.dumps(value) if not isinstance(value, str) else value)}"
+        for name, value in options.items()
+        if value is not None
+    )
+    # Longer than any key may be: what is cut off is never looked at.
+    path = quote(encode_text(key[:2048]), safe="")
+    return f"http://kv/{path}?{query}" if query else f"http://kv/{path}"
+
+
+def _options(options: Any, named: dict[str, Any], *known: str) -> dict[str, Any]:
+    """Options by their Python names. None is as if it were not given; what is not known is ignored, as in Workers."""
+    if options is not None and not isinstance(options, dict):
+        raise TypeError(f"the options have to be a dictionary, not {type(options).__name__}")
+    given = {**(options or {}), **named}
+    return {name: given.get(name, given.get(_camel(name))) for name in known}
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(part.capitalize() for part in others)
+
+
+def _read_options(kind: Any, named: dict[str, Any]) -> tuple[str, Any]:
+    if isinstance(kind, str):
+        named, kind = {**named, "type": kind}, None
+    given = _options(kind, named, "type", "cache_ttl")
+    found = given["type"] or "text"
+    if found not in TYPES:
+        raise TypeError(
+            'Unknown response type. Possible types are "text", "arrayBuffer", "json", and "stream".'
+        )
+    return found, given["cache_ttl"]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, (str, bytes, bytearray, memoryview, BodyStream)) or (
+        hasattr(type(value), "__aiter__")
+        or (hasattr(type(value), "__iter__") and not hasattr(type(value), "__len__"))
+        or isinstance(value, Blob)
+    ):
+        return extract(value, "KV")[0]
+    raise TypeError(
+        "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values."
+    )
+
+
+def _stream(body: Any) -> BodyStream:
+    return BodyStream.of(body or b"") if body is None or isinstance(body, bytes) else BodyStream(body)
+
+
+def _as(kind: str, data: bytes) -> Any:
+    if kind in ("arrayBuffer", "bytes"):
+        return data
+    text = decode_text(data)
+    return _parse(text) if kind == "json" else text
+
+
+def _parse(text: str) -> Any:
+    if text.count("[") + text.count("{") > 1000 and _wire.deepest(encode_text(text)) > 1000:
+        raise RecursionError("maximum recursion depth exceeded while decoding a JSON document")
+    return json.loads(text, object_hook=JsDict)
+
+
+def _with(value: Any, metadata: Any) -> JsDict:
+    return JsDict(value=value, metadata=metadata, cacheStatus=None)
+
+
+def _listed(name: str, expiration: int | None, metadata: str | None) -> JsDict:
+    found = JsDict(name=name)
+    if expiration is not None:
+        found["expiration"] = expiration
+    if metadata is not None:
+        found["metadata"] = _parse(metadata)
+    return found

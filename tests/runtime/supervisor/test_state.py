@@ -1,0 +1,79 @@
+"""Stores under several serving processes: one truth for all, and nothing acknowledged is lost when one is killed."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import signal
+from typing import TYPE_CHECKING
+
+from tests.runtime.cli.command import ask, project
+from tests.runtime.supervisor.supervised import supervised
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = """\
+[[sockets]]
+name = "http"
+address = "127.0.0.1:0"
+service = "w"
+
+[[services]]
+name = "w"
+[services.worker]
+main = "w.py"
+limits = { cpu_ms = 2000 }
+bindings = { KV = { kv = "cache" } }
+"""
+WORKER = """\
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request, env):
+        key = request.url.rpartition("/")[2]
+        if request.method == "PUT":
+            await env.KV.put(key, request.body)
+            return Response("ok")
+        if not key:
+            return Response.json([key.name for key in (await env.KV.list()).keys])
+        return Response(await env.KV.get(key))
+"""
+
+
+def test_all_processes_have_the_same_store(tmp_path: Path) -> None:
+    with supervised(project(tmp_path, CONFIG, w=WORKER)) as served:
+        address = served.complete()
+        for i in range(1, 40):
+            assert ask(address, f"/k{i}", "PUT", "x" * i).status == 200
+            assert {ask(address, f"/k{i}").body for _ in range(3)} == {"x" * i}
+        assert served.stop(signal.SIGTERM) == 0
+    assert (tmp_path / ".pyworkerd").stat().st_mode & 0o777 == 0o700
+    with supervised(project(tmp_path, CONFIG, w=WORKER)) as served:
+        assert ask(served.complete(), "/k7").body == "x" * 7
+        assert served.stop(signal.SIGTERM) == 0
+
+
+def test_nothing_acknowledged_is_lost_when_processes_are_killed(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    with supervised(project(tmp_path, CONFIG, w=WORKER)) as served:
+        address = served.complete()
+        acknowledged: dict[str, str] = {}
+        for i in range(120):
+            if i % 30 == 10:
+                served.kill(signal.SIGKILL)
+            body = f"{i} " * rng.choice([1, 40_000, 120_000])
+            try:
+                if ask(address, f"/k{i % 50}", "PUT", body).status == 200:
+                    acknowledged[f"k{i % 50}"] = body
+                    continue
+            except (OSError, http.client.HTTPException):
+                pass
+            # It may or may not have been written: either is right, but nothing in between.
+            found = ask(address, f"/k{i % 50}").body
+            assert found in (body, acknowledged.get(f"k{i % 50}", "None"), "None", "")
+            acknowledged.pop(f"k{i % 50}", None)
+        assert len(acknowledged) > 30
+        for key, body in acknowledged.items():
+            assert ask(address, f"/{key}").body == body
+        assert served.stop(signal.SIGTERM) == 0
