@@ -103,7 +103,7 @@ def run(folder: Path, happenings: list[str], requests: int, processes: int) -> N
             load.wait_for(requests)
         assert load.lost == []
         assert load.excused <= happenings.count("kill") * CLIENTS
-        assert set(load.versions) >= {load.at_least}
+        assert (load.at_least or "0000") in load.versions
         assert served.stop(signal.SIGTERM) == 0
 
 
