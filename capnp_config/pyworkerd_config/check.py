@@ -10,6 +10,7 @@ from dataclasses import fields
 from functools import partial
 from itertools import islice
 
+from .check_objects import objects
 from .check_sockets import ADDRESS_REMEDY, socket_problems
 from .check_stores import stores
 from .cron import MAX_CRONS, Cron, CronError
@@ -203,6 +204,9 @@ def _binding(names: frozenset[str], binding: Binding, kinds: BindingKinds) -> It
         yield Problem(binding.place, message, _options_remedy(option, description.options))
     if description.value == "service":
         yield from _reference(names, binding.value, binding.place)
+    for option, kind in description.options.items():
+        if kind == "service" and isinstance(named := binding.options.get(option), str):
+            yield from _reference(names, named, binding.place)
 
 
 def _options_remedy(option: str, known: Iterable[str]) -> str:
@@ -243,6 +247,7 @@ _CHECKS: tuple[Check, ...] = (
     _limits,
     _bindings,
     stores,
+    objects,
     _admin,
     _processes,
 )

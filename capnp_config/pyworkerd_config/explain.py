@@ -16,6 +16,7 @@ from .model import (
     Https,
     Limits,
     Network,
+    ObjectClass,
     Processes,
     Service,
     Socket,
@@ -132,6 +133,12 @@ def _worker(worker: Worker, folder: Path, *, defaults: bool) -> dict[str, Any]:
         values["limits"] = _changed(worker.limits, Limits(), defaults=defaults)
     if "bindings" in values:
         values["bindings"] = {binding.name: _binding(binding, folder) for binding in worker.bindings}
+    if worker.durable_objects:
+        values["durable_objects"] = [
+            _changed(each, ObjectClass(""), defaults=defaults) for each in worker.durable_objects
+        ]
+    else:
+        values.pop("durable_objects", None)
     if worker.global_outbound is None:
         values["global_outbound"] = False
     return values

@@ -48,11 +48,14 @@ BINDING_KINDS: BindingKinds = MappingProxyType(
             fields={"limit": "count", "period": "count"},
         ),
         "kv": BindingKind("store", 'NAME = { kv = "cache" }', options={"size_mb": "count"}),
+        "durable_object": BindingKind(
+            "name", 'NAME = { durable_object = "Room" }', options={"service_name": "service"}
+        ),
         "hello": BindingKind("text", 'NAME = { hello = "greeting" }'),
     }
 )
 
-NOT_YET = frozenset({"d1", "r2", "queue", "durable_object"})
+NOT_YET = frozenset({"d1", "r2", "queue"})
 """Kinds of the design that this version does not have: the error says so instead of guessing at a typing
 mistake.
 """

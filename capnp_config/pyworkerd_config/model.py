@@ -101,6 +101,19 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectClass:
+    """What is said about a Durable Object class of a worker (workerd.capnp, DurableObjectNamespace). A class of which
+    nothing is said has the defaults.
+    """
+
+    class_name: str
+    unique_key: str | None = None
+    """What ids are made from: they mean nothing under another key. None: made of the names of service and class."""
+    prevent_eviction: bool = False
+    """Whether its objects stay in memory when nobody asks for them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Worker:
     """A tenant's program."""
 
@@ -115,6 +128,11 @@ class Worker:
     bindings: tuple[Binding, ...] = ()
     global_outbound: str | None = "internet"
     """Service that the worker's own `fetch()` goes to; None means that it has no network at all."""
+    durable_objects: tuple[ObjectClass, ...] = ()
+
+    def object_class(self, name: str) -> ObjectClass:
+        """What holds for a Durable Object class of this name, whether anything was said about it or not."""
+        return next((each for each in self.durable_objects if each.class_name == name), ObjectClass(name))
 
 
 @dataclass(frozen=True, slots=True)

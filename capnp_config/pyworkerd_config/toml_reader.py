@@ -9,7 +9,20 @@ from . import decode
 from .conventions import IsFile, find_main, nothing_exists
 from .decode import MISSING, Cursor, Field, Reader, Table, list_of, nested, read_table, sound
 from .kinds import BINDING_KINDS, BindingKinds
-from .model import Admin, Config, External, Limits, Network, Place, Processes, Service, Socket, Store, Worker
+from .model import (
+    Admin,
+    Config,
+    External,
+    Limits,
+    Network,
+    ObjectClass,
+    Place,
+    Processes,
+    Service,
+    Socket,
+    Store,
+    Worker,
+)
 from .problems import ProblemList, listing
 from .toml_bindings import bindings_reader
 from .toml_document import parse_document
@@ -124,6 +137,16 @@ _EXTERNAL = Table(
 )
 
 
+_OBJECT_CLASS = Table(
+    "a Durable Object class",
+    (
+        Field("class_name", decode.name, 'class_name = "Room"', required=True),
+        Field("unique_key", decode.name, 'unique_key = "shop-Room"'),
+        Field("prevent_eviction", decode.boolean, "prevent_eviction = true"),
+    ),
+)
+
+
 def _admin(value: Any, cursor: Cursor, field: Field) -> Any:
     """An address alone, or a table."""
     if not isinstance(value, dict):
@@ -163,6 +186,11 @@ def _worker_table(kinds: BindingKinds) -> Table:
             Field("reuse", decode.choice("isolate", "request"), 'reuse = "isolate"'),
             Field("bindings", bindings_reader(kinds), 'bindings = { GREETING = { text = "hello" } }'),
             Field("global_outbound", _global_outbound, 'global_outbound = "internet"'),
+            Field(
+                "durable_objects",
+                list_of(_made(_OBJECT_CLASS, ObjectClass), "a list of tables"),
+                'durable_objects = [{ class_name = "Room" }]',
+            ),
         ),
     )
 
@@ -226,7 +254,7 @@ def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
     )
 
 
-def _made(table: Table, model: type[Network | External]) -> Reader:
+def _made(table: Table, model: type[Network | External | ObjectClass]) -> Reader:
     """Reader of a table whose keys are the fields of a class, all of them right."""
 
     def make(values: dict[str, Any], _cursor: Cursor) -> Any:

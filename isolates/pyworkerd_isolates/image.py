@@ -58,6 +58,8 @@ class Image:
     handlers: Mapping[str, tuple[str, ...]]
     logs: tuple[tuple[str, str, str], ...]
     """What the top level logged when it ran: (level, source, message)."""
+    objects: Mapping[str, tuple[str, ...]]
+    """The same of exported Durable Object classes."""
     deploy_ms: float
     """How long the deploy took; for an image that was there already, how long it took to find it."""
     built: bool = field(default=True, compare=False)
@@ -118,6 +120,7 @@ def open_image(engine: Engine, entry: Entry) -> Image:
         memory_size=int(notes["memory"]),
         handlers={key: tuple(value) for key, value in notes["handlers"].items()},
         logs=tuple((level, source, text) for level, source, text in notes["logs"]),
+        objects={key: tuple(value) for key, value in notes["objects"].items()},
         deploy_ms=(time.perf_counter() - started) * 1000,
         built=False,
     )
@@ -201,8 +204,8 @@ _TOO_BIG: Final = "the worker's top level used up its memory (limits.memory_mb)"
 def _notes(answer: list[Any]) -> dict[str, Any]:
     """What `load` answered, checked: the guest wrote it."""
     match answer:
-        case ["ok", dict(handlers), list(logs)] if _are_handlers(handlers):
-            return {"handlers": handlers, "logs": _clean_logs(logs)}
+        case ["ok", dict(handlers), dict(objects), list(logs)] if _are_handlers({**objects, **handlers}):
+            return {"handlers": handlers, "objects": objects, "logs": _clean_logs(logs)}
         case [
             str(kind),
             str(name),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from . import wire
 from .errors import OutputTooLarge, ProtocolError
+from .events import Events as Events  # noqa: PLC0414 - part of this language, told on
 
 if TYPE_CHECKING:
     from .limits import Limits
@@ -51,6 +52,8 @@ PORTION: Final = 64
 """Effects that are decoded in a tenth of a millisecond."""
 LEVELS: Final = frozenset(("debug", "info", "warning", "error", "critical"))
 
+Entry: TypeAlias = tuple[str, str, bytes | int] | tuple[str, str, int, bytes]
+"""A row of `Events.init`."""
 HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
 
 
@@ -139,12 +142,23 @@ class Stop(NamedTuple):
     stream: int
 
 
+class Part(NamedTuple):
+    """One of the many things behind a capability: an object of a namespace, by its id."""
+
+    capability: int
+    id: str
+
+
+Named: TypeAlias = int | Part
+"""How an effect names what it is sent through."""
+
+
 class Call(NamedTuple):
     """Call a method of a capability; `arguments` is an encoded value."""
 
     call: int
     invocation: int
-    capability: int
+    capability: Named
     method: str
     arguments: bytes
 
@@ -154,7 +168,7 @@ class Fetch(NamedTuple):
 
     call: int
     invocation: int
-    capability: int
+    capability: Named
     method: str
     url: str
     headers: HeaderPairs
@@ -202,6 +216,12 @@ class SocketCredit(NamedTuple):
     credit: int
 
 
+class Abort(NamedTuple):
+    """A Durable Object gives up what it has in memory; the next call starts it anew from its storage."""
+
+    message: str
+
+
 class Crash(NamedTuple):
     """The guest's own machinery failed: the isolate is of no use any more."""
 
@@ -210,7 +230,7 @@ class Crash(NamedTuple):
 
 Effect: TypeAlias = (
     Crash | Log | Respond | Return | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch | Abandon
-    | Upgrade | SocketSend | SocketClose | SocketCredit
+    | Upgrade | SocketSend | SocketClose | SocketCredit | Abort
 )  # fmt: skip
 
 
@@ -279,6 +299,14 @@ def _level(value: Any, _: _Blobs) -> str:
     if type(value) is not str:
         raise ProtocolError("a log level is not text")
     return value if value in LEVELS else "info"
+
+
+def _capability(value: Any, blobs: _Blobs) -> Named:
+    if type(value) is int:
+        return _number(value, blobs)
+    if type(value) is not list or len(value) != 2 or type(value[1]) is not str or not _is_id(value[1]):
+        raise ProtocolError("a capability is neither a number nor a part of one")
+    return Part(_number(value[0], blobs), value[1])
 
 
 def _flag(value: Any, _: _Blobs) -> bool:
@@ -366,6 +394,7 @@ _is_field_name = re.compile(_TCHARS).fullmatch
 _is_field_value = re.compile(
     r"[\t\x20-\x7e\x80-\xff]*"
 ).fullmatch  # RFC 9110 section 5.5; text is latin-1 here
+_is_id: Final = re.compile(r"[0-9a-f]{64}").fullmatch
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]").sub
 _name, _long = _text(MAX_NAME), _text(MAX_TEXT)
 _method_name = _matching("a method's name", r"[^\ud800-\udfff]*", MAX_NAME)
@@ -382,13 +411,17 @@ _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
     "error": (Broken, (_number, _long)),
     "pull": (Pull, (_number, _number)),
     "stop": (Stop, (_number,)),
-    "call": (Call, (_number, _number, _number, _method_name, _blob)),
-    "fetch": (Fetch, (_number, _number, _number, _http_method, _url, _headers, _body, _one_of(REDIRECTS))),
+    "call": (Call, (_number, _number, _capability, _method_name, _blob)),
+    "fetch": (
+        Fetch,
+        (_number, _number, _capability, _http_method, _url, _headers, _body, _one_of(REDIRECTS)),
+    ),
     "abandon": (Abandon, (_number,)),
     "upgrade": (Upgrade, (_number, _headers, _number)),
     "ws_send": (SocketSend, (_number, _optional_blob, _flag, _flag)),
     "ws_close": (SocketClose, (_number, _close_code, _reason)),
     "ws_credit": (SocketCredit, (_number, _number)),
+    "abort": (Abort, (_long,)),
     "crash": (Crash, (_long,)),
 }
 
@@ -464,117 +497,3 @@ def _decode(item: Any, blobs: _Blobs) -> Effect:
 _new: Final = tuple.__new__
 PRIME: Final = wire.encode([["prime"]], ())
 """While an engine is built: run the guest's machinery once, so that the base image has it warm."""
-
-
-class Events:
-    """A batch of events for one step. The host's own side: arguments are trusted to be well typed."""
-
-    __slots__ = ("_blobs", "_events")
-
-    def __init__(self) -> None:
-        self._events: list[object] = []
-        self._blobs: list[bytes] = []
-
-    def __len__(self) -> int:
-        return len(self._events)
-
-    def _blob(self, data: bytes) -> int:
-        self._blobs.append(data)
-        return len(self._blobs) - 1
-
-    def _body(self, body: bytes | StreamRef | None) -> object:
-        if body is None:
-            return None
-        return ["b", self._blob(body)] if isinstance(body, bytes) else ["s", body.number, body.length]
-
-    def init(self, bindings: Sequence[tuple[str, str, bytes | int]], meta: dict[str, object]) -> None:
-        """What the worker may use: (name, shape, capability index), or (name, "value", encoded value).
-
-        An isolate's first step begins with it, whatever else the batch holds already.
-        """
-        table = [[n, k, self._blob(v) if isinstance(v, bytes) else v] for n, k, v in bindings]
-        self._events.insert(0, ["init", table, meta])
-
-    def focus(self, invocations: Sequence[int]) -> None:
-        """The step is for these invocations alone: what is ready for others, and their timers, waits. It comes before
-        all other events but `init`. A step without it is for all."""
-        self._events.insert(0, ["focus", invocations])
-
-    def fetch(
-        self,
-        invocation: int,
-        entrypoint: str | None,
-        props: object,
-        method: str,
-        url: str,
-        headers: HeaderPairs,
-        body: bytes | StreamRef | None,
-    ) -> None:
-        """A request begins an invocation."""
-        self._events.append(["fetch", invocation, entrypoint, props, method, url, headers, self._body(body)])
-
-    def rpc(
-        self, invocation: int, entrypoint: str | None, props: object, method: str, arguments: bytes
-    ) -> None:
-        """A method call begins an invocation."""
-        self._events.append(["rpc", invocation, entrypoint, props, method, self._blob(arguments)])
-
-    def handle(
-        self, invocation: int, entrypoint: str | None, props: object, handler: str, event: bytes
-    ) -> None:
-        """A handler that no client waits for begins an invocation: `scheduled`, say. It is answered as a call is."""
-        self._events.append(["handle", invocation, entrypoint, props, handler, self._blob(event)])
-
-    def cancel(self, invocation: int) -> None:
-        """The caller of an invocation has gone."""
-        self._events.append(["cancel", invocation])
-
-    def data(self, stream: int, data: bytes, end: bool) -> None:
-        """A piece of a body that the guest receives."""
-        self._events.append(["data", stream, self._blob(data) if data else None, end])
-
-    def error(self, stream: int, message: str) -> None:
-        """A body that the guest receives cannot be completed."""
-        self._events.append(["error", stream, message])
-
-    def pull(self, stream: int, credit: int) -> None:
-        """So much of a body that the guest sends has been read."""
-        self._events.append(["pull", stream, credit])
-
-    def stop(self, stream: int) -> None:
-        """Nobody reads a body that the guest sends any more."""
-        self._events.append(["stop", stream])
-
-    def resolve_value(self, call: int, value: bytes) -> None:
-        """A call returned an encoded value."""
-        self._events.append(["resolve", call, "value", self._blob(value)])
-
-    def resolve_response(
-        self, call: int, status: int, headers: HeaderPairs, body: bytes | StreamRef | None, url: str
-    ) -> None:
-        """A fetch was answered."""
-        self._events.append(["resolve", call, "response", status, headers, self._body(body), url])
-
-    def resolve_upgrade(self, call: int, headers: HeaderPairs, socket: int, url: str) -> None:
-        """A fetch was answered with a WebSocket."""
-        self._events.append(["resolve", call, "upgrade", headers, socket, url])
-
-    def reject(self, call: int, code: str, message: str, type_name: str | None = None) -> None:
-        """A call failed."""
-        self._events.append(["reject", call, code, message, type_name])
-
-    def ws_message(self, socket: int, data: bytes, text: bool, end: bool) -> None:
-        """A message on a WebSocket, or a part of one; text as UTF-8, cut anywhere."""
-        self._events.append(["ws_message", socket, self._blob(data) if data else None, text, end])
-
-    def ws_closed(self, socket: int, code: int, reason: str, clean: bool) -> None:
-        """A WebSocket is closed: nothing comes any more, and nothing is sent."""
-        self._events.append(["ws_closed", socket, code, reason, clean])
-
-    def ws_credit(self, socket: int, credit: int) -> None:
-        """So much of what the guest sent on a WebSocket has been taken."""
-        self._events.append(["ws_credit", socket, credit])
-
-    def frame(self) -> bytes:
-        """The batch as bytes for the guest."""
-        return wire.encode(self._events, self._blobs)

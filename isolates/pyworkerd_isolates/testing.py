@@ -32,6 +32,7 @@ from .protocol import (
     CHUNK,
     WINDOW,
     Abandon,
+    Abort,
     BodyRef,
     Broken,
     Call,
@@ -173,11 +174,17 @@ class Sandbox:
         meta: Mapping[str, object] | None = None,
         answer: Answer | None = None,
         slots: Slots | None = None,
+        is_object: tuple[str, str] | None = None,
         **limits: int,
     ) -> Driver:
-        """A live isolate of a worker. `answer` performs its calls; without one each is refused."""
+        """A live isolate of a worker. `answer` performs its calls; without one each is refused. `is_object` are class
+        and id of the Durable Object that it is."""
         image = worker if isinstance(worker, Image) else self.image(worker, None, **limits)
-        return Driver(ClockedIsolate(self.engine, image, Limits(**limits), slots), bindings, meta, answer)
+        isolate = ClockedIsolate(self.engine, image, Limits(**limits), slots)
+        driver = Driver(isolate, bindings, meta, answer)
+        if is_object is not None:
+            driver.events.become(*is_object)
+        return driver
 
 
 def bundle_of(sources: Sources, main: str | None = None) -> Bundle:
@@ -223,6 +230,8 @@ class Driver:
         """All calls so far."""
         self.abandoned: list[int] = []
         self.wake: float | None = None
+        self.aborted: str | None = None
+        """Why a Durable Object gave itself up."""
         self.runs: dict[int, Run] = {}
         self.autopull = True
         """Acknowledge response bodies as they come; without it `pull` does."""
@@ -485,6 +494,9 @@ class Driver:
         if self.calls.pop(effect.call, None) is not None:
             self.abandoned.append(effect.call)
 
+    def _abort(self, effect: Abort) -> None:
+        self.aborted = effect.message
+
     def _crash(self, effect: Crash) -> None:
         raise ProtocolError(f"the guest's own machinery failed: {effect.message}")
 
@@ -547,6 +559,7 @@ def _answered(answer: Answer, effect: Call | Fetch) -> Any:
 
 _PERFORM: Final[dict[type[Effect], Callable[[Driver, Any], None]]] = {
     Abandon: Driver._abandon,  # noqa: SLF001 - the class's own table
+    Abort: Driver._abort,  # noqa: SLF001
     Broken: Driver._broken,  # noqa: SLF001
     Call: Driver._ask,  # noqa: SLF001
     Crash: Driver._crash,  # noqa: SLF001

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from pyworkerd_config import with_internet
+from pyworkerd_config.check_objects import unique_key
 from pyworkerd_config.model import External, Network
 from pyworkerd_config.model import Worker as WorkerModel
 from pyworkerd_config.problems import MAX_PROBLEMS
@@ -25,7 +26,7 @@ from pyworkerd_isolates.errors import BundleError, ImageError
 from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.outbound import outbound
 from pyworkerd.bindings.registry import configure_all
-from pyworkerd.dispatch.options import WorkerOptions
+from pyworkerd.dispatch.options import ClassOptions, WorkerOptions
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
@@ -192,7 +193,11 @@ class Generation:
         if place.file is not None:
             exclude |= {place.file.resolve()}
         options = WorkerOptions(
-            worker.limits, worker.reuse, worker.global_outbound is not None, self.ground.sinks
+            worker.limits,
+            worker.reuse,
+            worker.global_outbound is not None,
+            self.ground.sinks,
+            classes(model.name, worker),
         )
         source = Folder(worker.main, worker.root, exclude)
         bindings = configure_all(worker.bindings)
@@ -403,9 +408,15 @@ class Host:
 
     def service(self, name: str) -> Service:
         """The service of this name, by reference."""
-        if not self.generation.has(name):
+        if name != self.worker and not self.generation.has(name):
             raise ConfigurationError(f"there is no service named {name!r}")
         return _Reference(self, name, self.generation.is_outside(name))
+
+    def unique_key(self, service: str, class_name: str) -> str:
+        """What the ids of a worker's Durable Object class are made from."""
+        models = self.generation.config.services
+        worker = next((m.kind for m in models if m.name == service and isinstance(m.kind, WorkerModel)), None)
+        return unique_key(service, worker, class_name)
 
     def now(self) -> float:
         """The wall clock."""
@@ -431,6 +442,14 @@ class _Reference:
 def digest_of(config: Config) -> str:
     """A name for exactly this configuration, the values of secrets aside."""
     return _hash(with_internet(config))
+
+
+def classes(service: str, worker: WorkerModel) -> dict[str, ClassOptions]:
+    """What was configured for the Durable Object classes of a worker."""
+    return {
+        each.class_name: ClassOptions(unique_key(service, worker, each.class_name), each.prevent_eviction)
+        for each in worker.durable_objects
+    }
 
 
 def _hash(value: object) -> str:

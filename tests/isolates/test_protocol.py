@@ -12,6 +12,7 @@ from pyworkerd_isolates.errors import OutputTooLarge, ProtocolError
 from pyworkerd_isolates.limits import Limits
 from pyworkerd_isolates.protocol import (
     Abandon,
+    Abort,
     Broken,
     Call,
     Crash,
@@ -23,6 +24,7 @@ from pyworkerd_isolates.protocol import (
     HandedOn,
     Log,
     Output,
+    Part,
     Pull,
     Respond,
     Return,
@@ -63,6 +65,8 @@ REAL = [
     (["ws_close", 1, 4000, "bye \ud800"], SocketClose(1, 4000, "bye \ufffd")),
     (["ws_close", 1, None, ""], SocketClose(1, 1005, "")),
     (["ws_credit", 1, 65536], SocketCredit(1, 65536)),
+    (["call", 8, 1, [2, "0a" * 32], "get", 0], Call(8, 1, Part(2, "0a" * 32), "get", b"blob")),
+    (["abort", "enough"], Abort("enough")),
     (["crash", "everything"], Crash("everything")),
 ]
 FRAME = wire.encode([[12.5, [1, 7]], [effect for effect, _ in REAL]], [b"blob"])
@@ -100,6 +104,11 @@ BAD = {
     "bytes that are not there": ["return", 1, 1],
     "bytes before the first": ["return", 1, -1],
     "bytes named by a flag": ["return", 1, False],
+    "a part of no capability": ["call", 1, 1, ["2", "0a" * 32], "x", 0],
+    "a part whose id is short": ["call", 1, 1, [2, "0a" * 31], "x", 0],
+    "a part whose id has capitals": ["call", 1, 1, [2, "0A" * 32], "x", 0],
+    "a part of a part": ["call", 1, 1, [[2, "0a" * 32], "0a" * 32], "x", 0],
+    "a part of three": ["call", 1, 1, [2, "0a" * 32, 1], "x", 0],
     "a status that is none": ["respond", 1, 99, [], None],
     "a status for the runtime only": ["respond", 1, 101, [], None],
     "a status beyond": ["respond", 1, 600, [], None],
@@ -353,9 +362,11 @@ EVENTS = {
         ),
         st.dictionaries(texts, texts, max_size=2),
     ),
+    "become": st.tuples(texts, texts),
     "focus": st.tuples(st.lists(numbers, max_size=3)),
     "fetch": st.tuples(numbers, entrypoints, json_values, texts, texts, headers, bodies),
     "rpc": st.tuples(numbers, entrypoints, json_values, texts, st.binary(max_size=10)),
+    "handle": st.tuples(numbers, entrypoints, json_values, texts, st.binary(max_size=10)),
     "cancel": st.tuples(numbers),
     "data": st.tuples(numbers, st.binary(max_size=10), st.booleans()),
     "error": st.tuples(numbers, texts),
@@ -383,7 +394,7 @@ def meant(value, blobs):
 
 @given(
     st.lists(
-        st.sampled_from([name for name in EVENTS if name not in ("init", "focus")]).flatmap(
+        st.sampled_from([name for name in EVENTS if name not in ("init", "become", "focus")]).flatmap(
             lambda name: st.tuples(st.just(name), EVENTS[name])
         ),
         max_size=6,
@@ -405,20 +416,21 @@ def test_events_round_trip(script):
             assert (kind, fields.pop(1)) == ("resolve", name.removeprefix("resolve_"))
         else:
             assert kind == name
-        where = {"rpc": 4, "data": 1, "resolve_value": 1, "ws_message": 1}.get(name)
+        where = {"rpc": 4, "handle": 4, "data": 1, "resolve_value": 1, "ws_message": 1}.get(name)
         if where is not None:
             fields[where] = b"" if fields[where] is None else blobs[fields[where]]
         assert [meant(field, blobs) for field in fields] == wanted
 
 
-@given(EVENTS["init"], EVENTS["focus"])
-def test_what_a_worker_may_use_and_whom_a_step_is_for_come_before_all_else(arguments, focus):
+@given(EVENTS["init"], EVENTS["become"], EVENTS["focus"])
+def test_what_a_worker_may_use_and_whom_a_step_is_for_come_before_all_else(arguments, become, focus):
     events = Events()
     events.cancel(1)
     events.focus(*focus)
     events.init(*arguments)
-    (init, focused, cancel), blobs = wire.decode(events.frame())
-    assert (focused, cancel) == (["focus", *focus], ["cancel", 1])
+    events.become(*become)
+    (init, became, focused, cancel), blobs = wire.decode(events.frame())
+    assert (became, focused, cancel) == (["become", *become], ["focus", *focus], ["cancel", 1])
     bindings = [(name, kind, blobs[value] if kind == "value" else value) for name, kind, value in init[1]]
     assert (bindings, init[2]) == arguments
 

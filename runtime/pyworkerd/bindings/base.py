@@ -66,6 +66,9 @@ class Host(Protocol):
         stays usable when the service gets a new version. Raises `ConfigurationError` if there is none.
         """
 
+    def unique_key(self, service: str, class_name: str) -> str:
+        """What the ids of a worker's Durable Object class are made from."""
+
     def now(self) -> float:
         """The wall clock, in seconds since 1970. May be called at any time, also after `prepare`."""
 
@@ -112,6 +115,8 @@ class Access:
     shape: str
     """Which object the guest makes of it: a row of SHAPES in the guest's `workers/bindings.py`."""
     capability: Capability
+    details: bytes | None = field(default=None, repr=False)
+    """What the guest's half has to know besides."""
 
 
 Grant = Value | Access

@@ -13,10 +13,9 @@ from .base import Access
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .base import Binding, Capability, Grant, Host
+    from pyworkerd_isolates.protocol import Entry
 
-Entry = tuple[str, str, bytes | int]
-"""A name on `env`, with "value" and an encoded value, or with a shape and the index of a capability."""
+    from .base import Binding, Capability, Grant, Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +56,5 @@ def _entry(name: str, grant: Grant, capabilities: list[Capability | None]) -> En
     if not isinstance(grant, Access):
         return name, "value", grant.encoded
     capabilities.append(grant.capability)
-    return name, grant.shape, len(capabilities) - 1
+    index = len(capabilities) - 1
+    return (name, grant.shape, index) if grant.details is None else (name, grant.shape, index, grant.details)

@@ -31,6 +31,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "service": "service:ServiceBinding",
         "rate_limit": "rate_limit:RateLimitBinding",
         "kv": "kv:KVBinding",
+        "durable_object": "durable_object:DurableObjectBinding",
         "hello": "hello:HelloBinding",
     }
 )

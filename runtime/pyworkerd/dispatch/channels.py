@@ -6,7 +6,9 @@ method of it raises, a guest can reach nothing but its caller: a test does preci
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from pyworkerd_isolates.protocol import Named, Part
 
 from pyworkerd.errors import AccessDenied, BadEffect
 
@@ -29,34 +31,43 @@ class Capability(Protocol):
         """Send a request. Returns the response and the URL that it came from at last."""
 
 
-class Channels(Protocol):
-    """The way out of one worker's isolates. A capability is named by its index in the worker's own table."""
+@runtime_checkable
+class Divided(Protocol):
+    """A capability with parts, such as the objects of a namespace."""
 
-    def external(self, capability: int) -> bool:
+    def part(self, id_: str) -> Capability:
+        """One of them. Raises `PyworkerdError` for what it is not."""
+
+
+class Channels(Protocol):
+    """The way out of one worker's isolates. A capability is named by its index in the worker's own table, and perhaps
+    by an id within it."""
+
+    def external(self, capability: Named) -> bool:
         """Whether the capability leaves the process; `BadEffect` if it was never given."""
 
-    async def call(self, capability: int, method: str, arguments: bytes) -> bytes:
+    async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:
         """See `Capability.call`; `BadEffect` if it was never given."""
 
-    async def fetch(self, capability: int, request: Request, redirect: str) -> tuple[Response, str]:
+    async def fetch(self, capability: Named, request: Request, redirect: str) -> tuple[Response, str]:
         """See `Capability.fetch`; `BadEffect` if it was never given."""
 
 
 class NoChannels:
     """No way out at all."""
 
-    def external(self, capability: int) -> bool:
+    def external(self, capability: Named) -> bool:
         """Never."""
         del capability
         return False
 
-    async def call(self, capability: int, method: str, arguments: bytes) -> bytes:  # noqa: ARG002
+    async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:  # noqa: ARG002
         """Refused."""
         raise AccessDenied("this worker has no capabilities")
 
     async def fetch(
         self,
-        capability: int,  # noqa: ARG002
+        capability: Named,  # noqa: ARG002
         request: Request,  # noqa: ARG002
         redirect: str,  # noqa: ARG002
     ) -> tuple[Response, str]:
@@ -70,22 +81,27 @@ class Table:
     def __init__(self, capabilities: Sequence[Capability | None]) -> None:
         self._capabilities = tuple(capabilities)
 
-    def _find(self, index: int) -> Capability:
+    def _find(self, named: Named) -> Capability:
+        index = named.capability if isinstance(named, Part) else named
         found = self._capabilities[index] if 0 <= index < len(self._capabilities) else None
         if found is None:
             if index == 0:
                 raise AccessDenied("this worker has no outbound network (global_outbound = false)")
             raise BadEffect(f"the worker named capability {index}, which it was never given")
-        return found
+        if not isinstance(named, Part):
+            return found
+        if not isinstance(found, Divided):
+            raise BadEffect(f"the worker named a part of capability {index}, which has none")
+        return found.part(named.id)
 
-    def external(self, capability: int) -> bool:
+    def external(self, capability: Named) -> bool:
         """See `Channels`."""
         return self._find(capability).external
 
-    async def call(self, capability: int, method: str, arguments: bytes) -> bytes:
+    async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:
         """See `Channels`."""
         return await self._find(capability).call(method, arguments)
 
-    async def fetch(self, capability: int, request: Request, redirect: str) -> tuple[Response, str]:
+    async def fetch(self, capability: Named, request: Request, redirect: str) -> tuple[Response, str]:
         """See `Channels`."""
         return await self._find(capability).fetch(request, redirect)

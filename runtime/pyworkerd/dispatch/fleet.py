@@ -19,6 +19,7 @@ from pyworkerd_isolates.slots import Slots
 
 from pyworkerd.errors import Overloaded
 from pyworkerd.machine import memory
+from pyworkerd.objects.owners import Owners
 from pyworkerd.observe.counters import LABELLED, Meters
 from pyworkerd.observe.snapshot import add
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pyworkerd.observe.snapshot import Snapshot
 
     from .live import Live
+    from .objects import Objects
     from .worker import Worker
 
 _Arguments = TypeVarTuple("_Arguments")
@@ -105,6 +107,9 @@ class Fleet:
         self.numbers = count(1)
         self.slots = Slots()
         self.sleepers = Sleepers(limits.empty)
+        self.owners = Owners()
+        self.newest: dict[str, Objects] = {}
+        """By unique key: the version of a worker whose code its Durable Objects run."""
         self.machine: Machine | None = None
         self.engine: Engine | None = None
         self.images: Images | None = None

@@ -116,6 +116,13 @@ class Invocation:
         """It shares no step any more, so that what it uses is known."""
         return self.shared_left_ms <= 0
 
+    @property
+    def can_run_again(self) -> bool:
+        """Whether it can be given to another isolate, and nobody would ever know."""
+        if not self.begun:
+            return not self.answered()
+        return not (self.answered() or self.touched_outside or self.ran_again or not self.work.repeatable)
+
     def hold(self, thing: object) -> None:
         """Something of it has begun."""
         if self.held is None:

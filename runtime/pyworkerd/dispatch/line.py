@@ -29,6 +29,10 @@ class Line:
         """How many of them must not begin yet, since their caller holds as much as it leaves to others."""
         self._some_alone = False
 
+    def fit(self, policy: Policy) -> None:
+        """Another policy holds from now on. Nobody may have a place yet."""
+        self._places = Callers(policy.concurrency * policy.isolates)
+
     def __len__(self) -> int:
         return len(self._waiting)
 

@@ -22,6 +22,7 @@ from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted
 from pyworkerd_isolates.lifecycle import TAKES_WORK, Cause, State, next_state
 from pyworkerd_isolates.protocol import (
     Abandon,
+    Abort,
     Broken,
     Call,
     Crash,
@@ -259,7 +260,7 @@ class Live:
 
     def _expendable(self) -> bool:
         """Whether nothing would be lost with this isolate but time."""
-        return all(map(_can_run_again, self.invocations.values()))
+        return all(invocation.can_run_again for invocation in self.invocations.values())
 
     def go_on(self, slice_ms: float) -> bool:
         """See `threads.Slices`. The first slice of all starts the isolate."""
@@ -276,7 +277,7 @@ class Live:
         if isolate is None:
             isolate = self._isolate = self._worker.start_isolate()
             assert batch is not None
-            batch[0].init(self._worker.environment, self._worker.meta)
+            self._worker.introduce(batch[0])
         if batch is not None:
             self._batch = None
             isolate.begin(*batch)
@@ -460,6 +461,16 @@ class Live:
     def _call(self, effect: Call | Fetch) -> None:
         self.calls.begin(effect, self.invocations.get(effect.invocation))
 
+    def _abort(self, effect: Abort) -> None:
+        """A Durable Object gives itself up. Who has not begun yet finds the next one."""
+        again: list[Invocation] = []
+        for invocation in self.invocations.values():
+            if invocation.can_run_again and not invocation.begun:
+                again.append(invocation)
+            else:
+                invocation.fail(WorkerException("DurableObjectAbort", effect.message))
+        self.end(again)
+
     def _crash(self, effect: Crash) -> None:
         self._log(Log(0, "critical", "pyworkerd", effect.message))
         raise BadEffect("the worker's isolate broke down")
@@ -525,7 +536,7 @@ class Live:
         for invocation in self.invocations.values():
             if invocation is culprit:
                 invocation.fail(answer)
-            elif _can_run_again(invocation):
+            elif invocation.can_run_again:
                 invocation.alone = invocation in suspects
                 again.append(invocation)
             else:
@@ -557,20 +568,9 @@ class Live:
         self._worker.ended(self, again or [])
 
 
-def _can_run_again(invocation: Invocation) -> bool:
-    """Whether it can be given to another isolate, and nobody would ever know."""
-    if not invocation.begun:
-        return not invocation.answered()
-    return not (
-        invocation.answered()
-        or invocation.touched_outside
-        or invocation.ran_again
-        or not invocation.work.repeatable
-    )
-
-
 _PERFORM: Final[dict[type, Callable[[Live, Any], None]]] = {
     Abandon: lambda live, effect: live.calls.abandon(effect),
+    Abort: Live._abort,  # noqa: SLF001 - the class's own table
     Broken: lambda live, effect: live.bodies.broken(effect),
     Call: Live._call,  # noqa: SLF001 - the class's own table
     Crash: Live._crash,  # noqa: SLF001

@@ -10,10 +10,21 @@ from pyworkerd_config.model import Limits
 from pyworkerd_isolates.pool import Policy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyworkerd.observe.logs import LogSink
 
 ISOLATE_COST: Final = 512 * 1024
 """What one live isolate is reckoned at before its memory grows: measured 0.2 to 0.35 MiB, with a margin."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassOptions:
+    """How the Durable Objects of one class are to be run."""
+
+    unique_key: str
+    stays: bool = False
+    """They are not evicted when they are idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,8 @@ class WorkerOptions:
     reuse: Literal["isolate", "request"] = "isolate"
     outbound: bool = True
     sinks: tuple[LogSink, ...] = ()
+    objects: Mapping[str, ClassOptions] = field(default_factory=dict)
+    """What was said about classes of Durable Objects."""
 
     def policy(self) -> Policy:
         """What its pool may have."""

@@ -47,7 +47,7 @@ class Sleepers:
             if len(self._empty) <= self._most:
                 break
             first, _ = self._empty.popitem(last=False)
-            if first.busy:
-                self._empty[first] = None  # it waits for room
+            if first.occupied:
+                self._empty[first] = None  # it waits for room, or has objects
             else:
                 self._may.pop(first)()

@@ -13,7 +13,6 @@ from itertools import count
 from time import monotonic_ns, time
 from typing import TYPE_CHECKING, Any
 
-from pyworkerd_isolates import wire
 from pyworkerd_isolates.engine import Engine
 from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.lifecycle import State
@@ -22,7 +21,6 @@ from pyworkerd_isolates.pool import (
     Assign,
     Evict,
     Member,
-    Policy,
     Refuse,
     Start,
     Waiting,
@@ -44,7 +42,7 @@ from pyworkerd.errors import (
 )
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.logs import LogEntry, LogSink, Recent
-from pyworkerd.observe.scope import Scope, begin, scope
+from pyworkerd.observe.scope import Scope, scope
 from pyworkerd.observe.snapshot import add
 from pyworkerd.services.base import DEFAULT, Target
 
@@ -53,11 +51,13 @@ from .asked import Asked
 from .budget import Budget
 from .channels import Channels, NoChannels
 from .clearing import Clearing
+from .entering import check_props, scope_of
 from .failures import outcome
 from .fairness import Account
 from .invocation import CallWork, FetchWork, HandlerWork, Invocation, Work
 from .line import Line
 from .live import Live
+from .objects import Objects
 from .options import ISOLATE_COST, WorkerOptions
 from .placement import Placement
 from .sockets import RESTART, Places
@@ -69,8 +69,9 @@ if TYPE_CHECKING:
 
     from pyworkerd_isolates.bundle import Bundle, Folder
     from pyworkerd_isolates.image import Image
+    from pyworkerd_isolates.pool import Policy
+    from pyworkerd_isolates.protocol import Entry, Events
 
-    from pyworkerd.messages import Headers
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.services.base import Reply
 
@@ -91,7 +92,7 @@ class Worker:
         fleet: Fleet,
         source: Bundle | Folder,
         options: WorkerOptions,
-        environment: Sequence[tuple[str, str, bytes | int]] = (),
+        environment: Sequence[Entry] = (),
         channels: Channels | None = None,
     ) -> None:
         self.name = name
@@ -100,6 +101,8 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.environment = environment
         self.channels: Channels = channels or NoChannels()
+        self.options = options
+        self.source = source
         given = options.limits
         self.limits = IsolateLimits(
             cpu_ms=given.cpu_ms, memory_mb=given.memory_mb, startup_ms=given.startup_ms
@@ -124,8 +127,8 @@ class Worker:
         self.thread_account: Account[Slices] = Account(given.weight)
         self.cost = ISOLATE_COST
         self.logs = Recent()
-        self._sinks: tuple[LogSink, ...] = (self.logs, *options.sinks)
-        self._source = source
+        self.sinks: tuple[LogSink, ...] = (self.logs, *options.sinks)
+        self.objects = Objects(self, options.objects)
         self._image: Image | None = None
         self._members: dict[int, Live] = {}
         self.refused = False
@@ -152,7 +155,7 @@ class Worker:
     async def deploy(self) -> Image:
         """Build the image, or find it. Raises `pyworkerd_isolates.errors.ImageError` with file and line."""
         engine = await self.fleet.open()
-        self._image = await self.fleet.image(self._source, self.limits)
+        self._image = await self.fleet.image(self.source, self.limits)
         self.cost = ISOLATE_COST + max(self._image.memory_size - engine.base_memory, 0)
         self.policy = replace(self.policy, cost=self.cost)
         for level, source, message in self._image.logs if self._image.built else ():
@@ -174,7 +177,13 @@ class Worker:
 
     async def fetch(self, request: Request, target: Target = DEFAULT) -> Response:
         """See `services.base.Service`. Raises `BodyTooLarge` for a body beyond `limits.request_body_mb`."""
-        work_for, headers = _scope(request.headers)
+        if target.object is not None:
+            return await self.objects.find(target).answer(request, target)
+        return await self.answer(request, target)
+
+    async def answer(self, request: Request, target: Target) -> Response:
+        """`fetch`, of an isolate of its own."""
+        work_for, headers = scope_of(request.headers)
         if headers is not request.headers:
             request = replace(request, headers=headers)
         began = monotonic_ns()
@@ -216,18 +225,21 @@ class Worker:
 
     async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
         """See `services.base.Service`. Arguments that would take long to read are a TypeError of the caller's."""
-        return await self._called(CallWork(method, arguments, target), self.limits.cpu_ms)
+        if target.object is not None:
+            return await self.objects.find(target).called(CallWork(method, arguments, target))
+        return await self.called(CallWork(method, arguments, target))
 
     async def handle(self, handler: str, event: bytes, target: Target = DEFAULT) -> bytes:
         """Run a handler that no client waits for. `event` is a value of the runtime's own, as is what it returns.
         Raises what `fetch` raises.
         """
-        return await self._called(HandlerWork(handler, event, target), self._background.cpu_ms)
+        return await self.called(HandlerWork(handler, event, target), self._background.cpu_ms)
 
-    async def _called(self, work: CallWork, cpu_ms: float) -> bytes:
+    async def called(self, work: CallWork, cpu_ms: float | None = None) -> bytes:
+        """`call`, of an isolate of its own."""
         try:
-            bounded(work.arguments, "the arguments", cpu_ms)
-            answer = await self._invoke(work, _scope(())[0])
+            bounded(work.arguments, "the arguments", cpu_ms or self.limits.cpu_ms)
+            answer = await self._invoke(work, scope_of(())[0])
         except BaseException as error:
             self.counters.call_failed(outcome(error)[1])
             raise
@@ -243,7 +255,7 @@ class Worker:
         if self._closed:
             raise Overloaded(f"worker {self.name!r} is closed")
         if target.props:
-            _check_props(target.props)
+            check_props(target.props)
 
     def _invocation(
         self, work: Work, answer: asyncio.Future[Response | bytes] | Asked, context: Context, work_for: Scope
@@ -425,6 +437,10 @@ class Worker:
 
     # what isolates report --------------------------------------------------------------------------------------------
 
+    def introduce(self, events: Events) -> None:
+        """Tell a new isolate what it is; may be called on another thread."""
+        events.init(self.environment, self.meta)
+
     def start_isolate(self) -> Isolate:
         """A new isolate of this worker; may be called on another thread."""
         engine = self.fleet.engine
@@ -490,7 +506,7 @@ class Worker:
         ids = (work_for.request_id, work_for.trace_id) if work_for is not None else ("", "")
         entry = LogEntry(time(), self.name, invocation, level, source, message, *ids)
         self.counters.log_entries += 1
-        for sink in self._sinks:
+        for sink in self.sinks:
             sink(entry)
 
     def describe(self, error: Exception) -> tuple[str, str, str | None]:
@@ -515,7 +531,13 @@ class Worker:
     @property
     def busy(self) -> bool:
         """Whether any request waits or any invocation runs, its `waitUntil` included."""
-        return bool(self._waiting) or any(live.invocations for live in self._members.values())
+        own = bool(self._waiting) or any(live.invocations for live in self._members.values())
+        return own or self.objects.busy
+
+    @property
+    def occupied(self) -> bool:
+        """Whether it is busy, or has Durable Objects in memory."""
+        return self.busy or len(self.objects) > 0
 
     async def quiet(self) -> None:
         """Wait until it is not busy. It may become busy again. Its WebSockets are closed, or they would hold it up."""
@@ -523,7 +545,7 @@ class Worker:
             live.sockets.shut(RESTART)
         while self.busy:
             self._quiet = self._quiet or asyncio.Event()
-            await self._quiet.wait()
+            await (self.objects.quiet() if self.objects.busy else self._quiet.wait())
 
     def _tell_quiet(self) -> None:
         if self._quiet is not None and not self.busy:
@@ -533,6 +555,7 @@ class Worker:
     async def aclose(self) -> None:
         """End all isolates; requests that still wait are refused. Returns when nothing of it runs any more."""
         self._closed = True
+        await self.objects.aclose()
         if self._reaper is not None:
             self._reaper.cancel()
             self._reaper = None
@@ -546,9 +569,12 @@ class Worker:
             await self._all_stopped.wait()
         while self._tasks or self.clearing:
             await (asyncio.wait(self._tasks) if self._tasks else asyncio.sleep(0))
+        self._release()
+        self.fleet.dismiss(self)
+
+    def _release(self) -> None:
         if self._image is not None:
             self.fleet.release(self._image)
-        self.fleet.dismiss(self)
 
     def statistics(self) -> dict[str, Any]:
         """How things stand."""
@@ -565,17 +591,3 @@ class Worker:
             growth = self.fleet.cost_of(live) - self.cost
             add(snapshot, "isolate_memory_bytes", (worker,), self.image.memory_size + growth)
         add(snapshot, "queue_depth", (worker,), len(self._waiting))
-
-
-def _scope(headers: Headers) -> tuple[Scope, Headers]:
-    """The request on whose behalf this is asked for; where there is none yet, this is it."""
-    known = scope.get()
-    return begin(headers) if known is None else (known, headers)
-
-
-def _check_props(props: object) -> None:
-    """Raises TypeError for what cannot be sent: better here than in the step that others share."""
-    try:
-        wire.encode(props, ())
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"ctx.props must be JSON values: {error}") from None

@@ -21,6 +21,8 @@ class Target:
     entrypoint: str | None = None
     """Name of an exported class; None is the default export."""
     props: Any = field(default_factory=dict)
+    object: str | None = None
+    """Id of a Durable Object, whose class the entrypoint is; None for what is none."""
 
 
 DEFAULT = Target()

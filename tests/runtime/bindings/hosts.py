@@ -47,6 +47,9 @@ class StaticHost:
             self.state = Path(tempfile.mkdtemp(prefix="pyworkerd-test-"))
         return layout.own(self.state, kind, self.worker, name)
 
+    def unique_key(self, service: str, class_name: str) -> str:
+        return f"{service}-{class_name}"
+
     def now(self) -> float:
         return self.clock
 

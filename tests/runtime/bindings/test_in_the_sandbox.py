@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from pyworkerd.loaded import LoadedWorker
 
 SOURCE = """
-from workers import WorkerEntrypoint, Response, fetch
+from workers import DurableObject, WorkerEntrypoint, Response, fetch
+
+class Room(DurableObject):
+    async def greet(self, name):
+        return f"good day, {name}!"
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
@@ -35,6 +39,9 @@ class Default(WorkerEntrypoint):
 
     async def names(self):
         return sorted(self.env)
+
+    async def object(self, name, method, *positional):
+        return await getattr(self.env[name].get_by_name("a"), method)(*positional)
 
     async def method(self, name, method, *positional):
         return await getattr(self.env[name], method)(*positional)
@@ -109,6 +116,12 @@ DEFINED: dict[str, tuple[Any, str, tuple[Any, ...], Any]] = {
         {"success": True},
     ),
     "kv": (configured("kv", "cache"), "method", ("NAME", "get", "nothing"), None),
+    "durable_object": (
+        configured("durable_object", "Room"),
+        "object",
+        ("NAME", "greet", "you"),
+        "good day, you!",
+    ),
     "hello": (configured("hello", "good day"), "method", ("NAME", "greet", "you"), "good day, you!"),
     "callable": (double, "ask", ("NAME", 21), 42),
 }

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from pyworkerd.dispatch.channels import NoChannels, Table
-from pyworkerd.errors import AccessDenied, BadEffect
+from pyworkerd.errors import AccessDenied, BadEffect, WorkerError
 from pyworkerd.messages import Request, Response
 from pyworkerd_isolates import protocol
+from pyworkerd_isolates.protocol import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ class Default(WorkerEntrypoint):
             "Respond": ["respond", 77, 200, [], None],
             "Fail": ["fail", 77, "exception", "x", "y", "z"],
             "Crash": ["crash", "x"],
+            "Abort": ["abort", "x"],
             "Upgrade": ["upgrade", 77, [], 1],
             "SocketSend": ["ws_send", 77, None, True, True],
             "SocketClose": ["ws_close", 77, 1000, ""],
@@ -59,8 +61,8 @@ async def refused(call):
 """
 }
 EFFECTS = sorted(kind.__name__ for kind in get_args(protocol.Effect))
-ENDS_THE_ISOLATE = {"Return", "Respond", "Fail", "Crash", "Upgrade"}
-"""These answer what was never asked."""
+ENDS_THE_ISOLATE = {"Return", "Respond", "Fail", "Crash", "Upgrade", "Abort"}
+"""These answer what was never asked, or give up."""
 
 
 class Recorder:
@@ -91,7 +93,7 @@ def test_without_channels_a_worker_reaches_only_its_caller(
         worker.service.channels = NoChannels()
         tasks = asyncio.all_tasks()
         if effect in ENDS_THE_ISOLATE:
-            with pytest.raises(BadEffect):
+            with pytest.raises(WorkerError):
                 await worker.fetch(f"/{effect}")
         else:
             answer = await (await worker.fetch(f"/{effect}")).text()
@@ -137,6 +139,28 @@ def test_a_table_finds_what_it_was_given() -> None:
         assert table.external(1) is True
         assert await table.call(1, "x", b"y") == b"xy"
         assert (await table.fetch(1, Request("GET", "u"), "follow"))[1] == "ufollow"
+
+    asyncio.run(main())
+
+
+class Namespace(Given):
+    """One with parts."""
+
+    def part(self, id_: str) -> Given:
+        if id_ != "0a" * 32:
+            raise AccessDenied("none of mine")
+        return Given()
+
+
+def test_a_table_finds_parts_of_what_has_some() -> None:
+    async def main() -> None:
+        table = Table([None, Namespace(), Given()])
+        assert await table.call(Part(1, "0a" * 32), "x", b"y") == b"xy"
+        with pytest.raises(AccessDenied, match="none of mine"):
+            await table.call(Part(1, "0b" * 32), "x", b"y")
+        for named in (Part(2, "0a" * 32), Part(3, "0a" * 32)):
+            with pytest.raises(BadEffect):
+                table.external(named)
 
     asyncio.run(main())
 

@@ -18,7 +18,7 @@ class Somebody:
     """As much of a worker as is asked for."""
 
     number: int
-    busy: bool = False
+    occupied: bool = False
 
 
 def made(most: int, workers: int) -> tuple[Sleepers, list[Worker], list[int]]:
@@ -52,11 +52,11 @@ def test_one_with_an_isolate_or_that_may_not_stays_awake() -> None:
 
 def test_one_that_is_waited_for_is_passed_over() -> None:
     sleepers, workers, asleep = made(2, 2)
-    cast("Any", workers[0]).busy = True
+    cast("Any", workers[0]).occupied = True
     for number in (7, 8):
         sleepers.admit(cast("Worker", Somebody(number)), lambda number=number: asleep.append(number))  # type: ignore[misc]
     assert asleep == [1, 7]
-    cast("Any", workers[0]).busy = False
+    cast("Any", workers[0]).occupied = False
     sleepers.admit(cast("Worker", Somebody(9)), lambda: asleep.append(9))
     assert asleep == [1, 7, 0]
 

@@ -35,8 +35,8 @@ def set_bindings(bindings, about):
     """Fill `env`. A binding is a value, or a capability with its index in this worker's own table."""
     meta.update(about)
     vars(env).clear()
-    for name, kind, value in bindings:
-        vars(env)[name] = _wire.load_value(value) if kind == "value" else sdk.SHAPES[kind](value)
+    for name, kind, value, *details in bindings:
+        vars(env)[name] = _wire.load_value(value) if kind == "value" else sdk.SHAPES[kind](value, *details)
 
 
 class Context:

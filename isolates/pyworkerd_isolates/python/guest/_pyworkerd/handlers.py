@@ -5,8 +5,8 @@ from contextvars import copy_context
 
 import _wire
 
-from . import calls, entropy, environment, layout, logs, outbox, sdk, streams, worker
-from .invocation import Invocation, enter, left, may_run, owner, payer, running
+from . import calls, entropy, environment, layout, logs, objects, outbox, sdk, streams, worker
+from .invocation import Invocation, closed, enter, left, may_run, owner, payer, running
 from .loop import Loop, install
 
 loop = Loop()
@@ -16,7 +16,7 @@ _context = None
 def start():
     """First step of a new isolate: the loop, fresh entropy."""
     global _context
-    loop.owner, loop.may_run, loop.payer, loop.left = owner, may_run, payer, left
+    loop.owner, loop.may_run, loop.payer, loop.left, loop.closed = owner, may_run, payer, left, closed
     install(loop)
     entropy.renew()
     _context = copy_context()
@@ -26,7 +26,16 @@ def on_init(bindings, meta, blobs):
     """Event: what the worker may use. It comes with the first event, never before: no image can hold it."""
     start()
     environment.set_bindings(
-        [(name, kind, blobs[value] if kind == "value" else value) for name, kind, value in bindings], meta
+        [
+            (
+                name,
+                kind,
+                blobs[value] if kind == "value" else value,
+                *(bytes(blobs[each]) for each in details),
+            )
+            for name, kind, value, *details in bindings
+        ],
+        meta,
     )
     # Written only where it differs: memory that is not written to stays shared.
     if (limit := meta.get("log_bytes", logs.LIMIT)) != logs.limit:
@@ -113,7 +122,8 @@ def _text(error):
 async def _fetch(invocation, name, props, method, url, headers, body):
     enter(invocation)
     try:
-        found, instance, ctx = _instance(invocation, name, props)
+        this = objects.this
+        found, instance, ctx = _instance(invocation, name, props) if this is None else await this.enter()
         if instance is None:
             return
         handler = getattr(instance, "fetch", None)
@@ -199,7 +209,8 @@ def _respond(invocation, response):
 async def _rpc(invocation, name, props, method, arguments):
     enter(invocation)
     try:
-        found, instance, _ = _instance(invocation, name, props)
+        this = objects.this
+        found, instance, _ = _instance(invocation, name, props) if this is None else await this.enter()
         if instance is None:
             return
         function = None

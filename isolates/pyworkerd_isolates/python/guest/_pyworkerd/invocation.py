@@ -11,6 +11,8 @@ unfinished = frozenset()
 """The module of that name, which is made of this one, and whose lines are not at their end: `entry` fills them in."""
 
 _current = ContextVar("pyworkerd.invocation")
+gate = None
+"""The invocation that alone may run (`objects`); None if all may."""
 running = {}
 """Invocations that have begun and are not done, by number."""
 LOG_S = 60
@@ -148,6 +150,8 @@ def payer(context):
     """For the event loop: the invocation that code of this context runs for. What one has left behind that is over, the
     oldest pays for; None if there is none."""
     invocation = context.get(_current)
+    if gate is not None and invocation is not gate:
+        return None  # nobody pays for what must not run
     if invocation is not None and invocation.number in running:
         return invocation.number
     return next(iter(running), None)
@@ -157,7 +161,9 @@ def may_run(context, focus):
     """For the event loop: whether code of this context runs in a step that is for these invocations. What one of them
     leaves behind when it ends does, and what nobody is left to pay for."""
     invocation = context.get(_current)
-    if invocation is not None and invocation.number in focus:
+    if gate is not None and invocation is not gate:
+        return False
+    if focus is None or (invocation is not None and invocation.number in focus):
         return True
     number = payer(context)
     return number is None or number in focus
@@ -165,4 +171,11 @@ def may_run(context, focus):
 
 def left(numbers):
     """For the event loop: those of these invocations that are not over; if there are none, the oldest that is not."""
+    if gate is not None:
+        return [gate.number]
     return [number for number in numbers if number in running] or list(running)[:1]
+
+
+def closed():
+    """For the event loop: whether only one invocation may run."""
+    return gate is not None

@@ -43,6 +43,8 @@ class Loop(asyncio.AbstractEventLoop):
         """Called with a context and the focus of a step: whether its code runs in it."""
         self.payer = None
         """Called with a context: for which invocation its code runs; None if there is none at all."""
+        self.closed = bool
+        """Whether there are some for whom nothing runs: then those that nobody pays for are not due."""
         self.left = None
         """Called with numbers of invocations: those of them that are not over, or the oldest that is not."""
 
@@ -69,7 +71,7 @@ class Loop(asyncio.AbstractEventLoop):
                 handle = ready.popleft()
                 if handle._cancelled:
                     continue
-                if focus is not None and not may_run(handle._context, focus):
+                if (focus is not None or self.closed()) and not may_run(handle._context, focus):
                     self._held.append(handle)
                     continue
                 try:
@@ -86,7 +88,7 @@ class Loop(asyncio.AbstractEventLoop):
         later = []
         while timers and timers[0][0] <= now:
             timer = heapq.heappop(timers)
-            if focus is None or self.may_run(timer[2]._context, focus):
+            if self._runs(timer[2], focus):
                 timer[2]._scheduled = False
                 waiting.append(timer[2])
             else:
@@ -94,8 +96,10 @@ class Loop(asyncio.AbstractEventLoop):
         for timer in later:
             heapq.heappush(timers, timer)
         for handle in reversed(waiting):
-            mine = focus is None or self.may_run(handle._context, focus)
-            (self._ready if mine else self._held).appendleft(handle)
+            (self._ready if self._runs(handle, focus) else self._held).appendleft(handle)
+
+    def _runs(self, handle, focus):
+        return (focus is None and not self.closed()) or self.may_run(handle._context, focus)
 
     def due(self, more=False):
         """When to run again, loop time, and for whom; None if only an event can make it go on. `more` says that those
@@ -103,11 +107,17 @@ class Loop(asyncio.AbstractEventLoop):
         timers = self._timers
         if self._held or self._ready or more:
             numbers = self._payers([*self._ready, *self._held])
-            return [0.0, sorted({*numbers, *self.left(self._ran or ())})[:MAX_DUE] if more else numbers]
+            if more:
+                return [0.0, sorted({*numbers, *self.left(self._ran or ())})[:MAX_DUE]]
+            if numbers or not self.closed():
+                return [0.0, numbers]
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         if not timers:
             return None
+        if self.closed():
+            mine = [timer for timer in timers if not timer[2]._cancelled and self._payers([timer[2]])]
+            return [min(mine)[0], self._payers([min(mine)[2]])] if mine else None
         when, first = timers[0][0], []
         places = [0]
         for place in places:  # a heap: what is equal to the first lies below others that are

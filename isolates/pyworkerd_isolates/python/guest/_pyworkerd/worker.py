@@ -9,12 +9,17 @@ import traceback
 from . import entropy, files, importer, outbox
 
 HANDLERS = frozenset(("fetch", "scheduled", "queue", "tail", "email", "connect", "test", "alarm", "trace"))
-RESERVED = HANDLERS | {"dup", "constructor", "webSocketMessage", "webSocketClose", "webSocketError"}
+RESERVED = HANDLERS | {
+    "dup", "constructor", "webSocketMessage", "webSocketClose", "webSocketError",
+    "web_socket_message", "web_socket_close", "web_socket_error",
+}  # fmt: skip
 """Names that are never RPC methods (the platform's list)."""
 LEGACY = {f"on_{name}": name for name in ("fetch", "scheduled", "alarm", "queue", "trace", "tail", "email")}
 
 entrypoints = {}
 """Exported classes by name; None is the default export."""
+objects = {}
+"""Exported classes of Durable Objects by name."""
 _arity = {}
 MAX_TRACEBACK = 16_384
 """Characters; the end of a traceback says most."""
@@ -42,6 +47,8 @@ class _LegacyInstance:
 
 def load(message, blobs):
     """Run the worker's top level. Answers what the host should know about it, or how it failed."""
+    from workers import DurableObject
+
     main, names = message
     for path, index in names:
         files.add(f"{files.ROOT}/{path}", bytes(blobs[index]))
@@ -51,16 +58,18 @@ def load(message, blobs):
     try:
         module = importlib.import_module(main)
         entropy.check(before)
-        exported = _entrypoints_of(module)
+        classes = _exports_of(module, DurableObject)
+        exported = _entrypoints_of(module, classes)
     except BaseException as error:
         return _failure(error)
     entrypoints.update(exported)
-    for entrypoint in exported.values():
+    objects.update(classes)
+    for entrypoint in (*exported.values(), *classes.values()):
         for name in _handlers_of(entrypoint):
             bind(entrypoint, name)
     described = {key or "": _handlers_of(value) for key, value in exported.items()}
     linecache.clearcache()
-    return ["ok", described, _logs()]
+    return ["ok", described, {key: _handlers_of(value) for key, value in classes.items()}, _logs()]
 
 
 def forget():
@@ -77,20 +86,25 @@ def _warn_of_hidden(names):
             emit("warning", "pyworkerd", f"{path} is hidden by the standard library's module {name!r}")
 
 
-def _entrypoints_of(module):
-    from workers import WorkerEntrypoint
-
-    found = {
-        (None if name == "Default" else name): value
+def _exports_of(module, base):
+    return {
+        name: value
         for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, WorkerEntrypoint) and value is not WorkerEntrypoint
+        if isinstance(value, type) and issubclass(value, base) and value is not base
         and not name.startswith("_")
     }  # fmt: skip
+
+
+def _entrypoints_of(module, classes):
+    from workers import WorkerEntrypoint
+
+    exported = _exports_of(module, WorkerEntrypoint)
+    found = {(None if name == "Default" else name): value for name, value in exported.items()}
     if any(hasattr(module, name) for name in LEGACY):
         if None in found:
             raise TypeError("Cannot define multiple default entrypoints")
         found[None] = Legacy(module)
-    if not found:
+    if not found and not classes:
         raise TypeError(
             f"{module.__name__} exports no entrypoint: "
             "define `class Default(WorkerEntrypoint)` with `async def fetch(self, request)`"

@@ -11,6 +11,7 @@ from _pyworkerd.environment import Context, env
 
 from .blob import Blob, BlobEnding, File
 from .body import BodyStream
+from .durable import DurableObject, DurableObjectAbort, DurableObjectId
 from .entrypoint import WorkerEntrypoint, handler, import_from_javascript, patch_env, wait_until
 from .fetching import fetch
 from .form_data import FormData
@@ -32,6 +33,9 @@ __all__ = [
     "BodyStream",
     "CloseEvent",
     "Context",
+    "DurableObject",
+    "DurableObjectAbort",
+    "DurableObjectId",
     "ErrorEvent",
     "FetchKwargs",
     "FetchResponse",

@@ -1,29 +1,8 @@
 """Capabilities as objects on `env`: each is an index into this worker's own table, and says nothing elsewhere."""
 
-from .capability import Capability
+from .capability import Capability, Fetcher
+from .durable import DurableObjectNamespace
 from .kv import KVNamespace
-
-
-class Fetcher(Capability):
-    """Another service: `fetch()` sends it a request, any other name is one of its RPC methods."""
-
-    __slots__ = ()
-
-    async def fetch(self, resource, **options):
-        """Send a request to the service; the URL's host is for the service to see, it is not looked up."""
-        from .fetching import send
-
-        return await send(self._index, resource, options)
-
-    def __getattr__(self, name):
-        if name.startswith("_"):
-            raise AttributeError(name)
-
-        async def method(*positional, **named):
-            return await self._call(name, *positional, **named)
-
-        method.__name__ = method.__qualname__ = name
-        return method
 
 
 class RateLimit(Capability):
@@ -59,6 +38,7 @@ class Callable(Capability):
 
 SHAPES = {
     "fetcher": Fetcher,
+    "durable_object": DurableObjectNamespace,
     "rate_limit": RateLimit,
     "kv": KVNamespace,
     "hello": Hello,

@@ -1,4 +1,4 @@
-"""What all capabilities on `env` have in common."""
+"""What can be asked of something outside: the classes that all others on `env` are made of."""
 
 from _pyworkerd import calls
 
@@ -18,3 +18,25 @@ class Capability:
 
     async def _call(self, method, *positional, **named):
         return await calls.call(self._index, method, python_to_rpc([list(positional), named]))
+
+
+class Fetcher(Capability):
+    """Another service: `fetch()` sends it a request, any other name is one of its RPC methods."""
+
+    __slots__ = ()
+
+    async def fetch(self, resource, **options):
+        """Send a request to the service; the URL's host is for the service to see, it is not looked up."""
+        from .fetching import send
+
+        return await send(self._index, resource, options)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        async def method(*positional, **named):
+            return await self._call(name, *positional, **named)
+
+        method.__name__ = method.__qualname__ = name
+        return method

@@ -1,0 +1,169 @@
+"""A Durable Object in memory: a worker's pool of exactly one isolate, which is the object.
+
+An object has an isolate to itself. Sharing one with others of its class would save a quarter of a megabyte each; but
+then a trap, a loop or a leak of one would be that of all, memory could not be accounted to one, and an idle one could
+not be put away by itself. A worker knows already how to queue, to step fairly, to limit, to run again what a trap has
+spoiled, and to evict; so a resident is a worker with a policy of its own, which shares what is the tenant's: turns,
+counters, logs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from pyworkerd.errors import NoSuchEntrypoint, Overloaded, PyworkerdError
+
+from .worker import Worker
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from pyworkerd_isolates.protocol import Events
+
+    from pyworkerd.services.base import Target
+
+    from .invocation import Invocation
+    from .live import Live
+    from .objects import Objects
+
+IDLE_S: Final = 10.0
+"""How long an object stays in memory when nobody asks for it (workerd: 10 s)."""
+FOREVER_S: Final = 1e9
+LEAVE_S: Final = 3.0
+"""How long an object of an old version may go on when the new one wants it. Requests to it wait so long."""
+
+
+class Resident(Worker):
+    """One object. It is there from the first request for it until it is evicted, or leaves."""
+
+    def __init__(self, home: Worker, objects: Objects, class_name: str, object_id: str) -> None:
+        super().__init__(home.name, home.fleet, home.source, home.options, home.environment, home.channels)
+        self.class_name, self.object_id = class_name, object_id
+        self._home = objects
+        options = objects.options(class_name)
+        self._key = (options.unique_key, object_id)
+        self.loop_account, self.thread_account, self.clearing = (
+            home.loop_account,
+            home.thread_account,
+            home.clearing,
+        )
+        self.places, self.logs, self.sinks = home.places, home.logs, home.sinks
+        self._image, self.cost = home.image, home.cost
+        self.policy = replace(
+            home.policy,
+            isolates=1,
+            concurrency=home.options.limits.concurrency,
+            fresh=False,
+            idle_s=FOREVER_S if options.stays else IDLE_S,
+            cost=self.cost,
+        )
+        self._waiting.fit(self.policy)
+        self._ready = False
+        """It is ours, and its next isolate has what it needs."""
+        self._opening: asyncio.Task[None] | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+        self._left = False
+
+    def __repr__(self) -> str:
+        return f"<Resident {self.class_name} {self.object_id[:8]} of {self.name}>"
+
+    def _check(self, target: Target) -> None:
+        if target.entrypoint not in self.image.objects:
+            raise NoSuchEntrypoint(
+                f"worker {self.name!r} exports no Durable Object class {target.entrypoint!r}"
+            )
+        if self._closed:
+            raise Overloaded(f"worker {self.name!r} is closed")
+
+    def introduce(self, events: Events) -> None:
+        """See `Worker.introduce`."""
+        super().introduce(events)
+        events.become(self.class_name, self.object_id)
+
+    # coming ----------------------------------------------------------------------------------------------------------
+
+    def _start(self, invocation: Invocation, now: float) -> None:
+        if self._ready:
+            super()._start(invocation, now)
+        elif self._opening is None:
+            self._opening = self.loop.create_task(self._open())
+
+    async def _open(self) -> None:
+        try:
+            await self.fleet.owners.claim(self._key, self)
+            self._ready = True
+        except PyworkerdError as error:
+            for invocation in tuple(self._waiting):
+                self._drop(invocation, error)
+        finally:
+            self._opening = None
+        self.plan_soon()
+
+    # going -----------------------------------------------------------------------------------------------------------
+
+    def ended(self, live: Live, again: Sequence[Invocation]) -> None:
+        """See `Worker.ended`."""
+        super().ended(live, again)
+        self._go_if_empty()
+
+    def _tell_quiet(self) -> None:
+        super()._tell_quiet()
+        self._go_if_empty()
+
+    def rested(self, live: Live) -> None:
+        """See `Worker.rested`."""
+        super().rested(live)
+        if self._leaving is not None:
+            self.loop.call_soon(self._evict)
+
+    def leave(self) -> None:
+        """See `owners.Owner`: what was begun, and what waits here already, is finished if it does not take long."""
+        if self._leaving is None and not self._left:
+            self._leaving = self.loop.call_later(LEAVE_S, self._expel)
+            self._evict()
+            self._go_if_empty()
+
+    def _evict(self) -> None:
+        for live in tuple(self._members.values()):
+            if not live.invocations:
+                live.evict()
+
+    def _expel(self) -> None:
+        for invocation in tuple(self._waiting):
+            self._drop(invocation, Overloaded("the object goes over to another version of its worker"))
+        for live in tuple(self._members.values()):
+            live.end()
+        self._go_if_empty()
+
+    def _go_if_empty(self) -> None:
+        """Nobody has anything to do with it: forget it."""
+        if not (self._members or self._waiting or self._left):
+            self._left = True
+            self._closed = True
+            self._home.gone(self)
+            self.spawn(self._go())
+
+    async def _go(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._leaving is not None:
+            self._leaving.cancel()
+        if self._reaper is not None:
+            self._reaper.cancel()
+        self.fleet.hungers(self, False)
+        self.fleet.owners.release(self._key, self)
+        self.fleet.dismiss(self)
+
+    def _release(self) -> None:
+        """The image is the worker's."""
+
+    async def aclose(self) -> None:
+        """See `Worker.aclose`."""
+        self._left = True
+        if self._opening is not None:
+            self._opening.cancel()
+        await super().aclose()
+        await self._go()
+        self._home.gone(self)

@@ -1,0 +1,5 @@
+"""Durable Objects: what is said about them, and who has them. Their isolates are `dispatch.resident`.
+
+ids           what makes an id valid. Pure
+owners        who has which object, so that it is live once
+"""
