@@ -4,6 +4,7 @@ layout        which file is whose
 connection    how a file is opened, and what its errors mean
 schema        versions of our own tables
 database      one file: one writer at a time, readers beside it, bounded queues
+lane          other work on the disk, such as files
 threads       the few threads that all of it runs on, in turns
 watch         what ends a statement that runs for too long
 stores        the databases of one process, each open as long as somebody needs it

@@ -26,7 +26,8 @@ class Stores:
     """One for each runtime (`bindings.shared.Shared`)."""
 
     def __init__(self, threads: Threads | None = None, awake: int = AWAKE) -> None:
-        self._threads = threads or Threads()
+        self.threads = threads or Threads()
+        """For other work on the disk as well, which takes turns with the databases' (`lane.Lane`)."""
         self._awake = awake
         self._databases: dict[Path, Database] = {}
         self._open: dict[Database, None] = {}
@@ -39,13 +40,13 @@ class Stores:
         """A database, for `let_go` afterwards. No I/O. How large it may grow is what was said last."""
         found = self._databases.get(location.path)
         if found is None:
-            found = self._databases[location.path] = Database(location, design, self._threads, self._opened)
+            found = self._databases[location.path] = Database(location, design, self.threads, self._opened)
         found.size_mb = location.size_mb or size_mb or design.default_mb
         found.users += 1
         return found
 
     def _opened(self, database: Database) -> None:
-        with self._threads.lock:
+        with self.threads.lock:
             self._open.pop(database, None)
             self._open[database] = None
             if len(self._open) > self._awake:
@@ -63,7 +64,7 @@ class Stores:
 
     async def _end(self, database: Database) -> None:
         await database.aclose()
-        with self._threads.lock:
+        with self.threads.lock:
             self._open.pop(database, None)
 
     async def aclose(self) -> None:
@@ -71,4 +72,4 @@ class Stores:
         while self._databases:
             _, database = self._databases.popitem()
             await self._end(database)
-        await asyncio.to_thread(self._threads.close)
+        await asyncio.to_thread(self.threads.close)

@@ -48,7 +48,8 @@ class Threads:
         self._ready: deque[Lane] = deque()
         self._threads: list[threading.Thread] = []
         self._busy = self._waiting = 0
-        self._closed = False
+        self.closed = False
+        """Whether no thread takes up new work any more."""
 
     def __len__(self) -> int:
         return len(self._threads)
@@ -63,7 +64,7 @@ class Threads:
     def _call_one(self) -> None:
         if self._waiting:
             self.lock.notify()
-        elif len(self._threads) < self._most and not self._closed:
+        elif len(self._threads) < self._most and not self.closed:
             thread = threading.Thread(target=self._run, name="pyworkerd-storage", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -87,7 +88,7 @@ class Threads:
             while True:
                 found = self._next()
                 if found is None:
-                    if self._closed:
+                    if self.closed:
                         return
                     self._waiting += 1
                     self.lock.wait()
@@ -111,7 +112,7 @@ class Threads:
     def close(self) -> None:
         """End the threads when nothing is left to do. Blocks."""
         with self.lock:
-            self._closed = True
+            self.closed = True
             self.lock.notify_all()
         for thread in self._threads:
             thread.join()
