@@ -51,11 +51,12 @@ BINDING_KINDS: BindingKinds = MappingProxyType(
         "durable_object": BindingKind(
             "name", 'NAME = { durable_object = "Room" }', options={"service_name": "service"}
         ),
+        "r2": BindingKind("store", 'NAME = { r2 = "files" }', options={"size_mb": "count"}),
         "hello": BindingKind("text", 'NAME = { hello = "greeting" }'),
     }
 )
 
-NOT_YET = frozenset({"d1", "r2", "queue"})
+NOT_YET = frozenset({"d1", "queue"})
 """Kinds of the design that this version does not have: the error says so instead of guessing at a typing
 mistake.
 """

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from pyworkerd.bindings.kv.handle import KV
+    from pyworkerd.bindings.r2.handle import R2
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.logs import LogSink
     from pyworkerd.observe.scope import Scope
@@ -230,6 +232,13 @@ class Runtime:
         from pyworkerd.storage.stores import Stores  # noqa: PLC0415
 
         return KV(self._location("kv", name, worker), self.shared.get(Stores, Stores), size_mb)
+
+    def r2(self, name: str, *, worker: str | None = None, size_mb: int | None = None) -> R2:
+        """The program's own R2 bucket of this name, or that which a worker of the configuration knows by it."""
+        from pyworkerd.bindings.r2 import buckets_of  # noqa: PLC0415 (start-up time)
+        from pyworkerd.bindings.r2.handle import R2  # noqa: PLC0415
+
+        return R2(self._location("r2", name, worker), buckets_of(self.shared, time.time), size_mb)
 
     def _location(self, kind: str, name: str, worker: str | None) -> layout.Location:
         if worker is not None:

@@ -32,6 +32,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "rate_limit": "rate_limit:RateLimitBinding",
         "kv": "kv:KVBinding",
         "durable_object": "durable_object:DurableObjectBinding",
+        "r2": "r2:R2Binding",
         "hello": "hello:HelloBinding",
     }
 )

@@ -115,6 +115,7 @@ DEFINED: dict[str, tuple[Any, str, tuple[Any, ...], Any]] = {
         ("NAME", "limit", {"key": "k"}),
         {"success": True},
     ),
+    "r2": (configured("r2", "files"), "method", ("NAME", "head", "nothing"), None),
     "kv": (configured("kv", "cache"), "method", ("NAME", "get", "nothing"), None),
     "durable_object": (
         configured("durable_object", "Room"),

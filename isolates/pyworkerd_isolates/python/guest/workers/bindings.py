@@ -3,6 +3,7 @@
 from .capability import Capability, Fetcher
 from .durable import DurableObjectNamespace
 from .kv import KVNamespace
+from .r2 import R2Bucket
 
 
 class RateLimit(Capability):
@@ -41,6 +42,7 @@ SHAPES = {
     "durable_object": DurableObjectNamespace,
     "rate_limit": RateLimit,
     "kv": KVNamespace,
+    "r2": R2Bucket,
     "hello": Hello,
     "callable": Callable,
 }
