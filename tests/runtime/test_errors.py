@@ -19,6 +19,7 @@ BRANCHES = (
     errors.Overloaded,
     errors.IsolateLost,
     errors.UpstreamError,
+    errors.StorageError,
     errors.InternalError,
 )
 
@@ -29,13 +30,17 @@ def test_each_is_somebodys_fault_and_has_code_and_status(kind: type[PyworkerdErr
     assert re.fullmatch("[a-z][a-z_]*", kind.code)
     assert 400 <= kind.status < 600
     assert (kind.status == 503) == issubclass(
-        kind, errors.LimitExceeded | errors.Overloaded | errors.IsolateLost
+        kind, errors.LimitExceeded | errors.Overloaded | errors.IsolateLost | errors.StorageBusy
     )
     assert kind.__name__ in (errors.__doc__ or "")
 
 
 def test_where_trying_again_helps_the_client_is_told_when() -> None:
-    assert {kind for kind in ALL if kind.retry_after is not None} == {Overloaded, IsolateLost}
+    assert {kind for kind in ALL if kind.retry_after is not None} == {
+        Overloaded,
+        IsolateLost,
+        errors.StorageBusy,
+    }
 
 
 def test_errors_build_their_sentences_from_facts() -> None:
