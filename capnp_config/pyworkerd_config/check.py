@@ -11,6 +11,7 @@ from functools import partial
 from itertools import islice
 
 from .check_objects import objects
+from .check_queues import queues
 from .check_sockets import ADDRESS_REMEDY, socket_problems
 from .check_stores import stores
 from .cron import MAX_CRONS, Cron, CronError
@@ -248,6 +249,7 @@ _CHECKS: tuple[Check, ...] = (
     _bindings,
     stores,
     objects,
+    queues,
     _admin,
     _processes,
 )

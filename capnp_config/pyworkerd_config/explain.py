@@ -18,6 +18,7 @@ from .model import (
     Network,
     ObjectClass,
     Processes,
+    Queue,
     Service,
     Socket,
     Store,
@@ -40,6 +41,7 @@ def to_toml(config: Config, *, defaults: bool = False) -> str:
     blocks = [toml_lines({key: value for key, value in document.items() if not isinstance(value, list)})]
     blocks += [["[[sockets]]", *toml_lines(socket)] for socket in document["sockets"]]
     blocks += [["[[stores]]", *toml_lines(store)] for store in document["stores"]]
+    blocks += [["[[queues]]", *toml_lines(queue)] for queue in document["queues"]]
     blocks += [block for service in document["services"] for block in _service_blocks(service)]
     return "\n".join("\n".join([*block, ""]) for block in blocks if block)
 
@@ -82,6 +84,7 @@ def _document(config: Config, *, defaults: bool) -> dict[str, Any]:
         document["processes"] = processes
     document["sockets"] = [_socket(socket, folder, defaults=defaults) for socket in config.sockets]
     document["stores"] = [_store(store) for store in config.stores]
+    document["queues"] = [_queue(queue, defaults=defaults) for queue in config.queues]
     document["services"] = [_service(service, folder, defaults=defaults) for service in services]
     return document
 
@@ -93,6 +96,14 @@ def _socket(socket: Socket, folder: Path, *, defaults: bool) -> dict[str, Any]:
     if socket.https is not None:
         values["https"] = _https(socket.https, folder, defaults=defaults)
     return values
+
+
+def _queue(queue: Queue, *, defaults: bool) -> dict[str, Any]:
+    values = _changed(queue, Queue(""), defaults=defaults)
+    for key in ("place", "places"):
+        values.pop(key, None)
+    values = {"name": queue.name, **values, "producers": list(queue.producers)}
+    return {key: value for key, value in values.items() if value not in (None, [])}
 
 
 def _store(store: Store) -> dict[str, Any]:

@@ -52,11 +52,12 @@ BINDING_KINDS: BindingKinds = MappingProxyType(
             "name", 'NAME = { durable_object = "Room" }', options={"service_name": "service"}
         ),
         "r2": BindingKind("store", 'NAME = { r2 = "files" }', options={"size_mb": "count"}),
+        "queue": BindingKind("name", 'NAME = { queue = "jobs" }'),
         "hello": BindingKind("text", 'NAME = { hello = "greeting" }'),
     }
 )
 
-NOT_YET = frozenset({"d1", "queue"})
+NOT_YET = frozenset({"d1"})
 """Kinds of the design that this version does not have: the error says so instead of guessing at a typing
 mistake.
 """

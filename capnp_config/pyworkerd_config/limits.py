@@ -45,6 +45,19 @@ LIMIT_RANGES: Mapping[str, Range] = MappingProxyType(
     }
 )
 
+QUEUE_RANGES: Mapping[str, Range] = MappingProxyType(
+    {
+        "delivery_delay": Range(0, 86_400),  # seconds; a day, as in Workers
+        "max_batch_size": Range(1, 100),
+        "max_batch_timeout": Range(0, 60),
+        "max_retries": Range(0, 100),
+        "retry_delay": Range(0, 86_400),
+        "max_concurrency": Range(1, 250),
+        "size_mb": Range(1, 1 << 20),
+    }
+)
+"""What Cloudflare's queues take, and sizes of our own."""
+
 PROCESSES_RANGES: Mapping[str, Range] = MappingProxyType(
     {
         "count": Range(1, 256),

@@ -65,7 +65,7 @@ class Limits:
     startup_ms: int = 1000
     wall_ms: int = 300_000
     background_cpu_ms: int = 30_000
-    """As `cpu_ms`, for handlers that no client waits for: `scheduled`."""
+    """As `cpu_ms`, for handlers that no client waits for: `scheduled`, `queue`."""
     background_wall_ms: int = 900_000
     concurrency: int = 100
     """Invocations that one isolate holds at once."""
@@ -232,6 +232,32 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """Messages from some workers for another one: the one place that connects them (Wrangler, queues.consumers)."""
+
+    name: str
+    producers: tuple[str, ...] = ()
+    """Services that may bind it."""
+    consumer: str | None = None
+    """The worker whose `queue` handler gets the messages; None: they wait."""
+    delivery_delay: int = 0
+    """Seconds that a message waits before it can be taken, unless it says otherwise."""
+    max_batch_size: int = 10
+    max_batch_timeout: int = 5
+    """Seconds that the first message of a batch that is not full waits for others."""
+    max_retries: int = 3
+    retry_delay: int = 0
+    """Seconds until a message comes again, unless its handler says otherwise."""
+    dead_letter_queue: str | None = None
+    """Queue for messages that have failed too often; None: they are dropped, and logged."""
+    max_concurrency: int = 10
+    """Batches that are handled at once, in all processes together."""
+    size_mb: int | None = None
+    place: Place = field(default=Place(), compare=False)
+    places: Places = field(default=Places(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Admin:
     """The address that tells operators how things stand. Reachable for whoever can connect to it."""
 
@@ -262,6 +288,7 @@ class Config:
 
     sockets: tuple[Socket, ...] = ()
     services: tuple[Service, ...] = ()
+    queues: tuple[Queue, ...] = ()
     stores: tuple[Store, ...] = ()
     admin: Admin | None = None
     processes: Processes = Processes()

@@ -9,6 +9,7 @@ from . import decode
 from .conventions import IsFile, find_main, nothing_exists
 from .decode import MISSING, Cursor, Field, Reader, Table, list_of, nested, read_table, sound
 from .kinds import BINDING_KINDS, BindingKinds
+from .limits import QUEUE_RANGES
 from .model import (
     Admin,
     Config,
@@ -18,6 +19,7 @@ from .model import (
     ObjectClass,
     Place,
     Processes,
+    Queue,
     Service,
     Socket,
     Store,
@@ -69,7 +71,7 @@ def read_toml(
     config = with_internet(Config(**values, place=Place(place.file), places=places))
     whole = all(
         isinstance(data.get(key, []), list) and len(values.get(key, ())) == len(data.get(key, []))
-        for key in ("sockets", "services", "stores")
+        for key in ("sockets", "services", "stores", "queues")
     )
     return config, whole
 
@@ -224,6 +226,24 @@ def _store_table(kinds: BindingKinds) -> Table:
     )
 
 
+_QUEUE = Table(
+    "a queue",
+    (
+        Field("name", decode.name, 'name = "jobs"', required=True),
+        Field("producers", list_of(decode.name, "a list of texts"), 'producers = ["shop"]'),
+        Field("consumer", decode.name, 'consumer = "mailer"'),
+        Field("dead_letter_queue", decode.name, 'dead_letter_queue = "failed"'),
+        *(Field(key, decode.integer, f"{key} = {bounds.maximum}") for key, bounds in QUEUE_RANGES.items()),
+    ),
+)
+
+
+def _make_queue(values: dict[str, Any], cursor: Cursor) -> Any:
+    if MISSING in values.values():
+        return MISSING
+    return Queue(**values, place=cursor.place, places=cursor.places)
+
+
 def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
     def service(values: dict[str, Any], cursor: Cursor) -> Any:
         return _make_service(values, cursor, is_file)
@@ -250,6 +270,7 @@ def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
                 list_of(nested(_store_table(kinds), _make_store), "a list of tables"),
                 "[[stores]]",
             ),
+            Field("queues", list_of(nested(_QUEUE, _make_queue), "a list of tables"), "[[queues]]"),
         ),
     )
 

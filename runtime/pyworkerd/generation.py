@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pyworkerd_config.model import Config
+    from pyworkerd_config.model import Config, Queue
     from pyworkerd_config.model import Service as ServiceModel
     from pyworkerd_isolates.bundle import Bundle
 
@@ -359,6 +359,14 @@ class Generation:
                 return layout.shared(root, kind, name, store.size_mb)
         return layout.own(root, kind, worker, name)
 
+    def queue(self, name: str) -> tuple[Queue, layout.Location]:
+        """A queue of the configuration, and where it is. Raises `ConfigurationError`."""
+        for queue in self.config.queues:
+            if queue.name == name:
+                location = layout.shared(self.ground.state_dir(self.config), "queue", name, queue.size_mb)
+                return queue, location
+        raise ConfigurationError(f"there is no queue {name!r}: declare it in [[queues]]")
+
     def digest(self) -> str:
         """A name for exactly this: equal in two processes that serve the same configuration and the same files.
 
@@ -405,6 +413,13 @@ class Host:
     def store(self, kind: str, name: str) -> layout.Location:
         """Where the worker's store of this name is."""
         return self.generation.store(kind, self.worker, name)
+
+    def queue(self, name: str) -> tuple[Queue, layout.Location]:
+        """A queue that the worker is among the producers of."""
+        queue, location = self.generation.queue(name)
+        if self.worker not in queue.producers:
+            raise ConfigurationError(f"{self.worker!r} is not among the producers of the queue {name!r}")
+        return queue, location
 
     def service(self, name: str) -> Service:
         """The service of this name, by reference."""

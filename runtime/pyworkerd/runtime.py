@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from pyworkerd.bindings.kv.handle import KV
+    from pyworkerd.bindings.queue.handle import Queue
     from pyworkerd.bindings.r2.handle import R2
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.logs import LogSink
@@ -239,6 +240,18 @@ class Runtime:
         from pyworkerd.bindings.r2.handle import R2  # noqa: PLC0415
 
         return R2(self._location("r2", name, worker), buckets_of(self.shared, time.time), size_mb)
+
+    def queue(self, name: str) -> Queue:
+        """The program's own queue of this name. Give it to workers as a binding: they send to it, the program receives.
+        It is open until the runtime is closed.
+        """
+        from pyworkerd.bindings.queue.handle import Queue  # noqa: PLC0415 (start-up time)
+
+        return Queue(layout.program(self.state_dir(self.config), "queue", name), self.shared)
+
+    def queue_location(self, name: str) -> layout.Location:
+        """Where a queue of the configuration is. Raises `ConfigurationError` if there is none of this name."""
+        return self._generation.queue(name)[1]
 
     def _location(self, kind: str, name: str, worker: str | None) -> layout.Location:
         if worker is not None:

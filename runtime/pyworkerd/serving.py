@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyworkerd_config.model import Worker
 
-from pyworkerd.cron.claims import OwnClaims
-from pyworkerd.cron.clock import Clock
-from pyworkerd.cron.served import Served
+from pyworkerd.chores import Chores
 from pyworkerd.server import Edge, HttpServer, ServerOptions, bind_socket, open_edge
 
 if TYPE_CHECKING:
@@ -103,7 +101,7 @@ class Serving:
         self, runtime: Runtime, options: ServerOptions | None = None, balance: Balance | None = None
     ) -> None:
         self._runtime = runtime
-        self._clock = Clock(Served(runtime), OwnClaims())
+        self._chores = Chores(runtime)
         self._balance = balance
         self._given = options or ServerOptions()
         self._open: dict[str, _Open] = {}
@@ -121,7 +119,7 @@ class Serving:
             await self._begin(socket, config, edges[socket.name], (bound or {}).get(socket.name))
             for socket in config.sockets
         ]
-        self._clock.start()
+        self._chores.start()
         return listening
 
     async def _begin(
@@ -184,7 +182,7 @@ class Serving:
         Returns the sockets that are new. Connections stay open, except those of sockets that are no more.
         """
         old = self._runtime.switch(prepared.generation)
-        self._clock.changed()
+        self._chores.changed()
         config = self._runtime.config
         options = _admitting(self._given, config)
         over: list[Callable[[], Awaitable[None]]] = []
@@ -236,16 +234,17 @@ class Serving:
     async def drain(self, seconds: float = DRAIN_S) -> None:
         """Accept nothing more, finish what runs: requests, and what workers promised with `waitUntil`."""
         until = asyncio.get_running_loop().time() + seconds
-        await self._clock.aclose()
+        await self._chores.stop()
         await asyncio.gather(*(opened.server.drain(seconds) for opened in self._open.values()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
+                await self._chores.quiet()
                 await self._runtime.quiet()
                 await asyncio.gather(*self._tasks)
 
     async def aclose(self) -> None:
-        """Close every connection."""
-        await self._clock.aclose()
+        """Close every connection, and cancel what runs."""
+        await self._chores.aclose()
         await asyncio.gather(*(opened.server.aclose() for opened in self._open.values()))
         for task in tuple(self._tasks):
             task.cancel()

@@ -28,6 +28,7 @@ from pyworkerd_config import (
     Socket,
     Store,
     Worker,
+    load,
     parse_toml,
     to_json,
     to_toml,
@@ -231,3 +232,17 @@ def test_null_of_another_dialect_cannot_be_written_as_toml() -> None:
     with pytest.raises(ValueError, match="TOML cannot hold null"):
         to_toml(config)
     assert to_json(config)["services"][0]["worker"]["bindings"] == {"A": {"json": {"a": None}}}
+
+
+def test_queues_are_printed_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[[queues]]\nname = "jobs"\nproducers = ["a"]\nconsumer = "a"\nmax_batch_timeout = 0\n'
+        'dead_letter_queue = "failed"\n[[queues]]\nname = "failed"\n[[services]]\nname = "a"\n'
+        '[services.worker]\nmain = "a.py"\ncrons = ["* * * * *"]\n'
+    )
+    (tmp_path / "a.py").touch()
+    before = load(path)
+    for defaults in (False, True):
+        path.write_text(to_toml(before, defaults=defaults))
+        assert load(path) == before

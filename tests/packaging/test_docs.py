@@ -132,6 +132,7 @@ TABLES = {
     "network": toml_reader._NETWORK,
     "external": toml_reader._EXTERNAL,
     "[[stores]]": toml_reader._store_table(BINDING_KINDS),
+    "[[queues]]": toml_reader._QUEUE,
 }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyworkerd_config.model import Binding as Configured
-    from pyworkerd_config.model import Place
+    from pyworkerd_config.model import Place, Queue
 
     from pyworkerd.messages import Request, Response
     from pyworkerd.services.base import Service
@@ -60,6 +60,9 @@ class Host(Protocol):
         """Where the worker's store of this name is: its own, unless `[[stores]]` names it among those that share one.
         Nothing is opened.
         """
+
+    def queue(self, name: str) -> tuple[Queue, Location]:
+        """A queue that the worker may send to, and where it is. Raises `ConfigurationError` for any other."""
 
     def service(self, name: str) -> Service:
         """The service of this name. It need not have started yet (two workers may name each other), and it

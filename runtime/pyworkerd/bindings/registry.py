@@ -33,6 +33,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "kv": "kv:KVBinding",
         "durable_object": "durable_object:DurableObjectBinding",
         "r2": "r2:R2Binding",
+        "queue": "queue:QueueBinding",
         "hello": "hello:HelloBinding",
     }
 )

@@ -75,6 +75,14 @@ class Clock:
             ticking.cancel()
             await asyncio.wait((ticking,))
 
+    async def end(self) -> None:
+        """`aclose`, cancel the runs that it has begun, and let go of the claims."""
+        await self.aclose()
+        for task in self._running.values():
+            task.cancel()
+        await self.quiet()
+        await self._claims.aclose()
+
     async def _tick(self) -> None:
         # What was due while the server restarted is this process's, if nobody has claimed it.
         since = self._now() - timedelta(seconds=LATE_S)

@@ -14,6 +14,7 @@ from pyworkerd.errors import ConfigurationError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd.storage import layout
+from pyworkerd_config.model import Queue
 from pyworkerd_isolates import wire
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class StaticHost:
 
     def unique_key(self, service: str, class_name: str) -> str:
         return f"{service}-{class_name}"
+
+    def queue(self, name: str) -> tuple[Queue, Location]:
+        if name != "jobs":
+            raise ConfigurationError(f"{self.worker!r} is not among the producers of the queue {name!r}")
+        root = self.store("queue", name).root
+        return Queue(name, (self.worker,)), layout.shared(root, "queue", name)
 
     def now(self) -> float:
         return self.clock

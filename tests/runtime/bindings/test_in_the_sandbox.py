@@ -83,7 +83,8 @@ class Default(WorkerEntrypoint):
 async def worker(bindings: dict[str, Any] | None = None, **options: Any) -> AsyncIterator[LoadedWorker]:
     runtime_options = RuntimeOptions(environment={"TOKEN": "from the environment"})
     async with Runtime(options=runtime_options) as runtime:
-        yield await runtime.load({"worker.py": SOURCE}, bindings=bindings or {}, **options)
+        given = {name: runtime.queue("jobs") if it is QUEUE else it for name, it in (bindings or {}).items()}
+        yield await runtime.load({"worker.py": SOURCE}, bindings=given, **options)
 
 
 def run(bindings: dict[str, Any], method: str, *positional: Any, **named: Any) -> Any:
@@ -102,6 +103,9 @@ def double(number: int) -> int:
     return 2 * number
 
 
+QUEUE = object()
+"""A queue of the runtime that is made for the test."""
+NOTHING_WAITS = {"backlogCount": 0, "backlogBytes": 0, "oldestMessageTimestamp": None}
 DEFINED: dict[str, tuple[Any, str, tuple[Any, ...], Any]] = {
     "text": (configured("text", "hi"), "read", ("NAME",), "hi"),
     "json": (configured("json", {"a": [1, None]}), "read", ("NAME",), {"a": [1, None]}),
@@ -123,6 +127,7 @@ DEFINED: dict[str, tuple[Any, str, tuple[Any, ...], Any]] = {
         ("NAME", "greet", "you"),
         "good day, you!",
     ),
+    "queue": (QUEUE, "method", ("NAME", "metrics"), NOTHING_WAITS),
     "hello": (configured("hello", "good day"), "method", ("NAME", "greet", "you"), "good day, you!"),
     "callable": (double, "ask", ("NAME", 21), 42),
 }
@@ -152,7 +157,8 @@ def test_not_granted(kind: str) -> None:
 
     async def main() -> None:
         async with Runtime(options=RuntimeOptions(environment={"TOKEN": "secret"})) as runtime:
-            await runtime.load({"worker.py": SOURCE}, bindings={"NAME": binding})
+            given = runtime.queue("jobs") if binding is QUEUE else binding
+            await runtime.load({"worker.py": SOURCE}, bindings={"NAME": given})
             other = await runtime.load({"worker.py": SOURCE})
             assert await other.call("names") == []
             for index in (0, 1, 2):

@@ -244,11 +244,22 @@ async def _handle(invocation, name, props, handler, event):
         result = function(*(event, environment.env, ctx)[: worker.bind(found, handler)])
         if hasattr(result, "__await__"):
             await result
-        outbox.effects.append(["return", invocation.number, outbox.blob(sdk.python_to_rpc(event._outcome()))])
+        _outcome(invocation, event._outcome())
+    except Exception as error:
+        outcome = getattr(event, "_failed", None)
+        if outcome is None or isinstance(error, MemoryError):
+            _fail(invocation, error)
+        else:
+            invocation.report(f"{handler}() failed", error.with_traceback(error.__traceback__.tb_next))
+            _outcome(invocation, outcome())
     except BaseException as error:
         _fail(invocation, error)
     finally:
         invocation.release()
+
+
+def _outcome(invocation, outcome):
+    outbox.effects.append(["return", invocation.number, outbox.blob(sdk.python_to_rpc(outcome))])
 
 
 def prime(step):

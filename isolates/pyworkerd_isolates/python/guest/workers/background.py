@@ -1,6 +1,8 @@
-"""What handlers are given that no client waits for: `scheduled`."""
+"""What handlers are given that no client waits for: `scheduled`, `queue`."""
 
 from __future__ import annotations
+
+from .queue import MessageBatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,5 +43,10 @@ class ScheduledController:
         return {"no_retry": self._no_retry}
 
 
-HANDLED: dict[str, Callable[[Mapping[str, Any]], Any]] = {"scheduled": ScheduledController}
-"""Handlers by name, and what each is given, made of what the host sends; its `_outcome()` goes back to the host."""
+HANDLED: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "scheduled": ScheduledController,
+    "queue": MessageBatch,
+}
+"""Handlers by name, and what each is given, made of what the host sends; its `_outcome()` goes back to the host. If the
+handler fails, so does its `_failed()`, where it has one: otherwise the failure.
+"""

@@ -3,6 +3,7 @@
 from .capability import Capability, Fetcher
 from .durable import DurableObjectNamespace
 from .kv import KVNamespace
+from .queue import Queue
 from .r2 import R2Bucket
 
 
@@ -43,6 +44,7 @@ SHAPES = {
     "rate_limit": RateLimit,
     "kv": KVNamespace,
     "r2": R2Bucket,
+    "queue": Queue,
     "hello": Hello,
     "callable": Callable,
 }

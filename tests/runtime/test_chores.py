@@ -1,4 +1,4 @@
-"""The workers of a runtime, as the clock sees them."""
+"""What a runtime does that no client waits for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from pyworkerd.chores import Chores, jobs_of
 from pyworkerd.cron.handler import run_scheduled
-from pyworkerd.cron.served import Served, jobs_of
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.runtime import Runtime
 from pyworkerd_config.load import load
@@ -44,7 +44,7 @@ def test_jobs_and_workers(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with Runtime(config) as runtime:
-            served = Served(runtime)
+            served = Chores(runtime)
             assert list(served.jobs()) == list(jobs_of(config))
             worker = await served.worker("w")
             await run_scheduled(worker, "x", datetime.now(UTC))
@@ -52,5 +52,25 @@ def test_jobs_and_workers(tmp_path: Path) -> None:
             for name in ("internet", "nobody"):
                 with pytest.raises(ConfigurationError):
                     await served.worker(name)
+
+    asyncio.run(main())
+
+
+def test_what_there_is_nothing_for_is_not_even_made(tmp_path: Path) -> None:
+    (tmp_path / "w.py").write_text(WORKER)
+    (tmp_path / "config.toml").write_text(CONFIG.replace("crons", "# crons"))
+
+    async def main() -> None:
+        async with Runtime(load(tmp_path / "config.toml")) as runtime:
+            chores = Chores(runtime)
+            chores.start()
+            assert (chores._clock, chores._consumers) == (None, None)
+            (tmp_path / "config.toml").write_text(CONFIG)
+            await runtime.reload(load(tmp_path / "config.toml"))
+            chores.changed()
+            assert chores._clock is not None
+            await chores.stop()
+            await chores.quiet()
+            await chores.aclose()
 
     asyncio.run(main())

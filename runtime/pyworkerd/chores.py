@@ -1,0 +1,130 @@
+"""What a runtime does that no client waits for: cron expressions and queues."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pyworkerd_config.cron import Cron
+from pyworkerd_config.model import Worker as WorkerModel
+
+from pyworkerd.cron.clock import Clock
+from pyworkerd.cron.plan import Job
+from pyworkerd.dispatch.worker import Worker
+from pyworkerd.dormant import Dormant
+from pyworkerd.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pyworkerd_config.model import Config, Queue
+
+    from pyworkerd.queues.consumer import Consumers
+    from pyworkerd.runtime import Runtime
+    from pyworkerd.storage.layout import Location
+
+_parsed = lru_cache(4096)(Cron)
+
+
+def jobs_of(config: Config) -> Iterator[Job]:
+    """Every cron expression of a configuration that was checked."""
+    for service in config.services:
+        if isinstance(service.kind, WorkerModel):
+            for expression in dict.fromkeys(service.kind.crons):
+                yield Job(service.name, _parsed(expression))
+
+
+class Chores:
+    """Those of one runtime. `start` them inside the event loop, say when the configuration `changed`. `stop` begins
+    nothing any more, `quiet` waits for what was begun, `aclose` cancels it.
+
+    The clock and the consumers are made when there is something for them: most configurations have neither.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._clock: Clock | None = None
+        self._consumers: Consumers | None = None
+        self._started = False
+
+    def start(self) -> None:
+        """Do them from now on."""
+        self._started = True
+        self.changed()
+
+    def changed(self) -> None:
+        """There is another configuration now."""
+        if not self._started:
+            return
+        if self._clock is not None:
+            self._clock.changed()
+        elif any(True for _ in self.jobs()):
+            self._start_clock()
+        if self._consumers is not None:
+            self._consumers.changed()
+        elif any(queue.consumer is not None for queue in self.queues()):
+            self._start_consumers()
+
+    def _start_clock(self) -> None:
+        from pyworkerd.cron.stored import StoredClaims  # noqa: PLC0415 (start-up time)
+        from pyworkerd.storage.stores import Stores  # noqa: PLC0415
+
+        claims = StoredClaims(self._runtime.shared.get(Stores, Stores), self._state_dir)
+        self._clock = Clock(self, claims)
+        self._clock.start()
+
+    def _start_consumers(self) -> None:
+        from pyworkerd.queues.consumer import Consumers  # noqa: PLC0415 (start-up time)
+
+        self._consumers = Consumers(self, self._runtime.shared)
+        self._consumers.start()
+
+    async def stop(self) -> None:
+        """Begin nothing any more. Harmless when called again."""
+        self._started = False
+        if self._clock is not None:
+            await self._clock.aclose()
+        if self._consumers is not None:
+            await self._consumers.stop()
+
+    async def quiet(self) -> None:
+        """Wait for what was begun."""
+        if self._clock is not None:
+            await self._clock.quiet()
+        if self._consumers is not None:
+            await self._consumers.quiet()
+
+    async def aclose(self) -> None:
+        """Cancel what was begun, and let go of everything. Messages in hand come again."""
+        await self.stop()
+        if self._clock is not None:
+            await self._clock.end()
+        if self._consumers is not None:
+            await self._consumers.aclose()
+
+    # what the clock and the consumers ask ------------------------------------------------------------
+
+    def _state_dir(self) -> Path:
+        return self._runtime.state_dir(self._runtime.config)
+
+    def jobs(self) -> Iterator[Job]:
+        """See `cron.clock.Workers`."""
+        return jobs_of(self._runtime.config)
+
+    def queues(self) -> Sequence[Queue]:
+        """See `queues.consumer.Workers`."""
+        return self._runtime.config.queues
+
+    def location(self, name: str) -> Location:
+        """See `queues.consumer.Workers`."""
+        return self._runtime.queue_location(name)
+
+    async def worker(self, name: str) -> Worker:
+        """A worker, deployed if it is not. Raises `PyworkerdError`."""
+        service = self._runtime.services.get(name)
+        if isinstance(service, Dormant):
+            service = await service.wake()
+        if not isinstance(service, Worker):
+            raise ConfigurationError(f"there is no worker named {name!r} any more")
+        return service

@@ -1,0 +1,283 @@
+"""Gives the messages of queues to `queue` handlers, in batches.
+
+Whoever takes a batch has it for `LEASE_S`, and says again and again that it still has it while the handler runs. So the
+messages of a process that was killed come again after that time, and a handler may run for as long as it likes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from time import time
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from pyworkerd_isolates import wire
+
+from pyworkerd.errors import PyworkerdError
+from pyworkerd.storage.stores import Stores
+
+from .broker import Broker
+from .plan import LOOK_S, judge, pause
+from .rules import MAX_BATCH, Draft
+from .sqlite import DESIGN, SQLiteQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pyworkerd_config.model import Queue
+
+    from pyworkerd.bindings.shared import Shared
+    from pyworkerd.dispatch.worker import Worker
+    from pyworkerd.storage.layout import Location
+
+    from .plan import Verdict
+    from .store import Message
+
+logger = logging.getLogger("pyworkerd.queues")
+
+LEASE_S: Final = 30.0
+RENEW_S: Final = 10.0
+MAX_OUTCOME: Final = 65_536
+"""Bytes of what a guest answers: at most a number and a delay for each of a hundred messages, and an error."""
+
+
+class Workers(Protocol):
+    """What consumers need of a runtime."""
+
+    def queues(self) -> Iterable[Queue]:
+        """Those of the configuration that new requests are answered by."""
+
+    def location(self, name: str) -> Location:
+        """Where a queue is."""
+
+    async def worker(self, name: str) -> Worker:
+        """A worker, deployed if it is not. Raises `PyworkerdError`."""
+
+
+class Consumers:
+    """All queues that have a consumer. `start` it inside the event loop; `aclose` begins nothing any more."""
+
+    def __init__(self, workers: Workers, shared: Shared, now: Callable[[], float] = time) -> None:
+        self._workers, self._shared, self._now = workers, shared, now
+        self._each: dict[str, Consumer] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._started = False
+
+    def start(self) -> None:
+        """Consume from now on."""
+        self._started = True
+        self.changed()
+
+    def changed(self) -> None:
+        """There are other queues or workers now."""
+        if not self._started:
+            return
+        wanted = {queue.name: queue for queue in self._workers.queues() if queue.consumer is not None}
+        for name, consumer in list(self._each.items()):
+            if wanted.get(name) != consumer.queue:
+                self._end(self._each.pop(name))
+        for name, queue in wanted.items():
+            if name not in self._each:
+                self._each[name] = Consumer(queue, self._workers, self._shared, self._now)
+
+    def _end(self, consumer: Consumer) -> None:
+        task = asyncio.create_task(consumer.aclose())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def stop(self) -> None:
+        """Take no batch any more; those in hand go on."""
+        self._started = False
+        await asyncio.gather(*(consumer.stop() for consumer in self._each.values()))
+
+    async def quiet(self) -> None:
+        """Wait for the batches in hand."""
+        await asyncio.gather(*(consumer.quiet() for consumer in self._each.values()))
+        if self._ending:
+            await asyncio.wait(tuple(self._ending))
+
+    async def aclose(self) -> None:
+        """Cancel what is in hand, and let go of the queues."""
+        self._started = False
+        for task in self._ending:
+            task.cancel()
+        for consumer in self._each.values():
+            consumer.cancel()
+        while self._each:
+            self._end(self._each.popitem()[1])
+        if self._ending:
+            await asyncio.wait(tuple(self._ending))
+
+
+class Consumer:
+    """One queue. Made and run inside the event loop."""
+
+    def __init__(self, queue: Queue, workers: Workers, shared: Shared, now: Callable[[], float]) -> None:
+        assert queue.consumer is not None
+        self.queue = queue
+        self._worker = queue.consumer
+        self._workers, self._now = workers, now
+        location = workers.location(queue.name)
+        self._stores = shared.get(Stores, Stores)
+        self._store = SQLiteQueue(self._stores.use(location, DESIGN), self._stores)
+        self._sent = shared.get(Broker, Broker).sent(location)
+        self._dead = queue.dead_letter_queue and _Dead(
+            workers.location(queue.dead_letter_queue), self._stores, shared, now
+        )
+        self._running: set[asyncio.Task[None]] = set()
+        self._taking: asyncio.Task[None] | None = asyncio.create_task(
+            self._consume(), name=f"queue {queue.name}"
+        )
+
+    async def stop(self) -> None:
+        """Take no batch any more. Harmless when called again."""
+        taking, self._taking = self._taking, None
+        if taking is not None:
+            taking.cancel()
+            await asyncio.wait((taking,))
+
+    async def quiet(self) -> None:
+        """Wait for the batches in hand."""
+        while self._running:
+            await asyncio.wait(tuple(self._running))
+
+    def cancel(self) -> None:
+        """Give up the batches in hand: their messages come again."""
+        for task in self._running:
+            task.cancel()
+
+    async def aclose(self) -> None:
+        """Wait for the batches in hand, and let go of the queue."""
+        try:
+            await self.stop()
+            await self.quiet()
+        except asyncio.CancelledError:
+            self.cancel()
+            await self.quiet()
+        await self._store.aclose()
+        if self._dead:
+            await self._dead.aclose()
+
+    async def _consume(self) -> None:
+        while True:
+            try:
+                seconds = await self._look()
+            except PyworkerdError as error:
+                logger.error("the queue %r waits: %s", self.queue.name, error)  # noqa: TRY400 - a store's state
+                seconds = LOOK_S
+            if seconds > 0:
+                await self._wait(seconds)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._sent.wait()
+        except TimeoutError:
+            pass
+
+    async def _look(self) -> float:
+        """Take a batch if it is time. Returns how long to wait then."""
+        self._sent.clear()
+        queue, now = self.queue, self._now()
+        outlook = await self._store.outlook(queue.max_batch_size, now)
+        seconds = pause(queue, outlook, now)
+        if seconds > 0:
+            return seconds
+        batch = secrets.token_hex(8)
+        # What is taken must be handed on: whoever ends this task must not cancel it in between.
+        await asyncio.shield(asyncio.ensure_future(self._take(batch, now)))
+        return 0.0
+
+    async def _take(self, batch: str, now: float) -> None:
+        queue = self.queue
+        messages = await self._store.take(
+            queue.max_batch_size, now, now + LEASE_S, batch, queue.max_concurrency
+        )
+        if messages:
+            task = asyncio.create_task(self._handle(batch, messages), name=f"queue {queue.name} {batch}")
+            self._running.add(task)
+            task.add_done_callback(self._handled)
+
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._sent.set()  # there is room for another batch
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("queue %s: internal error", self.queue.name, exc_info=error)
+
+    async def _handle(self, batch: str, messages: Sequence[Message]) -> None:
+        renewing = asyncio.create_task(self._renew(batch))
+        try:
+            outcome = await self._run(messages)
+        finally:
+            renewing.cancel()
+            await asyncio.wait((renewing,))
+        verdict = judge(self.queue, messages, outcome)
+        try:
+            await self._settle(verdict)
+        except PyworkerdError as error:
+            # They come again when the lease has ended: at least once.
+            logger.error("the queue %r cannot settle a batch: %s", self.queue.name, error)  # noqa: TRY400 - as above
+
+    async def _renew(self, batch: str) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                await self._store.hold(batch, self._now() + LEASE_S)
+            except PyworkerdError as error:
+                logger.warning("the queue %r cannot keep a batch: %s", self.queue.name, error)
+
+    async def _run(self, messages: Sequence[Message]) -> dict[str, Any] | None:
+        event = {
+            "queue": self.queue.name,
+            "messages": [[m.number, m.sent * 1000, m.attempts, m.format, m.body] for m in messages],
+        }
+        try:
+            worker = await self._workers.worker(self._worker)
+        except PyworkerdError as error:
+            logger.error("queue %r, worker %r: %s", self.queue.name, self._worker, error)  # noqa: TRY400 - told
+            return None
+        try:
+            answer = await worker.handle("queue", wire.dump_value(event))
+            outcome = wire.load_value(answer, max_size=MAX_OUTCOME)
+        except PyworkerdError as error:
+            worker.log(0, "error", "pyworkerd", f"a batch of the queue {self.queue.name!r} failed: {error}")
+            return None
+        except wire.WireError:
+            return None
+        except Exception as error:  # noqa: BLE001 - a fault of the runtime must not lose the batch
+            worker.report(error)
+            return None
+        return outcome if isinstance(outcome, dict) else None
+
+    async def _settle(self, verdict: Verdict) -> None:
+        if verdict.dead:
+            numbers = ", ".join(str(message.number) for message in verdict.dead)
+            where = f"go to {self.queue.dead_letter_queue!r}" if self._dead else "are dropped"
+            logger.warning(
+                "messages of the queue %r failed %d times and %s: %s",
+                self.queue.name, self.queue.max_retries + 1, where, numbers,
+            )  # fmt: skip
+            if self._dead:
+                await self._dead.send(
+                    verdict.dead
+                )  # before they are forgotten here: twice is better than never
+        await self._store.settle([*verdict.done, *verdict.dead], verdict.retries, self._now())
+
+
+class _Dead:
+    """The queue that gets what has failed too often."""
+
+    def __init__(self, location: Location, stores: Stores, shared: Shared, now: Callable[[], float]) -> None:
+        self._store = SQLiteQueue(stores.use(location, DESIGN), stores)
+        self._sent = shared.get(Broker, Broker).sent(location)
+        self._now = now
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        for start in range(0, len(messages), MAX_BATCH):
+            drafts = [Draft(m.body, m.format, 0.0) for m in messages[start : start + MAX_BATCH]]
+            await self._store.send(drafts, self._now())
+        self._sent.set()
+
+    async def aclose(self) -> None:
+        await self._store.aclose()

@@ -1,0 +1,57 @@
+"""The binding from its configuration to what a guest asks of it, without a guest."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import Any
+
+import pytest
+from pyworkerd.bindings.queue import QueueBinding
+from pyworkerd.bindings.registry import configure
+from pyworkerd.errors import BadCall, ConfigurationError, NoSuchMethod, WorkerException
+from pyworkerd.messages import Body, Request
+from pyworkerd_config import Binding
+
+from tests.runtime.bindings.hosts import StaticHost, ask, built
+
+
+@pytest.mark.parametrize("wrong", ["", None, 3])
+def test_a_queue_has_to_be_named(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r'write { queue = "jobs" }'):
+        configure(Binding("NAME", "queue", wrong))
+
+
+def test_what_can_be_asked() -> None:
+    async def main() -> None:
+        host = StaticHost()
+        async with built([QueueBinding("NAME", "jobs")], host) as environment:
+            assert not environment.table.external(1)
+            assert await ask(environment, "metrics") == [0, 0, None]
+            assert await ask(environment, "send", [[b"ab", "json", None]]) is None
+            assert await ask(environment, "sendBatch", [[b"c", "text", 5], [b"d", "v8", None]]) is None
+            assert await ask(environment, "metrics") == [3, 4, 1000.0]
+            with pytest.raises(BadCall, match="Queue sendBatch failed: message count of 101"):
+                await ask(environment, "sendBatch", [[b"c", "text", 5]] * 101)
+            for arguments in (["x"], [[]], [[["text", "json", None]]], []):
+                with pytest.raises((WorkerException, BadCall, NoSuchMethod)):
+                    await ask(environment, "send", *arguments)
+            with pytest.raises(NoSuchMethod):
+                await ask(environment, "take")
+            with pytest.raises(NoSuchMethod):
+                await environment.table.fetch(1, Request("GET", "http://x/", (), Body()), "manual")
+            assert (await ask(environment, "metrics"))[0] == 3, "what was refused was not kept in part"
+        await host.shared.aclose()
+        assert host.state is not None
+        shutil.rmtree(host.state)
+
+    asyncio.run(main())
+
+
+def test_only_producers_may_send() -> None:
+    async def main() -> None:
+        with pytest.raises(ConfigurationError, match="not among the producers"):
+            async with built([QueueBinding("NAME", "others")], StaticHost()):
+                pass
+
+    asyncio.run(main())
