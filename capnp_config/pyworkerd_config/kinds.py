@@ -53,11 +53,16 @@ BINDING_KINDS: BindingKinds = MappingProxyType(
         ),
         "r2": BindingKind("store", 'NAME = { r2 = "files" }', options={"size_mb": "count"}),
         "queue": BindingKind("name", 'NAME = { queue = "jobs" }'),
+        "d1": BindingKind(
+            "store",
+            'NAME = { d1 = "shop", migrations = "migrations" }',
+            options={"migrations": "path", "size_mb": "count", "query_ms": "count"},
+        ),
         "hello": BindingKind("text", 'NAME = { hello = "greeting" }'),
     }
 )
 
-NOT_YET = frozenset({"d1"})
+NOT_YET = frozenset({"analytics_engine", "worker_loader", "workflow"})
 """Kinds of the design that this version does not have: the error says so instead of guessing at a typing
 mistake.
 """

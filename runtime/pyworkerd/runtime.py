@@ -45,6 +45,7 @@ from pyworkerd.storage import layout
 if TYPE_CHECKING:
     from contextvars import Context
 
+    from pyworkerd.bindings.d1.handle import D1
     from pyworkerd.bindings.kv.handle import KV
     from pyworkerd.bindings.queue.handle import Queue
     from pyworkerd.bindings.r2.handle import R2
@@ -252,6 +253,16 @@ class Runtime:
     def queue_location(self, name: str) -> layout.Location:
         """Where a queue of the configuration is. Raises `ConfigurationError` if there is none of this name."""
         return self._generation.queue(name)[1]
+
+    def d1(self, name: str, *, worker: str | None = None, size_mb: int | None = None) -> D1:
+        """The program's own D1 database of this name, or that which a worker of the configuration knows by it.
+
+        Give it to workers as a binding: those share it. It is open until the runtime is closed.
+        """
+        from pyworkerd.bindings.d1.handle import D1  # noqa: PLC0415 (start-up time)
+        from pyworkerd.storage.stores import Stores  # noqa: PLC0415
+
+        return D1(self._location("d1", name, worker), self.shared.get(Stores, Stores), size_mb)
 
     def _location(self, kind: str, name: str, worker: str | None) -> layout.Location:
         if worker is not None:

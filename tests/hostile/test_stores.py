@@ -63,6 +63,35 @@ class Default(WorkerEntrypoint):
 """
 
 
+D1 = """
+import asyncio
+from workers import WorkerEntrypoint
+
+FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+
+class Default(WorkerEntrypoint):
+    async def run(self, sql, *values):
+        try:
+            return await self.env.DB.prepare(sql).bind(*values).raw()
+        except Exception as error:
+            return [str(error), error.code]
+
+    async def many(self, count, sql):
+        found = await asyncio.gather(*(self.env.DB.prepare(sql).all() for _ in range(count)), return_exceptions=True)
+        return sorted({getattr(each, "code", "done") for each in found})
+
+    async def forever(self):
+        await self.env.DB.prepare(FOREVER + "SELECT max(i) FROM n").first()
+
+    async def burn(self, count):
+        await asyncio.gather(*(self.forever() for _ in range(count)), return_exceptions=True)
+"""
+
+
+def database(name: str, **options: int) -> dict[str, Binding]:
+    return {"DB": Binding("DB", "d1", name, options)}
+
+
 def own(name: str, size_mb: int | None = None) -> dict[str, Binding]:
     return {"KV": Binding("KV", "kv", name, {} if size_mb is None else {"size_mb": size_mb})}
 
@@ -166,5 +195,90 @@ def test_what_a_runtime_used_is_closed(tmp_path: Path) -> None:
             await worker.aclose()
             assert len(stores) == 0
         assert not list(tmp_path.rglob("*-wal"))
+
+    asyncio.run(main())
+
+
+def test_endless_queries_end_and_hold_nobody_up(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Runtime(options=RuntimeOptions(state_dir=tmp_path)) as runtime:
+            limits = Limits(cpu_ms=5000)
+            bad = [
+                await runtime.load({"w.py": D1}, bindings=database("c", query_ms=3000), limits=limits)
+                for _ in range(3)
+            ]
+            good = await runtime.load({"w.py": D1}, bindings=database("c"), limits=limits)
+            burning = [asyncio.ensure_future(worker.call("burn", 4)) for worker in bad]
+            (stores,) = {runtime.shared.get(Stores, Stores)}
+            while sum(database.running for database in stores._databases.values()) < 6:
+                await asyncio.sleep(0)
+            assert await good.call("run", "SELECT 1") == [[1]]
+            assert await good.call("run", "CREATE TABLE t (x)") == []
+            assert not any(each.done() for each in burning)
+            for each in burning:  # their askers leave, and what they asked for ends
+                each.cancel()
+            await asyncio.wait(burning)
+            assert await bad[0].call("run", "SELECT 2") == [[2]]
+
+    asyncio.run(main())
+
+
+def test_sql_that_wants_too_much(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Runtime(options=RuntimeOptions(state_dir=tmp_path)) as runtime:
+            bindings = database("c", query_ms=500, size_mb=4)
+            bad = await runtime.load({"w.py": D1}, bindings=bindings, limits=Limits(cpu_ms=5000))
+            forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+            await bad.call("run", "CREATE TABLE t (x)")
+            for sql, word in (
+                (forever + "SELECT max(i) FROM n", "CPU time limit"),
+                (forever + "INSERT INTO t SELECT hex(zeroblob(1000)) FROM n", "D1_ERROR: "),
+                (forever + "SELECT group_concat(hex(zeroblob(1000))) FROM n", "D1_ERROR: "),
+                (
+                    forever + "SELECT count(*) FROM (SELECT DISTINCT hex(randomblob(500)) FROM n)",
+                    "CPU time limit",
+                ),
+                ("SELECT zeroblob(1000000000)", "too big"),
+                ("SELECT replace(hex(zeroblob(500000)), '0', hex(zeroblob(500000)))", "too big"),
+                (f"SELECT {'(' * 5000}1{')' * 5000}", "D1_ERROR: "),
+                (f"ATTACH '{tmp_path / 'other'}' AS x", "not authorized"),
+            ):
+                found = await bad.call("run", sql)
+                assert len(found) == 2, (sql[:60], found)
+                text, code = found
+                assert word in text
+                assert code in ("bad_call", "storage_full")
+            assert await bad.call("run", "SELECT count(*) FROM t") == [[0]]
+            assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 40 << 20
+            assert not (tmp_path / "other").exists()
+
+    asyncio.run(main())
+
+
+def test_thousands_of_queries_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Runtime(options=RuntimeOptions(state_dir=tmp_path)) as runtime:
+            limits = Limits(cpu_ms=10_000, calls=100_000)
+            bad = await runtime.load({"w.py": D1}, bindings=database("c"), limits=limits)
+            good = await runtime.load({"w.py": D1}, bindings=database("c"), limits=limits)
+            slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000) SELECT max(i) FROM n"
+            flood = asyncio.gather(*(bad.call("many", 900, slow) for _ in range(4)), return_exceptions=True)
+            assert await good.call("run", "SELECT 1") == [[1]]
+            for found in await flood:
+                codes = found if isinstance(found, list) else [getattr(found, "code", repr(found))]
+                assert set(codes) <= {"done", "storage_busy", "too_many_calls", "exceeded_subrequests"}
+
+    asyncio.run(main())
+
+
+def test_another_tenants_database(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Runtime(options=RuntimeOptions(state_dir=tmp_path)) as runtime:
+            good = await runtime.load({"w.py": D1}, name="good", bindings=database("c"))
+            await good.call("run", "CREATE TABLE secret (x)")
+            for name in ("c", "../own.good/c", "own.good/c", "c.sqlite3"):
+                bad = await runtime.load({"w.py": D1}, bindings=database(name))
+                text, _ = await bad.call("run", "SELECT * FROM secret")
+                assert "no such table: secret" in text
 
     asyncio.run(main())

@@ -41,7 +41,7 @@ def from_python(name: str, value: object) -> Binding:
 
     - a `Binding` of this name, as it is, or a configured one (`pyworkerd_config.Binding`), by its kind
     - a `Secret`
-    - a store or queue of the runtime (`runtime.kv(...)`, `runtime.queue(...)`)
+    - a store or queue of the runtime (`runtime.kv(...)`, `runtime.d1(...)`, `runtime.queue(...)`)
     - a service, or what has one as its `service` (a loaded worker) and perhaps a `target` within it
     - a callable
     - what can be sent over RPC (None, bool, int, float, str, bytes, list, dict, set, datetime), as a copy

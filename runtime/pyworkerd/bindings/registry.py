@@ -34,6 +34,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "durable_object": "durable_object:DurableObjectBinding",
         "r2": "r2:R2Binding",
         "queue": "queue:QueueBinding",
+        "d1": "d1:D1Binding",
         "hello": "hello:HelloBinding",
     }
 )

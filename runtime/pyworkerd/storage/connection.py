@@ -49,6 +49,8 @@ class Design:
     """How large one may grow if nothing is configured."""
     prepare: Callable[[sqlite3.Connection], None] = _nothing
     """Called with each connection that was opened."""
+    factory: type[sqlite3.Connection] = sqlite3.Connection
+    """What a connection is an object of."""
     explain: Callable[[sqlite3.Error], PyworkerdError | None] = lambda _: None
     """Errors that the kind has words of its own for."""
 
@@ -68,7 +70,7 @@ _COMMON: Final = (
 
 def open_writer(location: Location, design: Design) -> sqlite3.Connection:
     """The connection that writes. Makes the file, or brings it up to date. Raises sqlite3.Error, `StorageError`."""
-    connection = _connect(location)
+    connection = _connect(location, design)
     try:
         _log_ahead(connection, location)
         bring_up_to_date(connection, design.schema, location.label)
@@ -87,7 +89,7 @@ def _log_ahead(connection: sqlite3.Connection, location: Location) -> None:
 
 def open_reader(location: Location, design: Design) -> sqlite3.Connection:
     """A connection that cannot write, to a file that a writer has opened."""
-    connection = _connect(location)
+    connection = _connect(location, design)
     try:
         connection.execute("PRAGMA query_only = ON")
         design.prepare(connection)
@@ -97,9 +99,14 @@ def open_reader(location: Location, design: Design) -> sqlite3.Connection:
     return connection
 
 
-def _connect(location: Location) -> sqlite3.Connection:
+def _connect(location: Location, design: Design) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        location.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=128
+        location.path,
+        timeout=BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=128,
+        factory=design.factory,
     )
     try:
         for pragma in _COMMON:

@@ -128,6 +128,7 @@ DEFINED: dict[str, tuple[Any, str, tuple[Any, ...], Any]] = {
         "good day, you!",
     ),
     "queue": (QUEUE, "method", ("NAME", "metrics"), NOTHING_WAITS),
+    "d1": (configured("d1", "shop"), "method", ("NAME", "batch", []), []),
     "hello": (configured("hello", "good day"), "method", ("NAME", "greet", "you"), "good day, you!"),
     "callable": (double, "ask", ("NAME", 21), 42),
 }

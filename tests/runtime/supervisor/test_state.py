@@ -40,6 +40,18 @@ class Default(WorkerEntrypoint):
         return Response(await env.KV.get(key))
 """
 
+SUMS = """\
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request, env):
+        count = await env.KV.prepare("SELECT count(*) AS n FROM d1_migrations").first("n")
+        every = " UNION ALL ".join(f"SELECT sum(x) AS s FROM t{i}" for i in range(4))
+        rest = every.translate(str.maketrans("0123", "4567"))
+        sums = [await env.KV.prepare(f"SELECT sum(s) AS s FROM ({each})").first("s") for each in (every, rest)]
+        return Response(f"{count} {sum(sums)}")
+"""
+
 
 def test_all_processes_have_the_same_store(tmp_path: Path) -> None:
     with supervised(project(tmp_path, CONFIG, w=WORKER)) as served:
@@ -51,6 +63,22 @@ def test_all_processes_have_the_same_store(tmp_path: Path) -> None:
     assert (tmp_path / ".pyworkerd").stat().st_mode & 0o777 == 0o700
     with supervised(project(tmp_path, CONFIG, w=WORKER)) as served:
         assert ask(served.complete(), "/k7").body == "x" * 7
+        assert served.stop(signal.SIGTERM) == 0
+
+
+def test_migrations_are_applied_once_however_many_processes_deploy(tmp_path: Path) -> None:
+    (tmp_path / "migrations").mkdir()
+    for i in range(8):
+        sql = f"CREATE TABLE t{i} (x); INSERT INTO t{i} VALUES ({i});"
+        (tmp_path / "migrations" / f"{i:04}.sql").write_text(sql)
+    config = CONFIG.replace('{ kv = "cache" }', '{ d1 = "shop", migrations = "migrations" }')
+    with supervised(project(tmp_path, config, w=SUMS), processes=3) as served:
+        address = served.complete()
+        assert {ask(address).body for _ in range(6)} == {"8 28"}
+        (tmp_path / "migrations" / "0008.sql").write_text("INSERT INTO t7 VALUES (100);")
+        served.process.send_signal(signal.SIGHUP)
+        served.errors.until("reloaded")
+        assert {ask(address).body for _ in range(6)} == {"9 128"}
         assert served.stop(signal.SIGTERM) == 0
 
 

@@ -1,6 +1,7 @@
 """Capabilities as objects on `env`: each is an index into this worker's own table, and says nothing elsewhere."""
 
 from .capability import Capability, Fetcher
+from .d1 import D1Database
 from .durable import DurableObjectNamespace
 from .kv import KVNamespace
 from .queue import Queue
@@ -45,6 +46,7 @@ SHAPES = {
     "kv": KVNamespace,
     "r2": R2Bucket,
     "queue": Queue,
+    "d1": D1Database,
     "hello": Hello,
     "callable": Callable,
 }

@@ -1,0 +1,178 @@
+"""D1 on `env`: the methods of Workers, by both of their spellings, with Python's values."""
+
+# Private names are private to this package: they keep programs out, not its own modules.
+
+from __future__ import annotations
+
+import time
+
+import _wire
+from _pyworkerd.calls import CallError
+
+from .blob import encode_text
+from .capability import Capability
+from .rpc import JsDict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_TEXT = 8_192
+"""Characters of a text beyond which it crosses beside the statements and not among them."""
+MAX_CALL = 6 << 20
+"""Bytes of all parameters of one call: a step of an isolate may give out 8 MiB."""
+
+
+class D1Database(Capability):
+    """A database: `prepare`, `batch`, `exec`, `with_session`."""
+
+    __slots__ = ()
+
+    def prepare(self, sql):
+        """A statement. `bind` gives it values for its parameters."""
+        return D1PreparedStatement(_Asker(self, None), sql)
+
+    async def batch(self, statements):
+        """Run statements as one transaction: all of them count, or none."""
+        return await _Asker(self, None).batch(statements)
+
+    async def exec(self, sql):
+        """Run SQL without parameters, a statement in each line. Lines before one that is wrong count."""
+        if not isinstance(sql, str):
+            raise TypeError(f"exec() takes a str, not {type(sql).__name__}")
+        began = time.perf_counter()
+        count = await self._call("exec", sql)
+        return JsDict(count=count, duration=(time.perf_counter() - began) * 1000)
+
+    def with_session(self, constraint="first-unconstrained"):
+        """A session: what it reads is never older than what it has seen, or than the bookmark that it begins with."""
+        return D1DatabaseSession(self, constraint)
+
+    withSession = with_session
+
+    async def dump(self):
+        """Not there any more, in Workers neither."""
+        raise CallError(
+            "D1_DUMP_ERROR: dump() is not supported; a program can export the database", "bad_call"
+        )
+
+
+class D1DatabaseSession:
+    """Statements that see each other's effects, wherever they are run."""
+
+    __slots__ = ("_asker",)
+
+    def __init__(self, database, constraint):
+        if not isinstance(constraint, str) or not constraint:
+            raise CallError("D1_SESSION_ERROR: Invalid bookmark or constraint", "bad_call")
+        begins = constraint in ("first-primary", "first-unconstrained")
+        self._asker = _Asker(database, "" if begins else constraint)
+
+    def prepare(self, sql):
+        """See `D1Database.prepare`."""
+        return D1PreparedStatement(self._asker, sql)
+
+    async def batch(self, statements):
+        """See `D1Database.batch`."""
+        return await self._asker.batch(statements)
+
+    def get_bookmark(self):
+        """What this session has seen, for another one to begin with; None before its first query."""
+        return self._asker.session or None
+
+    getBookmark = get_bookmark
+
+
+class _Asker:
+    """Sends statements, for a session or for none."""
+
+    __slots__ = ("_database", "session")
+
+    def __init__(self, database, session):
+        self._database, self.session = database, session
+
+    async def ask(self, statements):
+        if sum(statement._size for statement in statements) > MAX_CALL:
+            raise CallError("D1_ERROR: string or blob too big: SQLITE_TOOBIG", "bad_call")
+        sent = [[statement._sql, statement._sent] for statement in statements]
+        results, bookmark = await self._database._call("query", sent, self.session)
+        if self.session is not None and bookmark is not None and bookmark > self.session:
+            self.session = bookmark
+        return results
+
+    async def batch(self, statements):
+        statements = list(statements)
+        if not all(isinstance(statement, D1PreparedStatement) for statement in statements):
+            raise TypeError("batch() takes a list of prepared statements")
+        return [_result(*found) for found in await self.ask(statements)] if statements else []
+
+
+class D1PreparedStatement:
+    """A statement with its parameters. It does not change: `bind` makes another one."""
+
+    __slots__ = ("_asker", "_sent", "_size", "_sql")
+
+    def __init__(self, asker, sql, sent=(), size=0):
+        if not isinstance(sql, str):
+            raise TypeError(f"a statement has to be str, not {type(sql).__name__}")
+        self._asker, self._sql, self._sent, self._size = asker, sql, list(sent), size + len(sql)
+
+    def bind(self, *values):
+        """The statement with these values: None, bool, int, float, str, bytes."""
+        sent, size = [], 0
+        for value in values:
+            parameter = _parameter(value)
+            sent.append(parameter)
+            if isinstance(parameter, (str, bytes)):
+                size += len(parameter)
+            elif isinstance(parameter, list):
+                size += len(parameter[0])
+        return D1PreparedStatement(self._asker, self._sql, sent, size)
+
+    async def all(self):
+        """`results` (rows, as dictionaries), `meta` and `success`."""
+        return _result(*(await self._asker.ask([self]))[0])
+
+    run = all
+
+    async def first(self, column=None):
+        """The first row, or one column of it; None if there is no row."""
+        columns, pieces, _ = (await self._asker.ask([self]))[0]
+        row = _wire.load_value(pieces[0])[0] if pieces else None
+        if column is not None and row is not None and column not in columns:
+            raise CallError(f"D1_COLUMN_NOTFOUND: Column not found ({column})", "bad_call")
+        if row is None:
+            return None
+        found = JsDict(zip(columns, row, strict=False))
+        return found if column is None else found[column]
+
+    async def raw(self, options=None, /, **named):
+        """Rows as lists; with `columnNames`, after a list of the columns' names."""
+        given = {**(options or {}), **named}
+        columns, pieces, _ = (await self._asker.ask([self]))[0]
+        rows = [row for piece in pieces for row in _wire.load_value(piece)]
+        return [columns, *rows] if given.get("columnNames") or given.get("column_names") else rows
+
+
+def _result(columns: Any, pieces: Any, meta: Any) -> JsDict:
+    rows = [JsDict(zip(columns, row, strict=False)) for piece in pieces for row in _wire.load_value(piece)]
+    return JsDict(success=True, meta=meta, results=rows)
+
+
+def _parameter(value: Any) -> Any:
+    if value is None or isinstance(value, float):
+        return value
+    if isinstance(value, int):
+        if -(1 << 63) <= value < 1 << 63:
+            return int(value)
+        raise CallError(f"D1_TYPE_ERROR: an integer has 64 bits at most, found {str(value)[:40]}", "bad_call")
+    if isinstance(value, str):
+        return value if len(value) <= MAX_TEXT and value.isascii() else [encode_text(value)]
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, list) and all(type(item) is int and 0 <= item <= 255 for item in value):
+        return bytes(value)
+    shown = f"{value!r:.100}" if not isinstance(value, (list, dict)) else f"{str(value)[:100]}"
+    raise CallError(
+        f"D1_TYPE_ERROR: Type '{type(value).__name__}' not supported for value '{shown}'", "bad_call"
+    )

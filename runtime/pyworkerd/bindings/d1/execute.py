@@ -1,0 +1,165 @@
+"""Runs a tenant's statements on a connection: rows to bytes, errors to D1's words. On a thread of the storage."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from pyworkerd_isolates import wire
+
+from pyworkerd.errors import BadCall, StorageError, StorageFull
+from pyworkerd.storage.connection import size_of
+
+from .guard import TENANT, Guard
+from .rules import INTERRUPTED, LIMITS, MAX_IMPORTED, MAX_RESULT, failed, message
+from .store import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyworkerd.storage.watch import Watch
+
+    from .rules import Statement
+
+ROWS: Final = 128
+"""Rows that are read and encoded at once: a tenth of a millisecond in which nobody else has the interpreter."""
+_OF_THE_STORE: Final = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+    )
+)
+"""Errors that are not those of a statement."""
+
+
+class Guarded(sqlite3.Connection):
+    """A connection that knows its guard."""
+
+    guard: Guard
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Bound what statements may do and need, once for each connection."""
+    assert isinstance(connection, Guarded)
+    connection.guard = Guard()
+    for limit, value in LIMITS.items():
+        connection.setlimit(limit, value)
+    connection.text_factory = _text
+    connection.execute("PRAGMA foreign_keys = ON")
+    defensive = getattr(sqlite3, "SQLITE_DBCONFIG_DEFENSIVE", None)
+    if defensive is not None:  # Python 3.12
+        connection.setconfig(defensive)  # type: ignore[attr-defined,unused-ignore]
+    connection.set_authorizer(connection.guard)
+
+
+def _text(data: bytes) -> str:
+    return str(data, "utf-8", "replace")
+
+
+def guard_of(connection: sqlite3.Connection) -> Guard:
+    """The guard of a connection that was prepared."""
+    assert isinstance(connection, Guarded)
+    return connection.guard
+
+
+def run(connection: sqlite3.Connection, statements: Sequence[Statement], watch: Watch) -> list[Result]:
+    """Run statements one after the other. Raises `BadCall`, or sqlite3.Error for what is not the statements' fault."""
+    guard, left = guard_of(connection), MAX_RESULT
+    results = []
+    with guard.on(), watch.over(connection):
+        for each in statements:
+            guard.schema = False
+            try:
+                result, left = _run_one(connection, each, left)
+            except sqlite3.Error as error:
+                raise explained(error, guard, watch) from error
+            except UnicodeEncodeError:
+                raise failed("a parameter is no text that UTF-8 can say", "D1_TYPE_ERROR") from None
+            results.append(result)
+    return results
+
+
+def explained(error: sqlite3.Error, guard: Guard, watch: Watch) -> Exception:
+    """What went wrong, for the tenant; the error itself where it is the store's."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in _OF_THE_STORE:
+        return error
+    if code == sqlite3.SQLITE_INTERRUPT and watch.verdict is not None:
+        text = INTERRUPTED[watch.verdict]
+        kind: type[StorageError] = StorageFull if watch.verdict == "disk" else StorageError
+        return failed(text) if watch.verdict == "cpu" else kind(f"D1_ERROR: {text}")
+    return message(error, guard.reason)
+
+
+def of_a_statement(error: sqlite3.Error) -> BadCall | None:
+    """What a tenant hears of an error at the end of its transaction; None if it is not its SQL's fault."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None or code & 0xFF in _OF_THE_STORE else message(error, None)
+
+
+def _run_one(connection: sqlite3.Connection, statement: Statement, left: int) -> tuple[Result, int]:
+    began = time.perf_counter()
+    changes, size = connection.total_changes, size_of(connection)
+    cursor = connection.cursor()
+    try:
+        cursor.execute(TENANT + statement.sql, statement.parameters)
+        columns = [column[0] for column in cursor.description or ()]
+        pieces: list[bytes] = []
+        rows = 0
+        while columns and (some := cursor.fetchmany(ROWS)):
+            rows += len(some)
+            pieces.append(wire.dump_value([list(row) for row in some]))
+            left -= len(pieces[-1])
+            if left < 0:
+                raise failed(f"the result is larger than {MAX_RESULT} bytes: ask for fewer rows (LIMIT)")
+        last = cursor.lastrowid or 0
+    finally:
+        cursor.close()
+    changed, now = connection.total_changes - changes, size_of(connection)
+    took = (time.perf_counter() - began) * 1000
+    meta = {
+        "served_by": "pyworkerd",
+        "served_by_primary": True,
+        "duration": took,
+        "timings": {"sql_duration_ms": took},
+        "changes": changed,
+        "last_row_id": last,
+        "changed_db": bool(changed or now != size or guard_of(connection).schema),
+        "size_after": now,
+        "rows_read": rows,
+        "rows_written": changed,
+    }
+    return Result(columns, pieces, meta), left
+
+
+@contextmanager
+def roomy(connection: sqlite3.Connection) -> Iterator[None]:
+    """For an operator: rows as text are longer than a tenant's statements may be."""
+    changed = {sqlite3.SQLITE_LIMIT_LENGTH: 64 << 20, sqlite3.SQLITE_LIMIT_SQL_LENGTH: MAX_IMPORTED + 64}
+    for limit, value in changed.items():
+        connection.setlimit(limit, value)
+    try:
+        yield
+    finally:
+        for limit in changed:
+            connection.setlimit(limit, LIMITS[limit])
+
+
+def split(script: str) -> Iterator[str]:
+    """The statements of a script. What is left at its end counts as one, if it is more than comments."""
+    begun = ""
+    for part in script.split(";")[:-1]:
+        begun += f"{part};"
+        if sqlite3.complete_statement(begun):
+            yield begun
+            begun = ""
+    rest = begun + script.rpartition(";")[2]
+    if "\n".join(line.partition("--")[0] for line in rest.splitlines()).strip():
+        yield rest

@@ -1,0 +1,2 @@
+-- prices came later
+ALTER TABLE items ADD COLUMN price INTEGER;

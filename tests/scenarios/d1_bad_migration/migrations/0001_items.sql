@@ -1,0 +1,2 @@
+CREATE TABLE items (id);
+INSERT INTO itmes VALUES (1);
