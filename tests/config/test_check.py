@@ -63,20 +63,23 @@ def test_options_and_kinds_that_do_not_exist() -> None:
     config = with_binding(
         Binding("A", "text", "x", {"props": 1}),
         Binding("B", "service", "a", {"entripoint": "x"}),
-        Binding("C", "d1", "x"),
+        Binding("C", "workflow", "x"),
         Binding("D", "txt", "x"),
     )
     assert messages(config) == [
         '<config>: a text binding has no "props": leave it out',
         '<config>: a service binding has no "entripoint": did you mean "entrypoint"?',
-        '<config>: "d1" bindings are not in this version yet: leave it out',
+        '<config>: "workflow" bindings are not in this version yet: leave it out',
         '<config>: unknown binding kind "txt": did you mean "text"?',
     ]
 
 
 def test_the_caller_says_which_kinds_there_are() -> None:
-    config = with_binding(Binding("C", "d1", "x"))
-    assert check(config, {**BINDING_KINDS, "d1": BindingKind("store", 'NAME = { d1 = "shop" }')}) == []
+    config = with_binding(Binding("C", "workflow", "x"))
+    assert (
+        check(config, {**BINDING_KINDS, "workflow": BindingKind("store", 'NAME = { workflow = "shop" }')})
+        == []
+    )
 
 
 def test_an_expression_that_is_none() -> None:
