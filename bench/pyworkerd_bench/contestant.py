@@ -30,6 +30,7 @@ WASMTIME_REUSED = "wasmtime serve, reused"
 WORKERD_SERVE = "workerd"
 STARLETTE = "uvicorn + starlette"
 GRANIAN = "granian"
+MINIFLARE = "miniflare"
 
 
 @dataclass(frozen=True)

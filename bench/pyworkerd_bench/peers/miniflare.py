@@ -1,0 +1,93 @@
+"""miniflare, which keeps the state of workerd's JavaScript workers for development: npm's package, on Node.js."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from pyworkerd_bench.contestant import MINIFLARE, Probe
+from pyworkerd_bench.errors import BenchError
+from pyworkerd_bench.folder import Folder
+from pyworkerd_bench.http_contestant import HttpContestant
+from pyworkerd_bench.locate import BUILD, PROGRAMS, find, missing
+from pyworkerd_bench.processes import Server
+from pyworkerd_bench.subject.bindings import PAIRS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+PACKAGE: Final = BUILD / "miniflare/node_modules/miniflare/package.json"
+
+WORKER: Final = f"""\
+export default {{
+  async fetch(request, env) {{
+    for (let number = 0; number < {PAIRS}; number++) {{
+      await env.CACHE.put(`k${{number}}`, "value");
+      if (await env.CACHE.get(`k${{number}}`) !== "value") throw new Error("lost");
+    }}
+    return new Response("hello");
+  }},
+}};
+"""
+
+PROGRAM: Final = """\
+const { readFileSync } = require("node:fs");
+const { Miniflare } = require("miniflare");
+const [script, folder] = process.argv.slice(2);
+const server = new Miniflare({
+  modules: true, script: readFileSync(script, "utf8"), compatibilityDate: "2026-07-01", host: "127.0.0.1", port: 0,
+  kvNamespaces: ["CACHE"], kvPersist: folder,
+});
+server.ready.then((url) => console.log(`listening on port ${url.port}`));
+process.on("SIGTERM", () => server.dispose().then(() => process.exit(0)));
+"""
+
+
+class Miniflare(HttpContestant):
+    """KV, kept on disk."""
+
+    name = MINIFLARE
+    about_path = "/kv"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = Folder()
+
+    def available(self) -> str | None:
+        """Whether Node.js and the package are installed."""
+        if find(PROGRAMS["node"]) is None:
+            return missing(PROGRAMS["node"])
+        return None if PACKAGE.is_file() else "miniflare was not found: run `make bench`"
+
+    def about(self) -> str:
+        """Version and settings."""
+        return f"miniflare {json.loads(PACKAGE.read_text())['version']}, JavaScript, state on disk"
+
+    def start(self) -> None:
+        """Write the worker and start the server."""
+        folder = self._folder.make()
+        (folder / "worker.mjs").write_text(WORKER)
+        # Node.js looks for packages beside the program.
+        program = PACKAGE.absolute().parents[2] / "miniflare_server.cjs"
+        program.write_text(PROGRAM)
+        self._program = program
+        self.renew()
+
+    def stop(self) -> None:
+        """End the server and remove its state."""
+        super().stop()
+        self._folder.remove()
+
+    def spawn(self, cpu: int | None = None) -> Server:
+        """A server on a port that it announces."""
+        node = find(PROGRAMS["node"])
+        if node is None:
+            raise BenchError(missing(PROGRAMS["node"]))
+        folder: Path = self._folder.path
+        command = [str(node), str(self._program), str(folder / "worker.mjs"), str(folder / "kv")]
+        return Server(command, r"listening on port (?P<port>\d+)", cpu=cpu)
+
+    def probes(self) -> Sequence[Probe]:
+        """KV."""
+        return [Probe("kv", lambda: self.timed("/kv") / PAIRS, 20, 2)]
