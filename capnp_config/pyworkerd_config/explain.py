@@ -12,6 +12,7 @@ from .model import (
     Admin,
     Binding,
     Config,
+    Disk,
     External,
     Https,
     Limits,
@@ -129,8 +130,11 @@ def _service(service: Service, folder: Path, *, defaults: bool) -> dict[str, Any
         kind = {"worker": _worker(service.kind, folder, defaults=defaults)}
     elif isinstance(service.kind, Network):
         kind = {"network": _changed(service.kind, Network(), defaults=defaults)}
-    else:
+    elif isinstance(service.kind, External):
         kind = {"external": _changed(service.kind, External(""), defaults=defaults)}
+    else:
+        values = _changed(service.kind, Disk(Path()), defaults=defaults)
+        kind = {"disk": {**values, "path": _path(service.kind.path, folder)}}
     return {"name": service.name, **routes, **kind}
 
 

@@ -157,11 +157,22 @@ class External:
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """The files of a folder, over HTTP (workerd.capnp, DiskDirectory)."""
+
+    path: Path
+    writable: bool = False
+    """Whether PUT and DELETE are answered."""
+    allow_dotfiles: bool = False
+    """Whether names that begin with a dot are there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A named thing that requests can be sent to."""
 
     name: str
-    kind: Worker | Network | External
+    kind: Worker | Network | External | Disk
     routes: tuple[str, ...] = ()
     place: Place = field(default=Place(), compare=False)
     places: Places = field(default=Places(), compare=False, repr=False)

@@ -13,6 +13,7 @@ from .limits import QUEUE_RANGES
 from .model import (
     Admin,
     Config,
+    Disk,
     External,
     Limits,
     Network,
@@ -39,7 +40,7 @@ INTERNET = "internet"
 
 STATE_DIR = ".pyworkerd"
 
-_KINDS_OF_SERVICE = ("worker", "network", "external")
+_KINDS_OF_SERVICE = ("worker", "network", "external", "disk")
 
 
 def parse_toml(
@@ -139,6 +140,16 @@ _EXTERNAL = Table(
 )
 
 
+_DISK = Table(
+    "a disk",
+    (
+        Field("path", decode.path, 'path = "files"', required=True),
+        Field("writable", decode.boolean, "writable = true"),
+        Field("allow_dotfiles", decode.boolean, "allow_dotfiles = true"),
+    ),
+)
+
+
 _OBJECT_CLASS = Table(
     "a Durable Object class",
     (
@@ -209,8 +220,8 @@ def _service_table(kinds: BindingKinds) -> Table:
             ),
             Field("network", _made(_NETWORK, Network), 'network = { allow = ["public"] }'),
             Field("external", _made(_EXTERNAL, External), 'external = { address = "127.0.0.1:9000" }'),
+            Field("disk", _made(_DISK, Disk), 'disk = { path = "files" }'),
         ),
-        not_yet=frozenset({"disk"}),
     )
 
 
@@ -275,7 +286,7 @@ def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
     )
 
 
-def _made(table: Table, model: type[Network | External | ObjectClass]) -> Reader:
+def _made(table: Table, model: type[Network | External | Disk | ObjectClass]) -> Reader:
     """Reader of a table whose keys are the fields of a class, all of them right."""
 
     def make(values: dict[str, Any], _cursor: Cursor) -> Any:

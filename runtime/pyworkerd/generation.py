@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pyworkerd_config import with_internet
 from pyworkerd_config.check_objects import unique_key
-from pyworkerd_config.model import External, Network
+from pyworkerd_config.model import Disk, External, Network
 from pyworkerd_config.model import Worker as WorkerModel
 from pyworkerd_config.problems import MAX_PROBLEMS
 from pyworkerd_isolates.bundle import Folder
@@ -156,7 +156,7 @@ class Generation:
             return await self._start_worker(model, model.kind, before)
         if before is not None and before.made_of == model.kind:
             return before
-        return Running(_outside_service(model.name, model.kind), model.kind, self)
+        return Running(_other_service(model.name, model.kind, self.ground.shared), model.kind, self)
 
     async def _start_worker(
         self, model: ServiceModel, worker: WorkerModel, before: Running | None
@@ -475,7 +475,13 @@ def _taken(name: str) -> ConfigurationError:
     return ConfigurationError(f"there already is a service named {name!r}")
 
 
-def _outside_service(name: str, model: Network | External) -> Service:
+def _other_service(name: str, model: Network | External | Disk, shared: Shared) -> Service:
+    if isinstance(model, Disk):
+        from pyworkerd.services.disk import DiskService  # noqa: PLC0415 (start-up time)
+        from pyworkerd.storage.lane import Lane  # noqa: PLC0415
+        from pyworkerd.storage.stores import Stores  # noqa: PLC0415
+
+        return DiskService(name, model, Lane(shared.get(Stores, Stores).threads, f"disk {name!r}"))
     if isinstance(model, Network):
         from pyworkerd.services.network import NetworkService  # noqa: PLC0415 (start-up time)
 

@@ -14,6 +14,7 @@ from pyworkerd_config import (
     Binding,
     Config,
     ConfigError,
+    Disk,
     External,
     Limits,
     Network,
@@ -24,6 +25,7 @@ from pyworkerd_config import (
     Worker,
     check,
     parse_toml,
+    to_toml,
 )
 
 PLACE = Place(Path("conf/config.toml"))
@@ -111,6 +113,14 @@ def test_a_whole_configuration() -> None:
         deploy="lazy",
     )
     assert check(config) == []
+
+
+def test_a_folder_is_a_service() -> None:
+    text = '[[services]]\nname = "files"\ndisk = { path = "public", writable = true, allow_dotfiles = true }'
+    config = parse_toml(text, PLACE)
+    folder = PLACE.file.parent if PLACE.file else Path()
+    assert config.services[0].kind == Disk(folder / "public", writable=True, allow_dotfiles=True)
+    assert parse_toml(to_toml(config), PLACE) == config
 
 
 def test_every_entry_knows_its_line() -> None:

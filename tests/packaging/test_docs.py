@@ -131,6 +131,7 @@ TABLES = {
     "limits": toml_reader._LIMITS,
     "network": toml_reader._NETWORK,
     "external": toml_reader._EXTERNAL,
+    "disk": toml_reader._DISK,
     "[[stores]]": toml_reader._store_table(BINDING_KINDS),
     "[[queues]]": toml_reader._QUEUE,
 }

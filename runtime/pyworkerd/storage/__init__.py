@@ -4,6 +4,7 @@ layout        which file is whose
 connection    how a file is opened, and what its errors mean
 schema        versions of our own tables
 database      one file: one writer at a time, readers beside it, bounded queues
+bodies        bytes between a message and files, in bounded pieces
 lane          other work on the disk, such as files
 threads       the few threads that all of it runs on, in turns
 watch         what ends a statement that runs for too long

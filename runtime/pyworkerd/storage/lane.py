@@ -105,6 +105,8 @@ def _run(job: Job) -> None:
 def _tell(job: Job, future: asyncio.Future[Any]) -> None:
     if future.cancelled():
         job.cancel()
+    else:
+        future.exception()  # somebody who has gone need not hear of it
 
 
 def _tell_drained(loop: asyncio.AbstractEventLoop, drained: asyncio.Future[None]) -> None:

@@ -71,7 +71,7 @@ class Watch:
         return DISK if self._folder is not None and disk_free(self._folder) < RESERVE else None
 
 
-def disk_free(folder: Path, statvfs: Callable[[Path], os.statvfs_result] = os.statvfs) -> int:
+def disk_free(folder: Path | int, statvfs: Callable[[Path | int], os.statvfs_result] = os.statvfs) -> int:
     """Bytes that this user may still write where the folder is; as many as it likes where that is not known."""
     try:
         found = statvfs(folder)

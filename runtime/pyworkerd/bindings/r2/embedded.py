@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyworkerd.errors import PyworkerdError, StorageBusy, StorageCorrupt, StorageError, StorageFull
 from pyworkerd.messages import Body
+from pyworkerd.storage.bodies import FileBody, receive
 from pyworkerd.storage.lane import Lane
 
 from . import catalogue, rules
-from .bodies import FileBody, Meter, receive
 from .bucket import Bucket
 from .catalogue import File
 from .faults import fault
 from .files import Draft, Folder, Gone, Reader, explained, slices
+from .meter import Meter
 from .model import Part, with_body
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class EmbeddedBucket(Bucket):
             if draft is not None:
                 self._lane.leave(draft.discard)
 
-    async def _receive(self, action: str, body: Body, draft: Draft) -> dict[str, bytes]:
+    async def _receive(self, action: str, body: Body, draft: Draft) -> Mapping[str, bytes]:
         received = 0
 
         def check(size: int) -> None:

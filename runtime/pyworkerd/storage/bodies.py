@@ -8,40 +8,46 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pyworkerd.errors import PyworkerdError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyworkerd.messages import Body
-    from pyworkerd.storage.lane import Lane
 
-    from .files import Draft, Reader
+    from .lane import Lane
+
 
 PIECE: Final = 256 * 1024
 """Bytes that are written or read at once: below a millisecond on a fast disk, and the hand-over to a thread is a
 twentieth of it. As large as a stream's window (`protocol.WINDOW`)."""
 
 
-class Meter:
-    """Bytes of a bucket that are on their way in, against what it may have."""
+class Sink(Protocol):
+    """What a body is written to. Blocks; its methods take turns."""
 
-    def __init__(self, quota: int) -> None:
-        self.quota = quota
-        self.used = 0
-        """As it was last seen; exact when a write is committed."""
-        self.coming = 0
+    def write(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Add to it."""
 
-    def has(self, size: int) -> bool:
-        """Whether so much more can come."""
-        return self.used + self.coming + size <= self.quota
+    def finish(self) -> Mapping[str, bytes]:
+        """Bring it to disk. Its checksums, by their names."""
 
 
-async def receive(body: Body, draft: Draft, lane: Lane, check: Callable[[int], None]) -> dict[str, bytes]:
-    """Write a body to a draft and bring it to disk. Its checksums. The body is closed.
+class Source(Protocol):
+    """Where a body comes from. Blocks; its methods take turns, and what it holds open ends with it at the latest."""
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most so many; b"" at the end, or when it is closed."""
+
+    def close(self) -> None:
+        """Let go of it. May come at any time."""
+
+
+async def receive(body: Body, sink: Sink, lane: Lane, check: Callable[[int], None]) -> Mapping[str, bytes]:
+    """Write a body to a sink and bring it to disk. Its checksums. The body is closed.
 
     `check` is told how many bytes more are there, and raises where they are too many.
     """
@@ -61,13 +67,13 @@ async def receive(body: Body, draft: Draft, lane: Lane, check: Callable[[int], N
                 check(size)
                 if writing is not None:
                     await writing
-                writing, pieces, size = lane.begin(partial(draft.write, pieces)), [], 0
+                writing, pieces, size = lane.begin(partial(sink.write, pieces)), [], 0
         check(size)
         if writing is not None:
             await writing
         if pieces:
-            await lane.run(partial(draft.write, pieces))
-        return await lane.run(draft.finish)
+            await lane.run(partial(sink.write, pieces))
+        return await lane.run(sink.finish)
     finally:
         del writing
         with contextlib.suppress(PyworkerdError):
@@ -77,7 +83,7 @@ async def receive(body: Body, draft: Draft, lane: Lane, check: Callable[[int], N
 class FileBody(AsyncIterator[bytes]):
     """The bytes of a reader. Closing it, begun or not, closes the files; so does losing it."""
 
-    def __init__(self, reader: Reader, lane: Lane, on_close: Callable[[], None]) -> None:
+    def __init__(self, reader: Source, lane: Lane, on_close: Callable[[], None]) -> None:
         self._reader, self._lane, self._on_close = reader, lane, on_close
         self._next: asyncio.Future[bytes] | None = None
         self._closed = False
