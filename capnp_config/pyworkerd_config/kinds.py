@@ -58,6 +58,7 @@ BINDING_KINDS: BindingKinds = MappingProxyType(
             'NAME = { d1 = "shop", migrations = "migrations" }',
             options={"migrations": "path", "size_mb": "count", "query_ms": "count"},
         ),
+        "worker_loader": BindingKind("table", "NAME = { worker_loader = {} }"),
         "hello": BindingKind("text", 'NAME = { hello = "greeting" }'),
     }
 )

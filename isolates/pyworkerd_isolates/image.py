@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .cache import Cache, Entry
     from .engine import Engine
     from .limits import Limits
+    from .unfrozen import Sources
 
 LOAD_OUTPUT_BYTES: Final = 4 * 1024 * 1024
 CACHED_BYTES: Final = 2 << 30
@@ -64,6 +65,8 @@ class Image:
     """How long the deploy took; for an image that was there already, how long it took to find it."""
     built: bool = field(default=True, compare=False)
     hot: Hot = field(default_factory=Hot, compare=False, repr=False)
+    sources: Sources | None = field(default=None, compare=False, repr=False)
+    """What is not frozen in the module and has to run in each isolate first: see `unfrozen`."""
 
     def close(self) -> None:
         """Let go of the mapping. Live isolates keep it."""
@@ -128,13 +131,10 @@ def open_image(engine: Engine, entry: Entry) -> Image:
 
 def _run_top_level(engine: Engine, bundle: Bundle, limits: Limits) -> tuple[bytearray, dict[str, Any]]:
     """Run the top level in a fresh isolate and read its heap back, with what is to be known about it."""
-    names = sorted(bundle.files)
-    message = [bundle.main, [[name, index] for index, name in enumerate(names)]]
-    frame = wire.encode(message, [bundle.files[name] for name in names])
-    instance = _start(engine, engine.base(), limits)
+    instance = start(engine, engine.base(), limits)
     try:
-        notes = _notes(_answer(instance, frame, limits))
-        with _explained(instance, limits):
+        notes = notes_of(_answer(instance, load_frame(bundle), limits))
+        with explained(instance, limits):
             memory = take(instance, limits.startup_ms)
     finally:
         instance.close()
@@ -142,7 +142,15 @@ def _run_top_level(engine: Engine, bundle: Bundle, limits: Limits) -> tuple[byte
     return memory, notes
 
 
-def _start(engine: Engine, base: Module, limits: Limits) -> Instance:
+def load_frame(bundle: Bundle) -> bytes:
+    """What `load` is handed: the name of the main module, and every file."""
+    names = sorted(bundle.files)
+    message = [bundle.main, [[name, index] for index, name in enumerate(names)]]
+    return wire.encode(message, [bundle.files[name] for name in names])
+
+
+def start(engine: Engine, base: Module, limits: Limits) -> Instance:
+    """An instance without a worker in it. Raises `TopLevelTooBig` if not even that fits."""
     try:
         return Instance(engine.code, base, limits.memory_bytes, engine.refusals)
     except Trap as error:
@@ -152,10 +160,13 @@ def _start(engine: Engine, base: Module, limits: Limits) -> Instance:
 
 
 def _answer(instance: Instance, frame: bytes, limits: Limits) -> list[Any]:
-    with _explained(instance, limits):
-        answer, _ = wire.decode(
-            instance.step("load", time.time_ns(), frame, limits.startup_ms, LOAD_OUTPUT_BYTES)
-        )
+    with explained(instance, limits):
+        return read_answer(instance.step("load", time.time_ns(), frame, limits.startup_ms, LOAD_OUTPUT_BYTES))
+
+
+def read_answer(data: bytes) -> list[Any]:
+    """What `load` answered. Raises `ImageError` or `wire.WireError`."""
+    answer, _ = wire.decode(data)
     if type(answer) is not list or not answer:
         raise ImageError(_BROKEN)
     return answer
@@ -169,7 +180,7 @@ _ENTROPY: Final = (
 
 
 @contextlib.contextmanager
-def _explained(instance: Instance, limits: Limits) -> Iterator[None]:
+def explained(instance: Instance, limits: Limits) -> Iterator[None]:
     """What stops the top level for good, as errors that its author understands."""
     try:
         yield
@@ -201,7 +212,7 @@ def _crash(error: Trap | ProtocolError) -> ImageError:
 _TOO_BIG: Final = "the worker's top level used up its memory (limits.memory_mb)"
 
 
-def _notes(answer: list[Any]) -> dict[str, Any]:
+def notes_of(answer: list[Any]) -> dict[str, Any]:
     """What `load` answered, checked: the guest wrote it."""
     match answer:
         case ["ok", dict(handlers), dict(objects), list(logs)] if _are_handlers({**objects, **handlers}):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .image import Image
     from .limits import Limits
     from .slots import Slots
+    from .unfrozen import Running
 
 
 NEAR_LIMIT: Final = 4 << 20
@@ -45,7 +46,9 @@ class Isolate:
         "_answer",
         "_budget_ms",
         "_engine",
+        "_first",
         "_instance",
+        "_loading",
         "_slots",
         "_sound",
         "_stepping",
@@ -79,9 +82,15 @@ class Isolate:
         self._slots = slots
         self._sound = True
         """No step of it has failed."""
-        instance = (slots.take(image) if slots is not None else None) or self._new_instance()
+        self._loading: Running | None = None
+        """The top level, where it is not frozen in the image and has not run yet (`unfrozen`)."""
+        self._first = b""
+        """The first step's events meanwhile."""
+        source = image.sources or slots
+        instance = (source.take(image) if source is not None else None) or self._new_instance()
         self._instance: Instance | None = instance
-        instance.seed(secrets.token_bytes(32))
+        if self._loading is None:
+            instance.seed(secrets.token_bytes(32))
 
     def __repr__(self) -> str:
         return f"<Isolate {self.state.value} of {self.image.name}: {self.steps} steps>"
@@ -91,6 +100,8 @@ class Isolate:
         instance = Instance(engine.code, image.module, self.limits.memory_bytes, engine.refusals)
         if hot := image.hot.runs or engine.hot.runs:
             instance.prefault(hot)
+        if image.sources is not None:
+            self._loading = image.sources.run(instance)
         return instance
 
     def now_ns(self) -> int:
@@ -117,7 +128,10 @@ class Isolate:
         self.last_step_ms = 0.0
         self._budget_ms = budget_ms
         try:
-            self._live().begin("step", self.now_ns(), events.frame())
+            if self._loading is not None:
+                self._first = events.frame()
+            else:
+                self._live().begin("step", self.now_ns(), events.frame())
         except BaseException as error:
             self._fail(error)
             raise
@@ -129,10 +143,14 @@ class Isolate:
         """
         started = charged_ns()
         output = None
+        loading = self._loading
         try:
             self._check_life()
             instance = self._live()
-            if self._answer is not None:
+            if loading is not None:
+                if loading.go_on(slice_ms) is not None:
+                    self._loaded(instance)
+            elif self._answer is not None:
                 output = self._read(let_others)
             elif instance.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
                 self._answer = instance.answer("step", self.limits.output_bytes)
@@ -144,15 +162,22 @@ class Isolate:
         finally:
             used = charged_ns() - started
             self.cpu_ns += used
-            self.last_step_ms += used / 1e6
+            if loading is None:  # no invocation pays for the top level
+                self.last_step_ms += used / 1e6
             if self.state is State.DEAD and not self._stepping:
                 self._release()
-            elif output is not None and self.steps == 1 and self.image.hot.runs is None:
+            elif output is not None and self.steps == 1 and self._may_learn():
                 self._learn()
         if output is None and self.last_step_ms >= self._budget_ms:
             self.stop()
             raise CpuExhausted("the step used up its CPU time")
         return output
+
+    def _loaded(self, instance: Instance) -> None:
+        """The top level is over, as when it was tried. Only now there is entropy, and what the worker may use."""
+        first, self._first, self._loading = self._first, b"", None
+        instance.seed(secrets.token_bytes(32))
+        instance.begin("step", self.now_ns(), first)
 
     def _read(self, let_others: Callable[[], object] | None = None) -> Output:
         answer, self._answer = self._answer, None
@@ -211,6 +236,10 @@ class Isolate:
         if self._instance is None:
             raise ClosedIsolate("this isolate has ended")
         return self._instance
+
+    def _may_learn(self) -> bool:
+        # What a top level writes to is not what first steps of other images do.
+        return self.image.hot.runs is None and self.image.sources is None
 
     def _learn(self) -> None:
         """The first step of the first isolate of an image: what it wrote to, others will write to as well."""

@@ -12,6 +12,7 @@ and the HTTP `status` that it becomes when it reaches a client.
     ├── NoRoute                 nothing is configured for this request
     ├── WorkerError             the tenant's program failed
     │   └── WorkerException  NoHandler  NoSuchEntrypoint  NoSuchMethod  BadEffect  BadCall  WebSocketRefused
+    │       LoadFailed  NotLoaded
     ├── LimitExceeded           the tenant's program went past one of its limits
     │   └── ExceededCpu  ExceededMemory  ExceededWallTime  ExceededSubrequests  ExceededOutput
     │       ExceededDepth  ExceededWebSockets
@@ -167,6 +168,18 @@ class NoSuchMethod(WorkerError):
     """The entrypoint has no public method of this name."""
 
     code = "no_method"
+
+
+class LoadFailed(WorkerError):
+    """The top level of a worker that another one loads failed."""
+
+    code = "load_failed"
+
+
+class NotLoaded(WorkerError):
+    """The loaded worker has gone, since others needed the room; whoever loaded it can do so again."""
+
+    code = "not_loaded"
 
 
 class BadEffect(WorkerError):

@@ -226,6 +226,7 @@ class Generation:
             environment.entries,
             environment.table,
         )
+        host.own = worker
         running = Running(worker, None, self, environment, host)
         try:
             image = await worker.deploy()
@@ -409,6 +410,7 @@ class Host:
         self.environment: Mapping[str, str] = os.environ if ground.environment is None else ground.environment
         self.secrets = generation.config.secrets
         self.shared = ground.shared
+        self.own: Worker | None = None
 
     def store(self, kind: str, name: str) -> layout.Location:
         """Where the worker's store of this name is."""

@@ -14,7 +14,7 @@ from pyworkerd_isolates.errors import (
     TopLevelTooBig,
     TopLevelTooSlow,
 )
-from pyworkerd_isolates.image import _notes
+from pyworkerd_isolates.image import notes_of
 from pyworkerd_isolates.wasm.image import image_of, memory_of
 
 HEAD = "from workers import Response, WorkerEntrypoint\n"
@@ -275,7 +275,7 @@ BAD_ANSWERS = [
 @pytest.mark.parametrize("answer", BAD_ANSWERS)
 def test_an_answer_that_the_guest_forged(answer):
     with pytest.raises(ImageError, match="broken answer"):
-        _notes(answer)
+        notes_of(answer)
 
 
 def test_what_the_guest_says_of_itself_is_bounded():
@@ -286,12 +286,12 @@ def test_what_the_guest_says_of_itself_is_bounded():
         ["info", "half", "\ud800"],
         *[["a", "b", "c"]] * 2000,
     ]
-    notes = _notes(["ok", {"": ["fetch"]}, logs])
+    notes = notes_of(["ok", {"": ["fetch"]}, {}, logs])
     assert len(notes["logs"]) <= 1000
     assert notes["logs"][0] == ["info", "x", "y" * 16_384]
     assert notes["logs"][1] == ["info", "half", "?"]
     with pytest.raises(TopLevelRaised) as caught:
-        _notes(["raised", "X" * 1000, "y" * 100_000, "z" * 100_000, "f" * 5000, -5, []])
+        notes_of(["raised", "X" * 1000, "y" * 100_000, "z" * 100_000, "f" * 5000, -5, []])
     error = caught.value
     assert len(str(error)) < 5000
     assert (len(error.detail), len(error.file), error.line) == (65_536, 1024, None)

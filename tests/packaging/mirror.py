@@ -77,6 +77,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "isolates/pyworkerd_isolates/python/guest/workers/bindings.py": "tests/runtime/bindings/test_in_the_sandbox.py",
     "isolates/pyworkerd_isolates/python/guest/workers/capability.py": "tests/runtime/bindings/test_in_the_sandbox.py",
     "isolates/pyworkerd_isolates/python/guest/workers/r2.py": "tests/runtime/bindings/test_r2.py",
+    "isolates/pyworkerd_isolates/python/guest/workers/loader.py": "tests/runtime/bindings/test_worker_loader.py",
     "isolates/pyworkerd_isolates/python/guest/workers/entrypoint.py": "tests/isolates/python/test_worker.py",
     "isolates/pyworkerd_isolates/python/guest/workers/fetching.py": "tests/isolates/python/test_calls.py",
     "bench/pyworkerd_bench/peers/asgi.py": "tests/bench/peers/test_loaded_peers.py",

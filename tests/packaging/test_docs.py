@@ -156,7 +156,11 @@ def test_every_kind_of_binding_is_described_with_its_example_and_options() -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", CONFIGURATION, "docs/kv.md", "docs/d1.md", "docs/r2.md", "docs/durable-objects.md"]
+    "name",
+    [
+        *("README.md", CONFIGURATION, "docs/kv.md", "docs/d1.md", "docs/r2.md", "docs/durable-objects.md"),
+        "docs/sandbox.md",
+    ],
 )
 def test_the_configurations_that_the_pages_show_can_be_read(name: str) -> None:
     blocks = [block for block in code_blocks(page(name), "toml") if "[[services]]" in block]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyworkerd_config.model import Binding as Configured
     from pyworkerd_config.model import Place, Queue
 
+    from pyworkerd.dispatch.worker import Worker
     from pyworkerd.messages import Request, Response
     from pyworkerd.services.base import Service
     from pyworkerd.storage.layout import Location
@@ -71,6 +72,10 @@ class Host(Protocol):
 
     def unique_key(self, service: str, class_name: str) -> str:
         """What the ids of a worker's Durable Object class are made from."""
+
+    @property
+    def own(self) -> Worker | None:
+        """The worker itself: None while its bindings are prepared, because it is made after them."""
 
     def now(self) -> float:
         """The wall clock, in seconds since 1970. May be called at any time, also after `prepare`."""

@@ -35,6 +35,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "r2": "r2:R2Binding",
         "queue": "queue:QueueBinding",
         "d1": "d1:D1Binding",
+        "worker_loader": "worker_loader:WorkerLoaderBinding",
         "hello": "hello:HelloBinding",
     }
 )

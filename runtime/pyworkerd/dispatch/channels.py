@@ -81,7 +81,8 @@ class Table:
     def __init__(self, capabilities: Sequence[Capability | None]) -> None:
         self._capabilities = tuple(capabilities)
 
-    def _find(self, named: Named) -> Capability:
+    def find(self, named: Named) -> Capability:
+        """The capability of this index, or a part of one. Raises `AccessDenied` or `BadEffect` if there is none."""
         index = named.capability if isinstance(named, Part) else named
         found = self._capabilities[index] if 0 <= index < len(self._capabilities) else None
         if found is None:
@@ -96,12 +97,12 @@ class Table:
 
     def external(self, capability: Named) -> bool:
         """See `Channels`."""
-        return self._find(capability).external
+        return self.find(capability).external
 
     async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:
         """See `Channels`."""
-        return await self._find(capability).call(method, arguments)
+        return await self.find(capability).call(method, arguments)
 
     async def fetch(self, capability: Named, request: Request, redirect: str) -> tuple[Response, str]:
         """See `Channels`."""
-        return await self._find(capability).fetch(request, redirect)
+        return await self.find(capability).fetch(request, redirect)

@@ -16,6 +16,7 @@ from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.pool import Idle, Shared
 from pyworkerd_isolates.python.build import source
 from pyworkerd_isolates.slots import Slots
+from pyworkerd_isolates.unfrozen import Loading
 
 from pyworkerd.errors import Overloaded
 from pyworkerd.machine import memory
@@ -23,6 +24,7 @@ from pyworkerd.objects.owners import Owners
 from pyworkerd.observe.counters import LABELLED, Meters
 from pyworkerd.observe.snapshot import add
 
+from .loading import LoadingJob
 from .relief import Relief
 from .sleepers import Sleepers
 from .threads import CORES, Threads
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
     from pyworkerd.observe.counters import WorkerCounters
     from pyworkerd.observe.snapshot import Snapshot
 
+    from .fairness import Account
     from .live import Live
     from .objects import Objects
+    from .threads import Slices
     from .worker import Worker
 
 _Arguments = TypeVarTuple("_Arguments")
@@ -146,6 +150,20 @@ class Fleet:
             getting.add_done_callback(self._unwanted)
             raise
 
+    async def load(self, account: Account[Slices], frame: bytes, limits: IsolateLimits) -> Image:
+        """An image that is not frozen, of these sources (`image.load_frame`); the top level runs in turns of this
+        account. `release` it. Raises `ImageError`.
+        """
+        engine = await self.open()
+        job = LoadingJob(Loading(engine, frame, limits))
+        self.threads.submit(account, job)
+        try:
+            return await job.image
+        except asyncio.CancelledError:
+            if not job.image.cancelled() and job.image.exception() is None:
+                self.release(job.image.result())
+            raise
+
     def _unwanted(self, getting: asyncio.Future[Image]) -> None:
         made = not getting.cancelled() and getting.exception() is None
         if made and not self.closed:  # the end has unmapped everything
@@ -153,7 +171,9 @@ class Fleet:
 
     def release(self, image: Image) -> None:
         """A worker needs its image no more."""
-        if self.images is not None:
+        if image.sources is not None:
+            image.sources.keep(None)
+        elif self.images is not None:
             self.images.release(image)
 
     # workers ---------------------------------------------------------------------------------------------------------

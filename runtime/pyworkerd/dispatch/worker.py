@@ -58,7 +58,7 @@ from .invocation import CallWork, FetchWork, HandlerWork, Invocation, Work
 from .line import Line
 from .live import Live
 from .objects import Objects
-from .options import ISOLATE_COST, WorkerOptions
+from .options import ISOLATE_COST, UNFROZEN_COST, WorkerOptions
 from .placement import Placement
 from .sockets import RESTART, Places
 from .streams import Bounded
@@ -90,10 +90,11 @@ class Worker:
         self,
         name: str,
         fleet: Fleet,
-        source: Bundle | Folder,
+        source: Bundle | Folder | None,
         options: WorkerOptions,
         environment: Sequence[Entry] = (),
         channels: Channels | None = None,
+        kin: Worker | None = None,
     ) -> None:
         self.name = name
         self.fleet = fleet
@@ -101,9 +102,8 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.environment = environment
         self.channels: Channels = channels or NoChannels()
-        self.options = options
+        self.options, given = options, options.limits
         self.source = source
-        given = options.limits
         self.limits = IsolateLimits(
             cpu_ms=given.cpu_ms, memory_mb=given.memory_mb, startup_ms=given.startup_ms
         )
@@ -122,9 +122,9 @@ class Worker:
         self.allowance = Allowance(given.cpu_ms, given.subrequests, self.log_bytes)
         self.policy = options.policy()
         self.placement = Placement()
-        self.loop_account: Account[Callable[[], None]] = Account(given.weight)
+        self.loop_account: Account[Callable[[], None]] = kin.loop_account if kin else Account(given.weight)
         self.clearing = Clearing(fleet.turns, self.loop_account)
-        self.thread_account: Account[Slices] = Account(given.weight)
+        self.thread_account: Account[Slices] = kin.thread_account if kin else Account(given.weight)
         self.cost = ISOLATE_COST
         self.logs = Recent()
         self.sinks: tuple[LogSink, ...] = (self.logs, *options.sinks)
@@ -152,11 +152,15 @@ class Worker:
 
     # deploy ----------------------------------------------------------------------------------------------------------
 
-    async def deploy(self) -> Image:
-        """Build the image, or find it. Raises `pyworkerd_isolates.errors.ImageError` with file and line."""
+    async def deploy(self, image: Image | None = None) -> Image:
+        """Build the image, or find it, or take this one. Raises an `ImageError` with file and line."""
         engine = await self.fleet.open()
-        self._image = await self.fleet.image(self.source, self.limits)
-        self.cost = ISOLATE_COST + max(self._image.memory_size - engine.base_memory, 0)
+        if image is None:
+            assert self.source is not None
+            image = await self.fleet.image(self.source, self.limits)
+        self._image = image
+        own = ISOLATE_COST if image.sources is None else UNFROZEN_COST
+        self.cost = own + max(self._image.memory_size - engine.base_memory, 0)
         self.policy = replace(self.policy, cost=self.cost)
         for level, source, message in self._image.logs if self._image.built else ():
             self.log(0, level, source, message)

@@ -35,6 +35,7 @@ class StaticHost:
     cpu_ms: float = 50.0
     services: Mapping[str, Service] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
+    own: Any = None
     clock: float = 1000.0
     state: Path | None = None
 

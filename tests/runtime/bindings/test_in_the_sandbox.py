@@ -46,6 +46,10 @@ class Default(WorkerEntrypoint):
     async def method(self, name, method, *positional):
         return await getattr(self.env[name], method)(*positional)
 
+    async def loaded(self, name, source):
+        stub = self.env[name].load({"main_module": "w.py", "modules": {"w.py": source}})
+        return await stub.get_entrypoint().double(21)
+
     async def ask(self, name, *positional, **named):
         return await self.env[name](*positional, **named)
 
@@ -129,6 +133,15 @@ DEFINED: dict[str, tuple[Any, str, tuple[Any, ...], Any]] = {
     ),
     "queue": (QUEUE, "method", ("NAME", "metrics"), NOTHING_WAITS),
     "d1": (configured("d1", "shop"), "method", ("NAME", "batch", []), []),
+    "worker_loader": (
+        configured("worker_loader", {}),
+        "loaded",
+        (
+            "NAME",
+            "from workers import WorkerEntrypoint as W\nclass Default(W):\n    async def double(self, n): return 2 * n",
+        ),
+        42,
+    ),
     "hello": (configured("hello", "good day"), "method", ("NAME", "greet", "you"), "good day, you!"),
     "callable": (double, "ask", ("NAME", 21), 42),
 }

@@ -4,6 +4,7 @@ from .capability import Capability, Fetcher
 from .d1 import D1Database
 from .durable import DurableObjectNamespace
 from .kv import KVNamespace
+from .loader import WorkerLoader
 from .queue import Queue
 from .r2 import R2Bucket
 
@@ -47,6 +48,7 @@ SHAPES = {
     "r2": R2Bucket,
     "queue": Queue,
     "d1": D1Database,
+    "worker_loader": WorkerLoader,
     "hello": Hello,
     "callable": Callable,
 }

@@ -15,14 +15,22 @@ OUTBOUND = 0
 """The worker's own way out: index 0 of every worker's table."""
 
 
-async def send(capability, resource, options):
-    """Send one request through a capability; options as of `Request`, and `fetcher` is not among them."""
+async def send(capability, resource, options, first=()):
+    """Send one request through a capability; options as of `Request`, and `fetcher` is not among them. `first` are
+    header fields that go before the request's own."""
     request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
     method, url, headers, body = request._parts()
     method = method.value if isinstance(method, HTTPMethod) else method
     effect, pumping = body_effect(body)
     try:
-        begun = calls.begin_fetch(capability, method, url, headers, effect, request.redirect or "follow")
+        begun = calls.begin_fetch(
+            capability,
+            method,
+            url,
+            [*first, *headers] if first else headers,
+            effect,
+            request.redirect or "follow",
+        )
     except BaseException:
         if pumping is not None:
             pumping[0].forget()
