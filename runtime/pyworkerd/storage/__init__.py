@@ -7,6 +7,7 @@ database      one file: one writer at a time, readers beside it, bounded queues
 bodies        bytes between a message and files, in bounded pieces
 lane          other work on the disk, such as files
 threads       the few threads that all of it runs on, in turns
+priority      threads that compute for long give way
 watch         what ends a statement that runs for too long
 stores        the databases of one process, each open as long as somebody needs it
 """

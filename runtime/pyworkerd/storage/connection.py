@@ -51,6 +51,8 @@ class Design:
     """Called with each connection that was opened."""
     factory: type[sqlite3.Connection] = sqlite3.Connection
     """What a connection is an object of."""
+    slow: bool = False
+    """Whether tenants say what is done: such databases have threads of their own, apart from short work's."""
     explain: Callable[[sqlite3.Error], PyworkerdError | None] = lambda _: None
     """Errors that the kind has words of its own for."""
 

@@ -141,6 +141,14 @@ class Database:
         self._rest = True
         self._threads.ready(self)
 
+    def rest_if_idle(self) -> bool:
+        """The same, unless there is something to do. On any thread, without the lock."""
+        with self._threads.lock:
+            idle = self.idle
+            if idle:
+                self.rest()
+            return idle
+
     def _group(self) -> list[Job]:
         jobs = [self._writes.popleft()]
         while self._writes and len(jobs) < GROUP and jobs[0].joins(self._writes[0]):

@@ -7,6 +7,7 @@ when its last invocation has ended, so nothing is closed under a request.
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Final
 
 from .database import Database
@@ -28,10 +29,13 @@ class Stores:
     def __init__(self, threads: Threads | None = None, awake: int = AWAKE) -> None:
         self.threads = threads or Threads()
         """For other work on the disk as well, which takes turns with the databases' (`lane.Lane`)."""
+        self._slow = Threads()
+        """For databases whose tenants say what is done."""
+        self._lock = threading.Lock()
         self._awake = awake
         self._databases: dict[Path, Database] = {}
         self._open: dict[Database, None] = {}
-        """Those with open files, the oldest first. Guarded by the lock of the threads."""
+        """Those with open files, the oldest first. Guarded by the lock."""
 
     def __len__(self) -> int:
         return len(self._databases)
@@ -40,20 +44,20 @@ class Stores:
         """A database, for `let_go` afterwards. No I/O. How large it may grow is what was said last."""
         found = self._databases.get(location.path)
         if found is None:
-            found = self._databases[location.path] = Database(location, design, self.threads, self._opened)
+            threads = self._slow if design.slow else self.threads
+            found = self._databases[location.path] = Database(location, design, threads, self._opened)
         found.size_mb = location.size_mb or size_mb or design.default_mb
         found.users += 1
         return found
 
     def _opened(self, database: Database) -> None:
-        with self.threads.lock:
+        with self._lock:
             self._open.pop(database, None)
             self._open[database] = None
             if len(self._open) > self._awake:
-                idle = next((each for each in self._open if each.idle), None)
+                idle = next((each for each in self._open if each.rest_if_idle()), None)
                 if idle is not None:
                     del self._open[idle]
-                    idle.rest()
 
     async def let_go(self, database: Database) -> None:
         """One user less; the last one closes it."""
@@ -64,7 +68,7 @@ class Stores:
 
     async def _end(self, database: Database) -> None:
         await database.aclose()
-        with self.threads.lock:
+        with self._lock:
             self._open.pop(database, None)
 
     async def aclose(self) -> None:
@@ -72,4 +76,5 @@ class Stores:
         while self._databases:
             _, database = self._databases.popitem()
             await self._end(database)
-        await asyncio.to_thread(self.threads.close)
+        for threads in (self.threads, self._slow):
+            await asyncio.to_thread(threads.close)

@@ -3,6 +3,7 @@
 Rule 1: lanes take turns, one piece of work each.
 Rule 2: a lane gets another thread only while more are free than it has. So stores that keep threads for long leave some
 to the others, each about half of what is left, and who has none gets the last one.
+Rule 3: a thread that has computed for long gives way to others (`priority`), and ends with its piece of work.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
+
+from .priority import is_low
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,11 +111,16 @@ class Threads:
                     lane.running -= 1
                     lane.ended(piece)
                 del found, lane, piece
+                if is_low():
+                    self._threads.remove(threading.current_thread())
+                    if self._ready:
+                        self._call_one()
+                    return
 
     def close(self) -> None:
         """End the threads when nothing is left to do. Blocks."""
         with self.lock:
             self.closed = True
             self.lock.notify_all()
-        for thread in self._threads:
+        for thread in tuple(self._threads):
             thread.join()

@@ -9,6 +9,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from .priority import give_way_once
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
@@ -19,6 +21,9 @@ INSTRUCTIONS: Final = 4_000
 one takes."""
 LOOK_EVERY: Final = 0.05
 """Seconds of CPU time between two looks at the disk."""
+LONG_MS: Final = 10.0
+"""CPU time after which a statement gives way to other threads, the event loop's before all: some slices of a step that
+runs elsewhere (`dispatch.threads.SLICE_MS`)."""
 RESERVE: Final = 64 << 20
 """Bytes that are left to others where statements put what does not fit into memory."""
 MAX_WALL: Final = 30.0
@@ -48,7 +53,7 @@ class Watch:
     def over(self, connection: sqlite3.Connection) -> Iterator[None]:
         """Watch what a connection does. Interrupted statements raise sqlite3.OperationalError (SQLITE_INTERRUPT)."""
         now = time.thread_time()
-        self._cpu_end, self._look = now + self._cpu, now + LOOK_EVERY
+        self._cpu_end, self._look = now + self._cpu, now + LONG_MS / 1000
         self._wall_end = time.monotonic() + MAX_WALL
         connection.set_progress_handler(self._ask, INSTRUCTIONS)
         try:
@@ -66,6 +71,7 @@ class Watch:
         if now < self._look:
             return None
         self._look = now + LOOK_EVERY
+        give_way_once()
         if time.monotonic() > self._wall_end:
             return WALL
         return DISK if self._folder is not None and disk_free(self._folder) < RESERVE else None
