@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pyworkerd.observe.logs import LogSink
     from pyworkerd.observe.scope import Scope
     from pyworkerd.observe.snapshot import Snapshot
+    from pyworkerd.queues.broker import Sender
     from pyworkerd.services.base import Ask, Pending, Reply
 
 INTERNET: Final = "internet"
@@ -249,6 +250,15 @@ class Runtime:
         from pyworkerd.bindings.queue.handle import Queue  # noqa: PLC0415 (start-up time)
 
         return Queue(layout.program(self.state_dir(self.config), "queue", name), self.shared)
+
+    def sender(self, name: str) -> Sender:
+        """A queue of the configuration, to send to and to look into. It is open until the runtime is closed.
+
+        Raises `ConfigurationError` if there is none of this name.
+        """
+        from pyworkerd.queues.broker import Sender  # noqa: PLC0415 (start-up time)
+
+        return Sender(self.shared, self.queue_location(name), time.time)
 
     def queue_location(self, name: str) -> layout.Location:
         """Where a queue of the configuration is. Raises `ConfigurationError` if there is none of this name."""

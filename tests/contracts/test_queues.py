@@ -134,6 +134,17 @@ def test_a_message_does_not_wait_for_ever(make: Make) -> None:
 
 
 @provider
+def test_who_looks_takes_nothing(make: Make) -> None:
+    async def test(store: QueueStore) -> None:
+        await store.send([draft("a"), draft("b", 60), draft("c")], NOW)
+        assert [(m.body, m.attempts) for m in await store.peek(2)] == [(b"a", 0), (b"b", 0)]
+        assert await bodies(store) == ["a", "c"]
+        assert [m.attempts for m in await store.peek(9)] == [1, 0, 1]
+
+    run(make, test)
+
+
+@provider
 def test_how_much_waits(make: Make) -> None:
     async def test(store: QueueStore) -> None:
         assert await store.backlog() == Backlog(0, 0, None)

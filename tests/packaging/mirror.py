@@ -66,6 +66,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "isolates/pyworkerd_isolates/errors.py": "tests/isolates/test_image.py",
     "isolates/pyworkerd_isolates/python/guest/workers/queue.py": "tests/runtime/queues/test_consumer.py",
     "runtime/pyworkerd/bindings/queue/handle.py": "tests/runtime/bindings/test_queue_handle.py",
+    "runtime/pyworkerd/cli/stores.py": "tests/runtime/cli/test_kv.py",
     "runtime/pyworkerd/queues/store.py": "tests/contracts/test_queues.py",
     "runtime/pyworkerd/queues/sqlite.py": "tests/contracts/test_queues.py",
     "isolates/pyworkerd_isolates/python/guest/workers/background.py": "tests/runtime/cron/test_handler.py",

@@ -44,6 +44,8 @@ COMMANDS: Final = {
     ),
     "explain": Row("print a configuration as it was understood", "pyworkerd.cli.explain"),
     "cron": Row("list cron expressions, or run a scheduled handler by hand", "pyworkerd.cli.cron"),
+    "kv": Row("look into a worker's KV store, and change it", "pyworkerd.cli.kv"),
+    "queue": Row("how queues stand, and messages by hand", "pyworkerd.cli.queue"),
     "engine": Row("build, list or remove the engines of this machine", "pyworkerd.cli.engine"),
     "bench": Row("measure this installation, beside others", "pyworkerd.cli.bench"),
 }

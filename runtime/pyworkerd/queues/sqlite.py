@@ -136,6 +136,12 @@ class SQLiteQueue:
         row: Any = await self._database.read(lambda c: c.execute(sql).fetchone())
         return Backlog(*row)
 
+    async def peek(self, most: int) -> list[Message]:
+        """See `QueueStore`."""
+        sql = "SELECT number, sent, attempts, format, body FROM messages ORDER BY number LIMIT ?"
+        rows = await self._database.read(lambda c: c.execute(sql, (most,)).fetchall())
+        return [Message(*row) for row in rows]
+
     async def purge(self) -> int:
         """See `QueueStore`."""
         gone: int = await self._database.write(lambda c: c.execute("DELETE FROM messages").rowcount)

@@ -78,6 +78,9 @@ class QueueStore(Protocol):
     async def backlog(self) -> Backlog:
         """See `Backlog`."""
 
+    async def peek(self, most: int) -> list[Message]:
+        """The oldest messages, as they are: nobody has been given them by this."""
+
     async def purge(self) -> int:
         """Forget all messages. Returns how many there were."""
 

@@ -1,0 +1,84 @@
+"""What the commands about stores have in common: a configuration, and its stores, without its workers.
+
+They work beside a server that runs, on the same files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pyworkerd_config import load
+from pyworkerd_config.model import Worker
+
+from pyworkerd.errors import ConfigurationError, PyworkerdError
+from pyworkerd.problems import FAILED, MISTAKE, Fault, Refusal
+from pyworkerd.runtime import Runtime
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Awaitable, Callable
+
+    from pyworkerd_config.model import Config
+
+T = TypeVar("T")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """The argument that every one of them begins with, and `--json`."""
+    parser.add_argument(
+        "config", type=Path, metavar="CONFIG", help="the configuration, for example config.toml"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def with_runtime(path: Path, work: Callable[[Runtime], Awaitable[T]]) -> T:
+    """Do something with the stores of a configuration. Raises `ConfigError`, `ConfigurationError`, and `Refusal` for
+    what a store refuses.
+    """
+
+    async def main() -> T:
+        runtime = Runtime(load(path))
+        try:
+            return await work(runtime)
+        except ConfigurationError:
+            raise
+        except PyworkerdError as error:
+            raise Refusal([Fault(str(error))], FAILED) from error
+        finally:
+            await runtime.aclose()
+
+    return asyncio.run(main())
+
+
+def store_of(config: Config, kind: str, worker: str, binding: str) -> str:
+    """The name of the store that a worker's binding leads to. Raises `ConfigurationError`, with what there is."""
+    found = {
+        each.name: each.value
+        for service in config.services
+        if service.name == worker and isinstance(service.kind, Worker)
+        for each in service.kind.bindings
+        if each.kind == kind
+    }
+    if binding not in found:
+        there = ", ".join(sorted(found)) or "none"
+        raise ConfigurationError(
+            f"worker {worker!r} has no {kind} binding named {binding!r}; there are: {there}"
+        )
+    return str(found[binding])
+
+
+def read_file(path: Path) -> bytes:
+    """What is in a file that was named. Raises `Refusal`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refusal([Fault(f"{path} cannot be read: {error.strerror}")], MISTAKE) from None
+
+
+def say(value: Any, text: str, *, as_json: bool) -> None:
+    """Print a result for a program, or for a person."""
+    sys.stdout.write((json.dumps(value) if as_json else text) + "\n")
