@@ -233,7 +233,9 @@ class Generation:
         except BaseException:
             await running.aclose()
             raise
-        running.made_of = model and (model, image.name, environment.entries, self._outside)
+        running.made_of = model and (
+            model, image.name, environment.entries, self._outside, tuple(host.given),
+        )  # fmt: skip
         if running.made_of is not None and before is not None and before.made_of == running.made_of:
             await running.aclose()
             return before
@@ -411,16 +413,21 @@ class Host:
         self.secrets = generation.config.secrets
         self.shared = ground.shared
         self.own: Worker | None = None
+        self.given: list[object] = []
+        """What bindings were told that is written elsewhere than with the worker: where stores are, and queues."""
 
     def store(self, kind: str, name: str) -> layout.Location:
         """Where the worker's store of this name is."""
-        return self.generation.store(kind, self.worker, name)
+        location = self.generation.store(kind, self.worker, name)
+        self.given.append(location)
+        return location
 
     def queue(self, name: str) -> tuple[Queue, layout.Location]:
         """A queue that the worker is among the producers of."""
         queue, location = self.generation.queue(name)
         if self.worker not in queue.producers:
             raise ConfigurationError(f"{self.worker!r} is not among the producers of the queue {name!r}")
+        self.given.append((queue, location))
         return queue, location
 
     def service(self, name: str) -> Service:

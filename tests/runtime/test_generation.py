@@ -13,7 +13,17 @@ from pyworkerd.dispatch.fleet import FleetLimits
 from pyworkerd.errors import ConfigurationError, IsolateLost, NoRoute, Overloaded
 from pyworkerd.messages import Body, Request
 from pyworkerd.runtime import RuntimeOptions
-from pyworkerd_config.model import Binding, Config, External, Limits, Network, Service, Worker
+from pyworkerd_config.model import (
+    Binding,
+    Config,
+    External,
+    Limits,
+    Network,
+    Queue,
+    Service,
+    Store,
+    Worker,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -152,6 +162,57 @@ def test_another_secret_makes_another_worker(with_runtime: Callable[..., None], 
 
     config = configured(service, secrets={"TOKEN": "old"})
     with_runtime(main, config, RuntimeOptions(environment={}))
+
+
+STORING = """
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        if request.url.endswith("/put"):
+            await self.env.KV.put("key", "shared")
+        return Response(await self.env.KV.get("key") or "nothing")
+"""
+
+
+def test_who_shares_a_store_no_longer_loses_it_with_the_reload(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    services = [worker(tmp_path, name, STORING, Binding("KV", "kv", "s")) for name in ("a", "b")]
+    shared = configured(*services, stores=(Store("kv", "s", ("a", "b")),))
+
+    async def main(runtime: Runtime) -> None:
+        assert await ask(runtime, "a", "/put") == await ask(runtime, "b") == "shared"
+        await runtime.reload(configured(*services))
+        assert await ask(runtime, "b") == "nothing"
+        await runtime.reload(shared)
+        assert await ask(runtime, "b") == "shared"
+
+    with_runtime(main, shared)
+
+
+def test_another_folder_or_another_delay_makes_another_worker(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    storing = worker(tmp_path, "a", STORING, Binding("KV", "kv", "s"))
+    sending = worker(tmp_path, "b", COUNTER, Binding("JOBS", "queue", "jobs"))
+    neither = worker(tmp_path, "c", COUNTER)
+    queue = Queue("jobs", producers=("b",))
+    config = configured(storing, sending, neither, queues=(queue,), state_dir=tmp_path / "one")
+
+    async def main(runtime: Runtime) -> None:
+        async def changed(config: Config) -> list[str]:
+            before = dict(runtime.services)
+            await runtime.reload(config)
+            return [name for name in "abc" if runtime.services[name] is not before[name]]
+
+        assert await changed(replace(config, queues=(replace(queue, delivery_delay=5),))) == ["b"]
+        assert await changed(replace(config, queues=(replace(queue, max_retries=5),))) == ["b"]
+        assert await ask(runtime, "a", "/put") == "shared"
+        assert await changed(replace(config, state_dir=tmp_path / "other")) == ["a", "b"]
+        assert await ask(runtime, "a") == "nothing"
+
+    with_runtime(main, config)
 
 
 def test_services_outside_go_over_too(with_runtime: Callable[..., None]) -> None:
