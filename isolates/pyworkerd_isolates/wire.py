@@ -179,27 +179,9 @@ def dump_value(value: object, encode_special: EncodeSpecial | None = None) -> by
     Raises TypeError with Cloudflare's text for what cannot be sent (tuples and bytearrays are among it),
     ValueError for a value that contains itself, that is nested too deeply, or whose integers are too large.
     """
-    if _is_plain(value):
-        return encode(value)
     writer = _Writer(encode_special)
     tree = writer.write(value, 1)
     return encode(tree, writer.blobs)
-
-
-def dump_arguments(
-    positional: Sequence[object], named: dict[str, object], encode_special: EncodeSpecial | None = None
-) -> bytes:
-    """The arguments of a call, as `dump_value` writes a list of these and a dictionary of those."""
-    arguments = [*positional]
-    if not named and all(map(_is_plain, arguments)):
-        return encode([arguments, {}])
-    return dump_value([arguments, named], encode_special)
-
-
-def _is_plain(value: object) -> bool:
-    """Whether JSON says this by itself, and nothing is in it that would have to be looked at."""
-    kind = type(value)
-    return kind in _AS_THEY_ARE or (kind is int and -_SAFE_INTEGER <= value <= _SAFE_INTEGER)  # type: ignore[operator]
 
 
 class _Writer:
@@ -343,8 +325,6 @@ def load_value(
     if len(data) > max_size:
         raise WireError(f"a value is larger than {max_size} bytes")
     tree, blobs = decode(data, max_header=max_size, max_blobs=max_size)
-    if type(tree) not in _CONTAINERS and not blobs:
-        return tree
     if new_dict is None and not blobs and _cannot_have_tags(data):
         return tree
     try:

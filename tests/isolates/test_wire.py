@@ -473,31 +473,3 @@ class TestValues:
             load_value(encode([{"$": [tag, tree]}, {"$": [tag, [tree, tree]]}], []))
         except WireError:
             return
-
-
-@given(
-    st.lists(
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats()
-        | st.text()
-        | st.binary()
-        | st.lists(st.text())
-    ),
-    st.dictionaries(st.text(), st.none() | st.text()),
-)
-def test_arguments_are_written_as_a_value_is(positional: list[object], named: dict[str, object]) -> None:
-    try:
-        expected = wire.dump_value([positional, named])
-    except ValueError:
-        with pytest.raises(ValueError, match="integer"):
-            wire.dump_arguments(tuple(positional), named)
-        return
-    assert wire.dump_arguments(tuple(positional), named) == expected
-
-
-@pytest.mark.parametrize("value", [None, True, "x", "$", 7, 1 << 53, -(1 << 60), 1.5, float("inf")])
-def test_what_is_written_short_is_read_as_what_it_is(value: object) -> None:
-    read = wire.load_value(wire.dump_value(value))
-    assert (type(read), read) == (type(value), value)

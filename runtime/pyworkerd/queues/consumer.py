@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyworkerd_isolates import wire
 
-from pyworkerd.errors import PyworkerdError
+from pyworkerd.errors import NoHandler, Overloaded, PyworkerdError, StorageError
 from pyworkerd.storage.stores import Stores
 
 from .broker import Broker
-from .plan import LOOK_S, judge, pause
-from .rules import MAX_BATCH, Draft
+from .plan import LOOK_S, exhume, judge, pause
+from .rules import Draft
 from .sqlite import DESIGN, SQLiteQueue
 
 if TYPE_CHECKING:
@@ -38,8 +38,14 @@ logger = logging.getLogger("pyworkerd.queues")
 
 LEASE_S: Final = 30.0
 RENEW_S: Final = 10.0
+AGAIN_S: Final = 2.0
+"""How long a consumer waits whose worker could not be given a batch."""
 MAX_OUTCOME: Final = 65_536
 """Bytes of what a guest answers: at most a number and a delay for each of a hundred messages, and an error."""
+
+
+class _Undelivered(Exception):
+    """No handler has seen the batch: nothing failed."""
 
 
 class Workers(Protocol):
@@ -75,7 +81,7 @@ class Consumers:
             return
         wanted = {queue.name: queue for queue in self._workers.queues() if queue.consumer is not None}
         for name, consumer in list(self._each.items()):
-            if wanted.get(name) != consumer.queue:
+            if wanted.get(name) != consumer.queue or consumer.moved():
                 self._end(self._each.pop(name))
         for name, queue in wanted.items():
             if name not in self._each:
@@ -118,17 +124,23 @@ class Consumer:
         self.queue = queue
         self._worker = queue.consumer
         self._workers, self._now = workers, now
-        location = workers.location(queue.name)
+        self._location = workers.location(queue.name)
         self._stores = shared.get(Stores, Stores)
-        self._store = SQLiteQueue(self._stores.use(location, DESIGN), self._stores)
-        self._sent = shared.get(Broker, Broker).sent(location)
+        self._store = SQLiteQueue(self._stores.use(self._location, DESIGN), self._stores)
+        self._sent = shared.get(Broker, Broker).sent(self._location)
         self._dead = queue.dead_letter_queue and _Dead(
             workers.location(queue.dead_letter_queue), self._stores, shared, now
         )
         self._running: set[asyncio.Task[None]] = set()
+        self._rests_until = 0.0
+        """Loop time."""
         self._taking: asyncio.Task[None] | None = asyncio.create_task(
             self._consume(), name=f"queue {queue.name}"
         )
+
+    def moved(self) -> bool:
+        """Whether its queue is somewhere else now."""
+        return self._workers.location(self.queue.name) != self._location
 
     async def stop(self) -> None:
         """Take no batch any more. Harmless when called again."""
@@ -165,6 +177,11 @@ class Consumer:
                 seconds = await self._look()
             except PyworkerdError as error:
                 logger.error("the queue %r waits: %s", self.queue.name, error)  # noqa: TRY400 - a store's state
+                self._rest(LOOK_S)
+                seconds = LOOK_S
+            except Exception:
+                logger.exception("queue %s: internal error", self.queue.name)
+                self._rest(LOOK_S)
                 seconds = LOOK_S
             if seconds > 0:
                 await self._wait(seconds)
@@ -179,15 +196,24 @@ class Consumer:
     async def _look(self) -> float:
         """Take a batch if it is time. Returns how long to wait then."""
         self._sent.clear()
+        resting = self._rests_until - asyncio.get_running_loop().time()
+        if resting > 0:
+            return resting
         queue, now = self.queue, self._now()
         outlook = await self._store.outlook(queue.max_batch_size, now)
         seconds = pause(queue, outlook, now)
         if seconds > 0:
             return seconds
         batch = secrets.token_hex(8)
-        # What is taken must be handed on: whoever ends this task must not cancel it in between.
-        await asyncio.shield(asyncio.ensure_future(self._take(batch, now)))
+        # What is taken must be handed on: whoever ends this task must not cancel it in between, and waits for it.
+        taking = asyncio.create_task(self._take(batch, now))
+        self._running.add(taking)
+        taking.add_done_callback(self._running.discard)
+        await asyncio.shield(taking)
         return 0.0
+
+    def _rest(self, seconds: float) -> None:
+        self._rests_until = asyncio.get_running_loop().time() + seconds
 
     async def _take(self, batch: str, now: float) -> None:
         queue = self.queue
@@ -207,14 +233,21 @@ class Consumer:
 
     async def _handle(self, batch: str, messages: Sequence[Message]) -> None:
         renewing = asyncio.create_task(self._renew(batch))
+        outcome: dict[str, Any] | None = None
+        delivered = True
         try:
             outcome = await self._run(messages)
+        except _Undelivered:
+            delivered = False
+            self._rest(AGAIN_S)
         finally:
             renewing.cancel()
             await asyncio.wait((renewing,))
-        verdict = judge(self.queue, messages, outcome)
         try:
-            await self._settle(verdict)
+            if delivered:
+                await self._settle(judge(self.queue, messages, outcome))
+            else:
+                await self._store.give_back(messages)
         except PyworkerdError as error:
             # They come again when the lease has ended: at least once.
             logger.error("the queue %r cannot settle a batch: %s", self.queue.name, error)  # noqa: TRY400 - as above
@@ -232,18 +265,20 @@ class Consumer:
             "queue": self.queue.name,
             "messages": [[m.number, m.sent * 1000, m.attempts, m.format, m.body] for m in messages],
         }
+        name = self.queue.name
         try:
             worker = await self._workers.worker(self._worker)
         except PyworkerdError as error:
-            logger.error("queue %r, worker %r: %s", self.queue.name, self._worker, error)  # noqa: TRY400 - told
-            return None
+            logger.error("the queue %r waits for the worker %r: %s", name, self._worker, error)  # noqa: TRY400 - told
+            raise _Undelivered from None
         try:
             answer = await worker.handle("queue", wire.dump_value(event))
             outcome = wire.load_value(answer, max_size=MAX_OUTCOME)
-        except PyworkerdError as error:
-            worker.log(0, "error", "pyworkerd", f"a batch of the queue {self.queue.name!r} failed: {error}")
-            return None
-        except wire.WireError:
+        except (Overloaded, NoHandler) as error:
+            worker.log(0, "error", "pyworkerd", f"the queue {name!r} waits: {error}")
+            raise _Undelivered from None
+        except (PyworkerdError, wire.WireError) as error:
+            worker.log(0, "error", "pyworkerd", f"a batch of the queue {name!r} failed: {error}")
             return None
         except Exception as error:  # noqa: BLE001 - a fault of the runtime must not lose the batch
             worker.report(error)
@@ -251,18 +286,24 @@ class Consumer:
         return outcome if isinstance(outcome, dict) else None
 
     async def _settle(self, verdict: Verdict) -> None:
-        if verdict.dead:
-            numbers = ", ".join(str(message.number) for message in verdict.dead)
-            where = f"go to {self.queue.dead_letter_queue!r}" if self._dead else "are dropped"
-            logger.warning(
-                "messages of the queue %r failed %d times and %s: %s",
-                self.queue.name, self.queue.max_retries + 1, where, numbers,
-            )  # fmt: skip
-            if self._dead:
-                await self._dead.send(
-                    verdict.dead
-                )  # before they are forgotten here: twice is better than never
+        if verdict.dead and not await self._bury(verdict.dead):
+            verdict = exhume(verdict, LEASE_S)
         await self._store.settle([*verdict.done, *verdict.dead], verdict.retries, self._now())
+
+    async def _bury(self, dead: Sequence[Message]) -> bool:
+        numbers = ", ".join(str(message.number) for message in dead)
+        where = f"go to {self.queue.dead_letter_queue!r}" if self._dead else "are dropped"
+        logger.warning(
+            "messages of the queue %r failed %d times and %s: %s",
+            self.queue.name, self.queue.max_retries + 1, where, numbers,
+        )  # fmt: skip
+        if self._dead:
+            try:
+                await self._dead.send(dead)  # before they are forgotten here: twice is better than never
+            except StorageError as error:
+                logger.error("they stay in the queue %r: %s", self.queue.name, error)  # noqa: TRY400 - told
+                return False
+        return True
 
 
 class _Dead:
@@ -274,9 +315,7 @@ class _Dead:
         self._now = now
 
     async def send(self, messages: Sequence[Message]) -> None:
-        for start in range(0, len(messages), MAX_BATCH):
-            drafts = [Draft(m.body, m.format, 0.0) for m in messages[start : start + MAX_BATCH]]
-            await self._store.send(drafts, self._now())
+        await self._store.send([Draft(m.body, m.format, 0.0) for m in messages], self._now())
         self._sent.set()
 
     async def aclose(self) -> None:

@@ -66,6 +66,12 @@ def judge(queue: Queue, messages: Sequence[Message], outcome: Mapping[str, Any] 
     return verdict
 
 
+def exhume(verdict: Verdict, delay_s: float) -> Verdict:
+    """The same where nobody takes the dead: they come again."""
+    again = [Retry(message, delay_s) for message in verdict.dead]
+    return Verdict(verdict.done, [*verdict.retries, *again], [])
+
+
 def _numbers(value: Any) -> frozenset[int]:
     return frozenset(n for n in value if type(n) is int) if isinstance(value, list) else frozenset()
 

@@ -130,6 +130,15 @@ class SQLiteQueue:
 
         await self._database.write(settle)
 
+    async def give_back(self, messages: Sequence[Message]) -> None:
+        """See `QueueStore`."""
+        rows = [(message.sent, message.number, message.attempts) for message in messages]
+        sql = (
+            "UPDATE messages SET visible = ?, batch = NULL, attempts = attempts - 1 "
+            "WHERE number = ? AND attempts = ?"
+        )
+        await self._database.write(lambda c: c.executemany(sql, rows))
+
     async def backlog(self) -> Backlog:
         """See `QueueStore`."""
         sql = "SELECT count(*), coalesce(sum(length(body)), 0), min(sent) FROM messages"

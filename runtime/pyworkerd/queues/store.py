@@ -75,6 +75,9 @@ class QueueStore(Protocol):
         alone.
         """
 
+    async def give_back(self, messages: Sequence[Message]) -> None:
+        """They were not delivered: they are where they were, and this attempt is none."""
+
     async def backlog(self) -> Backlog:
         """See `Backlog`."""
 

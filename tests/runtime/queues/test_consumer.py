@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
 from pyworkerd.chores import Chores
+from pyworkerd.errors import StorageFull
+from pyworkerd.queues.rules import Draft
+from pyworkerd.queues.sqlite import SQLiteQueue
 from pyworkerd.runtime import Runtime
 from pyworkerd_config.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
 CONFIG = """
 [[queues]]
@@ -294,6 +296,157 @@ def test_a_reload_changes_who_consumes(tmp_path: Path) -> None:
         project(tmp_path)
         await served.runtime.reload(load(config))
         served.chores.changed()
+        await served.settled()
+
+    serving(config, test)
+
+
+def limited(config: Path, limits: str) -> Path:
+    text = config.read_text()
+    config.write_text(text.replace("limits = { background_cpu_ms = 30000 }", f"limits = {{ {limits} }}"))
+    return config
+
+
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyworkerd.queues import consumer  # noqa: PLC0415 - to be patched
+
+    monkeypatch.setattr(consumer, "AGAIN_S", 0.05)
+
+
+def test_a_worker_without_room_costs_no_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient(monkeypatch)
+    config = limited(project(tmp_path, queue="max_retries = 0"), "isolates = 1, concurrency = 1, queue = 0")
+    (tmp_path / "mailer.py").write_text(
+        MAILER + "        pass\n    async def hold(self): await asyncio.sleep(0.5)\n"
+    )
+
+    async def test(served: Serving) -> None:
+        mailer = served.runtime.worker("mailer")
+        holding = asyncio.create_task(mailer.call("hold"))
+        await until(lambda: mailer.service.busy)
+        await served.send("x")
+        await until(lambda: any("waits" in entry.message for entry in mailer.logs))
+        assert await served.waiting() == [1, 0]
+        await holding
+        await served.settled()
+        assert served.got() == ["got jobs [(1, 'x')]"], "it was delivered once"
+
+    serving(config, test)
+
+
+@pytest.mark.parametrize("broken", ["raise ValueError('not today')", "class Default: pass"])
+def test_a_worker_that_does_not_deploy_or_has_no_handler_costs_no_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    patient(monkeypatch)
+    config = project(tmp_path, queue="max_retries = 0")
+    config.write_text('deploy = "lazy"\n' + config.read_text())
+    handler = (tmp_path / "mailer.py").read_text()
+    (tmp_path / "mailer.py").write_text(broken + "\n")
+
+    async def test(served: Serving) -> None:
+        await served.runtime.deploy("shop")
+        await served.send("x")
+        await until(lambda: caplog.text.count("waits") > 1)
+        assert await served.waiting() == [1, 0]
+        (tmp_path / "mailer.py").write_text(handler)
+        await served.runtime.reload(load(config))
+        served.chores.changed()
+        await served.runtime.deploy("shop")
+        await served.settled()
+        assert served.got() == ["got jobs [(1, 'x')]"]
+
+    serving(config, test)
+
+
+def test_a_dead_letter_queue_that_is_full_holds_up_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyworkerd.queues import consumer  # noqa: PLC0415 - to be patched
+
+    monkeypatch.setattr(consumer, "LEASE_S", 0.5)
+    config = project(
+        tmp_path, "if m.body == 'bad': m.retry()", 'max_retries = 0\ndead_letter_queue = "failed"'
+    )
+    text = config.read_text()
+    config.write_text(text.replace('name = "failed"\n', 'name = "failed"\nsize_mb = 1\n'))
+
+    async def test(served: Serving) -> None:
+        store = served.chores._consumers._each["jobs"]._dead._store
+        with pytest.raises(StorageFull):
+            while True:
+                await store.send([Draft(b"x" * 100_000, "bytes", 0)], 0.0)
+        full = (await served.waiting())[1]
+        await served.send("good", "bad")
+        await until(lambda: len(served.got()) == 2)
+        assert served.got() == ["got jobs [(1, 'good'), (1, 'bad')]", "got jobs [(2, 'bad')]"]
+        assert await store.purge() == full
+        await served.settled(failed=1)
+
+    serving(config, test)
+
+
+def test_what_is_being_taken_at_the_end_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on, take = asyncio.Event(), asyncio.Event(), SQLiteQueue.take
+
+    async def slowly(*arguments: Any) -> Any:
+        began.set()
+        await go_on.wait()
+        return await take(*arguments)
+
+    monkeypatch.setattr(SQLiteQueue, "take", slowly)
+
+    async def test(served: Serving) -> None:
+        await served.send("x")
+        await began.wait()
+        await served.chores.stop()
+        quiet = asyncio.create_task(served.chores.quiet())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not quiet.done()
+        go_on.set()
+        await quiet
+        assert served.got() == ["got jobs [(1, 'x')]"]
+        assert await served.waiting() == [0, 0]
+
+    serving(project(tmp_path), test)
+
+
+def test_a_fault_of_the_runtime_stops_no_queue_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from pyworkerd.queues import consumer  # noqa: PLC0415 - to be patched
+
+    monkeypatch.setattr(consumer, "LOOK_S", 0.05)
+    outlook, faults = SQLiteQueue.outlook, iter([ZeroDivisionError("a bug")])
+
+    async def faulty(*arguments: Any) -> Any:
+        if (fault := next(faults, None)) is not None:
+            raise fault
+        return await outlook(*arguments)
+
+    monkeypatch.setattr(SQLiteQueue, "outlook", faulty)
+
+    async def test(served: Serving) -> None:
+        await served.send("x")
+        await served.settled()
+        assert "a bug" in caplog.text
+
+    serving(project(tmp_path), test)
+
+
+def test_a_reload_changes_where_a_queue_is(tmp_path: Path) -> None:
+    config = project(tmp_path)
+
+    async def test(served: Serving) -> None:
+        await served.send("a")
+        await served.settled()
+        config.write_text('state_dir = "elsewhere"\n' + config.read_text())
+        await served.runtime.reload(load(config))
+        served.chores.changed()
+        await served.send("b")
         await served.settled()
 
     serving(config, test)

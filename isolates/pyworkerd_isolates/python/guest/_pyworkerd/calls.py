@@ -44,15 +44,11 @@ async def _finish(number, future):
     try:
         return await future
     except asyncio.CancelledError:
-        _cancelled(number, future)
+        if _pending.pop(number, None) is not None:
+            outbox.abandon(number)
+        elif future.done() and not future.cancelled() and future.exception() is None:
+            _discard(future.result())
         raise
-
-
-def _cancelled(number, future):
-    if _pending.pop(number, None) is not None:
-        outbox.abandon(number)
-    elif future.done() and not future.cancelled() and future.exception() is None:
-        _discard(future.result())
 
 
 async def call(capability, method, arguments):
@@ -62,11 +58,7 @@ async def call(capability, method, arguments):
     invocation = current()
     number, future = _begin()
     outbox.effects.append(["call", number, invocation.number, capability, method, outbox.blob(arguments)])
-    try:
-        return await future
-    except asyncio.CancelledError:
-        _cancelled(number, future)
-        raise
+    return await _finish(number, future)
 
 
 def begin_fetch(capability, method, url, headers, body, redirect):

@@ -2,7 +2,7 @@
 
 from _pyworkerd import calls
 
-from .rpc import arguments_to_rpc
+from .rpc import python_to_rpc
 
 
 class Capability:
@@ -17,7 +17,7 @@ class Capability:
         return True
 
     async def _call(self, method, *positional, **named):
-        return await calls.call(self._index, method, arguments_to_rpc(positional, named))
+        return await calls.call(self._index, method, python_to_rpc([list(positional), named]))
 
 
 class Fetcher(Capability):
@@ -35,8 +35,8 @@ class Fetcher(Capability):
         if name.startswith("_"):
             raise AttributeError(name)
 
-        def method(*positional, **named):
-            return self._call(name, *positional, **named)
+        async def method(*positional, **named):
+            return await self._call(name, *positional, **named)
 
         method.__name__ = method.__qualname__ = name
         return method

@@ -20,7 +20,7 @@ from .response import Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -58,11 +58,6 @@ def python_to_rpc(value: Any, special: Callable[[Any], tuple[str, Any] | None] |
         return written if written is not None else _encode(found)
 
     return _wire.dump_value(value, encode)
-
-
-def arguments_to_rpc(positional: Sequence[Any], named: dict[str, Any]) -> bytes:
-    """The arguments of a call. Raises as `python_to_rpc` does."""
-    return _wire.dump_arguments(positional, named, _encode)
 
 
 def python_from_rpc(data: bytes, special: Callable[[str, Any], Any] | None = None) -> Any:
