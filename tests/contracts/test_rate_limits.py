@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.bindings.rate_limit.counters import InMemoryRateLimits, RateLimits, Window
+from pyworkerd.bindings.rate_limit.shared import SharedCounters, SharedRateLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +18,15 @@ if TYPE_CHECKING:
 PROVIDERS: dict[str, Callable[[], RateLimits]] = {
     "memory": InMemoryRateLimits,
     "memory, always full": lambda: InMemoryRateLimits(max_keys=1),
+    "shared": lambda: SharedRateLimits(SharedCounters(4096)),
+    "shared, always full": lambda: SharedRateLimits(SharedCounters(4096), max_keys=1),
+    "shared, hardly any room": lambda: SharedRateLimits(SharedCounters(5)),
 }
-ROOMY = ["memory"]
+ROOMY = ["memory", "shared"]
+ENOUGH = [name for name in PROVIDERS if name != "shared, hardly any room"]
 
 provider = pytest.mark.parametrize("make", PROVIDERS.values(), ids=PROVIDERS)
+enough = pytest.mark.parametrize("make", [PROVIDERS[name] for name in ENOUGH], ids=ENOUGH)
 roomy = pytest.mark.parametrize("make", [PROVIDERS[name] for name in ROOMY], ids=ROOMY)
 
 Uses = list[tuple[str, str, float]]
@@ -65,18 +71,18 @@ def test_exactly_the_first_uses_of_a_window_succeed(
     assert take_all(make, uses, limit, period) == expected
 
 
-@provider
+@enough
 def test_windows_are_aligned_to_the_wall_clock(make: Callable[[], RateLimits]) -> None:
     uses = [("x", "k", now) for now in (59.9, 59.99, 60.0, 60.1, 119.9, 120.0)]
     assert take_all(make, uses, 1, 60) == [True, False, True, False, False, True]
 
 
-@provider
+@enough
 def test_another_namespace_is_another_count(make: Callable[[], RateLimits]) -> None:
     assert take_all(make, [("x", "k", 1), ("y", "k", 1), ("x", "k", 1)], 1, 60) == [True, True, False]
 
 
-@provider
+@enough
 def test_another_period_begins_anew(make: Callable[[], RateLimits]) -> None:
     async def main() -> None:
         limits = make()

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
+from pyworkerd.bindings.rate_limit.shared import SharedCounters
 from pyworkerd.observe import logs
 from pyworkerd.observe.own import OwnLogs
 from pyworkerd.server import bind, bind_socket
@@ -41,6 +42,7 @@ def run(settings: Settings) -> int:
     """
     out, err = Output(1), Output(2)
     report: Reports = Json(out) if settings.json else Readable(out, err)
+    counters = SharedCounters()
     before = open_descriptors()
     with ExitStack() as closing:
         closing.callback(err.finish, LAST_WORDS_S)
@@ -58,7 +60,7 @@ def run(settings: Settings) -> int:
         out.attach(loop)
         err.attach(loop)
         closing.callback(loop.close)
-        supervisor = loop.run_until_complete(_make(settings, config, listeners, report, err))
+        supervisor = loop.run_until_complete(_make(settings, config, listeners, report, err, counters))
         if admin is not None:
             loop.run_until_complete(supervisor.admit(*admin))
         while (inherited := loop.run_until_complete(supervisor.next_fork())) is not None:
@@ -73,9 +75,14 @@ def run(settings: Settings) -> int:
 
 
 async def _make(
-    settings: Settings, config: Config, listeners: Mapping[str, Listener], report: Reports, log: Output
+    settings: Settings,
+    config: Config,
+    listeners: Mapping[str, Listener],
+    report: Reports,
+    log: Output,
+    counters: SharedCounters,
 ) -> Supervisor:
-    return Supervisor(settings, config, listeners, report, log)
+    return Supervisor(settings, config, listeners, report, log, counters)
 
 
 def _admin(settings: Settings, config: Config) -> tuple[Listener, Sequence[str]] | None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pyworkerd_config import ConfigError
 from pyworkerd_isolates.errors import IsolateError
 
+from pyworkerd.bindings.rate_limit.counters import RateLimits
+from pyworkerd.bindings.rate_limit.shared import SharedRateLimits
 from pyworkerd.dispatch.fleet import FleetLimits
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.errors import ConfigurationError
@@ -101,6 +103,8 @@ class ServingProcess:
         limits = FleetLimits(memory=share.isolates, process=share.process, threads=share.threads)
         options = RuntimeOptions(limits, sinks=(sink,), progress=self._progress)
         self._runtime = Runtime(inherited.config, options)
+        limits_of_all = SharedRateLimits(inherited.counters)
+        self._runtime.shared.provide(RateLimits, limits_of_all)  # type: ignore[type-abstract]
         server = replace(self._settings.server, access_log=sink if self._settings.access_log else None)
         self._balance = Balance(inherited.seat)
         self._serving = Serving(self._runtime, server, self._balance)

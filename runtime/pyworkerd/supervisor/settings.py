@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config import Config
 
+    from pyworkerd.bindings.rate_limit.shared import SharedCounters
     from pyworkerd.server import Listener, Seat
 
 MIB: Final = 1024 * 1024
@@ -72,6 +73,8 @@ class Inheritance(NamedTuple):
     listeners: Mapping[str, Listener]
     seat: Seat
     """Among the processes that share the sockets."""
+    counters: SharedCounters
+    """Of rate limits."""
 
 
 def shares(settings: Settings, config: Config) -> Shares:

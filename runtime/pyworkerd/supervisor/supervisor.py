@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config import Config
 
+    from pyworkerd.bindings.rate_limit.shared import SharedCounters
     from pyworkerd.server import Listener, Seat
 
     from .forking import Fork
@@ -67,6 +68,7 @@ class Supervisor:
         listeners: Mapping[str, Listener],
         report: Reports,
         log: Output,
+        counters: SharedCounters,
     ) -> None:
         self.settings = settings
         self.config = config
@@ -80,6 +82,7 @@ class Supervisor:
         """Processes that ended without being asked to."""
         self.stopping = False
         self._log = log
+        self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._numbers = count(1)
         self._table = Table()
@@ -109,7 +112,7 @@ class Supervisor:
         if not await self._forks.get():
             return None
         sockets = {socket.name: self.listeners[key_of(socket)] for socket in self.config.sockets}
-        return Inheritance(self.settings, self.config, sockets, self._table.take())
+        return Inheritance(self.settings, self.config, sockets, self._table.take(), self._counters)
 
     def forked(self, fork: Fork, seat: Seat) -> None:
         """There is a new process, in the seat that it inherited."""
