@@ -11,6 +11,7 @@ from .limits import LIMIT_RANGES, PROCESSES_RANGES
 from .load import check_files, load, read_data
 from .model import (
     Admin,
+    Assets,
     Binding,
     Certificate,
     Config,
@@ -38,6 +39,7 @@ __all__ = [
     "LIMIT_RANGES",
     "PROCESSES_RANGES",
     "Admin",
+    "Assets",
     "Binding",
     "BindingKind",
     "BindingKinds",

@@ -183,13 +183,20 @@ def _admin(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
 
 def _bindings(config: Config, kinds: BindingKinds) -> Iterator[Problem]:
     names = _service_names(config)
-    for _, worker in workers(config):
+    for service, worker in workers(config):
         seen: set[str] = set()
-        for binding in worker.bindings:
+        for binding in (*worker.bindings, *_assets_binding(service, worker)):
             yield from _binding(names, binding, kinds)
             if binding.name in seen:
                 yield Problem(binding.place, f"two bindings are named {quote(binding.name)}", "rename one")
             seen.add(binding.name)
+
+
+def _assets_binding(service: Service, worker: Worker) -> Iterator[Binding]:
+    """The name that `assets` takes on `env`, to be checked as those of bindings are."""
+    if worker.assets is not None and worker.assets.binding is not None:
+        place = _at(service, "worker", "assets", "binding")
+        yield Binding(worker.assets.binding, "text", "", place=place)
 
 
 def _binding(names: frozenset[str], binding: Binding, kinds: BindingKinds) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .model import (
     Admin,
+    Assets,
     Binding,
     Config,
     Disk,
@@ -154,6 +155,9 @@ def _worker(worker: Worker, folder: Path, *, defaults: bool) -> dict[str, Any]:
         ]
     else:
         values.pop("durable_objects", None)
+    if worker.assets is not None:
+        changes = _changed(worker.assets, Assets(Path()), defaults=defaults)
+        values["assets"] = {**changes, "directory": _path(worker.assets.directory, folder)}
     if worker.global_outbound is None:
         values["global_outbound"] = False
     return values

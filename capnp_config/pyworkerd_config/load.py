@@ -54,7 +54,11 @@ def check_files(config: Config) -> list[Problem]:
     return [
         problem
         for service, worker in workers(config)
-        for problem in (*_missing_main(folder, service, worker), *_missing_data(folder, worker))
+        for problem in (
+            *_missing_main(folder, service, worker),
+            *_missing_data(folder, worker),
+            *_missing_assets(folder, service, worker),
+        )
     ]
 
 
@@ -67,6 +71,14 @@ def _load_dev_vars(path: Path) -> dict[str, str]:
     if not _is_file(path):
         return {}
     return parse_dev_vars(decode_text(_read(path, MAX_BYTES), Place(path)), Place(path))
+
+
+def _missing_assets(folder: Path, service: Service, worker: Worker) -> Iterator[Problem]:
+    if worker.assets is None or worker.assets.directory.is_dir():
+        return
+    place = service.places.at("worker", "assets", "directory") if service.places.lines else service.place
+    message = f"there is no folder {_shown(worker.assets.directory, folder)} for the assets"
+    yield Problem(place, message, "make it, or leave the assets out")
 
 
 def _missing_main(folder: Path, service: Service, worker: Worker) -> Iterator[Problem]:

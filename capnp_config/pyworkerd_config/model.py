@@ -114,6 +114,21 @@ class ObjectClass:
 
 
 @dataclass(frozen=True, slots=True)
+class Assets:
+    """Static files of a worker, answered before it is asked (Wrangler, `assets`)."""
+
+    directory: Path
+    binding: str | None = None
+    """Name on `env` by which the worker reaches them itself."""
+    html_handling: Literal["auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"] = (
+        "auto-trailing-slash"
+    )
+    not_found_handling: Literal["none", "404-page", "single-page-application"] = "none"
+    run_worker_first: bool | tuple[str, ...] = False
+    """Whether the worker answers first, or for which paths it does; those with `!` are the exceptions."""
+
+
+@dataclass(frozen=True, slots=True)
 class Worker:
     """A tenant's program."""
 
@@ -129,6 +144,7 @@ class Worker:
     global_outbound: str | None = "internet"
     """Service that the worker's own `fetch()` goes to; None means that it has no network at all."""
     durable_objects: tuple[ObjectClass, ...] = ()
+    assets: Assets | None = None
 
     def object_class(self, name: str) -> ObjectClass:
         """What holds for a Durable Object class of this name, whether anything was said about it or not."""

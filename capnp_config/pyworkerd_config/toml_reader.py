@@ -12,6 +12,7 @@ from .kinds import BINDING_KINDS, BindingKinds
 from .limits import QUEUE_RANGES
 from .model import (
     Admin,
+    Assets,
     Config,
     Disk,
     External,
@@ -160,6 +161,33 @@ _OBJECT_CLASS = Table(
 )
 
 
+def _worker_first(value: Any, cursor: Cursor, field: Field) -> Any:
+    """True, false, or a list of paths."""
+    if isinstance(value, bool):
+        return value
+    return list_of(decode.name, "true, false or a list of texts")(value, cursor, field)
+
+
+_ASSETS = Table(
+    "assets",
+    (
+        Field("directory", decode.path, 'directory = "public"', required=True),
+        Field("binding", decode.name, 'binding = "ASSETS"'),
+        Field(
+            "html_handling",
+            decode.choice("auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"),
+            'html_handling = "auto-trailing-slash"',
+        ),
+        Field(
+            "not_found_handling",
+            decode.choice("none", "404-page", "single-page-application"),
+            'not_found_handling = "404-page"',
+        ),
+        Field("run_worker_first", _worker_first, 'run_worker_first = ["/api/*"]'),
+    ),
+)
+
+
 def _admin(value: Any, cursor: Cursor, field: Field) -> Any:
     """An address alone, or a table."""
     if not isinstance(value, dict):
@@ -204,6 +232,7 @@ def _worker_table(kinds: BindingKinds) -> Table:
                 list_of(_made(_OBJECT_CLASS, ObjectClass), "a list of tables"),
                 'durable_objects = [{ class_name = "Room" }]',
             ),
+            Field("assets", _made(_ASSETS, Assets), 'assets = { directory = "public" }'),
         ),
     )
 
@@ -286,7 +315,7 @@ def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
     )
 
 
-def _made(table: Table, model: type[Network | External | Disk | ObjectClass]) -> Reader:
+def _made(table: Table, model: type[Network | External | Disk | ObjectClass | Assets]) -> Reader:
     """Reader of a table whose keys are the fields of a class, all of them right."""
 
     def make(values: dict[str, Any], _cursor: Cursor) -> Any:

@@ -26,6 +26,7 @@ from pyworkerd_isolates.errors import BundleError, ImageError
 from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.outbound import outbound
 from pyworkerd.bindings.registry import configure_all
+from pyworkerd.bindings.service import ServiceBinding
 from pyworkerd.dispatch.options import ClassOptions, WorkerOptions
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pyworkerd_config.model import Config, Queue
+    from pyworkerd_config.model import Assets, Config, Queue
     from pyworkerd_config.model import Service as ServiceModel
     from pyworkerd_isolates.bundle import Bundle
 
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from pyworkerd.dispatch.fleet import Fleet
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.logs import LogSink
+    from pyworkerd.services.assets.service import AssetsService
+    from pyworkerd.storage.lane import Lane
 
 
 class Ground(Protocol):
@@ -192,15 +195,21 @@ class Generation:
         exclude = self._foreign.to(worker)
         if place.file is not None:
             exclude |= {place.file.resolve()}
+        assets = None if worker.assets is None else site(model.name, worker.assets, self.ground.shared)
+        if worker.assets is not None:
+            exclude |= {worker.assets.directory.resolve()}
         options = WorkerOptions(
             worker.limits,
             worker.reuse,
             worker.global_outbound is not None,
             self.ground.sinks,
             classes(model.name, worker),
+            assets,
         )
         source = Folder(worker.main, worker.root, exclude)
         bindings = configure_all(worker.bindings)
+        if assets is not None and worker.assets is not None and worker.assets.binding is not None:
+            bindings += (ServiceBinding(worker.assets.binding, assets),)
         program = Program(model.name, source, bindings, worker.global_outbound, options)
         try:
             return await self.deploy(program, worker, before)
@@ -484,13 +493,26 @@ def _taken(name: str) -> ConfigurationError:
     return ConfigurationError(f"there already is a service named {name!r}")
 
 
+def site(worker: str, model: Assets, shared: Shared) -> AssetsService:
+    """The static files of a worker."""
+    from pyworkerd.services.assets.service import AssetsService  # noqa: PLC0415 (start-up time)
+
+    return AssetsService(f"{worker}'s assets", model, disk_lane(f"assets of {worker!r}", shared))
+
+
+def disk_lane(label: str, shared: Shared) -> Lane:
+    """For work on a folder of the operator's."""
+    from pyworkerd.storage.lane import Lane  # noqa: PLC0415 (start-up time)
+    from pyworkerd.storage.stores import Stores  # noqa: PLC0415
+
+    return Lane(shared.get(Stores, Stores).threads, label)
+
+
 def _other_service(name: str, model: Network | External | Disk, shared: Shared) -> Service:
     if isinstance(model, Disk):
         from pyworkerd.services.disk import DiskService  # noqa: PLC0415 (start-up time)
-        from pyworkerd.storage.lane import Lane  # noqa: PLC0415
-        from pyworkerd.storage.stores import Stores  # noqa: PLC0415
 
-        return DiskService(name, model, Lane(shared.get(Stores, Stores).threads, f"disk {name!r}"))
+        return DiskService(name, model, disk_lane(f"disk {name!r}", shared))
     if isinstance(model, Network):
         from pyworkerd.services.network import NetworkService  # noqa: PLC0415 (start-up time)
 

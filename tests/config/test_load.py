@@ -104,6 +104,16 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_assets_that_are_no_folder(tmp_path: Path) -> None:
+    text = SOUND + '[services.worker]\nassets = { directory = "public" }\n'
+    path = config_file(tmp_path, text, "shop.py", "public/index.html")
+    load(path)
+    (tmp_path / "public" / "index.html").unlink()
+    (tmp_path / "public").rmdir()
+    message = "there is no folder public for the assets: make it, or leave the assets out"
+    assert fault(path) == [f"config.toml:8: {message}"]
+
+
 def test_a_huge_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     with (tmp_path / "config.toml").open("wb") as file:
         file.truncate(1 << 40)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd_config import (
     Admin,
+    Assets,
     Binding,
     Config,
     ConfigError,
@@ -121,6 +123,52 @@ def test_a_folder_is_a_service() -> None:
     folder = PLACE.file.parent if PLACE.file else Path()
     assert config.services[0].kind == Disk(folder / "public", writable=True, allow_dotfiles=True)
     assert parse_toml(to_toml(config), PLACE) == config
+
+
+def test_assets_of_a_worker() -> None:
+    text = """
+[[services]]
+name = "shop"
+[services.worker]
+main = "shop.py"
+assets = { directory = "public", binding = "ASSETS", html_handling = "none", run_worker_first = ["/api/*", "!/api/x"] }
+"""
+    config = parse_toml(text, PLACE)
+    assert worker_of(config).assets == Assets(
+        Path("conf/public"), "ASSETS", "none", run_worker_first=("/api/*", "!/api/x")
+    )
+    assert check(config) == []
+    assert parse_toml(to_toml(config), PLACE) == config
+    always = parse_toml(text.replace('["/api/*", "!/api/x"]', "true"), PLACE)
+    assert worker_of(always).assets == Assets(Path("conf/public"), "ASSETS", "none", run_worker_first=True)
+    assert parse_toml(to_toml(always), PLACE) == always
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("{ }", '"assets" needs "directory"|assets needs "directory"'),
+        ('{ directory = "x", html_handling = "some" }', '"html_handling" must be'),
+        ('{ directory = "x", run_worker_first = 1 }', "true, false or a list of texts"),
+        ('{ directory = "x", binding = "no-name" }', '"no-name" cannot be the name of a binding'),
+        ('{ directory = "x", binding = "TEXT" }', 'two bindings are named "TEXT"'),
+    ],
+)
+def test_assets_that_are_wrong(written: str, message: str) -> None:
+    text = f"""
+[[services]]
+name = "shop"
+[services.worker]
+main = "shop.py"
+bindings = {{ TEXT = {{ text = "x" }} }}
+assets = {written}
+"""
+    try:
+        found = "\n".join(map(str, check(parse_toml(text, PLACE))))
+    except ConfigError as error:
+        found = str(error)
+    assert re.search(message, found)
+    assert "config.toml:7" in found
 
 
 def test_every_entry_knows_its_line() -> None:

@@ -132,6 +132,7 @@ TABLES = {
     "network": toml_reader._NETWORK,
     "external": toml_reader._EXTERNAL,
     "disk": toml_reader._DISK,
+    "assets": toml_reader._ASSETS,
     "[[stores]]": toml_reader._store_table(BINDING_KINDS),
     "[[queues]]": toml_reader._QUEUE,
 }
@@ -160,6 +161,7 @@ def test_every_kind_of_binding_is_described_with_its_example_and_options() -> No
     [
         *("README.md", CONFIGURATION, "docs/kv.md", "docs/d1.md", "docs/r2.md", "docs/durable-objects.md"),
         "docs/sandbox.md",
+        "docs/assets.md",
     ],
 )
 def test_the_configurations_that_the_pages_show_can_be_read(name: str) -> None:

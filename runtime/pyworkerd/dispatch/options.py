@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from pyworkerd_config.model import Limits
 from pyworkerd_isolates.pool import Policy
@@ -12,7 +12,9 @@ from pyworkerd_isolates.pool import Policy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyworkerd.messages import Request, Response
     from pyworkerd.observe.logs import LogSink
+    from pyworkerd.services.base import Target
 
 ISOLATE_COST: Final = 512 * 1024
 """What one live isolate is reckoned at before its memory grows: measured 0.2 to 0.35 MiB, with a margin."""
@@ -31,6 +33,13 @@ class ClassOptions:
     """They are not evicted when they are idle."""
 
 
+class Front(Protocol):
+    """Something in front of a worker: its static files."""
+
+    async def before(self, request: Request) -> Response | None:
+        """The answer to a request, or None if it is for the worker; its body is untouched then."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
     """What of its configuration is not its program."""
@@ -41,6 +50,14 @@ class WorkerOptions:
     sinks: tuple[LogSink, ...] = ()
     objects: Mapping[str, ClassOptions] = field(default_factory=dict)
     """What was said about classes of Durable Objects."""
+    front: Front | None = None
+    """Who is asked for the default entrypoint before the worker is."""
+
+    async def in_front(self, request: Request, target: Target) -> Response | None:
+        """The answer of who is in front, if anybody is, and has one."""
+        if self.front is None or target.entrypoint is not None:
+            return None
+        return await self.front.before(request)
 
     def policy(self) -> Policy:
         """What its pool may have."""

@@ -183,7 +183,7 @@ class Worker:
         """See `services.base.Service`. Raises `BodyTooLarge` for a body beyond `limits.request_body_mb`."""
         if target.object is not None:
             return await self.objects.find(target).answer(request, target)
-        return await self.answer(request, target)
+        return await self.options.in_front(request, target) or await self.answer(request, target)
 
     async def answer(self, request: Request, target: Target) -> Response:
         """`fetch`, of an isolate of its own."""
@@ -201,8 +201,10 @@ class Worker:
         self.counters.answered(answer.status, monotonic_ns() - began)
         return answer
 
-    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Asked:
+    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Asked | None:
         """See `services.base.Ask`."""
+        if self.options.front is not None:
+            return None
         asked = Asked(self, reply)
         try:
             work = FetchWork(self._bounded(request), DEFAULT)
