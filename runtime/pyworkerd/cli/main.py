@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "cron": Row("list cron expressions, or run a scheduled handler by hand", "pyworkerd.cli.cron"),
     "kv": Row("look into a worker's KV store, and change it", "pyworkerd.cli.kv"),
     "queue": Row("how queues stand, and messages by hand", "pyworkerd.cli.queue"),
+    "state": Row("back up everything that is stored, and restore it", "pyworkerd.cli.state"),
     "engine": Row("build, list or remove the engines of this machine", "pyworkerd.cli.engine"),
     "bench": Row("measure this installation, beside others", "pyworkerd.cli.bench"),
 }
