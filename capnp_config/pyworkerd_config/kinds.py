@@ -63,7 +63,7 @@ BINDING_KINDS: BindingKinds = MappingProxyType(
     }
 )
 
-NOT_YET = frozenset({"analytics_engine", "worker_loader", "workflow"})
+NOT_YET = frozenset({"analytics_engine", "workflow"})
 """Kinds of the design that this version does not have: the error says so instead of guessing at a typing
 mistake.
 """

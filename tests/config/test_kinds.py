@@ -21,4 +21,4 @@ def test_a_kind_is_here_or_not_yet() -> None:
 
 
 def test_only_tables_have_fields() -> None:
-    assert all((row.value == "table") == bool(row.fields) for row in BINDING_KINDS.values())
+    assert all(row.value == "table" or not row.fields for row in BINDING_KINDS.values())
