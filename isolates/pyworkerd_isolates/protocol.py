@@ -216,6 +216,19 @@ class SocketCredit(NamedTuple):
     credit: int
 
 
+class Commit(NamedTuple):
+    """A Durable Object's storage has changed. It comes first of a step's effects, which wait until it is durable."""
+
+    size: int
+    """Pages that the storage has now; 0 if nothing is stored any more."""
+    numbers: tuple[int, ...]
+    """Pages that are new or have changed, from 0."""
+    pages: bytes
+    """Their content, one after the other."""
+    alarm: int | None
+    """When its alarm is due, in milliseconds since 1970."""
+
+
 class Abort(NamedTuple):
     """A Durable Object gives up what it has in memory; the next call starts it anew from its storage."""
 
@@ -230,7 +243,7 @@ class Crash(NamedTuple):
 
 Effect: TypeAlias = (
     Crash | Log | Respond | Return | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch | Abandon
-    | Upgrade | SocketSend | SocketClose | SocketCredit | Abort
+    | Upgrade | SocketSend | SocketClose | SocketCredit | Commit | Abort
 )  # fmt: skip
 
 
@@ -307,6 +320,16 @@ def _capability(value: Any, blobs: _Blobs) -> Named:
     if type(value) is not list or len(value) != 2 or type(value[1]) is not str or not _is_id(value[1]):
         raise ProtocolError("a capability is neither a number nor a part of one")
     return Part(_number(value[0], blobs), value[1])
+
+
+def _moment(value: Any, blobs: _Blobs) -> int | None:
+    return None if value is None else _number(value, blobs)
+
+
+def _numbers(value: Any, blobs: _Blobs) -> tuple[int, ...]:
+    if type(value) is not list:
+        raise ProtocolError("numbers are not a list")
+    return tuple([_number(number, blobs) for number in value])
 
 
 def _flag(value: Any, _: _Blobs) -> bool:
@@ -421,6 +444,7 @@ _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
     "ws_send": (SocketSend, (_number, _optional_blob, _flag, _flag)),
     "ws_close": (SocketClose, (_number, _close_code, _reason)),
     "ws_credit": (SocketCredit, (_number, _number)),
+    "commit": (Commit, (_number, _numbers, _blob, _moment)),
     "abort": (Abort, (_long,)),
     "crash": (Crash, (_long,)),
 }

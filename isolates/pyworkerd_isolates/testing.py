@@ -36,6 +36,7 @@ from .protocol import (
     BodyRef,
     Broken,
     Call,
+    Commit,
     Crash,
     Data,
     Done,
@@ -71,6 +72,7 @@ BodyInit: TypeAlias = bytes | Iterable[bytes] | None
 LATER: Final = object()
 """From an answering function: the call stays open until `Driver.resolve` or `Driver.reject`."""
 MAX_STEPS: Final = 20_000
+STORED_PAGES: Final = 4096
 
 
 class Reply(NamedTuple):
@@ -175,15 +177,17 @@ class Sandbox:
         answer: Answer | None = None,
         slots: Slots | None = None,
         is_object: tuple[str, str] | None = None,
+        pages: bytes = b"",
+        alarm: int | None = None,
         **limits: int,
     ) -> Driver:
         """A live isolate of a worker. `answer` performs its calls; without one each is refused. `is_object` are class
-        and id of the Durable Object that it is."""
+        and id of the Durable Object that it is, `pages` and `alarm` what it has stored."""
         image = worker if isinstance(worker, Image) else self.image(worker, None, **limits)
         isolate = ClockedIsolate(self.engine, image, Limits(**limits), slots)
         driver = Driver(isolate, bindings, meta, answer)
         if is_object is not None:
-            driver.events.become(*is_object)
+            driver.events.become(*is_object, pages, alarm, STORED_PAGES)
         return driver
 
 
@@ -230,6 +234,8 @@ class Driver:
         """All calls so far."""
         self.abandoned: list[int] = []
         self.wake: float | None = None
+        self.commits: list[Commit] = []
+        """What a Durable Object has stored, step by step."""
         self.aborted: str | None = None
         """Why a Durable Object gave itself up."""
         self.runs: dict[int, Run] = {}
@@ -562,6 +568,7 @@ _PERFORM: Final[dict[type[Effect], Callable[[Driver, Any], None]]] = {
     Abort: Driver._abort,  # noqa: SLF001
     Broken: Driver._broken,  # noqa: SLF001
     Call: Driver._ask,  # noqa: SLF001
+    Commit: lambda driver, effect: driver.commits.append(effect),
     Crash: Driver._crash,  # noqa: SLF001
     Data: Driver._data,  # noqa: SLF001
     Done: Driver._done,  # noqa: SLF001

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -32,9 +32,11 @@ from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.foreign import Foreign
+from pyworkerd.objects.storage import ObjectStores
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd.storage import layout
+from pyworkerd.storage.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -227,11 +229,12 @@ class Generation:
         """
         host = Host(self, program.name, program.options.limits.cpu_ms)
         environment = await build(program.bindings, outbound(program.global_outbound, host), host)
+        stores = ObjectStores(self.ground.shared.get(Stores, Stores), self.ground.state_dir(self.config))
         worker = Worker(
             program.name,
             self.ground.fleet,
             program.source,
-            program.options,
+            replace(program.options, storage=stores),
             environment.entries,
             environment.table,
         )

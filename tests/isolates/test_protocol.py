@@ -15,6 +15,7 @@ from pyworkerd_isolates.protocol import (
     Abort,
     Broken,
     Call,
+    Commit,
     Crash,
     Data,
     Done,
@@ -66,6 +67,8 @@ REAL = [
     (["ws_close", 1, None, ""], SocketClose(1, 1005, "")),
     (["ws_credit", 1, 65536], SocketCredit(1, 65536)),
     (["call", 8, 1, [2, "0a" * 32], "get", 0], Call(8, 1, Part(2, "0a" * 32), "get", b"blob")),
+    (["commit", 3, [0, 2], 0, None], Commit(3, (0, 2), b"blob", None)),
+    (["commit", 0, [], 0, 1_800_000_000_000], Commit(0, (), b"blob", 1_800_000_000_000)),
     (["abort", "enough"], Abort("enough")),
     (["crash", "everything"], Crash("everything")),
 ]
@@ -104,6 +107,9 @@ BAD = {
     "bytes that are not there": ["return", 1, 1],
     "bytes before the first": ["return", 1, -1],
     "bytes named by a flag": ["return", 1, False],
+    "pages that are no numbers": ["commit", 1, ["0"], 0, None],
+    "pages that are no list": ["commit", 1, 0, 0, None],
+    "an alarm that is text": ["commit", 1, [0], 0, "now"],
     "a part of no capability": ["call", 1, 1, ["2", "0a" * 32], "x", 0],
     "a part whose id is short": ["call", 1, 1, [2, "0a" * 31], "x", 0],
     "a part whose id has capitals": ["call", 1, 1, [2, "0A" * 32], "x", 0],
@@ -362,7 +368,9 @@ EVENTS = {
         ),
         st.dictionaries(texts, texts, max_size=2),
     ),
-    "become": st.tuples(texts, texts),
+    "become": st.tuples(
+        texts, texts, st.binary(min_size=1, max_size=5), st.none() | numbers, st.integers(1, 9)
+    ),
     "focus": st.tuples(st.lists(numbers, max_size=3)),
     "fetch": st.tuples(numbers, entrypoints, json_values, texts, texts, headers, bodies),
     "rpc": st.tuples(numbers, entrypoints, json_values, texts, st.binary(max_size=10)),
@@ -430,7 +438,9 @@ def test_what_a_worker_may_use_and_whom_a_step_is_for_come_before_all_else(argum
     events.init(*arguments)
     events.become(*become)
     (init, became, focused, cancel), blobs = wire.decode(events.frame())
-    assert (became, focused, cancel) == (["become", *become], ["focus", *focus], ["cancel", 1])
+    assert (focused, cancel) == (["focus", *focus], ["cancel", 1])
+    became[3] = blobs[became[3]]
+    assert became == ["become", *become]
     bindings = [(name, kind, blobs[value] if kind == "value" else value) for name, kind, value in init[1]]
     assert (bindings, init[2]) == arguments
 

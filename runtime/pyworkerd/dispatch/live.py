@@ -7,7 +7,8 @@ Rule 1: whatever the guest names (invocation, stream, call, capability) is looke
 Rule 2: an effect that breaks the protocol ends the isolate, and nothing else.
 Rule 3: when an isolate dies, each of its invocations is either answered with an error, or run again in another one
         if no effect of it has left yet.
-Rule 4: an invocation that passes a limit over several steps is cancelled; if that does not end it, its isolate is.
+Rule 4: what a Durable Object has written is durable before anything of the step leaves, and before the next one.
+Rule 5: an invocation that passes a limit over several steps is cancelled; if that does not end it, its isolate is.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pyworkerd_isolates.protocol import (
     Abort,
     Broken,
     Call,
+    Commit,
     Crash,
     Data,
     Done,
@@ -64,7 +66,9 @@ from .bodies import Bodies
 from .calls import Calls
 from .crowd import Crowd
 from .failures import too_much_memory, translate
+from .giving_up import fail_begun, give_up
 from .invocation import CallWork, FetchWork, HandlerWork, Invocation
+from .log_limit import admit
 from .mail import Mail
 from .room import Room
 from .sharing import BATCH, budget_ms, charge, choose
@@ -89,9 +93,6 @@ INLINE_MS: Final = 0.0
 PERFORM_S: Final = 0.001
 """How long effects of one step are performed before others have their turn."""
 _FAILURES: Final = {"no_handler": NoHandler, "no_entrypoint": NoSuchEntrypoint, "no_method": NoSuchMethod}
-LOG_ENTRY: Final = 64
-"""Bytes that an entry is reckoned at besides its message, as the guest reckons: empty ones are not free."""
-_NO_MORE: Final = "[the log limit of this invocation is reached (limits.log_kb)]"
 
 
 class Live:
@@ -231,7 +232,8 @@ class Live:
         events = self._mail.take(numbers)
         self.crowd.leaves(numbers)
         self.calls.renew()
-        self._batch = events, budget_ms(self._in_step, self._expendable())
+        expendable = all(invocation.can_run_again for invocation in self.invocations.values())
+        self._batch = events, budget_ms(self._in_step, expendable)
         self.stepping = True
         if self._worker.placement.inline() and self.go_on(INLINE_MS):
             self.over()
@@ -257,10 +259,6 @@ class Live:
             invocation.scope.headers + request.headers,
             body,
         )
-
-    def _expendable(self) -> bool:
-        """Whether nothing would be lost with this isolate but time."""
-        return all(invocation.can_run_again for invocation in self.invocations.values())
 
     def go_on(self, slice_ms: float) -> bool:
         """See `threads.Slices`. The first slice of all starts the isolate."""
@@ -321,6 +319,9 @@ class Live:
         try:
             while effects and self.state is not State.DEAD:
                 effect = effects.popleft()
+                if type(effect) is Commit:
+                    self._keep(effect, partial(self._perform, isolate, wake))
+                    return
                 _PERFORM[type(effect)](self, effect)
                 if perf_counter() > end and effects:
                     worker = self._worker
@@ -333,6 +334,25 @@ class Live:
         finally:
             charge(self._in_step, (charged_ns() - began) / 1e6)
         self._after_step(isolate, wake)
+
+    def _keep(self, commit: Commit, go_on: Callable[[], None]) -> None:
+        """Nothing of a step leaves, and no other begins, before what it wrote is durable (the output gate)."""
+        self._effects.appendleft(commit)  # as long as there are effects, no step begins
+        self.room.held += len(commit.pages)
+        for invocation in self._in_step:
+            invocation.touched_outside = True
+        self._worker.keep(commit, partial(self._kept, commit, go_on))
+
+    def _kept(self, commit: Commit, go_on: Callable[[], None], error: Exception | None) -> None:
+        self.room.held -= len(commit.pages)
+        if self.state is State.DEAD:
+            return
+        if error is not None:
+            fail_begun(self, error)
+            self._died(error, self._in_step)
+            return
+        self._effects.popleft()
+        go_on()
 
     def _not_started(self, error: BaseException) -> PyworkerdError:
         self.report(error)
@@ -371,17 +391,16 @@ class Live:
 
     def _log(self, effect: Log) -> None:
         invocation = self.invocations.get(effect.invocation)
-        message, size = effect.message, len(effect.message.encode("utf-8", "replace")) + LOG_ENTRY
-        left = self._stray_log_left if invocation is None else invocation.log_left
-        if left <= 0:
+        before = self._stray_log_left if invocation is None else invocation.log_left
+        message, left = admit(effect.message, before)
+        if message is None:
             return
-        if left <= size:
+        if left <= 0:
             self._counters.limit("log_kb")
-            message = f"{message[: max(left - LOG_ENTRY, 0)]} {_NO_MORE}"
         if invocation is None:
-            self._stray_log_left = left - size
+            self._stray_log_left = left
         else:
-            invocation.log_left = left - size
+            invocation.log_left = left
         # Its number as the guest wrote it counts only if it is one of this isolate's own.
         number, work_for = (invocation.id, invocation.scope) if invocation is not None else (0, None)
         self._worker.log(number, effect.level, effect.source, message, work_for)
@@ -460,16 +479,6 @@ class Live:
 
     def _call(self, effect: Call | Fetch) -> None:
         self.calls.begin(effect, self.invocations.get(effect.invocation))
-
-    def _abort(self, effect: Abort) -> None:
-        """A Durable Object gives itself up. Who has not begun yet finds the next one."""
-        again: list[Invocation] = []
-        for invocation in self.invocations.values():
-            if invocation.can_run_again and not invocation.begun:
-                again.append(invocation)
-            else:
-                invocation.fail(WorkerException("DurableObjectAbort", effect.message))
-        self.end(again)
 
     def _crash(self, effect: Crash) -> None:
         self._log(Log(0, "critical", "pyworkerd", effect.message))
@@ -570,7 +579,7 @@ class Live:
 
 _PERFORM: Final[dict[type, Callable[[Live, Any], None]]] = {
     Abandon: lambda live, effect: live.calls.abandon(effect),
-    Abort: Live._abort,  # noqa: SLF001 - the class's own table
+    Abort: give_up,
     Broken: lambda live, effect: live.bodies.broken(effect),
     Call: Live._call,  # noqa: SLF001 - the class's own table
     Crash: Live._crash,  # noqa: SLF001

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyworkerd.messages import Request, Response
+    from pyworkerd.objects.storage import ObjectStores
     from pyworkerd.observe.logs import LogSink
     from pyworkerd.services.base import Target
 
@@ -52,6 +53,8 @@ class WorkerOptions:
     """What was said about classes of Durable Objects."""
     front: Front | None = None
     """Who is asked for the default entrypoint before the worker is."""
+    storage: ObjectStores | None = None
+    """Where Durable Objects are stored; None: what one writes is an error."""
 
     async def in_front(self, request: Request, target: Target) -> Response | None:
         """The answer of who is in front, if anybody is, and has one."""

@@ -9,18 +9,19 @@ counters, logs.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd.errors import NoSuchEntrypoint, Overloaded, PyworkerdError
+from pyworkerd.errors import NoSuchEntrypoint, Overloaded, PyworkerdError, StorageError
+from pyworkerd.objects.storage import MOST_PAGES, Contents
 
 from .worker import Worker
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from pyworkerd_isolates.protocol import Events
+    from pyworkerd_isolates.protocol import Commit, Events
 
     from pyworkerd.services.base import Target
 
@@ -41,7 +42,7 @@ class Resident(Worker):
     def __init__(self, home: Worker, objects: Objects, class_name: str, object_id: str) -> None:
         super().__init__(home.name, home.fleet, home.source, home.options, home.environment, home.channels)
         self.class_name, self.object_id = class_name, object_id
-        self._home = objects
+        self._home, self._parent = objects, home
         options = objects.options(class_name)
         self._key = (options.unique_key, object_id)
         self.loop_account, self.thread_account, self.clearing = (
@@ -60,8 +61,13 @@ class Resident(Worker):
             cost=self.cost,
         )
         self._waiting.fit(self.policy)
-        self._ready = False
-        """It is ours, and its next isolate has what it needs."""
+        stores = home.options.storage
+        self._storage = stores.open(*self._key) if stores is not None else None
+        self._contents: Contents | None = None
+        """What its next isolate begins with, as soon as the object is ours."""
+        self._handed_over = Contents()
+        self._keeping: asyncio.Task[None] | None = None
+        """Something is being written."""
         self._opening: asyncio.Task[None] | None = None
         self._leaving: asyncio.TimerHandle | None = None
         self._left = False
@@ -80,12 +86,14 @@ class Resident(Worker):
     def introduce(self, events: Events) -> None:
         """See `Worker.introduce`."""
         super().introduce(events)
-        events.become(self.class_name, self.object_id)
+        contents, self._handed_over = self._handed_over, Contents()
+        events.become(self.class_name, self.object_id, contents.pages, contents.alarm, MOST_PAGES)
 
     # coming ----------------------------------------------------------------------------------------------------------
 
     def _start(self, invocation: Invocation, now: float) -> None:
-        if self._ready:
+        if self._contents is not None:
+            self._handed_over, self._contents = self._contents, None
             super()._start(invocation, now)
         elif self._opening is None:
             self._opening = self.loop.create_task(self._open())
@@ -93,13 +101,33 @@ class Resident(Worker):
     async def _open(self) -> None:
         try:
             await self.fleet.owners.claim(self._key, self)
-            self._ready = True
+            if self._keeping is not None:
+                await asyncio.wait((self._keeping,))
+            self._contents = await self._storage.load() if self._storage is not None else Contents()
         except PyworkerdError as error:
             for invocation in tuple(self._waiting):
                 self._drop(invocation, error)
         finally:
             self._opening = None
         self.plan_soon()
+
+    # staying ---------------------------------------------------------------------------------------------------------
+
+    def keep(self, commit: Commit, kept: Callable[[Exception | None], None]) -> None:
+        """See `Worker.keep`."""
+        self._keeping = self._parent.spawn(self._keep(commit, kept))
+
+    async def _keep(self, commit: Commit, kept: Callable[[Exception | None], None]) -> None:
+        storage = self._storage
+        if storage is None:
+            kept(StorageError("there is no storage here"))
+            return
+        try:
+            await storage.keep(commit)
+        except Exception as error:  # noqa: BLE001 - the object ends, whatever it was
+            kept(error)
+        else:
+            kept(None)
 
     # going -----------------------------------------------------------------------------------------------------------
 
@@ -143,7 +171,7 @@ class Resident(Worker):
             self._left = True
             self._closed = True
             self._home.gone(self)
-            self.spawn(self._go())
+            self._parent.spawn(self._go())
 
     async def _go(self) -> None:
         if self._opening is not None:
@@ -153,6 +181,11 @@ class Resident(Worker):
         if self._reaper is not None:
             self._reaper.cancel()
         self.fleet.hungers(self, False)
+        if self._keeping is not None:
+            await asyncio.wait((self._keeping,))
+        storage, self._storage = self._storage, None
+        if storage is not None:
+            await storage.aclose()
         self.fleet.owners.release(self._key, self)
         self.fleet.dismiss(self)
 

@@ -30,6 +30,7 @@ from pyworkerd_isolates.pool import (
 
 from pyworkerd.bindings.arguments import bounded
 from pyworkerd.errors import (
+    BadEffect,
     BodyTooLarge,
     ExceededDepth,
     ExceededSubrequests,
@@ -43,7 +44,6 @@ from pyworkerd.errors import (
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.logs import LogEntry, LogSink, Recent
 from pyworkerd.observe.scope import Scope, scope
-from pyworkerd.observe.snapshot import add
 from pyworkerd.services.base import DEFAULT, Target
 
 from .allowance import Allowance
@@ -57,6 +57,7 @@ from .fairness import Account
 from .invocation import CallWork, FetchWork, HandlerWork, Invocation, Work
 from .line import Line
 from .live import Live
+from .measuring import measure_pool
 from .objects import Objects
 from .options import ISOLATE_COST, UNFROZEN_COST, WorkerOptions
 from .placement import Placement
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
     from pyworkerd_isolates.bundle import Bundle, Folder
     from pyworkerd_isolates.image import Image
     from pyworkerd_isolates.pool import Policy
-    from pyworkerd_isolates.protocol import Entry, Events
+    from pyworkerd_isolates.protocol import Commit, Entry, Events
 
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.services.base import Reply
@@ -443,6 +444,11 @@ class Worker:
 
     # what isolates report --------------------------------------------------------------------------------------------
 
+    def keep(self, commit: Commit, kept: Callable[[Exception | None], None]) -> None:
+        """A Durable Object has written; call `kept` when that is durable, or cannot be."""
+        del commit
+        kept(BadEffect("a worker that is no Durable Object wanted to store something"))
+
     def introduce(self, events: Events) -> None:
         """Tell a new isolate what it is; may be called on another thread."""
         events.init(self.environment, self.meta)
@@ -589,11 +595,5 @@ class Worker:
 
     def measure(self, snapshot: Snapshot) -> None:
         """Add how things stand to a snapshot: isolates, their memory, and what waits."""
-        if not self._members and not self._waiting:
-            return
-        worker = self.fleet.meters.label(self.name)
-        for live in self._members.values():
-            add(snapshot, "isolates", (worker, live.state.value), 1)
-            growth = self.fleet.cost_of(live) - self.cost
-            add(snapshot, "isolate_memory_bytes", (worker,), self.image.memory_size + growth)
-        add(snapshot, "queue_depth", (worker,), len(self._waiting))
+        if self._members or self._waiting:
+            measure_pool(self, self._members.values(), len(self._waiting), snapshot)

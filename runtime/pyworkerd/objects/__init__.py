@@ -1,5 +1,6 @@
 """Durable Objects: what is said about them, and who has them. Their isolates are `dispatch.resident`.
 
 ids           what makes an id valid. Pure
+storage       pages and alarms on disk
 owners        who has which object, so that it is live once
 """

@@ -3,6 +3,7 @@
 state_dir/kv/own.shop/cache.sqlite3       the store "cache" of the worker "shop" alone
 state_dir/kv/shared/cache.sqlite3         the store "cache" that `[[stores]]` declares for several workers
 state_dir/kv/program/cache.sqlite3        the store "cache" of the program that embeds the runtime
+state_dir/do/shop-%52oom/0a1b...sqlite3   what one Durable Object has stored, by unique key and id
 """
 
 from __future__ import annotations
@@ -60,6 +61,12 @@ def shared(root: Path, kind: str, name: str, size_mb: int | None = None) -> Loca
 def program(root: Path, kind: str, name: str) -> Location:
     """A store of the program that embeds the runtime."""
     return _location(root, kind, PROGRAM, name)
+
+
+def durable_object(root: Path, unique_key: str, object_id: str) -> Location:
+    """What one Durable Object has stored."""
+    path = root / "do" / encoded(unique_key) / f"{encoded(object_id)}.sqlite3"
+    return Location(root, path, "storage of a Durable Object")
 
 
 def _location(root: Path, kind: str, owner: str, name: str) -> Location:

@@ -90,6 +90,10 @@ def _message(blobs, number, index, text, end):
     sockets.on_message(number, b"" if index is None else blobs[index], text, end)
 
 
+def _become(blobs, class_name, id, index, alarm, most):
+    objects.on_become(class_name, id, b"" if index is None else blobs[index], alarm, most)
+
+
 def _fatal(error, *_):
     raise error
 
@@ -98,7 +102,7 @@ EVENTS = {
     "prime": (lambda blobs: handlers.prime(WitWorld().step), _fatal),
     "close_gaps": (lambda blobs, end: layout.close_gaps(end), _fatal),
     "init": (_init, _fatal),
-    "become": (lambda blobs, *which: objects.on_become(*which), _fatal),
+    "become": (_become, _fatal),
     "focus": (lambda blobs, numbers: handlers.loop.focus(numbers), _fatal),
     "fetch": (_fetch, handlers.on_failed),
     "rpc": (_rpc, handlers.on_failed),
@@ -127,6 +131,8 @@ def _step(data):
         except Exception as error:
             failed(error, *event[1:])
     handlers.loop.run()
+    if objects.this is not None:
+        objects.this.commit()
     return outbox.take(handlers.loop.due(sockets.flush()))
 
 

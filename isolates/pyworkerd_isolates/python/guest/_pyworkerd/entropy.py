@@ -66,6 +66,12 @@ def pretended():
         os.urandom = before
 
 
+def give_to_sqlite(connection):
+    """Let SQL's `random()` and `randomblob()` draw from the isolate's own generator."""
+    connection.create_function("random", 0, lambda: int.from_bytes(os.urandom(8), "little", signed=True))
+    connection.create_function("randomblob", 1, lambda size: os.urandom(max(int(size), 1)))
+
+
 def replace_sqlites(dbapi2):
     """SQLite seeds its generator from the clock and once only, in memory that an image keeps: every isolate would draw
     the same numbers. So SQL's `random()` and `randomblob()` draw from the isolate's own generator."""
@@ -76,8 +82,7 @@ def replace_sqlites(dbapi2):
 
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
-            self.create_function("random", 0, lambda: int.from_bytes(os.urandom(8), "little", signed=True))
-            self.create_function("randomblob", 1, lambda size: os.urandom(max(int(size), 1)))
+            give_to_sqlite(self)
 
     def connect(*arguments, _connect=_sqlite3.connect, **options):
         if len(arguments) < 6:

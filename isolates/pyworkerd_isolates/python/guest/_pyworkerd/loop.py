@@ -28,6 +28,8 @@ class Loop(asyncio.AbstractEventLoop):
         self._ready = deque()
         self._held = deque()
         """Ready, but not in this step."""
+        self._later = []
+        """The same, whatever the step is for."""
         self._timers = []
         self._order = count()
         self._focus = None
@@ -80,6 +82,9 @@ class Loop(asyncio.AbstractEventLoop):
                     self.call_exception_handler(
                         {"message": "a task tried to end the program", "exception": error}
                     )
+        if self._later:
+            self._held.extend(self._later)
+            self._later.clear()
 
     def _collect(self, focus):
         """Make ready what was held, and the timers that are due: before what this step's events have made ready."""
@@ -174,6 +179,12 @@ class Loop(asyncio.AbstractEventLoop):
         return handle
 
     call_soon_threadsafe = call_soon
+
+    def call_next_step(self, callback, *args):
+        """Call it in the next step: when all that this one gives out has left, or been kept."""
+        handle = events.Handle(callback, args, self, None)
+        self._later.append(handle)
+        return handle
 
     def call_later(self, delay, callback, *args, context=None):
         return self.call_at(self.time() + delay, callback, *args, context=context)

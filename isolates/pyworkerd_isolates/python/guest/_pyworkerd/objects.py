@@ -8,7 +8,7 @@ The host need not know: it is not told of those that have to wait (see `loop.due
 import asyncio
 from collections import deque
 
-from . import environment, invocation, outbox, worker
+from . import environment, invocation, outbox, storage, worker
 from .invocation import current
 
 BLOCK_S = 30
@@ -26,10 +26,10 @@ class DurableObjectAbort(BaseException):
 class Object:
     """The instance, and who may enter."""
 
-    def __init__(self, class_name, id, state):
+    def __init__(self, class_name, state, database):
         self.found = worker.objects[class_name]
-        self.id = id
         self.state = state
+        self._database = database
         self.instance = None
         self.aborted = False
         self._failure = None
@@ -73,13 +73,13 @@ class Object:
 
     # the gate --------------------------------------------------------------------------------------------------------
 
-    def block(self, callback):
-        """Run an async function while nothing else of the object runs. Returns its task."""
+    def block(self, callback, fatal=True):
+        """Run an async function while nothing else of the object runs. Returns its task. If the function fails, so does
+        the object, unless that is not `fatal`."""
         mine = current()
         task = asyncio.Task(callback(), loop=asyncio.get_running_loop(), eager_start=True)
         if task.done():
-            if not task.cancelled() and task.exception() is not None:
-                self.abort(f"the function of block_concurrency_while() failed: {task.exception()}")
+            self._blamed(task, fatal)
             return task
         self._closed += 1
         invocation.gate = mine
@@ -89,14 +89,17 @@ class Object:
         def done(task):
             late.cancel()
             self._closed -= 1
-            if not task.cancelled() and task.exception() is not None:
-                self.abort(f"the function of block_concurrency_while() failed: {task.exception()}")
+            self._blamed(task, fatal)
             if not self._closed:
                 self._open()
             mine.release()
 
         task.add_done_callback(done)
         return task
+
+    def _blamed(self, task, fatal):
+        if fatal and not task.cancelled() and task.exception() is not None:
+            self.abort(f"the function of block_concurrency_while() failed: {task.exception()}")
 
     def _open(self):
         invocation.gate = None
@@ -116,11 +119,17 @@ class Object:
             self.aborted = True
             outbox.effects.append(["abort", str(reason)[:MAX_MESSAGE]])
 
+    def commit(self):
+        """The step ends: what it has changed in the storage goes out before all else."""
+        if not self.aborted:
+            self._database.commit()
 
-def on_become(class_name, id):
+
+def on_become(class_name, id, pages, alarm, most):
     """Event: this isolate is an object. Once, after `init`."""
     global this
     from workers import durable
 
-    state = durable.DurableObjectState(durable.DurableObjectId(id))
-    this = Object(class_name, id, state)
+    database = storage.Database(pages, alarm, most)
+    state = durable.DurableObjectState(durable.DurableObjectId(id), database)
+    this = Object(class_name, state, database)

@@ -19,6 +19,7 @@ from .headers import Headers
 from .request import Request
 from .response import FetchResponse, Response
 from .rpc import JsDict, python_from_rpc, python_to_rpc
+from .storage import SqlError
 from .websocket import CloseEvent, ErrorEvent, MessageEvent, WebSocket, WebSocketPair
 
 waitUntil = wait_until
@@ -48,6 +49,7 @@ __all__ = [
     "Request",
     "RequestInitCfProperties",
     "Response",
+    "SqlError",
     "WebSocket",
     "WebSocketPair",
     "WorkerEntrypoint",

@@ -22,6 +22,7 @@ from _pyworkerd.invocation import current
 from _pyworkerd.objects import DurableObjectAbort
 
 from .capability import Capability, Fetcher
+from .storage import DurableObjectStorage
 
 HALF = 16
 """Bytes of an id that say which object it is; the other half says that this namespace made it (workerd,
@@ -143,10 +144,11 @@ class DurableObjectNamespace(Capability):
 class DurableObjectState:
     """`ctx` of a Durable Object: who it is, and what it may do about itself."""
 
-    __slots__ = ("id",)
+    __slots__ = ("id", "storage")
 
-    def __init__(self, id):
+    def __init__(self, id, database):
         self.id = id
+        self.storage = DurableObjectStorage(database)
 
     @property
     def props(self):
