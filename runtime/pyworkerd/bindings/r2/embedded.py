@@ -45,6 +45,8 @@ IN_HAND: Final = 64 * 1024
 """Bytes of an object that is read at once."""
 MAX_READERS: Final = 128
 """Bodies of a bucket that are being read at once: each has one or two descriptors."""
+MAX_WRITERS: Final = 128
+"""Those that are being written: each has one. As many as an isolate may stream at once (`dispatch.room`)."""
 TRIES: Final = 8
 """How often an object may be replaced between looking it up and opening it."""
 AT_ONCE: Final = 100
@@ -70,6 +72,7 @@ class EmbeddedBucket(Bucket):
         self._label = location.label
         self.meter = Meter((location.size_mb or DEFAULT_MB) << 20)
         self._readers: set[object] = set()
+        self._writers = 0
         self._commits: set[asyncio.Task[Any]] = set()
         self._chores: set[asyncio.Task[Any]] = set()
         self._swept: int | None = None
@@ -179,6 +182,9 @@ class EmbeddedBucket(Bucket):
             received += size
             self.meter.coming += size
 
+        if self._writers >= MAX_WRITERS:
+            raise StorageBusy(f"{MAX_WRITERS} bodies are being written to the {self._label} already")
+        self._writers += 1
         try:
             if body.length is not None and not self.meter.has(body.length):
                 raise _full(self._label)
@@ -187,6 +193,7 @@ class EmbeddedBucket(Bucket):
                 raise fault(action, "length")
             return sums
         finally:
+            self._writers -= 1
             self.meter.coming -= received
 
     async def delete(self, keys: Sequence[str]) -> None:

@@ -92,7 +92,7 @@ class Folder:
                     _sync(self.path)
                 descriptor = _create(path)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:
+            if _is_there(path, descriptor):
                 return name, descriptor
             os.close(descriptor)  # taken for litter before it was locked
 
@@ -115,7 +115,7 @@ class Folder:
         except BlockingIOError:  # it is being deleted
             os.close(descriptor)
             raise Gone from None
-        if not os.fstat(descriptor).st_nlink:
+        if not _is_there(self.of(file.name), descriptor):
             os.close(descriptor)
             raise Gone
         return descriptor
@@ -213,6 +213,14 @@ def _names(path: Path) -> list[str]:
         return [entry.name for entry in path.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _is_there(path: Path, descriptor: int) -> bool:
+    """Whether an open file still has its name. That it has one is not enough: a backup may have given it another."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _create(path: Path) -> int:

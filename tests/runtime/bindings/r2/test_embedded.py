@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.bindings.r2 import catalogue
+from pyworkerd.bindings.r2 import embedded as module
 from pyworkerd.bindings.r2.embedded import MAX_READERS
 from pyworkerd.bindings.r2.model import Conditions, ListOptions, PutOptions, R2ObjectBody, Range
 from pyworkerd.errors import StorageBusy, StorageCorrupt, StorageFull
@@ -183,6 +184,27 @@ def test_bodies_that_are_open_are_bounded(tmp_path: Path) -> None:
         assert await (await body_of(bucket, wanted=Range(0, 5))).read() == b"xxxxx"  # read at once
         for each in found:
             await each.aclose()
+
+    run(tmp_path, work)
+
+
+def test_bodies_that_are_written_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WRITERS", 2)
+
+    async def work(bucket: EmbeddedBucket, clock: Clock) -> None:
+        go_on = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            await go_on.wait()
+            yield b"x"
+
+        writing = [asyncio.create_task(bucket.put(str(n), Body(chunks=slowly()), NONE)) for n in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(StorageBusy, match="being written"):
+            await bucket.put("k", Body(b"x"), NONE)
+        go_on.set()
+        assert None not in await asyncio.gather(*writing)
+        assert await bucket.put("k", Body(b"x"), NONE) is not None
 
     run(tmp_path, work)
 

@@ -99,6 +99,22 @@ def test_a_file_that_was_taken_for_litter_before_it_was_locked_is_made_again(
     os.close(descriptor)
 
 
+def test_the_first_of_several_files_may_go_before_it_is_locked_also_where_a_backup_has_it(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [written(folder, bytes([number]) * 10) for number in range(2)]
+    os.link(folder.of(parts[0].name), tmp_path / "backup")
+    real = files.fcntl.flock
+
+    def flock(descriptor: int, how: int) -> None:
+        folder.delete([parts[0].name])  # and the others in a moment
+        real(descriptor, how)
+
+    monkeypatch.setattr(files.fcntl, "flock", flock)
+    with pytest.raises(Gone):
+        Reader(folder, slices(parts, 12, 5), parts[0])
+
+
 def test_readers_read_across_files_and_hold_the_first(folder: Folder) -> None:
     parts = [written(folder, bytes([number]) * 10) for number in range(3)]
     names = [part.name for part in parts]
