@@ -14,10 +14,10 @@ import pytest
 from pyworkerd.bindings.d1 import rules
 from pyworkerd.bindings.d1.rules import Statement
 from pyworkerd.bindings.d1.sqlite import DESIGN, SQLiteD1
+from pyworkerd.bindings.d1.store import rows_of
 from pyworkerd.errors import BadCall, StorageFull
 from pyworkerd.storage import layout
 from pyworkerd.storage.stores import Stores
-from pyworkerd_isolates import wire
 
 from tests.runtime.storage.test_watch import FOREVER
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
-    from pyworkerd.bindings.d1.store import Result, SQLStore
+    from pyworkerd.bindings.d1.store import SQLStore
 
 
 @asynccontextmanager
@@ -54,8 +54,7 @@ def run(make: Make, test: Callable[[SQLStore], Coroutine[Any, Any, None]], **opt
     asyncio.run(main())
 
 
-def rows(result: Result) -> list[list[Any]]:
-    return [row for piece in result.pieces for row in wire.load_value(piece)]
+rows = rows_of
 
 
 async def sql(store: SQLStore, text: str, *parameters: Any) -> list[list[Any]]:
@@ -94,11 +93,11 @@ def test_what_is_told_of_a_statement(make: Make) -> None:
             ]
         )
         metas = [result.meta for result in outcome.results]
-        assert [meta["changes"] for meta in metas] == [0, 2, 0, 2, 0]
-        assert [meta["rows_read"] for meta in metas] == [0, 0, 2, 0, 0]
-        assert [meta["changed_db"] for meta in metas] == [True, True, False, True, False]
-        assert metas[1]["last_row_id"] == 9
-        assert all(meta["duration"] >= 0 and meta["size_after"] > 0 for meta in metas)
+        assert [meta.changes for meta in metas] == [0, 2, 0, 2, 0]
+        assert [meta.rows_read for meta in metas] == [0, 0, 2, 0, 0]
+        assert [meta.changed_db for meta in metas] == [True, True, False, True, False]
+        assert metas[1].last_row_id == 9
+        assert all(meta.duration >= 0 and meta.size_after > 0 for meta in metas)
 
     run(make, test)
 

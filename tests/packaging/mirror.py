@@ -39,6 +39,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/bindings/r2/memory.py": "tests/contracts/test_r2_buckets.py",
     "runtime/pyworkerd/bindings/d1/dump.py": "tests/contracts/test_d1_stores.py",
     "runtime/pyworkerd/bindings/d1/sqlite.py": "tests/contracts/test_d1_stores.py",
+    "runtime/pyworkerd/bindings/d1/store.py": "tests/contracts/test_d1_stores.py",
     "runtime/pyworkerd/bindings/kv/memory.py": "tests/contracts/test_kv_stores.py",
     "runtime/pyworkerd/bindings/kv/sqlite.py": "tests/contracts/test_kv_stores.py",
     "runtime/pyworkerd/bindings/kv/namespace.py": "tests/runtime/bindings/test_kv.py",

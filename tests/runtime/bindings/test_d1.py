@@ -7,7 +7,11 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyworkerd.bindings.d1 import D1Binding
+from hypothesis import given
+from hypothesis import strategies as st
+from pyworkerd.bindings.d1 import D1Binding, execute
+from pyworkerd.bindings.d1.capability import encoded
+from pyworkerd.bindings.d1.store import Outcome, Result
 from pyworkerd.bindings.registry import configure
 from pyworkerd.errors import BadCall, ConfigurationError, NoSuchMethod, StorageCorrupt, WorkerException
 from pyworkerd.messages import Body, Request
@@ -18,6 +22,12 @@ from tests.runtime.bindings.hosts import StaticHost, ask, built
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pyworkerd.bindings.environments import Environment
+
+
+async def query(environment: Environment, *arguments: Any, method: str = "query") -> Any:
+    return wire.load_value(await ask(environment, method, *arguments))
 
 
 @pytest.mark.parametrize(
@@ -41,13 +51,16 @@ def test_queries(tmp_path: Path) -> None:
         async with built([D1Binding("NAME", "shop")], host) as environment:
             assert not environment.table.external(1)
             assert await ask(environment, "exec", "CREATE TABLE t (x)\nINSERT INTO t VALUES (1)") == 2
-            results, bookmark = await ask(environment, "query", [["SELECT x FROM t WHERE x = ?", [1]]], "")
+            results, bookmark = await query(environment, [["SELECT x FROM t WHERE x = ?", [1]]], "")
             assert bookmark.startswith("00000000-00000001-")
-            ((columns, pieces, meta),) = results
-            assert (columns, [wire.load_value(piece) for piece in pieces]) == (["x"], [[[1]]])
-            assert meta["rows_read"] == 1
-            assert (await ask(environment, "query", [["SELECT 1", []]], bookmark))[1] == bookmark
-            assert (await ask(environment, "query", [["SELECT 1", []]], None))[1] is None
+            ((columns, rows, pieces, meta),) = results
+            assert (columns, rows, pieces) == (["x"], [[1]], [])
+            assert meta[5] == 1
+            assert (await query(environment, None, "SELECT ?, ?", 1, "x", method="one"))[0][0][1] == [
+                [1, "x"]
+            ]
+            assert (await query(environment, [["SELECT 1", []]], bookmark))[1] == bookmark
+            assert (await query(environment, [["SELECT 1", []]], None))[1] is None
             with pytest.raises(
                 BadCall,
                 match=r"D1_EXEC_ERROR: Error in line 2: SELEC: near \"SELEC\": syntax error: SQLITE_ERROR",
@@ -56,6 +69,27 @@ def test_queries(tmp_path: Path) -> None:
         await host.shared.aclose()
 
     asyncio.run(main())
+
+
+VALUES = (
+    st.none()
+    | st.integers(-(1 << 63), (1 << 63) - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+    | st.sampled_from(["$", "x" * 40_000])
+    | st.binary(max_size=3)
+)
+
+
+@given(st.lists(st.lists(VALUES, min_size=2, max_size=2), max_size=4))
+def test_results_are_written_as_any_value_is(rows: list[list[Any]]) -> None:
+    room, result = execute._Room(), Result(["a", "$"], [], [], execute._NOTHING)
+    for row in rows:
+        room.take(result, [row])
+    read = wire.load_value(wire.load_value(encoded(Outcome([result], "mark"))))
+    ((columns, first, pieces, meta),), bookmark = read
+    assert (columns, list(execute._NOTHING), bookmark) == (["a", "$"], meta, "mark")
+    assert [*first, *(row for piece in pieces for row in wire.load_value(piece))] == rows
 
 
 def test_what_a_guest_sends_is_checked(tmp_path: Path) -> None:
@@ -72,10 +106,16 @@ def test_what_a_guest_sends_is_checked(tmp_path: Path) -> None:
                 ([["SELECT 1", []]], "x"),
             ):
                 with pytest.raises(BadCall):
-                    await ask(environment, "query", statements, session)
+                    await query(environment, statements, session)
             with pytest.raises(WorkerException, match="exec"):
                 await ask(environment, "exec", 5)
-            for method, positional in (("query", ()), ("export", ()), ("exec", ()), ("aclose", ())):
+            for method, positional in (
+                ("query", ()),
+                ("one", (None,)),
+                ("export", ()),
+                ("exec", ()),
+                ("aclose", ()),
+            ):
                 with pytest.raises(NoSuchMethod):
                     await ask(environment, method, *positional)
             with pytest.raises(NoSuchMethod):
@@ -98,7 +138,7 @@ def test_a_damaged_database_does_not_stop_the_deploy(
         async with built(
             [D1Binding("NAME", "shop", tmp_path), D1Binding("OTHER", "other", tmp_path)], host
         ) as environment:
-            assert (await ask(environment, "query", [["SELECT * FROM t", []]], None))[1] is None
+            assert (await query(environment, [["SELECT * FROM t", []]], None))[1] is None
             with pytest.raises(StorageCorrupt, match="D1_ERROR: the d1 store 'shop' is damaged"):
                 await environment.table.call(1, "query", wire.dump_value([[[["SELECT 1", []]], None], {}]))
         await host.shared.aclose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates import wire
 
@@ -14,7 +14,7 @@ from pyworkerd.storage.connection import size_of
 
 from .guard import TENANT, Guard
 from .rules import INTERRUPTED, LIMITS, MAX_IMPORTED, MAX_RESULT, failed, message
-from .store import Result
+from .store import Meta, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from .rules import Statement
 
+INLINE: Final = 32_768
+"""Bytes of first rows that cross with everything else, which is quicker than a byte string of their own."""
+_SAFE: Final = (1 << 53) - 1
 ROWS: Final = 128
 """Rows that are read and encoded at once: a tenth of a millisecond in which nobody else has the interpreter."""
 _OF_THE_STORE: Final = frozenset(
@@ -71,18 +74,17 @@ def guard_of(connection: sqlite3.Connection) -> Guard:
 
 def run(connection: sqlite3.Connection, statements: Sequence[Statement], watch: Watch) -> list[Result]:
     """Run statements one after the other. Raises `BadCall`, or sqlite3.Error for what is not the statements' fault."""
-    guard, left = guard_of(connection), MAX_RESULT
+    guard, room = guard_of(connection), _Room()
     results = []
     with guard.on(), watch.over(connection):
         for each in statements:
             guard.schema = False
             try:
-                result, left = _run_one(connection, each, left)
+                results.append(_run_one(connection, each, room))
             except sqlite3.Error as error:
                 raise explained(error, guard, watch) from error
             except UnicodeEncodeError:
                 raise failed("a parameter is no text that UTF-8 can say", "D1_TYPE_ERROR") from None
-            results.append(result)
     return results
 
 
@@ -104,39 +106,67 @@ def of_a_statement(error: sqlite3.Error) -> BadCall | None:
     return None if code is None or code & 0xFF in _OF_THE_STORE else message(error, None)
 
 
-def _run_one(connection: sqlite3.Connection, statement: Statement, left: int) -> tuple[Result, int]:
+class _Room:
+    """What the results of one call may take."""
+
+    __slots__ = ("inline", "left")
+
+    def __init__(self) -> None:
+        self.inline, self.left = INLINE, MAX_RESULT
+
+    def take(self, result: Result, rows: list[Any]) -> None:
+        """Add rows to a result: as they are, if they come first and are small, or else encoded."""
+        size = None if result.rows or result.pieces else plain_size(rows)
+        if size is not None and size <= self.inline:
+            self.inline -= size
+            self.left -= size
+            result.rows.extend(rows)
+        else:
+            piece = wire.dump_value(rows)
+            self.left -= len(piece)
+            result.pieces.append(piece)
+        if self.left < 0:
+            raise failed(f"the result is larger than {MAX_RESULT} bytes: ask for fewer rows (LIMIT)")
+
+
+def plain_size(rows: list[Any]) -> int | None:
+    """About how many bytes of JSON; None if not everything is sure to be read as it is (`wire`)."""
+    size = 0
+    for row in rows:
+        for value in row:
+            kind = type(value)
+            if kind is str:
+                size += 2 * len(value)
+            elif kind is bytes or (value is not None and not -_SAFE <= value <= _SAFE):
+                return None
+        size += 16 * len(row)
+    return size
+
+
+def _run_one(connection: sqlite3.Connection, statement: Statement, room: _Room) -> Result:
     began = time.perf_counter()
-    changes, size = connection.total_changes, size_of(connection)
+    changes = connection.total_changes
+    size = size_of(connection)
     cursor = connection.cursor()
     try:
         cursor.execute(TENANT + statement.sql, statement.parameters)
         columns = [column[0] for column in cursor.description or ()]
-        pieces: list[bytes] = []
+        result = Result(columns, [], [], _NOTHING)
         rows = 0
         while columns and (some := cursor.fetchmany(ROWS)):
             rows += len(some)
-            pieces.append(wire.dump_value([list(row) for row in some]))
-            left -= len(pieces[-1])
-            if left < 0:
-                raise failed(f"the result is larger than {MAX_RESULT} bytes: ask for fewer rows (LIMIT)")
+            room.take(result, [list(row) for row in some])
         last = cursor.lastrowid or 0
     finally:
         cursor.close()
-    changed, now = connection.total_changes - changes, size_of(connection)
+    changed = connection.total_changes - changes
+    now = size_of(connection) if changed or guard_of(connection).schema else size
     took = (time.perf_counter() - began) * 1000
-    meta = {
-        "served_by": "pyworkerd",
-        "served_by_primary": True,
-        "duration": took,
-        "timings": {"sql_duration_ms": took},
-        "changes": changed,
-        "last_row_id": last,
-        "changed_db": bool(changed or now != size or guard_of(connection).schema),
-        "size_after": now,
-        "rows_read": rows,
-        "rows_written": changed,
-    }
-    return Result(columns, pieces, meta), left
+    differs = bool(changed or now != size or guard_of(connection).schema)
+    return result._replace(meta=Meta(took, changed, last, differs, now, rows, changed))
+
+
+_NOTHING: Final = Meta(0.0, 0, 0, False, 0, 0, 0)
 
 
 @contextmanager

@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pyworkerd_isolates import wire
-
 from . import D1Binding
 from .migrations import read
 from .rules import MAX_QUERY_MS, Statement, statement
 from .sqlite import DESIGN, SQLiteD1
+from .store import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,5 +69,4 @@ class D1:
 
 
 def _rows(result: Result) -> list[dict[str, Any]]:
-    rows = (row for piece in result.pieces for row in wire.load_value(piece))
-    return [dict(zip(result.columns, row, strict=True)) for row in rows]
+    return [dict(zip(result.columns, row, strict=True)) for row in rows_of(result)]

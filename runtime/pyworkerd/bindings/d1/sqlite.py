@@ -11,8 +11,6 @@ import sqlite3
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
-from pyworkerd_isolates import wire
-
 from pyworkerd.errors import BadCall, StorageError
 from pyworkerd.storage.connection import Design, primary_code
 from pyworkerd.storage.schema import Schema
@@ -21,7 +19,7 @@ from pyworkerd.storage.watch import Watch
 from . import execute
 from .dump import dump
 from .rules import MAX_IMPORTED, MAX_QUERY_MS, QUERY_MS, Statement, check_sql, failed, in_words_of_d1, reads
-from .store import Outcome, Stopped
+from .store import Outcome, Stopped, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -148,19 +146,25 @@ def _read(
 ) -> Outcome | None:
     """On a reader: None if the statements have to be run where something can be written."""
 
+    if after is None and not bookmark and len(statements) == 1:  # it is of one moment by itself
+        return _tried(lambda: Outcome(execute.run(connection, statements, watch), None))
+
     def work() -> Outcome:
         mark = _mark(connection) if after is not None or bookmark else None
         _check(after, mark)
         return Outcome(execute.run(connection, statements, watch), None if mark is None else _written(mark))
 
+    return _tried(lambda: _in_one_moment(connection, work))
+
+
+def _tried(work: Callable[[], Outcome]) -> Outcome | None:
     try:
-        found: Outcome = _in_one_moment(connection, work)
+        return work()
     except BadCall as error:
         cause = error.__cause__
         if isinstance(cause, sqlite3.Error) and primary_code(cause) == sqlite3.SQLITE_READONLY:
             return None
         raise
-    return found
 
 
 def _write(
@@ -204,7 +208,7 @@ def _applied(watch: Watch, connection: sqlite3.Connection) -> set[str]:
         if "no such table" in str(error):
             return set()
         raise
-    return {name for piece in found.pieces for (name,) in wire.load_value(piece)}
+    return {name for (name,) in rows_of(found)}
 
 
 def _migrate(name: str, sql: str, watch: Watch, connection: sqlite3.Connection) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from pyworkerd_isolates import wire
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -16,13 +18,33 @@ if TYPE_CHECKING:
     from .rules import Statement
 
 
+class Meta(NamedTuple):
+    """What is told of a statement besides its rows."""
+
+    duration: float
+    """Milliseconds."""
+    changes: int
+    last_row_id: int
+    changed_db: bool
+    size_after: int
+    rows_read: int
+    rows_written: int
+
+
 class Result(NamedTuple):
     """What one statement gave."""
 
     columns: list[str]
+    rows: list[Any]
+    """The first rows, if they are small, and of what JSON can say."""
     pieces: list[bytes]
-    """Rows, some hundred in each: encoded lists of lists (`wire`)."""
-    meta: dict[str, Any]
+    """The others, some hundred in each: encoded lists of lists (`wire`)."""
+    meta: Meta
+
+
+def rows_of(result: Result) -> list[list[Any]]:
+    """All of its rows."""
+    return [*result.rows, *(row for piece in result.pieces for row in wire.load_value(piece))]
 
 
 class Outcome(NamedTuple):

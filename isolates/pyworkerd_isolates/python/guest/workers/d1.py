@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 
 import _wire
-from _pyworkerd.calls import CallError
+from _pyworkerd.calls import CallError, call
 
 from .blob import encode_text
 from .capability import Capability
@@ -94,8 +94,14 @@ class _Asker:
     async def ask(self, statements):
         if sum(statement._size for statement in statements) > MAX_CALL:
             raise CallError("D1_ERROR: string or blob too big: SQLITE_TOOBIG", "bad_call")
-        sent = [[statement._sql, statement._sent] for statement in statements]
-        results, bookmark = await self._database._call("query", sent, self.session)
+        if len(statements) == 1:
+            arguments = [[self.session, statements[0]._sql, *statements[0]._sent], {}]
+            method = "one"
+        else:
+            arguments = [[[[each._sql, each._sent] for each in statements], self.session], {}]
+            method = "query"
+        answer = await call(self._database._index, method, _wire.dump_value(arguments))
+        results, bookmark = _wire.load_value(answer)
         if self.session is not None and bookmark is not None and bookmark > self.session:
             self.session = bookmark
         return results
@@ -137,8 +143,8 @@ class D1PreparedStatement:
 
     async def first(self, column=None):
         """The first row, or one column of it; None if there is no row."""
-        columns, pieces, _ = (await self._asker.ask([self]))[0]
-        row = _wire.load_value(pieces[0])[0] if pieces else None
+        columns, rows, pieces, _ = (await self._asker.ask([self]))[0]
+        row = rows[0] if rows else _wire.load_value(pieces[0])[0] if pieces else None
         if column is not None and row is not None and column not in columns:
             raise CallError(f"D1_COLUMN_NOTFOUND: Column not found ({column})", "bad_call")
         if row is None:
@@ -149,14 +155,23 @@ class D1PreparedStatement:
     async def raw(self, options=None, /, **named):
         """Rows as lists; with `columnNames`, after a list of the columns' names."""
         given = {**(options or {}), **named}
-        columns, pieces, _ = (await self._asker.ask([self]))[0]
-        rows = [row for piece in pieces for row in _wire.load_value(piece)]
+        columns, first, pieces, _ = (await self._asker.ask([self]))[0]
+        rows = _rows(first, pieces)
         return [columns, *rows] if given.get("columnNames") or given.get("column_names") else rows
 
 
-def _result(columns: Any, pieces: Any, meta: Any) -> JsDict:
-    rows = [JsDict(zip(columns, row, strict=False)) for piece in pieces for row in _wire.load_value(piece)]
-    return JsDict(success=True, meta=meta, results=rows)
+META = ("duration", "changes", "last_row_id", "changed_db", "size_after", "rows_read", "rows_written")
+
+
+def _rows(first: Any, pieces: Any) -> Any:
+    return [*first, *(row for piece in pieces for row in _wire.load_value(piece))] if pieces else first
+
+
+def _result(columns: Any, first: Any, pieces: Any, meta: Any) -> JsDict:
+    rows = [JsDict(zip(columns, row, strict=False)) for row in _rows(first, pieces)]
+    told = JsDict(zip(META, meta, strict=False), served_by="pyworkerd", served_by_primary=True)
+    told["timings"] = JsDict(sql_duration_ms=told["duration"])
+    return JsDict(success=True, meta=told, results=rows)
 
 
 def _parameter(value: Any) -> Any:
