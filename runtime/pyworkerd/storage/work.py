@@ -88,6 +88,9 @@ def together(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Any] |
     several = len(jobs) > 1
     try:
         connection.execute("BEGIN IMMEDIATE")
+    except Exception as error:  # noqa: BLE001 - it is everybody's outcome: none would fare better alone
+        return [error] * len(jobs)
+    try:
         outcomes = [_within(connection, job) if several else job.work(connection) for job in jobs]
         connection.execute("COMMIT")
     except Exception as error:  # noqa: BLE001 - it is the outcome

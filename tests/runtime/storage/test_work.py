@@ -12,6 +12,7 @@ from pyworkerd.storage.work import Job, deliver, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -61,6 +62,24 @@ def test_an_end_that_fails(connection: sqlite3.Connection) -> None:
     assert isinstance(outcome, sqlite3.IntegrityError)
     assert not connection.in_transaction
     assert kept(connection) == []
+
+
+def test_a_file_that_another_process_holds_is_waited_for_once(tmp_path: Path) -> None:
+    holding, waiting = (
+        sqlite3.connect(tmp_path / "t.sqlite3", isolation_level=None, timeout=0.01) for _ in range(2)
+    )
+    holding.execute("CREATE TABLE t(x UNIQUE)")
+    holding.execute("BEGIN IMMEDIATE")
+    begun: list[str] = []
+    waiting.set_trace_callback(begun.append)
+    outcomes = together(waiting, [put(1), put(2), put(3)])
+    assert outcomes is not None
+    assert [str(each) for each in outcomes] == ["database is locked"] * 3
+    assert begun == ["BEGIN IMMEDIATE"]
+    holding.execute("ROLLBACK")
+    assert together(waiting, [put(1), put(2)]) == [1, 2]
+    holding.close()
+    waiting.close()
 
 
 def test_who_joins_whom() -> None:
