@@ -31,7 +31,7 @@ def queues(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
                     yield from _binding(service.name, binding.value, binding.place, known)
 
 
-def _queue(queue: Queue, workers: set[str], known: Iterable[str]) -> Iterator[Problem]:
+def _queue(queue: Queue, workers: set[str], known: dict[str, Queue]) -> Iterator[Problem]:
     for i, name in enumerate(queue.producers):
         if name not in workers:
             yield _unknown(_at(queue, "producers", i), "worker", name, workers)
@@ -43,11 +43,29 @@ def _queue(queue: Queue, workers: set[str], known: Iterable[str]) -> Iterator[Pr
     if dead == queue.name:
         message = "what a queue gives up cannot come into the same queue"
         yield Problem(_at(queue, "dead_letter_queue"), message, "name another queue")
+    elif circle := _circle(queue, known):
+        message = f"what a queue gives up comes back to it: {', '.join(circle)}"
+        yield Problem(_at(queue, "dead_letter_queue"), message, "name another queue")
     for key, bounds in QUEUE_RANGES.items():
         value = getattr(queue, key)
         if value is not None and not bounds.minimum <= value <= bounds.maximum:
             message = f"{key} must be between {bounds.minimum:,} and {bounds.maximum:,}, found {value}"
             yield Problem(_at(queue, key), message, f"write for example {key} = {bounds.maximum}")
+
+
+def _circle(queue: Queue, known: dict[str, Queue]) -> list[str]:
+    """The queues that a message passes until it is back in this one; empty if it never is."""
+    passed = [queue.name]
+    following: Queue | None = queue
+    while following is not None and following.consumer is not None and following.dead_letter_queue is not None:
+        name = following.dead_letter_queue
+        if name == queue.name:
+            return [*passed, name]
+        if name in passed:  # it goes round among others
+            return []
+        passed.append(name)
+        following = known.get(name)
+    return []
 
 
 def _binding(owner: str, name: str, place: Place, known: dict[str, Queue]) -> Iterator[Problem]:

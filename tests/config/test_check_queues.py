@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pyworkerd_config import check
@@ -48,6 +49,18 @@ def test_who_is_no_producer_may_not_bind_it_and_no_queue_is_its_own_end() -> Non
             "add it to the queue's producers (<config>)"
         ),
     ]
+
+
+def test_what_fails_for_good_does_not_go_in_a_circle() -> None:
+    a = Queue("a", consumer="shop", dead_letter_queue="b", place=Place(None, 3))
+    b = Queue("b", consumer="shop", dead_letter_queue="c", place=Place(None, 5))
+    c = Queue("c", consumer="shop", dead_letter_queue="b", place=Place(None, 7))
+    assert messages(config(a, b, c)) == [
+        "<config>:5: what a queue gives up comes back to it: b, c, b: name another queue",
+        "<config>:7: what a queue gives up comes back to it: c, b, c: name another queue",
+    ]
+    assert messages(config(a, b, replace(c, consumer=None))) == [], "there it stays"
+    assert messages(config(a, b, replace(c, dead_letter_queue=None))) == []
 
 
 def test_numbers_out_of_range() -> None:
