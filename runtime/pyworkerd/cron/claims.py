@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from .plan import PUT_BACK
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
@@ -15,7 +17,10 @@ class Claims(Protocol):
     """Where ticks are claimed. Shared by all processes that serve one configuration."""
 
     async def begin(self, jobs: Iterable[Job], now: datetime) -> None:
-        """These are there from now on: what one that was not known was due before is nobody's to run."""
+        """These are there from now on: what one that was not known was due before is nobody's to run.
+
+        What was claimed more than `PUT_BACK` after now is forgotten.
+        """
 
     async def claim(self, tick: Tick) -> bool:
         """Whether it is the caller's to run: true once for each tick of a job that has begun, and never for one that is
@@ -34,7 +39,8 @@ class OwnClaims:
 
     async def begin(self, jobs: Iterable[Job], now: datetime) -> None:
         """See `Claims`."""
-        self._last = {job: self._last.get(job, now) for job in jobs}
+        known = {job: last for job, last in self._last.items() if last - now <= PUT_BACK}
+        self._last = {job: known.get(job, now) for job in jobs}
 
     async def claim(self, tick: Tick) -> bool:
         """See `Claims`."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pyworkerd.errors import PyworkerdError
 
 from .handler import run_scheduled
-from .plan import LATE_S, Job, Tick, due, next_moment
+from .plan import LATE_S, PUT_BACK, Job, Tick, due, next_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -91,6 +91,8 @@ class Clock:
             self._changed.clear()
             before, jobs = jobs, tuple(self._workers.jobs())
             now = self._now()
+            if since - now > PUT_BACK:
+                since, before = now, ()
             try:
                 if jobs != before:
                     await self._claims.begin(jobs, now)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LATE_S: Final = 60
 """An expression has a tick each minute at most."""
+PUT_BACK: Final = timedelta(hours=1)
+"""A clock that was put back by more was wrong before, and what was due then is no measure of what is due now."""
 
 
 class Job(NamedTuple):

@@ -9,6 +9,8 @@ from pyworkerd.storage import layout
 from pyworkerd.storage.connection import Design
 from pyworkerd.storage.schema import Schema
 
+from .plan import PUT_BACK
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable
@@ -58,6 +60,9 @@ class StoredClaims:
 
         def begin(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM ticks WHERE moment < ?", (_seconds(now - FORGOTTEN),))
+            connection.execute(
+                "UPDATE ticks SET moment = ? WHERE moment > ?", (_seconds(now), _seconds(now + PUT_BACK))
+            )
             connection.executemany("INSERT OR IGNORE INTO ticks VALUES (?, ?, ?)", rows)
 
         await self._open().write(begin)

@@ -207,3 +207,27 @@ def test_a_wall_clock_that_is_put_back_repeats_nothing() -> None:
         await clock.aclose()
 
     asyncio.run(main())
+
+
+def test_a_wall_clock_that_was_wrong_for_a_moment_stops_nothing_for_good() -> None:
+    async def main() -> None:
+        claimed: list[datetime] = []
+
+        class Noting(OwnClaims):
+            async def claim(self, tick: Tick) -> bool:
+                if mine := await super().claim(tick):
+                    claimed.append(tick.moment)
+                return mine
+
+        wall = Wall(NOON - timedelta(minutes=30))
+        clock = Clock(Some(None, HOURLY), Noting(), wall)
+        clock.start()
+        await step(clock, wall, 0)
+        years = timedelta(days=7305)
+        await step(clock, wall, (years + timedelta(minutes=30, seconds=1)).total_seconds())
+        await step(clock, wall, -(years + timedelta(seconds=10)).total_seconds())
+        await step(clock, wall, 10)
+        assert claimed == [NOON + years, NOON]
+        await clock.aclose()
+
+    asyncio.run(main())

@@ -75,6 +75,19 @@ def test_what_has_had_no_tick_for_years_begins_anew(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_tick_of_a_clock_that_was_wrong_is_forgotten(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as claims:
+            await claims.begin((JOB, OTHER), NOON)
+            assert await claims.claim(Tick(JOB, NOON + timedelta(days=7305)))
+            assert await claims.claim(at(2, OTHER))
+            await claims.begin((JOB, OTHER), NOON + timedelta(minutes=1))
+            assert await claims.claim(at(2))
+            assert not await claims.claim(at(2, OTHER)), "that one is not far away: the clock was put back a little"
+
+    asyncio.run(main())
+
+
 CLAIMANT = """
 import asyncio, sys
 from pathlib import Path
