@@ -134,6 +134,49 @@ def test_a_message_does_not_wait_for_ever(make: Make) -> None:
 
 
 @provider
+def test_what_is_sent_makes_what_is_too_old_go(make: Make) -> None:
+    async def test(store: QueueStore) -> None:
+        await store.send([draft("old")], NOW)
+        await store.send([draft("new")], NOW + RETENTION_S + 1)
+        assert [m.body for m in await store.peek(9)] == [b"new"], "also where nobody consumes"
+
+    run(make, test)
+
+
+@provider
+def test_a_clock_that_was_wrong_holds_no_message_up_for_years(make: Make) -> None:
+    years = 20 * 365 * 86_400
+
+    async def test(store: QueueStore) -> None:
+        await store.send([draft("taken")], NOW + years)
+        assert await bodies(store, NOW + years) == ["taken"]
+        await store.send([draft("sent")], NOW + years)
+        await store.send([draft("delayed", 86_400)], NOW)
+        outlook = await store.outlook(9, NOW)
+        assert (outlook.ready, outlook.batches) == (2, 0)
+        assert await bodies(store, NOW) == ["taken", "sent"]
+        assert await store.outlook(9, NOW) == Outlook(0, None, NOW + 30, 1)
+
+    run(make, test)
+
+
+@provider
+def test_what_was_not_delivered_is_where_it_was(make: Make) -> None:
+    async def test(store: QueueStore) -> None:
+        await store.send([draft("a")], NOW)
+        await store.send([draft("b")], NOW + 1)
+        (first,) = await store.take(1, NOW + 5, NOW + 35, "one", 1)
+        await store.give_back([first])
+        assert (await store.outlook(9, NOW + 5)).batches == 0
+        again = await store.take(2, NOW + 5, NOW + 35, "two", 1)
+        assert [(m.body, m.attempts) for m in again] == [(b"a", 1), (b"b", 1)]
+        await store.give_back([first._replace(attempts=7)])
+        assert (await store.outlook(9, NOW + 5)).batches == 1, "that was another delivery"
+
+    run(make, test)
+
+
+@provider
 def test_who_looks_takes_nothing(make: Make) -> None:
     async def test(store: QueueStore) -> None:
         await store.send([draft("a"), draft("b", 60), draft("c")], NOW)

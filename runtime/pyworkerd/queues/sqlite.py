@@ -12,7 +12,7 @@ from pyworkerd.errors import StorageFull
 from pyworkerd.storage.connection import Design
 from pyworkerd.storage.schema import Schema
 
-from .rules import RETENTION_S
+from .rules import MAX_DELAY_S, RETENTION_S
 from .store import Backlog, Message, Outlook
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ RESERVE: Final = 8
 """One part in so many of a queue's size is not for messages that are sent."""
 _OLD: Final = 100
 """Messages past their retention that one write drops."""
+FAR_S: Final = MAX_DELAY_S + 3_600
+"""Nobody delays or keeps a message for so long: the wall clock was wrong when that was written, and it is due."""
 
 
 class SQLiteQueue:
@@ -59,6 +61,7 @@ class SQLiteQueue:
         sql = "INSERT INTO messages (sent, visible, format, body) VALUES (?, ?, ?, ?)"
 
         def send(connection: sqlite3.Connection) -> None:
+            _drop_old(connection, now)
             self._leave_room(connection)
             connection.executemany(sql, rows)
 
@@ -83,8 +86,13 @@ class SQLiteQueue:
                 (now, most),
             ).fetchone()
             (later,) = connection.execute(
-                "SELECT min(visible) FROM messages WHERE visible > ?", (now,)
+                "SELECT min(visible) FROM messages WHERE visible > ? AND visible <= ?", (now, now + FAR_S)
             ).fetchone()
+            (astray,) = connection.execute(
+                "SELECT count(*) FROM (SELECT 1 FROM messages WHERE visible > ? LIMIT ?)", (now + FAR_S, most)
+            ).fetchone()
+            if astray:
+                ready, since = min(ready + astray, most), 0.0
             return Outlook(ready, since, later, _batches(connection, now))
 
         return await self._database.read(read)
@@ -93,10 +101,8 @@ class SQLiteQueue:
         """See `QueueStore`."""
 
         def take(connection: sqlite3.Connection) -> list[Message]:
-            connection.execute(
-                "DELETE FROM messages WHERE number IN (SELECT number FROM messages WHERE sent < ? LIMIT ?)",
-                (now - RETENTION_S, _OLD),
-            )
+            _drop_old(connection, now)
+            connection.execute("UPDATE messages SET visible = ? WHERE visible > ?", (now, now + FAR_S))
             if _batches(connection, now) >= concurrency:
                 return []
             rows = connection.execute(
@@ -161,7 +167,15 @@ class SQLiteQueue:
         await self._stores.let_go(self._database)
 
 
+def _drop_old(connection: sqlite3.Connection, now: float) -> None:
+    """Of the first messages those that are past their retention: numbers grow as time passes."""
+    connection.execute(
+        "DELETE FROM messages WHERE sent < ? AND number IN (SELECT number FROM messages ORDER BY number LIMIT ?)",
+        (now - RETENTION_S, _OLD),
+    )
+
+
 def _batches(connection: sqlite3.Connection, now: float) -> int:
-    sql = "SELECT count(DISTINCT batch) FROM messages WHERE batch IS NOT NULL AND visible > ?"
-    (count,) = connection.execute(sql, (now,)).fetchone()
+    sql = "SELECT count(DISTINCT batch) FROM messages WHERE batch IS NOT NULL AND visible > ? AND visible <= ?"
+    (count,) = connection.execute(sql, (now, now + FAR_S)).fetchone()
     return int(count)
