@@ -57,7 +57,9 @@ def _circle(queue: Queue, known: dict[str, Queue]) -> list[str]:
     """The queues that a message passes until it is back in this one; empty if it never is."""
     passed = [queue.name]
     following: Queue | None = queue
-    while following is not None and following.consumer is not None and following.dead_letter_queue is not None:
+    while (
+        following is not None and following.consumer is not None and following.dead_letter_queue is not None
+    ):
         name = following.dead_letter_queue
         if name == queue.name:
             return [*passed, name]

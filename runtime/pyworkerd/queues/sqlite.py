@@ -176,6 +176,8 @@ def _drop_old(connection: sqlite3.Connection, now: float) -> None:
 
 
 def _batches(connection: sqlite3.Connection, now: float) -> int:
-    sql = "SELECT count(DISTINCT batch) FROM messages WHERE batch IS NOT NULL AND visible > ? AND visible <= ?"
+    sql = (
+        "SELECT count(DISTINCT batch) FROM messages WHERE batch IS NOT NULL AND visible > ? AND visible <= ?"
+    )
     (count,) = connection.execute(sql, (now, now + FAR_S)).fetchone()
     return int(count)

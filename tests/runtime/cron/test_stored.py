@@ -83,7 +83,9 @@ def test_a_tick_of_a_clock_that_was_wrong_is_forgotten(tmp_path: Path) -> None:
             assert await claims.claim(at(2, OTHER))
             await claims.begin((JOB, OTHER), NOON + timedelta(minutes=1))
             assert await claims.claim(at(2))
-            assert not await claims.claim(at(2, OTHER)), "that one is not far away: the clock was put back a little"
+            assert not await claims.claim(at(2, OTHER)), (
+                "that one is not far away: the clock was put back a little"
+            )
 
     asyncio.run(main())
 
