@@ -117,16 +117,29 @@ def open_image(engine: Engine, entry: Entry) -> Image:
     """Map an image of the cache. Raises `EngineError` if that is not possible, then it has to be built again."""
     started = time.perf_counter()
     notes = entry.notes
-    return Image(
-        name=entry.name,
-        module=engine.machine.load(entry.path),
-        memory_size=int(notes["memory"]),
-        handlers={key: tuple(value) for key, value in notes["handlers"].items()},
-        logs=tuple((level, source, text) for level, source, text in notes["logs"]),
-        objects={key: tuple(value) for key, value in notes["objects"].items()},
-        deploy_ms=(time.perf_counter() - started) * 1000,
-        built=False,
-    )
+    try:
+        memory_size, handlers, objects = (
+            int(notes["memory"]),
+            _names(notes["handlers"]),
+            _names(notes["objects"]),
+        )
+        logs = tuple((level, source, text) for level, source, text in notes["logs"])
+    except (KeyError, TypeError, ValueError) as error:  # of another version
+        raise EngineError(f"the notes of {entry.name} cannot be read: {error!r}") from None
+    module = engine.machine.load(entry.path)
+    deploy_ms = (time.perf_counter() - started) * 1000
+    return Image(entry.name, module, memory_size, handlers, logs, objects, deploy_ms, built=False)
+
+
+def kept_notes(image: Image) -> dict[str, Any]:
+    """What `open_image` has to be told of an image; not what its top level logged, which is told once."""
+    names = {key: list(value) for key, value in image.handlers.items()}
+    objects = {key: list(value) for key, value in image.objects.items()}
+    return {"memory": image.memory_size, "handlers": names, "objects": objects, "logs": []}
+
+
+def _names(noted: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {key: tuple(value) for key, value in noted.items()}
 
 
 def _run_top_level(engine: Engine, bundle: Bundle, limits: Limits) -> tuple[bytearray, dict[str, Any]]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgpack
 
 from .cache import SEAL_LIMIT, Entry
+from .image import kept_notes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,11 +80,7 @@ class Known:
         """Remember an image whose seal has been checked or made, for the files as they were before and after."""
         settled = signature.changed_ns + SETTLED_NS < time.time_ns()
         identity = self._cache.identity(image.name)
-        notes = {
-            "memory": image.memory_size,
-            "handlers": {k: list(v) for k, v in image.handlers.items()},
-            "logs": [],
-        }
+        notes = kept_notes(image)
         if not settled or identity is None or len(msgpack.packb(notes)) > MAX_NOTES:
             return
         with self._lock:

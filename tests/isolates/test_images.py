@@ -89,6 +89,17 @@ def test_a_folder_is_known_again_without_being_read(images, folder, monkeypatch)
     second = images.get(folder, LIMITS)
     assert (second.name, second.built) == (first.name, False)
     assert second.handlers == first.handlers
+    assert second.objects == first.objects
+    assert second.memory_size == first.memory_size
+
+
+def test_what_another_version_noted_is_built_again(images, folder, monkeypatch):
+    monkeypatch.setattr(known_module, "kept_notes", lambda _: {"memory": 1, "handlers": {}, "logs": []})
+    first = images.get(folder, LIMITS)
+    images.release(first)
+    images.close()
+    second = images.get(folder, LIMITS)
+    assert second.handlers == first.handlers
     assert second.memory_size == first.memory_size
 
 

@@ -38,7 +38,7 @@ def folder(tmp_path):
 
 
 def image(name=IMAGE, handlers=None):
-    return SimpleNamespace(name=name, memory_size=7, handlers=handlers or {"": ("fetch",)})
+    return SimpleNamespace(name=name, memory_size=7, handlers=handlers or {"": ("fetch",)}, objects={})
 
 
 def noted(cache, folder):
@@ -55,7 +55,7 @@ def test_what_was_noted_is_found_and_by_another_process_once_it_is_saved(cache, 
     known = noted(cache, folder)
     entry = find(known, folder)
     assert (entry.name, entry.path, entry.size) == (IMAGE, cache.folder / IMAGE, 5)
-    assert entry.notes == {"memory": 7, "handlers": {"": ["fetch"]}, "logs": []}
+    assert entry.notes == {"memory": 7, "handlers": {"": ["fetch"]}, "objects": {}, "logs": []}
     assert find(Known(cache), folder) is None
     known.save()
     assert find(Known(cache), folder) == entry
