@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -52,6 +53,7 @@ class Default(WorkerEntrypoint):
 """
 MAILER = """
 import asyncio
+import time
 from workers import WorkerEntrypoint
 class Default(WorkerEntrypoint):
     async def queue(self, batch, env, ctx):
@@ -375,7 +377,7 @@ def test_a_dead_letter_queue_that_is_full_holds_up_nothing_else(
         store = served.chores._consumers._each["jobs"]._dead._store
         with pytest.raises(StorageFull):
             while True:
-                await store.send([Draft(b"x" * 100_000, "bytes", 0)], 0.0)
+                await store.send([Draft(b"x" * 100_000, "bytes", 0)], time.time())
         full = (await served.waiting())[1]
         await served.send("good", "bad")
         await until(lambda: len(served.got()) == 2)
