@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -289,5 +290,27 @@ def test_a_store_that_is_full_gives_up_what_nobody_needs(tmp_path: Path) -> None
             assert await value(await store.get(b"more", 1100)) == b"y" * 600_000
             await store.delete(b"more", 1100)
             await put(store, b"k2", b"z" * 600_000, now=1100)
+
+    asyncio.run(main())
+
+
+def test_a_large_value_is_never_whole_in_memory(tmp_path: Path) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(MAX_VALUE // 65_536):
+            yield bytes(65_536)
+
+    async def main() -> None:
+        async with kv_providers.sqlite(tmp_path) as store:
+            await put(store, b"warm", b"x" * 300_000)
+            tracemalloc.start()
+            try:
+                await store.put(b"k", Body(chunks=chunks()), 1000)
+                found = await store.get(b"k", 1000)
+                assert found is not None
+                assert sum([len(chunk) async for chunk in found.body]) == MAX_VALUE
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            assert peak < 4 << 20
 
     asyncio.run(main())

@@ -191,6 +191,56 @@ def test_who_shares_a_store_no_longer_loses_it_with_the_reload(
     with_runtime(main, shared)
 
 
+WAITING = """
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        if request.method == "POST":
+            await self.env.KV.put("key", request.body)
+            return Response("VERSION")
+        return Response(await self.env.KV.get("key", type="stream"))
+"""
+
+
+def test_a_store_is_not_closed_under_a_request_of_the_old_generation(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    def version(text: str) -> Config:
+        source = WAITING.replace("VERSION", text)
+        return configured(worker(tmp_path, "w", source, Binding("KV", "kv", "s"), limits=Limits(cpu_ms=2000)))
+
+    async def main(runtime: Runtime) -> None:
+        began, more = asyncio.Event(), asyncio.Event()
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"a" * 400_000
+            began.set()
+            await more.wait()
+            yield b"b" * 400_000
+
+        async def put(body: Body) -> str:
+            return await (await runtime.fetch(Request("POST", "http://x/", (), body), "w")).text()
+
+        await put(Body(b"x" * 1_000_000))
+        reading = aiter((await runtime.fetch(Request("GET", "http://x/"), "w")).body)
+        read = await anext(reading)
+        writing = asyncio.ensure_future(put(Body(chunks=chunks())))
+        await began.wait()
+        reloading = asyncio.ensure_future(runtime.reload(version("two")))
+        while (got := await put(Body(b"new"))) != "two":
+            assert got == "one"
+        more.set()
+        assert await writing == "one"
+        async for chunk in reading:
+            read += chunk
+        assert read == b"x" * 1_000_000
+        await reloading
+        assert len(await (await runtime.fetch(Request("GET", "http://x/"), "w")).read()) == 800_000
+
+    with_runtime(main, version("one"))
+
+
 def test_another_folder_or_another_delay_makes_another_worker(
     with_runtime: Callable[..., None], tmp_path: Path
 ) -> None:

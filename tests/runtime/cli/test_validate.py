@@ -27,6 +27,19 @@ def test_lazy_workers_are_deployed_to_see_whether_they_can_be(tmp_path: Path) ->
     assert run("validate", path).returncode == 2
 
 
+def test_stores_are_left_alone(tmp_path: Path) -> None:
+    bound = '[services.worker.bindings]\nDB = { d1 = "shop", migrations = "migrations" }\n'
+    path = project(tmp_path, CONFIG + bound)
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "0001.sql").write_text("CREATE TABLE t (x)")
+    assert run("validate", path).stdout == "ok\n"
+    assert not (tmp_path / ".pyworkerd").exists()
+    (tmp_path / "migrations" / "0002.sql").write_text("CREATE TABLE t (x)")
+    done = run("validate", path)
+    assert done.returncode == 2
+    assert "migration 0002.sql: D1_ERROR: table t already exists" in done.stderr
+
+
 def test_json(tmp_path: Path) -> None:
     good = run("validate", project(tmp_path), "--json")
     assert json.loads(good.stdout) == {"ok": True, "problems": []}

@@ -1,0 +1,131 @@
+"""`pyworkerd d1`: ask a worker's database, migrate it, take it out or in as SQL, beside a running server too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyworkerd.errors import ConfigurationError
+from pyworkerd.problems import MISTAKE, Fault, Refusal
+
+from .stores import add_config, read_file, say, store_of, with_runtime
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pyworkerd_config.model import Config
+
+    from pyworkerd.bindings.d1.handle import D1
+    from pyworkerd.runtime import Runtime
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.epilog = "example: pyworkerd d1 query config.toml shop DB 'SELECT count(*) FROM items'"
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    asking = verbs.add_parser("query", help="run one statement, and print its rows")
+    migrating = verbs.add_parser("migrate", help="apply the migrations that are new, as a deploy would")
+    exporting = verbs.add_parser("export", help="print the database as SQL, as it is at one moment")
+    importing = verbs.add_parser("import", help="run a file of SQL as one transaction")
+    for sub in (asking, migrating, exporting, importing):
+        add_config(sub)
+        sub.add_argument("worker", metavar="WORKER", help="the name of its service")
+        sub.add_argument(
+            "binding", metavar="BINDING", help="the name that the database has on the worker's env"
+        )
+    asking.add_argument("sql", metavar="SQL")
+    asking.add_argument("values", metavar="VALUE", nargs="*", help="for its parameters: JSON, or else a text")
+    exporting.add_argument("--path", type=Path, help="the file to write, in place of standard output")
+    importing.add_argument("--path", type=Path, required=True, help="the file of SQL")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it. Raises `ConfigError`, `ConfigurationError`, `Refusal`."""
+
+    async def work(runtime: Runtime) -> int:
+        name = store_of(runtime.config, "d1", options.worker, options.binding)
+        options.migrations = _migrations(runtime.config, options.worker, options.binding)
+        await _VERBS[options.verb](runtime.d1(name, worker=options.worker), options)
+        return 0
+
+    return with_runtime(options.config, work)
+
+
+def _migrations(config: Config, worker: str, binding: str) -> Path | None:
+    found: Path | None = next(
+        each.options.get("migrations")
+        for service in config.services
+        if service.name == worker
+        for each in getattr(service.kind, "bindings", ())
+        if each.name == binding
+    )
+    return found
+
+
+async def _query(database: D1, options: argparse.Namespace) -> None:
+    for row in await database.query(options.sql, *map(_value, options.values)):
+        shown = {name: f"{value.hex()}" if isinstance(value, bytes) else value for name, value in row.items()}
+        text = "\t".join(_printable(value) for value in shown.values())
+        say(shown, text, as_json=options.json)
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if value is None or isinstance(value, str | int | float) else text
+
+
+def _printable(value: Any) -> str:
+    """A value in one line: what a terminal would obey is escaped."""
+    text = "NULL" if value is None else str(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+async def _migrate(database: D1, options: argparse.Namespace) -> None:
+    if options.migrations is None:
+        raise ConfigurationError(f"binding {options.binding!r} has no migrations: name their folder")
+    try:
+        applied = await database.migrate(options.migrations)
+    except OSError as error:
+        text = f"{options.migrations} cannot be read: {error.strerror}"
+        raise Refusal([Fault(text)], MISTAKE) from None
+    except ValueError as error:
+        raise Refusal([Fault(str(error))], MISTAKE) from None
+    say({"ok": True, "applied": applied}, "\n".join(applied) or "nothing is new", as_json=options.json)
+
+
+async def _export(database: D1, options: argparse.Namespace) -> None:
+    if options.path is not None:
+        await _written(database, options.path)
+        say({"ok": True, "bytes": options.path.stat().st_size}, "ok", as_json=options.json)
+        return
+    with tempfile.TemporaryDirectory(prefix="pyworkerd-") as folder:
+        await _written(database, Path(folder) / "export.sql")
+        with (Path(folder) / "export.sql").open(encoding="utf-8") as lines:
+            await asyncio.to_thread(sys.stdout.writelines, lines)
+
+
+async def _written(database: D1, path: Path) -> None:
+    try:
+        await database.export(path)
+    except OSError as error:
+        raise Refusal([Fault(f"{path} cannot be written: {error.strerror}")], MISTAKE) from None
+
+
+async def _import(database: D1, options: argparse.Namespace) -> None:
+    sql = read_file(options.path)
+    try:
+        text = sql.decode()
+    except UnicodeDecodeError:
+        raise Refusal([Fault(f"{options.path} is not UTF-8")], MISTAKE) from None
+    count = await database.import_sql(text)
+    say({"ok": True, "statements": count}, f"{count} statements", as_json=options.json)
+
+
+_VERBS: dict[str, Any] = {"query": _query, "migrate": _migrate, "export": _export, "import": _import}
