@@ -148,6 +148,17 @@ def test_what_is_neither_file_nor_folder(folder: Path) -> None:
             assert answers(folder, [("GET", path)]) == [(406, b"Not Acceptable")]
 
 
+def test_a_link_that_comes_after_the_look_is_not_followed(folder: Path) -> None:
+    found = tree.Tree(folder)
+    assert found.open(("link",)) is None
+    assert found.open(("out", "secret.txt")) is None
+    assert found.open(("pipe",)) is None
+    assert found.open(("sub",)) is None
+    entry, descriptor = found.open(("a.txt",)) or (None, -1)
+    assert entry is not None
+    os.close(descriptor)
+
+
 def test_dotfiles_where_they_are_allowed(folder: Path) -> None:
     asked = [("GET", "/.hidden"), ("GET", "/.git/config"), ("GET", "/../secret.txt"), ("GET", "/.")]
     assert [status for status, _ in answers(folder, asked, allow_dotfiles=True)] == [200, 200, 404, 404]

@@ -333,8 +333,7 @@ class EmbeddedBucket(Bucket):
 
     async def _collect(self) -> None:
         begun = await self._database.write(lambda connection: catalogue.clean(connection, self._now()))
-        self.meter.used = begun.used
-        await self._clear(begun.litter)
+        self.meter.used = begun.used  # and the files of what has ended are litter like any other
         await self._sweep()
         portions = self._folder.portions()
         while (names := await self._disk(lambda: next(portions, None))) is not None:

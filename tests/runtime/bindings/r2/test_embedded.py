@@ -14,7 +14,7 @@ from pyworkerd.bindings.r2 import catalogue
 from pyworkerd.bindings.r2 import embedded as module
 from pyworkerd.bindings.r2.embedded import MAX_READERS
 from pyworkerd.bindings.r2.model import Conditions, ListOptions, PutOptions, R2ObjectBody, Range
-from pyworkerd.errors import StorageBusy, StorageCorrupt, StorageFull
+from pyworkerd.errors import BadCall, StorageBusy, StorageCorrupt, StorageFull
 from pyworkerd.http.conditional import Tag
 from pyworkerd.messages import Body
 
@@ -232,9 +232,40 @@ def test_the_quota_counts_what_is_there_and_what_is_coming(tmp_path: Path) -> No
     run(tmp_path, work)
 
 
+def test_the_quota_holds_for_all_processes_together(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with embedded(tmp_path) as one, embedded(tmp_path) as two:
+            for bucket in (one, two):
+                bucket.meter.quota = 10 * MB
+                await bucket.head("k")
+                await settled(bucket)
+            await one.put("a", Body(b"a" * 8 * MB), NONE)
+            assert two.meter.has(5 * MB)  # it does not know yet
+            with pytest.raises(StorageFull, match="size_mb"):
+                await two.put("b", Body(b"b" * 5 * MB), NONE)
+            await settled(two)
+            assert len(files(tmp_path)) == 1
+
+    asyncio.run(main())
+
+
 async def chunks(data: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(data), 65_536):
         yield data[start : start + 65_536]
+
+
+def test_a_body_without_end_ends_at_the_length_that_it_claimed(tmp_path: Path) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 65_536
+
+    async def work(bucket: EmbeddedBucket, clock: Clock) -> None:
+        with pytest.raises(BadCall, match="number of bytes"):
+            await bucket.put("k", Body(chunks=endless(), length=MB), NONE)
+        await settled(bucket)
+        assert files(tmp_path) == []
+
+    run(tmp_path, work)
 
 
 def test_a_body_without_end_ends_at_the_quota(tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from pyworkerd.bindings.r2.embedded import EmbeddedBucket
 
+    Numbers = tuple[dict[str, int], dict[str, int]]
 
-def kill_soon(folder: Path, first: int, chance: random.Random) -> tuple[dict[str, int], dict[str, int]]:
+
+def kill_soon(folder: Path, first: int, chance: random.Random) -> Numbers:
     """Let a writer run for a moment. What it has begun last, and what was acknowledged last, of each key."""
-    begun = dict.fromkeys(writer.KEYS, first)
-    done = dict.fromkeys(writer.KEYS, first)
     command = [sys.executable, writer.__file__, str(folder), str(first)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -35,6 +35,13 @@ def kill_soon(folder: Path, first: int, chance: random.Random) -> tuple[dict[str
         time.sleep(chance.random() * 0.02)  # somewhere in the middle of what it does
         process.kill()
         lines += process.stdout.read().split("\n")
+    return read(lines, first)
+
+
+def read(lines: list[str], first: int, prefix: str = "") -> Numbers:
+    """What a writer has begun, and what was acknowledged, by its lines."""
+    begun = {prefix + key: first for key in writer.KEYS}
+    done = dict(begun)
     for line in lines:
         if line.count(" ") == 2:
             what, key, number = line.split()
@@ -50,7 +57,7 @@ async def number_of(bucket: EmbeddedBucket, key: str, begun: int, done: int) -> 
         assert isinstance(found, R2ObjectBody)
         data = await found.read()
         assert len(data) == found.size
-        if key != "parts":
+        if not key.endswith("parts"):
             assert hashlib.md5(data).hexdigest() == found.etag
     for number in range(done, begun + 1):
         if data == expected(key, number):
@@ -61,7 +68,7 @@ async def number_of(bucket: EmbeddedBucket, key: str, begun: int, done: int) -> 
 def expected(key: str, number: int) -> bytes | None:
     if number % 5 == 0:
         return None
-    if key == "parts":
+    if key.endswith("parts"):
         return bytes([number % 251]) * sum(writer.part_sizes(number))
     return writer.content(key, number)
 
@@ -100,6 +107,30 @@ def rounds(folder: Path, number: int, seed: int) -> None:
 
 def test_a_few_times(tmp_path: Path) -> None:
     rounds(tmp_path, 8, seed=1)
+
+
+def test_one_of_two_processes(tmp_path: Path) -> None:
+    """The other one writes on, and loses nothing."""
+    chance = random.Random(3)
+    command = [sys.executable, writer.__file__, str(tmp_path), "0", "other."]
+    for _ in range(2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None
+            lines = [other.stdout.readline()]
+            begun, done = kill_soon(tmp_path, 0, chance)
+            lines += [other.stdout.readline() for _ in range(8)]
+            other.kill()
+            lines += other.stdout.read().split("\n")
+        theirs = read(lines, 0, "other.")
+
+        async def look(ours: Numbers, theirs: Numbers) -> None:
+            async with embedded(tmp_path, Clock(time.time())) as bucket:
+                for begun, done in (ours, theirs):
+                    for key in begun:
+                        await number_of(bucket, key, begun[key], done[key])
+                await bucket.delete([*ours[0], *theirs[0]])
+
+        asyncio.run(look((begun, done), theirs))
 
 
 @pytest.mark.soak

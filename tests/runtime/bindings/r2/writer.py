@@ -1,7 +1,7 @@
 """A process that writes to a bucket until it is killed, and says what it has begun and what was acknowledged.
 
-`python writer.py FOLDER SEED`: each line on stdout is `begin KEY NUMBER` or `done KEY NUMBER`. Number n of a key is
-`content(key, n)`, or nothing where n is a multiple of 5.
+`python writer.py FOLDER FIRST [PREFIX]`: each line on stdout is `begin KEY NUMBER` or `done KEY NUMBER`. Number n of a
+key is `content(key, n)`, or nothing where n is a multiple of 5.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ async def _pieces(data: bytes) -> AsyncIterator[bytes]:
 async def _write(bucket: EmbeddedBucket, key: str, number: int) -> None:
     if number % 5 == 0:
         await bucket.delete([key])
-    elif key == "parts":
+    elif key.endswith("parts"):
         upload = await bucket.create_multipart_upload(key, PutOptions())
         filled = bytes([number % 251])
         parts = [
@@ -59,7 +59,7 @@ async def _write(bucket: EmbeddedBucket, key: str, number: int) -> None:
         await bucket.put(key, Body(chunks=_pieces(content(key, number))), PutOptions())
 
 
-async def main(folder: Path, first: int) -> None:
+async def main(folder: Path, first: int, prefix: str = "") -> None:
     bucket = EmbeddedBucket(layout.own(folder / "state", "r2", "shop", "files"), Stores(), time.time)
 
     async def forever(key: str) -> None:
@@ -70,8 +70,8 @@ async def main(folder: Path, first: int) -> None:
             await _write(bucket, key, number)
             print("done", key, number, flush=True)
 
-    await asyncio.gather(*map(forever, KEYS))
+    await asyncio.gather(*(forever(prefix + key) for key in KEYS))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))
