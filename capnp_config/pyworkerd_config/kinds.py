@@ -59,11 +59,14 @@ BINDING_KINDS: BindingKinds = MappingProxyType(
             options={"migrations": "path", "size_mb": "count", "query_ms": "count"},
         ),
         "worker_loader": BindingKind("table", "NAME = { worker_loader = {} }"),
+        "analytics_engine": BindingKind(
+            "store", 'NAME = { analytics_engine = "requests" }', options={"size_mb": "count"}
+        ),
         "hello": BindingKind("text", 'NAME = { hello = "greeting" }'),
     }
 )
 
-NOT_YET = frozenset({"analytics_engine", "workflow"})
+NOT_YET = frozenset({"workflow"})
 """Kinds of the design that this version does not have: the error says so instead of guessing at a typing
 mistake.
 """

@@ -234,14 +234,14 @@ class Runtime:
         from pyworkerd.bindings.kv.handle import KV  # noqa: PLC0415 (start-up time)
         from pyworkerd.storage.stores import Stores  # noqa: PLC0415
 
-        return KV(self._location("kv", name, worker), self.shared.get(Stores, Stores), size_mb)
+        return KV(self.location("kv", name, worker), self.shared.get(Stores, Stores), size_mb)
 
     def r2(self, name: str, *, worker: str | None = None, size_mb: int | None = None) -> R2:
         """The program's own R2 bucket of this name, or that which a worker of the configuration knows by it."""
         from pyworkerd.bindings.r2 import buckets_of  # noqa: PLC0415 (start-up time)
         from pyworkerd.bindings.r2.handle import R2  # noqa: PLC0415
 
-        return R2(self._location("r2", name, worker), buckets_of(self.shared, time.time), size_mb)
+        return R2(self.location("r2", name, worker), buckets_of(self.shared, time.time), size_mb)
 
     def queue(self, name: str) -> Queue:
         """The program's own queue of this name. Give it to workers as a binding: they send to it, the program receives.
@@ -272,9 +272,10 @@ class Runtime:
         from pyworkerd.bindings.d1.handle import D1  # noqa: PLC0415 (start-up time)
         from pyworkerd.storage.stores import Stores  # noqa: PLC0415
 
-        return D1(self._location("d1", name, worker), self.shared.get(Stores, Stores), size_mb)
+        return D1(self.location("d1", name, worker), self.shared.get(Stores, Stores), size_mb)
 
-    def _location(self, kind: str, name: str, worker: str | None) -> layout.Location:
+    def location(self, kind: str, name: str, worker: str | None) -> layout.Location:
+        """Where a store is: the program's own, or that which a worker of the configuration knows by this name."""
         if worker is not None:
             return self._generation.store(kind, worker, name)
         return layout.program(self.state_dir(self.config), kind, name)

@@ -67,6 +67,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "isolates/pyworkerd_isolates/capi.py": "tests/isolates/test_native.py",
     "isolates/pyworkerd_isolates/events.py": "tests/isolates/test_protocol.py",
     "isolates/pyworkerd_isolates/errors.py": "tests/isolates/test_image.py",
+    "runtime/pyworkerd/bindings/analytics_engine/dataset.py": "tests/runtime/bindings/test_analytics_engine.py",
+    "isolates/pyworkerd_isolates/python/guest/workers/analytics.py": "tests/runtime/cli/test_analytics.py",
     "isolates/pyworkerd_isolates/python/guest/workers/queue.py": "tests/runtime/queues/test_consumer.py",
     "runtime/pyworkerd/bindings/queue/handle.py": "tests/runtime/bindings/test_queue_handle.py",
     "runtime/pyworkerd/cli/stores.py": "tests/runtime/cli/test_kv.py",

@@ -36,6 +36,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "queue": "queue:QueueBinding",
         "d1": "d1:D1Binding",
         "worker_loader": "worker_loader:WorkerLoaderBinding",
+        "analytics_engine": "analytics_engine:AnalyticsEngineBinding",
         "hello": "hello:HelloBinding",
     }
 )

@@ -44,6 +44,7 @@ COMMANDS: Final = {
     ),
     "explain": Row("print a configuration as it was understood", "pyworkerd.cli.explain"),
     "cron": Row("list cron expressions, or run a scheduled handler by hand", "pyworkerd.cli.cron"),
+    "analytics": Row("ask a worker's dataset with SQL", "pyworkerd.cli.analytics"),
     "kv": Row("look into a worker's KV store, and change it", "pyworkerd.cli.kv"),
     "d1": Row("ask a worker's database, and take it out or in as SQL", "pyworkerd.cli.d1"),
     "r2": Row("look into a worker's bucket, and change it", "pyworkerd.cli.r2"),

@@ -50,6 +50,9 @@ class Default(WorkerEntrypoint):
         stub = self.env[name].load({"main_module": "w.py", "modules": {"w.py": source}})
         return await stub.get_entrypoint().double(21)
 
+    async def point(self, name):
+        return self.env[name].write_data_point(doubles=[1.0])
+
     async def ask(self, name, *positional, **named):
         return await self.env[name](*positional, **named)
 
@@ -142,6 +145,7 @@ DEFINED: dict[str, tuple[Any, str, tuple[Any, ...], Any]] = {
         ),
         42,
     ),
+    "analytics_engine": (configured("analytics_engine", "requests"), "point", ("NAME",), None),
     "hello": (configured("hello", "good day"), "method", ("NAME", "greet", "you"), "good day, you!"),
     "callable": (double, "ask", ("NAME", 21), 42),
 }

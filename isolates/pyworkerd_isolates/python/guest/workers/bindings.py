@@ -1,5 +1,6 @@
 """Capabilities as objects on `env`: each is an index into this worker's own table, and says nothing elsewhere."""
 
+from .analytics import AnalyticsEngineDataset
 from .capability import Capability, Fetcher
 from .d1 import D1Database
 from .durable import DurableObjectNamespace
@@ -49,6 +50,7 @@ SHAPES = {
     "queue": Queue,
     "d1": D1Database,
     "worker_loader": WorkerLoader,
+    "analytics_engine": AnalyticsEngineDataset,
     "hello": Hello,
     "callable": Callable,
 }
