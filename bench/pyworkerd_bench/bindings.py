@@ -1,4 +1,4 @@
-"""`pyworkerd bench bindings`: what state costs: KV, queues, R2, Durable Objects, beside peers that have the same."""
+"""`pyworkerd bench bindings`: what state costs: KV, D1, queues, R2, Durable Objects, beside peers that have it too."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import suite
-from .contestant import MILLISECONDS, MINIFLARE, PER_SECOND, Figure, Target, Unit
+from .contestant import MILLISECONDS, MINIFLARE, PER_SECOND, PLAIN_SQLITE, Figure, Target, Unit
 from .peers.miniflare import Miniflare
-from .subject.bindings import CALLS, MEGABYTES, MESSAGES, PAIRS, BindingsSubject
+from .peers.plain_sqlite import PlainSQLite
+from .subject.bindings import CALLS, MEGABYTES, MESSAGES, PAIRS, QUERIES, ROWS, BindingsSubject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,14 @@ FIGURES: tuple[Figure, ...] = (
         f"a request whose worker puts a value and gets it back, {PAIRS} times one after the other, divided by {PAIRS}; "
         "each put is on disk before the next get",
         (Target(5, 20, MINIFLARE),),
+    ),
+    Figure(
+        "d1",
+        "D1 point query",
+        MICROSECONDS,
+        f"a request whose worker asks for one of {ROWS} rows by its key, {QUERIES} times one after the other, divided "
+        f"by {QUERIES}; beside it the same query by Python's own module, in one thread and without a sandbox",
+        (Target(1 / 5, 1 / 2, PLAIN_SQLITE),),
     ),
     Figure(
         "object_call",
@@ -61,7 +70,7 @@ FIGURES: tuple[Figure, ...] = (
     ),
 )
 
-PEERS: Mapping[str, Callable[[], Contestant]] = {MINIFLARE: Miniflare}
+PEERS: Mapping[str, Callable[[], Contestant]] = {MINIFLARE: Miniflare, PLAIN_SQLITE: PlainSQLite}
 
 SUITE = suite.Suite("bindings", "Measure what state costs, side by side.", FIGURES, BindingsSubject, PEERS)
 

@@ -31,6 +31,7 @@ WORKERD_SERVE = "workerd"
 STARLETTE = "uvicorn + starlette"
 GRANIAN = "granian"
 MINIFLARE = "miniflare"
+PLAIN_SQLITE = "sqlite3, no server"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 PAIRS: Final = 10
 CALLS: Final = 100
+QUERIES: Final = 100
+ROWS: Final = 1_000
+SCHEMA: Final = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, price REAL)"
+FILL: Final = f"""WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS - 1})
+INSERT INTO items SELECT i, 'item ' || i, i / 2.0 FROM n"""
+QUERY: Final = "SELECT * FROM items WHERE id = ?"
 MESSAGES: Final = 2_000
 MEGABYTES: Final = 100
 CHUNK: Final = 256 * 1024
@@ -39,6 +45,19 @@ class Default(WorkerEntrypoint):
         for number in range({PAIRS}):
             await self.env.CACHE.put(f"k{{number}}", "value")
             if await self.env.CACHE.get(f"k{{number}}") != "value":
+                raise ValueError("lost")
+        return Response("hello")
+"""
+
+SQL: Final = f"""\
+from workers import Response, WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        query = self.env.DB.prepare("{QUERY}")
+        for number in range({QUERIES}):
+            if (await query.bind(number).first())["id"] != number:
                 raise ValueError("lost")
         return Response("hello")
 """
@@ -137,6 +156,7 @@ class BindingsSubject(HttpContestant):
         """Everything."""
         return [
             Probe("kv", lambda: self.timed("/kv") / PAIRS, 60, 3),
+            Probe("d1", lambda: self.timed("/sql") / QUERIES, 60, 3),
             Probe("object_call", lambda: self.timed("/object") / CALLS, 60, 3),
             Probe("queue", self._queue, 5, 1),
             Probe("r2_put", self._put, 5, 1),
@@ -197,6 +217,8 @@ def write_all(folder: Path) -> Path:
         keys = {} if route is None else {"routes": [route]}
         return service(folder, name, source, keys, {"limits": limits, "bindings": bindings})
 
+    (folder / "migrations").mkdir(exist_ok=True)
+    (folder / "migrations" / "0001.sql").write_text(f"{SCHEMA};\n{FILL};\n")
     lines = [f"{key} = {json.dumps(value)}" for key, value in queue.items()]
     return write(
         folder / "config.toml",
@@ -204,6 +226,7 @@ def write_all(folder: Path) -> Path:
             socket("http"),
             "\n".join(["[[queues]]", *lines, ""]),
             worker("kv", KV, "/kv", CACHE={"kv": "cache"}),
+            worker("sql", SQL, "/sql", DB={"d1": "shop", "migrations": "migrations"}),
             worker("object", OBJECT, "/object", COUNTER={"durable_object": "Counter"}),
             worker("sender", SENDER, "/queue/*", JOBS={"queue": "jobs"}),
             worker("receiver", RECEIVER, None),
