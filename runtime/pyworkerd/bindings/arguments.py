@@ -40,12 +40,12 @@ byte of a number, a byte of text. Measured in the sandbox, where Python is 2.4 t
 Arguments = tuple[list[Any], dict[str, Any]]
 
 
-def decode(arguments: bytes, limit: int = SMALL) -> Arguments:
-    """The positional and the named arguments of a call, of at most `limit` bytes."""
+def decode(arguments: bytes, limit: int = SMALL, text: int = MAX_TEXT) -> Arguments:
+    """The positional and the named arguments of a call, of at most `limit` bytes; `text` bytes without byte strings."""
     if len(arguments) > limit:
         raise type_error(f"the arguments are larger than {limit} bytes")
-    if int.from_bytes(arguments[:4], "little") > MAX_TEXT:
-        raise type_error(f"the arguments other than byte strings are larger than {MAX_TEXT} bytes")
+    if int.from_bytes(arguments[:4], "little") > text:
+        raise type_error(f"the arguments other than byte strings are larger than {text} bytes")
     if containers(arguments) > MAX_CONTAINERS:
         raise type_error(f"the arguments consist of more than {MAX_CONTAINERS} parts")
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from pyworkerd.bindings.arguments import type_error
+from pyworkerd.bindings.arguments import bounded, type_error
 from pyworkerd.errors import BadCall, WorkerException
 
 MAX_MESSAGE: Final = 128_000
@@ -18,7 +18,6 @@ MAX_DELAY_S: Final = 86_400
 FORMATS: Final = frozenset(("json", "text", "bytes", "v8"))
 RETENTION_S: Final = 4 * 86_400
 """How long a message waits for a consumer (Cloudflare's default; at most 14 days there)."""
-MAX_ATTEMPTS: Final = 100
 
 
 class Draft(NamedTuple):
@@ -56,6 +55,7 @@ def _draft(message: Any, operation: str, delay_s: float) -> Draft:
         )
     if len(body) > MAX_MESSAGE:
         raise _refused(operation, f"message length of {len(body)} bytes exceeds limit of {MAX_MESSAGE}")
+    bounded(body, "the message")  # its reader may be another tenant
     return Draft(body, kind, delay_s if delay is None else checked_delay(delay, operation))
 
 

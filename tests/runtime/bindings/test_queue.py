@@ -11,7 +11,9 @@ from pyworkerd.bindings.queue import QueueBinding
 from pyworkerd.bindings.registry import configure
 from pyworkerd.errors import BadCall, ConfigurationError, NoSuchMethod, WorkerException
 from pyworkerd.messages import Body, Request
+from pyworkerd.queues.rules import MAX_MESSAGE
 from pyworkerd_config import Binding
+from pyworkerd_isolates import wire
 
 from tests.runtime.bindings.hosts import StaticHost, ask, built
 
@@ -41,6 +43,32 @@ def test_what_can_be_asked() -> None:
             with pytest.raises(NoSuchMethod):
                 await environment.table.fetch(1, Request("GET", "http://x/", (), Body()), "manual")
             assert (await ask(environment, "metrics"))[0] == 3, "what was refused was not kept in part"
+        await host.shared.aclose()
+        assert host.state is not None
+        shutil.rmtree(host.state)
+
+    asyncio.run(main())
+
+
+def test_as_much_as_the_platform_takes_and_no_more() -> None:
+    async def main() -> None:
+        host = StaticHost()
+        async with built([QueueBinding("NAME", "jobs")], host) as environment:
+            whole = wire.dump_value("x" * (MAX_MESSAGE - 30))
+            await ask(environment, "send", [[whole, "json", None]])
+            await ask(environment, "sendBatch", [[whole, "json", None]] * 2)
+            assert (await ask(environment, "metrics"))[0] == 3
+            with pytest.raises(BadCall, match="message length of 128001 bytes exceeds"):
+                await ask(environment, "send", [[bytes(MAX_MESSAGE + 1), "json", None]])
+            with pytest.raises(BadCall, match="total message size of 38.... bytes exceeds"):
+                await ask(environment, "sendBatch", [[whole, "json", None]] * 3)
+            with pytest.raises(WorkerException, match="the arguments are larger than"):
+                await ask(environment, "sendBatch", [[whole, "json", None]] * 9)
+            with pytest.raises(WorkerException, match="other than byte strings"):
+                await ask(environment, "send", ["x" * 500_000])
+            costly = wire.dump_value([[]] * 40_000)
+            with pytest.raises(WorkerException, match="the message would take about"):
+                await ask(environment, "send", [[costly, "json", None]])
         await host.shared.aclose()
         assert host.state is not None
         shutil.rmtree(host.state)

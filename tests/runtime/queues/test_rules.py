@@ -18,10 +18,10 @@ def test_messages_take_the_delay_of_their_queue_unless_they_have_one() -> None:
 @pytest.mark.parametrize(
     ("messages", "message"),
     [
-        ([[b"x" * (MAX_MESSAGE + 1), "bytes", None]],
+        ([[bytes(MAX_MESSAGE + 1), "bytes", None]],
          "Queue send failed: message length of 128001 bytes exceeds limit of 128000"),
         ([[b"x", "json", None]] * 101, "Queue send failed: message count of 101 exceeds limit of 100"),
-        ([[b"x" * MAX_MESSAGE, "json", None]] * 3,
+        ([[bytes(MAX_MESSAGE), "json", None]] * 3,
          f"total message size of 384000 bytes exceeds limit of {MAX_BATCH_BYTES}"),
         ([[b"x", "json", -1]], f"delaySeconds must be between 0 and {MAX_DELAY_S}"),
         ([[b"x", "json", MAX_DELAY_S + 1]], "delaySeconds"),
@@ -48,4 +48,4 @@ def test_what_is_no_message_is_a_type_error(messages: Any) -> None:
 
 
 def test_the_largest_batch_goes_through() -> None:
-    assert len(drafts([[b"x" * MAX_MESSAGE, "bytes", MAX_DELAY_S]] * 2, "sendBatch", 0.0)) == 2
+    assert len(drafts([[bytes(MAX_MESSAGE), "bytes", MAX_DELAY_S]] * 2, "sendBatch", 0.0)) == 2

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyworkerd_isolates import wire
 
 from pyworkerd.bindings import arguments as args
 from pyworkerd.errors import NoSuchMethod
-from pyworkerd.queues.rules import drafts
+from pyworkerd.queues.rules import MAX_BATCH_BYTES, drafts
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Request, Response
     from pyworkerd.queues.broker import Sender
+
+
+_MOST: Final = 2 * MAX_BATCH_BYTES
+"""Bytes of arguments: what is somewhat more than a batch may have is refused in the platform's words."""
 
 
 class QueueCapability:
@@ -27,7 +31,7 @@ class QueueCapability:
 
     async def call(self, method: str, arguments: bytes) -> bytes:
         """`send(messages)` and `sendBatch(messages)`, each message [body, content type, delay]; `metrics()`."""
-        positional, named = args.decode(arguments)
+        positional, named = args.decode(arguments, _MOST, args.SMALL)
         if named:
             raise args.type_error(f"{method[:40]}() takes no named arguments")
         if method in ("send", "sendBatch") and len(positional) == 1:
