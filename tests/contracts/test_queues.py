@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pyworkerd.errors import StorageFull
-from pyworkerd.queues.rules import RETENTION_S, Draft
+from pyworkerd.queues.rules import MAX_BATCH_BYTES, RETENTION_S, Draft
 from pyworkerd.queues.store import Backlog, Outlook, Retry
 
 from tests.contracts import queue_providers
@@ -103,7 +103,7 @@ def test_delays_and_retries(make: Make) -> None:
         await store.settle([], [Retry(now, 20.0)], NOW)
         assert await store.outlook(9, NOW) == Outlook(0, None, NOW + 10, 0)
         assert await bodies(store, NOW + 10, "two") == ["later"]
-        assert await store.outlook(9, NOW + 20) == Outlook(1, NOW + 20, NOW + 40, 1)
+        assert await store.outlook(9, NOW + 20) == Outlook(1, NOW + 20, NOW + 40, 1, 3)
         assert [m.attempts for m in await store.take(9, NOW + 20, NOW + 50, "three", 99)] == [2]
 
     run(make, test)
@@ -118,6 +118,19 @@ def test_no_more_batches_are_in_hand_than_may_be(make: Make) -> None:
         assert await store.take(2, NOW, NOW + 30, "c", 2) == []
         assert (await store.outlook(9, NOW)).batches == 2
         assert len(await store.take(9, NOW + 30, NOW + 60, "c", 2)) == 5, "both were given up"
+
+    run(make, test)
+
+
+@provider
+def test_a_batch_has_no_more_bytes_than_one_that_is_sent_but_one_message_always(make: Make) -> None:
+    sizes = [100_000, 100_000, 100_000, MAX_BATCH_BYTES + 1, 1]
+
+    async def test(store: QueueStore) -> None:
+        for size in sizes:
+            await store.send([Draft(bytes(size), "bytes", 0.0)], NOW)
+        taken = [[len(m.body) for m in await store.take(9, NOW, NOW + 30, batch, 99)] for batch in "abcd"]
+        assert taken == [sizes[:2], sizes[2:3], sizes[3:4], sizes[4:]]
 
     run(make, test)
 
@@ -194,7 +207,7 @@ def test_how_much_waits(make: Make) -> None:
         assert await store.outlook(9, NOW) == Outlook(0, None, None, 0)
         await store.send([draft("abc"), draft("d", 60)], NOW)
         assert await store.backlog() == Backlog(2, 4, NOW)
-        assert await store.outlook(1, NOW) == Outlook(1, NOW, NOW + 60, 0)
+        assert await store.outlook(1, NOW) == Outlook(1, NOW, NOW + 60, 0, 3)
         assert await store.purge() == 2
         assert await store.backlog() == Backlog(0, 0, None)
 

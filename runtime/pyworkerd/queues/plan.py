@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .rules import MAX_DELAY_S
+from .rules import MAX_BATCH_BYTES, MAX_DELAY_S
 from .store import Retry
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def pause(queue: Queue, outlook: Outlook, now: float) -> float:
     """Seconds until a batch is to be taken: none if one is full, or its first message has waited for long enough."""
     if outlook.batches >= queue.max_concurrency:
         return LOOK_S
-    if outlook.ready >= queue.max_batch_size:
+    if outlook.ready >= queue.max_batch_size or outlook.size >= MAX_BATCH_BYTES:
         return 0.0
     moments = [LOOK_S]
     if outlook.since is not None:

@@ -12,7 +12,7 @@ from pyworkerd.errors import StorageFull
 from pyworkerd.storage.connection import Design
 from pyworkerd.storage.schema import Schema
 
-from .rules import MAX_DELAY_S, RETENTION_S
+from .rules import MAX_BATCH_BYTES, MAX_DELAY_S, RETENTION_S
 from .store import Backlog, Message, Outlook
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ class SQLiteQueue:
         """See `QueueStore`."""
 
         def read(connection: sqlite3.Connection) -> Outlook:
-            ready, since = connection.execute(
-                "SELECT count(*), min(visible) FROM "
-                "(SELECT visible FROM messages WHERE visible <= ? ORDER BY visible, number LIMIT ?)",
+            ready, since, size = connection.execute(
+                "SELECT count(*), min(visible), coalesce(sum(size), 0) FROM "
+                "(SELECT visible, length(body) AS size FROM messages WHERE visible <= ? ORDER BY visible, number LIMIT ?)",
                 (now, most),
             ).fetchone()
             (later,) = connection.execute(
@@ -93,7 +93,7 @@ class SQLiteQueue:
             ).fetchone()
             if astray:
                 ready, since = min(ready + astray, most), 0.0
-            return Outlook(ready, since, later, _batches(connection, now))
+            return Outlook(ready, since, later, _batches(connection, now), size)
 
         return await self._database.read(read)
 
@@ -105,11 +105,18 @@ class SQLiteQueue:
             connection.execute("UPDATE messages SET visible = ? WHERE visible > ?", (now, now + FAR_S))
             if _batches(connection, now) >= concurrency:
                 return []
-            rows = connection.execute(
+            found = connection.execute(
                 "SELECT number, sent, attempts + 1, format, body FROM messages WHERE visible <= ? "
                 "ORDER BY visible, number LIMIT ?",
                 (now, most),
-            ).fetchall()
+            )
+            rows, size = [], 0
+            for row in found:
+                size += len(row[4])
+                if rows and size > MAX_BATCH_BYTES:
+                    break
+                rows.append(row)
+            found.close()
             connection.executemany(
                 "UPDATE messages SET visible = ?, batch = ?, attempts = attempts + 1 WHERE number = ?",
                 [(until, batch, row[0]) for row in rows],

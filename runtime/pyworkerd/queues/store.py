@@ -33,6 +33,8 @@ class Outlook(NamedTuple):
     """When the next one can be that cannot be now: delayed, or in somebody's hands."""
     batches: int
     """Batches in somebody's hands."""
+    size: int = 0
+    """Bytes of what is counted as ready."""
 
 
 class Backlog(NamedTuple):
@@ -64,7 +66,8 @@ class QueueStore(Protocol):
     async def take(self, most: int, now: float, until: float, batch: str, concurrency: int) -> list[Message]:
         """Take up to so many messages, which nobody else gets before `until`, as one batch of this name.
 
-        None while `concurrency` batches are in hands already. Messages older than the retention are dropped.
+        It has `rules.MAX_BATCH_BYTES` at most, or one message. None while `concurrency` batches are in hands already.
+        Messages older than the retention are dropped.
         """
 
     async def hold(self, batch: str, until: float) -> None:

@@ -21,6 +21,7 @@ NOW = 1000.0
     [
         (Outlook(0, None, None, 0), LOOK_S),
         (Outlook(3, NOW, None, 0), 0.0),  # full
+        (Outlook(1, NOW, None, 0, 256_000), 0.0),  # full as well
         (Outlook(1, NOW - 2, None, 0), 0.0),  # the first has waited for long enough
         (Outlook(1, NOW - 0.5, None, 0), 1.5),
         (Outlook(1, NOW - 0.5, NOW + 0.2, 0), 0.2),  # one more comes, that may fill it
