@@ -82,7 +82,8 @@ class SQLiteQueue:
         def read(connection: sqlite3.Connection) -> Outlook:
             ready, since, size = connection.execute(
                 "SELECT count(*), min(visible), coalesce(sum(size), 0) FROM "
-                "(SELECT visible, length(body) AS size FROM messages WHERE visible <= ? ORDER BY visible, number LIMIT ?)",
+                "(SELECT visible, length(body) AS size FROM messages WHERE visible <= ? "
+                "ORDER BY visible, number LIMIT ?)",
                 (now, most),
             ).fetchone()
             (later,) = connection.execute(
@@ -110,7 +111,8 @@ class SQLiteQueue:
                 "ORDER BY visible, number LIMIT ?",
                 (now, most),
             )
-            rows, size = [], 0
+            rows: list[tuple[Any, ...]] = []
+            size = 0
             for row in found:
                 size += len(row[4])
                 if rows and size > MAX_BATCH_BYTES:

@@ -60,7 +60,7 @@ def test_as_much_as_the_platform_takes_and_no_more() -> None:
             assert (await ask(environment, "metrics"))[0] == 3
             with pytest.raises(BadCall, match="message length of 128001 bytes exceeds"):
                 await ask(environment, "send", [[bytes(MAX_MESSAGE + 1), "json", None]])
-            with pytest.raises(BadCall, match="total message size of 38.... bytes exceeds"):
+            with pytest.raises(BadCall, match=r"total message size of 38\d{4} bytes exceeds"):
                 await ask(environment, "sendBatch", [[whole, "json", None]] * 3)
             with pytest.raises(WorkerException, match="the arguments are larger than"):
                 await ask(environment, "sendBatch", [[whole, "json", None]] * 9)
