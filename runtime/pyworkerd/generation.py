@@ -32,6 +32,8 @@ from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.foreign import Foreign
+from pyworkerd.objects.locks import Locks
+from pyworkerd.objects.peers import Peers
 from pyworkerd.objects.storage import ObjectStores
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
@@ -69,6 +71,9 @@ class Ground(Protocol):
     @property
     def sinks(self) -> tuple[LogSink, ...]:
         """Where the logs of workers go."""
+
+    def service(self, name: str) -> Service:
+        """What new requests can be sent to, by its name. Raises `ConfigurationError`."""
 
     def state_dir(self, config: Config) -> Path:
         """The folder of the stores of a configuration. It need not exist."""
@@ -229,7 +234,13 @@ class Generation:
         """
         host = Host(self, program.name, program.options.limits.cpu_ms)
         environment = await build(program.bindings, outbound(program.global_outbound, host), host)
-        stores = ObjectStores(self.ground.shared.get(Stores, Stores), self.ground.state_dir(self.config))
+        root = self.ground.state_dir(self.config)
+        stores = ObjectStores(
+            self.ground.shared.get(Stores, Stores),
+            root,
+            Locks(root),
+            self.ground.shared.get(Peers, lambda: Peers(root, self.ground.service)),
+        )
         worker = Worker(
             program.name,
             self.ground.fleet,

@@ -108,6 +108,10 @@ class Runtime:
         """The configuration that new requests are answered by."""
         return self._generation.config
 
+    def service(self, name: str) -> Service:
+        """See `generation.Ground`."""
+        return self._generation.service(name)
+
     def state_dir(self, config: Config) -> Path:
         """See `generation.Ground`."""
         if self.options.state_dir is not None:

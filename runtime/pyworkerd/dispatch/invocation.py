@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
     from contextvars import Context
 
     from pyworkerd.errors import ClientError
@@ -99,6 +100,8 @@ class Invocation:
     log_renewed: float = 0.0
     held: set[object] | None = None
     """Calls and bodies that end with it at the latest."""
+    forsake: Callable[[], object] | None = None
+    """Tells whoever works for it elsewhere that its caller has gone."""
     place: Callers | None = None
     """Where it has a place: in the queue, or in an isolate."""
 

@@ -40,7 +40,7 @@ class Objects:
         """What was configured for a class, or the defaults."""
         return self._options.get(class_name) or ClassOptions(f"{self._worker.name}-{class_name}")
 
-    def find(self, target: Target) -> Worker:
+    def find(self, target: Target) -> Resident:
         """Who answers for an object: there is one from now on. Raises `NoSuchEntrypoint`."""
         class_name, id_ = target.entrypoint or "", target.object or ""
         if class_name not in self._worker.image.objects:

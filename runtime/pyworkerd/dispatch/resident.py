@@ -13,9 +13,17 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd.errors import NoSuchEntrypoint, Overloaded, PyworkerdError, StorageError
+from pyworkerd.errors import (
+    ExceededWallTime,
+    NoSuchEntrypoint,
+    Overloaded,
+    PyworkerdError,
+    StorageError,
+)
+from pyworkerd.objects.peers import Errand, Gone
 from pyworkerd.objects.storage import MOST_PAGES, Contents
 
+from .invocation import CallWork
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -32,6 +40,8 @@ if TYPE_CHECKING:
 IDLE_S: Final = 10.0
 """How long an object stays in memory when nobody asks for it (workerd: 10 s)."""
 FOREVER_S: Final = 1e9
+LOOK_AGAIN_S: Final = 0.02
+"""How long to wait for a process that has an object and does not listen: it has just ended, or is about to."""
 LEAVE_S: Final = 3.0
 """How long an object of an old version may go on when the new one wants it. Requests to it wait so long."""
 
@@ -61,7 +71,9 @@ class Resident(Worker):
             cost=self.cost,
         )
         self._waiting.fit(self.policy)
-        stores = home.options.storage
+        self._stores = stores = home.options.storage
+        self._locked = False
+        """No other process has it."""
         self._storage = stores.open(*self._key) if stores is not None else None
         self._contents: Contents | None = None
         """What its next isolate begins with, as soon as the object is ours."""
@@ -101,6 +113,9 @@ class Resident(Worker):
     async def _open(self) -> None:
         try:
             await self.fleet.owners.claim(self._key, self)
+            if (pid := await self._lock()) is not None:
+                self._send_to(pid)
+                return
             if self._keeping is not None:
                 await asyncio.wait((self._keeping,))
             self._contents = await self._storage.load() if self._storage is not None else Contents()
@@ -110,6 +125,70 @@ class Resident(Worker):
         finally:
             self._opening = None
         self.plan_soon()
+
+    async def _lock(self) -> int | None:
+        """Have the object among all processes, or hear which one has it."""
+        stores = self._stores
+        if stores is None or self._locked:
+            return None
+        await stores.peers.listen()
+        pid = stores.locks.take(self._key)
+        self._locked = pid is None
+        return pid
+
+    def _send_to(self, pid: int) -> None:
+        """Another process has it: all that waits here goes there, in this order."""
+        for invocation in tuple(self._waiting):
+            self._waiting.leave(invocation)
+            sending = self._parent.spawn(self._send(invocation, pid), invocation.context)
+            invocation.forsake = sending.cancel
+
+    async def _send(self, invocation: Invocation, pid: int) -> None:
+        assert self._stores is not None
+        peers, work = self._stores.peers, invocation.work
+        errand = Errand(pid, self.name, work.target, invocation.scope)
+        try:
+            async with asyncio.timeout(self._budget.wall_ms / 1000):
+                if isinstance(work, CallWork):
+                    invocation.succeed(await peers.call(errand, work.method, work.arguments))
+                else:
+                    invocation.succeed(await peers.fetch(errand, work.request))
+        except Gone:
+            await self._look_again(invocation)
+            return
+        except TimeoutError:
+            invocation.fail(ExceededWallTime("the object took longer than limits.wall_ms"))
+        except PyworkerdError as error:
+            invocation.fail(error)
+        except asyncio.CancelledError:
+            invocation.finish()
+            raise
+        invocation.finish()
+
+    async def _look_again(self, invocation: Invocation) -> None:
+        """The process that had the object has ended, or is about to."""
+        if self.loop.time() - invocation.since >= self.policy.queue_s:
+            invocation.fail(Overloaded("the process that has the object does not answer"))
+            invocation.finish()
+            return
+        await asyncio.sleep(LOOK_AGAIN_S)
+        try:
+            self._parent.objects.find(invocation.work.target).take_over(invocation)
+        except PyworkerdError as error:
+            invocation.fail(error)
+            invocation.finish()
+
+    def take_over(self, invocation: Invocation) -> None:
+        """One that was asked for elsewhere."""
+        invocation.forsake = None
+        self._arrive(invocation)
+
+    def forsaken(self, invocation: Invocation) -> None:
+        """See `Worker.forsaken`."""
+        if invocation.forsake is not None:
+            invocation.forsake()
+        else:
+            super().forsaken(invocation)
 
     # staying ---------------------------------------------------------------------------------------------------------
 
@@ -186,6 +265,9 @@ class Resident(Worker):
         storage, self._storage = self._storage, None
         if storage is not None:
             await storage.aclose()
+        if self._locked and self._stores is not None:
+            self._locked = False
+            self._stores.locks.release(self._key)
         self.fleet.owners.release(self._key, self)
         self.fleet.dismiss(self)
 

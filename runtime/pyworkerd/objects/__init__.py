@@ -2,5 +2,7 @@
 
 ids           what makes an id valid. Pure
 storage       pages and alarms on disk
-owners        who has which object, so that it is live once
+owners        who has which object, so that it is live once: of this process's versions of a worker
+locks         the same of processes
+peers         calls of what another process has; framing, sockets
 """

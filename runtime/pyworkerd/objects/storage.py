@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pyworkerd.storage.database import Database
     from pyworkerd.storage.stores import Stores
 
+    from .locks import Locks
+    from .peers import Peers
+
 PAGE: Final = 4096
 """Bytes, as in the guest's `_pyworkerd.storage`."""
 MOST_MB: Final = 16
@@ -99,6 +102,8 @@ class ObjectStores:
     stores: Stores
     root: Path
     """The `state_dir`."""
+    locks: Locks
+    peers: Peers
 
     def open(self, unique_key: str, object_id: str) -> ObjectStorage:
         """The storage of one object. No I/O."""

@@ -69,6 +69,11 @@ def durable_object(root: Path, unique_key: str, object_id: str) -> Location:
     return Location(root, path, "storage of a Durable Object")
 
 
+def durable_object_locks(root: Path) -> Location:
+    """The file that says which process has which object; beside it are the sockets of processes that have some."""
+    return Location(root, root / "do" / ".run" / "locks", "folder of Durable Objects")
+
+
 def _location(root: Path, kind: str, owner: str, name: str) -> Location:
     return Location(root, root / kind / owner / f"{encoded(name)}.sqlite3", f"{kind} store {name!r}")
 

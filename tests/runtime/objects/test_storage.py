@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd.errors import BadEffect, StorageCorrupt
+from pyworkerd.objects.locks import Locks
+from pyworkerd.objects.peers import Peers
 from pyworkerd.objects.storage import MOST_PAGES, PAGE, Contents, ObjectStores, check
 from pyworkerd.storage.stores import Stores
 from pyworkerd_isolates.protocol import Commit
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from pyworkerd.services.base import Service
+
+
+def nobody(name: str) -> Service:
+    raise AssertionError(name)
+
+
 A, B, C = (letter * PAGE for letter in (b"a", b"b", b"c"))
 
 
@@ -22,7 +31,7 @@ def run(folder: Path, test: Callable[[ObjectStores], Awaitable[None]]) -> None:
     async def main() -> None:
         stores = Stores()
         try:
-            await test(ObjectStores(stores, folder))
+            await test(ObjectStores(stores, folder, Locks(folder), Peers(folder, nobody)))
         finally:
             await stores.aclose()
 

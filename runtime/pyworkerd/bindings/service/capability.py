@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from dataclasses import replace
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from pyworkerd.bindings.arguments import bounded
 from pyworkerd.errors import ExceededDepth, UpstreamError
 from pyworkerd.observe.scope import Scope, begin, scope
+
+from . import depth
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -26,8 +28,6 @@ REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
 T = TypeVar("T")
 
-_depth: ContextVar[int] = ContextVar("pyworkerd_service_depth", default=0)
-
 
 def one_deeper(work: Coroutine[Any, Any, T], span: Scope) -> Awaitable[T]:
     """Run a call from service to service one level deeper, as a span of its own. Raises `ExceededDepth`.
@@ -35,12 +35,12 @@ def one_deeper(work: Coroutine[Any, Any, T], span: Scope) -> Awaitable[T]:
     Both travel in the context: whoever performs an invocation's effects has to do so in the context in
     which the invocation was asked for. Effects of one invocation may share it, so `work` gets a copy of its own.
     """
-    depth = _depth.get()
-    if depth >= MAX_DEPTH:
+    level = depth.current.get()
+    if level >= MAX_DEPTH:
         work.close()
         raise ExceededDepth(f"more than {MAX_DEPTH} services call each other in a row")
     context = copy_context()
-    context.run(_depth.set, depth + 1)
+    context.run(depth.current.set, level + 1)
     context.run(scope.set, span)
     return _within(context, work)
 

@@ -1,0 +1,268 @@
+"""Calls of Durable Objects that another process has: sent there, and answered as if the object were here.
+
+Each process that has objects listens on a Unix socket of its own number, in a folder that is this user's alone. Whoever
+can connect there is this server: what it says is believed, but bounded. An object that has changed hands meanwhile is
+looked for again, by the one who was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pyworkerd import errors
+from pyworkerd.bindings.service.depth import at_depth, depth
+from pyworkerd.errors import (
+    InternalError,
+    NotImplementedByServer,
+    Overloaded,
+    PyworkerdError,
+    WorkerException,
+)
+from pyworkerd.messages import Body, Request, Response
+from pyworkerd.observe.scope import begin, scope
+from pyworkerd.services.base import Target
+from pyworkerd.storage import layout
+
+from .framing import receive_body, receive_head, send_body, send_head
+from .sockets import connect, listen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pyworkerd.observe.scope import Scope
+    from pyworkerd.services.base import Service
+
+logger = logging.getLogger("pyworkerd.objects")
+
+CONNECT_S: Final = 1.0
+
+
+class Errand(NamedTuple):
+    """A call for an object elsewhere."""
+
+    pid: int
+    service: str
+    target: Target
+    span: Scope
+
+
+class Gone(Exception):
+    """The process that had the object is no more, or does not listen any more."""
+
+
+class Peers:
+    """One for each runtime (`bindings.shared.Shared`). `find` gives a service by its name, as it is now."""
+
+    def __init__(self, root: Path, find: Callable[[str], Service]) -> None:
+        self._location = layout.durable_object_locks(root)
+        self._find = find
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._path: Path | None = None
+
+    # being asked -----------------------------------------------------------------------------------------------------
+
+    async def listen(self) -> None:
+        """Let others reach the objects that this process has. Harmless when called again. Raises `StorageError`."""
+        if self._path is None:
+            layout.make_private(self._location)
+            self._path = self._socket(os.getpid())
+            self._server = await listen(self._path, self._connected)
+
+    def _socket(self, pid: int) -> Path:
+        return self._location.path.with_name(f"{pid}.sock")
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer), context=copy_context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        watching: asyncio.Task[None] | None = None
+        try:
+            head, blob = await receive_head(reader)
+            kind, service, class_name, object_id, *rest = head
+            target = Target(class_name, {}, object_id)
+            about, *rest = rest
+            _enter(about)
+            if kind == "call":
+                watching = _cancel_with(reader)
+                value = await self._find(service).call(rest[0], blob, target)
+                await send_head(writer, ["value"], value)
+            else:
+                method, url, headers, length = rest
+                watching = _cancel_with(reader) if length == 0 else None
+                body = Body(chunks=receive_body(reader), length=length) if length != 0 else Body()
+                request = Request(method, url, tuple((name, value) for name, value in headers), body)
+                await self._answer(await self._find(service).fetch(request, target), writer)
+        except PyworkerdError as error:
+            await _told(writer, error)
+        except (EOFError, OSError, ValueError, asyncio.CancelledError):
+            pass  # whoever asked has gone
+        except Exception:
+            logger.exception("a call from another process failed")
+            await _told(writer, InternalError("the runtime failed to perform this call"))
+        finally:
+            if watching is not None:
+                watching.cancel()
+            writer.close()
+
+    async def _answer(self, response: Response, writer: asyncio.StreamWriter) -> None:
+        if response.web_socket is not None:
+            await response.aclose()
+            raise NotImplementedByServer("a WebSocket of a Durable Object in another process")
+        body = response.body
+        try:
+            head = ["response", response.status, list(map(list, response.headers)), response.url, body.length]
+            await send_head(writer, head)
+            await send_body(writer, body)
+        finally:
+            await body.aclose()
+
+    # asking ----------------------------------------------------------------------------------------------------------
+
+    async def call(self, errand: Errand, method: str, arguments: bytes) -> bytes:
+        """Call a method of an object elsewhere. Raises what `Service.call` raises, and `Gone`."""
+        reader, writer = await self._connect(errand)
+        try:
+            await send_head(writer, [*_head("call", errand), method], arguments)
+            return (await _answer_head(reader))[1]
+        except (EOFError, OSError) as error:
+            raise Overloaded("the process of a Durable Object ended") from error
+        finally:
+            writer.close()
+
+    async def fetch(self, errand: Errand, request: Request) -> Response:
+        """Send a request to an object elsewhere. Raises what `Service.fetch` raises, and `Gone`."""
+        reader, writer = await self._connect(errand)
+        sending: asyncio.Task[None] | None = None
+        try:
+            headers = list(map(list, request.headers))
+            head = [*_head("fetch", errand), request.method, request.url, headers, request.body.length]
+            await send_head(writer, head)
+            if request.body.length != 0:
+                sending = asyncio.get_running_loop().create_task(_send(writer, request.body))
+            (_, status, pairs, url, length), _ = await _answer_head(reader)
+        except BaseException as error:
+            await _end(sending, writer)
+            if isinstance(error, EOFError | OSError):
+                raise Overloaded("the process of a Durable Object ended") from error
+            raise
+        body = Body(chunks=_Received(reader, writer, sending), length=length)
+        return Response(status, tuple((name, value) for name, value in pairs), body, url)
+
+    async def _connect(self, errand: Errand) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if errand.pid == os.getpid():
+            raise Overloaded("another runtime of this process has the object")
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                return await connect(self._socket(errand.pid))
+        except (OSError, TimeoutError) as error:
+            raise Gone from error
+
+    # the end ---------------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+
+def _head(kind: str, errand: Errand) -> list[Any]:
+    target, span = errand.target, errand.span
+    about = [depth(), list(map(list, span.headers)), span.caller, span.root.calls]
+    return [kind, errand.service, target.entrypoint, target.object, about]
+
+
+def _enter(about: list[Any]) -> None:
+    """Go on as part of the request that the other process works for."""
+    level, headers, caller, calls = about
+    at_depth(int(level) + 1)
+    span, _ = begin(tuple((name, value) for name, value in headers))
+    span.caller, span.calls = caller, calls
+    scope.set(span)
+
+
+def _cancel_with(reader: asyncio.StreamReader) -> asyncio.Task[None]:
+    """Cancel the running task when whoever asked has gone."""
+    task = asyncio.current_task()
+
+    async def watch() -> None:
+        with contextlib.suppress(OSError):
+            await reader.read(1)
+        if task is not None:
+            task.cancel()
+
+    return asyncio.get_running_loop().create_task(watch())
+
+
+async def _told(writer: asyncio.StreamWriter, error: PyworkerdError) -> None:
+    name = error.type_name if isinstance(error, WorkerException) else None
+    message = error.message if isinstance(error, WorkerException) else str(error)
+    with contextlib.suppress(OSError):
+        await send_head(writer, ["error", type(error).__name__, message, name])
+
+
+async def _answer_head(reader: asyncio.StreamReader) -> tuple[list[Any], bytes]:
+    head, blob = await receive_head(reader)
+    if head[0] != "error":
+        return head, blob
+    _, kind, message, name = head
+    if name is not None:
+        raise WorkerException(name, message)
+    found = getattr(errors, kind, InternalError)
+    error: PyworkerdError = found.__new__(found, message)
+    Exception.__init__(error, message)
+    raise error
+
+
+async def _send(writer: asyncio.StreamWriter, body: Body) -> None:
+    with contextlib.suppress(OSError, PyworkerdError):  # the other side is told, and whoever sent it knows
+        await send_body(writer, body)
+
+
+class _Received:
+    """The body of an answer. It is an object, since a generator that never began would not close its connection."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        sending: asyncio.Task[None] | None,
+    ) -> None:
+        self._pieces, self._writer, self._sending = receive_body(reader), writer, sending
+
+    def __aiter__(self) -> _Received:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._pieces)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Read no more. Harmless when called again."""
+        sending, self._sending = self._sending, None
+        await _end(sending, self._writer)
+
+
+async def _end(sending: asyncio.Task[None] | None, writer: asyncio.StreamWriter) -> None:
+    if sending is not None:
+        sending.cancel()
+        await asyncio.wait((sending,))
+    writer.close()

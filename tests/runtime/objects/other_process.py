@@ -1,0 +1,97 @@
+"""Another process with the same objects: it does what it is told on standard input, and answers in lines of JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from pyworkerd.runtime import Runtime, RuntimeOptions
+from pyworkerd_config.model import Binding, Limits
+
+SOURCE = {
+    "worker.py": """
+import asyncio
+from workers import DurableObject, Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def on(self, name, method, *arguments):
+        return await getattr(self.env.ROOM.get_by_name(name), method)(*arguments)
+
+    async def many(self, name, count):
+        return await asyncio.gather(*(self.env.ROOM.get_by_name(name).add() for _ in range(count)))
+
+    async def fetch(self, request):
+        return await self.env.ROOM.get_by_name("a").fetch(request)
+
+class Room(DurableObject):
+    made = 0
+
+    async def add(self):
+        self.made += 1
+        count = (await self.ctx.storage.get("count") or 0) + 1
+        await self.ctx.storage.put("count", count)
+        return count
+
+    async def in_memory(self):
+        return self.made
+
+    async def fails(self):
+        raise KeyError("as it was told")
+
+    async def wait(self):
+        self.waiting = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.waiting = False
+
+    async def waits(self):
+        return getattr(self, "waiting", None)
+
+    async def around(self, name, left):
+        return left if not left else await self.env.ROOM.get_by_name(name).around("b" if name == "a" else "a", left - 1)
+
+    async def fetch(self, request):
+        if request.url.endswith("/socket"):
+            from workers import WebSocketPair
+            client, server = WebSocketPair().object_values()
+            server.accept()
+            return Response(None, status=101, web_socket=client)
+        if request.url.endswith("/break"):
+            async def half():
+                yield b"x" * 100_000
+                raise ValueError("no more")
+            return Response(half())
+        size = 0
+        if request.body is not None:
+            async for chunk in request.body:
+                size += len(chunk)
+        async def answer():
+            for _ in range(30):
+                yield b"y" * 100_000
+        return Response(answer(), status=201, headers={"x-size": str(size), "x-id": str(self.ctx.id)})
+"""
+}
+ROOM = {"ROOM": Binding("ROOM", "durable_object", "Room")}
+
+
+def opened(folder: Path) -> Runtime:
+    """A runtime whose objects are kept in this folder."""
+    return Runtime(options=RuntimeOptions(state_dir=folder))
+
+
+async def main(folder: Path) -> None:
+    """Until standard input ends."""
+    loop = asyncio.get_running_loop()
+    async with opened(folder) as runtime:
+        worker = await runtime.load(SOURCE, name="shop", bindings=ROOM, limits=Limits(cpu_ms=5000))
+        print(json.dumps("ready"), flush=True)
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            method, *arguments = json.loads(line)
+            print(json.dumps(await worker.call(method, *arguments)), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

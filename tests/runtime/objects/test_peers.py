@@ -1,0 +1,190 @@
+"""Two processes, one live instance of each object: calls go to whoever has it, until that one dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyworkerd.errors import PyworkerdError, UpstreamError, WorkerException
+from pyworkerd_config.model import Limits
+
+from tests.runtime.objects.other_process import ROOM, SOURCE, opened
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from pyworkerd.loaded import LoadedWorker
+
+ROOT = Path(__file__).parents[3]
+
+
+class Other:
+    """The other process."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-m", "tests.runtime.objects.other_process", str(folder)]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.answer() == "ready"
+
+    def ask(self, *question: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    async def does(self, *question: Any) -> Any:
+        self.ask(*question)
+        return await asyncio.to_thread(self.answer)
+
+    def kill(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def another(folder: Path) -> Iterator[Other]:
+    other = Other(folder)
+    try:
+        yield other
+    finally:
+        if other.process.poll() is None:
+            other.kill()
+        for pipe in (other.process.stdin, other.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+def run(folder: Path, test: Callable[[LoadedWorker, Other], Awaitable[None]]) -> None:
+    async def main(other: Other) -> None:
+        async with opened(folder) as runtime:
+            worker = await runtime.load(SOURCE, name="shop", bindings=ROOM, limits=Limits(cpu_ms=5000))
+            await test(worker, other)
+
+    with another(folder) as other:
+        asyncio.run(main(other))
+
+
+def test_an_object_is_live_in_one_process_alone(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        assert await other.does("on", "a", "add") == 1
+        assert await worker.call("on", "a", "add") == 2
+        assert await worker.call("on", "b", "add") == 1
+        assert await other.does("on", "b", "add") == 2
+        assert await other.does("on", "a", "in_memory") == 2
+        assert await worker.call("on", "b", "in_memory") == 2
+
+    run(tmp_path, test)
+
+
+def test_all_that_call_at_once_from_both_are_counted(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        other.ask("many", "a", 100)
+        mine = await worker.call("many", "a", 100)
+        theirs = await asyncio.to_thread(other.answer)
+        assert sorted(mine + theirs) == list(range(1, 201))
+
+    run(tmp_path, test)
+
+
+def test_it_is_taken_over_when_its_process_is_killed(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        for expected in range(1, 4):
+            assert await other.does("on", "a", "add") == expected
+        hanging = asyncio.create_task(worker.call("on", "a", "wait"))
+        while not await worker.call("on", "a", "waits"):
+            await asyncio.sleep(0.001)
+        other.kill()
+        with pytest.raises(PyworkerdError, match="ended"):
+            await hanging
+        assert await worker.call("on", "a", "add") == 4
+        assert await worker.call("on", "a", "in_memory") == 1
+
+    run(tmp_path, test)
+
+
+def test_what_an_object_raises_arrives_as_it_was(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        await other.does("on", "a", "add")
+        with pytest.raises(WorkerException, match="as it was told") as caught:
+            await worker.call("on", "a", "fails")
+        assert caught.value.type_name == "KeyError"
+        with pytest.raises(PyworkerdError, match="no method 'nothing'"):
+            await worker.call("on", "a", "nothing")
+
+    run(tmp_path, test)
+
+
+def test_bodies_stream_both_ways(tmp_path: Path) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"x" * 100_000
+
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        await other.does("on", "a", "add")
+        response = await worker.fetch("/", method="POST", body=chunks())
+        assert (response.status, response.header("x-size")) == (201, "4000000")
+        assert await response.read() == b"y" * 3_000_000
+        response = await worker.fetch("/", method="POST", body=b"z" * 10)
+        assert response.header("x-size") == "10"
+        await response.aclose()
+        assert (await (await worker.fetch("/")).read())[:1] == b"y"
+
+    run(tmp_path, test)
+
+
+def test_a_body_that_breaks_there_breaks_here(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        await other.does("on", "a", "add")
+        response = await worker.fetch("/break")
+        with pytest.raises(UpstreamError):
+            await response.read()
+        assert await worker.call("on", "a", "add") == 2
+
+    run(tmp_path, test)
+
+
+def test_a_caller_that_has_gone_is_gone_there_too(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        await other.does("on", "a", "add")
+        hanging = asyncio.create_task(worker.call("on", "a", "wait"))
+        while not await worker.call("on", "a", "waits"):
+            await asyncio.sleep(0.001)
+        hanging.cancel()
+        while await worker.call("on", "a", "waits"):
+            await asyncio.sleep(0.001)
+
+    run(tmp_path, test)
+
+
+def test_calls_between_processes_end_at_the_same_depth(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        await other.does("on", "a", "add")
+        await worker.call("on", "b", "add")
+        assert await worker.call("on", "a", "around", "b", 10) == 0
+        with pytest.raises(PyworkerdError, match="in a row"):
+            await worker.call("on", "a", "around", "b", 100)
+
+    run(tmp_path, test)
+
+
+def test_web_sockets_do_not_cross(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        await other.does("on", "a", "add")
+        with pytest.raises(PyworkerdError, match="another process"):
+            await worker.fetch("/socket", headers={"upgrade": "websocket"})
+        assert await worker.call("on", "a", "add") == 2
+
+    run(tmp_path, test)
