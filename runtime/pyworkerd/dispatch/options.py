@@ -37,6 +37,9 @@ class ClassOptions:
 class Front(Protocol):
     """Something in front of a worker: its static files."""
 
+    def passes(self, request: Request) -> bool:
+        """Whether a request is for the worker, as far as that is known at once."""
+
     async def before(self, request: Request) -> Response | None:
         """The answer to a request, or None if it is for the worker; its body is untouched then."""
 

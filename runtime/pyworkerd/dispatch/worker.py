@@ -204,7 +204,7 @@ class Worker:
 
     def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Asked | None:
         """See `services.base.Ask`."""
-        if self.options.front is not None:
+        if self.options.front is not None and not self.options.front.passes(request):
             return None
         asked = Asked(self, reply)
         try:

@@ -95,16 +95,16 @@ class Tree:
         os.close(descriptor)
         return None
 
-    def listing(self, path: Sequence[str]) -> list[tuple[str, str]] | None:
+    def listing(self, path: Sequence[str], limit: int | None = None) -> list[tuple[str, str]] | None:
         """The names in a folder and their kinds, sorted; None if there is none. Raises `StorageError` for too many."""
-        return _unless_absent(partial(self._listing, path))
+        return _unless_absent(partial(self._listing, path, MAX_ENTRIES if limit is None else limit))
 
-    def _listing(self, path: Sequence[str]) -> list[tuple[str, str]]:
+    def _listing(self, path: Sequence[str], limit: int) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
         with self._folder(path) as folder, os.scandir(folder) as entries:
             for entry in entries:
-                if len(found) == MAX_ENTRIES:
-                    raise StorageError(f"the folder has more than {MAX_ENTRIES} entries")
+                if len(found) == limit:
+                    raise StorageError(f"the folder has more than {limit} entries")
                 found.append((entry.name, kind_of(entry.stat(follow_symlinks=False).st_mode)))
         return sorted(found)
 

@@ -1,56 +1,68 @@
 """Static files as a service (the `ASSETS` binding), and in front of a worker.
 
-All that a request needs of the disk is one piece of work on a thread: look at `_headers` and `_redirects` if they have
-changed, find the file, open it. What is not there is known by then, so that the worker can be asked.
+Which files there are and what `_headers` and `_redirects` say is looked at once a second, by the first request that
+comes then; in between it is known without the disk whether a request is for the worker. Small files that are asked for
+are kept for as long as that.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from pyworkerd.errors import NoSuchMethod, StorageError
-from pyworkerd.http.conditional import entity_tags
+from pyworkerd.http.conditional import byte_ranges, entity_tags
 from pyworkerd.messages import Body, Response, header, text_response
 from pyworkerd.services.base import DEFAULT
 from pyworkerd.services.disk import file_response
-from pyworkerd.storage.tree import FILE, Tree, explained
+from pyworkerd.storage.tree import Tree, explained
 
 from .html import Found, Moved, missing, resolve
+from .index import Index
 from .rules import HeaderRule, Redirects, changed, parse_headers, parse_redirects
 from .types import media_type
 
 if TYPE_CHECKING:
     from pyworkerd_config.model import Assets
 
-    from pyworkerd.messages import Request
+    from pyworkerd.messages import Headers, Request
     from pyworkerd.services.base import Target
     from pyworkerd.storage.lane import Lane
     from pyworkerd.storage.tree import Entry
 
-OWN: Final = frozenset(("_headers", "_redirects"))
-"""Files of the folder's root that are for us, not for clients."""
 MAX_RULES: Final = 256 * 1024
-"""Bytes of one of these: about 2,000 lines."""
+"""Bytes of `_headers` and of `_redirects`: about 2,000 lines."""
+LOOK_S: Final = 1.0
+"""Seconds for which what was seen on the disk is believed."""
 IN_HAND: Final = 64 * 1024
-"""Bytes of a file that is read at once."""
+"""Bytes of a file that is read at once, and may be kept."""
+KEPT: Final = 8 << 20
+"""Bytes of all files that are kept."""
 CACHE: Final = "public, max-age=0, must-revalidate"
 """What Workers say of assets: keep them, and ask whether they are new."""
 
 logger = logging.getLogger("pyworkerd.assets")
 
 
-class _Opened(NamedTuple):
-    """A file, by its status and the path that its rules are found by."""
+class _Small(NamedTuple):
+    """A file that was read, and until when that is believed."""
+
+    entry: Entry
+    data: bytes
+    until: float
+
+
+class _Large(NamedTuple):
+    """A file that is open."""
 
     entry: Entry
     descriptor: int
-    file: str
-    status: int
 
 
 class AssetsService:
@@ -61,9 +73,14 @@ class AssetsService:
     def __init__(self, name: str, model: Assets, lane: Lane) -> None:
         self.name = name
         self._model, self._lane, self._tree = model, lane, Tree(model.directory)
+        self._index = Index.empty()
+        self._looked = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
         self._seen: dict[str, Entry | None] = {}
         self._headers: list[HeaderRule] = []
         self._redirects = Redirects()
+        self._small: dict[str, _Small] = {}
+        self._kept = 0
         first = model.run_worker_first
         globs = () if isinstance(first, bool) else first
         self._worker_always = first is True
@@ -71,12 +88,13 @@ class AssetsService:
         self._files_first = tuple(_glob(each[1:]) for each in globs if each.startswith("!"))
 
     def __repr__(self) -> str:
-        return f"<AssetsService {self.name}>"
+        return f"<AssetsService {self.name}: {len(self._index.files)} files>"
 
     async def fetch(self, request: Request, target: Target = DEFAULT) -> Response:
         """Answer one request. Raises `StorageError`."""
         del target
-        return await self._answer(request, alone=True) or Response(404)
+        await self._look()
+        return await self._answer(request, self._find(request, alone=True)) or Response(404)
 
     async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
         """Refused: files have no methods."""
@@ -85,72 +103,42 @@ class AssetsService:
 
     async def aclose(self) -> None:
         """Finish what was begun."""
+        if self._looking is not None:
+            await asyncio.wait([self._looking])
         await self._lane.aclose()
 
-    async def before(self, request: Request) -> Response | None:
-        """The answer to a request of the worker's, or None if it is for the worker itself.
+    # in front of a worker ------------------------------------------------------------------------------------
 
-        A browser that navigates gets what `not_found_handling` has for it, in place of the worker's answer (Workers,
-        `assets_navigation_prefers_asset_serving`).
-        """
+    def passes(self, request: Request) -> bool:
+        """Whether a request is for the worker, as far as that is known without the disk."""
+        return self._worker_always or (self._is_fresh() and self._judge(request) is None)
+
+    async def before(self, request: Request) -> Response | None:
+        """The answer to a request of the worker's, or None if it is for the worker itself."""
         if self._worker_always:
             return None
+        await self._look()
+        return await self._answer(request, self._judge(request))
+
+    def _judge(self, request: Request) -> Found | Response | None:
+        """A browser that navigates gets what `not_found_handling` has for it, in place of the worker's answer (Workers,
+        `assets_navigation_prefers_asset_serving`).
+        """
         path = urlsplit(request.url).path or "/"
         files = any(each.fullmatch(path) for each in self._files_first)
         if not files and any(each.fullmatch(path) for each in self._worker_first):
             return None
         alone = files or header(request.headers, "sec-fetch-mode") == "navigate"
-        found = await self._answer(request, alone=alone)
+        found = self._find(request, alone=alone)
         return Response(404) if found is None and files else found
 
-    async def _answer(self, request: Request, *, alone: bool) -> Response | None:
+    # which file ----------------------------------------------------------------------------------------------
+
+    def _find(self, request: Request, *, alone: bool) -> Found | Response | None:
+        """What a request leads to. `alone`: nobody else answers what is not there."""
         parts = urlsplit(request.url)
-        path, host = parts.path or "/", parts.netloc.lower()
-        found = await self._lane.run(partial(self._find, host, path, parts.query, alone))
-        if found is None:
-            return None
-        await request.body.aclose()
-        if isinstance(found, Response):
-            return found
-        if request.method not in ("GET", "HEAD"):
-            os.close(found.descriptor)
-            return text_response(405, "Method Not Allowed", (("allow", "GET, HEAD"),))
-        return await self._respond(request, found, host, path)
-
-    async def _respond(self, request: Request, found: _Opened, host: str, path: str) -> Response:
-        entry = found.entry
-        etag = f"{entry.modified_ns:x}-{entry.size:x}"
-        headers = changed(
-            (("content-type", media_type(found.file)), ("cache-control", CACHE), ("etag", f'"{etag}"')),
-            self._headers,
-            host,
-            path,
-        )
-        tags = header(request.headers, "if-none-match")
-        if tags is not None and any(tag.matches(etag, weakly=True) for tag in entity_tags(tags)):
-            os.close(found.descriptor)
-            return Response(304, headers)
-        if request.method == "HEAD":
-            os.close(found.descriptor)
-            return Response(found.status, (*headers, ("content-length", str(entry.size))))
-        asked = header(request.headers, "range") if found.status == 200 else None
-        unless = header(request.headers, "if-range")
-        if unless is not None and unless != f'"{etag}"':  # RFC 9110 section 13.1.5; dates are not compared
-            asked = None
-        if asked is None and entry.size <= IN_HAND:
-            return Response(found.status, headers, Body(await self._lane.run(partial(_read, found))))
-        answer = file_response(entry, found.descriptor, asked, headers, self._lane)
-        if answer.status == 200:
-            answer.status = found.status
-        return answer
-
-    # on a thread ---------------------------------------------------------------------------------------------
-
-    def _find(self, host: str, path: str, query: str, alone: bool) -> _Opened | Response | None:
-        """What a path leads to. `alone`: nobody else answers what is not there."""
-        self._renew("_headers")
-        self._renew("_redirects")
-        redirect = self._redirects.find(host, path, query)
+        path = parts.path or "/"
+        redirect = self._redirects.find(parts.netloc.lower(), path, parts.query)
         if redirect is not None:
             status, to = redirect
             if status != 200:
@@ -159,26 +147,102 @@ class AssetsService:
         plain = _decoded(path)
         if plain is None:
             return Response(404) if alone else None
-        outcome = resolve(plain, self._model.html_handling, self._exists)
+        exists = self._index.files.__contains__
+        outcome = resolve(plain, self._model.html_handling, exists)
         if isinstance(outcome, Moved):
             to = quote(outcome.path, safe="/!$&'()*+,;=:@~-._")
-            return Response(307, (("location", f"{to}?{query}" if query else to),))
+            return Response(307, (("location", f"{to}?{parts.query}" if parts.query else to),))
         if outcome is None and alone:
-            outcome = missing(plain, self._model.not_found_handling, self._exists)
-        return None if outcome is None else self._open(outcome)
+            return missing(plain, self._model.not_found_handling, exists)
+        return outcome
 
-    def _open(self, found: Found) -> _Opened | None:
-        opened = self._tree.open(_names(found.file) or ("",))
-        return None if opened is None else _Opened(*opened, found.file, found.status)
+    async def _answer(self, request: Request, found: Found | Response | None) -> Response | None:
+        if found is None:
+            return None
+        await request.body.aclose()
+        if isinstance(found, Response):
+            return found
+        if request.method not in ("GET", "HEAD"):
+            return text_response(405, "Method Not Allowed", (("allow", "GET, HEAD"),))
+        file = self._small.get(found.file)
+        if file is None or file.until < asyncio.get_running_loop().time():
+            opened = await self._lane.run(partial(self._open, found.file))
+            if opened is None:  # it has just gone
+                return Response(404)
+            if isinstance(opened, _Large):
+                return self._respond(request, found, opened)
+            file = self._keep(found.file, opened)
+        return self._respond(request, found, file)
 
-    def _exists(self, file: str) -> bool:
-        names = _names(file)
-        if names is None or (len(names) == 1 and names[0] in OWN):
-            return False
-        entry = self._tree.look(names)
-        return entry is not None and entry.kind == FILE
+    def _keep(self, name: str, file: _Small) -> _Small:
+        before = self._small.pop(name, None)
+        self._kept += len(file.data) - (len(before.data) if before is not None else 0)
+        if self._kept > KEPT:
+            self._small.clear()
+            self._kept = len(file.data)
+        kept = self._small[name] = file._replace(until=asyncio.get_running_loop().time() + LOOK_S)
+        return kept
 
-    def _renew(self, name: str) -> None:
+    # answering -----------------------------------------------------------------------------------------------
+
+    def _respond(self, request: Request, found: Found, file: _Small | _Large) -> Response:
+        entry, parts = file.entry, urlsplit(request.url)
+        etag = f"{entry.modified_ns:x}-{entry.size:x}"
+        own = (("content-type", media_type(found.file)), ("cache-control", CACHE), ("etag", f'"{etag}"'))
+        headers = changed(own, self._headers, parts.netloc.lower(), parts.path or "/")
+        tags = header(request.headers, "if-none-match")
+        if tags is not None and any(tag.matches(etag, weakly=True) for tag in entity_tags(tags)):
+            _let_go(file)
+            return Response(304, headers)
+        if request.method == "HEAD":
+            _let_go(file)
+            return Response(found.status, (*headers, ("content-length", str(entry.size))))
+        asked = header(request.headers, "range") if found.status == 200 else None
+        unless = header(request.headers, "if-range")
+        if unless is not None and unless != f'"{etag}"':  # RFC 9110 section 13.1.5; dates are not compared
+            asked = None
+        if isinstance(file, _Small):
+            return _in_hand(file, found.status, headers, asked)
+        answer = file_response(entry, file.descriptor, asked, headers, self._lane)
+        if answer.status == 200:
+            answer.status = found.status
+        return answer
+
+    # the disk, on a thread -----------------------------------------------------------------------------------
+
+    def _is_fresh(self) -> bool:
+        return asyncio.get_running_loop().time() - self._looked < LOOK_S
+
+    async def _look(self) -> None:
+        """Look at the disk again if it is time to: once for all that come meanwhile. Raises `StorageError`."""
+        if self._is_fresh():
+            return
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._renew())
+        await asyncio.shield(self._looking)
+
+    async def _renew(self) -> None:
+        try:
+            await self._lane.run(self._look_again)
+            self._looked = asyncio.get_running_loop().time()
+        finally:
+            self._looking = None
+
+    def _look_again(self) -> None:
+        self._index = self._index.renewed(self._tree, time.time_ns())
+        for name in ("_headers", "_redirects"):
+            self._read_rules(name)
+
+    def _open(self, file: str) -> _Small | _Large | None:
+        opened = self._tree.open(tuple(file.split("/")[1:]))
+        if opened is None:
+            return None
+        entry, descriptor = opened
+        if entry.size > IN_HAND:
+            return _Large(entry, descriptor)
+        return _Small(entry, _read(entry, descriptor), 0.0)
+
+    def _read_rules(self, name: str) -> None:
         """Read one of the files of rules again if it is another than it was."""
         entry = self._tree.look((name,))
         if name in self._seen and self._seen[name] == entry:
@@ -198,25 +262,40 @@ class AssetsService:
         if opened is None:
             return ""
         entry, descriptor = opened
-        try:
-            with explained():
-                if entry.size > MAX_RULES:
-                    logger.warning("%s: %s is larger than %d bytes, and left out", self.name, name, MAX_RULES)
-                    return ""
-                return os.pread(descriptor, MAX_RULES, 0).decode("utf-8", "replace")
-        finally:
+        if entry.size > MAX_RULES:
             os.close(descriptor)
+            logger.warning("%s: %s is larger than %d bytes, and left out", self.name, name, MAX_RULES)
+            return ""
+        return _read(entry, descriptor).decode("utf-8", "replace")
 
 
-def _read(found: _Opened) -> bytes:
+def _read(entry: Entry, descriptor: int) -> bytes:
+    """All of a small file, which is closed."""
     try:
         with explained():
-            data = os.pread(found.descriptor, found.entry.size, 0)
+            data = os.pread(descriptor, entry.size, 0)
     finally:
-        os.close(found.descriptor)
-    if len(data) != found.entry.size:
+        os.close(descriptor)
+    if len(data) != entry.size:
         raise StorageError("the file has become shorter while it was read")
     return data
+
+
+def _let_go(file: _Small | _Large) -> None:
+    if isinstance(file, _Large):
+        os.close(file.descriptor)
+
+
+def _in_hand(file: _Small, status: int, headers: Headers, asked: str | None) -> Response:
+    size = len(file.data)
+    ranges = None if asked is None else byte_ranges(asked, size)
+    if ranges == ():
+        return Response(416, (("content-range", f"bytes */{size}"),))
+    if ranges is None or len(ranges) != 1:
+        return Response(status, headers, Body(file.data))
+    start, end = ranges[0].offset, sum(ranges[0])
+    shown = ("content-range", f"bytes {start}-{end - 1}/{size}")
+    return Response(206, (*headers, shown), Body(file.data[start:end]))
 
 
 def _decoded(path: str) -> str | None:
@@ -224,15 +303,6 @@ def _decoded(path: str) -> str | None:
         return unquote_to_bytes(path).decode() if "%2f" not in path.lower() else None
     except UnicodeDecodeError:
         return None
-
-
-def _names(file: str) -> tuple[str, ...] | None:
-    """The names on the way to a file; None where nothing can be: nothing begins with a dot but `.well-known`."""
-    names = tuple(file.split("/")[1:])
-    for name in names:
-        if not name or "\0" in name or (name.startswith(".") and name != ".well-known"):
-            return None
-    return names or None
 
 
 def _location(to: str) -> str:

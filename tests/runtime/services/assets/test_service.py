@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyworkerd.errors import NoSuchMethod
 from pyworkerd.messages import Body, Request, Response
+from pyworkerd.services.assets import service as module
 from pyworkerd.services.assets.service import CACHE, AssetsService
 from pyworkerd.storage.lane import Lane
 from pyworkerd.storage.threads import Threads
@@ -124,6 +125,8 @@ def test_conditions_and_ranges(site: Path) -> None:
         large = await ask("/large.bin")
         assert (large.body.length, await large.read()) == (len(LARGE), LARGE)
         etag = large.header("etag")
+        assert await (await ask("/", range="bytes=1-2")).read() == b"om"
+        assert (await ask("/", range="bytes=9-")).status == 416
         part = await ask("/large.bin", range="bytes=1000-1999")
         assert (part.status, await part.read()) == (206, LARGE[1000:2000])
         assert part.header("content-range") == f"bytes 1000-1999/{len(LARGE)}"
@@ -191,15 +194,74 @@ def test_the_worker_first(site: Path) -> None:
     serve(site, some, run_worker_first=("/docs/*", "!/docs/a*"))
 
 
-def test_files_that_change_are_seen(site: Path) -> None:
+def later(service: AssetsService) -> None:
+    """A second has passed."""
+    service._looked -= 1
+    for name, file in service._small.items():
+        service._small[name] = file._replace(until=file.until - 1)
+
+
+def test_files_that_change_are_seen_within_a_second(site: Path) -> None:
     async def work(ask: Any, service: AssetsService) -> None:
         assert (await ask("/old")).status == 301
         (site / "_redirects").write_text("/older /about 308\n")
+        assert (await ask("/older")).status == 404
+        later(service)
         assert [(await ask(path)).status for path in ("/old", "/older")] == [404, 308]
         (site / "_redirects").unlink()
-        assert (await ask("/older")).status == 404
         (site / "old.html").write_text("there")
-        assert (await ask("/old")).status == 200
+        (site / "docs" / "more.html").write_text("more")
+        later(service)
+        assert [(await ask(path)).status for path in ("/older", "/old", "/docs/more")] == [404, 200, 200]
+        (site / "old.html").write_text("changed")
+        assert await (await ask("/old")).text() == "there"
+        later(service)
+        assert await (await ask("/old")).text() == "changed"
+        (site / "docs" / "more.html").unlink()
+        later(service)
+        service._looked += 1  # it is still known, but not there
+        assert (await ask("/docs/more")).status == 404
+
+    serve(site, work)
+
+
+def test_what_passes_is_known_without_the_disk(site: Path) -> None:
+    async def work(ask: Any, service: AssetsService) -> None:
+        def passes(path: str, **headers: str) -> bool:
+            given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+            return service.passes(Request("GET", f"http://shop.example{path}", given))
+
+        assert not passes("/api/x")
+        assert await ask("/api/x", front=True) is None
+        assert [passes(path) for path in ("/api/x", "/about", "/old", "/docs")] == [True, False, False, False]
+        assert not passes("/api/x", sec_fetch_mode="navigate")
+        later(service)
+        assert not passes("/api/x")
+
+    serve(site, work, not_found_handling="404-page")
+
+
+def test_many_requests_look_once(site: Path) -> None:
+    async def work(ask: Any, service: AssetsService) -> None:
+        looks = []
+        real = service._look_again
+        service._look_again = lambda: looks.append(real())  # type: ignore[method-assign]
+        answers = await asyncio.gather(*(ask("/about") for _ in range(50)))
+        assert {answer.status for answer in answers} == {200}
+        assert len(looks) == 1
+
+    serve(site, work)
+
+
+def test_what_is_kept_is_bounded(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT", 10_000)
+    for number in range(20):
+        (site / f"{number}.txt").write_bytes(b"x" * 3000)
+
+    async def work(ask: Any, service: AssetsService) -> None:
+        for number in range(20):
+            assert len(await (await ask(f"/{number}.txt")).read()) == 3000
+            assert sum(len(file.data) for file in service._small.values()) == service._kept <= 10_000
 
     serve(site, work)
 
