@@ -42,6 +42,7 @@ LIMIT_RANGES: Mapping[str, Range] = MappingProxyType(
         "request_body_mb": Range(0, 4096),  # 0: requests have no body; Cloudflare's largest plan takes 500 MB
         "websockets": Range(0, 1_000_000),  # 0: none; Durable Objects hold 32,768 each
         "websocket_message_mb": Range(1, 1024),  # Workers take 32 MiB
+        "cache_mb": Range(0, 1 << 20),  # 0: no caches; 1 TiB
     }
 )
 

@@ -84,6 +84,8 @@ class Limits:
     """Open WebSockets of all its isolates together."""
     websocket_message_mb: int = 32
     """One message that comes in, decompressed; a larger one closes its socket."""
+    cache_mb: int = 100
+    """What it keeps with the Cache API, all its caches together, on disk."""
 
 
 @dataclass(frozen=True, slots=True)

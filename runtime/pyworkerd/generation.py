@@ -27,6 +27,7 @@ from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.outbound import outbound
 from pyworkerd.bindings.registry import configure_all
 from pyworkerd.bindings.service import ServiceBinding
+from pyworkerd.caches.capability import caches_of
 from pyworkerd.dispatch.options import ClassOptions, WorkerOptions
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
@@ -233,7 +234,9 @@ class Generation:
         `model` is what was configured; None for what a program loads. Raises `ConfigurationError` or `ImageError`.
         """
         host = Host(self, program.name, program.options.limits.cpu_ms)
-        environment = await build(program.bindings, outbound(program.global_outbound, host), host)
+        limits = program.options.limits
+        caches = caches_of(host, limits.cache_mb, kept=model is not None)
+        environment = await build(program.bindings, outbound(program.global_outbound, host), host, caches)
         root = self.ground.state_dir(self.config)
         stores = ObjectStores(
             self.ground.shared.get(Stores, Stores),
@@ -245,7 +248,7 @@ class Generation:
             program.name,
             self.ground.fleet,
             program.source,
-            replace(program.options, storage=stores),
+            replace(program.options, storage=stores, caches=environment.caches),
             environment.entries,
             environment.table,
         )

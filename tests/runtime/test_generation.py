@@ -241,12 +241,18 @@ def test_a_store_is_not_closed_under_a_request_of_the_old_generation(
     with_runtime(main, version("one"))
 
 
+def without_caches(service: Service) -> Service:
+    """A worker that has nothing on disk."""
+    assert isinstance(service.kind, Worker)
+    return replace(service, kind=replace(service.kind, limits=replace(service.kind.limits, cache_mb=0)))
+
+
 def test_another_folder_or_another_delay_makes_another_worker(
     with_runtime: Callable[..., None], tmp_path: Path
 ) -> None:
     storing = worker(tmp_path, "a", STORING, Binding("KV", "kv", "s"))
     sending = worker(tmp_path, "b", COUNTER, Binding("JOBS", "queue", "jobs"))
-    neither = worker(tmp_path, "c", COUNTER)
+    neither = without_caches(worker(tmp_path, "c", COUNTER))
     queue = Queue("jobs", producers=("b",))
     config = configured(storing, sending, neither, queues=(queue,), state_dir=tmp_path / "one")
 

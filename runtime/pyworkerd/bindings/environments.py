@@ -25,6 +25,8 @@ class Environment:
     entries: tuple[Entry, ...] = field(repr=False)
     """For `Events.init` of each of its isolates. Holds secrets: not part of the repr."""
     table: Table
+    caches: int | None
+    """Index of the capability that the Cache API asks; None if there is none."""
     _closing: AsyncExitStack = field(repr=False)
 
     async def aclose(self) -> None:
@@ -32,8 +34,11 @@ class Environment:
         await self._closing.aclose()
 
 
-async def build(bindings: Sequence[Binding], outbound: Capability | None, host: Host) -> Environment:
-    """Prepare the bindings in their order. `outbound` becomes capability 0, the worker's own `fetch()`.
+async def build(
+    bindings: Sequence[Binding], outbound: Capability | None, host: Host, caches: Capability | None = None
+) -> Environment:
+    """Prepare the bindings in their order. `outbound` becomes capability 0, the worker's own `fetch()`, and
+    `caches` the last one.
 
     Raises `ConfigurationError`, also for a name that is given twice. What was prepared before is closed then.
     """
@@ -49,7 +54,11 @@ async def build(bindings: Sequence[Binding], outbound: Capability | None, host: 
             if isinstance(grant, Access):
                 closing.push_async_callback(grant.capability.aclose)
             entries[binding.name] = _entry(binding.name, grant, capabilities)
-        return Environment(tuple(entries.values()), Table(capabilities), closing.pop_all())
+        if caches is not None:
+            closing.push_async_callback(caches.aclose)
+            capabilities.append(caches)
+        last = None if caches is None else len(capabilities) - 1
+        return Environment(tuple(entries.values()), Table(capabilities), last, closing.pop_all())
 
 
 def _entry(name: str, grant: Grant, capabilities: list[Capability | None]) -> Entry:

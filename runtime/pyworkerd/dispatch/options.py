@@ -58,6 +58,17 @@ class WorkerOptions:
     """Who is asked for the default entrypoint before the worker is."""
     storage: ObjectStores | None = None
     """Where Durable Objects are stored; None: what one writes is an error."""
+    caches: int | None = None
+    """Index of the capability that the Cache API asks."""
+
+    def meta(self, name: str) -> dict[str, object]:
+        """What an isolate is told of its worker, which has this name, besides its bindings."""
+        return {
+            "worker": name,
+            "outbound": self.outbound,
+            "cache": self.caches,
+            "log_bytes": self.limits.log_kb * 1024,
+        }
 
     async def in_front(self, request: Request, target: Target) -> Response | None:
         """The answer of who is in front, if anybody is, and has one."""

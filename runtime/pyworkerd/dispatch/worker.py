@@ -112,11 +112,7 @@ class Worker:
         self._background = Budget(given.background_cpu_ms, given.background_wall_ms, "limits.background_")
         self.subrequests, self.calls = given.subrequests, given.calls
         self.log_bytes = given.log_kb * 1024
-        self.meta: dict[str, object] = {
-            "worker": name,
-            "outbound": options.outbound,
-            "log_bytes": self.log_bytes,
-        }
+        self.meta = options.meta(name)
         self.request_body_bytes = given.request_body_mb * 1024 * 1024
         self.message_bytes = given.websocket_message_mb * 1024 * 1024
         self.places = Places(given.websockets)

@@ -11,6 +11,7 @@ from _pyworkerd.environment import Context, env
 
 from .blob import Blob, BlobEnding, File
 from .body import BodyStream
+from .caches import caches
 from .durable import DurableObject, DurableObjectAbort, DurableObjectId
 from .entrypoint import WorkerEntrypoint, handler, import_from_javascript, patch_env, wait_until
 from .fetching import fetch
@@ -53,6 +54,7 @@ __all__ = [
     "WebSocket",
     "WebSocketPair",
     "WorkerEntrypoint",
+    "caches",
     "env",
     "fetch",
     "handler",
