@@ -7,6 +7,8 @@ import random
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.runtime.cli.command import ask, project
 from tests.runtime.supervisor.supervised import supervised
 
@@ -40,6 +42,19 @@ class Default(WorkerEntrypoint):
         return Response(await env.KV.get(key))
 """
 
+BUCKET = WORKER.replace(
+    "return Response(await env.KV.get(key))",
+    "found = await env.KV.get(key)\n        return Response(found and found.body)",
+).replace(
+    "key.name for key in (await env.KV.list()).keys", "each.key for each in (await env.KV.list()).objects"
+)
+
+stored = pytest.mark.parametrize(
+    ("config", "worker"),
+    [(CONFIG, WORKER), (CONFIG.replace('{ kv = "cache" }', '{ r2 = "files" }'), BUCKET)],
+    ids=["kv", "r2"],
+)
+
 SUMS = """\
 from workers import Response, WorkerEntrypoint
 
@@ -53,15 +68,16 @@ class Default(WorkerEntrypoint):
 """
 
 
-def test_all_processes_have_the_same_store(tmp_path: Path) -> None:
-    with supervised(project(tmp_path, CONFIG, w=WORKER)) as served:
+@stored
+def test_all_processes_have_the_same_store(tmp_path: Path, config: str, worker: str) -> None:
+    with supervised(project(tmp_path, config, w=worker)) as served:
         address = served.complete()
         for i in range(1, 40):
             assert ask(address, f"/k{i}", "PUT", "x" * i).status == 200
             assert {ask(address, f"/k{i}").body for _ in range(3)} == {"x" * i}
         assert served.stop(signal.SIGTERM) == 0
     assert (tmp_path / ".pyworkerd").stat().st_mode & 0o777 == 0o700
-    with supervised(project(tmp_path, CONFIG, w=WORKER)) as served:
+    with supervised(project(tmp_path, config, w=worker)) as served:
         assert ask(served.complete(), "/k7").body == "x" * 7
         assert served.stop(signal.SIGTERM) == 0
 
@@ -82,9 +98,12 @@ def test_migrations_are_applied_once_however_many_processes_deploy(tmp_path: Pat
         assert served.stop(signal.SIGTERM) == 0
 
 
-def test_nothing_acknowledged_is_lost_when_processes_are_killed(tmp_path: Path) -> None:
+@stored
+def test_nothing_acknowledged_is_lost_when_processes_are_killed(
+    tmp_path: Path, config: str, worker: str
+) -> None:
     rng = random.Random(4)
-    with supervised(project(tmp_path, CONFIG, w=WORKER)) as served:
+    with supervised(project(tmp_path, config, w=worker)) as served:
         address = served.complete()
         acknowledged: dict[str, str] = {}
         for i in range(120):
