@@ -59,6 +59,13 @@ FIGURES: tuple[Figure, ...] = (
         'as where isolates come and go (`reuse = "request"`): the pages that the one before wrote to were put back',
     ),
     Figure(
+        "new_source",
+        "source that nobody has seen, to its first answer",
+        MILLISECONDS,
+        "sources in memory to the end of the first step, without an image, as the worker loader does it. workerd: as "
+        "above; its loader is asked for a new id each time, with the same source",
+    ),
+    Figure(
         "http_fresh",
         "HTTP request on a fresh isolate",
         MILLISECONDS,

@@ -79,14 +79,14 @@ class Isolate:
         """A step has begun and not ended."""
         self._wall_offset = time.time_ns() - time.monotonic_ns()
         self._engine = engine
-        self._slots = slots
+        self._slots = slots if image.sources is None else None  # a slot is what an image says
         self._sound = True
         """No step of it has failed."""
         self._loading: Running | None = None
         """The top level, where it is not frozen in the image and has not run yet (`unfrozen`)."""
         self._first = b""
         """The first step's events meanwhile."""
-        source = image.sources or slots
+        source = image.sources or self._slots
         instance = (source.take(image) if source is not None else None) or self._new_instance()
         self._instance: Instance | None = instance
         if self._loading is None:

@@ -20,8 +20,9 @@ from pyworkerd_config.check_objects import unique_key
 from pyworkerd_config.model import Disk, External, Network
 from pyworkerd_config.model import Worker as WorkerModel
 from pyworkerd_config.problems import MAX_PROBLEMS
-from pyworkerd_isolates.bundle import Folder
+from pyworkerd_isolates.bundle import Bundle, Folder
 from pyworkerd_isolates.errors import BundleError, ImageError
+from pyworkerd_isolates.image import load_frame
 
 from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.outbound import outbound
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config.model import Assets, Config, Queue
     from pyworkerd_config.model import Service as ServiceModel
-    from pyworkerd_isolates.bundle import Bundle
+    from pyworkerd_isolates.image import Image
 
     from pyworkerd.bindings.base import Binding
     from pyworkerd.bindings.shared import Shared
@@ -92,6 +93,8 @@ class Program(NamedTuple):
     bindings: tuple[Binding, ...]
     global_outbound: str | Service | None
     options: WorkerOptions
+    frozen: bool = True
+    """Whether an image is made of it: see `pyworkerd_isolates.unfrozen`."""
 
 
 @dataclass(slots=True)
@@ -255,7 +258,7 @@ class Generation:
         host.own = worker
         running = Running(worker, None, self, environment, host)
         try:
-            image = await worker.deploy()
+            image = await worker.deploy(await self._unfrozen(program, worker))
         except BaseException:
             await running.aclose()
             raise
@@ -266,6 +269,11 @@ class Generation:
             await running.aclose()
             return before
         return running
+
+    async def _unfrozen(self, program: Program, worker: Worker) -> Image | None:
+        if program.frozen or not isinstance(program.source, Bundle):
+            return None
+        return await self.ground.fleet.load(worker.thread_account, load_frame(program.source), worker.limits)
 
     def add(self, name: str, running: Running) -> None:
         """Let requests find a service that a program loaded. Raises `ConfigurationError` if the name is taken."""

@@ -204,12 +204,16 @@ class Runtime:
         limits: Limits | None = None,
         reuse: Literal["isolate", "request"] = "isolate",
         network: bool | str | Service = False,
+        frozen: bool = True,
     ) -> LoadedWorker:
         """Load a worker from a path or from sources in memory, and deploy it.
 
         `worker` is the path of its main module, or a mapping of file names to contents (the first `.py` file is the
         main one). `bindings` are given as Python objects: values, async functions, other workers, services. It has no
         network unless `network` is true, or names a service.
+
+        With `frozen=False` no image is made and nothing is written to disk: it is there in milliseconds, and each of
+        its isolates runs the top level itself. That is for code that is run once.
         Raises `ConfigurationError` if it does not deploy; the sentence names file and line.
         """
         name = name or f"worker-{next(self._numbers)}"
@@ -224,7 +228,7 @@ class Runtime:
                 root, main = Path(worker).parent, Path(worker).name
                 bundle = await self.fleet.run(_read_bundle, Path(worker))
             deployed = await self._load(
-                Program(name, bundle, all_from_python(bindings or {}), way_out, options)
+                Program(name, bundle, all_from_python(bindings or {}), way_out, options, frozen)
             )
         except ImageError as error:
             raise ConfigurationError(sentence(error, root, main)) from error

@@ -108,10 +108,11 @@ class Runtime:
         limits: Limits | None = None,
         reuse: Literal["isolate", "request"] = "isolate",
         network: bool | str = False,
+        frozen: bool = True,
     ) -> LoadedSyncWorker:
         """Load a worker: see `pyworkerd.Runtime.load`."""
         work = self._runtime.load(
-            worker, name=name, bindings=bindings, limits=limits, reuse=reuse, network=network
+            worker, name=name, bindings=bindings, limits=limits, reuse=reuse, network=network, frozen=frozen
         )
         return LoadedSyncWorker(self._loop, self._loop.do(work))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd_isolates.bundle import Bundle
+from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.errors import (
     CpuExhausted,
     TopLevelEntropy,
@@ -17,6 +18,7 @@ from pyworkerd_isolates.image import load_frame
 from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.limits import Limits
 from pyworkerd_isolates.protocol import Events, Return
+from pyworkerd_isolates.slots import Slots
 from pyworkerd_isolates.unfrozen import KEPT_GROWTH, Loading
 from pyworkerd_isolates.wire import dump_value, load_value
 
@@ -68,12 +70,13 @@ def test_isolates_run_the_top_level_and_draw_other_numbers(sandbox: Sandbox) -> 
         isolate.end()
 
 
-def test_nothing_of_it_is_kept_on_disk(sandbox: Sandbox) -> None:
-    before = {path.name for path in sandbox.cache.folder.iterdir()}
+def test_nothing_of_it_is_kept_on_disk(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(Cache, "put", lambda _, name, *__: written.append(name))
     image = loaded(sandbox, f"{WORKER}\nonly = 'here'\n")
     assert image.sources is not None
     image.sources.keep(None)
-    assert {path.name for path in sandbox.cache.folder.iterdir()} <= before
+    assert written == []
 
 
 @pytest.mark.parametrize(
@@ -121,3 +124,12 @@ def test_one_that_is_broken_off_leaves_nothing(sandbox: Sandbox) -> None:
     assert loading.go_on(1.0) is None
     loading.close()
     loading.close()
+
+
+def test_it_takes_and_leaves_no_slot(sandbox: Sandbox) -> None:
+    image, slots = loaded(sandbox, WORKER), Slots()
+    for _ in range(3):
+        isolate = Isolate(sandbox.engine, image, Limits(), slots)
+        assert drawn(isolate)[1:] == [1, "x"]
+        isolate.end()
+    assert len(slots) == 0

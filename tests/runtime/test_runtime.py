@@ -11,8 +11,9 @@ from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.messages import Request
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd_config.model import Binding as Configured
-from pyworkerd_config.model import Config, Service
+from pyworkerd_config.model import Config, Limits, Service
 from pyworkerd_config.model import Worker as WorkerModel
+from pyworkerd_isolates.cache import Cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,3 +204,25 @@ def test_a_worker_cannot_speak_for_the_runtime(with_runtime: Callable[..., None]
         assert response.header("x-other") == "1"
 
     with_runtime(ask)
+
+
+def test_a_worker_that_is_not_frozen_leaves_no_image(
+    with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (
+        "from workers import WorkerEntrypoint as W\nclass Default(W):\n    async def two(self): return 2\n"
+    )
+    written: list[str] = []
+    monkeypatch.setattr(Cache, "put", lambda _, name, *__: written.append(name))
+
+    async def main(runtime: Runtime) -> None:
+        await runtime.fleet.open()
+        assert runtime.fleet.images is not None
+        worker = await runtime.load({"w.py": f"{source}# only here"}, frozen=False, limits=Limits(isolates=2))
+        assert [await worker.call("two") for _ in range(3)] == [2, 2, 2]
+        assert written == []
+        assert len(runtime.fleet.images) == 0
+        with pytest.raises(ConfigurationError, match=r"w\.py:1: ZeroDivisionError"):
+            await runtime.load({"w.py": "1 / 0"}, frozen=False)
+
+    with_runtime(main)

@@ -106,6 +106,7 @@ class WorkerdLoader(HttpContestant):
         return [
             *self.common_probes(),
             Probe("first_step", self.start_alone, REQUESTS, WARMUP_REQUESTS),
+            Probe("new_source", self.start_alone, REQUESTS, WARMUP_REQUESTS),
             Probe("http_warm", lambda: self.timed("/warm"), REQUESTS, WARMUP_REQUESTS),
             Probe("memory", self.memory, MEMORY_RUNS),
         ]

@@ -94,6 +94,7 @@ class Pyworkerd(HttpContestant):
             Probe("isolate_start", embedded.start, STARTED_ISOLATES, WARMUP_REQUESTS),
             Probe("first_step", embedded.first_step, STARTED_ISOLATES, WARMUP_REQUESTS),
             Probe("slot_step", embedded.slot_step, STARTED_ISOLATES, WARMUP_REQUESTS),
+            Probe("new_source", embedded.new_source, STARTED_ISOLATES, WARMUP_REQUESTS),
             Probe("runaway_step", embedded.runaway, RUNAWAYS, warmups=1),
         ]
 

@@ -154,6 +154,8 @@ class Loader:
 
     async def _load(self, name: str, code: Code) -> int:
         own = self._own()
+        if own.refused:
+            raise Overloaded("the server is short of memory")
         limits = lower(own.options.limits, code)
         entries, table = self._environment(own, code)
         size = code.size()
