@@ -249,7 +249,7 @@ class Runtime:
         from pyworkerd.bindings.r2 import buckets_of  # noqa: PLC0415 (start-up time)
         from pyworkerd.bindings.r2.handle import R2  # noqa: PLC0415
 
-        return R2(self.location("r2", name, worker), buckets_of(self.shared, time.time), size_mb)
+        return R2(self.location("r2", name, worker), buckets_of(self.shared), size_mb)
 
     def queue(self, name: str) -> Queue:
         """The program's own queue of this name. Give it to workers as a binding: they send to it, the program receives.

@@ -15,8 +15,6 @@ from .buckets import Buckets, EmbeddedBuckets
 from .capability import R2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyworkerd_config.model import Binding as Configured
     from pyworkerd_config.model import Place
 
@@ -54,13 +52,13 @@ class R2Binding(Binding):
 
     async def prepare(self, host: Host) -> Grant:
         """Finds the bucket; its files are opened by the first call."""
-        buckets = buckets_of(host.shared, host.now)
+        buckets = buckets_of(host.shared)
         location = self._location or host.store("r2", self._bucket)
-        bucket = buckets.use(location, self._size_mb)
+        bucket = buckets.use(location, host.now, self._size_mb)
         return Access("r2", R2(bucket, partial(buckets.let_go, location)))
 
 
-def buckets_of(shared: Shared, now: Callable[[], float]) -> Buckets:
-    """The buckets of a process. `now` is its wall clock."""
+def buckets_of(shared: Shared) -> Buckets:
+    """The buckets of a process."""
     stores = shared.get(Stores, Stores)
-    return shared.get(Buckets, lambda: EmbeddedBuckets(stores, now))  # type: ignore[type-abstract]
+    return shared.get(Buckets, lambda: EmbeddedBuckets(stores))  # type: ignore[type-abstract]

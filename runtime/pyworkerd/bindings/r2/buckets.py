@@ -21,8 +21,10 @@ class Buckets(ABC):
     """A provider of buckets. Shared by all workers of the process."""
 
     @abstractmethod
-    def use(self, location: Location, size_mb: int | None = None) -> Bucket:
-        """A bucket, for `let_go` afterwards. No I/O. How large it may grow is what was said last."""
+    def use(self, location: Location, now: Callable[[], float], size_mb: int | None = None) -> Bucket:
+        """A bucket, for `let_go` afterwards. No I/O. `now` is the wall clock, in seconds. It goes by the clock that was
+        given last, and may grow as was said last: who has let go is not held by it.
+        """
 
     @abstractmethod
     async def let_go(self, location: Location) -> None:
@@ -36,20 +38,21 @@ class Buckets(ABC):
 class EmbeddedBuckets(Buckets):
     """Those below `state_dir`."""
 
-    def __init__(self, stores: Stores, now: Callable[[], float]) -> None:
-        self._stores, self._now = stores, now
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
         self._open: dict[Path, EmbeddedBucket] = {}
         self._users: dict[Path, int] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def use(self, location: Location, size_mb: int | None = None) -> Bucket:
+    def use(self, location: Location, now: Callable[[], float], size_mb: int | None = None) -> Bucket:
         """See `Buckets`."""
         path = location.path
         found = self._open.get(path)
         if found is None:
-            found = self._open[path] = EmbeddedBucket(location, self._stores, self._now)
+            found = self._open[path] = EmbeddedBucket(location, self._stores, now)
+        found.clock = now
         found.meter.quota = (location.size_mb or size_mb or DEFAULT_MB) << 20
         self._users[path] = self._users.get(path, 0) + 1
         return found

@@ -64,7 +64,7 @@ class EmbeddedBucket(Bucket):
 
     def __init__(self, location: Location, stores: Stores, now: Callable[[], float]) -> None:
         """`now` is the wall clock, in seconds."""
-        self._stores, self._clock = stores, now
+        self._stores, self.clock = stores, now
         self._database: Database = stores.use(location, catalogue.DESIGN)
         self._database.size_mb = catalogue.DESIGN.default_mb
         self._folder = Folder(location)
@@ -82,7 +82,7 @@ class EmbeddedBucket(Bucket):
         return f"<EmbeddedBucket {self._label}>"
 
     def _now(self) -> int:
-        return int(self._clock() * 1000)
+        return int(self.clock() * 1000)
 
     # reading -------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ worker = await runtime.load("worker.py", bindings={"FILES": files})
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pyworkerd.http.conditional import Tag
@@ -33,7 +34,7 @@ class R2:
 
     def __init__(self, location: Location, buckets: Buckets, size_mb: int | None = None) -> None:
         self._location, self._buckets, self._size_mb = location, buckets, size_mb
-        self._bucket: Bucket = buckets.use(location, size_mb)
+        self._bucket: Bucket = buckets.use(location, time.time, size_mb)
 
     def __repr__(self) -> str:
         return f"<{self._location.label}>"

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 def test_one_for_all_that_use_it(tmp_path: Path) -> None:
     async def main() -> None:
         stores = Stores()
-        buckets = EmbeddedBuckets(stores, Clock())
+        buckets, clock = EmbeddedBuckets(stores), Clock()
         place, other = (layout.own(tmp_path, "r2", "shop", name) for name in ("a", "b"))
-        one, two = buckets.use(place), buckets.use(place, 7)
+        one, two = buckets.use(place, clock), buckets.use(place, Clock(7.0), 7)
         assert one is two
         assert isinstance(one, EmbeddedBucket)
-        assert one.meter.quota == 7 << 20
-        assert buckets.use(other) is not one
+        assert (one.meter.quota, one.clock()) == (7 << 20, 7.0)
+        assert buckets.use(other, clock) is not one
         assert len(buckets) == 2
-        buckets.use(place._replace(size_mb=3), 7)
+        buckets.use(place._replace(size_mb=3), clock, 7)
         assert one.meter.quota == 3 << 20
         await one.put("k", Body(b"x"), PutOptions())
         for users in (2, 1, 0):
