@@ -34,6 +34,7 @@ from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.foreign import Foreign
+from pyworkerd.objects.alarms import Alarms
 from pyworkerd.objects.locks import Locks
 from pyworkerd.objects.peers import Peers
 from pyworkerd.objects.storage import ObjectStores
@@ -245,7 +246,10 @@ class Generation:
             self.ground.shared.get(Stores, Stores),
             root,
             Locks(root),
-            self.ground.shared.get(Peers, lambda: Peers(root, self.ground.service)),
+            peers := self.ground.shared.get(Peers, lambda: Peers(root, self.ground.service)),
+            self.ground.shared.get(
+                Alarms, lambda: Alarms(self.ground.shared.get(Stores, Stores), root, peers.ring)
+            ),
         )
         worker = Worker(
             program.name,
@@ -259,6 +263,8 @@ class Generation:
         running = Running(worker, None, self, environment, host)
         try:
             image = await worker.deploy(await self._unfrozen(program, worker))
+            if any("alarm" in handlers for handlers in image.objects.values()):
+                stores.alarms.start()
         except BaseException:
             await running.aclose()
             raise

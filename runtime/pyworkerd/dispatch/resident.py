@@ -23,7 +23,7 @@ from pyworkerd.errors import (
 from pyworkerd.objects.peers import Errand, Gone
 from pyworkerd.objects.storage import MOST_PAGES, Contents
 
-from .invocation import CallWork
+from .invocation import CallWork, HandlerWork
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Resident(Worker):
         self._contents: Contents | None = None
         """What its next isolate begins with, as soon as the object is ours."""
         self._handed_over = Contents()
+        self._alarm: int | None = None
+        """As it was kept last."""
         self._keeping: asyncio.Task[None] | None = None
         """Something is being written."""
         self._opening: asyncio.Task[None] | None = None
@@ -106,6 +108,7 @@ class Resident(Worker):
     def _start(self, invocation: Invocation, now: float) -> None:
         if self._contents is not None:
             self._handed_over, self._contents = self._contents, None
+            self._alarm = self._handed_over.alarm
             super()._start(invocation, now)
         elif self._opening is None:
             self._opening = self.loop.create_task(self._open())
@@ -150,7 +153,8 @@ class Resident(Worker):
         try:
             async with asyncio.timeout(self._budget.wall_ms / 1000):
                 if isinstance(work, CallWork):
-                    invocation.succeed(await peers.call(errand, work.method, work.arguments))
+                    kind = "ring" if isinstance(work, HandlerWork) else "call"
+                    invocation.succeed(await peers.call(errand, work.method, work.arguments, kind))
                 else:
                     invocation.succeed(await peers.fetch(errand, work.request))
         except Gone:
@@ -202,7 +206,10 @@ class Resident(Worker):
             kept(StorageError("there is no storage here"))
             return
         try:
+            if commit.alarm is not None and commit.alarm != self._alarm and self._stores is not None:
+                await self._stores.alarms.note(self._key, self.name, self.class_name, commit.alarm)
             await storage.keep(commit)
+            self._alarm = commit.alarm
         except Exception as error:  # noqa: BLE001 - the object ends, whatever it was
             kept(error)
         else:

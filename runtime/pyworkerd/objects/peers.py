@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyworkerd import errors
 from pyworkerd.bindings.service.depth import at_depth, depth
 from pyworkerd.errors import (
+    ConfigurationError,
     InternalError,
     NotImplementedByServer,
     Overloaded,
@@ -91,9 +92,12 @@ class Peers:
             target = Target(class_name, {}, object_id)
             about, *rest = rest
             _enter(about)
-            if kind == "call":
+            if kind in ("call", "ring"):
                 watching = _cancel_with(reader)
-                value = await self._find(service).call(rest[0], blob, target)
+                if kind == "call":
+                    value = await self._find(service).call(rest[0], blob, target)
+                else:
+                    value = await self.ring(service, target, blob)
                 await send_head(writer, ["value"], value)
             else:
                 method, url, headers, length = rest
@@ -125,13 +129,25 @@ class Peers:
         finally:
             await body.aclose()
 
+    async def ring(self, service: str, target: Target, event: bytes) -> bytes:
+        """Hand an alarm to its object, here or elsewhere. Raises `PyworkerdError`."""
+        from pyworkerd.dispatch.worker import Worker  # noqa: PLC0415 - which has these
+        from pyworkerd.dormant import Dormant  # noqa: PLC0415
+
+        found = self._find(service)
+        if isinstance(found, Dormant):
+            found = await found.wake()
+        if not isinstance(found, Worker):
+            raise ConfigurationError(f"the service {service!r} is no worker")
+        return await found.objects.find(target).handle("alarm", event, target)
+
     # asking ----------------------------------------------------------------------------------------------------------
 
-    async def call(self, errand: Errand, method: str, arguments: bytes) -> bytes:
-        """Call a method of an object elsewhere. Raises what `Service.call` raises, and `Gone`."""
+    async def call(self, errand: Errand, method: str, arguments: bytes, kind: str = "call") -> bytes:
+        """Call a method of an object elsewhere, or `ring` its alarm. Raises what `Service.call` raises, and `Gone`."""
         reader, writer = await self._connect(errand)
         try:
-            await send_head(writer, [*_head("call", errand), method], arguments)
+            await send_head(writer, [*_head(kind, errand), method], arguments)
             return (await _answer_head(reader))[1]
         except (EOFError, OSError) as error:
             raise Overloaded("the process of a Durable Object ended") from error

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyworkerd.storage.database import Database
     from pyworkerd.storage.stores import Stores
 
+    from .alarms import Alarms
     from .locks import Locks
     from .peers import Peers
 
@@ -104,6 +105,7 @@ class ObjectStores:
     """The `state_dir`."""
     locks: Locks
     peers: Peers
+    alarms: Alarms
 
     def open(self, unique_key: str, object_id: str) -> ObjectStorage:
         """The storage of one object. No I/O."""

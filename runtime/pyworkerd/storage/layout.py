@@ -74,6 +74,11 @@ def durable_object_locks(root: Path) -> Location:
     return Location(root, root / "do" / ".run" / "locks", "folder of Durable Objects")
 
 
+def durable_object_alarms(root: Path) -> Location:
+    """When alarms of Durable Objects are due."""
+    return Location(root, root / "do" / ".run" / "alarms.sqlite3", "table of alarms of Durable Objects")
+
+
 def _location(root: Path, kind: str, owner: str, name: str) -> Location:
     return Location(root, root / kind / owner / f"{encoded(name)}.sqlite3", f"{kind} store {name!r}")
 

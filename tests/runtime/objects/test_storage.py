@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd.errors import BadEffect, StorageCorrupt
+from pyworkerd.objects.alarms import Alarms
 from pyworkerd.objects.locks import Locks
 from pyworkerd.objects.peers import Peers
 from pyworkerd.objects.storage import MOST_PAGES, PAGE, Contents, ObjectStores, check
@@ -31,7 +32,9 @@ def run(folder: Path, test: Callable[[ObjectStores], Awaitable[None]]) -> None:
     async def main() -> None:
         stores = Stores()
         try:
-            await test(ObjectStores(stores, folder, Locks(folder), Peers(folder, nobody)))
+            peers = Peers(folder, nobody)
+            alarms = Alarms(stores, folder, peers.ring)
+            await test(ObjectStores(stores, folder, Locks(folder), peers, alarms))
         finally:
             await stores.aclose()
 

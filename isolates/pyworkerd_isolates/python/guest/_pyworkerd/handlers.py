@@ -232,8 +232,9 @@ async def _rpc(invocation, name, props, method, arguments):
 
 async def _handle(invocation, name, props, handler, event):
     enter(invocation)
+    this = objects.this
     try:
-        found, instance, ctx = _instance(invocation, name, props)
+        found, instance, ctx = _instance(invocation, name, props) if this is None else await this.enter()
         if instance is None:
             return
         function = getattr(instance, handler, None)
@@ -241,6 +242,9 @@ async def _handle(invocation, name, props, handler, event):
             _refuse(invocation, "no_handler", f"the entrypoint has no {handler}() handler")
             return
         event = sdk.HANDLED[handler](sdk.python_from_rpc(event))
+        if this is not None and not event._begins(this.state.storage._database):
+            _outcome(invocation, None)
+            return
         result = function(*(event, environment.env, ctx)[: worker.bind(found, handler)])
         if hasattr(result, "__await__"):
             await result
@@ -255,6 +259,8 @@ async def _handle(invocation, name, props, handler, event):
     except BaseException as error:
         _fail(invocation, error)
     finally:
+        if this is not None and hasattr(event, "_ended"):
+            event._ended()
         invocation.release()
 
 

@@ -91,6 +91,8 @@ class Database:
     def __init__(self, pages, alarm, most):
         self._kept = bytes(pages)
         self._kept_alarm = self.alarm = alarm
+        self.ringing = None
+        """What the handler was given that runs just now, for the alarm that is kept until it has ended."""
         self._most = most
         self._connection = None
         self._internal = False

@@ -1,8 +1,9 @@
-"""What handlers are given that no client waits for: `scheduled`, `queue`."""
+"""What handlers are given that no client waits for: `scheduled`, `queue`, `alarm`."""
 
 from __future__ import annotations
 
 from .queue import MessageBatch
+from .storage import AlarmInvocationInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class ScheduledController:
 
 
 HANDLED: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "alarm": AlarmInvocationInfo,
     "scheduled": ScheduledController,
     "queue": MessageBatch,
 }

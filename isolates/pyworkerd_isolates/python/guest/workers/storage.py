@@ -187,6 +187,28 @@ class DurableObjectStorage:
             raise RuntimeError("delete_all() cannot be called inside a transaction")
         self._database.clear()
 
+    async def get_alarm(self, options=None):
+        """When the alarm is due, in milliseconds since 1970; None without one, and for its own handler."""
+        return None if self._database.ringing is not None else self._database.alarm
+
+    async def set_alarm(self, time, options=None):
+        """Let `alarm()` be called at this time: milliseconds since 1970, or a `datetime`. There is one alarm, the last
+        one that was set."""
+        if not callable(getattr(objects.this.found, "alarm", None)):
+            raise TypeError("A Durable Object class must have an alarm() handler in order to set an alarm")
+        if hasattr(time, "timestamp"):
+            time = time.timestamp() * 1000
+        if not 0 < time < 2**53:
+            raise TypeError("setAlarm() cannot be called with an alarm time <= 0")
+        database = self._database
+        same = database.ringing is not None and int(time) == database.ringing.scheduled_time
+        database.alarm = int(time) + same  # another alarm, not the one that rings
+        database.ringing = None
+
+    async def delete_alarm(self, options=None):
+        """Have no alarm any more."""
+        self._database.alarm = self._database.ringing = None
+
     async def sync(self):
         """Wait until what was written so far is durable."""
         loop = asyncio.get_running_loop()
@@ -220,8 +242,46 @@ class DurableObjectStorage:
         """Run `function()`; keep all that it writes, or none if it raises."""
         return self.kv._all(function)
 
+    getAlarm = get_alarm
+    setAlarm = set_alarm
+    deleteAlarm = delete_alarm
     deleteAll = delete_all
     transactionSync = transaction_sync
+
+
+class AlarmInvocationInfo:
+    """What `alarm()` is given: for when it was set, and whether it was tried before."""
+
+    __slots__ = ("_database", "_given_up", "is_retry", "retry_count", "scheduled_time")
+
+    def __init__(self, event):
+        self.scheduled_time = event["scheduledTime"]
+        self.retry_count = event["retryCount"]
+        self.is_retry = event["isRetry"]
+        self._given_up = event["givenUp"]
+
+    isRetry = property(lambda self: self.is_retry)
+    retryCount = property(lambda self: self.retry_count)
+    scheduledTime = property(lambda self: self.scheduled_time)
+
+    def _begins(self, database):
+        # What is noted of alarms may be too much: the object itself knows which one it has.
+        self._database = database
+        if database.alarm != self.scheduled_time:
+            return False
+        if self._given_up:
+            database.alarm = None
+            return False
+        database.ringing = self
+        return True
+
+    def _outcome(self):
+        if self._database.ringing is self:
+            self._database.alarm = self._database.ringing = None
+
+    def _ended(self):
+        if self._database.ringing is self:
+            self._database.ringing = None
 
 
 class DurableObjectTransaction:
