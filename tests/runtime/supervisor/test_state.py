@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import itertools
+import os
 import random
 import signal
-from typing import TYPE_CHECKING
+import sqlite3
+import threading
+import time
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -15,6 +21,7 @@ from tests.runtime.supervisor.supervised import supervised
 if TYPE_CHECKING:
     from pathlib import Path
 
+KILLS: Final = int(os.environ.get("PYWORKERD_KILLS", "300"))
 CONFIG = """\
 [[sockets]]
 name = "http"
@@ -124,3 +131,78 @@ def test_nothing_acknowledged_is_lost_when_processes_are_killed(
         for key, body in acknowledged.items():
             assert ask(address, f"/{key}").body == body
         assert served.stop(signal.SIGTERM) == 0
+
+
+BOTH = """\
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request, env):
+        key = request.url.rpartition("/")[2]
+        if request.method == "GET":
+            value = await env.KV.get(key)
+            rows = await env.DB.prepare("SELECT count(*) FROM t WHERE key = ?").bind(key).first("count(*)")
+            return Response(f"{value} {rows}")
+        size = int(await request.text())
+        await env.KV.put(key, f"{key} " * size)
+        insert = env.DB.prepare("INSERT INTO t VALUES (?, ?)")
+        await env.DB.batch([insert.bind(key, 1), insert.bind(key, 2)])
+        return Response("ok")
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_hundreds_of_kills_lose_nothing_and_break_nothing(tmp_path: Path) -> None:
+    """Four clients write; a process is killed every now and then. What was acknowledged is there, and whole."""
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "0001.sql").write_text("CREATE TABLE t (key, part);")
+    bound = '{ kv = "cache" }, DB = { d1 = "shop", migrations = "migrations" }'
+    path = project(tmp_path, CONFIG.replace('{ kv = "cache" }', bound), w=BOTH)
+    acknowledged: dict[str, int] = {}
+    tried: set[str] = set()
+    ended = threading.Event()
+
+    def write(client: int, address: tuple[str, int]) -> None:
+        rng = random.Random(client)
+        for number in itertools.count():
+            if ended.is_set():
+                return
+            key, size = f"c{client}n{number}", rng.choice([1, 10, 20_000, 60_000])
+            tried.add(key)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if ask(address, f"/{key}", "POST", str(size)).status == 200:
+                    acknowledged[key] = size
+
+    rng = random.Random(7)
+    with supervised(path) as served:
+        address = served.complete()
+        clients = [threading.Thread(target=write, args=(client, address)) for client in range(4)]
+        for client in clients:
+            client.start()
+        for _ in range(KILLS):
+            enough = len(acknowledged) + rng.randrange(12)
+            while len(acknowledged) < enough:
+                time.sleep(0.001)
+            time.sleep(rng.random() * 0.01)
+            with contextlib.suppress(ProcessLookupError, IndexError):
+                os.kill(rng.choice(served.children()).pid, signal.SIGKILL)
+        ended.set()
+        for client in clients:
+            client.join()
+        for key in tried:
+            answer = ask(address, f"/{key}").body
+            size = acknowledged.get(key)
+            if size is not None:
+                assert answer == f"{f'{key} ' * size} 2", key
+            else:  # nothing in between: neither half a value nor half a batch
+                value, _, rows = answer.rpartition(" ")
+                assert rows in ("0", "2")
+                assert value == "None" or set(value.split()) == {key}
+        assert len(tried) - len(acknowledged) > KILLS // 50  # some were hit
+        assert len(acknowledged) > KILLS
+        assert served.stop(signal.SIGTERM) == 0
+    for file in tmp_path.rglob("*.sqlite3"):
+        connection = sqlite3.connect(file)
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.close()
