@@ -458,7 +458,9 @@ class Worker:
     def memory(self) -> int:
         """Bytes that it is reckoned at: its isolates, and the bodies that wait with its requests."""
         waiting = sum(invocation.size for invocation in self._waiting)
-        return waiting + sum(map(self.fleet.cost_of, self._members.values()))
+        sources = self._image.sources if self._image is not None else None
+        kept = len(sources.frame) if sources is not None else 0
+        return waiting + kept + sum(map(self.fleet.cost_of, self._members.values()))
 
     def rested(self, live: Live) -> None:
         """An isolate has nothing left to do."""

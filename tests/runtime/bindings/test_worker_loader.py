@@ -25,8 +25,8 @@ import asyncio
 from workers import Request, Response, WorkerEntrypoint
 
 GREETER = '''
-import random
-from workers import Response, WorkerEntrypoint, fetch
+import asyncio, random
+from workers import Response, WebSocketPair, WorkerEntrypoint, fetch
 import words
 print("loading")
 count = 0
@@ -59,6 +59,15 @@ class Default(WorkerEntrypoint):
             kept.append(bytearray(1 << 20))
     async def draw(self):
         return random.getrandbits(64)
+    async def pause(self):
+        await asyncio.sleep(0.2)
+        return count
+class Echo(WorkerEntrypoint):
+    async def fetch(self, request):
+        client, server = WebSocketPair().object_values()
+        server.accept()
+        server.addEventListener("message", lambda event: server.send(event.data))
+        return Response(None, status=101, web_socket=client)
 class Named(WorkerEntrypoint):
     async def props(self):
         return self.ctx.props
@@ -84,6 +93,13 @@ class Default(WorkerEntrypoint):
             self.asked += 1
             return code(**more)
         return self.env.LOADER.get(name, describe)
+
+    async def fetch(self, request):
+        return await self.stub("echo").get_entrypoint("Echo").fetch(request)
+
+    async def crowd(self, number):
+        entrypoint = self.stub("crowd").get_entrypoint()
+        return await asyncio.gather(*(entrypoint.pause() for _ in range(number)))
 
     async def greet(self, name, loaded="greeter"):
         stub = self.stub(loaded)
@@ -261,6 +277,37 @@ def test_descriptions_that_mean_nothing(with_runtime: Callable[..., None], descr
         kind, message = await worker.call("describe", described)
         assert kind == "TypeError"
         assert word in message
+
+    with_runtime(main)
+
+
+def test_an_isolate_that_ended_is_followed_by_another(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        worker = await parent(runtime, limits=Limits(memory_mb=64, cpu_ms=2000))
+        assert await worker.call("greet", "you") == ["hello, you! 1", 1]
+        with pytest.raises(WorkerException, match="memory_mb"):
+            await worker.call("method", "greeter", "eat", {})
+        assert await worker.call("greet", "you") == ["hello, you! 1", 0]  # loaded still, by its number
+
+    with_runtime(main)
+
+
+def test_more_isolates_than_one(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        worker = await parent(runtime, limits=Limits(concurrency=1, isolates=3, cpu_ms=2000))
+        assert len(await worker.call("crowd", 6)) == 6
+        (loaded,) = [one for one in runtime.fleet.workers if one is not worker.service]
+        assert loaded.statistics()["isolates"] > 1  # a caller leaves places to others
+
+    with_runtime(main)
+
+
+def test_a_web_socket_of_a_loaded_worker(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        worker = await parent(runtime)
+        async with await worker.web_socket("/") as socket:
+            await socket.send("hello")
+            assert await socket.receive() == "hello"
 
     with_runtime(main)
 

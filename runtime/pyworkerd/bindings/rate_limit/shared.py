@@ -53,9 +53,8 @@ class SharedCounters:
         self._slots = slots
         self._key = secrets.token_bytes(32)
         """Nobody can choose keys that fall into the same slots."""
-        self.descriptor, name = tempfile.mkstemp(prefix="pyworkerd-")
+        self.descriptor = _nameless_file()
         """Of a file with nothing in it and no name, which is locked."""
-        os.unlink(name)  # noqa: PTH108 (a name, not a path)
         weakref.finalize(self, os.close, self.descriptor)
         self._digests = mmap.mmap(-1, slots * _DIGEST)
         self._numbers = memoryview(mmap.mmap(-1, (slots + 1) * 8)).cast("Q")
@@ -116,6 +115,15 @@ class SharedCounters:
     def _stretch(self, digest: bytes) -> tuple[int, int]:
         first = int.from_bytes(digest[:8], "little") % max(self._slots - PROBES, 1)
         return first, min(first + PROBES, self._slots)
+
+
+def _nameless_file() -> int:
+    """A descriptor of a file that nobody else can open. On Linux no disk is needed: there may be none to write to."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("pyworkerd-counters")
+    descriptor, name = tempfile.mkstemp(prefix="pyworkerd-")
+    os.unlink(name)  # noqa: PTH108 (a name, not a path)
+    return descriptor
 
 
 class SharedRateLimits(RateLimits):

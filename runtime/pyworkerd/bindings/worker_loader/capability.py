@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 MAX_LOADED: Final = 64
 """Loaded workers of one binding. Those without an isolate cost some kilobytes and their source."""
-MAX_LOADED_BYTES: Final = 32 << 20
+MAX_LOADED_BYTES: Final = 16 << 20
 """Source of all of them: it is kept to start isolates from."""
 MAX_WAITING: Final = 32
 """That wait to be loaded; the next one is refused. At three milliseconds each that is a tenth of a second."""
