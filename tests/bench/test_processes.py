@@ -112,7 +112,7 @@ def test_memory_of_a_process_that_is_gone_is_an_error() -> None:
 
 
 def test_memory_of_its_own_is_what_a_process_filled() -> None:
-    filled = 20 * 1024 * 1024
+    filled = 64 * 1024 * 1024
     with (
         Server(python(FOREVER), PORT) as small,
         Server(python(f"held = b'x' * {filled}\n{FOREVER}"), PORT) as big,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -35,8 +38,8 @@ def test_hello() -> None:
         in_good_order(served)
 
 
-def test_shop_asks_the_catalogue_and_the_catalogue_asks_the_shop() -> None:
-    with serve(*example("shop")) as served:
+def test_the_shop_asks_the_catalogue_and_the_catalogue_asks_the_shop() -> None:
+    with serve(*example("services")) as served:
         address = served.address()
         assert json.loads(ask(address).body) == {"articles": ["cup", "tea", "teapot"]}
         tea = ask(address, "/articles/tea")
@@ -52,6 +55,38 @@ def test_shop_asks_the_catalogue_and_the_catalogue_asks_the_shop() -> None:
         assert ask(address, "/pages/coffee").status == 404
         assert ask(address, "/else").status == 404
         in_good_order(served)
+
+
+def test_shop(tmp_path: Path) -> None:
+    """Without a browser, which `tests/browser/test_shop.py` has."""
+    source, socket = example("shop")
+    shutil.copytree(source.parent, tmp_path / "shop", ignore=shutil.ignore_patterns(".pyworkerd"))
+    config = tmp_path / "shop/config.toml"
+    with serve(config, socket) as served:
+        address = served.address()
+        assert ask(address).headers["content-type"].startswith("text/html")
+        articles = json.loads(ask(address, "/api/articles").body)["articles"]
+        assert [each["name"] for each in articles] == ["cup", "tea", "teapot"]
+        cookie = ask(address, "/api/cart").headers["set-cookie"].partition(";")[0]
+
+        def said(method: str, path: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
+            answer = ask(address, f"/api/{path}", method=method, body=body, cookie=cookie)
+            return answer.status, json.loads(answer.body)
+
+        assert said("POST", "orders") == (409, {"error": "the cart is empty"})
+        assert said("PUT", "cart/tea", '{"count": 2}') == (200, {"items": {"tea": 2}})
+        assert said("PUT", "cart/coffee", '{"count": 2}')[0] == 404
+        assert said("PUT", "cart/tea", '{"count": "2"}')[0] == 400
+        status, placed = said("POST", "orders")
+        assert status == 200
+        deadline = time.monotonic() + 30
+        while (order := said("GET", f"orders/{placed['order']}"))[1]["status"] != "confirmed":
+            assert time.monotonic() < deadline, order
+            time.sleep(0.05)
+        assert order == (200, {"status": "confirmed", "cents": 900})
+        assert said("GET", "cart") == (200, {"items": {}})
+        in_good_order(served)
+    assert run("cron", "run", config, "office").returncode == 0
 
 
 def test_chat() -> None:
