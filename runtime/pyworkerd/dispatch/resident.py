@@ -103,6 +103,10 @@ class Resident(Worker):
         contents, self._handed_over = self._handed_over, Contents()
         events.become(self.class_name, self.object_id, contents.pages, contents.alarm, MOST_PAGES)
 
+    def _arrive(self, invocation: Invocation) -> None:
+        super()._arrive(invocation)
+        self._go_if_empty()  # it was refused, perhaps
+
     # coming ----------------------------------------------------------------------------------------------------------
 
     def _start(self, invocation: Invocation, now: float) -> None:
@@ -118,6 +122,7 @@ class Resident(Worker):
             await self.fleet.owners.claim(self._key, self)
             if (pid := await self._lock()) is not None:
                 self._send_to(pid)
+                self._go_if_empty()
                 return
             if self._keeping is not None:
                 await asyncio.wait((self._keeping,))

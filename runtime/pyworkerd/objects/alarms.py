@@ -44,7 +44,7 @@ LONGEST_S: Final = 1024.0
 JITTER: Final = 0.25
 TRIES: Final = 6
 """Retries: 2 s, twice as much each time, a quarter more or less, six that count (workerd, alarm-scheduler)."""
-UNKNOWN_S: Final = 60.0
+UNKNOWN_S: Final = 5.0
 """When an alarm of a worker that is not there is looked at again."""
 AT_ONCE: Final = 100
 RINGER: Final = ("", "alarms")

@@ -281,6 +281,18 @@ def test_too_many_wait(with_runtime: Callable[..., None]) -> None:
     with_room(with_runtime, test, concurrency=1, queue=1, queue_ms=100)
 
 
+def test_one_whose_first_call_is_refused_leaves_nothing_behind(with_runtime: Callable[..., None]) -> None:
+    async def test(worker: LoadedWorker) -> None:
+        target = Target("Room", {}, "0" * 64)
+        there = worker.service.objects.find(target)
+        there.refused = True
+        with pytest.raises(Overloaded):
+            await worker.service.call("enter", NOTHING, target)
+        assert residents(worker) == []
+
+    with_room(with_runtime, test)
+
+
 def test_a_caller_that_has_gone_is_forgotten(with_runtime: Callable[..., None]) -> None:
     async def test(worker: LoadedWorker) -> None:
         target = Target("Room", {}, "0" * 64)

@@ -81,6 +81,7 @@ def test_an_object_is_live_in_one_process_alone(tmp_path: Path) -> None:
     async def test(worker: LoadedWorker, other: Other) -> None:
         assert await other.does("on", "a", "add") == 1
         assert await worker.call("on", "a", "add") == 2
+        assert len(worker.service.objects) == 0  # nothing of it is here
         assert await worker.call("on", "b", "add") == 1
         assert await other.does("on", "b", "add") == 2
         assert await other.does("on", "a", "in_memory") == 2
