@@ -270,8 +270,8 @@ class Live:
 
     def _slice(self, slice_ms: float) -> Output | None:
         isolate, batch = self._isolate, self._batch
-        if self.state is State.DEAD and batch is not None:
-            raise ClosedIsolate("it ended before it could begin")
+        if self.state is State.DEAD:
+            raise ClosedIsolate("it ended before its step did")
         if isolate is None:
             isolate = self._isolate = self._worker.start_isolate()
             assert batch is not None
@@ -291,7 +291,7 @@ class Live:
             self._counters.stepped(isolate.last_step_ms)
         if self.state is State.DEAD:
             if isolate is not None:
-                isolate.end()
+                isolate.stop()
             self._worker.stopped(self)
             return
         if isolate is None:

@@ -736,6 +736,22 @@ def test_an_isolate_that_cannot_start_is_the_runtimes_fault(
     with_runtime(main)
 
 
+def test_closing_breaks_off_a_step_that_would_run_for_minutes(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load(worker_of("while True: pass"), limits=Limits(cpu_ms=60_000))
+        asking = asyncio.create_task(worker.fetch("/"))
+        members = worker.service._members
+        await until(lambda: any(live._isolate and live._isolate.cpu_ns > 10**7 for live in members.values()))
+        (live,) = members.values()
+        async with asyncio.timeout(20):
+            await worker.aclose()
+        with pytest.raises(IsolateLost):
+            await asking
+        assert not live.stepping
+
+    with_runtime(main)
+
+
 def test_closing_while_a_step_runs_waits_for_it(with_runtime: Callable[..., None]) -> None:
     async def main(runtime: Runtime) -> None:
         worker = await runtime.load(worker_of("while True: pass"), limits=Limits(cpu_ms=200))
