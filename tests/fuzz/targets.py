@@ -14,6 +14,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import h11
+from pyworkerd.caches.answers import answer
+from pyworkerd.caches.rules import FOREVER_S, HOP_BY_HOP, keep
 from pyworkerd.http import PARSERS, BodyData, RequestHead, parser_class
 from pyworkerd.http.forwarded import told
 from pyworkerd.http.http2 import ConnectionBroken, Http2, Refused, StreamOver
@@ -287,6 +289,48 @@ def _edges() -> list[bytes]:
     ]
 
 
+# What caches keep
+
+
+def caches(data: bytes) -> None:
+    """Whatever headers say, they are read; what is private is never kept, and no answer goes beyond what there is.
+
+    input = lines "name:value" of the response, a NUL, lines of the request that asks for it
+    """
+    said, _, asked = data.decode("latin-1").partition("\0")
+    response, request = _fields(said), _fields(asked)
+    kept = keep(request, 200, response, CACHED_AT)
+    if kept is None:
+        return
+    directives = ",".join(value for name, value in response if name == "cache-control").lower()
+    assert '"' in directives or not {"no-store", "private", "no-cache"} & set(
+        directives.replace(" ", "").split(",")
+    )
+    assert not HOP_BY_HOP & dict(kept.headers).keys()
+    assert "set-cookie" not in dict(kept.headers)
+    assert CACHED_AT < kept.expires <= CACHED_AT + FOREVER_S
+    assert kept.is_for(request)
+    found = answer(request, kept.sized(1000), CACHED_AT + 1)
+    assert found.status in (200, 206, 304, 416)
+    if found.span is not None:
+        assert 0 <= found.span.offset <= found.span.offset + found.span.length <= 1000
+
+
+CACHED_AT: Final = 1_800_000_000.0
+
+
+def _fields(text: str) -> tuple[tuple[str, str], ...]:
+    lines = (line.partition(":") for line in text.split("\n"))
+    return tuple((name.strip().lower(), value.strip()) for name, colon, value in lines if colon)
+
+
+_CACHED: Final = (
+    b'cache-control:max-age=60, private="x"\nvary:a\netag:"1"\0range:bytes=1-2\na:b',
+    b"expires:Thu, 01 Jan 2037 00:00:00 GMT\nage:5\0if-none-match:*",
+    b"cache-control:s-maxage=9\nset-cookie:a\nlast-modified:x\0if-modified-since:y",
+)
+
+
 TARGETS: Final[dict[str, Target]] = {
     "parsers": Target(parsers, _with_cuts, _HTTP),
     "connection": Target(connection, _with_commands, _HTTP),
@@ -300,4 +344,9 @@ TARGETS: Final[dict[str, Target]] = {
     ),
     "effects": Target(effects, _frames, _JSON),
     "codec": Target(codec, _frames, _JSON),
+    "caches": Target(
+        caches,
+        lambda: _CACHED,
+        (b"max-age=", b"no-cache", b"private", b"vary:", b"range:", b"bytes=", b"if-range:"),
+    ),
 }
