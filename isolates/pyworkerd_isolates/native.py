@@ -106,6 +106,11 @@ let_others: Final = ctypes.CDLL(None).getpid
 processor away, to whatever else the machine runs.)"""
 
 
+def _advance(_engine: Engine, pointer: int | None) -> None:
+    """Begin the next epoch. The ticker's thread may outlive a machine that nobody closed, so it holds the engine."""
+    wasmtime_engine_increment_epoch(pointer)
+
+
 class Machine:
     """A wasmtime engine with the settings that every isolate shares, and the ticker that keeps deadlines.
 
@@ -124,7 +129,7 @@ class Machine:
         c.wasmtime_config_max_wasm_stack_set(config.ptr(), MAX_WASM_STACK)
         self._engine = Engine(config)
         self.pointer = ctypes.cast(self._engine.ptr(), c_void_p).value
-        self.ticker = Ticker(partial(wasmtime_engine_increment_epoch, self.pointer))
+        self.ticker = Ticker(partial(_advance, self._engine, self.pointer))
 
     def compile(self, wasm: bytes) -> bytes:
         """Compile a module to native code, serialised. Takes seconds for an engine, milliseconds for an image."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +24,19 @@ def test_code_that_does_not_compile_is_an_error_of_ours() -> None:
     with pytest.raises(EngineError, match="does not compile"):
         machine.compile(b"\0asm\1\0\0\0garbage")
     machine.close()
+
+
+def test_a_machine_that_nobody_closed_leaves_its_ticker_an_engine_to_tick() -> None:
+    machine = Machine()
+    engine, ticker = weakref.ref(machine._engine), machine.ticker
+    assert ticker.ticks_for(1)  # its thread runs now
+    del machine
+    gc.collect()
+    assert engine() is not None
+    ticker.close()
+    del ticker
+    gc.collect()
+    assert engine() is None
 
 
 def test_a_file_that_is_no_native_code_is_an_error_of_ours(tmp_path: Path) -> None:
