@@ -19,7 +19,6 @@ from pyworkerd.bindings.service.depth import at_depth, depth
 from pyworkerd.errors import (
     ConfigurationError,
     InternalError,
-    NotImplementedByServer,
     Overloaded,
     PyworkerdError,
     WorkerException,
@@ -28,9 +27,11 @@ from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.scope import begin, scope
 from pyworkerd.services.base import Target
 from pyworkerd.storage import layout
+from pyworkerd.websocket.splice import splice
 
 from .framing import receive_body, receive_head, send_body, send_head
 from .sockets import connect, listen
+from .web_sockets import FramedSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.observe.scope import Scope
     from pyworkerd.services.base import Service
+    from pyworkerd.websocket.base import WebSocket
 
 logger = logging.getLogger("pyworkerd.objects")
 
@@ -104,7 +106,14 @@ class Peers:
                 watching = _cancel_with(reader) if length == 0 else None
                 body = Body(chunks=receive_body(reader), length=length) if length != 0 else Body()
                 request = Request(method, url, tuple((name, value) for name, value in headers), body)
-                await self._answer(await self._find(service).fetch(request, target), writer)
+                response = await self._find(service).fetch(request, target)
+                if watching is not None:
+                    watching.cancel()
+                    await asyncio.wait((watching,))
+                if response.web_socket is not None:
+                    await _upgrade(response, response.web_socket, reader, writer)
+                else:
+                    await self._answer(response, writer)
         except PyworkerdError as error:
             await _told(writer, error)
         except (EOFError, OSError, ValueError, asyncio.CancelledError):
@@ -118,9 +127,6 @@ class Peers:
             writer.close()
 
     async def _answer(self, response: Response, writer: asyncio.StreamWriter) -> None:
-        if response.web_socket is not None:
-            await response.aclose()
-            raise NotImplementedByServer("a WebSocket of a Durable Object in another process")
         body = response.body
         try:
             head = ["response", response.status, list(map(list, response.headers)), response.url, body.length]
@@ -164,14 +170,17 @@ class Peers:
             await send_head(writer, head)
             if request.body.length != 0:
                 sending = asyncio.get_running_loop().create_task(_send(writer, request.body))
-            (_, status, pairs, url, length), _ = await _answer_head(reader)
+            (kind, status, pairs, url, length), _ = await _answer_head(reader)
         except BaseException as error:
             await _end(sending, writer)
             if isinstance(error, EOFError | OSError):
                 raise Overloaded("the process of a Durable Object ended") from error
             raise
+        fields = tuple((name, value) for name, value in pairs)
+        if kind == "upgrade":
+            return Response(status, fields, url=url, web_socket=FramedSocket(reader, writer, length))
         body = Body(chunks=_Received(reader, writer, sending), length=length)
-        return Response(status, tuple((name, value) for name, value in pairs), body, url)
+        return Response(status, fields, body, url)
 
     async def _connect(self, errand: Errand) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if errand.pid == os.getpid():
@@ -195,6 +204,18 @@ class Peers:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
+
+
+async def _upgrade(
+    response: Response, socket: WebSocket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    headers = list(map(list, response.headers))
+    try:
+        await send_head(writer, ["upgrade", response.status, headers, response.url, socket.protocol])
+    except OSError:
+        await response.aclose()
+        raise
+    await splice(FramedSocket(reader, writer), socket)
 
 
 def _head(kind: str, errand: Errand) -> list[Any]:

@@ -58,6 +58,7 @@ class Room(DurableObject):
             from workers import WebSocketPair
             client, server = WebSocketPair().object_values()
             server.accept()
+            server.addEventListener("message", lambda event: server.send(event.data))
             return Response(None, status=101, web_socket=client)
         if request.url.endswith("/break"):
             async def half():

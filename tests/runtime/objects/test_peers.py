@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.errors import PyworkerdError, UpstreamError, WorkerException
+from pyworkerd.websocket.base import WebSocketClosed
 from pyworkerd_config.model import Limits
 
 from tests.runtime.objects.other_process import ROOM, SOURCE, opened
@@ -181,11 +182,31 @@ def test_calls_between_processes_end_at_the_same_depth(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-def test_web_sockets_do_not_cross(tmp_path: Path) -> None:
+def test_web_sockets_cross(tmp_path: Path) -> None:
     async def test(worker: LoadedWorker, other: Other) -> None:
         await other.does("on", "a", "add")
-        with pytest.raises(PyworkerdError, match="another process"):
-            await worker.fetch("/socket", headers={"upgrade": "websocket"})
+        async with await worker.web_socket("/socket") as socket:
+            for message in ("hello", "", b"\0\xff", "\u00fc" * 100_000, b"x" * 300_000):
+                await socket.send(message)
+                assert await socket.receive() == message
+            assert await worker.call("on", "a", "add") == 2
+        with pytest.raises(WebSocketClosed) as closed:
+            await socket.receive()
+        assert closed.value.code == 1000
+
+    run(tmp_path, test)
+
+
+def test_a_web_socket_ends_with_its_process(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        await other.does("on", "a", "add")
+        socket = await worker.web_socket("/socket")
+        await socket.send("hello")
+        assert await socket.receive() == "hello"
+        other.kill()
+        with pytest.raises(WebSocketClosed) as closed:
+            await socket.receive()
+        assert closed.value.code == 1006
         assert await worker.call("on", "a", "add") == 2
 
     run(tmp_path, test)
