@@ -39,11 +39,15 @@ class Object:
 
     async def enter(self):
         """Wait for one's turn. Class, instance and `ctx`; whoever comes first makes the instance."""
-        if self._closed or self._waiting:
-            await self._wait()
+        await self.admitted()
         if self.instance is None:
             await self._construct()
         return self.found, self.instance, self.state
+
+    async def admitted(self):
+        """Wait for one's turn."""
+        if self._closed or self._waiting:
+            await self._wait()
 
     async def _wait(self):
         turn = asyncio.get_running_loop().create_future()

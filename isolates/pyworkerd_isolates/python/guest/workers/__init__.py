@@ -17,6 +17,7 @@ from .entrypoint import WorkerEntrypoint, handler, import_from_javascript, patch
 from .fetching import fetch
 from .form_data import FormData
 from .headers import Headers
+from .object_sockets import WebSocketRequestResponsePair
 from .request import Request
 from .response import FetchResponse, Response
 from .rpc import JsDict, python_from_rpc, python_to_rpc
@@ -53,6 +54,7 @@ __all__ = [
     "SqlError",
     "WebSocket",
     "WebSocketPair",
+    "WebSocketRequestResponsePair",
     "WorkerEntrypoint",
     "caches",
     "env",

@@ -22,6 +22,7 @@ from _pyworkerd.invocation import current
 from _pyworkerd.objects import DurableObjectAbort
 
 from .capability import Capability, Fetcher
+from .object_sockets import ObjectSockets
 from .storage import DurableObjectStorage
 
 HALF = 16
@@ -144,11 +145,12 @@ class DurableObjectNamespace(Capability):
 class DurableObjectState:
     """`ctx` of a Durable Object: who it is, and what it may do about itself."""
 
-    __slots__ = ("id", "storage")
+    __slots__ = ("_sockets", "id", "storage")
 
     def __init__(self, id, database):
         self.id = id
         self.storage = DurableObjectStorage(database)
+        self._sockets = ObjectSockets()
 
     @property
     def props(self):
@@ -170,8 +172,39 @@ class DurableObjectState:
         objects.this.abort(reason)
         raise DurableObjectAbort(reason)
 
+    def accept_web_socket(self, socket, tags=()):
+        """Accept a WebSocket for the object: its events are calls of `web_socket_message(socket, message)`,
+        `web_socket_close(socket, code, reason, was_clean)` and `web_socket_error(socket, error)`."""
+        self._sockets.accept(socket, tags)
+
+    def get_web_sockets(self, tag=None):
+        """Those that were accepted like that and are open; those with a tag."""
+        return self._sockets.all(tag)
+
+    def get_tags(self, socket):
+        """The tags that it was accepted with."""
+        return self._sockets.tags(socket)
+
+    def set_web_socket_auto_response(self, pair=None):
+        """Answer one message always the same, without a handler; None for no more."""
+        self._sockets.pair = pair
+
+    def get_web_socket_auto_response(self):
+        """The pair that was set."""
+        return self._sockets.pair
+
+    def get_web_socket_auto_response_timestamp(self, socket):
+        """When that answer was given last, in milliseconds since 1970."""
+        return self._sockets.answered(socket)
+
     waitUntil = wait_until
     blockConcurrencyWhile = block_concurrency_while
+    acceptWebSocket = accept_web_socket
+    getWebSockets = get_web_sockets
+    getTags = get_tags
+    setWebSocketAutoResponse = set_web_socket_auto_response
+    getWebSocketAutoResponse = get_web_socket_auto_response
+    getWebSocketAutoResponseTimestamp = get_web_socket_auto_response_timestamp
 
 
 class DurableObject:

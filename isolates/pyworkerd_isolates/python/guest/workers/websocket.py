@@ -16,7 +16,7 @@ import asyncio
 from collections import deque
 from contextvars import copy_context
 
-from _pyworkerd import sockets
+from _pyworkerd import sdk, sockets
 from _pyworkerd.invocation import current_or_none
 
 from .blob import encode_text
@@ -32,6 +32,8 @@ MAX_MESSAGE = 32 << 20
 """Bytes of a message (Workers: 32 MiB)."""
 MAX_WAITING = 1 << 20
 """Bytes that may wait for a slow reader. A message is always taken while none waits, whatever its size."""
+MAX_ATTACHMENT = 16_384
+"""Bytes (Workers: 16 KiB)."""
 MAX_REASON = 123
 """Bytes of a close's reason (RFC 6455 section 5.5)."""
 
@@ -109,6 +111,7 @@ class WebSocket:
 
     __slots__ = (
         "_accepted",
+        "_attachment",
         "_close",
         "_closing",
         "_context",
@@ -135,7 +138,7 @@ class WebSocket:
         self = cls.__new__(cls)
         self._accepted = False
         self._peer = self._wire = self._holder = self._context = self._close = self._closing = None
-        self._inbox = self._listeners = self._waiter = self._drains = self._readers = None
+        self._attachment = self._inbox = self._listeners = self._waiter = self._drains = self._readers = None
         self._waiting = 0
         self._protocol = self._url = ""
         return self
@@ -255,6 +258,20 @@ class WebSocket:
             self._wire.close(code, reason)
         else:
             asyncio.get_running_loop().call_soon(self._agree)
+
+    def serialize_attachment(self, value: Any) -> None:
+        """Keep a small value with it, as a copy. Raises ValueError beyond 16 KiB."""
+        data = sdk.python_to_rpc(value)
+        if len(data) > MAX_ATTACHMENT:
+            raise ValueError(f"an attachment of a WebSocket has at most {MAX_ATTACHMENT} bytes")
+        self._attachment = data
+
+    def deserialize_attachment(self) -> Any:
+        """A copy of that value; None if there is none."""
+        return None if self._attachment is None else sdk.python_from_rpc(self._attachment)
+
+    serializeAttachment = serialize_attachment
+    deserializeAttachment = deserialize_attachment
 
     def _agree(self) -> None:
         """The other end of a pair has nothing against it, unless it has left meanwhile: then it is asked."""
