@@ -75,8 +75,9 @@ class Ticker:
         seen, quiet_since = self.steps, self._wall
         ran: dict[int, int] = {}
         while not self._closed:
-            running_on = ran.items() & self.running.items()
-            ran = self.running.copy()
+            # A copy, taken at once: others change it meanwhile, and a ticker that fails lets every guest run on.
+            before, ran = ran, self.running.copy()
+            running_on = before.items() & ran.items()
             time.sleep((TICK_NS if running_on else STRIDE * TICK_NS) / 1e9)
             now = self._advance()
             if self.steps != seen or self.running:

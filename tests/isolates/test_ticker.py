@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import NoReturn
 
 import pytest
 from pyworkerd_isolates.errors import ClosedIsolate
@@ -50,3 +51,17 @@ def test_a_closed_machine_begins_no_step() -> None:
     machine.close()
     with pytest.raises(ClosedIsolate):
         machine.ticker.ticks_for(1)
+
+
+def test_it_looks_at_what_runs_only_where_nobody_changes_it() -> None:
+    class Changing(dict[int, int]):
+        def items(self) -> NoReturn:
+            raise RuntimeError("dictionary changed size during iteration")
+
+    passed = threading.Semaphore(0)
+    ticker = Ticker(passed.release)
+    ticker.running = Changing({1: 0})
+    ticker.ticks_for(1)
+    for _ in range(3):
+        assert passed.acquire(timeout=20)
+    ticker.close()
