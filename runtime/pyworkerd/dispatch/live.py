@@ -71,7 +71,7 @@ from .invocation import CallWork, FetchWork, HandlerWork, Invocation
 from .log_limit import admit
 from .mail import Mail
 from .room import Room
-from .sharing import BATCH, budget_ms, charge, choose
+from .sharing import BATCH, account_of, budget_ms, charge, choose
 from .sockets import RESTART, Sockets
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class Live:
         if self._worker.placement.inline() and self.go_on(INLINE_MS):
             self.over()
         else:
-            self._worker.fleet.threads.submit(self._worker.thread_account, self)
+            self._worker.fleet.threads.submit(account_of(self._worker, self._in_step), self)
 
     def _begin(self, invocation: Invocation, events: Events) -> None:
         invocation.begun = True

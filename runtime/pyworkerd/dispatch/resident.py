@@ -55,11 +55,8 @@ class Resident(Worker):
         self._home, self._parent = objects, home
         options = objects.options(class_name)
         self._key = (options.unique_key, object_id)
-        self.loop_account, self.thread_account, self.clearing = (
-            home.loop_account,
-            home.thread_account,
-            home.clearing,
-        )
+        self.loop_account, self.clearing = home.loop_account, home.clearing
+        self.thread_account, self.patient = home.thread_account, home.patient
         self.places, self.logs, self.sinks = home.places, home.logs, home.sinks
         self._image, self.cost = home.image, home.cost
         self.policy = replace(

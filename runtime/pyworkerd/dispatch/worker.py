@@ -61,6 +61,7 @@ from .measuring import measure_pool
 from .objects import Objects
 from .options import ISOLATE_COST, UNFROZEN_COST, WorkerOptions
 from .placement import Placement
+from .sharing import background_weight
 from .sockets import RESTART, Places
 from .streams import Bounded
 
@@ -122,6 +123,7 @@ class Worker:
         self.loop_account: Account[Callable[[], None]] = kin.loop_account if kin else Account(given.weight)
         self.clearing = Clearing(fleet.turns, self.loop_account)
         self.thread_account: Account[Slices] = kin.thread_account if kin else Account(given.weight)
+        self.patient: Account[Slices] = kin.patient if kin else Account(background_weight(given.weight))
         self.cost = ISOLATE_COST
         self.logs = Recent()
         self.sinks: tuple[LogSink, ...] = (self.logs, *options.sinks)

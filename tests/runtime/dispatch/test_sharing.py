@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.dispatch.budget import Budget
-from pyworkerd.dispatch.invocation import CallWork, Invocation
-from pyworkerd.dispatch.sharing import MIN_BUDGET_MS, budget_ms, charge, choose
+from pyworkerd.dispatch.invocation import CallWork, HandlerWork, Invocation
+from pyworkerd.dispatch.sharing import (
+    MIN_BUDGET_MS,
+    account_of,
+    background_weight,
+    budget_ms,
+    charge,
+    choose,
+)
 from pyworkerd.errors import ExceededCpu
 from pyworkerd.observe.scope import begin
 from pyworkerd.services.base import DEFAULT
@@ -34,6 +42,46 @@ def invocation(number: int = 1) -> Invocation:
 
 def many(count: int) -> list[Invocation]:
     return [invocation(number) for number in range(count)]
+
+
+def test_what_nobody_waits_for_weighs_little() -> None:
+    behind = invocation()
+    behind.work = HandlerWork("queue", b"", DEFAULT)
+    worker: Any = SimpleNamespace(patient="patient", thread_account="usual")
+    assert account_of(worker, [behind, behind]) == "patient"
+    assert account_of(worker, [behind, invocation()]) == "usual"
+    assert [background_weight(weight) for weight in (1, 100, 10_000)] == [1, 5, 500]
+
+
+def test_steps_that_no_client_waits_for_wait_in_a_line_of_their_own(
+    with_runtime: Callable[..., None],
+) -> None:
+    source = """
+from workers import Response, WorkerEntrypoint
+def spin():
+    for _ in range(300_000):
+        pass
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        spin()
+        return Response("")
+    async def scheduled(self, controller):
+        spin()
+"""
+
+    async def main(runtime: Runtime) -> None:
+        loaded = await runtime.load({"w.py": source})
+        worker = loaded.service
+        assert worker.patient.weight == worker.thread_account.weight / 20
+        await loaded.scheduled("* * * * *")
+        assert (worker.thread_account.tag, worker.patient.tag > 0) == (0, True)
+        before = worker.patient.tag
+        await loaded.fetch("/")
+        await loaded.fetch("/")
+        assert worker.thread_account.tag > 0
+        assert worker.patient.tag == before
+
+    with_runtime(main)
 
 
 def test_as_many_share_a_step_as_stay_short_together() -> None:
