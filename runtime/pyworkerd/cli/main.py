@@ -48,6 +48,7 @@ COMMANDS: Final = {
     "kv": Row("look into a worker's KV store, and change it", "pyworkerd.cli.kv"),
     "d1": Row("ask a worker's database, and take it out or in as SQL", "pyworkerd.cli.d1"),
     "r2": Row("look into a worker's bucket, and change it", "pyworkerd.cli.r2"),
+    "do": Row("what Durable Objects have stored, as databases", "pyworkerd.cli.do"),
     "queue": Row("how queues stand, and messages by hand", "pyworkerd.cli.queue"),
     "state": Row("back up everything that is stored, and restore it", "pyworkerd.cli.state"),
     "engine": Row("build, list or remove the engines of this machine", "pyworkerd.cli.engine"),

@@ -21,6 +21,12 @@ def key_of(unique_key: str) -> bytes:
     return hashlib.sha256(unique_key.encode()).digest()
 
 
+def of_name(key: bytes, name: str) -> str:
+    """The id of the object of a name."""
+    half = _mac(key, name.encode("utf-8", "surrogatepass"))
+    return (half + _mac(key, half)).hex()
+
+
 def is_valid(key: bytes, id_: str) -> bool:
     """Whether the namespace with this key has made this id: 64 hexadecimal digits in lower case."""
     try:
@@ -29,4 +35,8 @@ def is_valid(key: bytes, id_: str) -> bool:
         return False
     if len(data) != 2 * HALF or data.hex() != id_:
         return False
-    return hmac.compare_digest(hmac.digest(key, data[:HALF], "sha256")[:HALF], data[HALF:])
+    return hmac.compare_digest(_mac(key, data[:HALF]), data[HALF:])
+
+
+def _mac(key: bytes, data: bytes) -> bytes:
+    return hmac.digest(key, data, "sha256")[:HALF]
