@@ -40,6 +40,10 @@ LEASE_S: Final = 30.0
 RENEW_S: Final = 10.0
 AGAIN_S: Final = 2.0
 """How long a consumer waits whose worker could not be given a batch."""
+TELL_S: Final = 1.0
+"""A queue that gives messages up is a line in the operator's log at most this often."""
+TOLD: Final = 10
+"""Numbers of messages that such a line names."""
 MAX_OUTCOME: Final = 65_536
 """Bytes of what a guest answers: at most a number and a delay for each of a hundred messages, and an error."""
 
@@ -134,6 +138,8 @@ class Consumer:
         self._running: set[asyncio.Task[None]] = set()
         self._rests_until = 0.0
         """Loop time."""
+        self._given_up: list[int] = []
+        self._telling: asyncio.TimerHandle | None = None
         self._taking: asyncio.Task[None] | None = asyncio.create_task(
             self._consume(), name=f"queue {queue.name}"
         )
@@ -167,6 +173,9 @@ class Consumer:
         except asyncio.CancelledError:
             self.cancel()
             await self.quiet()
+        self._tell()
+        if self._telling is not None:
+            self._telling.cancel()
         await self._store.aclose()
         if self._dead:
             await self._dead.aclose()
@@ -291,12 +300,9 @@ class Consumer:
         await self._store.settle([*verdict.done, *verdict.dead], verdict.retries, self._now())
 
     async def _bury(self, dead: Sequence[Message]) -> bool:
-        numbers = ", ".join(str(message.number) for message in dead)
-        where = f"go to {self.queue.dead_letter_queue!r}" if self._dead else "are dropped"
-        logger.warning(
-            "messages of the queue %r failed %d times and %s: %s",
-            self.queue.name, self.queue.max_retries + 1, where, numbers,
-        )  # fmt: skip
+        self._given_up += [message.number for message in dead]
+        if self._telling is None:
+            self._tell()
         if self._dead:
             try:
                 await self._dead.send(dead)  # before they are forgotten here: twice is better than never
@@ -304,6 +310,22 @@ class Consumer:
                 logger.error("they stay in the queue %r: %s", self.queue.name, error)  # noqa: TRY400 - told
                 return False
         return True
+
+    def _tell(self) -> None:
+        """Of what was given up since the last time."""
+        if self._telling is not None:
+            self._telling.cancel()
+        self._telling = None
+        if not self._given_up:
+            return
+        numbers, self._given_up = self._given_up, []
+        where = f"go to {self.queue.dead_letter_queue!r}" if self._dead else "are dropped"
+        named = [*map(str, numbers[:TOLD]), *(["..."] if len(numbers) > TOLD else [])]
+        logger.warning(
+            "%d messages of the queue %r failed %d times and %s: %s",
+            len(numbers), self.queue.name, self.queue.max_retries + 1, where, ", ".join(named),
+        )  # fmt: skip
+        self._telling = asyncio.get_running_loop().call_later(TELL_S, self._tell)
 
 
 class _Dead:

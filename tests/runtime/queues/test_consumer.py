@@ -172,9 +172,28 @@ def test_without_one_it_is_dropped_and_the_operator_is_told(
     async def test(served: Serving) -> None:
         await served.send("bad")
         await served.settled()
-        assert "messages of the queue 'jobs' failed 1 times and are dropped: 1" in caplog.text
+        assert "1 messages of the queue 'jobs' failed 1 times and are dropped: 1" in caplog.text
 
     serving(project(tmp_path, "m.retry()", "max_retries = 0"), test)
+
+
+def test_a_queue_that_drops_much_is_a_line_a_second_in_the_operators_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from pyworkerd.queues import consumer  # noqa: PLC0415 - to be patched
+
+    monkeypatch.setattr(consumer, "TELL_S", 60.0)
+
+    async def test(served: Serving) -> None:
+        await served.send(*range(30))
+        await served.settled()
+        assert caplog.text.count("are dropped") == 1
+        served.chores._consumers._each["jobs"]._tell()
+        assert caplog.text.count("are dropped") == 2
+        assert "29 messages of the queue 'jobs' failed 1 times and are dropped: 2, 3, 4, " in caplog.text
+        assert "11, ..." in caplog.text
+
+    serving(project(tmp_path, "m.retry()", "max_retries = 0\nmax_batch_size = 1"), test)
 
 
 def test_a_handler_whose_isolate_dies_gets_its_batch_again(tmp_path: Path) -> None:
