@@ -3,7 +3,8 @@
 Rule 1: lanes take turns, one piece of work each.
 Rule 2: a lane gets another thread only while more are free than it has. So stores that keep threads for long leave some
 to the others, each about half of what is left, and who has none gets the last one.
-Rule 3: a thread that has computed for long gives way to others (`priority`), and ends with its piece of work.
+Rule 3: a thread that has computed for long gives way to others (`priority`), and ends with its piece of work. Another
+takes its place at once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from .priority import is_low
+from .priority import before_giving_way, is_low
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ class Threads:
         """Guards the lanes as well."""
         self._ready: deque[Lane] = deque()
         self._threads: list[threading.Thread] = []
-        self._busy = self._waiting = 0
+        self._busy = self._waiting = self._low = 0
         self.closed = False
         """Whether no thread takes up new work any more."""
 
@@ -67,10 +68,18 @@ class Threads:
     def _call_one(self) -> None:
         if self._waiting:
             self.lock.notify()
-        elif len(self._threads) < self._most and not self.closed:
-            thread = threading.Thread(target=self._run, name="pyworkerd-storage", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        elif len(self._threads) - self._low < self._most and not self.closed:
+            self._start()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="pyworkerd-storage", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _replace(self) -> None:
+        with self.lock:
+            self._low += 1
+            self._start()
 
     def _next(self) -> tuple[Lane, Callable[[], None]] | None:
         for _ in range(len(self._ready)):
@@ -87,6 +96,7 @@ class Threads:
         return None
 
     def _run(self) -> None:
+        before_giving_way(self._replace)
         with self.lock:
             while True:
                 found = self._next()
@@ -113,8 +123,9 @@ class Threads:
                 del found, lane, piece
                 if is_low():
                     self._threads.remove(threading.current_thread())
-                    if self._ready:
-                        self._call_one()
+                    self._low -= 1
+                    if self._ready and self._waiting:
+                        self.lock.notify()
                     return
 
     def close(self) -> None:
@@ -122,5 +133,8 @@ class Threads:
         with self.lock:
             self.closed = True
             self.lock.notify_all()
-        for thread in tuple(self._threads):
-            thread.join()
+        threads = tuple(self._threads)
+        while any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join()
+            threads = tuple(self._threads)  # those that have begun in place of others

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ def test_help_names_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
     for name, row in module.COMMANDS.items():
-        assert f"  {name} " in done.stdout
+        assert re.search(rf"^    {name}\s", done.stdout, re.MULTILINE)
         assert row.help.split(",")[0] in " ".join(done.stdout.split())
 
 

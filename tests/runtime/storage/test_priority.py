@@ -10,7 +10,9 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from pyworkerd.storage.lane import Lane
 from pyworkerd.storage.priority import give_way_once, is_low
+from pyworkerd.storage.threads import Threads
 from pyworkerd.storage.watch import Watch
 
 from tests.runtime.storage.files import at, opened
@@ -55,3 +57,23 @@ def test_a_long_statement(tmp_path: Path) -> None:
                 assert await database.read(lambda _: priority()) == before
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a priority of its own")
+def test_who_waited_for_the_only_thread_gets_one_that_has_not_given_way() -> None:
+    seen: list[int] = []
+
+    def compute() -> None:
+        give_way_once()
+
+    def look() -> None:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    async def main() -> None:
+        threads = Threads(1)
+        lane = Lane(threads, "store")
+        await asyncio.gather(*(lane.run(work) for _ in range(3) for work in (compute, look)))
+        await asyncio.to_thread(threads.close)
+
+    asyncio.run(main())
+    assert seen == [os.getpriority(os.PRIO_PROCESS, 0)] * 3
