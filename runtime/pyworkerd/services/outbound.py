@@ -10,7 +10,7 @@ import asyncio
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pyworkerd.errors import NoSuchEntrypoint, NoSuchMethod
+from pyworkerd.errors import NoSuchEntrypoint, NoSuchMethod, UpstreamError
 
 from .base import DEFAULT
 
@@ -31,19 +31,26 @@ class OutboundService:
         self.name = name
         self._plan = plan
         self._client: Client | None = None
+        self._closed = False
 
     async def _exchange(self, request: Request, target: Target, redirect: str) -> Response:
         if target.entrypoint is not None:
             await request.body.aclose()
             raise NoSuchEntrypoint(f"the service {self.name!r} has no entrypoint {target.entrypoint!r}")
-        client = self._client or await self._start()
+        try:
+            client = self._client or await self._start()
+        except BaseException:
+            await request.body.aclose()
+            raise
         return await client.fetch(request, redirect)
 
     async def _start(self) -> Client:
         await asyncio.to_thread(import_module, f"{__package__}.outbound_client")
         from .outbound_client import Client  # noqa: PLC0415  (loaded by now; this gives the checker its type)
 
-        # Another fetch may have come here meanwhile.
+        # Another fetch may have come here meanwhile, or the end.
+        if self._closed:
+            raise UpstreamError(f"the service {self.name!r} was closed")
         self._client = self._client or Client(self._plan)
         return self._client
 
@@ -52,7 +59,8 @@ class OutboundService:
         raise NoSuchMethod(f"the service {self.name!r} has no method {method!r}: it only answers fetch")
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection. Nothing is asked through it any more."""
+        self._closed = True
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()

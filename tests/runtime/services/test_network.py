@@ -340,6 +340,22 @@ def test_a_source_is_closed_when_nothing_is_sent(url: str) -> None:
     asyncio.run(main())
 
 
+def test_a_fetch_that_comes_as_the_service_is_closed_opens_nothing() -> None:
+    async def main() -> None:
+        async with network(PUBLIC) as (service, _):
+            source = Source(endless=True)
+            early = asyncio.ensure_future(
+                fails(service, Request("POST", "http://x/", body=Body(chunks=source)))
+            )
+            await asyncio.sleep(0)  # it waits for the client to be imported
+            await service.aclose()
+            assert "was closed" in str(await early)
+            assert source.closed.is_set()
+            assert service._client is None
+
+    asyncio.run(main())
+
+
 # Letting go
 
 
