@@ -108,7 +108,7 @@ class Images:
             raise
 
     def release(self, image: Image) -> None:
-        """Its worker needs it no more. Live isolates keep what they have mapped."""
+        """Its worker needs it no more. Live isolates keep what they have mapped. Harmless after `close`."""
         if self._slots is not None:
             self._slots.forget(image)  # slots are a worker's own, whoever else is made of the same bundle
         self._drop(image.name)
@@ -116,7 +116,9 @@ class Images:
     def _drop(self, name: str) -> None:
         gone = []
         with self._lock:
-            mapped = self._mapped[name]
+            mapped = self._mapped.get(name)
+            if mapped is None:
+                return  # `close` was first
             mapped.users -= 1
             if not mapped.users:
                 self._unused[name] = None
@@ -133,6 +135,7 @@ class Images:
             gone = list(self._mapped.values())
             self._mapped.clear()
             self._unused.clear()
+            self._most_unused = 0  # what a deploy that was overtaken still maps goes with its release
         for one in gone:
             one.close()
         self._known.save()

@@ -69,6 +69,15 @@ def test_what_nobody_uses_stays_mapped_until_there_are_too_many(images):
     assert len(images) == 2
 
 
+def test_what_a_close_overtook_is_let_go_of(images):
+    early = images.get(bundle(), LIMITS)
+    images.close()
+    late = images.get(bundle(), LIMITS)
+    images.release(late)
+    assert len(images) == 0
+    images.release(early)
+
+
 def test_a_live_isolate_keeps_what_it_needs(images, sandbox):
     image = images.get(bundle(), LIMITS)
     isolate = Isolate(sandbox.engine, image, LIMITS)
