@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyworkerd.bindings.rate_limit.counters import InMemoryRateLimits, RateLimits, Window
 from pyworkerd.bindings.rate_limit.shared import SharedCounters, SharedRateLimits
@@ -47,6 +47,11 @@ def take_all(make: Callable[[], RateLimits], uses: Uses, limit: int, period: int
 
 
 @provider
+@example(
+    uses=[("x/L", "", 0.0), ("y/L", "", 0.0), ("y/L", "a", 32.0), ("x/L", "", 33.0), ("x/L", "", 33.0)],
+    limit=1,
+    period=2,
+)
 @given(uses=USES, limit=st.integers(1, 4), period=st.integers(1, 20))
 def test_never_more_than_the_limit_in_a_window(
     make: Callable[[], RateLimits], uses: Uses, limit: int, period: int

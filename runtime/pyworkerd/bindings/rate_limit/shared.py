@@ -160,6 +160,9 @@ class SharedRateLimits(RateLimits):
             if own < self._max_keys:
                 if not table.write(place, room, end, own + 1, now):
                     return False
+                slot, uses = table.read(
+                    digest, end
+                )  # its slot of an earlier window may have been taken just now
             else:
                 number = int.from_bytes(digest[8:], "little") % COMMON
                 digest = table.digest(_COMMON, space, str(number).encode())
