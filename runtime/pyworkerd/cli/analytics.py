@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyworkerd.bindings.analytics_engine.dataset import DESIGN, Dataset
 from pyworkerd.storage.stores import Stores
 
-from .stores import add_config, store_of, with_runtime
+from .stores import add_config, cell, store_of, with_runtime
 
 if TYPE_CHECKING:
     import argparse
@@ -38,13 +38,12 @@ def run(options: argparse.Namespace) -> int:
         answer = await Dataset(stores.use(location, DESIGN), stores).query(options.sql)
         for row in answer.rows:
             values = dict(zip(answer.columns, row, strict=True))
-            line = json.dumps(values) if options.json else "\t".join(map(_shown, row))
+            line = (
+                json.dumps(values)
+                if options.json
+                else "\t".join(cell("" if value is None else str(value)) for value in row)
+            )
             sys.stdout.write(line + "\n")
         return 0
 
     return with_runtime(options.config, work)
-
-
-def _shown(value: object) -> str:
-    text = "" if value is None else str(value)
-    return text if text.isprintable() else text.encode("unicode_escape").decode()

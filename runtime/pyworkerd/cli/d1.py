@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.problems import MISTAKE, Fault, Refusal
 
-from .stores import add_config, read_file, say, store_of, with_runtime
+from .stores import add_config, binding_of, cell, read_file, say, with_runtime
 
 if TYPE_CHECKING:
     import argparse
-
-    from pyworkerd_config.model import Config
 
     from pyworkerd.bindings.d1.handle import D1
     from pyworkerd.runtime import Runtime
@@ -47,29 +45,18 @@ def run(options: argparse.Namespace) -> int:
     """Do it. Raises `ConfigError`, `ConfigurationError`, `Refusal`."""
 
     async def work(runtime: Runtime) -> int:
-        name = store_of(runtime.config, "d1", options.worker, options.binding)
-        options.migrations = _migrations(runtime.config, options.worker, options.binding)
-        await _VERBS[options.verb](runtime.d1(name, worker=options.worker), options)
+        bound = binding_of(runtime.config, "d1", options.worker, options.binding)
+        options.migrations = bound.options.get("migrations")
+        await _VERBS[options.verb](runtime.d1(str(bound.value), worker=options.worker), options)
         return 0
 
     return with_runtime(options.config, work)
 
 
-def _migrations(config: Config, worker: str, binding: str) -> Path | None:
-    found: Path | None = next(
-        each.options.get("migrations")
-        for service in config.services
-        if service.name == worker
-        for each in getattr(service.kind, "bindings", ())
-        if each.name == binding
-    )
-    return found
-
-
 async def _query(database: D1, options: argparse.Namespace) -> None:
     for row in await database.query(options.sql, *map(_value, options.values)):
         shown = {name: f"{value.hex()}" if isinstance(value, bytes) else value for name, value in row.items()}
-        text = "\t".join(_printable(value) for value in shown.values())
+        text = "\t".join(cell("NULL" if value is None else str(value)) for value in shown.values())
         say(shown, text, as_json=options.json)
 
 
@@ -79,12 +66,6 @@ def _value(text: str) -> Any:
     except ValueError:
         return text
     return value if value is None or isinstance(value, str | int | float) else text
-
-
-def _printable(value: Any) -> str:
-    """A value in one line: what a terminal would obey is escaped."""
-    text = "NULL" if value is None else str(value)
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 async def _migrate(database: D1, options: argparse.Namespace) -> None:

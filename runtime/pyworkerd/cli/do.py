@@ -17,13 +17,11 @@ from pyworkerd.problems import FAILED, MISTAKE, Fault, Refusal
 from pyworkerd.storage import layout
 from pyworkerd.storage.stores import Stores
 
-from .stores import add_config, read_file, say, store_of, with_runtime
+from .stores import add_config, binding_of, read_file, say, with_runtime
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-
-    from pyworkerd_config.model import Config
 
     from pyworkerd.runtime import Runtime
 
@@ -76,11 +74,11 @@ class _Namespace(NamedTuple):
 
     @classmethod
     def of(cls, runtime: Runtime, worker: str, binding: str) -> _Namespace:
-        class_name = store_of(runtime.config, "durable_object", worker, binding)
-        owner = _owner(runtime.config, worker, binding)
+        bound = binding_of(runtime.config, "durable_object", worker, binding)
+        owner = str(bound.options.get("service_name") or worker)
         kinds = {each.name: each.kind for each in runtime.config.services}
         kind = kinds.get(owner)
-        key = unique_key(owner, kind if isinstance(kind, Worker) else None, class_name)
+        key = unique_key(owner, kind if isinstance(kind, Worker) else None, str(bound.value))
         return cls(key, runtime.state_dir(runtime.config), runtime.shared.get(Stores, Stores))
 
     def id_of(self, options: argparse.Namespace) -> str:
@@ -94,6 +92,13 @@ class _Namespace(NamedTuple):
     def storage(self, object_id: str) -> ObjectStorage:
         location = layout.durable_object(self.root, self.unique_key, object_id)
         return ObjectStorage(self.stores.use(location, DESIGN), self.stores)
+
+    async def load(self, object_id: str) -> Contents:
+        storage = self.storage(object_id)
+        try:
+            return await storage.load()
+        finally:
+            await storage.aclose()
 
     async def replace(self, object_id: str, pages: bytes, alarm: int | None) -> None:
         """What it has stored, while it is nowhere in memory."""
@@ -117,9 +122,7 @@ async def _list(namespace: _Namespace, options: argparse.Namespace) -> None:
     for path in await asyncio.to_thread(lambda: sorted(folder.glob("*.sqlite3"))):
         if not ids.is_valid(key, path.stem):
             continue
-        storage = namespace.storage(path.stem)
-        contents = await storage.load()
-        await storage.aclose()
+        contents = await namespace.load(path.stem)
         if contents != Contents():
             row = {"id": path.stem, "bytes": len(contents.pages), "alarm": contents.alarm}
             text = "\t".join("" if value is None else str(value) for value in row.values())
@@ -127,9 +130,7 @@ async def _list(namespace: _Namespace, options: argparse.Namespace) -> None:
 
 
 async def _export(namespace: _Namespace, options: argparse.Namespace) -> None:
-    storage = namespace.storage(namespace.id_of(options))
-    contents = await storage.load()
-    await storage.aclose()
+    contents = await namespace.load(namespace.id_of(options))
     if not contents.pages:
         raise Refusal([Fault("the object has stored nothing")], FAILED)
     try:
@@ -145,26 +146,13 @@ async def _import(namespace: _Namespace, options: argparse.Namespace) -> None:
     for problem in _problems(pages):
         raise Refusal([Fault(f"{options.path} {problem}")], MISTAKE)
     object_id = namespace.id_of(options)
-    storage = namespace.storage(object_id)
-    alarm = (await storage.load()).alarm
-    await storage.aclose()
-    await namespace.replace(object_id, pages, alarm)
+    await namespace.replace(object_id, pages, (await namespace.load(object_id)).alarm)
     say({"ok": True, "bytes": len(pages)}, f"{len(pages)} bytes", as_json=options.json)
 
 
 async def _delete(namespace: _Namespace, options: argparse.Namespace) -> None:
     await namespace.replace(namespace.id_of(options), b"", None)
     say({"ok": True}, "ok", as_json=options.json)
-
-
-def _owner(config: Config, worker: str, binding: str) -> str:
-    return next(
-        str(each.options.get("service_name") or worker)
-        for service in config.services
-        if service.name == worker
-        for each in getattr(service.kind, "bindings", ())
-        if each.name == binding
-    )
 
 
 def _problems(pages: bytes) -> Iterator[str]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .stores import add_config, read_file, say, store_of, with_runtime
+from .stores import add_config, cell, read_file, say, store_of, with_runtime
 
 if TYPE_CHECKING:
     import argparse
@@ -57,7 +57,7 @@ async def _list(store: KV, options: argparse.Namespace) -> int:
         for key in page.keys:
             row = {"name": key.name, "expiration": key.expiration, "metadata": key.metadata}
             ends = "" if key.expiration is None else f"\texpires {key.expiration}"
-            say(row, f"{_printable(key.name)}{ends}", as_json=options.json)
+            say(row, f"{cell(key.name)}{ends}", as_json=options.json)
         if (cursor := page.cursor) is None:
             return 0
 
@@ -90,8 +90,3 @@ async def _delete(store: KV, options: argparse.Namespace) -> int:
 
 
 _VERBS: dict[str, Any] = {"list": _list, "get": _get, "put": _put, "delete": _delete}
-
-
-def _printable(key: str) -> str:
-    """A key on one line: what a terminal would obey is escaped."""
-    return key if key.isprintable() else key.encode("unicode_escape").decode()

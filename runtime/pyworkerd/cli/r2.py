@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from pyworkerd.bindings.r2.model import HttpMetadata, R2ObjectBody
 from pyworkerd.problems import MISTAKE, Fault, Refusal
 
-from .stores import add_config, say, store_of, with_runtime
+from .stores import add_config, cell, say, store_of, with_runtime
 
 if TYPE_CHECKING:
     import argparse
@@ -67,7 +67,7 @@ async def _list(bucket: R2, options: argparse.Namespace) -> int:
     while True:
         page = await bucket.list(options.prefix, cursor=cursor)
         for found in page.objects:
-            say(_row(found), f"{found.size}\t{_printable(found.key)}", as_json=options.json)
+            say(_row(found), f"{found.size}\t{cell(found.key)}", as_json=options.json)
         if (cursor := page.cursor) is None:
             return 0
 
@@ -75,9 +75,9 @@ async def _list(bucket: R2, options: argparse.Namespace) -> int:
 async def _head(bucket: R2, options: argparse.Namespace) -> int:
     found = await bucket.head(options.key)
     if found is None:
-        say(None, f"there is nothing under {_printable(options.key)}", as_json=options.json)
+        say(None, f"there is nothing under {cell(options.key)}", as_json=options.json)
         return 1
-    text = "\n".join(f"{name}\t{_printable(str(value))}" for name, value in _row(found).items())
+    text = "\n".join(f"{name}\t{cell(str(value))}" for name, value in _row(found).items())
     say(_row(found), text, as_json=options.json)
     return 0
 
@@ -87,7 +87,7 @@ async def _get(bucket: R2, options: argparse.Namespace) -> int:
     if not isinstance(found, R2ObjectBody):
         say(
             None,
-            f"there is nothing under {_printable(options.key)}",
+            f"there is nothing under {cell(options.key)}",
             as_json=options.json or not options.path,
         )
         return 1
@@ -143,8 +143,3 @@ def _row(found: R2Object) -> dict[str, Any]:
         "custom_metadata": dict(found.custom_metadata),
         "storage_class": found.storage_class,
     }
-
-
-def _printable(text: str) -> str:
-    """On one line: what a terminal would obey is escaped."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -15,6 +15,7 @@ from pyworkerd_config import load
 from pyworkerd_config.model import Worker
 
 from pyworkerd.errors import ConfigurationError, PyworkerdError
+from pyworkerd.observe.text import one_line
 from pyworkerd.problems import FAILED, MISTAKE, Fault, Refusal
 from pyworkerd.runtime import Runtime
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable
 
-    from pyworkerd_config.model import Config
+    from pyworkerd_config.model import Binding, Config
 
 T = TypeVar("T")
 
@@ -54,21 +55,31 @@ def with_runtime(path: Path, work: Callable[[Runtime], Awaitable[T]]) -> T:
     return asyncio.run(main())
 
 
-def store_of(config: Config, kind: str, worker: str, binding: str) -> str:
-    """The name of the store that a worker's binding leads to. Raises `ConfigurationError`, with what there is."""
+def binding_of(config: Config, kind: str, worker: str, name: str) -> Binding:
+    """A worker's binding of a kind. Raises `ConfigurationError`, with what there is."""
     found = {
-        each.name: each.value
+        each.name: each
         for service in config.services
         if service.name == worker and isinstance(service.kind, Worker)
         for each in service.kind.bindings
         if each.kind == kind
     }
-    if binding not in found:
+    if name not in found:
         there = ", ".join(sorted(found)) or "none"
         raise ConfigurationError(
-            f"worker {worker!r} has no {kind} binding named {binding!r}; there are: {there}"
+            f"worker {worker!r} has no {kind} binding named {name!r}; there are: {there}"
         )
-    return str(found[binding])
+    return found[name]
+
+
+def store_of(config: Config, kind: str, worker: str, binding: str) -> str:
+    """The name of the store that a worker's binding leads to. Raises `ConfigurationError`, with what there is."""
+    return str(binding_of(config, kind, worker, binding).value)
+
+
+def cell(text: str) -> str:
+    """Text of a tenant's as a part of a line whose parts are told apart by tabs."""
+    return one_line(text).replace("\t", "\\t")
 
 
 def read_file(path: Path) -> bytes:
