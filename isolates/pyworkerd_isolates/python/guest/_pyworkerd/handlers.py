@@ -6,7 +6,7 @@ from contextvars import copy_context
 import _wire
 
 from . import calls, entropy, environment, layout, logs, objects, outbox, sdk, streams, worker
-from .invocation import Invocation, closed, enter, left, may_run, owner, payer, running
+from .invocation import Invocation, closed, current, enter, left, may_run, owner, payer, running
 from .loop import Loop, install
 
 loop = Loop()
@@ -170,6 +170,20 @@ async def _pieces(data):
     view = memoryview(data)
     for start in range(0, len(view), streams.CHUNK):
         yield view[start : start + streams.CHUNK]
+
+
+def begin_fetch(capability, method, url, headers, body, redirect="manual"):
+    """Send a request through a capability, with its body. What it answers is for `calls.finish_fetch`."""
+    effect, pumping = body_effect(body)
+    try:
+        begun = calls.begin_fetch(capability, method, url, headers, effect, redirect)
+    except BaseException:
+        if pumping is not None:
+            pumping[0].forget()
+        raise
+    if pumping is not None:
+        pump_for(current(), *pumping)
+    return begun
 
 
 def pump_for(invocation, stream, chunks):

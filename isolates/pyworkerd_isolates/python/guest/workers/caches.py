@@ -3,8 +3,7 @@
 import json
 
 from _pyworkerd import calls, environment
-from _pyworkerd.handlers import body_effect, pump_for
-from _pyworkerd.invocation import current
+from _pyworkerd.handlers import begin_fetch
 
 from .request import Request
 from .response import Response
@@ -60,15 +59,7 @@ class Cache:
         pairs = asked._header_pairs()
         head = self._head(str(asked.method), response.status, pairs)
         answer = response._header_pairs()
-        effect, pumping = body_effect(response._take())
-        try:
-            begun = calls.begin_fetch(_index(), "PUT", asked.url, [head, *pairs, *answer], effect, "manual")
-        except BaseException:
-            if pumping is not None:
-                pumping[0].forget()
-            raise
-        if pumping is not None:
-            pump_for(current(), *pumping)
+        begun = begin_fetch(_index(), "PUT", asked.url, [head, *pairs, *answer], response._take())
         await calls.finish_fetch(begun)
 
     async def delete(self, request, options=None, /, *, ignore_method=False):

@@ -3,8 +3,7 @@
 from http import HTTPMethod
 
 from _pyworkerd import calls, environment
-from _pyworkerd.handlers import body_effect, pump_for
-from _pyworkerd.invocation import current
+from _pyworkerd.handlers import begin_fetch
 from _pyworkerd.sockets import Wire
 
 from .request import Request
@@ -21,22 +20,8 @@ async def send(capability, resource, options, first=()):
     request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
     method, url, headers, body = request._parts()
     method = method.value if isinstance(method, HTTPMethod) else method
-    effect, pumping = body_effect(body)
-    try:
-        begun = calls.begin_fetch(
-            capability,
-            method,
-            url,
-            [*first, *headers] if first else headers,
-            effect,
-            request.redirect or "follow",
-        )
-    except BaseException:
-        if pumping is not None:
-            pumping[0].forget()
-        raise
-    if pumping is not None:
-        pump_for(current(), *pumping)
+    fields = [*first, *headers] if first else headers
+    begun = begin_fetch(capability, method, url, fields, body, request.redirect or "follow")
     status, pairs, answer, final = await calls.finish_fetch(begun)
     if isinstance(answer, Wire):
         response = Response._of(status, pairs, None, final)

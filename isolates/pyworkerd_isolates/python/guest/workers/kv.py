@@ -9,8 +9,7 @@ from urllib.parse import quote
 
 import _wire
 from _pyworkerd import calls
-from _pyworkerd.handlers import body_effect, pump_for
-from _pyworkerd.invocation import current
+from _pyworkerd.handlers import begin_fetch
 
 from .blob import Blob, decode_text, encode_text
 from .body import BodyStream, extract
@@ -79,10 +78,7 @@ class KVNamespace(Capability):
                 f'KV GET_BULK failed: 400 "{kind}" is not a valid type. Use "json" or "text"', "bad_call"
             )
         body = _wire.dump_value([_key(key) for key in keys])
-        effect, pumping = body_effect(body)
-        begun = calls.begin_fetch(self._index, "POST", _url("", cache_ttl=ttl), [], effect, "manual")
-        if pumping is not None:
-            pump_for(current(), *pumping)
+        begun = begin_fetch(self._index, "POST", _url("", cache_ttl=ttl), [], body)
         _, _, answer, _ = await calls.finish_fetch(begun)
         stream = _stream(answer)
         size = int.from_bytes(await stream.readexactly(4), "little")
@@ -107,15 +103,7 @@ class KVNamespace(Capability):
                 )
             headers.append(["cf-kv-metadata", text])
         url = _url(_key(key), expiration=given["expiration"], expiration_ttl=given["expiration_ttl"])
-        effect, pumping = body_effect(body)
-        try:
-            begun = calls.begin_fetch(self._index, "PUT", url, headers, effect, "manual")
-        except BaseException:
-            if pumping is not None:
-                pumping[0].forget()
-            raise
-        if pumping is not None:
-            pump_for(current(), *pumping)
+        begun = begin_fetch(self._index, "PUT", url, headers, body)
         await calls.finish_fetch(begun)
 
     async def delete(self, key, /):

@@ -9,8 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from _pyworkerd import calls
-from _pyworkerd.handlers import body_effect, pump_for
-from _pyworkerd.invocation import current
+from _pyworkerd.handlers import begin_fetch
 
 from .blob import encode_text
 from .body import BodyStream, extract
@@ -264,15 +263,7 @@ class R2Bucket(Capability):
 
     async def _send(self, method, key, asked, body):
         pairs = [[HEADER, json.dumps({**asked, "key": _text(key, "key")[:2048]})]]
-        effect, pumping = body_effect(body)
-        try:
-            begun = calls.begin_fetch(self._index, method, URL, pairs, effect, "manual")
-        except BaseException:
-            if pumping is not None:
-                pumping[0].forget()
-            raise
-        if pumping is not None:
-            pump_for(current(), *pumping)
+        begun = begin_fetch(self._index, method, URL, pairs, body)
         try:
             status, headers, answer, _ = await calls.finish_fetch(begun)
         except calls.CallError as error:
