@@ -15,8 +15,10 @@ from asyncio import events
 from collections import deque
 from itertools import count
 
-ROUNDS_PER_STEP = 1000
-"""Passes over the ready queue in one step. `while not done: await asyncio.sleep(0)` must let the host answer."""
+ROUNDS_PER_STEP = 200
+"""Passes over the ready queue in one step. `while not done: await asyncio.sleep(0)` must let the host answer; and so
+few that they take half a millisecond, which the host grants to the last step of whoever has used up its time: such a
+loop is then ended between two steps, and costs its isolate nothing."""
 MAX_DUE = 64
 """Invocations that one answer names as due, as on the host; the others are named when these have had their step."""
 
