@@ -92,6 +92,9 @@ wasmtime_call_future_poll = _prototype("wasmtime_call_future_poll", c_bool, c_vo
 wasmtime_call_future_delete = _prototype("wasmtime_call_future_delete", None, c_void_p, runs_guest=True)
 wasmtime_memory_data = _prototype("wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
 wasmtime_memory_data_size = _prototype("wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)
+wasmtime_memory_grow = _prototype(
+    "wasmtime_memory_grow", c_void_p, c_void_p, c_void_p, c_uint64, POINTER(c_uint64)
+)
 wasmtime_trap_code = _prototype("wasmtime_trap_code", c_bool, c_void_p, POINTER(c_uint8))
 wasm_trap_delete = _prototype("wasm_trap_delete", None, c_void_p)
 wasmtime_error_delete = _prototype("wasmtime_error_delete", None, c_void_p)

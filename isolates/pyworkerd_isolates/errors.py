@@ -8,6 +8,8 @@ IsolateError
 │   ├── CpuExhausted   MemoryExhausted   StackExhausted   Refused
 ├── ProtocolError      what came out of a step was not well formed; its isolate is dead
 │   └── OutputTooLarge
+├── HeapError          what an isolate had in memory could not be put away (it goes on), or not be had back (it is dead)
+│   └── HeapsFull
 └── ClosedIsolate      use after close: a bug of the caller
 """
 
@@ -78,6 +80,18 @@ class ProtocolError(IsolateError):
 
 class OutputTooLarge(ProtocolError):
     """A step gave out more bytes, effects or log text than its limits allow."""
+
+
+class HeapError(IsolateError):
+    """What an isolate had in memory could not be put away, and it goes on; or not be had back, and it is dead."""
+
+
+class HeapsFull(HeapError):
+    """There is no room to put it away. `size` is how many bytes were wanted."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"there is no room for a heap of {size} bytes")
 
 
 class ClosedIsolate(IsolateError):

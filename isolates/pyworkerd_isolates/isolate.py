@@ -6,6 +6,9 @@
 
 `step` is synchronous and may be called from any thread, one at a time. It raises `Trap` or `ProtocolError`, after
 either of which the isolate is dead. `begin` and `go_on` are the same in slices, between which others have the thread.
+
+Between steps it can hibernate: `put_away` writes its memory down, `hibernate` gives it back, and `wake` has to be
+called before the next step. All that it had is there then, its time goes on, and its entropy is new.
 """
 
 from __future__ import annotations
@@ -15,23 +18,37 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from .cpu_clock import charged_ns
-from .errors import ClosedIsolate, CpuExhausted, MemoryExhausted, ProtocolError, Refused, Trap
+from .errors import (
+    ClosedIsolate,
+    CpuExhausted,
+    EngineError,
+    HeapError,
+    MemoryExhausted,
+    ProtocolError,
+    Refused,
+    Trap,
+)
 from .lifecycle import Cause, State, next_state
 from .native import Instance, let_others
+from .pages import PAGES
 from .protocol import LONG_HEADER, Events, Output, decode_effects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .engine import Engine
+    from .heaps import Heap, Heaps
     from .image import Image
     from .limits import Limits
+    from .pages import Run
     from .slots import Slots
     from .unfrozen import Running
 
 
 NEAR_LIMIT: Final = 4 << 20
 """A guest that breaks down with less than this left broke down for want of memory."""
+QUICK: Final = 1 << 20
+"""Bytes of a heap that are read while an event loop waits: half a millisecond."""
 _STARVING: Final = frozenset((Trap, Refused))
 """How CPython ends when it cannot allocate where it cannot raise: it traps, or tries to say so on stderr."""
 
@@ -47,6 +64,7 @@ class Isolate:
         "_budget_ms",
         "_engine",
         "_first",
+        "_heap",
         "_instance",
         "_loading",
         "_slots",
@@ -86,6 +104,8 @@ class Isolate:
         """The top level, where it is not frozen in the image and has not run yet (`unfrozen`)."""
         self._first = b""
         """The first step's events meanwhile."""
+        self._heap: tuple[Heaps, Heap] | None = None
+        """What it had in memory, while it hibernates."""
         source = image.sources or self._slots
         instance = (source.take(image) if source is not None else None) or self._new_instance()
         self._instance: Instance | None = instance
@@ -95,9 +115,13 @@ class Isolate:
     def __repr__(self) -> str:
         return f"<Isolate {self.state.value} of {self.image.name}: {self.steps} steps>"
 
+    def _untouched(self) -> Instance:
+        engine = self._engine
+        return Instance(engine.code, self.image.module, self.limits.memory_bytes, engine.refusals)
+
     def _new_instance(self) -> Instance:
         engine, image = self._engine, self.image
-        instance = Instance(engine.code, image.module, self.limits.memory_bytes, engine.refusals)
+        instance = self._untouched()
         if hot := image.hot.runs or engine.hot.runs:
             instance.prefault(hot)
         if image.sources is not None:
@@ -197,7 +221,11 @@ class Isolate:
         self.end()
 
     def _fail(self, error: BaseException) -> None:
-        starved = isinstance(error, Trap | ProtocolError) and is_starved(error, self.memory_size, self.limits)
+        starved = (
+            isinstance(error, Trap | ProtocolError)
+            and not self.hibernates
+            and is_starved(error, self.memory_size, self.limits)
+        )
         self.stop()
         if starved:
             raise MemoryExhausted("the guest could not go on without more memory") from None
@@ -205,7 +233,7 @@ class Isolate:
     @property
     def memory_size(self) -> int:
         """Size of its linear memory in bytes, most of it shared with its image."""
-        return self._live().memory_size
+        return self._heap[1].memory_size if self._heap is not None else self._live().memory_size
 
     @property
     def growth(self) -> int:
@@ -216,6 +244,82 @@ class Isolate:
         """A copy of its heap."""
         return self._live().memory()
 
+    # hibernating -----------------------------------------------------------------------------------------------------
+
+    @property
+    def hibernates(self) -> bool:
+        """Whether it has to `wake` before its next step."""
+        return self._heap is not None
+
+    def put_away(self, heaps: Heaps) -> Heap:
+        """Write down what it has in memory; between two steps, on whatever thread, and it may block on the disk.
+
+        The isolate may go on as if nothing had been, if the heap is dropped; or `hibernate`. Raises `HeapError`, and it
+        may go on as well; or `Trap`.
+        """
+        if self._stepping or self._loading is not None or not self.steps:
+            raise ClosedIsolate("this isolate is not between two steps")
+        instance = self._live()
+        self._stepping = True
+        try:
+            instance.finish("step")
+            if not instance.at_rest():
+                raise HeapError("the isolate is not at rest")
+            runs = self._own_pages(instance)
+            return heaps.put(instance.memory_size, runs, instance.views(runs))
+        except Trap as error:
+            self._fail(error)
+            raise
+        finally:
+            self._stepping = False
+
+    def _own_pages(self, instance: Instance) -> list[Run]:
+        if PAGES is not None:
+            return instance.own(None)
+        untouched = self._untouched()
+        try:
+            return instance.own(untouched)
+        finally:
+            untouched.close()
+
+    def hibernate(self, heaps: Heaps, heap: Heap) -> None:
+        """Give its memory back: it is in this heap. No step has begun since it was put there."""
+        self.move(Cause.HIBERNATE)
+        instance, self._instance = self._live(), None
+        self._heap = heaps, heap
+        instance.close()
+
+    def wake(self, *, wait: bool = True) -> bool:
+        """Have the memory back. False if that has to wait for the disk or takes long, and is not to. Raises `HeapError`
+        if it cannot be had back; the isolate is dead then.
+        """
+        if self._heap is None:
+            return True
+        heaps, heap = self._heap
+        if not wait and heap.size > QUICK:
+            return False
+        instance: Instance | None = None
+        try:
+            instance = self._untouched()
+            instance.grow(heap.memory_size)
+            filled = heaps.fill(heap, instance.views(heap.runs), wait=wait)
+            if filled:
+                instance.seed(secrets.token_bytes(32))
+        except (HeapError, Trap, EngineError) as error:
+            if instance is not None:
+                instance.close()
+            self._fail(error)
+            raise HeapError(f"its memory cannot be had back: {error}") from error
+        if not filled:
+            instance.close()
+            return False
+        self._instance, self._heap = instance, None
+        heaps.drop(heap)
+        self.move(Cause.WAKE)
+        return True
+
+    # the end ---------------------------------------------------------------------------------------------------------
+
     def end(self) -> None:
         """Give its memory back: at once, or with the next `go_on` of the step that has begun. Harmless when called
         again."""
@@ -224,6 +328,10 @@ class Isolate:
             self._release()
 
     def _release(self) -> None:
+        if self._heap is not None:
+            heaps, heap = self._heap
+            self._heap = None
+            heaps.drop(heap)
         instance, self._instance = self._instance, None
         if instance is None:
             return

@@ -1,6 +1,6 @@
 """The life of an isolate, as a table.
 
-Rule 1: an isolate takes new work only in IDLE and BUSY.
+Rule 1: an isolate takes new work only in STARTING, IDLE, BUSY and HIBERNATED.
 Rule 2: DRAINING finishes what it holds and takes nothing new; there is no way back.
 Rule 3: DEAD is final. Whatever happens to a dead isolate is a bug of the caller.
 """
@@ -23,6 +23,8 @@ class State(Enum):
     """Alive, without an invocation."""
     BUSY = "busy"
     """Alive, with at least one invocation."""
+    HIBERNATED = "hibernated"
+    """Alive, with or without an invocation, and its memory put away until the next step."""
     DRAINING = "draining"
     """Finishes what it holds."""
     DEAD = "dead"
@@ -36,6 +38,8 @@ class Cause(Enum):
     READY = "ready"
     INVOKE = "invoke"
     REST = "rest"
+    HIBERNATE = "hibernate"
+    WAKE = "wake"
     DRAIN = "drain"
     END = "end"
 
@@ -48,18 +52,35 @@ TRANSITIONS: dict[State, dict[Cause, State]] = {
         Cause.DRAIN: State.DRAINING,
         Cause.END: State.DEAD,
     },
-    State.IDLE: {Cause.INVOKE: State.BUSY, Cause.DRAIN: State.DRAINING, Cause.END: State.DEAD},
-    State.BUSY: {
+    State.IDLE: {
         Cause.INVOKE: State.BUSY,
-        Cause.REST: State.IDLE,
+        Cause.HIBERNATE: State.HIBERNATED,
         Cause.DRAIN: State.DRAINING,
         Cause.END: State.DEAD,
     },
-    State.DRAINING: {Cause.REST: State.DRAINING, Cause.DRAIN: State.DRAINING, Cause.END: State.DEAD},
+    State.BUSY: {
+        Cause.INVOKE: State.BUSY,
+        Cause.REST: State.IDLE,
+        Cause.HIBERNATE: State.HIBERNATED,
+        Cause.DRAIN: State.DRAINING,
+        Cause.END: State.DEAD,
+    },
+    State.HIBERNATED: {
+        Cause.INVOKE: State.HIBERNATED,
+        Cause.WAKE: State.BUSY,
+        Cause.DRAIN: State.DRAINING,
+        Cause.END: State.DEAD,
+    },
+    State.DRAINING: {
+        Cause.REST: State.DRAINING,
+        Cause.WAKE: State.DRAINING,
+        Cause.DRAIN: State.DRAINING,
+        Cause.END: State.DEAD,
+    },
     State.DEAD: {Cause.END: State.DEAD},
 }
 
-TAKES_WORK = frozenset((State.STARTING, State.IDLE, State.BUSY))
+TAKES_WORK = frozenset((State.STARTING, State.IDLE, State.BUSY, State.HIBERNATED))
 
 
 def next_state(state: State, cause: Cause) -> State:

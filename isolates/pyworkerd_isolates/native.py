@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from ctypes import PYFUNCTYPE, byref, c_int64, c_size_t, c_uint8, c_void_p
+from ctypes import CFUNCTYPE, PYFUNCTYPE, byref, c_int64, c_size_t, c_uint8, c_uint64, c_void_p
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +40,7 @@ from .capi import (
     wasmtime_instance_new,
     wasmtime_memory_data,
     wasmtime_memory_data_size,
+    wasmtime_memory_grow,
     wasmtime_module_delete,
     wasmtime_module_deserialize_file,
     wasmtime_module_new,
@@ -61,11 +62,11 @@ from .errors import (
     StackExhausted,
     Trap,
 )
-from .pages import PAGES
+from .pages import PAGE, PAGES
 from .ticker import Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from .pages import Run
@@ -96,6 +97,10 @@ _TRAP_NAMES: Final = {
 }
 
 _copy = PYFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)(("memmove", ctypes.PyDLL(None)))
+_compare = PYFUNCTYPE(ctypes.c_int, c_void_p, c_void_p, c_size_t)(("memcmp", ctypes.PyDLL(None)))
+_compare_long = CFUNCTYPE(ctypes.c_int, c_void_p, c_void_p, c_size_t)(("memcmp", ctypes.CDLL(None)))
+WASM_PAGE: Final = 1 << 16
+"""Bytes by which memories grow."""
 SMALL: Final = 1 << 18
 """Bytes: what is copied in less time than another thread may take to give the GIL back."""
 KEPT_ANSWER: Final = 1 << 16
@@ -456,6 +461,47 @@ class Instance:
         """What of its memory it has written to, and so no longer shares with its image; None if nobody can tell."""
         self._live()
         return PAGES.written(*self._window()) if PAGES is not None else None
+
+    def own(self, untouched: Instance | None) -> list[Run]:
+        """All of its memory that is not as the image says. Where the kernel does not tell, by comparison with an
+        instance of the same engine and image that has never run anything, which takes milliseconds.
+        """
+        self._live()
+        base, size = self._window()
+        if PAGES is not None:
+            return PAGES.all_written(base, size)
+        assert untouched is not None
+        clean, clean_size = untouched._window()  # noqa: SLF001 - one of us
+        zeros = ctypes.create_string_buffer(WASM_PAGE)
+        runs: list[Run] = []
+        for part in range(0, size, WASM_PAGE):
+            like = clean + part if part < clean_size else ctypes.addressof(zeros)
+            if _compare_long(base + part, like, WASM_PAGE):
+                for at in range(0, WASM_PAGE, PAGE):
+                    if _compare(base + part + at, like + at, PAGE):
+                        start = runs.pop()[0] if runs and runs[-1][1] == part + at else part + at
+                        runs.append((start, part + at + PAGE))
+        return runs
+
+    def views(self, runs: Iterable[Run]) -> list[memoryview]:
+        """These parts of its memory, to be read and written in place: before it is stepped again, or closed."""
+        self._live()
+        return [
+            memoryview((ctypes.c_char * (end - start)).from_address(self._base + start)).cast("B")
+            for start, end in runs
+        ]
+
+    def grow(self, size: int) -> None:
+        """Have a memory of so many bytes, as it had that it is to become again. Raises `Trap` beyond its limit."""
+        delta = size - self.memory_size
+        if delta > 0:
+            self._check(
+                wasmtime_memory_grow(self._context, self._memory, delta // WASM_PAGE, byref(c_uint64()))
+            )
+
+    def at_rest(self) -> bool:
+        """Whether its memory is all that there is of it; only after `finish`."""
+        return bool(self._own("at_rest"))
 
     def prefault(self, runs: tuple[Run, ...]) -> None:
         """Have these pages copied now, all at once, because they will be written to. A new instance only."""

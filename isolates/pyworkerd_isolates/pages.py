@@ -73,16 +73,30 @@ class Pages:
 
         None if it is scattered over more than `MAX_RUNS` runs. Takes some 20 us for 30 MB.
         """
+        runs, walked = self._scan(base, size)
+        return runs if walked == size else None
+
+    def all_written(self, base: int, size: int) -> list[Run]:
+        """The same, over however many runs: there are no more than half of its pages."""
+        runs: list[Run] = []
+        walked = 0
+        while walked < size:
+            found, further = self._scan(base + walked, size - walked)
+            runs += [(walked + start, walked + end) for start, end in found]
+            walked += further
+        return runs
+
+    def _scan(self, base: int, size: int) -> tuple[list[Run], int]:
+        """The first runs, and how far the kernel looked for them."""
         argument, runs = self._buffers()
         argument.start, argument.end = base, base + size
         found: int = self._ioctl(self._descriptor(), _PAGEMAP_SCAN, ctypes.addressof(argument))
         if found < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
-        if argument.walk_end != base + size:
-            return None
         numbers = runs[: 3 * found]
-        return [(start - base, end - base) for start, end in zip(numbers[::3], numbers[1::3], strict=True)]
+        told = [(start - base, end - base) for start, end in zip(numbers[::3], numbers[1::3], strict=True)]
+        return told, argument.walk_end - base
 
     def populate(self, base: int, runs: tuple[Run, ...]) -> None:
         """Make these pages the process's own now, as a write to each would. What fails is left to the writes."""

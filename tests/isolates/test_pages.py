@@ -79,6 +79,16 @@ def test_more_runs_than_fit_are_not_told_in_part(mapped):
 
 
 @needs_pages
+@pytest.mark.parametrize("count", [0, 1, MAX_RUNS - 1, MAX_RUNS, MAX_RUNS + 1, 2 * MAX_RUNS])
+def test_all_of_them_are_told_where_that_is_wanted(mapped, count):
+    memory, address = mapped
+    numbers = [number * 2 for number in range(count)]
+    for number in numbers:
+        memory[number * mmap.PAGESIZE] = 1
+    assert PAGES.all_written(address, SIZE) == runs_of(numbers)
+
+
+@needs_pages
 def test_populated_pages_are_the_processs_own_and_unchanged(mapped):
     memory, address = mapped
     wanted = runs_of({1, 2, 3, 70})

@@ -42,8 +42,11 @@ out.
 _POST_RETURN = FunctionType(bytes((I32,)), b"")
 _REALLOC = FunctionType(bytes((I32,) * 4), bytes((I32,)))
 _NOTHING = FunctionType(b"", b"")
-_RESET = "reset"
-_STANDARD_EXPORTS = frozenset(("memory", "now_ns", "seed", "refused", "refused_call", _RESET))
+_NUMBER = FunctionType(b"", bytes((I32,)))
+_RESET, _AT_REST = "reset", "at_rest"
+_STANDARD_EXPORTS = frozenset(("memory", "now_ns", "seed", "refused", "refused_call", _RESET, _AT_REST))
+_GLOBAL_GET, _GLOBAL_SET, _I32_CONST, _I32_AND, _END = b"\x23", b"\x24", b"\x41", b"\x71", b"\x0b"
+_EQUAL = {I32: b"\x46", I64: b"\x51"}
 
 
 class Merged(NamedTuple):
@@ -153,7 +156,7 @@ class _Engine:
             for index in range(len(module.imported["global"]), len(module.globals)):
                 self._globals[Definition(number, index)] = len(self._globals)
         self._reset_function = len(self._functions)
-        """Its number: it comes behind all the others."""
+        """Its number: it comes behind all the others, and `at_rest` behind it."""
         for place, call in enumerate(calls):
             answer = Definition(_SYSTEM, system.module.export(f"host:{place}", "func"))
             self._functions[call] = self._functions[answer]
@@ -197,8 +200,9 @@ class _Engine:
             bodies += [_sized(renumber(body, numbers)) for body in module.bodies]
             own = module.functions[len(module.imported["func"]) :]
             function_types += [encode_unsigned(types[x]) for x in own]
-        bodies.append(_sized(self._reset()))
-        function_types.append(encode_unsigned(self._types.setdefault(_NOTHING, len(self._types))))
+        for body, type_ in ((self._reset(), _NOTHING), (self._at_rest(), _NUMBER)):
+            bodies.append(_sized(body))
+            function_types.append(encode_unsigned(self._types.setdefault(type_, len(self._types))))
         return bodies, function_types
 
     def _reset(self) -> bytes:
@@ -208,8 +212,21 @@ class _Engine:
         body = b"\0"
         for definition, number in self._globals.items():
             if self._item(definition)[0].mutable:
-                body += self._initial(definition) + b"\x24" + encode_unsigned(number)
-        return body + b"\x0b"
+                body += self._initial(definition) + _GLOBAL_SET + encode_unsigned(number)
+        return body + _END
+
+    def _at_rest(self) -> bytes:
+        """A function that says whether the guest's globals have the values that they begin with, as they do between
+        two calls. Then a memory is all that there is of an isolate, the system's clock and generator aside, which the
+        host sets.
+        """
+        body = b"\0" + _I32_CONST + encode_signed(1)
+        for definition, number in self._globals.items():
+            item = self._item(definition)[0]
+            if item.mutable and definition.instance != _SYSTEM:
+                body += _GLOBAL_GET + encode_unsigned(number) + self._initial(definition)
+                body += _EQUAL[item.value_type] + _I32_AND
+        return body + _END
 
     def _table(self) -> dict[int, int]:
         """Which function goes to which slot of the table; a later segment wins, as at a start."""
@@ -228,13 +245,13 @@ class _Engine:
 
     def _global(self, definition: Definition) -> bytes:
         item, _ = self._item(definition)
-        return bytes((item.value_type, item.mutable)) + self._initial(definition) + b"\x0b"
+        return bytes((item.value_type, item.mutable)) + self._initial(definition) + _END
 
     def _initial(self, definition: Definition) -> bytes:
         """The instruction that gives a global's first value."""
         item, part = self._item(definition)
         value = encode_signed(self._evaluate(part, item.initial, item.value_type))
-        return (b"\x41" if item.value_type == I32 else b"\x42") + value
+        return (_I32_CONST if item.value_type == I32 else b"\x42") + value
 
     def _item(self, definition: Definition) -> tuple[Global, Part]:
         part = self._parts[definition.instance]
@@ -270,6 +287,7 @@ class _Engine:
         out = [
             name("memory") + b"\x02\0",
             name(_RESET) + b"\0" + encode_unsigned(self._reset_function),
+            name(_AT_REST) + b"\0" + encode_unsigned(self._reset_function + 1),
         ]
         for key, (kind, index) in module.exports.items():
             if not key.startswith("host:"):

@@ -13,7 +13,7 @@ from pyworkerd_isolates.wasm.core import I32, I64, KINDS, parse_module
 from pyworkerd_isolates.wasm.leb import encode_unsigned
 from pyworkerd_isolates.wasm.merge import check_engine, merge
 
-STANDARD = {"memory", "now_ns", "seed", "refused", "refused_call", "reset"}
+STANDARD = {"memory", "now_ns", "seed", "refused", "refused_call", "reset", "at_rest"}
 
 
 def exports_of(binary):
@@ -336,6 +336,23 @@ def test_globals_that_are_not_at_rest_would_be_seen(small, running):
     engine, watched = with_globals_exported(small.merged.engine)
     isolate = running(small.engine, wasmtime.Module(small.engine, engine), small.merged)
     rest = global_values(isolate, watched)
+    assert isolate.exports["at_rest"](isolate.store) == 1
     isolate.call("step", b"=")
     isolate.rest()
     assert global_values(isolate, watched) != rest
+    assert isolate.exports["at_rest"](isolate.store) == 0
+
+
+def test_an_engine_says_whether_it_is_at_rest(real, running, key, watched_engine):
+    """Its key, its clock and its refusals are the host's to set, and do not count."""
+    code, _ = watched_engine
+    isolate = running(real.engine, code, real.merged)
+    assert isolate.exports["at_rest"](isolate.store) == 1
+    isolate.seed(*key)
+    isolate.call("load", BUSY)
+    assert isolate.exports["at_rest"](isolate.store) == 0, "the answer is on the stack until post-return"
+    isolate.rest()
+    assert isolate.exports["at_rest"](isolate.store) == 1
+    isolate.call("step", b"x" * 1000)
+    isolate.rest()
+    assert isolate.exports["at_rest"](isolate.store) == 1
