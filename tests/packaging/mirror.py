@@ -19,6 +19,7 @@ _FOLDERS = {
     "isolates/pyworkerd_isolates/python/guest/workers": "tests/isolates/python",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd": "tests/isolates/python",
     "isolates/pyworkerd_isolates/python/guest": "tests/isolates/python",
+    "isolates/pyworkerd_isolates/javascript/guest": "tests/isolates/javascript",
     "isolates/pyworkerd_isolates": "tests/isolates",
     "capnp_config/pyworkerd_config": "tests/config",
     "bench/pyworkerd_bench": "tests/bench",
@@ -93,6 +94,16 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "isolates/pyworkerd_isolates/python/guest/workers/loader.py": "tests/runtime/bindings/test_worker_loader.py",
     "isolates/pyworkerd_isolates/python/guest/workers/entrypoint.py": "tests/isolates/python/test_worker.py",
     "isolates/pyworkerd_isolates/python/guest/workers/fetching.py": "tests/isolates/python/test_calls.py",
+    "isolates/pyworkerd_isolates/javascript/guest/web/idl.js": "tests/isolates/javascript/web/test_globals.py",
+    "isolates/pyworkerd_isolates/javascript/guest/web/report.js": "tests/isolates/javascript/web/test_globals.py",
+    "isolates/pyworkerd_isolates/javascript/guest/web/inspect.js": "tests/isolates/javascript/web/test_console.py",
+    "isolates/pyworkerd_isolates/javascript/guest/web/utf8.js": "tests/isolates/javascript/web/test_encoding.py",
+    "isolates/pyworkerd_isolates/javascript/guest/web/percent.js": "tests/isolates/javascript/web/test_url.py",
+    "isolates/pyworkerd_isolates/javascript/guest/web/url_host.js": "tests/isolates/javascript/web/test_url.py",
+    "isolates/pyworkerd_isolates/javascript/guest/web/url_parser.js": "tests/isolates/javascript/web/test_url.py",
+    "isolates/pyworkerd_isolates/javascript/guest/web/idna.js": "tests/isolates/javascript/web/test_url.py",
+    "isolates/pyworkerd_isolates/javascript/guest/web/punycode.js": "tests/isolates/javascript/web/test_url.py",
+    "isolates/pyworkerd_isolates/javascript/guest/web/abort.js": "tests/isolates/javascript/web/test_events.py",
     "bench/pyworkerd_bench/peers/asgi.py": "tests/bench/peers/test_loaded_peers.py",
     "bench/pyworkerd_bench/peers/wasmtime_reused.py": "tests/bench/peers/test_loaded_peers.py",
     "bench/pyworkerd_bench/peers/workerd_serve.py": "tests/bench/peers/test_loaded_peers.py",
@@ -136,4 +147,4 @@ def mirror_of(path: Path) -> Path:
         inner = inner.with_name("main.py")
     if inner.parts[0] == "bindings" and inner.name == "capability.py":
         inner = inner.parent.with_suffix(".py")
-    return ROOT / _FOLDERS[prefix] / inner.parent / f"test_{inner.name}"
+    return ROOT / _FOLDERS[prefix] / inner.parent / f"test_{inner.stem}.py"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.packaging.mirror import TESTED_ELSEWHERE, UNTESTED, mirror_of, needs_no_test
-from tests.packaging.tree import ROOT, modules, relative, tracked_files
+from tests.packaging.tree import ROOT, modules, relative, scripts, tracked_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +41,25 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
+@pytest.mark.parametrize("path", scripts(), ids=relative)
+def test_scripts_are_small_and_say_what_they_are_for(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MAX_LINES
+    assert [line for line in lines if len(line) > MAX_COLUMNS] == []
+    assert lines[0].startswith("// ")
+
+
+@pytest.mark.parametrize("path", [path for path in scripts() if path.parent.name == "web"], ids=relative)
+def test_every_script_of_the_web_platform_has_its_test(path: Path) -> None:
+    assert_tested(path)
+
+
 @pytest.mark.parametrize("path", [path for path in modules() if not needs_no_test(path)], ids=relative)
 def test_every_module_has_its_test(path: Path) -> None:
+    assert_tested(path)
+
+
+def assert_tested(path: Path) -> None:
     name, mirror = relative(path), mirror_of(path)
     if name in TESTED_ELSEWHERE:
         assert (ROOT / TESTED_ELSEWHERE[name]).is_file(), TESTED_ELSEWHERE[name]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.packaging.tree import PACKAGES, ROOT, modules
+from tests.packaging.tree import PACKAGES, ROOT, modules, scripts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,11 +49,11 @@ def test_every_module_of_the_checkout_is_in_it_and_no_other(names: set[str]) -> 
     parents = {package: folder.parent for package, folder in PACKAGES.items()}
     expected = {
         path.relative_to(parent).as_posix()
-        for path in modules()
+        for path in (*modules(), *scripts())
         for parent in parents.values()
         if path.is_relative_to(parent)
     }
-    assert {name for name in names if name.endswith(".py")} == expected
+    assert {name for name in names if name.endswith((".py", ".js"))} == expected
 
 
 def test_the_guest_and_what_builds_it_are_in_it(names: set[str]) -> None:

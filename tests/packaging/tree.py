@@ -41,6 +41,12 @@ def modules() -> tuple[Path, ...]:
     )
 
 
+@cache
+def scripts() -> tuple[Path, ...]:
+    """Every JavaScript module that is installed."""
+    return tuple(path for folder in PACKAGES.values() for path in sorted(folder.rglob("*.js")))
+
+
 def relative(path: Path) -> str:
     """The path as the project's pages write it."""
     return path.relative_to(ROOT).as_posix()

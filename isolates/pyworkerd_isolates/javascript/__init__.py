@@ -1,0 +1,1 @@
+"""JavaScript: QuickJS as an engine, and what its guests find inside."""

@@ -1,0 +1,92 @@
+"""The web platform's modules in the engine itself, with a stand-in for the host's part of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from quickjs_rs import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WEB = files("pyworkerd_isolates") / "javascript/guest/web"
+
+# The clock stands still until nothing else is left to do, and then jumps to the next timer.
+SYSTEM = """
+const timers = new Map();
+let clock = 1_700_000_000_000;
+let last = 0;
+let noise = 0;
+export const logged = [];
+export const now = () => clock;
+export const log = (level, text) => { logged.push([level, text]); };
+export const fill = (bytes) => { for (let i = 0; i < bytes.length; i += 1) bytes[i] = noise += 101; };
+export const setTimer = (callback, ms) => { timers.set(last += 1, [clock + ms, callback]); return last; };
+export const clearTimer = (id) => { timers.delete(id); };
+export function advance() {
+  const next = [...timers].sort(([a, [x]], [b, [y]]) => x - y || a - b)[0];
+  if (next === undefined) throw new Error("nothing is left that could settle it");
+  timers.delete(next[0]);
+  clock = Math.max(clock, next[1][0]);
+  next[1][1]();
+}
+"""
+
+PREPARE = """
+import { install } from "pyworkerd:web/globals";
+import { advance, logged } from "pyworkerd:system";
+install(globalThis);
+const plain = (_, value) =>
+  value === undefined ? "undefined"
+  : typeof value === "number" && !Number.isFinite(value) ? String(value)
+  : typeof value === "bigint" ? `${value}n`
+  : value instanceof Uint8Array ? [...value]
+  : value instanceof ArrayBuffer ? [...new Uint8Array(value)]
+  : value instanceof Error ? `${value.name}: ${value.message}`
+  : value;
+globalThis.runTest = async (test) => {
+  logged.length = 0;
+  let settled = false;
+  const outcome = (async () => test({ logged }))().finally(() => { settled = true; });
+  outcome.catch(() => {});
+  for (;;) {
+    await idle();
+    if (settled) break;
+    advance();
+  }
+  globalThis.outcome = JSON.stringify([await outcome], plain);
+};
+"""
+
+
+def load(name: str) -> str | None:
+    """The source of a module, by the name that it is imported by."""
+    if name == "pyworkerd:system":
+        return SYSTEM
+    path = WEB / f"{name.removeprefix('pyworkerd:web/')}.js"
+    return path.read_text(encoding="utf-8") if name.startswith("pyworkerd:web/") else None
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Callable[..., Any]]:
+    """Runs the body of an asynchronous function, with imports before it, and gives what it returns, as JSON has it."""
+    with asyncio.Runner() as runner, Runtime(memory_limit=128 << 20) as runtime:
+        runtime.set_module_loader(load=load)
+        with runtime.new_context(timeout=60) as context:
+
+            @context.function
+            async def idle() -> None:
+                await asyncio.sleep(0)
+
+            def evaluate(body: str, imports: str = "", **values: object) -> Any:
+                given = "".join(f"const {name} = {json.dumps(value)};" for name, value in values.items())
+                source = f"{imports}\nawait runTest(async ({{ logged }}) => {{ {given}\n{body}\n}});"
+                runner.run(context.eval_async(source, module=True))
+                return json.loads(context.eval("outcome"))[0]
+
+            runner.run(context.eval_async(PREPARE, module=True))
+            yield evaluate
