@@ -164,7 +164,7 @@ def system_text(calls: Sequence[HostCall], exports: Sequence[ExportedCall]) -> S
         _FREE,
         *(_GUEST.format(name=export.name) for export in exports),
         '(import "image" "memory" (memory 0))',
-        _STATE,
+        STATE,
         generator(),
         *(_CALLS.format(name=export.name, allocator=export.allocator) for export in exports),
         *answers,
@@ -177,8 +177,8 @@ def _host_function(place: int, call: HostCall, refusals: list[str]) -> str:
     name = call_name(call.module, call.name)
     signature = (
         f'(func (export "host:{place}")'
-        + "".join(f" (param {_value(x)})" for x in call.type.params)
-        + "".join(f" (result {_value(x)})" for x in call.type.results)
+        + "".join(f" (param {value_name(x)})" for x in call.type.params)
+        + "".join(f" (result {value_name(x)})" for x in call.type.results)
     )
     answer = _answer(call, name)
     number = len(refusals)
@@ -191,7 +191,7 @@ def _host_function(place: int, call: HostCall, refusals: list[str]) -> str:
         locals_, body = _split_locals(
             body.format(longest=_LONGEST_RANDOM, number=number, allocator=call.allocator)
         )
-        body = f"{locals_}\n  {_NEEDS_KEY.format(kind=REFUSED_ENTROPY, number=number)}{body}"
+        body = f"{locals_}\n  {NEEDS_KEY.format(kind=REFUSED_ENTROPY, number=number)}{body}"
     return f"{signature} {body})"
 
 
@@ -211,7 +211,8 @@ def _answer(call: HostCall, name: str) -> _Answer | None:
     return answer
 
 
-def _value(value_type: int) -> str:
+def value_name(value_type: int) -> str:
+    """A value type as the text format has it."""
     if value_type not in _WAT_TYPES:
         raise WasmFormatError(f"an import of value type {value_type:#x} is not supported")
     return _WAT_TYPES[value_type]
@@ -222,7 +223,7 @@ _FREE = '(import "guest" "free" (func $free (param i32)))'
 _GUEST = """\
 (import "guest" "call:{name}" (func $call:{name} (param i32 i32) (result i32)))
 (import "guest" "post:{name}" (func $post:{name} (param i32)))"""
-_STATE = """\
+STATE = """\
 (global $now_ns (export "now_ns") (mut i64) (i64.const 0))
 (global $refused (mut i32) (i32.const 0))
 (global $refused_call (mut i32) (i32.const 0))
@@ -233,7 +234,7 @@ _STATE = """\
 (func $refuse (param i32 i32)
   (global.set $refused (local.get 0))
   (global.set $refused_call (local.get 1)))"""
-_NEEDS_KEY = (
+NEEDS_KEY = (
     "(if (i32.eqz (global.get $keyed)) "
     "(then (call $refuse (i32.const {kind}) (i32.const {number})) unreachable))"
 )

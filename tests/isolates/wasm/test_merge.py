@@ -11,7 +11,7 @@ from pyworkerd_isolates.wasm import WasmFormatError, image_of, memory_of
 from pyworkerd_isolates.wasm.binary import MODULE_HEADER, name, section, sections, vector
 from pyworkerd_isolates.wasm.core import I32, I64, KINDS, parse_module
 from pyworkerd_isolates.wasm.leb import encode_unsigned
-from pyworkerd_isolates.wasm.merge import check_engine, merge
+from pyworkerd_isolates.wasm.merge import merge
 
 STANDARD = {"memory", "now_ns", "seed", "refused", "refused_call", "reset", "at_rest"}
 
@@ -95,22 +95,6 @@ def test_exports_of_another_shape(small_text, old, new, message):
         message = "export 'step' does not have the type"
     with pytest.raises(WasmFormatError, match=message):
         merge(bytes(wasmtime.wat2wasm(text)), wasmtime.wat2wasm)
-
-
-BAD_ENGINES = {
-    "another import": '(module (import "image" "memory" (memory 1)) (import "env" "call" (func)))',
-    "no memory": "(module)",
-    "its own memory": '(module (import "image" "memory" (memory 1)) (memory 1))',
-    "data": '(module (import "image" "memory" (memory 1)) (data (i32.const 0) "x"))',
-    "a start function": '(module (import "image" "memory" (memory 1)) (func) (start 0))',
-    "another export": '(module (import "image" "memory" (memory 1)) (func (export "realloc")))',
-}
-
-
-@pytest.mark.parametrize("what", BAD_ENGINES)
-def test_engines_that_could_reach_more_are_refused(what):
-    with pytest.raises(WasmFormatError, match="the engine"):
-        check_engine(bytes(wasmtime.wat2wasm(BAD_ENGINES[what])), [])
 
 
 @settings(max_examples=300)
