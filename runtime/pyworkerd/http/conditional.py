@@ -6,8 +6,8 @@ Whoever keeps files or objects decides with it; a malformed field is as if it we
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
 MAX_TAGS: Final = 64
@@ -57,11 +57,6 @@ def http_date(field: str) -> int | None:
         return int(found.timestamp() if found.tzinfo else found.replace(tzinfo=UTC).timestamp())
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-
-
-def format_date(seconds: float) -> str:
-    """As `Last-Modified` has it."""
-    return format_datetime(datetime.fromtimestamp(int(seconds), UTC), usegmt=True)
 
 
 def byte_ranges(field: str, size: int) -> tuple[Span, ...] | None:

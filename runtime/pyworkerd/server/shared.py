@@ -7,10 +7,10 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd.http import parser_class
+from pyworkerd.http.dates import format_date
 from pyworkerd.messages import Request, Response
 
 from .statistics import Counters
@@ -127,7 +127,7 @@ class Shared:
         second = int(now)
         if second != self._date_second:
             self._date_second = second
-            self._date = formatdate(now, usegmt=True)
+            self._date = format_date(second)
         return self._date
 
     if sys.version_info >= (3, 12):

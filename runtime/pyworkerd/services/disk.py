@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from pyworkerd.errors import NoSuchMethod
-from pyworkerd.http.conditional import byte_ranges, format_date
+from pyworkerd.http.conditional import byte_ranges
+from pyworkerd.http.dates import format_date
 from pyworkerd.messages import Body, Response, header, text_response
 from pyworkerd.storage.bodies import FileBody, receive
 from pyworkerd.storage.tree import DIRECTORY, FILE, FileSource, Tree

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pyworkerd.caches.answers import answer
 from pyworkerd.caches.rules import Kept
-from pyworkerd.http.conditional import Span, format_date
+from pyworkerd.http.conditional import Span
+from pyworkerd.http.dates import format_date
 
 NOW = 1_800_000_000.0
 OLD = format_date(NOW - 1000)

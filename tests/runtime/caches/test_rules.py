@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyworkerd.caches import rules
 from pyworkerd.caches.rules import check_put, check_url, directives, initial_age, keep, lifetime
 from pyworkerd.errors import WorkerException
-from pyworkerd.http.conditional import format_date
+from pyworkerd.http.dates import format_date
 
 NOW = 1_800_000_000.0
 Pairs = tuple[tuple[str, str], ...]

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from pyworkerd.http.conditional import Span, Tag, format_date
+from pyworkerd.http.dates import format_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyworkerd.http.conditional import Span, Tag
     from pyworkerd.messages import Body
 
 HTTP_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
