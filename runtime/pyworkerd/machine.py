@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import psutil
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -24,7 +22,8 @@ def cores() -> int:
 
 def memory() -> int:
     """Bytes of memory that this process and its likes may use: the machine's, or what the control group allows."""
-    return min([int(psutil.virtual_memory().total), *_limits("memory.max", limit)])
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([machine, *_limits("memory.max", limit)])
 
 
 def quota(text: str) -> int | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import logging
+import mmap
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-import psutil
 
 from .pressure import REACHED, Level, User, relieve
 
@@ -25,6 +25,7 @@ URGENT_S: Final = 0.1
 GIVE_BACK_S: Final = 10.0
 """Between two times that the allocator is asked for what it keeps. Our own figure: it takes some 25 ms to give back 700
 MB, and does nobody else's work meanwhile."""
+_STATM: Final = Path("/proc/self/statm")
 _SAID: Final = {
     Level.ENOUGH: "memory is enough again",
     Level.TIGHT: "memory is tight: idle isolates are ended",
@@ -87,10 +88,15 @@ def give_back() -> None:
 
 def own_memory() -> Callable[[], int]:
     """Reads the bytes of memory that are this process's own: what is mapped from files can be had back."""
+    if _STATM.exists():
+        return _by_statm
+    import psutil  # noqa: PLC0415 (it has more to import than all of this package's dispatch, and Linux does without)
+
     process = psutil.Process()
+    return lambda: int(process.memory_info().rss)
 
-    def read() -> int:
-        memory = process.memory_info()
-        return int(memory.rss - getattr(memory, "shared", 0))
 
-    return read
+def _by_statm() -> int:
+    """Pages that are resident, and those of them that are shared: proc_pid_statm(5)."""
+    _, resident, shared, *_ = _STATM.read_bytes().split()
+    return (int(resident) - int(shared)) * mmap.PAGESIZE

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from typing import TYPE_CHECKING, Any, Final, Protocol
-
-import psutil
 
 from .channel import Channel
 from .messages import (
@@ -86,7 +83,9 @@ class Child:
         self._waits: dict[tuple[type, int], asyncio.Future[Any]] = {}
         self._channel = Channel(fork.channel, supervisor=True, received=self._received, ended=self._ended)
         self._relay = Relay(fork.errors, output)
-        self._process = psutil.Process(fork.pid)
+        from .usage import Usage  # noqa: PLC0415 (start-up time: it is loaded while the process that was forked starts)
+
+        self._usage = Usage(fork.pid)
 
     def __repr__(self) -> str:
         return f"process {self.number} (pid {self.pid})"
@@ -191,10 +190,7 @@ class Child:
     def look(self) -> None:
         """Read what the system knows of it. Once per turn of the supervisor."""
         self._silent += 1
-        with contextlib.suppress(psutil.Error):
-            memory = self._process.memory_info()
-            self.memory = memory.rss - getattr(memory, "shared", 0)
-            self.cpu = self._process.cpu_percent() / 100
+        self.memory, self.cpu = self._usage.look() or (self.memory, self.cpu)
 
     def view(self, turn_s: float) -> Process:
         """As the policy sees it."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import logging
+import sys
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from pyworkerd.dispatch import relief
 from pyworkerd.dispatch.fleet import FleetLimits
@@ -150,6 +152,12 @@ def test_the_allocator_is_not_asked_again_and_again(
         assert len(asked) == 2
 
     with_runtime(main)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is psutil that is asked")
+def test_what_a_process_calls_its_own_is_what_others_call_so() -> None:
+    memory = psutil.Process().memory_info()
+    assert abs(own_memory()() - (memory.rss - memory.shared)) < 16 * MIB
 
 
 def test_what_a_process_calls_its_own_grows_with_it() -> None:
