@@ -14,7 +14,6 @@ from .check_objects import objects
 from .check_queues import queues
 from .check_sockets import ADDRESS_REMEDY, socket_problems
 from .check_stores import stores
-from .cron import MAX_CRONS, Cron, CronError
 from .kinds import BINDING_KINDS, NOT_YET, BindingKinds
 from .limits import LIMIT_RANGES, PROCESSES_RANGES, Range
 from .model import Binding, Config, External, Limits, Network, Place, Processes, Service, Socket, Worker
@@ -133,6 +132,10 @@ def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
 
 
 def _crons(service: Service, worker: Worker) -> Iterator[Problem]:
+    if not worker.crons:
+        return
+    from .cron import MAX_CRONS, Cron, CronError  # noqa: PLC0415 (start-up time)
+
     if len(worker.crons) > MAX_CRONS:
         message = f"a worker has {MAX_CRONS} cron expressions at most, found {len(worker.crons)}"
         yield Problem(_at(service, "worker", "crons"), message, "run several things at the same times")

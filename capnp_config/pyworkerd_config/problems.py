@@ -6,7 +6,6 @@ megabyte of key is not a message.
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -97,6 +96,8 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     like = [name for name in known if abs(len(name) - len(word)) <= MAX_TYPOS]
     if len(like) > MAX_COMPARED:
         like = sorted(like, key=lambda name: (-_alike(name, word), name))[:MAX_COMPARED]
+    import difflib  # noqa: PLC0415 (start-up time: only for what is wrong)
+
     near = difflib.get_close_matches(word, like, n=1, cutoff=0.6)
     return f"did you mean {quote(near[0])}?" if near else otherwise
 

@@ -25,7 +25,6 @@ from .native import Instance, Machine, Module
 from .pages import Hot
 from .protocol import PRIME, decode_effects
 from .snapshot import take
-from .wasm.image import image_of
 
 if TYPE_CHECKING:
     from .cache import Cache, Entry
@@ -137,6 +136,8 @@ def load_engine(
         progress("compiling to native code")
         compiled = machine.compile(result.engine)
         progress("warming the base image")
+        from .wasm.image import image_of  # noqa: PLC0415 (every start would pay for it)
+
         memory = _prime(machine, compiled, result)
         key = _content_key(name, result.engine, memory)
         notes = {"language": source.language, "memory": len(memory)}
@@ -169,6 +170,8 @@ def _prime(machine: Machine, compiled: bytes, built: Built) -> bytearray:
     First the marks, then the requests: bytecode specialises itself for what it finds, and for objects whose references
     nobody counts it becomes one that counts none.
     """
+    from .wasm.image import image_of  # noqa: PLC0415 (every start would pay for it)
+
     with machine.mapped(compiled) as code:
         settled = _after(machine, code, built.image, built.refusals, prime=False)
         return _after(machine, code, image_of(settled), built.refusals, prime=True)

@@ -31,7 +31,6 @@ from .isolate import is_starved
 from .native import Instance, Module
 from .pages import Hot
 from .snapshot import take
-from .wasm.image import image_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,6 +99,8 @@ def build_image(engine: Engine, cache: Cache, bundle: Bundle, limits: Limits) ->
     def build() -> tuple[bytes, dict[str, Any]]:
         nonlocal built
         built = True
+        from .wasm.image import image_of  # noqa: PLC0415 (every start would pay for it)
+
         memory, notes = _run_top_level(engine, bundle, limits)
         return engine.machine.compile(image_of(memory)), notes
 

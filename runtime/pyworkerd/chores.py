@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pyworkerd_config.cron import Cron
 from pyworkerd_config.model import Worker as WorkerModel
 
-from pyworkerd.cron.clock import Clock
-from pyworkerd.cron.plan import Job
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from pyworkerd_config.model import Config, Queue
 
+    from pyworkerd.cron.clock import Clock
+    from pyworkerd.cron.plan import Job
     from pyworkerd.queues.consumer import Consumers
     from pyworkerd.runtime import Runtime
     from pyworkerd.storage.layout import Location
 
-_parsed = lru_cache(4096)(Cron)
 
-
-def jobs_of(config: Config) -> Iterator[Job]:
-    """Every cron expression of a configuration that was checked."""
-    for service in config.services:
-        if isinstance(service.kind, WorkerModel):
-            for expression in dict.fromkeys(service.kind.crons):
-                yield Job(service.name, _parsed(expression))
+def has_crons(config: Config) -> bool:
+    """Whether there is anything to do for a clock."""
+    return any(isinstance(service.kind, WorkerModel) and service.kind.crons for service in config.services)
 
 
 class Chores:
@@ -59,7 +52,7 @@ class Chores:
             return
         if self._clock is not None:
             self._clock.changed()
-        elif any(True for _ in self.jobs()):
+        elif has_crons(self._runtime.config):
             self._start_clock()
         if self._consumers is not None:
             self._consumers.changed()
@@ -67,7 +60,8 @@ class Chores:
             self._start_consumers()
 
     def _start_clock(self) -> None:
-        from pyworkerd.cron.stored import StoredClaims  # noqa: PLC0415 (start-up time)
+        from pyworkerd.cron.clock import Clock  # noqa: PLC0415 (start-up time)
+        from pyworkerd.cron.stored import StoredClaims  # noqa: PLC0415
         from pyworkerd.storage.stores import Stores  # noqa: PLC0415
 
         claims = StoredClaims(self._runtime.shared.get(Stores, Stores), self._state_dir)
@@ -108,8 +102,10 @@ class Chores:
     def _state_dir(self) -> Path:
         return self._runtime.state_dir(self._runtime.config)
 
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self) -> Iterable[Job]:
         """See `cron.clock.Workers`."""
+        from pyworkerd.cron.plan import jobs_of  # noqa: PLC0415 (loaded by now: the clock asks)
+
         return jobs_of(self._runtime.config)
 
     def queues(self) -> Sequence[Queue]:

@@ -27,21 +27,15 @@ from pyworkerd_isolates.image import load_frame
 from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.outbound import outbound
 from pyworkerd.bindings.registry import configure_all
-from pyworkerd.bindings.service import ServiceBinding
-from pyworkerd.caches.capability import caches_of
+from pyworkerd.caches.front import caches_of
 from pyworkerd.dispatch.options import ClassOptions, WorkerOptions
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.foreign import Foreign
-from pyworkerd.objects.alarms import Alarms
-from pyworkerd.objects.locks import Locks
-from pyworkerd.objects.peers import Peers
-from pyworkerd.objects.storage import ObjectStores
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd.storage import layout
-from pyworkerd.storage.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +49,7 @@ if TYPE_CHECKING:
     from pyworkerd.bindings.shared import Shared
     from pyworkerd.dispatch.fleet import Fleet
     from pyworkerd.messages import Request, Response
+    from pyworkerd.objects.storage import ObjectStores
     from pyworkerd.observe.logs import LogSink
     from pyworkerd.services.assets.service import AssetsService
     from pyworkerd.storage.lane import Lane
@@ -221,6 +216,8 @@ class Generation:
         source = Folder(worker.main, worker.root, exclude)
         bindings = configure_all(worker.bindings)
         if assets is not None and worker.assets is not None and worker.assets.binding is not None:
+            from pyworkerd.bindings.service import ServiceBinding  # noqa: PLC0415 (start-up time)
+
             bindings += (ServiceBinding(worker.assets.binding, assets),)
         program = Program(model.name, source, bindings, worker.global_outbound, options)
         try:
@@ -241,21 +238,11 @@ class Generation:
         limits = program.options.limits
         caches = caches_of(host, limits.cache_mb, kept=model is not None)
         environment = await build(program.bindings, outbound(program.global_outbound, host), host, caches)
-        root = self.ground.state_dir(self.config)
-        stores = ObjectStores(
-            self.ground.shared.get(Stores, Stores),
-            root,
-            Locks(root),
-            peers := self.ground.shared.get(Peers, lambda: Peers(root, self.ground.service)),
-            self.ground.shared.get(
-                Alarms, lambda: Alarms(self.ground.shared.get(Stores, Stores), root, peers.ring)
-            ),
-        )
         worker = Worker(
             program.name,
             self.ground.fleet,
             program.source,
-            replace(program.options, storage=stores, caches=environment.caches),
+            replace(program.options, caches=environment.caches),
             environment.entries,
             environment.table,
         )
@@ -263,8 +250,10 @@ class Generation:
         running = Running(worker, None, self, environment, host)
         try:
             image = await worker.deploy(await self._unfrozen(program, worker))
-            if any("alarm" in handlers for handlers in image.objects.values()):
-                stores.alarms.start()
+            if image.objects:
+                worker.objects.storage = storage = self._object_storage()
+                if any("alarm" in handlers for handlers in image.objects.values()):
+                    storage.alarms.start()
         except BaseException:
             await running.aclose()
             raise
@@ -275,6 +264,11 @@ class Generation:
             await running.aclose()
             return before
         return running
+
+    def _object_storage(self) -> ObjectStores:
+        from pyworkerd.objects.storage import stores_of  # noqa: PLC0415 (start-up time)
+
+        return stores_of(self.ground.shared, self.ground.state_dir(self.config), self.ground.service)
 
     async def _unfrozen(self, program: Program, worker: Worker) -> Image | None:
         if program.frozen or not isinstance(program.source, Bundle):

@@ -27,7 +27,6 @@ from pyworkerd_config.model import Config, Limits
 from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.errors import EngineError, ImageError
 
-from pyworkerd.bindings.from_python import all_from_python
 from pyworkerd.bindings.shared import Shared
 from pyworkerd.dispatch.fleet import Fleet, FleetLimits, FleetStatistics
 from pyworkerd.dispatch.options import WorkerOptions
@@ -216,6 +215,8 @@ class Runtime:
         its isolates runs the top level itself. That is for code that is run once.
         Raises `ConfigurationError` if it does not deploy; the sentence names file and line.
         """
+        from pyworkerd.bindings.from_python import all_from_python  # noqa: PLC0415 (start-up time)
+
         name = name or f"worker-{next(self._numbers)}"
         way_out = INTERNET if network is True else network or None
         options = WorkerOptions(limits or Limits(), reuse, way_out is not None, self.options.sinks)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from pyworkerd.chores import Chores, jobs_of
+from pyworkerd.chores import Chores
 from pyworkerd.cron.handler import run_scheduled
+from pyworkerd.cron.plan import jobs_of
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.runtime import Runtime
 from pyworkerd_config.load import load

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from pyworkerd_isolates import wasm, wire
+from pyworkerd_isolates import wire
 from pyworkerd_isolates.capi import assemble
 from pyworkerd_isolates.engine import Built, Progress, Source
 from pyworkerd_isolates.errors import EngineError
@@ -21,6 +21,7 @@ from pyworkerd_isolates.versions import installed_version
 GUEST: Final = Path(__file__).with_name("guest")
 WIT: Final = Path(__file__).with_name("isolate.wit")
 WIRE: Final = Path(wire.__file__)
+MERGING: Final = WIRE.with_name("wasm")
 CALLED_OFTEN_FILE: Final = Path(__file__).with_name("called_often.py")
 _RUN: Final = (
     "import sys, componentize_py; sys.argv[0] = 'componentize-py'; sys.exit(componentize_py.script())"
@@ -33,9 +34,8 @@ def source() -> Source:
 
 
 def _inputs() -> list[Path]:
-    merging = Path(wasm.__file__).parent
     own = [WIT, WIRE, CALLED_OFTEN_FILE, Path(__file__)]
-    return [*sorted(GUEST.rglob("*.py")), *sorted(merging.glob("*.py")), *own]
+    return [*sorted(GUEST.rglob("*.py")), *sorted(MERGING.glob("*.py")), *own]
 
 
 def _fingerprint() -> str:

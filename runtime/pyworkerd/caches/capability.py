@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.bindings.base import Host
     from pyworkerd.messages import Headers, Request
+    from pyworkerd.storage.layout import Location
 
     from .store import CacheStore
 
@@ -113,13 +114,10 @@ class Caches:
             await store.aclose()
 
 
-def caches_of(host: Host, size_mb: int, *, kept: bool) -> Caches | None:
-    """The caches of a worker; None if it may have none. `kept`: on disk, under the worker's name."""
-    if not size_mb:
-        return None
-    if not kept:
+def caches_at(location: Location | None, host: Host, size_mb: int) -> Caches:
+    """The caches that are there, on disk; None: in memory. They may have so much in all."""
+    if location is None:
         return Caches(lambda: MemoryCache(min(size_mb, MEMORY_MB) * _MB), host.now)
-    location = host.store("cache", "caches")
 
     def open_store() -> CacheStore:
         stores = host.shared.get(Stores, Stores)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyworkerd_config import load
 
-from pyworkerd.chores import jobs_of
+from pyworkerd.cron.plan import jobs_of
 from pyworkerd.errors import ConfigurationError, PyworkerdError
 from pyworkerd.observe import logs
 from pyworkerd.problems import FAILED, Fault, Refusal

@@ -8,18 +8,23 @@ tick of each expression if it is younger than `LATE_S`: a reload or a restart mu
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pyworkerd_config.cron import Cron
+from pyworkerd_config.model import Worker
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from pyworkerd_config.cron import Cron
+    from pyworkerd_config.model import Config
 
 LATE_S: Final = 60
 """An expression has a tick each minute at most."""
 PUT_BACK: Final = timedelta(hours=1)
 """A clock that was put back by more was wrong before, and what was due then is no measure of what is due now."""
+_parsed = lru_cache(4096)(Cron)
 
 
 class Job(NamedTuple):
@@ -34,6 +39,14 @@ class Tick(NamedTuple):
 
     job: Job
     moment: datetime
+
+
+def jobs_of(config: Config) -> Iterator[Job]:
+    """Every cron expression of a configuration that was checked."""
+    for service in config.services:
+        if isinstance(service.kind, Worker):
+            for expression in dict.fromkeys(service.kind.crons):
+                yield Job(service.name, _parsed(expression))
 
 
 def due(jobs: Iterable[Job], since: datetime, now: datetime) -> list[Tick]:

@@ -13,6 +13,7 @@ from .options import ClassOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyworkerd.objects.storage import ObjectStores
     from pyworkerd.services.base import Target
 
     from .resident import Resident
@@ -30,6 +31,8 @@ class Objects:
         self._worker = worker
         self._options = options
         self._version = next(_versions)
+        self.storage: ObjectStores | None = None
+        """Where they are stored; None: what one writes is an error."""
         self._residents: dict[tuple[str, str], Resident] = {}
         self._closed = False
 

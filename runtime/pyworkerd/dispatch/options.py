@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyworkerd.messages import Request, Response
-    from pyworkerd.objects.storage import ObjectStores
     from pyworkerd.observe.logs import LogSink
     from pyworkerd.services.base import Target
 
@@ -56,8 +55,6 @@ class WorkerOptions:
     """What was said about classes of Durable Objects."""
     front: Front | None = None
     """Who is asked for the default entrypoint before the worker is."""
-    storage: ObjectStores | None = None
-    """Where Durable Objects are stored; None: what one writes is an error."""
     caches: int | None = None
     """Index of the capability that the Cache API asks."""
 

@@ -68,7 +68,7 @@ class Resident(Worker):
             cost=self.cost,
         )
         self._waiting.fit(self.policy)
-        self._stores = stores = home.options.storage
+        self._stores = stores = objects.storage
         self._locked = False
         """No other process has it."""
         self._storage = stores.open(*self._key) if stores is not None else None

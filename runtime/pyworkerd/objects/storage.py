@@ -14,19 +14,22 @@ from pyworkerd.errors import BadEffect, StorageCorrupt
 from pyworkerd.storage import layout
 from pyworkerd.storage.connection import Design
 from pyworkerd.storage.schema import Schema
+from pyworkerd.storage.stores import Stores
+
+from .alarms import Alarms
+from .locks import Locks
+from .peers import Peers
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
     from pathlib import Path
 
     from pyworkerd_isolates.protocol import Commit
 
+    from pyworkerd.bindings.shared import Shared
+    from pyworkerd.services.base import Service
     from pyworkerd.storage.database import Database
-    from pyworkerd.storage.stores import Stores
-
-    from .alarms import Alarms
-    from .locks import Locks
-    from .peers import Peers
 
 PAGE: Final = 4096
 """Bytes, as in the guest's `_pyworkerd.storage`."""
@@ -111,6 +114,16 @@ class ObjectStores:
         """The storage of one object. No I/O."""
         location = layout.durable_object(self.root, unique_key, object_id)
         return ObjectStorage(self.stores.use(location, DESIGN), self.stores)
+
+
+def stores_of(shared: Shared, root: Path, find: Callable[[str], Service]) -> ObjectStores:
+    """What a runtime has for objects, made for the first worker that exports a class of them. `find` gives a service by
+    its name, as it is now.
+    """
+    stores = shared.get(Stores, Stores)
+    peers = shared.get(Peers, lambda: Peers(root, find))
+    alarms = shared.get(Alarms, lambda: Alarms(stores, root, peers.ring))
+    return ObjectStores(stores, root, Locks(root), peers, alarms)
 
 
 def _load(connection: sqlite3.Connection) -> Contents | None:

@@ -7,7 +7,6 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from .accepting import Acceptor
-from .arrival import Arrival
 from .connection import Connection
 from .edge import Edge
 from .listening import Listener, bind
@@ -15,6 +14,7 @@ from .options import ServerOptions
 from .shared import Answering, Handler, Shared
 
 if TYPE_CHECKING:
+    from .arrival import Arrival
     from .balance import Balance
     from .statistics import ServerStatistics
 
@@ -61,7 +61,11 @@ class HttpServer:
         return str(listener.address)
 
     def _protocol(self) -> Connection | Arrival:
-        return Connection(self._shared) if self._shared.edge.is_plain else Arrival(self._shared)
+        if self._shared.edge.is_plain:
+            return Connection(self._shared)
+        from .arrival import Arrival  # noqa: PLC0415 (start-up time)
+
+        return Arrival(self._shared)
 
     def _watch(self) -> None:
         """Keep the certificates fresh, if there are any."""

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_config.model import Worker
 
-from pyworkerd.admin.site import Site
 from pyworkerd.observe.totals import Totals
 from pyworkerd.problems import FAILED, Fault, Refusal
 from pyworkerd.server import Table
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config import Config
 
+    from pyworkerd.admin.site import Site
     from pyworkerd.bindings.rate_limit.shared import SharedCounters
     from pyworkerd.server import Listener, Seat
 
@@ -273,6 +273,8 @@ class Supervisor:
 
     async def admit(self, listener: Listener, hosts: Sequence[str]) -> None:
         """Answer on the admin address until the end. Raises `ConfigurationError`."""
+        from pyworkerd.admin.site import Site  # noqa: PLC0415 (start-up time)
+
         self._admin = Site(self, hosts)
         await self._admin.start(listener)
         self.report.admin(Listening("admin", str(listener.address), None))

@@ -29,6 +29,37 @@ class Default(WorkerEntrypoint):
         return Response(str(len(await request.bytes())))
 """
 SIZE = 200_000
+OPTIONAL = (
+    "aiohttp",
+    "componentize_py",
+    "cronsim",
+    "cryptography",
+    "difflib",
+    "email",
+    "h11",
+    "h2",
+    "prometheus_client",
+    "pyworkerd.admin.site",
+    "pyworkerd.bindings.callable",
+    "pyworkerd.caches.capability",
+    "pyworkerd.cron.clock",
+    "pyworkerd.dispatch.resident",
+    "pyworkerd.objects.storage",
+    "pyworkerd.queues",
+    "pyworkerd.server.arrival",
+    "pyworkerd.server.tls",
+    "pyworkerd.services.disk",
+    "pyworkerd.services.external",
+    "pyworkerd.storage.stores",
+    "pyworkerd.websocket.wire",
+    "pyworkerd_isolates.wasm",
+    "sqlite3",
+    "wsproto",
+    "yarl",
+)
+"""What a start would pay for although only some configurations, or some requests, need it: it says nothing about what
+serves everybody.
+"""
 
 
 def test_it_serves_on_the_port_that_it_prints_and_ends_in_good_order(tmp_path: Path) -> None:
@@ -41,6 +72,18 @@ def test_it_serves_on_the_port_that_it_prints_and_ends_in_good_order(tmp_path: P
         assert any(line.startswith("w: deployed") and line.endswith(" ms") for line in served.errors.rest())
         with pytest.raises(ConnectionRefusedError):
             ask(address)
+
+
+def test_what_a_configuration_does_not_use_is_not_loaded(tmp_path: Path) -> None:
+    config = project(tmp_path)
+    assert run("validate", config).returncode == 0, "the image is made by now"
+    with serve(config, PYTHONPROFILEIMPORTTIME="1") as served:
+        assert ask(served.address()).body == "hello"
+        assert served.stop(signal.SIGTERM) == 0
+        lines = served.errors.rest()
+    loaded = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    assert {"pyworkerd.supervisor.run", "httptools"} <= loaded, "the supervisor and its process have told"
+    assert sorted(loaded & set(OPTIONAL)) == []
 
 
 def test_an_interrupt_is_a_good_end_too(tmp_path: Path) -> None:
