@@ -44,6 +44,6 @@ def test_what_is_granted_is_a_namespace_and_its_key() -> None:
 
 def test_an_object_is_found_by_an_id_that_the_namespace_made() -> None:
     namespace = Namespace(KEY, "Room", Echo())
-    assert namespace.part(ID) is not None
+    assert namespace.part(ID) is namespace.part(ID)
     with pytest.raises(WorkerException, match="not valid for this namespace"):
         Namespace(key_of("shop-Cart"), "Cart", Echo()).part(ID)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 
 from pyworkerd.bindings.arguments import type_error
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pyworkerd.messages import Request, Response
     from pyworkerd.services.base import Service
 
+KNOWN: Final = 256
+"""Objects of a namespace, those that were asked last, whose ids need not be checked anew: that takes two hashes, and a
+call asks twice."""
 FOREIGN_ID: Final = "Durable Object ID is not valid for this namespace."
 
 
@@ -56,7 +60,7 @@ class DurableObjectBinding(Binding):
 class Namespace:
     """All objects of a class. Itself it can do nothing: `part` is one of them."""
 
-    __slots__ = ("_caller", "_class", "_cpu_ms", "_key", "_service")
+    __slots__ = ("_caller", "_class", "_cpu_ms", "_key", "_service", "part")
 
     external = False
 
@@ -65,9 +69,11 @@ class Namespace:
     ) -> None:
         self._key, self._class, self._service = key, class_name, service
         self._caller, self._cpu_ms = caller, cpu_ms
+        self.part = lru_cache(KNOWN)(self._part)
+        """The way to one object, by its id."""
 
-    def part(self, id_: str) -> ServiceCapability:
-        """The way to one object. Raises a TypeError of the guest's for an id that the namespace has not made."""
+    def _part(self, id_: str) -> ServiceCapability:
+        """Raises a TypeError of the guest's for an id that the namespace has not made."""
         if not is_valid(self._key, id_):
             raise type_error(FOREIGN_ID)
         return ServiceCapability(self._service, Target(self._class, {}, id_), self._caller, self._cpu_ms)
