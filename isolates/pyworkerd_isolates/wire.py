@@ -19,18 +19,20 @@ from __future__ import annotations
 import json.encoder
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate
 from json import JSONDecoder, JSONEncoder
 from math import isfinite
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     Bytes = bytes | bytearray | memoryview
     EncodeSpecial = Callable[[object], tuple[str, object] | None]
     DecodeSpecial = Callable[[str, object], object]
+    Scan = Callable[[str, int], tuple[Any, int]]
 
 MAX_HEADER = 1 << 20
 """Bytes of a frame's JSON header unless the caller says otherwise."""
@@ -84,8 +86,17 @@ def _make_encoder() -> Callable[[object, int], Sequence[str]]:
 
 
 _chunks = _make_encoder()
-_decoder: Any = JSONDecoder(parse_constant=_refuse_constant)
-_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once
+
+
+@lru_cache(8)
+def _scanner(new_dict: Callable[[dict[Any, Any]], Any] | None) -> Scan:
+    """The C scanner, built once for each `new_dict` (see `load_value`)."""
+    decoder: Any = JSONDecoder(parse_constant=_refuse_constant, object_hook=new_dict)
+    scan: Scan = decoder.scan_once
+    return scan
+
+
+_scan = _scanner(None)
 
 
 def encode(message: object, blobs: Sequence[Bytes] = ()) -> bytes:
@@ -99,10 +110,15 @@ def encode(message: object, blobs: Sequence[Bytes] = ()) -> bytes:
 
 
 def decode(
-    data: Bytes, *, max_header: int = MAX_HEADER, max_blobs: int = MAX_BLOBS, max_depth: int = MAX_DEPTH
+    data: Bytes,
+    *,
+    max_header: int = MAX_HEADER,
+    max_blobs: int = MAX_BLOBS,
+    max_depth: int = MAX_DEPTH,
+    scan: Scan = _scan,
 ) -> tuple[Any, tuple[Any, ...]]:
     """The message and the blobs of a frame. The blobs are slices of `data`, so copies of bytes, views of a
-    memoryview.
+    memoryview. `scan` reads the JSON.
 
     Nothing is believed: whatever does not add up raises `WireError`, and no other exception comes out. What
     the message means, and whether its parts have the right types, is for the caller to check.
@@ -111,11 +127,15 @@ def decode(
     if not 4 <= len(data) >= start or start - 4 > max_header:
         raise WireError("a frame is cut short or its header is too long")
     header = bytes(data[4:start])
-    if header.count(b"[") + header.count(b"{") > max_depth and deepest(header) > max_depth:
+    if (
+        len(header) > max_depth
+        and header.count(b"[") + header.count(b"{") > max_depth
+        and deepest(header) > max_depth
+    ):
         raise WireError(f"more than {max_depth} brackets are open at once")
     try:
         text = str(header, "utf-8")
-        parsed, end = _scan(text, 0)
+        parsed, end = scan(text, 0)
     except (ValueError, StopIteration, RecursionError, MemoryError, OverflowError):
         raise WireError("a frame's header is not JSON") from None
     if end != len(text) or type(parsed) is not list or len(parsed) != 2 or type(parsed[0]) is not list:
@@ -149,6 +169,8 @@ def outside_strings(text: bytes) -> bytes:
 
 def _cut(data: Bytes, start: int, lengths: list[Any], max_blobs: int) -> tuple[Bytes, ...]:
     size = len(data)
+    if not lengths and start == size:
+        return ()
     if len(lengths) > max_blobs:
         raise WireError(f"a frame has more than {max_blobs} blobs")
     blobs = []
@@ -167,6 +189,9 @@ def _cut(data: Bytes, start: int, lengths: list[Any], max_blobs: int) -> tuple[B
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _AS_THEY_ARE = frozenset((str, bool, type(None)))
+_CONTAINERS = frozenset((list, dict))
+_PLAIN_LEVELS, _PLAIN_ITEMS = 4, 16
+"""So much is looked through before it is written: little, since it may be in vain."""
 
 
 def dump_value(value: object, encode_special: EncodeSpecial | None = None) -> bytes:
@@ -179,9 +204,34 @@ def dump_value(value: object, encode_special: EncodeSpecial | None = None) -> by
     Raises TypeError with Cloudflare's text for what cannot be sent (tuples and bytearrays are among it),
     ValueError for a value that contains itself, that is nested too deeply, or whose integers are too large.
     """
+    if _is_plain(value, _PLAIN_LEVELS):
+        return encode(value)
     writer = _Writer(encode_special)
     tree = writer.write(value, 1)
     return encode(tree, writer.blobs)
+
+
+def _is_plain(value: Any, levels: int) -> bool:
+    """Whether a small value, as most are, is written as it is. False for what takes a closer look."""
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return True
+    if kind is int:
+        return bool(-_SAFE_INTEGER <= value <= _SAFE_INTEGER)
+    if kind is float:
+        return isfinite(value)
+    if not levels or kind not in _CONTAINERS or len(value) > _PLAIN_ITEMS:
+        return False
+    if kind is dict:
+        return set(map(type, value)) <= {str} and "$" not in value and _are_plain(value.values(), levels)
+    return _are_plain(value, levels)
+
+
+def _are_plain(items: Iterable[Any], levels: int) -> bool:
+    for item in items:  # noqa: SIM110 - a generator takes longer than the look
+        if type(item) not in _AS_THEY_ARE and not _is_plain(item, levels - 1):
+            return False
+    return True
 
 
 class _Writer:
@@ -324,9 +374,10 @@ def load_value(
     """
     if len(data) > max_size:
         raise WireError(f"a value is larger than {max_size} bytes")
+    start = int.from_bytes(data[:4], "little") + 4
+    if start == len(data) and _cannot_have_tags(data):
+        return decode(data, max_header=max_size, max_blobs=0, scan=_scanner(new_dict))[0]
     tree, blobs = decode(data, max_header=max_size, max_blobs=max_size)
-    if new_dict is None and not blobs and _cannot_have_tags(data):
-        return tree
     try:
         return _Reader(tuple(map(bytes, blobs)), decode_special, new_dict).read(tree)
     except (RecursionError, MemoryError):
@@ -335,6 +386,8 @@ def load_value(
 
 def _cannot_have_tags(data: Bytes) -> bool:
     text = bytes(data)
+    if b"$" not in text and b"\\" not in text:  # to look for one byte is quickest
+        return True
     return b'"$"' not in text and b"\\u0024" not in text
 
 
@@ -436,7 +489,6 @@ class _Reader:
         return RemoteError(name, message) if kind is None else kind(message)
 
 
-_CONTAINERS = frozenset((list, dict))
 _HEXADECIMAL = re.compile(r"-?[1-9a-f][0-9a-f]*").fullmatch
 _READERS: dict[str, Callable[[_Reader, Any], Any]] = {
     "b": _Reader.binary,  # index of a blob

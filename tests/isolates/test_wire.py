@@ -209,6 +209,27 @@ class TestValues:
         assert same(load_value(dump_value(value)), value)
 
     @given(values)
+    def test_what_is_small_and_plain_is_written_like_everything_else(self, value: Any) -> None:
+        writer = wire._Writer(None)
+        tree = writer.write(value, 1)
+        assert dump_value(value) == encode(tree, writer.blobs)
+
+    @given(values)
+    @example([{"a": {}}, {"\\u0024": '"$"'}])
+    def test_each_dictionary_is_replaced_if_that_is_wanted(self, value: Any) -> None:
+        class Mine(dict[Any, Any]):
+            pass
+
+        def mine(found: Any) -> Any:
+            if isinstance(found, list):
+                return list(map(mine, found))
+            return (
+                Mine((key, mine(item)) for key, item in found.items()) if isinstance(found, dict) else found
+            )
+
+        assert same(load_value(dump_value(value), new_dict=Mine), mine(value))
+
+    @given(values)
     def test_the_text_is_strict_json_that_a_double_can_hold(self, value: Any) -> None:
         def check(text: str) -> int:
             assert abs(int(text)) < 2**62  # moments of a far future pass 2**53

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 async def query(environment: Environment, *arguments: Any, method: str = "query") -> Any:
-    return wire.load_value(await ask(environment, method, *arguments))
+    return await ask(environment, method, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_results_are_written_as_any_value_is(rows: list[list[Any]]) -> None:
     room, result = execute._Room(), Result(["a", "$"], [], [], execute._NOTHING)
     for row in rows:
         room.take(result, [row])
-    read = wire.load_value(wire.load_value(encoded(Outcome([result], "mark"))))
+    read = wire.load_value(encoded(Outcome([result], "mark")))
     ((columns, first, pieces, meta),), bookmark = read
     assert (columns, list(execute._NOTHING), bookmark) == (["a", "$"], meta, "mark")
     assert [*first, *(row for piece in pieces for row in wire.load_value(piece))] == rows

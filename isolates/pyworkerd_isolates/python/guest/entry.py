@@ -71,7 +71,7 @@ def _data(blobs, number, index, end):
 
 def _resolve(blobs, number, kind, *result):
     if kind == "value":
-        calls.on_resolve(number, rpc.python_from_rpc(blobs[result[0]]))
+        calls.on_resolve(number, blobs[result[0]])
     elif kind == "upgrade":
         headers, socket, url = result
         calls.on_resolve(number, (101, headers, sockets.Wire(socket), url))

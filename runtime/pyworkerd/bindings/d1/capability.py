@@ -53,7 +53,6 @@ class D1Capability:
         return await self._run([rules.statement(*each) for each in statements], session)
 
     async def _run(self, statements: list[rules.Statement], session: Any) -> bytes:
-        """What it returns is a byte string to the guest, which reads what is in it quicker than it reads RPC."""
         if session is not None and type(session) is not str:
             raise rules.failed("a session is a bookmark", "D1_SESSION_ERROR")
         found = await self._store.run(statements, after=session or None, bookmark=session is not None)
@@ -79,11 +78,11 @@ class D1Capability:
 
 
 def encoded(outcome: Outcome) -> bytes:
-    """A byte string that is a value, as `wire.dump_value` would write it. Here is nothing to look for."""
+    """Results as a value, as `wire.dump_value` would write it. Here is nothing to look for."""
     blobs: list[bytes] = []
     results = []
     for each in outcome.results:
         pieces = [{"$": ["b", number]} for number in range(len(blobs), len(blobs) + len(each.pieces))]
         blobs += each.pieces
         results.append([each.columns, each.rows, pieces, each.meta])
-    return wire.encode({"$": ["b", 0]}, (wire.encode([results, outcome.bookmark], blobs),))
+    return wire.encode([results, outcome.bookmark], blobs)

@@ -52,7 +52,7 @@ async def _finish(number, future):
 
 
 async def call(capability, method, arguments):
-    """Call a method of a capability. `arguments` and the result are encoded values (bytes)."""
+    """Call a method of a capability. `arguments` and the result are encoded values (bytes): who asks reads it."""
     if len(method) > MAX_METHOD:
         raise ValueError(f"a method's name is longer than {MAX_METHOD} characters")
     invocation = current()

@@ -5,6 +5,7 @@ import json
 from _pyworkerd import calls, environment
 from _pyworkerd.handlers import begin_fetch
 
+from .capability import read
 from .request import Request
 from .response import Response
 from .rpc import python_to_rpc
@@ -67,7 +68,7 @@ class Cache:
         asked = _asked(request)
         if asked.method != "GET" and not _ignores_method(options, ignore_method):
             return False
-        return await calls.call(_index(), "delete", python_to_rpc([[self._name, asked.url], {}]))
+        return read(await calls.call(_index(), "delete", python_to_rpc([[self._name, asked.url], {}])))
 
     def _head(self, method, status, pairs):
         return FIELD, json.dumps([self._name, method, status, len(pairs)])

@@ -1,8 +1,9 @@
 """What can be asked of something outside: the classes that all others on `env` are made of."""
 
-from _pyworkerd import calls
+import _wire
+from _pyworkerd.calls import CallError, call
 
-from .rpc import python_to_rpc
+from .rpc import python_from_rpc, python_to_rpc
 
 
 class Capability:
@@ -17,7 +18,15 @@ class Capability:
         return True
 
     async def _call(self, method, *positional, **named):
-        return await calls.call(self._index, method, python_to_rpc([list(positional), named]))
+        return read(await call(self._index, method, python_to_rpc([list(positional), named])))
+
+
+def read(answer):
+    """What a call was answered, as a value."""
+    try:
+        return python_from_rpc(answer)
+    except _wire.WireError as error:
+        raise CallError(f"the answer cannot be read: {error}", "bad_effect") from None
 
 
 class Fetcher(Capability):

@@ -21,6 +21,7 @@ MAX_TEXT = 8_192
 """Characters of a text beyond which it crosses beside the statements and not among them."""
 MAX_CALL = 6 << 20
 """Bytes of all parameters of one call: a step of an isolate may give out 8 MiB."""
+TOO_BIG = "D1_ERROR: string or blob too big: SQLITE_TOOBIG"
 
 
 class D1Database(Capability):
@@ -93,15 +94,17 @@ class _Asker:
 
     async def ask(self, statements):
         if sum(statement._size for statement in statements) > MAX_CALL:
-            raise CallError("D1_ERROR: string or blob too big: SQLITE_TOOBIG", "bad_call")
-        if len(statements) == 1:
-            arguments = [[self.session, statements[0]._sql, *statements[0]._sent], {}]
-            method = "one"
-        else:
-            arguments = [[[[each._sql, each._sent] for each in statements], self.session], {}]
-            method = "query"
-        answer = await call(self._database._index, method, _wire.dump_value(arguments))
-        results, bookmark = _wire.load_value(answer)
+            raise CallError(TOO_BIG, "bad_call")
+        return await self._send("query", [[[each._sql, each._sent] for each in statements], self.session])
+
+    async def ask_one(self, statement):
+        if statement._size > MAX_CALL:
+            raise CallError(TOO_BIG, "bad_call")
+        return (await self._send("one", [self.session, statement._sql, *statement._sent]))[0]
+
+    async def _send(self, method, arguments):
+        answer = await call(self._database._index, method, _wire.dump_value([arguments, {}]))
+        results, bookmark = _wire.load_value(answer)  # the host's own words, which need no reader of RPC
         if self.session is not None and bookmark is not None and bookmark > self.session:
             self.session = bookmark
         return results
@@ -137,13 +140,13 @@ class D1PreparedStatement:
 
     async def all(self):
         """`results` (rows, as dictionaries), `meta` and `success`."""
-        return _result(*(await self._asker.ask([self]))[0])
+        return _result(*await self._asker.ask_one(self))
 
     run = all
 
     async def first(self, column=None):
         """The first row, or one column of it; None if there is no row."""
-        columns, rows, pieces, _ = (await self._asker.ask([self]))[0]
+        columns, rows, pieces, _ = await self._asker.ask_one(self)
         row = rows[0] if rows else _wire.load_value(pieces[0])[0] if pieces else None
         if column is not None and row is not None and column not in columns:
             raise CallError(f"D1_COLUMN_NOTFOUND: Column not found ({column})", "bad_call")
@@ -155,7 +158,7 @@ class D1PreparedStatement:
     async def raw(self, options=None, /, **named):
         """Rows as lists; with `columnNames`, after a list of the columns' names."""
         given = {**(options or {}), **named}
-        columns, first, pieces, _ = (await self._asker.ask([self]))[0]
+        columns, first, pieces, _ = await self._asker.ask_one(self)
         rows = _rows(first, pieces)
         return [columns, *rows] if given.get("columnNames") or given.get("column_names") else rows
 

@@ -130,6 +130,10 @@ def _key(key: Any) -> str:
 
 
 def _url(key: str, **options: Any) -> str:
+    # Longer than any key may be: what is cut off is never looked at.
+    path = quote(encode_text(key[:2048]), safe="")
+    if not any(value is not None for value in options.values()):
+        return f"http://kv/{path}"
     query = "&".join(
         f"{name}={quote(json.dumps(value) if not isinstance(value, str) else value)}"
         for name, value in options.items()
@@ -154,6 +158,8 @@ def _camel(name: str) -> str:
 
 
 def _read_options(kind: Any, named: dict[str, Any]) -> tuple[str, Any]:
+    if kind is None and not named:
+        return "text", None
     if isinstance(kind, str):
         named, kind = {**named, "type": kind}, None
     given = _options(kind, named, "type", "cache_ttl")

@@ -53,8 +53,11 @@ def python_to_rpc(value: Any, special: Callable[[Any], tuple[str, Any] | None] |
     The body of a request or response that is sent counts as used.
     """
 
+    if special is None:
+        return _wire.dump_value(value, _encode)
+
     def encode(found: Any) -> tuple[str, Any] | None:
-        written = None if special is None else special(found)
+        written = special(found)
         return written if written is not None else _encode(found)
 
     return _wire.dump_value(value, encode)
@@ -63,15 +66,20 @@ def python_to_rpc(value: Any, special: Callable[[Any], tuple[str, Any] | None] |
 def python_from_rpc(data: bytes, special: Callable[[str, Any], Any] | None = None) -> Any:
     """The value that `python_to_rpc` wrote; dictionaries come as `JsDict`. Raises `_wire.WireError`."""
 
+    if special is None:
+        return _wire.load_value(data, _decode, new_dict=JsDict)
+
     def decode(tag: str, value: Any) -> Any:
-        reader = _READERS.get(tag)
-        if reader is not None:
-            return reader(*value)
-        if special is None:
-            raise _wire.WireError(f"{tag!r} cannot be received here")
-        return special(tag, value)
+        return _decode(tag, value) if tag in _READERS else special(tag, value)
 
     return _wire.load_value(data, decode, new_dict=JsDict)
+
+
+def _decode(tag: str, value: Any) -> Any:
+    reader = _READERS.get(tag)
+    if reader is None:
+        raise _wire.WireError(f"{tag!r} cannot be received here")
+    return reader(*value)
 
 
 def _encode(value: Any) -> tuple[str, Any] | None:
