@@ -94,16 +94,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "isolates/pyworkerd_isolates/python/guest/workers/loader.py": "tests/runtime/bindings/test_worker_loader.py",
     "isolates/pyworkerd_isolates/python/guest/workers/entrypoint.py": "tests/isolates/python/test_worker.py",
     "isolates/pyworkerd_isolates/python/guest/workers/fetching.py": "tests/isolates/python/test_calls.py",
-    "isolates/pyworkerd_isolates/javascript/guest/web/idl.js": "tests/isolates/javascript/web/test_globals.py",
-    "isolates/pyworkerd_isolates/javascript/guest/web/report.js": "tests/isolates/javascript/web/test_globals.py",
-    "isolates/pyworkerd_isolates/javascript/guest/web/inspect.js": "tests/isolates/javascript/web/test_console.py",
-    "isolates/pyworkerd_isolates/javascript/guest/web/utf8.js": "tests/isolates/javascript/web/test_encoding.py",
-    "isolates/pyworkerd_isolates/javascript/guest/web/percent.js": "tests/isolates/javascript/web/test_url.py",
-    "isolates/pyworkerd_isolates/javascript/guest/web/url_host.js": "tests/isolates/javascript/web/test_url.py",
-    "isolates/pyworkerd_isolates/javascript/guest/web/url_parser.js": "tests/isolates/javascript/web/test_url.py",
-    "isolates/pyworkerd_isolates/javascript/guest/web/idna.js": "tests/isolates/javascript/web/test_url.py",
-    "isolates/pyworkerd_isolates/javascript/guest/web/punycode.js": "tests/isolates/javascript/web/test_url.py",
-    "isolates/pyworkerd_isolates/javascript/guest/web/abort.js": "tests/isolates/javascript/web/test_events.py",
     "bench/pyworkerd_bench/peers/asgi.py": "tests/bench/peers/test_loaded_peers.py",
     "bench/pyworkerd_bench/peers/wasmtime_reused.py": "tests/bench/peers/test_loaded_peers.py",
     "bench/pyworkerd_bench/peers/workerd_serve.py": "tests/bench/peers/test_loaded_peers.py",
@@ -113,6 +103,25 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "bench/pyworkerd_bench/peers/workerd_loader.py": "tests/bench/peers/test_peers.py",
 }
 """Modules whose behaviour is that of another's test: two parsers behind one interface, a part of one whole."""
+
+_WEB_PLATFORM = {
+    "test_globals.py": "idl report",
+    "test_console.py": "inspect",
+    "test_encoding.py": "utf8",
+    "test_url.py": "percent url_host url_parser idna punycode",
+    "test_events.py": "abort",
+    "test_readable.js": "strategies readable_core readable_default readable_bytes readers tee",
+    "test_writable.js": "piping writable_core transform text_streams",
+}
+"""The parts that the web platform's modules are made of, by the test of the whole."""
+
+TESTED_ELSEWHERE.update(
+    {
+        f"isolates/pyworkerd_isolates/javascript/guest/web/{part}.js": f"tests/isolates/javascript/web/{test}"
+        for test, parts in _WEB_PLATFORM.items()
+        for part in parts.split()
+    }
+)
 
 UNTESTED: dict[str, str] = {
     "bench/pyworkerd_bench/experiments/called_often.py": "an experiment: it made a list that is kept",
@@ -147,4 +156,6 @@ def mirror_of(path: Path) -> Path:
         inner = inner.with_name("main.py")
     if inner.parts[0] == "bindings" and inner.name == "capability.py":
         inner = inner.parent.with_suffix(".py")
-    return ROOT / _FOLDERS[prefix] / inner.parent / f"test_{inner.stem}.py"
+    folder = ROOT / _FOLDERS[prefix] / inner.parent
+    written_in_its_language = folder / f"test_{inner.name}"
+    return written_in_its_language if written_in_its_language.is_file() else folder / f"test_{inner.stem}.py"

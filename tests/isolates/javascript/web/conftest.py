@@ -40,7 +40,7 @@ PREPARE = """
 import { install } from "pyworkerd:web/globals";
 import { advance, logged } from "pyworkerd:system";
 install(globalThis);
-const plain = (_, value) =>
+globalThis.plain = (_, value) =>
   value === undefined ? "undefined"
   : typeof value === "number" && !Number.isFinite(value) ? String(value)
   : typeof value === "bigint" ? `${value}n`
@@ -63,10 +63,35 @@ globalThis.runTest = async (test) => {
 """
 
 
+TESTING = """
+export const tests = new Map();
+export const test = (name, body) => { tests.set(name, body); };
+export function equal(actual, expected) {
+  const [given, wanted] = [actual, expected].map((value) => JSON.stringify(value, plain));
+  if (given !== wanted) throw new Error(`${given} is not ${wanted}`);
+}
+export async function fails(action, ...wanted) {
+  let outcome;
+  try {
+    outcome = await (typeof action === "function" ? action() : action);
+  } catch (error) {
+    for (const part of wanted) {
+      const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      if (!text.includes(part)) throw new Error(`${text} is not ${part}`);
+    }
+    return;
+  }
+  throw new Error(`it gave ${JSON.stringify(outcome, plain)}`);
+}
+"""
+
+
 def load(name: str) -> str | None:
     """The source of a module, by the name that it is imported by."""
     if name == "pyworkerd:system":
         return SYSTEM
+    if name == "pyworkerd:test":
+        return TESTING
     path = WEB / f"{name.removeprefix('pyworkerd:web/')}.js"
     return path.read_text(encoding="utf-8") if name.startswith("pyworkerd:web/") else None
 

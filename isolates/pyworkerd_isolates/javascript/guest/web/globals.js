@@ -7,28 +7,57 @@ import {
   CloseEvent, CustomEvent, ErrorEvent, Event, EventTarget, MessageEvent, PromiseRejectionEvent,
 } from "pyworkerd:web/events";
 import { Headers } from "pyworkerd:web/headers";
+import { ReadableStream } from "pyworkerd:web/readable";
+import { ReadableByteStreamController, ReadableStreamBYOBRequest } from "pyworkerd:web/readable_bytes";
+import { ReadableStreamDefaultController } from "pyworkerd:web/readable_default";
+import { ReadableStreamBYOBReader, ReadableStreamDefaultReader } from "pyworkerd:web/readers";
 import { reportError } from "pyworkerd:web/report";
 import { URLSearchParams } from "pyworkerd:web/search_params";
+import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "pyworkerd:web/strategies";
+import { TextDecoderStream, TextEncoderStream } from "pyworkerd:web/text_streams";
 import { Scheduler, clearInterval, clearTimeout, scheduler, setInterval, setTimeout } from "pyworkerd:web/timers";
+import {
+  FixedLengthStream, IdentityTransformStream, TransformStream, TransformStreamDefaultController,
+} from "pyworkerd:web/transform";
 import { URL } from "pyworkerd:web/url";
+import {
+  WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
+} from "pyworkerd:web/writable";
 
 // The engine itself has DOMException, atob, btoa and queueMicrotask.
 const GLOBALS = {
   AbortController,
   AbortSignal,
+  ByteLengthQueuingStrategy,
   CloseEvent,
+  CountQueuingStrategy,
   CustomEvent,
   ErrorEvent,
   Event,
   EventTarget,
+  FixedLengthStream,
   Headers,
+  IdentityTransformStream,
   MessageEvent,
   PromiseRejectionEvent,
+  ReadableByteStreamController,
+  ReadableStream,
+  ReadableStreamBYOBReader,
+  ReadableStreamBYOBRequest,
+  ReadableStreamDefaultController,
+  ReadableStreamDefaultReader,
   Scheduler,
   TextDecoder,
+  TextDecoderStream,
   TextEncoder,
+  TextEncoderStream,
+  TransformStream,
+  TransformStreamDefaultController,
   URL,
   URLSearchParams,
+  WritableStream,
+  WritableStreamDefaultController,
+  WritableStreamDefaultWriter,
   clearInterval,
   clearTimeout,
   console,

@@ -1,0 +1,119 @@
+// Queuing strategies (https://streams.spec.whatwg.org/#qs-api), and the queue that controllers keep.
+
+import { dictionary, expose, requireArguments } from "pyworkerd:web/idl";
+
+const sizeOfBytes = { size: (chunk) => chunk.byteLength }.size;
+const sizeOfOne = { size: () => 1 }.size;
+
+export class ByteLengthQueuingStrategy {
+  #highWaterMark;
+  constructor(init) {
+    this.#highWaterMark = markOf(init, "ByteLengthQueuingStrategy constructor");
+  }
+  get highWaterMark() { return this.#highWaterMark; }
+  get size() { return (this.#highWaterMark, sizeOfBytes); }
+}
+expose(ByteLengthQueuingStrategy);
+
+export class CountQueuingStrategy {
+  #highWaterMark;
+  constructor(init) {
+    this.#highWaterMark = markOf(init, "CountQueuingStrategy constructor");
+  }
+  get highWaterMark() { return this.#highWaterMark; }
+  get size() { return (this.#highWaterMark, sizeOfOne); }
+}
+expose(CountQueuingStrategy);
+
+function markOf(init, where) {
+  requireArguments(init === undefined ? 0 : 1, 1, where);
+  const { highWaterMark } = dictionary(init, where);
+  if (highWaterMark === undefined) throw new TypeError(`${where}: \`highWaterMark\` is required.`);
+  return Number(highWaterMark);
+}
+
+/** [high water mark, size function or undefined] of a strategy that a worker gave. */
+export function strategyOf(strategy, usual, where) {
+  const { highWaterMark, size } = dictionary(strategy, where);
+  if (size !== undefined && typeof size !== "function") throw new TypeError(`${where}: \`size\` must be a function.`);
+  const mark = highWaterMark === undefined ? usual : Number(highWaterMark);
+  if (Number.isNaN(mark) || mark < 0) throw new RangeError(`${where}: \`highWaterMark\` must not be negative or NaN.`);
+  return [mark, size];
+}
+
+/** Chunks with their sizes, first in, first out. */
+export class Queue {
+  constructor() {
+    this.reset();
+  }
+
+  reset() {
+    this.chunks = [];
+    this.sizes = [];
+    this.first = 0;
+    this.size = 0;
+  }
+
+  get length() { return this.chunks.length - this.first; }
+
+  push(chunk, size) {
+    const weight = Number(size);
+    if (!(weight >= 0 && weight < Infinity)) {
+      throw new RangeError("The size of a chunk must be finite and not negative.");
+    }
+    this.chunks.push(chunk);
+    this.sizes.push(weight);
+    this.size += weight;
+  }
+
+  peek() { return this.chunks[this.first]; }
+
+  shift() {
+    const chunk = this.chunks[this.first];
+    // Sums of fractions may end a little below zero.
+    this.size = Math.max(0, this.size - this.sizes[this.first]);
+    this.chunks[this.first] = undefined;
+    this.first += 1;
+    if (this.first === this.chunks.length) this.reset();
+    else if (this.first > 64 && this.first * 2 > this.chunks.length) this.#compact();
+    return chunk;
+  }
+
+  #compact() {
+    this.chunks = this.chunks.slice(this.first);
+    this.sizes = this.sizes.slice(this.first);
+    this.first = 0;
+  }
+}
+
+/** Calls `done` or `failed` when a value, or what a promise promises, is there. */
+export const upon = (value, done, failed) => {
+  Promise.resolve(value).then(done, failed);
+};
+
+/** A promise that is rejected, and that nobody has to look at. */
+export function rejected(reason) {
+  const promise = Promise.reject(reason);
+  promise.catch(ignore);
+  return promise;
+}
+
+export const ignore = () => {};
+
+/** Calls a method that a worker wrote, and makes of what it throws a rejection. */
+export function promiseCall(method, self, ...values) {
+  try {
+    return Promise.resolve(method.apply(self, values));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** A member of an object that has to be a function, or undefined. */
+export function methodOf(object, name, where) {
+  const value = object[name];
+  if (value !== undefined && typeof value !== "function") {
+    throw new TypeError(`${where}: \`${name}\` must be a function.`);
+  }
+  return value;
+}
