@@ -21,14 +21,14 @@ from pyworkerd.errors import PyworkerdError, StorageBusy, StorageCorrupt, Storag
 
 from .connection import bound, open_reader, open_writer, translate
 from .layout import make_private
-from .work import Job, deliver, together
+from .work import Job, delivery, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .connection import Design
     from .layout import Location
-    from .threads import Threads
+    from .threads import Piece, Tell, Threads
     from .watch import Watch
 
 QUEUE: Final = 1_000
@@ -123,7 +123,7 @@ class Database:
 
     # whose turn it is, under the lock ----------------------------------------------------------------
 
-    def take(self) -> Callable[[], None] | None:
+    def take(self) -> Piece | None:
         """See `threads.Lane`."""
         if self._writes and not self._writing:
             self._writing = True
@@ -135,6 +135,11 @@ class Database:
             self._writing = True  # nothing else begins meanwhile that would need the files
             return self._resting
         return None
+
+    def more(self) -> bool:
+        """See `threads.Lane`."""
+        writes, reads = self._writes and not self._writing, self._reads and self._reading < READERS
+        return bool(writes or reads or (self._rest and not self.running))
 
     def rest(self) -> None:
         """Close the files once nothing runs. The lock is held by the caller."""
@@ -155,7 +160,7 @@ class Database:
             jobs.append(self._writes.popleft())
         return jobs
 
-    def ended(self, piece: Callable[[], None]) -> None:
+    def ended(self, piece: Piece) -> None:
         """See `threads.Lane`."""
         assert isinstance(piece, partial)
         if piece.func == self._read:
@@ -174,7 +179,7 @@ class Database:
 
     # on a thread -------------------------------------------------------------------------------------
 
-    def _write(self, jobs: list[Job]) -> None:
+    def _write(self, jobs: list[Job]) -> Tell:
         jobs = [job for job in jobs if not job.cancelled]
         outcomes: list[Any] = []
         try:
@@ -183,7 +188,7 @@ class Database:
             outcomes = self._run(connection, jobs)
         except Exception as error:  # noqa: BLE001 - it is the outcome
             outcomes = [self._explained(error)] * len(jobs)
-        deliver(jobs, outcomes)
+        return delivery(jobs, outcomes)
 
     def _run(self, connection: sqlite3.Connection, jobs: list[Job]) -> list[Any]:
         if not jobs:
@@ -203,9 +208,9 @@ class Database:
                 connection.execute("PRAGMA synchronous = FULL")
         return [self._explained(each) if isinstance(each, Exception) else each for each in outcomes]
 
-    def _read(self, job: Job) -> None:
+    def _read(self, job: Job) -> Tell | None:
         if job.cancelled:
-            return
+            return None
         connection = None
         try:
             with self._opening:
@@ -222,7 +227,7 @@ class Database:
                     self._readers.append(connection)
                 else:
                     connection.close()
-        deliver([job], [outcome])
+        return delivery([job], [outcome])
 
     def _open_writer(self) -> sqlite3.Connection:
         if self._writer is None:

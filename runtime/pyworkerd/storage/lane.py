@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyworkerd.errors import StorageBusy, StorageError
 
-from .work import Job, deliver
+from .work import Job, delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .threads import Threads
+    from .threads import Piece, Tell, Threads
 
 QUEUE: Final = 1_000
 """Pieces of work that wait, as in `database`."""
@@ -68,13 +68,15 @@ class Lane:
             self._waiting.append(Job(lambda _: work()))
             self._threads.ready(self)
 
-    def take(self) -> Callable[[], None] | None:
+    def take(self) -> Piece | None:
         """See `threads.Lane`."""
-        if not self._waiting or self.running >= AT_ONCE:
-            return None
-        return partial(_run, self._waiting.popleft())
+        return partial(_run, self._waiting.popleft()) if self.more() else None
 
-    def ended(self, piece: Callable[[], None]) -> None:  # noqa: ARG002
+    def more(self) -> bool:
+        """See `threads.Lane`."""
+        return bool(self._waiting) and self.running < AT_ONCE
+
+    def ended(self, piece: Piece) -> None:  # noqa: ARG002
         """See `threads.Lane`."""
         if self._waiting:
             self._threads.ready(self)
@@ -92,14 +94,14 @@ class Lane:
         await asyncio.shield(drained)
 
 
-def _run(job: Job) -> None:
+def _run(job: Job) -> Tell | None:
     if job.cancelled:
-        return
+        return None
     try:
         outcome: Any = job.work(None)  # type: ignore[arg-type]
     except Exception as error:  # noqa: BLE001 - it is the outcome
         outcome = error
-    deliver([job], [outcome])
+    return delivery([job], [outcome])
 
 
 def _tell(job: Job, future: asyncio.Future[Any]) -> None:

@@ -5,19 +5,26 @@ Rule 2: a lane gets another thread only while more are free than it has. So stor
 to the others, each about half of what is left, and who has none gets the last one.
 Rule 3: a thread that has computed for long gives way to others (`priority`), and ends with its piece of work. Another
 takes its place at once.
+Rule 4: no more threads are called than there is work for: each that takes a piece calls another if there is more.
+Rule 5: who waits for a piece is told of it as the last thing before the thread goes on or waits: the event loop, which
+wakes then, needs the interpreter at once.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from .priority import before_giving_way, is_low
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Tell: TypeAlias = "Callable[[], object]"
+"""Tells whoever waits for a piece of work what came of it."""
+Piece: TypeAlias = "Callable[[], Tell | None]"
+"""Raises nothing."""
 MOST: Final = 16
 """Threads of one process. They wait for the disk most of the time; SQLite runs without the interpreter's lock."""
 
@@ -35,10 +42,13 @@ class Lane(Protocol):
     listed: bool
     """Whether it waits for a turn. The threads set it."""
 
-    def take(self) -> Callable[[], None] | None:
+    def take(self) -> Piece | None:
         """The next piece of work that may begin now; None if there is none."""
 
-    def ended(self, piece: Callable[[], None]) -> None:
+    def more(self) -> bool:
+        """Whether there is another one."""
+
+    def ended(self, piece: Piece) -> None:
         """A piece that was taken is over."""
 
 
@@ -47,11 +57,15 @@ class Threads:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self.lock = threading.Condition(threading.Lock())
+        self.lock = threading.Lock()
         """Guards the lanes as well."""
         self._ready: deque[Lane] = deque()
         self._threads: list[threading.Thread] = []
-        self._busy = self._waiting = self._low = 0
+        self._waiting: list[threading.Lock] = []
+        """Threads that wait, each for the lock of its own."""
+        self._coming = 0
+        """Threads that are about to look for work."""
+        self._busy = self._low = 0
         self.closed = False
         """Whether no thread takes up new work any more."""
 
@@ -66,12 +80,16 @@ class Threads:
         self._call_one()
 
     def _call_one(self) -> None:
+        if self._coming:
+            return
         if self._waiting:
-            self.lock.notify()
+            self._coming += 1
+            self._waiting.pop().release()
         elif len(self._threads) - self._low < self._most and not self.closed:
             self._start()
 
     def _start(self) -> None:
+        self._coming += 1
         thread = threading.Thread(target=self._run, name="pyworkerd-storage", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -81,7 +99,7 @@ class Threads:
             self._low += 1
             self._start()
 
-    def _next(self) -> tuple[Lane, Callable[[], None]] | None:
+    def _next(self) -> tuple[Lane, Piece] | None:
         for _ in range(len(self._ready)):
             lane = self._ready.popleft()
             if not may_take(lane.running, self._most - self._busy):
@@ -91,48 +109,73 @@ class Threads:
             if piece is None:
                 lane.listed = False
                 continue
-            self._ready.append(lane)
+            lane.running += 1
+            self._busy += 1
+            lane.listed = lane.more()
+            if lane.listed:
+                self._ready.append(lane)
             return lane, piece
         return None
 
     def _run(self) -> None:
         before_giving_way(self._replace)
-        with self.lock:
-            while True:
-                found = self._next()
-                if found is None:
-                    if self.closed:
-                        return
-                    self._waiting += 1
-                    self.lock.wait()
-                    self._waiting -= 1
-                    continue
-                lane, piece = found
-                lane.running += 1
-                self._busy += 1
-                if self._ready:
+        call = threading.Lock()
+        call.acquire()
+        taken: tuple[Lane, Piece] | None = None
+        tell: Tell | None = None
+        while True:
+            with self.lock:
+                if taken is not None:
+                    self._ended(*taken)
+                self._coming -= 1
+                over = is_low()
+                taken = None if over else self._next()
+                if self._ready and (over or taken is not None):
                     self._call_one()
-                self.lock.release()
-                try:
-                    piece()
-                finally:
-                    self.lock.acquire()
-                    self._busy -= 1
-                    lane.running -= 1
-                    lane.ended(piece)
-                del found, lane, piece
-                if is_low():
-                    self._threads.remove(threading.current_thread())
-                    self._low -= 1
-                    if self._ready and self._waiting:
-                        self.lock.notify()
-                    return
+                if over:
+                    self._leave()
+                elif taken is None and self.closed:
+                    over = True
+                elif taken is None:
+                    self._waiting.append(call)
+            if tell is not None:
+                tell()
+            if over:
+                return
+            if taken is None:
+                tell = None
+                call.acquire()
+            else:
+                tell = self._work(*taken)
+
+    def _work(self, lane: Lane, piece: Piece) -> Tell | None:
+        try:
+            return piece()
+        except BaseException:
+            with self.lock:
+                self._ended(lane, piece)
+                self._coming -= 1
+                self._call_one()
+            raise
+
+    def _ended(self, lane: Lane, piece: Piece) -> None:
+        self._busy -= 1
+        lane.running -= 1
+        self._coming += 1
+        lane.ended(piece)
+
+    def _leave(self) -> None:
+        """The calling thread has given way, and ends: another has taken its place."""
+        self._threads.remove(threading.current_thread())
+        self._low -= 1
 
     def close(self) -> None:
         """End the threads when nothing is left to do. Blocks."""
         with self.lock:
             self.closed = True
-            self.lock.notify_all()
+            self._coming += len(self._waiting)
+            while self._waiting:
+                self._waiting.pop().release()
         threads = tuple(self._threads)
         while any(thread.is_alive() for thread in threads):
             for thread in threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -61,8 +62,13 @@ class Job:
         return self._loop
 
 
-def deliver(jobs: Sequence[Job], outcomes: Sequence[Any]) -> None:
-    """Tell each asker its outcome: one message to each event loop, from a thread."""
+def delivery(jobs: Sequence[Job], outcomes: Sequence[Any]) -> Callable[[], None]:
+    """What tells each asker its outcome, from a thread."""
+    return partial(_deliver, jobs, outcomes)
+
+
+def _deliver(jobs: Sequence[Job], outcomes: Sequence[Any]) -> None:
+    """One message to each event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Job, Any]]] = {}
     for job, outcome in zip(jobs, outcomes, strict=True):
         if job.loop is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from pyworkerd.storage.threads import Threads, may_take
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import pytest
+    from pyworkerd.storage.threads import Piece
 
 
 class Pile:
@@ -20,20 +22,23 @@ class Pile:
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
         self.running, self.listed = 0, False
-        self.pieces: deque[Callable[[], None]] = deque()
+        self.pieces: deque[Piece] = deque()
         self.over = 0
         self.most = 0
 
-    def add(self, *pieces: Callable[[], None]) -> None:
+    def add(self, *pieces: Piece) -> None:
         with self.threads.lock:
             self.pieces.extend(pieces)
             self.threads.ready(self)
 
-    def take(self) -> Callable[[], None] | None:
+    def take(self) -> Piece | None:
         self.most = max(self.most, self.running + 1)
         return self.pieces.popleft() if self.pieces else None
 
-    def ended(self, piece: Callable[[], None]) -> None:
+    def more(self) -> bool:
+        return bool(self.pieces)
+
+    def ended(self, piece: Piece) -> None:
         self.over += 1
         if self.pieces:
             self.threads.ready(self)
@@ -79,3 +84,29 @@ def test_what_fails_ends_no_thread_for_others() -> None:
     pile.add(*(lambda i=i: order.append(i) for i in range(50)))
     threads.close()
     assert order == list(range(50))
+
+
+def test_no_more_threads_are_called_than_there_is_work_for() -> None:
+    threads = Threads(8)
+    pile = Pile(threads)
+    for number in range(1, 20):
+        told: SimpleQueue[int] = SimpleQueue()
+        pile.add(lambda told=told: lambda: told.put(pile.over))
+        assert told.get() == number  # who hears of a piece finds it accounted for, and the thread free
+    assert len(threads) == 1
+    threads.close()
+
+
+def test_what_breaks_a_thread_takes_nothing_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    threads = Threads(2)
+    pile = Pile(threads)
+
+    def breaks() -> None:
+        raise SystemExit
+
+    done = threading.Event()
+    pile.add(breaks, done.set)
+    assert done.wait(20)
+    threads.close()
+    assert (pile.running, pile.over) == (0, 2)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.storage.watch import Watch
-from pyworkerd.storage.work import Job, deliver, together
+from pyworkerd.storage.work import Job, delivery, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def test_outcomes_reach_those_who_wait() -> None:
         gone = Job(put(4).work, watch)
         gone.begin(loop).cancel()
         gone.cancel()
-        await asyncio.to_thread(deliver, [*jobs, gone, put(5)], [1, ValueError("no"), None, 4, 5])
+        await asyncio.to_thread(delivery([*jobs, gone, put(5)], [1, ValueError("no"), None, 4, 5]))
         assert await first == 1
         with pytest.raises(ValueError, match="no"):
             await second
