@@ -421,8 +421,9 @@ class Worker:
 
     def _set_reaper(self) -> None:
         """Look again when the first request has waited too long, or the first idle isolate been idle for too long."""
-        if self._reaper is not None and not self._waiting:
-            return  # idle isolates only become due later than those that it was set for
+        soon = self._reaper is not None and self._reaper.when() <= self.loop.time() + self.policy.idle_s
+        if soon and not self._waiting:
+            return  # what becomes idle now is due later
         due = [invocation.since + self.policy.queue_s for invocation in self._waiting]
         due += [
             live.idle_since + self.policy.idle_s

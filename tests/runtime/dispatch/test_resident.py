@@ -250,6 +250,22 @@ def test_it_is_evicted_when_it_is_idle_and_leaves_nothing_behind(
     with_room(with_runtime, test)
 
 
+def test_it_is_looked_at_when_it_has_been_idle_long_enough_and_no_later(
+    with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request that it began with waited for it, and might have until `queue_ms`: that is no time to look at it."""
+
+    async def test(worker: LoadedWorker) -> None:
+        await worker.call("on", "a", "enter")
+        (there,) = residents(worker)
+        while there.busy:
+            await asyncio.sleep(0)
+        assert there._reaper.when() <= asyncio.get_running_loop().time() + 1
+
+    monkeypatch.setattr(resident, "IDLE_S", 1.0)
+    with_room(with_runtime, test)
+
+
 def test_one_that_stays_is_evicted_for_others_alone(
     with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
