@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import gc
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +16,8 @@ if TYPE_CHECKING:
 
     from pyworkerd_isolates.cache import Cache
     from pyworkerd_isolates.engine import Engine
+    from pyworkerd_isolates.image import Image
+    from pyworkerd_isolates.images import Images
     from pyworkerd_isolates.native import Machine
     from pyworkerd_isolates.testing import Driver, Sandbox
 
@@ -21,6 +27,24 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("pyworkerd")
+
+BYTECODE = Path(__file__).parents[1] / "build" / "tests" / "bytecode"
+
+
+def pytest_configure() -> None:
+    """Let the servers that tests start keep their bytecode, as every installation does.
+
+    Build machines often forbid it, and then each of some hundred processes compiles all sources again. It goes into the
+    build folder, not beside the sources.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: the garbage collector, which many tests call, need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +74,39 @@ def engine(sandbox: Sandbox) -> Engine:
     return sandbox.engine
 
 
-@pytest.fixture
-def start(sandbox: Sandbox) -> Iterator[Callable[..., Driver]]:
-    """`Sandbox.start` with time enough for a busy machine; what it started is ended with the test."""
-    started: list[Driver] = []
+@pytest.fixture(scope="session")
+def images(sandbox: Sandbox) -> Iterator[Images]:
+    """Images of sources that more than one test uses are mapped once, as in a server."""
+    from pyworkerd_isolates.images import Images  # noqa: PLC0415 (most tests do without)
 
-    def begin(*arguments: object, **options: object) -> Driver:
-        driver = sandbox.start(*arguments, **{"cpu_ms": 5000, "startup_ms": 10_000, **options})  # type: ignore[arg-type]
+    opened = Images(sandbox.engine, sandbox.cache)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def start(sandbox: Sandbox, images: Images) -> Iterator[Callable[..., Driver]]:
+    """`Sandbox.start` with time enough for a busy machine; what it started is ended with the test."""
+    from pyworkerd_isolates.image import Image  # noqa: PLC0415 (most tests do without)
+    from pyworkerd_isolates.limits import Limits  # noqa: PLC0415
+    from pyworkerd_isolates.testing import bundle_of  # noqa: PLC0415
+
+    started: list[Driver] = []
+    mapped: list[Image] = []
+    names = {each.name for each in fields(Limits)}
+
+    def begin(worker: Any, **options: Any) -> Driver:
+        options = {"cpu_ms": 5000, "startup_ms": 10_000, **options}
+        if not isinstance(worker, Image):
+            limits = Limits(**{name: value for name, value in options.items() if name in names})
+            worker = images.get(bundle_of(worker), limits)
+            mapped.append(worker)
+        driver = sandbox.start(worker, **options)
         started.append(driver)
         return driver
 
     yield begin
     for driver in started:
         driver.end()
+    for image in mapped:
+        images.release(image)
