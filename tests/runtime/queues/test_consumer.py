@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -190,8 +191,8 @@ def test_a_queue_that_drops_much_is_a_line_a_second_in_the_operators_log(
         assert caplog.text.count("are dropped") == 1
         served.chores._consumers._each["jobs"]._tell()
         assert caplog.text.count("are dropped") == 2
-        assert "29 messages of the queue 'jobs' failed 1 times and are dropped: 2, 3, 4, " in caplog.text
-        assert "11, ..." in caplog.text
+        some = r"29 messages of the queue 'jobs' failed 1 times and are dropped: (\d+, ){10}\.\.\."
+        assert re.search(some, caplog.text), "in whatever order: they are handled side by side"
 
     serving(project(tmp_path, "m.retry()", "max_retries = 0\nmax_batch_size = 1"), test)
 

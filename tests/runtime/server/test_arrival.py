@@ -220,7 +220,7 @@ async def until(met: Any) -> None:
 @pytest.mark.parametrize("loop", LOOPS)
 def test_https(loop: str, tmp_path: Path) -> None:
     async def main() -> None:
-        async with site(told, Edge(await tls(tmp_path))) as place:
+        async with site(told, Edge(await tls(tmp_path)), linger_timeout=0.1) as place:
             client = await secure(place)
             for path in ("/a", "/b"):
                 status, _, body = await client.ask(get(path, "X-Forwarded-Proto: http"))
