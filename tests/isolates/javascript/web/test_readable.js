@@ -143,8 +143,9 @@ test("breaking out of an iteration cancels", async () => {
 
 test("steps of an iteration that overlap keep their order", async () => {
   const iterator = of(1, 2).values();
+  const end = { value: undefined, done: true };
   equal(await Promise.all([iterator.next(), iterator.next(), iterator.next(), iterator.next()]), [
-    { value: 1, done: false }, { value: 2, done: false }, { value: undefined, done: true }, { value: undefined, done: true },
+    { value: 1, done: false }, { value: 2, done: false }, end, end,
   ]);
 });
 

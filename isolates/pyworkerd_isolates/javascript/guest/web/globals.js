@@ -1,17 +1,22 @@
 // All of the web platform that a worker finds on `globalThis`.
 
 import { AbortController, AbortSignal } from "pyworkerd:web/abort";
+import { Blob, File } from "pyworkerd:web/blob";
+import { structuredClone } from "pyworkerd:web/clone";
 import { console } from "pyworkerd:web/console";
 import { TextDecoder, TextEncoder } from "pyworkerd:web/encoding";
 import {
   CloseEvent, CustomEvent, ErrorEvent, Event, EventTarget, MessageEvent, PromiseRejectionEvent,
 } from "pyworkerd:web/events";
+import { FormData } from "pyworkerd:web/form_data";
 import { Headers } from "pyworkerd:web/headers";
 import { ReadableStream } from "pyworkerd:web/readable";
 import { ReadableByteStreamController, ReadableStreamBYOBRequest } from "pyworkerd:web/readable_bytes";
 import { ReadableStreamDefaultController } from "pyworkerd:web/readable_default";
 import { ReadableStreamBYOBReader, ReadableStreamDefaultReader } from "pyworkerd:web/readers";
 import { reportError } from "pyworkerd:web/report";
+import { Request } from "pyworkerd:web/request";
+import { Response } from "pyworkerd:web/response";
 import { URLSearchParams } from "pyworkerd:web/search_params";
 import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "pyworkerd:web/strategies";
 import { TextDecoderStream, TextEncoderStream } from "pyworkerd:web/text_streams";
@@ -28,6 +33,7 @@ import {
 const GLOBALS = {
   AbortController,
   AbortSignal,
+  Blob,
   ByteLengthQueuingStrategy,
   CloseEvent,
   CountQueuingStrategy,
@@ -35,7 +41,9 @@ const GLOBALS = {
   ErrorEvent,
   Event,
   EventTarget,
+  File,
   FixedLengthStream,
+  FormData,
   Headers,
   IdentityTransformStream,
   MessageEvent,
@@ -46,6 +54,8 @@ const GLOBALS = {
   ReadableStreamBYOBRequest,
   ReadableStreamDefaultController,
   ReadableStreamDefaultReader,
+  Request,
+  Response,
   Scheduler,
   TextDecoder,
   TextDecoderStream,
@@ -65,6 +75,7 @@ const GLOBALS = {
   scheduler,
   setInterval,
   setTimeout,
+  structuredClone,
 };
 
 /** Defines them as WebIDL says: writable, configurable, not enumerable. */

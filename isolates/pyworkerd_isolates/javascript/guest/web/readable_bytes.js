@@ -297,7 +297,8 @@ export class ByteController {
   }
 }
 
-const VIEWS = { __proto__: null };
+/** Types of views, by name. */
+export const VIEWS = { __proto__: null };
 for (const type of [
   Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float16Array,
   Float32Array, Float64Array, BigInt64Array, BigUint64Array,

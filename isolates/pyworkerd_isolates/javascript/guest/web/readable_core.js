@@ -11,6 +11,7 @@ export class Readable {
     this.error = undefined;
     this.disturbed = false;
     this.controller = null;
+    this.origin = undefined; // of a stream of the host's: where its bytes come from
   }
 }
 

@@ -1,0 +1,134 @@
+// Response (https://fetch.spec.whatwg.org/#response-class), as Workers have it.
+
+import { extractBody, mixInBody } from "pyworkerd:web/body";
+import { Headers, copyOf } from "pyworkerd:web/headers";
+import { dictionary, expose, requireArguments } from "pyworkerd:web/idl";
+import { HeaderState } from "pyworkerd:web/message";
+import { parseURL } from "pyworkerd:web/url";
+import { serialize } from "pyworkerd:web/url_parser";
+
+const WHERE = "Response constructor";
+const MAKING = Symbol("a response is made here");
+const NO_BODY = new Set([101, 204, 205, 304]);
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const PHRASE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+// What most responses have; the others have an object of their own.
+const USUAL = { type: "default", url: "", redirected: false, webSocket: null, cf: undefined, encodeBody: "automatic" };
+
+let stateOf;
+
+class State {
+  constructor(status, statusText, headers, body, rest) {
+    this.status = status;
+    this.statusText = statusText;
+    this.headers = headers;
+    this.body = body;
+    this.rest = rest;
+  }
+}
+
+export class Response {
+  #state;
+
+  constructor(body = null, init = undefined) {
+    if (body === MAKING) {
+      this.#state = init;
+      return;
+    }
+    if (init === undefined) {
+      const [content, type] = extractBody(body);
+      this.#state = new State(200, "", new HeaderState(null, null, type, false), content, USUAL);
+      return;
+    }
+    this.#state = makeState(body, init, null);
+  }
+
+  static {
+    stateOf = (response) => response.#state;
+  }
+
+  static error() {
+    const headers = new HeaderState(null, [], null, true);
+    return new Response(MAKING, new State(0, "", headers, null, { ...USUAL, type: "error" }));
+  }
+
+  static json(data, init = undefined) {
+    requireArguments(arguments.length, 1, "'json' on 'Response'");
+    const text = JSON.stringify(data);
+    if (text === undefined) throw new TypeError("Response.json: the value cannot be written as JSON.");
+    if (init === undefined) {
+      const [content] = extractBody(text);
+      return new Response(MAKING, new State(200, "", new HeaderState(null, null, JSON_TYPE, false), content, USUAL));
+    }
+    return new Response(MAKING, makeState(text, init, JSON_TYPE));
+  }
+
+  static redirect(url, status = 302) {
+    requireArguments(arguments.length, 1, "'redirect' on 'Response'");
+    const record = parseURL(url);
+    if (record === null) throw new TypeError(`Unable to parse URL: ${url}`);
+    const code = Math.trunc(Number(status));
+    if (!REDIRECTS.has(code)) throw new RangeError(`${status} is not a redirect status code.`);
+    const headers = new HeaderState(null, [["location", serialize(record)]], null, true);
+    return new Response(MAKING, new State(code, "", headers, null, USUAL));
+  }
+
+  get type() { return this.#state.rest.type; }
+  get url() { return this.#state.rest.url; }
+  get redirected() { return this.#state.rest.redirected; }
+  get status() { return this.#state.status; }
+  get ok() { return this.#state.status >= 200 && this.#state.status <= 299; }
+  get statusText() { return this.#state.statusText; }
+  get headers() { return this.#state.headers.get(); }
+  get webSocket() { return this.#state.rest.webSocket; }
+  get cf() { return this.#state.rest.cf; }
+  get encodeBody() { return this.#state.rest.encodeBody; }
+
+  clone() {
+    const { status, statusText, headers, body, rest } = this.#state;
+    if (rest.webSocket !== null) throw new TypeError("Cannot clone a response to a WebSocket handshake.");
+    const copy = body?.clone() ?? null;
+    const others = new HeaderState(copyOf(headers.get()), null, null, false);
+    return new Response(MAKING, new State(status, statusText, others, copy, rest));
+  }
+}
+Object.defineProperty(Response, "length", { value: 0, configurable: true });
+mixInBody(Response, (self) => stateOf(self).body, (self) => stateOf(self).headers.contentType());
+expose(Response);
+
+const JSON_TYPE = "application/json";
+
+function makeState(body, init, givenType) {
+  const given = dictionary(init, WHERE);
+  const { status = 200, statusText = "", headers, webSocket = null, cf, encodeBody = "automatic" } = given;
+  const code = Math.trunc(Number(status));
+  if (!(code >= 200 && code <= 599) && !(code === 101 && webSocket !== null)) {
+    throw new RangeError(`Responses may only be constructed with status codes in the range 200 to 599, not ${status}.`);
+  }
+  const text = `${statusText}`;
+  if (!PHRASE.test(text)) throw new TypeError(`${WHERE}: the status text has characters that it must not have.`);
+  if (encodeBody !== "automatic" && encodeBody !== "manual") {
+    throw new TypeError(`${WHERE}: \`encodeBody\` must be "automatic" or "manual".`);
+  }
+  const [content, type] = extractBody(body);
+  if (content !== null && NO_BODY.has(code)) {
+    throw new TypeError("Response with null body status (101, 204, 205, or 304) cannot have a body.");
+  }
+  const made = headers === undefined ? null : new Headers(headers);
+  const plain = webSocket === null && cf === undefined && encodeBody === "automatic";
+  const rest = plain ? USUAL : { ...USUAL, webSocket, cf, encodeBody };
+  return new State(code, text, new HeaderState(made, null, givenType ?? type, false), content, rest);
+}
+
+/** A response of the host's: `pairs` of headers with names in lower case, a Body or null, the URL that it came from. */
+export function makeResponse(status, statusText, pairs, body, url = "", redirected = false, webSocket = null) {
+  const headers = new HeaderState(null, pairs, null, true);
+  return new Response(MAKING, new State(status, statusText, headers, body, { ...USUAL, url, redirected, webSocket }));
+}
+
+/** What the host sends: { status, statusText, pairs, body, rest }. The body, a Body or null, is claimed for it. */
+export function takeResponse(response) {
+  const { status, statusText, headers, body, rest } = stateOf(response);
+  return { status, statusText, pairs: headers.list(), body: body?.take() ?? null, rest };
+}
