@@ -15,6 +15,7 @@ from pyworkerd.bindings.kv import sqlite as sqlite_provider
 from pyworkerd.bindings.kv.rules import MAX_VALUE
 from pyworkerd.errors import BadCall, StorageError, StorageFull
 from pyworkerd.messages import Body
+from pyworkerd.storage.pieces import UPLOAD_S
 
 from tests.contracts import kv_providers
 
@@ -268,7 +269,7 @@ def test_a_writer_that_was_killed_leaves_nothing_for_good(tmp_path: Path) -> Non
             number = await store._place(None, 0, b"x" * 1000, 1000)
             await store._place(number, 1, b"x" * 1000, 1000)
             assert await pieces(store) == (2, 1)
-            await put(store, b"other", b"", now=1000 + sqlite_provider.UPLOAD_S)
+            await put(store, b"other", b"", now=1000 + UPLOAD_S)
             assert await pieces(store) == (0, 0)
             with pytest.raises(StorageError, match="too long to arrive"):
                 await store._place(number, 2, b"x" * 1000, 1000)

@@ -1,19 +1,21 @@
 """Caches in SQLite: one file for each worker, shared by all processes.
 
-A small body is part of its entry. A larger one is written piece by piece before the entry counts (`WRITING`), and stays
-for a while when it does not any more (`DEAD`), for whoever reads it still. Nothing waits for the disk to be synced: a
-cache may lose what a failing machine had not written yet, and every entry that is there is whole.
+Bodies are kept as `storage.pieces` has it. One with pieces has an entry from the beginning, which does not count before
+all of it is there (`WRITING`), and stays for a while when it does not any more (`DEAD`), for whoever reads it still.
+Nothing waits for the disk to be synced: a cache may lose what a failing machine had not written yet, and every entry
+that is there is whole.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd.errors import StorageError, StorageFull
 from pyworkerd.messages import Body
 from pyworkerd.storage.connection import Design
+from pyworkerd.storage.pieces import SWEEP, TABLE, Pieces, Upload
 from pyworkerd.storage.schema import Schema
 
 from .rules import Kept
@@ -28,18 +30,10 @@ if TYPE_CHECKING:
     from pyworkerd.storage.database import Database
     from pyworkerd.storage.stores import Stores
 
-INLINE: Final = 65_536
-"""Bytes of a body that is kept in its entry."""
-PIECE: Final = 262_144
-"""Bytes of a piece of a larger one, as many as may be in flight of a body (`protocol.WINDOW`)."""
-PIECES: Final = 2_048
-"""Pieces of a body at most: 512 MiB."""
 GRACE_S: Final = 300
 """How long a body can be read after its entry has gone: as long as an invocation may take (`limits.wall_ms`)."""
-UPLOAD_S: Final = 3_600
 USED_S: Final = 60
 """When an entry was used last is written down so often: a hit should not cost a write."""
-SWEEP: Final = 16
 ROOM: Final = 1.25
 """How much larger the file may be than its entries: pages that are not full, what is written, what is read still."""
 SPARE_MB: Final = 4
@@ -58,7 +52,7 @@ DESIGN: Final = Design(
                 "CREATE UNIQUE INDEX entries_live ON entries (cache, url, vary) WHERE state = 1",
                 "CREATE INDEX entries_until ON entries (until)",
                 "CREATE INDEX entries_used ON entries (used) WHERE state = 1",
-                "CREATE TABLE pieces (piece INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT",
+                TABLE,
                 "CREATE TABLE taken (bytes INTEGER NOT NULL) STRICT",
                 "INSERT INTO taken VALUES (0)",
             ),
@@ -68,6 +62,14 @@ DESIGN: Final = Design(
 )
 """`until` is when a live entry expires, and when any other can be forgotten; `taken` what live ones are reckoned at."""
 
+_PIECES: Final = Pieces(
+    most=2_048,
+    begin="INSERT INTO entries VALUES (NULL, 0, ?, '', '', '', '', 0, 0, NULL)",
+    put_off="UPDATE entries SET until = ? WHERE entry = ? AND state = 0",
+    late="the response took too long to arrive",
+    gone="the response was evicted while it was read",
+)
+"""512 MiB of a body at most."""
 _FIND = """SELECT entry, head, used FROM entries
     WHERE cache = ? AND url = ? AND state = 1 AND until > ? ORDER BY entry DESC LIMIT ?"""
 _ALL = "SELECT entry, cost, until FROM entries WHERE cache = ? AND url = ? AND state = 1"
@@ -102,7 +104,8 @@ class SQLiteCache:
         def read(span: Span) -> Body:
             if data is not None:
                 return Body(data[span.offset : span.offset + span.length])
-            return Body(chunks=_Pieces(self._database, entry, span), length=span.length)
+            chunks = _PIECES.read(self._database, entry, span.offset, span.length)
+            return Body(chunks=chunks, length=span.length)
 
         return Hit(kept, read)
 
@@ -110,60 +113,31 @@ class SQLiteCache:
         """See `CacheStore`."""
         cost = cost_of(url, kept)
         most = min(self._most - cost, MAX_OBJECT)
-        entry: int | None = None
-        size = placed = 0
-        waiting = bytearray()
+
+        def check(size: int) -> None:
+            if size > most:
+                raise _TooLarge
+
+        upload = Upload(lambda number, place, data: self._place(number, place, data, now))
         try:
-            if body.length is not None and body.length > most:
-                return False
-            async for chunk in body:
-                size += len(chunk)
-                if size > most:
-                    return False
-                view = memoryview(chunk)
-                while len(waiting) + len(view) > PIECE:
-                    part = PIECE - len(waiting)
-                    waiting += view[:part]
-                    view = view[part:]
-                    entry = await self._place(entry, placed, bytes(waiting), now)
-                    waiting.clear()
-                    placed += 1
-                waiting += view
-            if entry is not None or len(waiting) > INLINE:
-                entry = await self._place(entry, placed, bytes(waiting), now)
-                waiting.clear()
-            head = (cache, url, json.dumps(kept.vary), _write_head(kept.sized(size)))
-            data = None if entry is not None else bytes(waiting)
+            await upload.receive(body, check)
+            head = (cache, url, json.dumps(kept.vary), _write_head(kept.sized(upload.size)))
+            whole = cost + upload.size
             await self._write(
-                lambda c: self._enter(c, entry, head, kept.expires, cost + size, data, now), now
+                lambda c: self._enter(c, upload.value, head, kept.expires, whole, upload.data, now), now
             )
-            entry = None
-        except StorageFull:
+            upload.named()
+        except (_TooLarge, StorageFull):
             return False
         finally:
-            if entry is not None:
-                left = entry
+            if (left := upload.value) is not None:
                 self._database.leave(lambda c: _forget(c, left))
             await body.aclose()
         return True
 
     async def _place(self, entry: int | None, place: int, data: bytes, now: float) -> int:
         """Write a piece of a body that nobody sees yet."""
-        until = int(now) + UPLOAD_S
-
-        def work(connection: sqlite3.Connection) -> int:
-            number = entry
-            if number is None:
-                new = "INSERT INTO entries VALUES (NULL, 0, ?, '', '', '', '', 0, 0, NULL)"
-                number = connection.execute(new, (until,)).lastrowid or 0
-            elif not connection.execute(
-                "UPDATE entries SET until = ? WHERE entry = ? AND state = 0", (until, number)
-            ).rowcount:
-                raise StorageError("the response took too long to arrive")
-            connection.execute("INSERT INTO pieces VALUES (?, ?)", (number * PIECES + place, data))
-            return number
-
-        return await self._write(work, now)
+        return await self._write(partial(_PIECES.place, value=entry, place=place, data=data, now=now), now)
 
     async def _write(self, work: Callable[[sqlite3.Connection], int], now: float) -> int:
         try:
@@ -202,7 +176,7 @@ class SQLiteCache:
                 (*values, entry),
             )
             if not known.rowcount:
-                raise StorageError("the response took too long to arrive")
+                raise StorageError(_PIECES.late)
         connection.execute("UPDATE taken SET bytes = bytes + ?", (cost,))
         self._evict(connection, now)
         _sweep(connection, now)
@@ -246,33 +220,8 @@ class SQLiteCache:
         await self._stores.let_go(self._database)
 
 
-class _Pieces(AsyncIterator[bytes]):
-    """Some bytes of a body, each piece read when it is asked for."""
-
-    __slots__ = ("_at", "_database", "_entry", "_left")
-
-    def __init__(self, database: Database, entry: int, span: Span) -> None:
-        self._database, self._entry, self._at, self._left = database, entry, span.offset, span.length
-
-    async def __anext__(self) -> bytes:
-        if self._left <= 0:
-            raise StopAsyncIteration
-        place, skip = divmod(self._at, PIECE)
-        number = self._entry * PIECES + place
-        row = await self._database.read(
-            lambda c: c.execute("SELECT data FROM pieces WHERE piece = ?", (number,)).fetchone()
-        )
-        if row is None:
-            self._left = 0
-            raise StorageError("the response was evicted while it was read")
-        data: bytes = row[0][skip : skip + self._left]
-        self._left -= len(data)
-        self._at += len(data)
-        return data
-
-    async def aclose(self) -> None:
-        """Read no more."""
-        self._left = 0
+class _TooLarge(Exception):
+    """There is no room for a body."""
 
 
 def _kill(connection: sqlite3.Connection, entry: int, cost: int, now: float) -> None:
@@ -284,9 +233,8 @@ def _kill(connection: sqlite3.Connection, entry: int, cost: int, now: float) -> 
 
 
 def _forget(connection: sqlite3.Connection, entry: int) -> None:
-    first = entry * PIECES
     connection.execute("DELETE FROM entries WHERE entry = ? AND state <> 1", (entry,))
-    connection.execute("DELETE FROM pieces WHERE piece BETWEEN ? AND ?", (first, first + PIECES - 1))
+    _PIECES.forget(connection, entry)
 
 
 def _sweep(connection: sqlite3.Connection, now: float) -> None:

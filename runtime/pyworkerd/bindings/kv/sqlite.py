@@ -1,19 +1,18 @@
 """KV in SQLite: one file for each store.
 
-A small value is part of its entry. A larger one is a row of `values` and pieces that are written one after the other,
-each in a transaction of its own that need not be synced: nobody sees them before the entry names the value, and that
-transaction is. A value that no entry names is either being written, or was replaced and may still be read: it is swept
-after its time (`until`), or when room is needed.
+Values are kept as `storage.pieces` has it. One with pieces that no entry names is a row of `loose`: it is either being
+written, or was replaced and may still be read. An entry is on disk before anybody hears that its value was put.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd.errors import StorageError, StorageFull
 from pyworkerd.messages import Body
 from pyworkerd.storage.connection import Design
+from pyworkerd.storage.pieces import SWEEP, TABLE, Pieces, Upload
 from pyworkerd.storage.schema import Schema
 
 from .rules import MAX_VALUE, value_too_large
@@ -26,18 +25,8 @@ if TYPE_CHECKING:
     from pyworkerd.storage.database import Database
     from pyworkerd.storage.stores import Stores
 
-INLINE: Final = 65_536
-"""Bytes of a value that is kept in its entry: it is read and written at once."""
-PIECE: Final = 262_144
-"""Bytes of a piece of a larger one, as many as may be in flight of a body (`protocol.WINDOW`)."""
-PIECES: Final = 128
-"""Pieces of a value at most, so that the number of a piece follows from those of value and place."""
 GRACE_S: Final = 900
 """How long a value that was replaced can still be read: three times what an invocation may take (`limits.wall_ms`)."""
-UPLOAD_S: Final = 3_600
-"""How long a value may wait for its next piece before it counts as given up."""
-SWEEP: Final = 16
-"""What one write cleans up at most, of entries that have expired; and one value."""
 
 DESIGN: Final = Design(
     Schema(
@@ -52,7 +41,7 @@ DESIGN: Final = Design(
                     value INTEGER PRIMARY KEY AUTOINCREMENT, until INTEGER NOT NULL, replaced INTEGER NOT NULL
                     ) STRICT""",
                 "CREATE INDEX loose_until ON loose (until)",
-                "CREATE TABLE pieces (piece INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT",
+                TABLE,
             ),
         ),
     ),
@@ -64,7 +53,13 @@ _GET = f"SELECT size, expires, metadata, value, data FROM entries WHERE key = ? 
 _PUT = """INSERT INTO entries (key, expires, metadata, size, value, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (key) DO UPDATE SET expires = ?2, metadata = ?3, size = ?4, value = ?5, data = ?6"""
 
-_STILL = "UPDATE loose SET until = ? WHERE value = ? AND NOT replaced"
+_PIECES: Final = Pieces(
+    most=128,
+    begin="INSERT INTO loose VALUES (NULL, ?, 0)",
+    put_off="UPDATE loose SET until = ? WHERE value = ? AND NOT replaced",
+    late="the value took too long to arrive",
+    gone="the value was replaced, and reading it took too long",
+)
 
 
 class SQLiteKV:
@@ -94,56 +89,30 @@ class SQLiteKV:
         if row is None:
             return None
         size, expires, metadata, value, data = row
-        body = Body(data) if value is None else Body(chunks=_Pieces(self._database, value, size), length=size)
-        return Found(body, expires, metadata)
+        if value is None:
+            return Found(Body(data), expires, metadata)
+        return Found(
+            Body(chunks=_PIECES.read(self._database, value, 0, size), length=size), expires, metadata
+        )
 
     async def put(
         self, key: bytes, value: Body, now: float, expires: int | None = None, metadata: str | None = None
     ) -> None:
         """See `KVStore`."""
-        upload: int | None = None
-        placed = size = 0
-        waiting = bytearray()
+        upload = Upload(lambda number, place, data: self._place(number, place, data, now))
         try:
-            if value.length is not None and value.length > MAX_VALUE:
-                raise value_too_large(value.length)
-            async for chunk in value:
-                size += len(chunk)
-                if size > MAX_VALUE:
-                    raise value_too_large(size)
-                view = memoryview(chunk)
-                while len(waiting) + len(view) > PIECE:
-                    part = PIECE - len(waiting)
-                    waiting += view[:part]
-                    view = view[part:]
-                    upload = await self._place(upload, placed, bytes(waiting), now)
-                    waiting.clear()
-                    placed += 1
-                waiting += view
-            if upload is not None or len(waiting) > INLINE:
-                upload = await self._place(upload, placed, bytes(waiting), now)
-                waiting.clear()
-            entry = (key, expires, metadata, size, upload, None if upload is not None else bytes(waiting))
+            await upload.receive(value, _check)
+            entry = (key, expires, metadata, upload.size, upload.value, upload.data)
             await self._with_room(lambda c: _enter(c, entry, now), now)
-            upload = None
+            upload.named()
         finally:
-            if upload is not None:
-                self._database.leave(_drop(upload))
+            if upload.value is not None:
+                self._database.leave(_drop(upload.value))
             await value.aclose()
 
-    async def _place(self, upload: int | None, place: int, data: bytes, now: float) -> int:
+    async def _place(self, number: int | None, place: int, data: bytes, now: float) -> int:
         """Write a piece of a value that nobody sees yet."""
-        until = int(now) + UPLOAD_S
-
-        def work(connection: sqlite3.Connection) -> int:
-            number = upload
-            if number is None:
-                number = connection.execute("INSERT INTO loose VALUES (NULL, ?, 0)", (until,)).lastrowid or 0
-            elif not connection.execute(_STILL, (until, number)).rowcount:
-                raise StorageError("the value took too long to arrive")
-            connection.execute("INSERT INTO pieces VALUES (?, ?)", (number * PIECES + place, data))
-            return number
-
+        work = partial(_PIECES.place, value=number, place=place, data=data, now=now)
         return await self._with_room(work, now, relaxed=True)
 
     async def _with_room(
@@ -180,32 +149,9 @@ class SQLiteKV:
         await self._stores.let_go(self._database)
 
 
-class _Pieces(AsyncIterator[bytes]):
-    """The pieces of a value, each read when it is asked for."""
-
-    __slots__ = ("_database", "_left", "_place", "_value")
-
-    def __init__(self, database: Database, value: int, size: int) -> None:
-        self._database, self._value, self._left, self._place = database, value, size, 0
-
-    async def __anext__(self) -> bytes:
-        if self._left <= 0:
-            raise StopAsyncIteration
-        number = self._value * PIECES + self._place
-        row = await self._database.read(
-            lambda c: c.execute("SELECT data FROM pieces WHERE piece = ?", (number,)).fetchone()
-        )
-        if row is None:
-            self._left = 0
-            raise StorageError("the value was replaced, and reading it took too long")
-        data: bytes = row[0]
-        self._left -= len(data)
-        self._place += 1
-        return data
-
-    async def aclose(self) -> None:
-        """Read no more."""
-        self._left = 0
+def _check(size: int) -> None:
+    if size > MAX_VALUE:
+        raise value_too_large(size)
 
 
 def _enter(connection: sqlite3.Connection, entry: tuple[Any, ...], now: float) -> int:
@@ -213,7 +159,7 @@ def _enter(connection: sqlite3.Connection, entry: tuple[Any, ...], now: float) -
     key, value = entry[0], entry[4]
     _loosen(connection, key, now)
     if value is not None and not connection.execute("DELETE FROM loose WHERE value = ?", (value,)).rowcount:
-        raise StorageError("the value took too long to arrive")
+        raise StorageError(_PIECES.late)
     connection.execute(_PUT, entry)
     _sweep(connection, now)
     return 1
@@ -259,8 +205,7 @@ def _drop(value: int) -> Callable[[sqlite3.Connection], None]:
     """Forget a value that no entry names."""
 
     def work(connection: sqlite3.Connection) -> None:
-        first = value * PIECES
         if connection.execute("DELETE FROM loose WHERE value = ?", (value,)).rowcount:
-            connection.execute("DELETE FROM pieces WHERE piece BETWEEN ? AND ?", (first, first + PIECES - 1))
+            _PIECES.forget(connection, value)
 
     return work
