@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from pyworkerd.http.semantics import OF_CONNECTION
 from pyworkerd.observe.trace import REQUEST_ID
 
 if TYPE_CHECKING:
@@ -16,20 +17,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_DROPPED: Final = frozenset(
-    (
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        REQUEST_ID,
-    )
-)
-"""Headers that are the server's business (RFC 9110 section 7.6.1), or ours."""
+_DROPPED: Final = OF_CONNECTION | {"content-length", REQUEST_ID}
+"""Headers that are the server's business, or ours."""
 _PATH_SAFE: Final = "/:@!$&'()*+,;=~-._"
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
 

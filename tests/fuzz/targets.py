@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 from pyworkerd.caches.answers import answer
-from pyworkerd.caches.rules import FOREVER_S, HOP_BY_HOP, keep
+from pyworkerd.caches.rules import DROPPED, FOREVER_S, keep
 from pyworkerd.http import PARSERS, BodyData, RequestHead, parser_class
 from pyworkerd.http.forwarded import told
 from pyworkerd.http.http2 import ConnectionBroken, Http2, Refused, StreamOver
@@ -306,7 +306,7 @@ def caches(data: bytes) -> None:
     assert '"' in directives or not {"no-store", "private", "no-cache"} & set(
         directives.replace(" ", "").split(",")
     )
-    assert not HOP_BY_HOP & dict(kept.headers).keys()
+    assert not DROPPED & dict(kept.headers).keys()
     assert "set-cookie" not in dict(kept.headers)
     assert CACHED_AT < kept.expires <= CACHED_AT + FOREVER_S
     assert kept.is_for(request)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyworkerd.bindings.arguments import type_error
 from pyworkerd.http.conditional import http_date
+from pyworkerd.http.semantics import OF_CONNECTION, OF_PROXY
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
@@ -32,23 +33,10 @@ once wanted a warning."""
 FOREVER_S: Final = 1 << 31
 """RFC 9111 section 1.2.2: what a number that is too large becomes."""
 MAX_VARY: Final = 32
-HOP_BY_HOP: Final = frozenset(
-    (
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    )
-)
-"""RFC 9111 section 3.1: not kept. `Age` is not either, since it is reckoned anew."""
 OWN: Final = frozenset(("age", "cf-cache-status", "content-length"))
 """Fields that every answer gets anew."""
+DROPPED: Final = OF_CONNECTION | OF_PROXY | OWN
+"""Fields that are not kept (RFC 9111 section 3.1)."""
 _DIRECTIVE: Final = re.compile(
     r'[ \t,]*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^ \t,;"]*)))?[ \t]*'
 )
@@ -112,7 +100,7 @@ def keep(asked: Headers, status: int, headers: Headers, now: float) -> Kept | No
         return None
     if "authorization" in dict(asked) and not said.keys() & {"public", "must-revalidate", "s-maxage"}:
         return None  # section 3.5
-    dropped = HOP_BY_HOP | OWN | names_in(headers, "connection")
+    dropped = DROPPED | names_in(headers, "connection")
     dropped |= {
         name.strip().lower() for key in ("private", "no-cache") for name in (said.get(key) or "").split(",")
     }

@@ -51,21 +51,15 @@ TRAILERS: Final = re.compile(rb"\r\n" + _FIELD_LINES + rb"\r\n")
 BAD_OCTET: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])")
 _OTHER_VERSION: Final = re.compile(TOKEN + rb"++ [\x21-\x7e]++ HTTP/(?!1\.[01]\r)[0-9](?:\.[0-9])?\r\n")
 
-HOP_BY_HOP: Final = frozenset(
-    (
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "http2-settings",
-        "expect",
-    )
+OF_CONNECTION: Final = frozenset(
+    ("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 )
-"""Fields for this connection alone (RFC 9110 section 7.6.1). Fields that `Connection` nominates are kept:
-dropping what a client names would let it remove headers that a proxy in front of us added."""
+"""Fields for one connection alone (RFC 9110 section 7.6.1)."""
+OF_PROXY: Final = frozenset(("proxy-authenticate", "proxy-authentication-info", "proxy-authorization"))
+"""Fields for the next proxy alone (RFC 9110 section 11.7), which are not kept either (RFC 9111 section 3.1)."""
+HOP_BY_HOP: Final = OF_CONNECTION | {"http2-settings", "expect"}
+"""What of a request is not a worker's. Fields that `Connection` nominates are kept: dropping what a client names would
+let it remove headers that a proxy in front of us added."""
 
 _FRAMING_FIELDS: Final = re.compile(
     rb"\r\n(?i:(host|content-length|connection|keep-alive|proxy-connection|te|trailer"

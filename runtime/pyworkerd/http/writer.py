@@ -14,6 +14,8 @@ from pyworkerd.errors import BadEffect
 from pyworkerd.messages import Headers, header
 from pyworkerd.observe.trace import REQUEST_ID
 
+from .semantics import OF_CONNECTION
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
@@ -25,18 +27,7 @@ _STATUS_LINES: Final = {code: f"HTTP/1.1 {code} {phrase}\r\n" for code, phrase i
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
-_DROPPED: Final = frozenset(
-    (
-        "connection",
-        "content-length",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        REQUEST_ID,
-    )
-)
+_DROPPED: Final = OF_CONNECTION | {"content-length", REQUEST_ID}
 """Framing is decided here; `content-length` comes back if it is true. `proxy-*` is dropped by its prefix. The
 request's id is the server's to give."""
 _NO_BODY: Final = frozenset((204, 304))

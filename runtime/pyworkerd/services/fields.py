@@ -10,24 +10,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pyworkerd.http.semantics import OF_CONNECTION, OF_PROXY
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pyworkerd.messages import Headers
 
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+_HOP_BY_HOP = OF_CONNECTION | OF_PROXY
 _FORBIDDEN = _HOP_BY_HOP | {"host", "content-length", "expect", "http2-settings"}
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
