@@ -156,38 +156,50 @@ function readAll(stream) {
   return promise;
 }
 
-/** [Body or null, content type or null] of what a worker gives as a body. */
+/** The Body, or null, of what a worker gives as one. `bodyType` is the content type that it brings, or null. */
 export function extractBody(value) {
-  if (value === null || value === undefined) return NONE;
-  if (typeof value === "string") return [new Body(value, null, null, null, undefined), TEXT];
+  bodyType = null;
+  if (value === null || value === undefined) return null;
+  if (typeof value === "string") {
+    bodyType = TEXT;
+    return new Body(value, null, null, null, undefined);
+  }
   if (typeof value === "object") {
     if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
-      return [bodyOfBytes(bytesOf(value, "The body").slice()), null];
+      return bodyOfBytes(bytesOf(value, "The body").slice());
     }
     if (isReadable(value)) {
       const inner = readableOf(value);
       if (inner.disturbed) throw new TypeError("This ReadableStream is disturbed (has already been read from).");
       if (inner.reader !== null) throw new TypeError(LOCKED);
-      return [new Body(null, null, null, value, lengthOfReadable(value)), null];
+      return new Body(null, null, null, value, lengthOfReadable(value));
     }
     const params = paramsList(value);
-    if (params !== undefined) return [new Body(serializeForm(params), null, null, null, undefined), FORM];
+    if (params !== undefined) {
+      bodyType = FORM;
+      return new Body(serializeForm(params), null, null, null, undefined);
+    }
     const bytes = blobBytes(value);
     if (bytes !== undefined) {
       const body = bodyOfBytes(bytes);
       body.shared = true;
-      return [body, value.type || null];
+      bodyType = value.type || null;
+      return body;
     }
     const form = formList(value);
     if (form !== undefined) {
       const [encoded, boundary] = encodeMultipart(form);
-      return [bodyOfBytes(encoded), `multipart/form-data; boundary=${boundary}`];
+      bodyType = `multipart/form-data; boundary=${boundary}`;
+      return bodyOfBytes(encoded);
     }
   }
-  return [new Body(`${value}`, null, null, null, undefined), TEXT];
+  const text = `${value}`;
+  bodyType = TEXT;
+  return new Body(text, null, null, null, undefined);
 }
 
-const NONE = [null, null];
+// Beside the result and not in it: a pair would cost as much as the body.
+export let bodyType = null;
 const TEXT = "text/plain;charset=UTF-8";
 const FORM = "application/x-www-form-urlencoded;charset=UTF-8";
 

@@ -5,7 +5,7 @@ import { alias, expose, pairIterator, requireFunction } from "pyworkerd:web/idl"
 const CUSTOM = Symbol.for("nodejs.util.inspect.custom");
 const COOKIE = "set-cookie";
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const VALUE = /^[\t\x20-\xff]*$/; // control characters apart, which are looked for again where this fails
+const USUAL_VALUE = /^[\x21-\xff](?:[\t\x20-\xff]*[\x21-\xff])?$/; // nothing to trim, and nothing to refuse
 const BREAKS = /[\0\r\n]/;
 const pairs = pairIterator("Headers");
 
@@ -38,16 +38,19 @@ function nameOf(value) {
 
 function valueOf(value, name) {
   let text = typeof value === "string" ? value : `${value}`;
-  if (text === "") return text;
-  if (text.charCodeAt(0) <= 0x20 || text.charCodeAt(text.length - 1) <= 0x20) {
-    text = text.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
-  }
-  if (VALUE.test(text)) return text;
+  if (USUAL_VALUE.test(text)) return text;
+  text = text.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
   if (BREAKS.test(text)) throw new TypeError(`Invalid value of the header ${name}: it has a line break or a NUL.`);
   if (/[^\x00-\xff]/.test(text)) {
     throw new TypeError(`Invalid value of the header ${name}: it has a character above U+00FF.`);
   }
   return text;
+}
+
+function refuseSymbols(init) {
+  for (const key of Object.getOwnPropertySymbols(init)) {
+    if (Object.getOwnPropertyDescriptor(init, key)?.enumerable) nameOf(key);
+  }
 }
 
 let fromPairs, flat, lock, copyOf, lookUp, setIfAbsent;
@@ -66,16 +69,10 @@ export class Headers {
     fromPairs = (list) => {
       const headers = new Headers();
       const map = headers.#map;
-      for (let i = 0; i < list.length; i += 1) {
-        const pair = list[i];
-        const name = pair[0];
-        if (name === COOKIE) {
-          (headers.#cookies ??= []).push(pair[1]);
-        } else {
-          const before = map.get(name);
-          map.set(name, before === undefined ? pair[1] : `${before}, ${pair[1]}`);
-        }
-      }
+      const size = list.length;
+      for (let i = 0; i < size; i += 1) map.set(list[i][0], list[i][1]);
+      // Mostly no name comes twice.
+      if (map.size !== size || map.has(COOKIE)) headers.#join(list);
       return headers;
     };
     flat = (headers) => {
@@ -108,9 +105,9 @@ export class Headers {
       }
       const iterate = init[Symbol.iterator];
       if (iterate === undefined || iterate === null) {
-        for (const key of Reflect.ownKeys(init)) {
-          if (Object.getOwnPropertyDescriptor(init, key)?.enumerable) this.#append(nameOf(key), init[key]);
-        }
+        const names = Object.keys(init);
+        for (let i = 0; i < names.length; i += 1) this.#append(nameOf(names[i]), init[names[i]]);
+        refuseSymbols(init);
         return;
       }
       for (const pair of { [Symbol.iterator]: () => iterate.call(init) }) {
@@ -123,14 +120,21 @@ export class Headers {
     throw new TypeError("Headers constructor: the argument must be an object, pairs or Headers.");
   }
 
-  #append(name, value) {
-    const text = valueOf(value, name);
+  #join(list) {
+    this.#map.clear();
+    for (const [name, value] of list) this.#add(name, value);
+  }
+
+  #append(name, value) { this.#add(name, valueOf(value, name)); }
+
+  #add(name, text) {
     if (name === COOKIE) {
       (this.#cookies ??= []).push(text);
       return;
     }
-    const before = this.#map.get(name);
-    this.#map.set(name, before === undefined ? text : `${before}, ${text}`);
+    const map = this.#map;
+    const before = map.get(name);
+    map.set(name, before === undefined ? text : `${before}, ${text}`);
   }
 
   #change() {

@@ -7,7 +7,7 @@ import { ByteController, beginBytes } from "pyworkerd:web/readable_bytes";
 import { PromisedRead, Readable, Reader, cancelStream, read } from "pyworkerd:web/readable_core";
 import { DefaultController, beginDefault } from "pyworkerd:web/readable_default";
 import { ReadableStreamBYOBReader, ReadableStreamDefaultReader } from "pyworkerd:web/readers";
-import { methodOf, promiseCall, strategyOf } from "pyworkerd:web/strategies";
+import { highWaterMarkOf, methodOf, promiseCall, sizeFunctionOf } from "pyworkerd:web/strategies";
 import { tee } from "pyworkerd:web/tee";
 import { WritableStream, writableOf } from "pyworkerd:web/writable";
 
@@ -28,8 +28,11 @@ export class ReadableStream {
     const source = dictionary(underlyingSource, WHERE);
     const type = source.type === undefined ? undefined : `${source.type}`;
     if (type !== undefined && type !== "bytes") throw new TypeError(`${WHERE}: the type is not "bytes".`);
-    const [mark, size] = strategyOf(strategy, type === "bytes" ? 0 : 1, WHERE);
-    const [start, pull, cancel] = ["start", "pull", "cancel"].map((name) => methodOf(source, name, WHERE));
+    const size = sizeFunctionOf(strategy, WHERE);
+    const mark = highWaterMarkOf(strategy, type === "bytes" ? 0 : 1, WHERE);
+    const start = methodOf(source, "start", WHERE);
+    const pull = methodOf(source, "pull", WHERE);
+    const cancel = methodOf(source, "cancel", WHERE);
     this.#inner = new Readable();
     let controller;
     if (type === "bytes") {

@@ -1,7 +1,7 @@
 // Request (https://fetch.spec.whatwg.org/#request-class), as Workers have it.
 
 import { AbortSignal, makeSignal, signalOf } from "pyworkerd:web/abort";
-import { Body, extractBody, mixInBody } from "pyworkerd:web/body";
+import { Body, bodyType, extractBody, mixInBody } from "pyworkerd:web/body";
 import { Headers, copyOf } from "pyworkerd:web/headers";
 import { dictionary, expose, requireArguments } from "pyworkerd:web/idl";
 import { HeaderState } from "pyworkerd:web/message";
@@ -43,7 +43,7 @@ export class Request {
       this.#state = init;
       return;
     }
-    requireArguments(arguments.length, 1, WHERE);
+    if (input === undefined) requireArguments(arguments.length, 1, WHERE);
     this.#state = isRequest(input) ? fromRequest(input.#state, init) : fromURL(input, init);
   }
 
@@ -129,7 +129,8 @@ function withInit(state, init, inherited = null) {
     if (state.method === "GET" || state.method === "HEAD") {
       throw new TypeError("Request with a GET or HEAD method cannot have a body.");
     }
-    [state.body, type] = extractBody(body);
+    state.body = extractBody(body);
+    type = bodyType;
   } else if (state.body !== null && (state.method === "GET" || state.method === "HEAD")) {
     throw new TypeError("Request with a GET or HEAD method cannot have a body.");
   }

@@ -1,6 +1,6 @@
 // Response (https://fetch.spec.whatwg.org/#response-class), as Workers have it.
 
-import { extractBody, mixInBody } from "pyworkerd:web/body";
+import { bodyType, extractBody, mixInBody } from "pyworkerd:web/body";
 import { Headers, copyOf } from "pyworkerd:web/headers";
 import { dictionary, expose, requireArguments } from "pyworkerd:web/idl";
 import { HeaderState } from "pyworkerd:web/message";
@@ -37,8 +37,8 @@ export class Response {
       return;
     }
     if (init === undefined) {
-      const [content, type] = extractBody(body);
-      this.#state = new State(200, "", new HeaderState(null, null, type, false), content, USUAL);
+      const content = extractBody(body);
+      this.#state = new State(200, "", new HeaderState(null, null, bodyType, false), content, USUAL);
       return;
     }
     this.#state = makeState(body, init, null);
@@ -54,11 +54,11 @@ export class Response {
   }
 
   static json(data, init = undefined) {
-    requireArguments(arguments.length, 1, "'json' on 'Response'");
+    if (data === undefined) requireArguments(arguments.length, 1, "'json' on 'Response'");
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("Response.json: the value cannot be written as JSON.");
     if (init === undefined) {
-      const [content] = extractBody(text);
+      const content = extractBody(text);
       return new Response(MAKING, new State(200, "", new HeaderState(null, null, JSON_TYPE, false), content, USUAL));
     }
     return new Response(MAKING, makeState(text, init, JSON_TYPE));
@@ -111,7 +111,8 @@ function makeState(body, init, givenType) {
   if (encodeBody !== "automatic" && encodeBody !== "manual") {
     throw new TypeError(`${WHERE}: \`encodeBody\` must be "automatic" or "manual".`);
   }
-  const [content, type] = extractBody(body);
+  const content = extractBody(body);
+  const type = bodyType;
   if (content !== null && NO_BODY.has(code)) {
     throw new TypeError("Response with null body status (101, 204, 205, or 304) cannot have a body.");
   }

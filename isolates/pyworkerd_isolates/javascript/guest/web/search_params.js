@@ -9,7 +9,9 @@ const pairs = pairIterator("URLSearchParams");
 /** The [name, value] pairs of an application/x-www-form-urlencoded text. */
 export function parseForm(text) {
   const list = [];
-  for (const part of text.split("&")) {
+  const parts = text.split("&");
+  for (let i = 0; i < parts.length; i += 1) {
+    const part = parts[i];
     if (part === "") continue;
     const at = part.indexOf("=");
     list.push(at < 0 ? [formDecode(part), ""] : [formDecode(part.slice(0, at)), formDecode(part.slice(at + 1))]);
@@ -50,7 +52,7 @@ export class URLSearchParams {
   #update = null; // what a URL wants to hear of each change
 
   constructor(init = "") {
-    this.#list = listOf(init);
+    this.#list = init === "" ? [] : listOf(init);
   }
 
   static {
@@ -78,9 +80,10 @@ export class URLSearchParams {
   }
 
   get(name) {
-    requireArguments(arguments.length, 1, "'get' on 'URLSearchParams'");
+    if (name === undefined) requireArguments(arguments.length, 1, "'get' on 'URLSearchParams'");
     const key = scalarString(name);
-    for (const pair of this.#list) if (pair[0] === key) return pair[1];
+    const list = this.#list;
+    for (let i = 0; i < list.length; i += 1) if (list[i][0] === key) return list[i][1];
     return null;
   }
 

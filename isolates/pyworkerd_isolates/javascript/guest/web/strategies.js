@@ -32,13 +32,18 @@ function markOf(init, where) {
   return Number(highWaterMark);
 }
 
-/** [high water mark, size function or undefined] of a strategy that a worker gave. */
-export function strategyOf(strategy, usual, where) {
-  const { highWaterMark, size } = dictionary(strategy, where);
-  if (size !== undefined && typeof size !== "function") throw new TypeError(`${where}: \`size\` must be a function.`);
+/** The high water mark of a strategy that a worker gave. */
+export function highWaterMarkOf(strategy, usual, where) {
+  if (strategy === undefined) return usual;
+  const { highWaterMark } = dictionary(strategy, where);
   const mark = highWaterMark === undefined ? usual : Number(highWaterMark);
   if (Number.isNaN(mark) || mark < 0) throw new RangeError(`${where}: \`highWaterMark\` must not be negative or NaN.`);
-  return [mark, size];
+  return mark;
+}
+
+/** Its function of a chunk's size, or undefined. */
+export function sizeFunctionOf(strategy, where) {
+  return strategy === undefined ? undefined : methodOf(dictionary(strategy, where), "size", where);
 }
 
 /** Chunks with their sizes, first in, first out. */

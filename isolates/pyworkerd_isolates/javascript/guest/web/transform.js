@@ -5,7 +5,7 @@ import { dictionary, enforceRange, expose, illegalConstructor, requireArguments 
 import { wrap } from "pyworkerd:web/readable";
 import { Readable } from "pyworkerd:web/readable_core";
 import { beginDefault } from "pyworkerd:web/readable_default";
-import { methodOf, promiseCall, strategyOf } from "pyworkerd:web/strategies";
+import { highWaterMarkOf, methodOf, promiseCall, sizeFunctionOf } from "pyworkerd:web/strategies";
 import { makeWritable, writableOf } from "pyworkerd:web/writable";
 
 const WHERE = "TransformStream constructor";
@@ -154,13 +154,17 @@ export class TransformStream {
   constructor(transformer = undefined, writableStrategy = undefined, readableStrategy = undefined) {
     if (transformer === null) throw new TypeError(`${WHERE}: the transformer must be an object.`);
     const given = dictionary(transformer, WHERE);
-    for (const name of ["readableType", "writableType"]) {
-      if (given[name] !== undefined) throw new RangeError(`${WHERE}: \`${name}\` must be undefined.`);
+    if (given.readableType !== undefined || given.writableType !== undefined) {
+      throw new RangeError(`${WHERE}: \`readableType\` and \`writableType\` must be undefined.`);
     }
-    const [readableMark, readableSize] = strategyOf(readableStrategy, 0, WHERE);
-    const [writableMark, writableSize] = strategyOf(writableStrategy, 1, WHERE);
-    const names = ["start", "transform", "flush", "cancel"];
-    const [start, transform, flush, cancel] = names.map((name) => methodOf(given, name, WHERE));
+    const readableSize = sizeFunctionOf(readableStrategy, WHERE);
+    const readableMark = highWaterMarkOf(readableStrategy, 0, WHERE);
+    const writableSize = sizeFunctionOf(writableStrategy, WHERE);
+    const writableMark = highWaterMarkOf(writableStrategy, 1, WHERE);
+    const start = methodOf(given, "start", WHERE);
+    const transform = methodOf(given, "transform", WHERE);
+    const flush = methodOf(given, "flush", WHERE);
+    const cancel = methodOf(given, "cancel", WHERE);
     const started = Promise.withResolvers();
     const inner = new Transform(started.promise, writableMark, writableSize, readableMark, readableSize);
     const facade = new TransformStreamDefaultController(MAKING, inner);

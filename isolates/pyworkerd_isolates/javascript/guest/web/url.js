@@ -34,7 +34,7 @@ export class URL {
   #params = null;
 
   constructor(url, base = undefined) {
-    requireArguments(arguments.length, 1, "URL constructor");
+    if (url === undefined) requireArguments(arguments.length, 1, "URL constructor");
     const record = parseURL(url, base);
     if (record === null) {
       const error = new TypeError("Invalid URL");

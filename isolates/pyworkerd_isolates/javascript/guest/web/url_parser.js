@@ -22,6 +22,7 @@ const SEPARATORS = /[/\\]/;
 const DRIVE = /^[A-Za-z][:|]$/;
 const NORMAL_DRIVE = /^[A-Za-z]:$/;
 const BEGINS_WITH_DRIVE = /^[A-Za-z][:|](?:[/\\]|$)/;
+const MAY_HAVE_DOTS = /(?:^|[/\\])(?:\.|%2e)/i;
 const DOT = /^(?:\.|%2e)$/i;
 const TWO_DOTS = /^(?:\.|%2e){2}$/i;
 
@@ -197,8 +198,14 @@ function shortened(scheme, segments) {
 
 /** The record with its path: segments that it has, then those of the text ("path state"). */
 export function withPath(record, segments, text) {
-  const written = text.split(isSpecial(record) ? SEPARATORS : "/");
   const isFile = record.scheme === "file";
+  if (!isFile && !MAY_HAVE_DOTS.test(text)) {
+    const before = segments.length === 0 ? "/" : `/${segments.join("/")}/`;
+    const slashed = text.includes("\\") && isSpecial(record) ? text.replaceAll("\\", "/") : text;
+    record.path = before + percentEncode(slashed, PATH);
+    return record;
+  }
+  const written = text.split(isSpecial(record) ? SEPARATORS : "/");
   let path = segments;
   written.forEach((segment, i) => {
     const isLast = i === written.length - 1;

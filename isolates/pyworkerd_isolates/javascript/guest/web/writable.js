@@ -1,7 +1,7 @@
 // WritableStream, its writer and its controller (https://streams.spec.whatwg.org/#ws-class).
 
 import { dictionary, expose, illegalConstructor, requireArguments } from "pyworkerd:web/idl";
-import { methodOf, promiseCall, strategyOf } from "pyworkerd:web/strategies";
+import { highWaterMarkOf, methodOf, promiseCall, sizeFunctionOf } from "pyworkerd:web/strategies";
 import { Controller, Writable, Writer, abortStream, closeStream, isClosing } from "pyworkerd:web/writable_core";
 
 const WHERE = "WritableStream constructor";
@@ -20,9 +20,12 @@ export class WritableStream {
     if (underlyingSink === null) throw new TypeError(`${WHERE}: the sink must be an object.`);
     const sink = dictionary(underlyingSink, WHERE);
     if (sink.type !== undefined) throw new RangeError(`${WHERE}: \`type\` must be undefined.`);
-    const [mark, size] = strategyOf(strategy, 1, WHERE);
-    const names = ["start", "write", "close", "abort"];
-    const [start, write, close, abort] = names.map((name) => methodOf(sink, name, WHERE));
+    const size = sizeFunctionOf(strategy, WHERE);
+    const mark = highWaterMarkOf(strategy, 1, WHERE);
+    const start = methodOf(sink, "start", WHERE);
+    const write = methodOf(sink, "write", WHERE);
+    const close = methodOf(sink, "close", WHERE);
+    const abort = methodOf(sink, "abort", WHERE);
     this.#inner = new Writable();
     const controller = new Controller(this.#inner, mark, size);
     const facade = new WritableStreamDefaultController(MAKING, controller);
