@@ -4,6 +4,7 @@ import { AbortController, AbortSignal } from "pyworkerd:web/abort";
 import { Blob, File } from "pyworkerd:web/blob";
 import { structuredClone } from "pyworkerd:web/clone";
 import { console } from "pyworkerd:web/console";
+import { Crypto, SubtleCrypto, crypto } from "pyworkerd:web/crypto";
 import { TextDecoder, TextEncoder } from "pyworkerd:web/encoding";
 import {
   CloseEvent, CustomEvent, ErrorEvent, Event, EventTarget, MessageEvent, PromiseRejectionEvent,
@@ -19,6 +20,7 @@ import { Request } from "pyworkerd:web/request";
 import { Response } from "pyworkerd:web/response";
 import { URLSearchParams } from "pyworkerd:web/search_params";
 import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "pyworkerd:web/strategies";
+import { Navigator, Performance, navigator, performance } from "pyworkerd:web/surroundings";
 import { TextDecoderStream, TextEncoderStream } from "pyworkerd:web/text_streams";
 import { Scheduler, clearInterval, clearTimeout, scheduler, setInterval, setTimeout } from "pyworkerd:web/timers";
 import {
@@ -37,6 +39,7 @@ const GLOBALS = {
   ByteLengthQueuingStrategy,
   CloseEvent,
   CountQueuingStrategy,
+  Crypto,
   CustomEvent,
   ErrorEvent,
   Event,
@@ -47,6 +50,8 @@ const GLOBALS = {
   Headers,
   IdentityTransformStream,
   MessageEvent,
+  Navigator,
+  Performance,
   PromiseRejectionEvent,
   ReadableByteStreamController,
   ReadableStream,
@@ -57,6 +62,7 @@ const GLOBALS = {
   Request,
   Response,
   Scheduler,
+  SubtleCrypto,
   TextDecoder,
   TextDecoderStream,
   TextEncoder,
@@ -71,6 +77,9 @@ const GLOBALS = {
   clearInterval,
   clearTimeout,
   console,
+  crypto,
+  navigator,
+  performance,
   reportError,
   scheduler,
   setInterval,

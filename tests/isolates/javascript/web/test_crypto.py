@@ -1,0 +1,91 @@
+"""crypto: digests as hashlib makes them, random values, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZES = [0, 1, 3, 55, 56, 57, 63, 64, 65, 111, 112, 113, 127, 128, 129, 1000]
+
+
+@pytest.mark.parametrize("algorithm", ["SHA-1", "SHA-256", "SHA-384", "SHA-512"])
+def test_digests(run: Callable[..., Any], algorithm: str) -> None:
+    messages = [bytes((i * 7 + size) % 256 for i in range(size)) for size in SIZES]
+    body = """
+    const all = messages.map((message) => crypto.subtle.digest(algorithm, new Uint8Array(message)));
+    return (await Promise.all(all)).map((digest) => new Uint8Array(digest).toHex());
+    """
+    name = algorithm.replace("-", "").lower()
+    assert run(body, messages=[list(message) for message in messages], algorithm=algorithm) == [
+        hashlib.new(name, message).hexdigest() for message in messages
+    ]
+
+
+@pytest.mark.parametrize("algorithm", ["'sha-256'", "{ name: 'SHA-256' }"])
+def test_algorithms_are_named_in_two_ways(run: Callable[..., Any], algorithm: str) -> None:
+    body = f"return new Uint8Array(await crypto.subtle.digest({algorithm}, new DataView(new ArrayBuffer(2)))).toHex();"
+    assert run(body) == hashlib.sha256(bytes(2)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        (
+            "crypto.subtle.digest('MD5', new Uint8Array(1))",
+            "NotSupportedError: crypto.subtle.digest with the algorithm MD5 is not supported here.",
+        ),
+        (
+            "crypto.subtle.importKey('raw', new Uint8Array(1), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])",
+            "NotSupportedError: crypto.subtle.importKey with the algorithm HMAC is not supported here.",
+        ),
+        (
+            "crypto.subtle.exportKey('raw', {})",
+            "NotSupportedError: crypto.subtle.exportKey is not supported here.",
+        ),
+        ("crypto.subtle.digest('SHA-1', 'text')", "TypeError: crypto.subtle.digest: the argument must be"),
+        ("crypto.getRandomValues(new Float32Array(1))", "TypeMismatchError: "),
+        ("crypto.getRandomValues(new DataView(new ArrayBuffer(1)))", "TypeMismatchError: "),
+        ("crypto.getRandomValues(new Uint8Array(65537))", "QuotaExceededError: "),
+        ("crypto.subtle.timingSafeEqual(new Uint8Array(1), new Uint8Array(2))", "TypeError: "),
+        ("new Crypto()", "TypeError: Illegal constructor"),
+    ],
+)
+def test_what_is_refused(run: Callable[..., Any], expression: str, message: str) -> None:
+    found = run(
+        f"try {{ await {expression}; }} catch (error) {{ return `${{error.name}}: ${{error.message}}`; }}"
+    )
+    assert found.startswith(message)
+
+
+def test_random_values_fill_an_array(run: Callable[..., Any]) -> None:
+    body = """
+    const array = new Uint16Array(new ArrayBuffer(10), 2, 3);
+    return [crypto.getRandomValues(array) === array, new Uint8Array(array.buffer)];
+    """
+    same, values = run(body)
+    assert same
+    assert values[:2] + values[8:] == [0, 0, 0, 0]
+    assert all(values[2:8])
+
+
+def test_uuids_are_of_version_four(run: Callable[..., Any]) -> None:
+    first, second = run("return [crypto.randomUUID(), crypto.randomUUID()];")
+    assert first != second
+    assert re.fullmatch(r"[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}", first)
+
+
+@pytest.mark.parametrize(("other", "equal"), [([1, 2, 3], True), ([1, 2, 4], False)])
+def test_comparing(run: Callable[..., Any], other: list[int], equal: bool) -> None:
+    body = "return crypto.subtle.timingSafeEqual(Uint8Array.of(1, 2, 3), new Uint8Array(other));"
+    assert run(body, other=other) is equal
+
+
+def test_lengths_are_those_of_the_standard(run: Callable[..., Any]) -> None:
+    body = "return ['digest', 'deriveBits', 'unwrapKey'].map((name) => SubtleCrypto.prototype[name].length);"
+    assert run(body) == [2, 2, 7]
