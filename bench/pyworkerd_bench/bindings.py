@@ -9,7 +9,7 @@ from . import suite
 from .contestant import MILLISECONDS, MINIFLARE, PER_SECOND, PLAIN_SQLITE, Figure, Target, Unit
 from .peers.miniflare import Miniflare
 from .peers.plain_sqlite import PlainSQLite
-from .subject.bindings import CALLS, MEGABYTES, MESSAGES, PAIRS, QUERIES, ROWS, BindingsSubject
+from .subject.bindings import CALLS, MEGABYTES, MESSAGES, OBJECTS, PAIRS, QUERIES, ROWS, BindingsSubject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +42,15 @@ FIGURES: tuple[Figure, ...] = (
         MICROSECONDS,
         f"a request whose worker calls a method of a warm object {CALLS} times one after the other, divided by {CALLS}",
         (Target(150e-6, 60e-6),),
+    ),
+    Figure(
+        "object_wake",
+        "wake of a hibernated object",
+        MILLISECONDS,
+        f"a request whose worker calls a method of an object that hibernates, to its answer; {OBJECTS} objects one "
+        "after the other, each of which has to know how often it was called, and to have hibernated by the server's "
+        "own count",
+        (Target(5e-3, 1.5e-3),),
     ),
     Figure(
         "queue",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .limits import OBJECT_RANGES
 from .model import Config, Place, Service, Worker
 from .problems import Problem, quote
 
@@ -28,6 +29,13 @@ def objects(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
             yield from _class(service, worker, i, owners)
             if not each.class_name.isidentifier():
                 yield Problem(_at(service, i), f"{quote(each.class_name)} cannot be a class", "name a class")
+            for key, bounds in OBJECT_RANGES.items():
+                value = getattr(each, key)
+                if not bounds.minimum <= value <= bounds.maximum:
+                    message = (
+                        f"{key} must be between {bounds.minimum:,} and {bounds.maximum:,}, found {value}"
+                    )
+                    yield Problem(_at(service, i), message, f"write for example {key} = 10_000")
         for binding in worker.bindings:
             named = binding.options.get("service_name")
             if binding.kind != "durable_object" or not isinstance(binding.value, str):

@@ -59,11 +59,17 @@ QUEUE_RANGES: Mapping[str, Range] = MappingProxyType(
 )
 """What Cloudflare's queues take, and sizes of our own."""
 
+OBJECT_RANGES: Mapping[str, Range] = MappingProxyType(
+    {"idle_ms": Range(1, 86_400_000)}  # one day
+)
+"""What is said of classes of Durable Objects."""
+
 PROCESSES_RANGES: Mapping[str, Range] = MappingProxyType(
     {
         "count": Range(1, 256),
         "memory_mb": Range(64, 1 << 24),  # one isolate has to fit; 16 TiB
         "replace_mb": Range(128, 1 << 24),  # a process that serves nothing yet has some 60 MiB
         "hang_s": Range(2, 3600),
+        "hibernate_mb": Range(0, 1 << 24),  # 0: nothing hibernates
     }
 )

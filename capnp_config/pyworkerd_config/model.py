@@ -113,6 +113,10 @@ class ObjectClass:
     """What ids are made from: they mean nothing under another key. None: made of the names of service and class."""
     prevent_eviction: bool = False
     """Whether its objects stay in memory when nobody asks for them."""
+    hibernate: bool = True
+    """Whether what they have in memory is put away when they are idle, and not lost."""
+    idle_ms: int = 10_000
+    """How long they stay in memory when nobody asks for them (workerd: 10 s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +313,10 @@ class Processes:
     """
     hang_s: int = 10
     """A process whose event loop has not turned for so long is ended and replaced."""
+    hibernate_mb: int | None = None
+    """On disk, for what Durable Objects of all processes had in memory that hibernate; None: as `memory_mb`. 0: none
+    hibernate.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ _PROCESSES = Table(
         Field("memory_mb", decode.integer, "memory_mb = 8192"),
         Field("replace_mb", decode.integer, "replace_mb = 4096"),
         Field("hang_s", decode.integer, "hang_s = 10"),
+        Field("hibernate_mb", decode.integer, "hibernate_mb = 8192"),
     ),
 )
 
@@ -157,6 +158,8 @@ _OBJECT_CLASS = Table(
         Field("class_name", decode.name, 'class_name = "Room"', required=True),
         Field("unique_key", decode.name, 'unique_key = "shop-Room"'),
         Field("prevent_eviction", decode.boolean, "prevent_eviction = true"),
+        Field("hibernate", decode.boolean, "hibernate = false"),
+        Field("idle_ms", decode.integer, "idle_ms = 60_000"),
     ),
 )
 

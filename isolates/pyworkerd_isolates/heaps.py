@@ -71,6 +71,10 @@ class Heaps:
         """Bytes of the file that are in use."""
         return self._blocks.used * BLOCK
 
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more would fit."""
+        return (self._blocks.used + blocks_for(size)) * BLOCK <= self.limit
+
     def put(self, memory_size: int, runs: Sequence[Run], buffers: Sequence[memoryview]) -> Heap:
         """Write these parts of a memory down. Raises `HeapsFull`, `HeapError`."""
         size = sum(map(len, buffers))

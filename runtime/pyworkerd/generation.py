@@ -505,7 +505,7 @@ def digest_of(config: Config) -> str:
 def classes(service: str, worker: WorkerModel) -> dict[str, ClassOptions]:
     """What was configured for the Durable Object classes of a worker."""
     return {
-        each.class_name: ClassOptions(unique_key(service, worker, each.class_name), each.prevent_eviction)
+        each.class_name: ClassOptions.of(each, unique_key(service, worker, each.class_name))
         for each in worker.durable_objects
     }
 

@@ -29,7 +29,7 @@ from pyworkerd_isolates.errors import EngineError, ImageError
 
 from pyworkerd.bindings.shared import Shared
 from pyworkerd.dispatch.fleet import Fleet, FleetLimits, FleetStatistics
-from pyworkerd.dispatch.options import WorkerOptions
+from pyworkerd.dispatch.options import ClassOptions, WorkerOptions
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, Overloaded
@@ -42,7 +42,10 @@ from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd.storage import layout
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextvars import Context
+
+    from pyworkerd_config.model import ObjectClass
 
     from pyworkerd.bindings.d1.handle import D1
     from pyworkerd.bindings.kv.handle import KV
@@ -204,6 +207,7 @@ class Runtime:
         reuse: Literal["isolate", "request"] = "isolate",
         network: bool | str | Service = False,
         frozen: bool = True,
+        durable_objects: Sequence[ObjectClass] = (),
     ) -> LoadedWorker:
         """Load a worker from a path or from sources in memory, and deploy it.
 
@@ -213,13 +217,24 @@ class Runtime:
 
         With `frozen=False` no image is made and nothing is written to disk: it is there in milliseconds, and each of
         its isolates runs the top level itself. That is for code that is run once.
+
+        `durable_objects` say what holds for classes of Durable Objects, as in a configuration.
         Raises `ConfigurationError` if it does not deploy; the sentence names file and line.
         """
         from pyworkerd.bindings.from_python import all_from_python  # noqa: PLC0415 (start-up time)
 
         name = name or f"worker-{next(self._numbers)}"
         way_out = INTERNET if network is True else network or None
-        options = WorkerOptions(limits or Limits(), reuse, way_out is not None, self.options.sinks)
+        options = WorkerOptions(
+            limits or Limits(),
+            reuse,
+            way_out is not None,
+            self.options.sinks,
+            {
+                each.class_name: ClassOptions.of(each, each.unique_key or f"{name}-{each.class_name}")
+                for each in durable_objects
+            },
+        )
         root, main = Path(), name
         try:
             if isinstance(worker, Mapping):

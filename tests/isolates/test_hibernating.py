@@ -89,7 +89,7 @@ def driver(start: Any) -> Driver:
 
 
 def sleep(driver: Driver, heaps: Heaps) -> None:
-    driver.isolate.hibernate(heaps, driver.isolate.put_away(heaps))
+    driver.isolate.hibernate(heaps, driver.isolate.put_away(heaps)).close()
     assert driver.isolate.state is State.HIBERNATED
     assert driver.isolate.hibernates
 
@@ -111,7 +111,7 @@ def test_its_memory_is_the_same_to_the_byte(driver: Driver, heaps: Heaps) -> Non
     driver.call("scatter", 3000)
     heap = driver.isolate.put_away(heaps)
     before = driver.isolate.memory()
-    driver.isolate.hibernate(heaps, heap)
+    driver.isolate.hibernate(heaps, heap).close()
     with pytest.raises(ClosedIsolate):
         driver.isolate.memory()
     driver.isolate.wake()
@@ -145,7 +145,7 @@ def test_more_scattered_pages_than_one_look_tells(start: Any, heaps: Heaps) -> N
     before = driver.isolate.memory()
     heap = driver.isolate.put_away(heaps)
     assert len(heap.runs) > MAX_RUNS
-    driver.isolate.hibernate(heaps, heap)
+    driver.isolate.hibernate(heaps, heap).close()
     driver.isolate.wake()
     assert len(driver.isolate.memory()) == len(before)
     assert driver.call("seen").value[0][1] == bytes([2]) * 4000
@@ -170,7 +170,7 @@ def test_where_the_kernel_does_not_tell_the_memory_is_compared(
         pages = {page for start, end in told.runs for page in range(start, end, 4096)}
         assert {page for start, end in compared.runs for page in range(start, end, 4096)} <= pages
     before = driver.isolate.memory()
-    driver.isolate.hibernate(heaps, compared)
+    driver.isolate.hibernate(heaps, compared).close()
     driver.isolate.wake()
     assert driver.isolate.memory() == before
     assert driver.call("check").value == [True]

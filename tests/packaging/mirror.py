@@ -33,6 +33,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/bindings/text/__init__.py": "tests/runtime/bindings/test_values.py",
     "runtime/pyworkerd/bindings/rate_limit/counters.py": "tests/contracts/test_rate_limits.py",
     "runtime/pyworkerd/bindings/r2/meter.py": "tests/runtime/bindings/r2/test_embedded.py",
+    "runtime/pyworkerd/dispatch/answers.py": "tests/runtime/dispatch/test_live.py",
     "runtime/pyworkerd/storage/tree.py": "tests/runtime/services/test_disk.py",
     "runtime/pyworkerd/storage/bodies.py": "tests/runtime/bindings/r2/test_embedded.py",
     "runtime/pyworkerd/bindings/r2/catalogue.py": "tests/contracts/test_r2_buckets.py",

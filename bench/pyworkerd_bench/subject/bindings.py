@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import socket as socket_
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pyworkerd_bench.http_client import Connection
     from pyworkerd_bench.processes import Server
 
 PAIRS: Final = 10
@@ -33,6 +36,9 @@ QUERY: Final = "SELECT * FROM items WHERE id = ?"
 MESSAGES: Final = 2_000
 MEGABYTES: Final = 100
 CHUNK: Final = 256 * 1024
+OBJECTS: Final = 200
+SLEEP_MS: Final = 500
+ADMIN: Final = "admin.sock"
 TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.005
 
@@ -80,6 +86,23 @@ class Default(WorkerEntrypoint):
         for _ in range({CALLS}):
             await counter.add(1)
         return Response("hello")
+"""
+
+SLEEPERS: Final = """\
+from workers import DurableObject, Response, WorkerEntrypoint
+
+
+class Sleeper(DurableObject):
+    visits = 0
+
+    async def visit(self):
+        self.visits += 1
+        return self.visits
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response(str(await self.env.SLEEPER.get_by_name(request.url).visit()))
 """
 
 SENDER: Final = f"""\
@@ -158,10 +181,46 @@ class BindingsSubject(HttpContestant):
             Probe("kv", lambda: self.timed("/kv") / PAIRS, 60, 3),
             Probe("d1", lambda: self.timed("/sql") / QUERIES, 60, 3),
             Probe("object_call", lambda: self.timed("/object") / CALLS, 60, 3),
+            Probe("object_wake", self._wake, 3, 1),
             Probe("queue", self._queue, 5, 1),
             Probe("r2_put", self._put, 5, 1),
             Probe("r2_get", self._get, 5, 1),
         ]
+
+    def _wake(self) -> list[float]:
+        """Seconds of a request to each of many objects, all of which hibernate."""
+        connection = self._connected()
+        visits = {self._visit(connection, number) for number in range(OBJECTS)}
+        began = time.perf_counter()
+        while self._metric('pyworkerd_isolates{state="hibernated",worker="sleepers"}') < OBJECTS:
+            if time.perf_counter() - began > TIMEOUT_S:
+                raise BenchError(f"{OBJECTS} objects did not hibernate in {TIMEOUT_S:g} s")
+            time.sleep(POLL_S)
+        before = self._metric('pyworkerd_wakes_total{worker="sleepers"}')
+        connection = self._connected()
+        took: list[float] = []
+        for number in range(OBJECTS):
+            began = time.perf_counter()
+            visits.add(self._visit(connection, number) - 1)
+            took.append(time.perf_counter() - began)
+        if len(visits) != 1:
+            raise BenchError("objects lost what they had in memory")
+        woken = self._metric('pyworkerd_wakes_total{worker="sleepers"}') - before
+        if woken != OBJECTS:
+            raise BenchError(f"of {OBJECTS} objects that hibernated, {woken} woke")
+        return took
+
+    def _visit(self, connection: Connection, number: int) -> int:
+        return int(connection.exchange(get_request(f"/sleepers/{number}")).body)
+
+    def _metric(self, sample: str) -> int:
+        """What the server says of itself; 0 for what it does not mention."""
+        with socket_.socket(socket_.AF_UNIX) as client:
+            client.connect(str(self._folder.path / ADMIN))
+            client.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            text = b"".join(iter(lambda: client.recv(1 << 16), b"")).decode()
+        found = re.search(rf"^{re.escape(sample)} (\S+)", text, re.MULTILINE)
+        return int(float(found[1])) if found else 0
 
     def _queue(self) -> float:
         began = time.perf_counter()
@@ -215,7 +274,9 @@ def write_all(folder: Path) -> Path:
 
     def worker(name: str, source: str, route: str | None, **bindings: object) -> str:
         keys = {} if route is None else {"routes": [route]}
-        return service(folder, name, source, keys, {"limits": limits, "bindings": bindings})
+        classes = {"durable_objects": [{"class_name": "Sleeper", "idle_ms": SLEEP_MS}]}
+        about = classes if "SLEEPER" in bindings else {}
+        return service(folder, name, source, keys, {"limits": limits, "bindings": bindings, **about})
 
     (folder / "migrations").mkdir(exist_ok=True)
     (folder / "migrations" / "0001.sql").write_text(f"{SCHEMA};\n{FILL};\n")
@@ -223,11 +284,13 @@ def write_all(folder: Path) -> Path:
     return write(
         folder / "config.toml",
         [
+            f'admin = "unix:{folder / ADMIN}"\n',
             socket("http"),
             "\n".join(["[[queues]]", *lines, ""]),
             worker("kv", KV, "/kv", CACHE={"kv": "cache"}),
             worker("sql", SQL, "/sql", DB={"d1": "shop", "migrations": "migrations"}),
             worker("object", OBJECT, "/object", COUNTER={"durable_object": "Counter"}),
+            worker("sleepers", SLEEPERS, "/sleepers/*", SLEEPER={"durable_object": "Sleeper"}),
             worker("sender", SENDER, "/queue/*", JOBS={"queue": "jobs"}),
             worker("receiver", RECEIVER, None),
             worker("files", FILES, "/files", FILES={"r2": "files"}),

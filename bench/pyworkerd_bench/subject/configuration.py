@@ -45,4 +45,6 @@ def _line(item: tuple[str, object]) -> str:
 def _value(value: object) -> str:
     if isinstance(value, dict):
         return f"{{ {', '.join(map(_line, value.items()))} }}"
-    return json.dumps(value)  # strings, numbers and lists of them read the same in TOML
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(value)  # strings and numbers read the same in TOML

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyworkerd_isolates import wire
 
+from pyworkerd.messages import Body
 from pyworkerd.observe.scope import Scope, begin, scope
 
+from .streams import Bounded
+
 if TYPE_CHECKING:
-    from pyworkerd.messages import Headers
+    from collections.abc import Callable
+
+    from pyworkerd.errors import PyworkerdError
+    from pyworkerd.messages import Headers, Request
 
 
 def scope_of(headers: Headers) -> tuple[Scope, Headers]:
     """The request on whose behalf this is asked for; where there is none yet, this is it."""
     known = scope.get()
     return begin(headers) if known is None else (known, headers)
+
+
+def bounded_request(request: Request, most: int, too_large: Callable[[], PyworkerdError]) -> Request:
+    """The same request, with a body of so many bytes at most: raises at once where its length is known."""
+    length = request.body.length
+    if length is None:
+        return replace(request, body=Body(chunks=Bounded(request.body, most, too_large)))
+    if length > most:
+        raise too_large()
+    return request
 
 
 def check_props(props: object) -> None:

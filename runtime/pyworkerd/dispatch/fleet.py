@@ -24,6 +24,8 @@ from pyworkerd.objects.owners import Owners
 from pyworkerd.observe.counters import LABELLED, Meters
 from pyworkerd.observe.snapshot import add
 
+from .hibernation import COST as ASLEEP_COST
+from .hibernation import Hibernation
 from .loading import LoadingJob
 from .relief import Relief
 from .sleepers import Sleepers
@@ -75,6 +77,9 @@ class FleetLimits:
     """Workers that have a label of their own in metrics."""
     empty: int = EMPTY
     """Workers without an isolate that stay deployed, where workers are deployed at their first request."""
+    heaps: int | None = None
+    """Bytes on disk for what Durable Objects that hibernate had in memory; None is as many as isolates may take in
+    memory, and 0 lets none hibernate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class FleetStatistics:
     idle: int
     memory: int
     started: int
+    hibernated: int
 
 
 class Fleet:
@@ -107,6 +113,9 @@ class Fleet:
         self._hungry: dict[Worker, None] = {}
         self._costs: dict[int, int] = {}
         self._memory = 0
+        self._sleeping: set[int] = set()
+        """Isolates that hibernate: they count at what the host has of them."""
+        self.hibernation = Hibernation(self, self._budget if limits.heaps is None else limits.heaps)
         self._started = 0
         self.numbers = count(1)
         self.slots = Slots()
@@ -204,6 +213,31 @@ class Fleet:
             self._memory += cost - self._costs[live.id]
             self._costs[live.id] = cost
 
+    def sleeps(self, live: Live) -> None:
+        """An isolate's memory is being put away."""
+        self._idle.pop(live.id, None)
+        self._sleeping.add(live.id)
+        self.grown(live, ASLEEP_COST + live.room.held)
+        self._feed_the_hungry()
+
+    def wakes(self, live: Live) -> None:
+        """It has it back, or is about to."""
+        self._sleeping.discard(live.id)
+        self.grown(live, live.cost)
+
+    def has_room(self, cost: int) -> bool:
+        """Make room for an isolate of so many bytes, if others can give way. One may always live."""
+        while not self._fits(cost):
+            oldest = next(iter(self._idle), None)
+            if oldest is None:
+                return False
+            self.evict(oldest)
+        return True
+
+    def _fits(self, cost: int) -> bool:
+        live = len(self._costs) - len(self._sleeping)
+        return not live or (live < self._maximum and self._memory + cost <= self._budget)
+
     def holds(self, number: int, size: int) -> None:
         """The host holds so many bytes more for an isolate, or fewer: part of what it is reckoned at."""
         if number in self._costs:
@@ -227,6 +261,8 @@ class Fleet:
     def died(self, live: Live) -> None:
         """An isolate ended."""
         self._idle.pop(live.id, None)
+        self._sleeping.discard(live.id)
+        self.hibernation.died(live)
         self._memory -= self._costs.pop(live.id, 0)
         self._feed_the_hungry()
 
@@ -242,16 +278,18 @@ class Fleet:
             del self._hungry[worker]
             self._hungry[worker] = None  # at the end: the others' turn
             worker.plan_soon()
+        self.hibernation.feed()
 
     def evict(self, number: int) -> None:
-        """End an idle isolate of whichever worker."""
+        """End an idle isolate of whichever worker, or have it hibernate if it may."""
         live = self._idle.get(number)
         if live is not None:
-            live.evict()
+            live.give_way()
 
     def shared(self) -> Shared:
         """What `plan()` needs to know of everybody else. The idle ones are only looked at if room is needed."""
-        return Shared(len(self._costs), self._maximum, self._memory, self._budget, _Oldest(self))
+        isolates = len(self._costs) - len(self._sleeping)
+        return Shared(isolates, self._maximum, self._memory, self._budget, _Oldest(self))
 
     def oldest(self) -> Iterator[Idle]:
         """Idle isolates, least recently used first."""
@@ -265,17 +303,22 @@ class Fleet:
             worker.measure(snapshot)
         add(snapshot, "reckoned_memory_bytes", (), self._memory)
         add(snapshot, "memory_budget_bytes", (), self._budget)
+        add(snapshot, "hibernated_bytes", (), len(self.hibernation))
         add(snapshot, "serving_processes", (), 1)
 
     def statistics(self) -> FleetStatistics:
         """How things stand."""
-        return FleetStatistics(len(self._costs), len(self._idle), self._memory, self._started)
+        asleep = len(self._sleeping)
+        return FleetStatistics(
+            len(self._costs) - asleep, len(self._idle), self._memory, self._started, asleep
+        )
 
     def close(self) -> None:
         """End the threads and let go of the engine; may block. All isolates have ended before."""
         self.closed = True
         self._builds.shutdown(wait=True)
         self.threads.close()
+        self.hibernation.close()
         if self.images is not None:
             self.images.close()
         if self.engine is not None:

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates.cpu_clock import charged_ns
-from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted
+from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted, HeapError, Trap
+from pyworkerd_isolates.heaps import Heap
 from pyworkerd_isolates.lifecycle import TAKES_WORK, Cause, State, next_state
 from pyworkerd_isolates.protocol import (
     Abandon,
@@ -48,27 +50,20 @@ from pyworkerd_isolates.protocol import (
 )
 
 from pyworkerd.errors import (
-    ERROR_HEADER,
-    BadEffect,
     InternalError,
     IsolateLost,
     LimitExceeded,
-    NoHandler,
-    NoSuchEntrypoint,
-    NoSuchMethod,
     PyworkerdError,
     WorkerError,
-    WorkerException,
 )
-from pyworkerd.messages import Response
 
+from .answers import Answers
 from .bodies import Bodies
 from .calls import Calls
 from .crowd import Crowd
-from .failures import too_much_memory, translate
-from .giving_up import fail_begun, give_up
-from .invocation import CallWork, FetchWork, HandlerWork, Invocation
-from .log_limit import admit
+from .failures import translate
+from .giving_up import fail_begun, give_up, lose
+from .invocation import CallWork, HandlerWork, Invocation
 from .mail import Mail
 from .room import Room
 from .sharing import BATCH, account_of, budget_ms, charge, choose
@@ -79,7 +74,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from contextvars import Context
 
+    from pyworkerd_isolates.heaps import Heaps
     from pyworkerd_isolates.isolate import Isolate
+    from pyworkerd_isolates.native import Instance
     from pyworkerd_isolates.pool import Policy
 
     from .worker import Worker
@@ -92,7 +89,6 @@ INLINE_MS: Final = 0.0
 """How long a step may hold the loop's thread before it goes on in another: one to two epochs, that is milliseconds."""
 PERFORM_S: Final = 0.001
 """How long effects of one step are performed before others have their turn."""
-_FAILURES: Final = {"no_handler": NoHandler, "no_entrypoint": NoSuchEntrypoint, "no_method": NoSuchMethod}
 
 
 class Live:
@@ -104,6 +100,8 @@ class Live:
         self.state = State.STARTING
         self.idle_since = 0.0
         self.stepping = False
+        self.asleep = False
+        """Its memory is put away, and has to be had back before a step."""
         self.exclusive = False
         """It belongs to one invocation, and takes no other meanwhile."""
         self.invocations: dict[int, Invocation] = {}
@@ -112,6 +110,7 @@ class Live:
         self.bodies: Bodies = Bodies(self)
         self.sockets: Sockets = Sockets(self, worker)
         self.calls: Calls = Calls(self, self.bodies, self.sockets, worker, worker.limits.pending)
+        self.answers: Answers = Answers(self, worker)
         self._worker = worker
         self._counters = worker.counters
         self._isolate: Isolate | None = None
@@ -126,7 +125,6 @@ class Live:
         """What the last step asked for and is not done yet."""
         self._scheduled = False
         self._wake: asyncio.TimerHandle | None = None
-        self._stray_log_left = worker.log_bytes
 
     def __repr__(self) -> str:
         return f"<isolate {self.id} of {self._worker.name}: {self.state.value}, {len(self.invocations)} invocations>"
@@ -143,7 +141,7 @@ class Live:
         self.invocations[invocation.id] = invocation
         invocation.isolate = self.id
         self.exclusive = invocation.alone
-        self._stray_log_left = self._worker.log_bytes
+        self.answers.renew()
         self._move(Cause.INVOKE)
         self._mail.send(invocation.id, partial(self._begin, invocation))
         self._schedule()
@@ -220,7 +218,7 @@ class Live:
             return
         if not self.invocations:
             self._rest()
-        if not self._mail:
+        if not self._mail or (self.asleep and not self._worker.fleet.hibernation.admits(self)):
             return
         if self._wake is not None:
             self._wake.cancel()
@@ -276,6 +274,10 @@ class Live:
             isolate = self._isolate = self._worker.start_isolate()
             assert batch is not None
             self._worker.introduce(batch[0])
+        if self.asleep:
+            if not isolate.wake(wait=slice_ms > INLINE_MS):
+                return None
+            self.asleep = False
         if batch is not None:
             self._batch = None
             isolate.begin(*batch)
@@ -298,6 +300,12 @@ class Live:
             assert isinstance(result, BaseException)
             self._died(self._not_started(result), self._in_step)
             return
+        if isinstance(result, HeapError):
+            lose(self, result)
+            return
+        if self.state is State.HIBERNATED:
+            self._counters.wakes += 1
+            self._move(Cause.WAKE)
         self._worker.placement.record(isolate.last_step_ms, len(self._in_step))
         for invocation in self._in_step:
             if invocation.resting:
@@ -308,7 +316,7 @@ class Live:
             self._died(result, self._in_step)
             return
         isolate.state = self.state
-        self._worker.fleet.grown(self, self._worker.cost + isolate.growth + self.room.held)
+        self._worker.fleet.grown(self, self.cost)
         self._effects = deque(result.effects)
         self._perform(isolate, result.wake)
 
@@ -379,86 +387,73 @@ class Live:
                 self._wake = self.loop.call_later(delay, self._due, wake)
             else:
                 self._due(wake)
-        if self._mail:
-            self._schedule()
+        self.look_again()
+        self._worker.paused(self)
 
     def _due(self, wake: Wake) -> None:
         self._mail.wake(number for number in wake.invocations if number in self.invocations)
+        self.look_again()
+
+    # hibernating -----------------------------------------------------------------------------------------------------
+
+    @property
+    def cost(self) -> int:
+        """Bytes that it is reckoned at while its memory is there."""
+        isolate = self._isolate
+        return self._worker.cost + (isolate.growth if isolate is not None else 0) + self.room.held
+
+    @property
+    def patience_s(self) -> float:
+        """How long one that has not begun waits for it."""
+        return self._worker.policy.queue_s
+
+    def look_again(self) -> None:
+        """Go on if something waits, now that it may be possible."""
         if self._mail:
             self._schedule()
 
-    # effects ---------------------------------------------------------------------------------------------------------
+    def still_until(self) -> float:
+        """Loop time until which it has nothing to do, as far as it knows; 0 if it has something to do now."""
+        busy = self.stepping or self._scheduled or self._effects or self._mail
+        if busy or self._isolate is None or self.state not in (State.IDLE, State.BUSY):
+            return 0.0
+        return self._wake.when() if self._wake is not None else inf
 
-    def _log(self, effect: Log) -> None:
-        invocation = self.invocations.get(effect.invocation)
-        before = self._stray_log_left if invocation is None else invocation.log_left
-        message, left = admit(effect.message, before)
-        if message is None:
-            return
-        if left <= 0:
-            self._counters.limit("log_kb")
-        if invocation is None:
-            self._stray_log_left = left
+    def put_away(self, heaps: Heaps) -> Heap:
+        """Write down what it has in memory, on another thread; `stepping` keeps it from its next step meanwhile."""
+        assert self._isolate is not None
+        return self._isolate.put_away(heaps)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether something waits for its next step."""
+        return bool(self._mail)
+
+    def lies_down(self, heaps: Heaps, result: Heap | BaseException, goes_on: bool) -> Instance | None:
+        """Its memory is in this heap, or could not be put away. If it hibernates, returns what is to be closed."""
+        self.stepping = False
+        isolate = self._isolate
+        assert isolate is not None
+        heap = result if isinstance(result, Heap) else None
+        if heap is not None and not goes_on and self.state is not State.DEAD:
+            memory = isolate.hibernate(heaps, heap)
+            self.asleep = True
+            self._counters.hibernations += 1
+            self._move(Cause.HIBERNATE)
+            self.look_again()
+            return memory
+        if heap is not None:
+            heaps.drop(heap)
+        if self.state is State.DEAD:
+            isolate.stop()
+            self._worker.stopped(self)
+        elif isinstance(result, Trap):
+            self._died(result, [])
         else:
-            invocation.log_left = left
-        # Its number as the guest wrote it counts only if it is one of this isolate's own.
-        number, work_for = (invocation.id, invocation.scope) if invocation is not None else (0, None)
-        self._worker.log(number, effect.level, effect.source, message, work_for)
+            self.look_again()
+        return None
 
-    def _respond(self, effect: Respond) -> None:
-        invocation = self._asked(effect.invocation, FetchWork)
-        if invocation is None:
-            self.bodies.discard(effect.body)
-            return
-        invocation.touched_outside = True
-        headers = tuple(pair for pair in effect.headers if pair[0] != ERROR_HEADER)
-        invocation.succeed(Response(effect.status, headers, self.bodies.outbound(effect.body, invocation)))
-
-    def _upgrade(self, effect: Upgrade) -> None:
-        """Answered with a WebSocket: from now on the invocation lives as long as that, and rests meanwhile."""
-        invocation = self._asked(effect.invocation, FetchWork)
-        if invocation is None:
-            self.sockets.discard(effect.socket, effect.invocation)
-            return
-        invocation.touched_outside = True
-        headers = tuple(pair for pair in effect.headers if pair[0] != ERROR_HEADER)
-        self.sockets.answer(invocation, headers, effect.socket)
-        self._worker.freed()
-
-    def _return(self, effect: Return) -> None:
-        invocation = self._asked(effect.invocation, CallWork)
-        if invocation is not None:
-            invocation.touched_outside = True
-            invocation.succeed(effect.value)
-
-    def _asked(self, number: int, kind: type) -> Invocation | None:
-        """The invocation that this answers; None if its caller has gone. Answering twice breaks the protocol."""
-        invocation = self.invocations.get(number)
-        if invocation is None or not isinstance(invocation.work, kind):
-            raise BadEffect("the worker answered something that it was not asked")
-        if invocation.succeeded():
-            raise BadEffect("the worker answered twice")
-        return None if invocation.answered() else invocation
-
-    def _fail(self, effect: Fail) -> None:
-        invocation = self.invocations.get(effect.invocation)
-        if invocation is None:
-            raise BadEffect("the worker failed something that it was not asked")
-        if effect.reason != "exception":
-            invocation.fail(_FAILURES[effect.reason](effect.message))
-            return
-        if not invocation.answered():
-            level = "error" if invocation.client_error is None else "info"
-            self._log(Log(effect.invocation, level, "exception", effect.traceback or effect.message))
-        if effect.type_name == "MemoryError":
-            reached = too_much_memory(self._worker.limits)
-            self._counters.limit(reached.code)
-            invocation.fail(reached)
-            self.retire()
-            return
-        invocation.fail(
-            invocation.client_error or WorkerException(effect.type_name, effect.message, effect.traceback)
-        )
+    # effects ---------------------------------------------------------------------------------------------------------
 
     def _done(self, effect: Done) -> None:
         invocation = self.invocations.get(effect.invocation)
@@ -479,10 +474,6 @@ class Live:
 
     def _call(self, effect: Call | Fetch) -> None:
         self.calls.begin(effect, self.invocations.get(effect.invocation))
-
-    def _crash(self, effect: Crash) -> None:
-        self._log(Log(0, "critical", "pyworkerd", effect.message))
-        raise BadEffect("the worker's isolate broke down")
 
     # the end ---------------------------------------------------------------------------------------------------------
 
@@ -507,6 +498,11 @@ class Live:
         self.bodies.break_off(invocation, error)
         self.sockets.break_off(invocation)
         self.cancel(invocation)
+
+    def give_way(self) -> None:
+        """Others need the room, or it was idle for long: hibernate if it may, or end."""
+        if not self._worker.spares(self):
+            self.evict()
 
     def evict(self) -> None:
         """End it: others need the room, or it was idle for long."""
@@ -557,7 +553,10 @@ class Live:
         if self.state is State.DEAD:
             return
         self.state = State.DEAD
-        if self._isolate is not None and not self.stepping:
+        if self.asleep and not self.stepping:
+            assert self._isolate is not None
+            self._isolate.end()
+        elif self._isolate is not None and not self.stepping:
             # Unmapping takes a tenth of a millisecond: after the answers that this turn has given have been sent.
             self._worker.loop.call_soon(self._isolate.end)
         if self._wake is not None:
@@ -582,18 +581,18 @@ _PERFORM: Final[dict[type, Callable[[Live, Any], None]]] = {
     Abort: give_up,
     Broken: lambda live, effect: live.bodies.broken(effect),
     Call: Live._call,  # noqa: SLF001 - the class's own table
-    Crash: Live._crash,  # noqa: SLF001
+    Crash: lambda live, effect: live.answers.crash(effect),
     Data: lambda live, effect: live.bodies.data(effect),
     Done: Live._done,  # noqa: SLF001
-    Fail: Live._fail,  # noqa: SLF001
+    Fail: lambda live, effect: live.answers.failed(effect),
     Fetch: Live._call,  # noqa: SLF001
-    Log: Live._log,  # noqa: SLF001
+    Log: lambda live, effect: live.answers.log(effect),
     Pull: lambda live, effect: live.bodies.pull(effect),
-    Respond: Live._respond,  # noqa: SLF001
-    Return: Live._return,  # noqa: SLF001
+    Respond: lambda live, effect: live.answers.respond(effect),
+    Return: lambda live, effect: live.answers.returned(effect),
     SocketClose: lambda live, effect: live.sockets.closed(effect),
     SocketCredit: lambda live, effect: live.sockets.credit(effect),
     SocketSend: lambda live, effect: live.sockets.sent(effect),
     Stop: lambda live, effect: live.bodies.stop(effect),
-    Upgrade: Live._upgrade,  # noqa: SLF001
+    Upgrade: lambda live, effect: live.answers.upgrade(effect),
 }

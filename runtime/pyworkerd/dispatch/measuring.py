@@ -20,6 +20,8 @@ def measure_pool(worker: Worker, members: Iterable[Live], waiting: int, snapshot
     label = worker.fleet.meters.label(worker.name)
     for live in members:
         add(snapshot, "isolates", (label, live.state.value), 1)
+        if live.asleep:
+            continue
         growth = worker.fleet.cost_of(live) - worker.cost
         add(snapshot, "isolate_memory_bytes", (label,), worker.image.memory_size + growth)
     add(snapshot, "queue_depth", (label,), waiting)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
 
 from pyworkerd_config.model import Limits
 from pyworkerd_isolates.pool import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pyworkerd_config.model import ObjectClass
 
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.logs import LogSink
@@ -24,13 +26,26 @@ UNFROZEN_COST: Final = 1024 * 1024
 """The same where its top level has run in it, and is not shared with others: measured 0.9 MiB."""
 
 
+IDLE_S: Final = 10.0
+"""How long a Durable Object stays in memory when nobody asks for it (workerd: 10 s)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClassOptions:
     """How the Durable Objects of one class are to be run."""
 
     unique_key: str
     stays: bool = False
-    """They are not evicted when they are idle."""
+    """They are not evicted when they are idle, and do not hibernate."""
+    hibernate: bool = True
+    """What they have in memory is put away when they are idle, and not lost."""
+    idle_s: float = IDLE_S
+    """How long they stay in memory when nobody asks for them."""
+
+    @classmethod
+    def of(cls, configured: ObjectClass, key: str) -> Self:
+        """What was said about a class, whose ids are made from this key."""
+        return cls(key, configured.prevent_eviction, configured.hibernate, configured.idle_ms / 1000)
 
 
 class Front(Protocol):

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from .live import Live
     from .objects import Objects
 
-IDLE_S: Final = 10.0
-"""How long an object stays in memory when nobody asks for it (workerd: 10 s)."""
 FOREVER_S: Final = 1e9
 LOOK_AGAIN_S: Final = 0.02
 """How long to wait for a process that has an object and does not listen: it has just ended, or is about to."""
@@ -55,6 +53,8 @@ class Resident(Worker):
         self._home, self._parent = objects, home
         options = objects.options(class_name)
         self._key = (options.unique_key, object_id)
+        self._hibernates = options.hibernate and home.fleet.hibernation.limit > 0
+        self._stays, self._idle_s = options.stays, options.idle_s
         self.loop_account, self.clearing = home.loop_account, home.clearing
         self.thread_account, self.patient = home.thread_account, home.patient
         self.places, self.logs, self.sinks = home.places, home.logs, home.sinks
@@ -64,7 +64,7 @@ class Resident(Worker):
             isolates=1,
             concurrency=home.options.limits.concurrency,
             fresh=False,
-            idle_s=FOREVER_S if options.stays else IDLE_S,
+            idle_s=FOREVER_S if self._stays or self._hibernates else self._idle_s,
             cost=self.cost,
         )
         self._waiting.fit(self.policy)
@@ -80,6 +80,10 @@ class Resident(Worker):
         self._keeping: asyncio.Task[None] | None = None
         """Something is being written."""
         self._opening: asyncio.Task[None] | None = None
+        self._still_since = 0.0
+        """Loop time at which its last step was over."""
+        self._dozing: asyncio.TimerHandle | None = None
+        """When to look whether it has been still for long."""
         self._leaving: asyncio.TimerHandle | None = None
         self._left = False
 
@@ -217,6 +221,33 @@ class Resident(Worker):
         else:
             kept(None)
 
+    # hibernating -----------------------------------------------------------------------------------------------------
+
+    def paused(self, live: Live) -> None:
+        """See `Worker.paused`."""
+        del live
+        self._still_since = self.loop.time()
+        if self._dozing is None and self._hibernates and not self._stays:
+            self._dozing = self.loop.call_later(self._idle_s, self._doze)
+
+    def _doze(self) -> None:
+        """Have it hibernate if it has been still for long, and will be. If not, look again."""
+        self._dozing = None
+        now = self.loop.time()
+        for live in tuple(self._members.values()):
+            if live.asleep:
+                continue
+            left = self._still_since + self._idle_s - now
+            still = left <= 0 and live.still_until() > now + self._idle_s
+            if not (still and self.spares(live)):
+                self._dozing = self.loop.call_later(left if left > 0 else self._idle_s, self._doze)
+
+    def spares(self, live: Live) -> bool:
+        """See `Worker.spares`."""
+        if not self._hibernates or self._leaving is not None:
+            return False
+        return self.fleet.hibernation.put_away(live, self._stores.run if self._stores is not None else None)
+
     # going -----------------------------------------------------------------------------------------------------------
 
     def ended(self, live: Live, again: Sequence[Invocation]) -> None:
@@ -266,8 +297,9 @@ class Resident(Worker):
             self._opening.cancel()
         if self._leaving is not None:
             self._leaving.cancel()
-        if self._reaper is not None:
-            self._reaper.cancel()
+        for timer in (self._reaper, self._dozing):
+            if timer is not None:
+                timer.cancel()
         self.fleet.hungers(self, False)
         if self._keeping is not None:
             await asyncio.wait((self._keeping,))

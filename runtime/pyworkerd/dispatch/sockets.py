@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .invocation import Invocation
 RESTART: Final = Close(1012, "", clean=False)
 """Service restart, in IANA's registry of close codes: connect again."""
+LOST: Final = Close(FAILED, "", clean=False)
 TOO_MANY: Final = Close(1013, "too many WebSockets", clean=False)
 OVERFLOW: Final = Close(1013, "too much waits to be read", clean=False)
 
@@ -261,14 +262,14 @@ class Sockets:
             if socket.number % 2:
                 self._door.clear(partial(socket.give_up, close, tell=True))
 
-    def end(self) -> None:
-        """The isolate is dead."""
+    def end(self, close: Close = LOST) -> None:
+        """The isolate is dead. Harmless when called again."""
         given, self._given = self._given, {}
         for each in given.values():
             each.owner.let_go(each)
             self._door.clear(partial(self._end_given, each))
         for socket in tuple(self._open.values()):
-            self._door.clear(partial(socket.give_up, Close(FAILED, "", clean=False)))
+            self._door.clear(partial(socket.give_up, close))
 
     def _end_given(self, given: Given) -> None:
         self._keeper.places.taken -= 1

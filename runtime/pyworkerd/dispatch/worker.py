@@ -41,7 +41,7 @@ from pyworkerd.errors import (
     PyworkerdError,
     WorkerException,
 )
-from pyworkerd.messages import Body, Request, Response
+from pyworkerd.messages import Request, Response
 from pyworkerd.observe.logs import LogEntry, LogSink, Recent
 from pyworkerd.observe.scope import Scope, scope
 from pyworkerd.services.base import DEFAULT, Target
@@ -51,7 +51,7 @@ from .asked import Asked
 from .budget import Budget
 from .channels import Channels, NoChannels
 from .clearing import Clearing
-from .entering import check_props, scope_of
+from .entering import bounded_request, check_props, scope_of
 from .failures import outcome
 from .fairness import Account
 from .invocation import CallWork, FetchWork, HandlerWork, Invocation, Work
@@ -63,7 +63,6 @@ from .options import ISOLATE_COST, UNFROZEN_COST, WorkerOptions
 from .placement import Placement
 from .sharing import background_weight
 from .sockets import RESTART, Places
-from .streams import Bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -216,13 +215,7 @@ class Worker:
         return asked
 
     def _bounded(self, request: Request) -> Request:
-        length = request.body.length
-        if length is None:
-            limited = Bounded(request.body, self.request_body_bytes, self._too_large)
-            return replace(request, body=Body(chunks=limited))
-        if length > self.request_body_bytes:
-            raise self._too_large()
-        return request
+        return bounded_request(request, self.request_body_bytes, self._too_large)
 
     def _too_large(self) -> BodyTooLarge:
         self.counters.limit(BodyTooLarge.code)
@@ -352,8 +345,7 @@ class Worker:
         if started and self._waiting and not self.policy.fresh:
             self.plan_soon()  # what has just been started has room for others that wait
         self._set_reaper()
-        hungry = bool(self._waiting) and len(self._members) < self.policy.isolates
-        self.fleet.hungers(self, hungry)
+        self.fleet.hungers(self, bool(self._waiting) and len(self._members) < self.policy.isolates)
 
     def _perform(self, policy: Policy, invocations: list[Invocation], now: float) -> bool:
         """Do what the plan says. Returns whether isolates were started."""
@@ -447,6 +439,14 @@ class Worker:
         """A Durable Object has written; call `kept` when that is durable, or cannot be."""
         del commit
         kept(BadEffect("a worker that is no Durable Object wanted to store something"))
+
+    def spares(self, live: Live) -> bool:
+        """Whether an idle isolate hibernates, and need not end."""
+        del live
+        return False
+
+    def paused(self, live: Live) -> None:
+        """A step of an isolate is over, and all that it asked for is done."""
 
     def introduce(self, events: Events) -> None:
         """Tell a new isolate what it is; may be called on another thread."""

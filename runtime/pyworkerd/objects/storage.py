@@ -110,6 +110,11 @@ class ObjectStores:
     peers: Peers
     alarms: Alarms
 
+    @property
+    def run(self) -> Path:
+        """A private folder for what lasts as long as a process."""
+        return layout.durable_object_locks(self.root).path.parent
+
     def open(self, unique_key: str, object_id: str) -> ObjectStorage:
         """The storage of one object. No I/O."""
         location = layout.durable_object(self.root, unique_key, object_id)

@@ -47,6 +47,7 @@ class WorkerCounters:
         "evictions",
         "failed_calls",
         "failures",
+        "hibernations",
         "limits",
         "log_entries",
         "lost",
@@ -54,6 +55,7 @@ class WorkerCounters:
         "total_ns",
         "waited_ns",
         "waits",
+        "wakes",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -68,6 +70,8 @@ class WorkerCounters:
         self.steps = 0
         self.cpu_ns = 0
         self.evictions = 0
+        self.hibernations = 0
+        self.wakes = 0
         self.lost = 0
         """Isolates that a failure ended."""
         self.limits: dict[str, int] = {}
@@ -125,6 +129,8 @@ class WorkerCounters:
             ("steps", self.steps),
             ("cpu_seconds", self.cpu_ns),
             ("evictions", self.evictions),
+            ("hibernations", self.hibernations),
+            ("wakes", self.wakes),
             ("isolate_failures", self.lost),
             ("log_entries", self.log_entries),
         ):

@@ -100,7 +100,9 @@ class ServingProcess:
         self._loop = asyncio.get_running_loop()
         self._channel = Channel(end, supervisor=False, received=self._received, ended=self._lost)
         share = shares(self._settings, inherited.config)
-        limits = FleetLimits(memory=share.isolates, process=share.process, threads=share.threads)
+        limits = FleetLimits(
+            memory=share.isolates, heaps=share.heaps, process=share.process, threads=share.threads
+        )
         options = RuntimeOptions(limits, sinks=(sink,), progress=self._progress)
         self._runtime = Runtime(inherited.config, options)
         limits_of_all = SharedRateLimits(inherited.counters)

@@ -57,6 +57,8 @@ class Shares(NamedTuple):
     processes: int
     isolates: int
     """Bytes for the isolates of one process."""
+    heaps: int
+    """Bytes on disk for what hibernates in one process."""
     process: int
     """Bytes that one process may take before it refuses work: it is never replaced for what it could refuse."""
     threads: int
@@ -85,4 +87,5 @@ def shares(settings: Settings, config: Config) -> Shares:
     each = total // count
     most = wanted.replace_mb * MIB if wanted.replace_mb else int(each * REPLACE_FACTOR) + REPLACE_BYTES
     process, threads = min(memory() // count, most), max(cores() // count, 1)
-    return Shares(count, each, process, threads, Policy(count, wanted.hang_s, most))
+    asleep = each if wanted.hibernate_mb is None else wanted.hibernate_mb * MIB // count
+    return Shares(count, each, asleep, process, threads, Policy(count, wanted.hang_s, most))

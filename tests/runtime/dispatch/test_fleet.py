@@ -21,7 +21,7 @@ class Isolate:
         self.idle_since = idle_since
         self.ended = 0
 
-    def evict(self) -> None:
+    def give_way(self) -> None:
         self.ended += 1
 
 

@@ -7,11 +7,10 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyworkerd.dispatch import resident
 from pyworkerd.errors import PyworkerdError, StorageFull
 from pyworkerd.objects.storage import ObjectStorage
 from pyworkerd.runtime import Runtime, RuntimeOptions
-from pyworkerd_config.model import Binding, Limits
+from pyworkerd_config.model import Binding, Limits, ObjectClass
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pyworkerd.loaded import LoadedWorker
     from pyworkerd_isolates.protocol import Commit
 
+DEFAULTS = ObjectClass("Room")
 ROOM = {
     "ROOM": Binding("ROOM", "durable_object", "Room"),
     "OTHER": Binding("OTHER", "durable_object", "Other"),
@@ -86,13 +86,19 @@ class Other(Room):
 }
 
 
-def run(folder: Path, *tests: Callable[[LoadedWorker], Awaitable[None]], **limits: int) -> None:
+def run(
+    folder: Path,
+    *tests: Callable[[LoadedWorker], Awaitable[None]],
+    room: ObjectClass = DEFAULTS,
+    **limits: int,
+) -> None:
     """Each test in a runtime of its own, on the same folder."""
 
     async def main(test: Callable[[LoadedWorker], Awaitable[None]]) -> None:
         async with Runtime(options=RuntimeOptions(state_dir=folder)) as runtime:
+            limits_ = Limits(**{"cpu_ms": 2000, **limits})
             worker = await runtime.load(
-                SOURCE, name="shop", bindings=ROOM, limits=Limits(**{"cpu_ms": 2000, **limits})
+                SOURCE, name="shop", bindings=ROOM, limits=limits_, durable_objects=[room]
             )
             await test(worker)
 
@@ -167,16 +173,14 @@ def test_what_cannot_be_kept_was_never_there(tmp_path: Path, monkeypatch: pytest
     run(tmp_path, test)
 
 
-def test_it_is_there_again_after_eviction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resident, "IDLE_S", 0.02)
-
+def test_it_is_there_again_after_eviction(tmp_path: Path) -> None:
     async def test(worker: LoadedWorker) -> None:
         for expected in (1, 2, 3):
             assert await worker.call("on", "a", "add") == expected
             while len(worker.service.objects):
                 await asyncio.sleep(0.005)
 
-    run(tmp_path, test)
+    run(tmp_path, test, room=ObjectClass("Room", hibernate=False, idle_ms=20))
 
 
 def test_what_an_aborted_or_looping_step_wrote_is_dropped(tmp_path: Path) -> None:

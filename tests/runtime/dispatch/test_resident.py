@@ -16,8 +16,9 @@ from pyworkerd.errors import (
     WorkerException,
 )
 from pyworkerd.services.base import Target
-from pyworkerd_config.model import Binding, Limits
+from pyworkerd_config.model import Binding, Limits, ObjectClass
 from pyworkerd_isolates import wire
+from pyworkerd_isolates.lifecycle import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pyworkerd.loaded import LoadedWorker
     from pyworkerd.runtime import Runtime
 
+DEFAULTS = ObjectClass("Room")
 NOTHING = wire.dump_value([[], {}])
 ROOM = {"ROOM": Binding("ROOM", "durable_object", "Room")}
 SOURCE = {
@@ -107,9 +109,15 @@ class Loop(DurableObject):
 }
 
 
-def with_room(with_runtime: Callable[..., None], test: Callable[[LoadedWorker], Any], **limits: int) -> None:
+def with_room(
+    with_runtime: Callable[..., None],
+    test: Callable[[LoadedWorker], Any],
+    room: ObjectClass = DEFAULTS,
+    **limits: int,
+) -> None:
     async def main(runtime: Runtime) -> None:
-        worker = await runtime.load(SOURCE, bindings=ROOM, limits=Limits(**{"cpu_ms": 1000, **limits}))
+        limits_ = Limits(**{"cpu_ms": 1000, **limits})
+        worker = await runtime.load(SOURCE, bindings=ROOM, limits=limits_, durable_objects=[room])
         await test(worker)
 
     with_runtime(main)
@@ -233,9 +241,7 @@ def _id(worker: LoadedWorker, _: object) -> str:
     return residents(worker)[0].object_id
 
 
-def test_it_is_evicted_when_it_is_idle_and_leaves_nothing_behind(
-    with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_evicted_when_it_is_idle_and_leaves_nothing_behind(with_runtime: Callable[..., None]) -> None:
     async def test(worker: LoadedWorker) -> None:
         fleet = worker.service.fleet
         await worker.call("on", "a", "enter")
@@ -246,12 +252,11 @@ def test_it_is_evicted_when_it_is_idle_and_leaves_nothing_behind(
         assert len(fleet.owners) == 0
         assert await worker.call("on", "a", "enter") == 1
 
-    monkeypatch.setattr(resident, "IDLE_S", 0.05)
-    with_room(with_runtime, test)
+    with_room(with_runtime, test, ObjectClass("Room", hibernate=False, idle_ms=50))
 
 
 def test_it_is_looked_at_when_it_has_been_idle_long_enough_and_no_later(
-    with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    with_runtime: Callable[..., None],
 ) -> None:
     """The request that it began with waited for it, and might have until `queue_ms`: that is no time to look at it."""
 
@@ -262,25 +267,21 @@ def test_it_is_looked_at_when_it_has_been_idle_long_enough_and_no_later(
             await asyncio.sleep(0)
         assert there._reaper.when() <= asyncio.get_running_loop().time() + 1
 
-    monkeypatch.setattr(resident, "IDLE_S", 1.0)
-    with_room(with_runtime, test)
+    with_room(with_runtime, test, ObjectClass("Room", hibernate=False, idle_ms=1000))
 
 
-def test_one_that_stays_is_evicted_for_others_alone(
-    with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resident, "IDLE_S", 0.0)
-
+@pytest.mark.parametrize("hibernate", [True, False])
+def test_one_that_stays_gives_way_to_others_alone(with_runtime: Callable[..., None], hibernate: bool) -> None:
     async def test(worker: LoadedWorker) -> None:
-        from pyworkerd.dispatch.options import ClassOptions  # noqa: PLC0415
-
-        worker.service.objects._options = {"Room": ClassOptions("key", stays=True)}
         await worker.call("on", "a", "enter")
         (there,) = residents(worker)
         there._reap()
+        await asyncio.sleep(0.05)
+        assert [live.state for live in there._members.values()] == [State.IDLE]
         assert await worker.call("on", "a", "enter") == 2
 
-    with_room(with_runtime, test)
+    room = ObjectClass("Room", prevent_eviction=True, hibernate=hibernate, idle_ms=1)
+    with_room(with_runtime, test, room)
 
 
 def test_too_many_wait(with_runtime: Callable[..., None]) -> None:

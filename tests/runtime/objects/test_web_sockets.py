@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.websocket.base import WebSocketClosed
-from pyworkerd_config.model import Binding, Limits
+from pyworkerd_config.model import Binding, Limits, ObjectClass
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.loaded import LoadedWorker
 
+DEFAULTS = ObjectClass("Room")
 ROOM = {"ROOM": Binding("ROOM", "durable_object", "Room")}
 SOURCE = {
     "worker.py": """
@@ -78,10 +79,11 @@ class Room(DurableObject):
 }
 
 
-def run(folder: Path, test: Callable[[LoadedWorker], Awaitable[None]]) -> None:
+def run(folder: Path, test: Callable[[LoadedWorker], Awaitable[None]], room: ObjectClass = DEFAULTS) -> None:
     async def main() -> None:
         async with Runtime(options=RuntimeOptions(state_dir=folder)) as runtime:
-            await test(await runtime.load(SOURCE, bindings=ROOM, limits=Limits(cpu_ms=2000)))
+            limits = Limits(cpu_ms=2000)
+            await test(await runtime.load(SOURCE, bindings=ROOM, limits=limits, durable_objects=[room]))
 
     asyncio.run(main())
 
@@ -115,11 +117,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-def test_an_object_with_an_open_web_socket_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyworkerd.dispatch import resident  # noqa: PLC0415
-
-    monkeypatch.setattr(resident, "IDLE_S", 0.01)
-
+def test_an_object_with_an_open_web_socket_that_does_not_hibernate_stays(tmp_path: Path) -> None:
     async def test(worker: LoadedWorker) -> None:
         socket = await worker.web_socket("/a")
         await asyncio.sleep(0.1)
@@ -130,4 +128,4 @@ def test_an_object_with_an_open_web_socket_stays(tmp_path: Path, monkeypatch: py
         while len(worker.service.objects):
             await asyncio.sleep(0.01)
 
-    run(tmp_path, test)
+    run(tmp_path, test, ObjectClass("Room", hibernate=False, idle_ms=10))

@@ -1,0 +1,133 @@
+"""What an isolate's handlers answer and log: the effects that end an invocation's wait, or say something of it.
+
+Rule: an invocation is answered once. What answers one that was never asked, or twice, breaks the protocol.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pyworkerd_isolates.protocol import Crash, Fail, Log, Respond, Return, Upgrade
+
+from pyworkerd.errors import (
+    ERROR_HEADER,
+    BadEffect,
+    NoHandler,
+    NoSuchEntrypoint,
+    NoSuchMethod,
+    WorkerException,
+)
+from pyworkerd.messages import Response
+
+from .failures import too_much_memory
+from .invocation import CallWork, FetchWork
+from .log_limit import admit
+
+if TYPE_CHECKING:
+    from pyworkerd_isolates.errors import HeapError
+
+    from .invocation import Invocation
+    from .live import Live
+    from .worker import Worker
+
+_FAILURES: Final = {"no_handler": NoHandler, "no_entrypoint": NoSuchEntrypoint, "no_method": NoSuchMethod}
+
+
+class Answers:
+    """Those of one isolate."""
+
+    __slots__ = ("_live", "_stray_log_left", "_worker")
+
+    def __init__(self, live: Live, worker: Worker) -> None:
+        self._live, self._worker = live, worker
+        self._stray_log_left = worker.log_bytes
+
+    def renew(self) -> None:
+        """An invocation begins: what belongs to none may be logged again."""
+        self._stray_log_left = self._worker.log_bytes
+
+    def log(self, effect: Log) -> None:
+        """Something to log, of an invocation or of none."""
+        invocation = self._live.invocations.get(effect.invocation)
+        before = self._stray_log_left if invocation is None else invocation.log_left
+        message, left = admit(effect.message, before)
+        if message is None:
+            return
+        if left <= 0:
+            self._worker.counters.limit("log_kb")
+        if invocation is None:
+            self._stray_log_left = left
+        else:
+            invocation.log_left = left
+        # Its number as the guest wrote it counts only if it is one of this isolate's own.
+        number, work_for = (invocation.id, invocation.scope) if invocation is not None else (0, None)
+        self._worker.log(number, effect.level, effect.source, message, work_for)
+
+    def respond(self, effect: Respond) -> None:
+        """The response to a request."""
+        bodies = self._live.bodies
+        invocation = self._asked(effect.invocation, FetchWork)
+        if invocation is None:
+            bodies.discard(effect.body)
+            return
+        invocation.touched_outside = True
+        headers = tuple(pair for pair in effect.headers if pair[0] != ERROR_HEADER)
+        invocation.succeed(Response(effect.status, headers, bodies.outbound(effect.body, invocation)))
+
+    def upgrade(self, effect: Upgrade) -> None:
+        """Answered with a WebSocket: from now on the invocation lives as long as that, and rests meanwhile."""
+        invocation = self._asked(effect.invocation, FetchWork)
+        if invocation is None:
+            self._live.sockets.discard(effect.socket, effect.invocation)
+            return
+        invocation.touched_outside = True
+        headers = tuple(pair for pair in effect.headers if pair[0] != ERROR_HEADER)
+        self._live.sockets.answer(invocation, headers, effect.socket)
+        self._worker.freed()
+
+    def returned(self, effect: Return) -> None:
+        """What a method returned."""
+        invocation = self._asked(effect.invocation, CallWork)
+        if invocation is not None:
+            invocation.touched_outside = True
+            invocation.succeed(effect.value)
+
+    def _asked(self, number: int, kind: type) -> Invocation | None:
+        """The invocation that this answers; None if its caller has gone. Answering twice breaks the protocol."""
+        invocation = self._live.invocations.get(number)
+        if invocation is None or not isinstance(invocation.work, kind):
+            raise BadEffect("the worker answered something that it was not asked")
+        if invocation.succeeded():
+            raise BadEffect("the worker answered twice")
+        return None if invocation.answered() else invocation
+
+    def failed(self, effect: Fail) -> None:
+        """The handler did not answer."""
+        invocation = self._live.invocations.get(effect.invocation)
+        if invocation is None:
+            raise BadEffect("the worker failed something that it was not asked")
+        if effect.reason != "exception":
+            invocation.fail(_FAILURES[effect.reason](effect.message))
+            return
+        if not invocation.answered():
+            level = "error" if invocation.client_error is None else "info"
+            self.log(Log(effect.invocation, level, "exception", effect.traceback or effect.message))
+        if effect.type_name == "MemoryError":
+            reached = too_much_memory(self._worker.limits)
+            self._worker.counters.limit(reached.code)
+            invocation.fail(reached)
+            self._live.retire()
+            return
+        invocation.fail(
+            invocation.client_error or WorkerException(effect.type_name, effect.message, effect.traceback)
+        )
+
+    def lost(self, error: HeapError) -> None:
+        """What it had in memory is gone."""
+        self._worker.counters.lost += 1
+        self._worker.log(0, "error", "pyworkerd", f"what the object had in memory is lost: {error}")
+
+    def crash(self, effect: Crash) -> None:
+        """The guest's own machinery failed."""
+        self.log(Log(0, "critical", "pyworkerd", effect.message))
+        raise BadEffect("the worker's isolate broke down")
