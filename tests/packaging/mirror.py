@@ -116,6 +116,7 @@ _WEB_PLATFORM = {
     "test_crypto.py": "digest",
     "test_form_data.js": "multipart",
     "test_response.js": "message",
+    "test_url_pattern.py": "pattern_init pattern_parts pattern_string",
 }
 """The parts that the web platform's modules are made of, by the test of the whole."""
 

@@ -27,6 +27,7 @@ import {
   FixedLengthStream, IdentityTransformStream, TransformStream, TransformStreamDefaultController,
 } from "pyworkerd:web/transform";
 import { URL } from "pyworkerd:web/url";
+import { URLPattern } from "pyworkerd:web/url_pattern";
 import {
   WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
 } from "pyworkerd:web/writable";
@@ -70,6 +71,7 @@ const GLOBALS = {
   TransformStream,
   TransformStreamDefaultController,
   URL,
+  URLPattern,
   URLSearchParams,
   WritableStream,
   WritableStreamDefaultController,
