@@ -79,7 +79,7 @@ def images(sandbox: Sandbox) -> Iterator[Images]:
     """Images of sources that more than one test uses are mapped once, as in a server."""
     from pyworkerd_isolates.images import Images  # noqa: PLC0415 (most tests do without)
 
-    opened = Images(sandbox.engine, sandbox.cache)
+    opened = Images(sandbox.engines, sandbox.cache)
     yield opened
     opened.close()
 

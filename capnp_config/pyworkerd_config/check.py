@@ -31,6 +31,8 @@ from .names import (
 from .problems import MAX_PROBLEMS, Problem, did_you_mean, listing, quote
 from .toml_bindings import unknown_kind_remedy
 
+MAIN_SUFFIXES = (".py", ".js", ".mjs", ".ts", ".mts")
+"""What the main file of a worker may end in: the languages of `pyworkerd_isolates.languages`."""
 Check = Callable[[Config, BindingKinds], Iterable[Problem]]
 
 
@@ -119,8 +121,8 @@ def _externals(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
 def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
     names = _service_names(config)
     for service, worker in workers(config):
-        if worker.main.suffix != ".py":
-            message = f"this version serves Python only, and {quote(worker.main.name)} is not a .py file"
+        if worker.main.suffix not in MAIN_SUFFIXES:
+            message = f"{quote(worker.main.name)} ends in none of {', '.join(MAIN_SUFFIXES)}"
             yield Problem(_at(service, "worker", "main"), message, 'write for example main = "src/shop.py"')
         if worker.compatibility_date is not None and date_fault(worker.compatibility_date):
             message = f"{quote(worker.compatibility_date)} is not a date"

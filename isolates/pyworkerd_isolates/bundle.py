@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .errors import BundleError
+from .languages import PYTHON, SUFFIXES, Language, language_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,16 +21,15 @@ MAX_FILES: Final = 20_000
 """Workers: 20,000 asset files."""
 MAX_BUNDLE_BYTES: Final = 64 * 1024 * 1024
 """Workers: 64 MiB per script."""
-SKIPPED_SUFFIXES: Final = (".pyc", ".pyo")
-SKIPPED_FOLDERS: Final = frozenset(("__pycache__", "node_modules"))
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A worker's files by their path below its root, and the name of its main module."""
+    """A worker's files by their path below its root, and its main module: a Python module's dotted name, or a path."""
 
     main: str
     files: Mapping[str, bytes]
+    language: Language = PYTHON
 
     def __post_init__(self) -> None:
         if len(self.files) > MAX_FILES:
@@ -39,9 +39,14 @@ class Bundle:
             raise BundleError(f"the worker's files have {size} bytes; at most {MAX_BUNDLE_BYTES} are allowed")
         for name in self.files:
             _check_name(name)
-        stem = self.main.replace(".", "/")
-        if f"{stem}.py" not in self.files and f"{stem}/__init__.py" not in self.files:
+        if not any(name in self.files for name in self._main_files()):
             raise BundleError(f"the main module {self.main!r} is not among the worker's files")
+
+    def _main_files(self) -> tuple[str, ...]:
+        if not self.language.dotted:
+            return (self.main,)
+        stem = self.main.replace(".", "/")
+        return f"{stem}.py", f"{stem}/__init__.py"
 
     @classmethod
     def read(cls, main: Path, root: Path | None = None, exclude: frozenset[Path] = frozenset()) -> Bundle:
@@ -65,19 +70,19 @@ class Bundle:
             relative = main.resolve().relative_to(root)
         except ValueError:
             raise BundleError(f"{main} does not lie below {root}") from None
-        return cls(_module_name(relative.as_posix()), files)
+        return cls(*_main(relative.as_posix(), files))
 
     @classmethod
     def of(cls, sources: Mapping[str, str | bytes], main: str | None = None) -> Bundle:
-        """A worker from memory: {"worker.py": source, ...}. Without `main`, the only or first `.py` file."""
+        """A worker from memory: {"worker.py": source, ...}. Without `main`, the first file of a known language."""
         files = {
             name: data.encode() if isinstance(data, str) else bytes(data) for name, data in sources.items()
         }
         if main is None:
-            main = next((name for name in files if name.endswith(".py")), None)
+            main = next((name for name in files if language_of(name) is not None), None)
             if main is None:
-                raise BundleError("the worker has no .py file")
-        return cls(_module_name(main), files)
+                raise BundleError(f"the worker has no file that ends in {_one_of(SUFFIXES)}")
+        return cls(*_main(main, files))
 
     def digest(self) -> str:
         """A name for exactly this content."""
@@ -87,6 +92,15 @@ class Bundle:
             digest.update(f"\0{name}\0{len(data)}\0".encode())
             digest.update(data)
         return digest.hexdigest()
+
+
+def _main(path: str, files: dict[str, bytes]) -> tuple[str, dict[str, bytes], Language]:
+    language = language_of(path) or PYTHON
+    return _module_name(path) if language.dotted else path, files, language
+
+
+def _one_of(words: tuple[str, ...]) -> str:
+    return ", ".join(words[:-1]) + f" or {words[-1]}"
 
 
 def _module_name(path: str) -> str:
@@ -127,6 +141,11 @@ class Folder:
     root: Path
     exclude: frozenset[Path] = frozenset()
 
+    @property
+    def language(self) -> Language:
+        """What its worker is written in, as far as the name of its main file tells."""
+        return language_of(self.main.name) or PYTHON
+
     def read(self) -> Bundle:
         """The bundle. Raises `BundleError`."""
         return Bundle.read(self.main, self.root, self.exclude)
@@ -145,10 +164,11 @@ class Folder:
 def _walk(main: Path, root: Path, exclude: frozenset[Path]) -> Iterator[tuple[str, Path, os.stat_result]]:
     """Path below `root`, path and status of every file of a bundle, within the limits. Raises `BundleError`."""
     try:
-        if main.suffix != ".py" or not main.is_file():
-            raise BundleError(f"{main} is not a Python file")
+        language = language_of(main.name)
+        if language is None or not main.is_file():
+            raise BundleError(f"{main} is not a file that ends in {_one_of(SUFFIXES)}")
         count = size = 0
-        for entry in _entries(root, exclude):
+        for entry in _entries(root, exclude, language):
             path = Path(entry.path)
             if entry.is_symlink() and not _may_follow(path, root):
                 continue
@@ -166,7 +186,7 @@ def _walk(main: Path, root: Path, exclude: frozenset[Path]) -> Iterator[tuple[st
         raise BundleError(f"{error.filename or root} cannot be read: {error.strerror or error}") from None
 
 
-def _entries(root: Path, exclude: frozenset[Path]) -> Iterator[os.DirEntry[str]]:
+def _entries(root: Path, exclude: frozenset[Path], language: Language) -> Iterator[os.DirEntry[str]]:
     """Links and files below `root`, except those that never belong to a bundle, in the order of their names.
 
     Folders among `exclude` are not entered; files among it are for the caller to leave out.
@@ -176,10 +196,10 @@ def _entries(root: Path, exclude: frozenset[Path]) -> Iterator[os.DirEntry[str]]
         with os.scandir(pending.pop()) as found:
             entries = sorted(found, key=lambda entry: entry.name)
         for entry in entries:
-            if entry.name.startswith(".") or entry.name.endswith(SKIPPED_SUFFIXES):
+            if entry.name.startswith(".") or entry.name.endswith(language.skipped_suffixes):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if entry.name not in SKIPPED_FOLDERS and not (
+                if entry.name not in language.skipped_folders and not (
                     exclude and Path(entry.path).resolve() in exclude
                 ):
                     pending.append(entry.path)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .capi import WASMTIME_VERSION
 from .errors import EngineError
@@ -27,6 +27,9 @@ from .protocol import PRIME, decode_effects
 from .snapshot import take
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .bundle import Bundle
     from .cache import Cache, Entry
 
 Progress = Callable[[str], None]
@@ -38,6 +41,16 @@ PRIME_MS: Final = 60_000
 PRIME_OUTPUT_BYTES: Final = 65_536
 
 
+class Compiler(Protocol):
+    """Makes of a worker's files others, on the host."""
+
+    def compiled(self, bundle: Bundle) -> Bundle:
+        """The worker with files that its engine takes. Raises `ImageError`; may take long."""
+
+    def close(self) -> None:
+        """Let go of what it has loaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where an engine comes from: a language's own build, described so that it need not be run to be keyed."""
@@ -46,6 +59,8 @@ class Source:
     fingerprint: str
     """A hash of whatever the build reads."""
     build: Callable[[Progress], Built]
+    compiler: Callable[[Machine, Cache], Compiler] | None = None
+    """What makes of a worker's files those that the engine takes, where they are not the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,10 @@ class Built:
     engine: bytes
     image: bytes
     refusals: tuple[str, ...]
+    boot: bytes = b""
+    """What the engine's `boot` is handed first, where the image alone is no guest yet."""
+    is_guest: bool = True
+    """Whether it takes steps, and so is to be warmed."""
 
 
 @dataclass(slots=True)
@@ -74,6 +93,7 @@ class Engine:
     """Size in bytes of the memory that every worker begins with: what an image has beyond it is its worker's own."""
     load_ms: float
     _cache: Cache = field(repr=False)
+    _compiler: Compiler | None = field(repr=False)
     hot: Hot = field(default_factory=Hot, repr=False)
     """For images of which no isolate has run yet."""
 
@@ -94,11 +114,17 @@ class Engine:
                 self._base = self.machine.load(entry.path)
             return self._base
 
+    def prepared(self, bundle: Bundle) -> Bundle:
+        """A worker's files as this engine takes them. Raises `ImageError`; may take long."""
+        return bundle if self._compiler is None else self._compiler.compiled(bundle)
+
     def close(self) -> None:
         """Let go of the code and the base image. Live isolates keep what they need."""
         self.code.close()
         if self._base is not None:
             self._base.close()
+        if self._compiler is not None:
+            self._compiler.close()
 
 
 def cpu_features() -> str:
@@ -136,9 +162,9 @@ def load_engine(
         progress("compiling to native code")
         compiled = machine.compile(result.engine)
         progress("warming the base image")
-        from .wasm.image import image_of  # noqa: PLC0415 (every start would pay for it)
+        from .wasm.image import image_of, memory_of  # noqa: PLC0415 (every start would pay for it)
 
-        memory = _prime(machine, compiled, result)
+        memory = _prime(machine, compiled, result) if result.is_guest else memory_of(result.image)
         key = _content_key(name, result.engine, memory)
         notes = {"language": source.language, "memory": len(memory)}
         cache.put(_base_name(source.language, key), machine.compile(image_of(memory)), notes)
@@ -153,7 +179,17 @@ def load_engine(
     code = machine.load(entry.path)
     load_ms = (time.perf_counter() - started) * 1000
     refusals = tuple(notes["refusals"])
-    return Engine(source.language, notes["key"], machine, code, refusals, notes["memory"], load_ms, cache)
+    return Engine(
+        source.language,
+        notes["key"],
+        machine,
+        code,
+        refusals,
+        notes["memory"],
+        load_ms,
+        cache,
+        None if source.compiler is None else source.compiler(machine, cache),
+    )
 
 
 def _content_key(name: str, engine: bytes, memory: bytes | bytearray) -> str:
@@ -173,21 +209,25 @@ def _prime(machine: Machine, compiled: bytes, built: Built) -> bytearray:
     from .wasm.image import image_of  # noqa: PLC0415 (every start would pay for it)
 
     with machine.mapped(compiled) as code:
-        settled = _after(machine, code, built.image, built.refusals, prime=False)
-        return _after(machine, code, image_of(settled), built.refusals, prime=True)
+
+        def after(image: bytes | bytearray, calls: Mapping[str, bytes]) -> bytearray:
+            return _after(machine, code, bytes(image), built.refusals, calls)
+
+        boot = {"boot": built.boot, "step": PRIME} if built.boot else {}
+        return after(image_of(after(built.image, boot)), {"step": PRIME})
 
 
 def _after(
-    machine: Machine, code: Module, image: bytes, refusals: tuple[str, ...], *, prime: bool
+    machine: Machine, code: Module, image: bytes, refusals: tuple[str, ...], calls: Mapping[str, bytes]
 ) -> bytearray:
+    """The heap of an instance that was handed these, by the export that takes each."""
     with machine.mapped(machine.compile(image)) as mapped:
         instance = Instance(code, mapped, 1 << 32, refusals)
         try:
             instance.seed(_PRIMING_KEY)
-            if prime:
-                raw = instance.step("step", time.time_ns(), PRIME, PRIME_MS, PRIME_OUTPUT_BYTES)
-                effects = decode_effects(raw, Limits()).effects
-                if effects:
+            for name, data in calls.items():
+                raw = instance.step(name, time.time_ns(), data, PRIME_MS, PRIME_OUTPUT_BYTES)
+                if raw and (effects := decode_effects(raw, Limits()).effects):
                     raise EngineError(f"the guest's own machinery does not work: {effects[0]}")
             return take(instance, PRIME_MS)
         finally:

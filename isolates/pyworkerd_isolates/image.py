@@ -53,6 +53,8 @@ class Image:
     """A mapped image, ready to start isolates from. `handlers` are those of each entrypoint ("" is the default)."""
 
     name: str
+    engine: Engine = field(repr=False)
+    """What it is a heap of."""
     module: Module
     memory_size: int
     handlers: Mapping[str, tuple[str, ...]]
@@ -129,7 +131,7 @@ def open_image(engine: Engine, entry: Entry) -> Image:
         raise EngineError(f"the notes of {entry.name} cannot be read: {error!r}") from None
     module = engine.machine.load(entry.path)
     deploy_ms = (time.perf_counter() - started) * 1000
-    return Image(entry.name, module, memory_size, handlers, logs, objects, deploy_ms, built=False)
+    return Image(entry.name, engine, module, memory_size, handlers, logs, objects, deploy_ms, built=False)
 
 
 def kept_notes(image: Image) -> dict[str, Any]:
@@ -145,6 +147,7 @@ def _names(noted: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
 
 def _run_top_level(engine: Engine, bundle: Bundle, limits: Limits) -> tuple[bytearray, dict[str, Any]]:
     """Run the top level in a fresh isolate and read its heap back, with what is to be known about it."""
+    bundle = engine.prepared(bundle)
     instance = start(engine, engine.base(), limits)
     try:
         notes = notes_of(_answer(instance, load_frame(bundle), limits))

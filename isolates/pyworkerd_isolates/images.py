@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .bundle import Bundle
     from .cache import Cache
-    from .engine import Engine
+    from .engines import Engines
     from .limits import Limits
     from .slots import Slots
 
@@ -49,12 +49,12 @@ class _Mapped:
 
 
 class Images:
-    """The images of one engine. Safe for threads; `get` takes a tenth of a second where it has to build."""
+    """The images of all languages. Safe for threads; `get` takes a tenth of a second where it has to build."""
 
     def __init__(
-        self, engine: Engine, cache: Cache, slots: Slots | None = None, unused: int = UNUSED
+        self, engines: Engines, cache: Cache, slots: Slots | None = None, unused: int = UNUSED
     ) -> None:
-        self._engine, self._cache, self._slots = engine, cache, slots
+        self._engines, self._cache, self._slots = engines, cache, slots
         self._most_unused = unused
         self._known = Known(cache)
         self._mapped: dict[str, _Mapped] = {}
@@ -77,10 +77,11 @@ class Images:
 
     def _from_folder(self, folder: Folder, limits: Limits) -> Image:
         signature, suffix = folder.signature(), image_suffix(limits)
-        entry = self._known.find(folder, signature, image_prefix(self._engine), suffix)
+        engine = self._engines.of(folder.language)
+        entry = self._known.find(folder, signature, image_prefix(engine), suffix)
         if entry is not None:
             try:
-                return self._hold(entry.name, lambda: open_image(self._engine, entry))
+                return self._hold(entry.name, lambda: open_image(engine, entry))
             except EngineError:
                 pass  # it is not what it was: as if nothing were known
         image = self._built(folder.read(), limits)
@@ -89,8 +90,9 @@ class Images:
         return image
 
     def _built(self, bundle: Bundle, limits: Limits) -> Image:
-        name = image_name(self._engine, bundle, limits)
-        return self._hold(name, lambda: build_image(self._engine, self._cache, bundle, limits))
+        engine = self._engines.of(bundle.language)
+        name = image_name(engine, bundle, limits)
+        return self._hold(name, lambda: build_image(engine, self._cache, bundle, limits))
 
     def _hold(self, name: str, make: Callable[[], Image]) -> Image:
         with self._lock:

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 from . import wire
 from .bundle import Bundle
 from .cache import Cache
-from .engine import Engine, load_engine
+from .engines import Engines
 from .errors import ProtocolError
 from .image import Image, build_image
 from .isolate import Isolate
+from .languages import PYTHON
 from .lifecycle import Cause, State
 from .limits import Limits
 from .native import Machine
@@ -58,10 +59,10 @@ from .protocol import (
     StreamRef,
     Upgrade,
 )
-from .python.build import source
 from .testing_sockets import Socket
 
 if TYPE_CHECKING:
+    from .engine import Engine
     from .slots import Slots
 
 Sources: TypeAlias = str | bytes | Mapping[str, str | bytes] | Bundle
@@ -146,12 +147,13 @@ def arguments_of(call: Call) -> tuple[list[Any], dict[str, Any]]:
 
 
 class Sandbox:
-    """Machine, cache and engine together; `start` makes isolates of sources. Builds the engine if need be (10 s)."""
+    """Machine, cache and engines together; `start` makes isolates of sources. Builds engines if need be (10 s)."""
 
     def __init__(self, cache: Cache | None = None, progress: Callable[[str], None] = lambda _: None) -> None:
         self.cache = cache or Cache()
         self.machine = Machine()
-        self.engine = load_engine(self.machine, self.cache, source(), progress)
+        self.engines = Engines(self.machine, self.cache, progress)
+        self.engine = self.engines.of(PYTHON)
 
     def __enter__(self) -> Self:
         return self
@@ -160,13 +162,14 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """Let go of the engine and stop the clock. Isolates have to be ended before."""
-        self.engine.close()
+        """Let go of the engines and stop the clock. Isolates have to be ended before."""
+        self.engines.close()
         self.machine.close()
 
     def image(self, sources: Sources, main: str | None = None, **limits: int) -> Image:
         """The image of a worker, from one source text, from several by name, or from a bundle."""
-        return build_image(self.engine, self.cache, bundle_of(sources, main), Limits(**limits))
+        bundle = bundle_of(sources, main)
+        return build_image(self.engines.of(bundle.language), self.cache, bundle, Limits(**limits))
 
     def start(
         self,
@@ -184,7 +187,7 @@ class Sandbox:
         """A live isolate of a worker. `answer` performs its calls; without one each is refused. `is_object` are class
         and id of the Durable Object that it is, `pages` and `alarm` what it has stored."""
         image = worker if isinstance(worker, Image) else self.image(worker, None, **limits)
-        isolate = ClockedIsolate(self.engine, image, Limits(**limits), slots)
+        isolate = ClockedIsolate(image.engine, image, Limits(**limits), slots)
         driver = Driver(isolate, bindings, meta, answer)
         if is_object is not None:
             driver.events.become(*is_object, pages, alarm, STORED_PAGES)

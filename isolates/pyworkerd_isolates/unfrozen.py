@@ -121,6 +121,7 @@ class Loading:
             self._sources.keep(instance)
         return Image(
             name=f"unfrozen-{hashlib.sha256(self._sources.frame).hexdigest()[:32]}",
+            engine=self._engine,
             module=self._engine.base(),
             memory_size=base,
             handlers={key: tuple(names) for key, names in notes["handlers"].items()},

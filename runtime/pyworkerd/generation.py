@@ -22,7 +22,6 @@ from pyworkerd_config.model import Worker as WorkerModel
 from pyworkerd_config.problems import MAX_PROBLEMS
 from pyworkerd_isolates.bundle import Bundle, Folder
 from pyworkerd_isolates.errors import BundleError, ImageError
-from pyworkerd_isolates.image import load_frame
 
 from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.outbound import outbound
@@ -273,7 +272,7 @@ class Generation:
     async def _unfrozen(self, program: Program, worker: Worker) -> Image | None:
         if program.frozen or not isinstance(program.source, Bundle):
             return None
-        return await self.ground.fleet.load(worker.thread_account, load_frame(program.source), worker.limits)
+        return await self.ground.fleet.load(worker.thread_account, program.source, worker.limits)
 
     def add(self, name: str, running: Running) -> None:
         """Let requests find a service that a program loaded. Raises `ConfigurationError` if the name is taken."""

@@ -104,9 +104,9 @@ def test_what_is_no_file_is_left_out(root):
 @pytest.mark.parametrize(
     ("main", "message"),
     [
-        ("absent.py", "not a Python file"),
-        ("package", "not a Python file"),
-        ("package/data.txt", "not a Python file"),
+        ("absent.py", "not a file that ends in"),
+        ("package", "not a file that ends in"),
+        ("package/data.txt", "not a file that ends in"),
         ("shop.v2.py", "dot in its name"),
     ],
 )
@@ -255,7 +255,7 @@ def test_a_folder_is_read_as_a_bundle(root):
 
 
 def test_what_cannot_be_read_has_no_signature(root, monkeypatch):
-    with pytest.raises(BundleError, match="not a Python file"):
+    with pytest.raises(BundleError, match="not a file that ends in"):
         Folder(root / "absent.py", root).signature()
     monkeypatch.setattr("pyworkerd_isolates.bundle.MAX_FILES", 1)
     with pytest.raises(BundleError, match="folder of its own"):

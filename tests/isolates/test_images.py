@@ -23,7 +23,7 @@ LIMITS = Limits(startup_ms=10_000)
 @pytest.fixture
 def images(sandbox, monkeypatch):
     monkeypatch.setattr(known_module, "SETTLED_NS", -60_000_000_000)
-    opened = Images(sandbox.engine, sandbox.cache, Slots(), unused=2)
+    opened = Images(sandbox.engines, sandbox.cache, Slots(), unused=2)
     yield opened
     opened.close()
 
@@ -169,7 +169,7 @@ def test_many_who_ask_at_once_wait_for_one(images):
 
 def test_slots_belong_to_a_worker_and_go_with_it(sandbox):
     slots = Slots()
-    images = Images(sandbox.engine, sandbox.cache, slots)
+    images = Images(sandbox.engines, sandbox.cache, slots)
     mine, other = images.get(bundle(), LIMITS), images.get(bundle(), LIMITS)
     assert slots.take(mine) is None
     assert slots.take(other) is None

@@ -26,6 +26,7 @@ _FOLDERS = {
 }
 
 TESTED_ELSEWHERE: dict[str, str] = {
+    "isolates/pyworkerd_isolates/javascript/glue.py": "tests/isolates/javascript/test_engine.py",
     "runtime/pyworkerd/bindings/data/__init__.py": "tests/runtime/bindings/test_values.py",
     "runtime/pyworkerd/bindings/environment/__init__.py": "tests/runtime/bindings/test_values.py",
     "runtime/pyworkerd/bindings/json/__init__.py": "tests/runtime/bindings/test_values.py",

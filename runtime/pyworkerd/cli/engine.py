@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, TextIO
 from pyworkerd_isolates.cache import Cache, Entry
 from pyworkerd_isolates.engine import engine_key, load_engine
 from pyworkerd_isolates.known import NAME as KNOWN
+from pyworkerd_isolates.languages import LANGUAGES
 from pyworkerd_isolates.native import Machine
-from pyworkerd_isolates.python.build import source
 
 if TYPE_CHECKING:
     import argparse
@@ -68,21 +68,28 @@ def _listed(entry: Entry, wanted: set[str], keys: dict[str, str]) -> Listed:
 
 def _build(*, as_json: bool) -> None:
     machine = Machine()
+    ready = []
     try:
-        engine = load_engine(machine, Cache(), source(), lambda step: _say(step, sys.stderr))
-        engine.close()
+        for source in _sources():
+            engine = load_engine(machine, Cache(), source, lambda step: _say(step, sys.stderr))
+            engine.close()
+            ready.append(
+                {"language": engine.language, "key": engine.key, "milliseconds": round(engine.load_ms, 2)}
+            )
+            if not as_json:
+                _say(f"the {engine.language} engine is ready ({engine.load_ms / 1000:.1f} s)")
     finally:
         machine.close()
-    done = {"language": engine.language, "key": engine.key, "milliseconds": round(engine.load_ms, 2)}
-    _say(
-        json.dumps(done)
-        if as_json
-        else f"the {engine.language} engine is ready ({engine.load_ms / 1000:.1f} s)"
-    )
+    if as_json:
+        _say(json.dumps(ready))
+
+
+def _sources() -> list[Source]:
+    return [source for language in LANGUAGES for source in language.sources()]
 
 
 def _list(*, as_json: bool) -> None:
-    found = listed(Cache().entries(), [source()])
+    found = listed(Cache().entries(), _sources())
     if as_json:
         _say(json.dumps([asdict(each) for each in found]))
         return
@@ -108,7 +115,7 @@ def _say(line: str, stream: TextIO | None = None) -> None:
 
 
 ACTIONS: Final[dict[str, tuple[str, Callable[..., None]]]] = {
-    "build": ("build the engine of this installation, unless the cache has it", _build),
+    "build": ("build the engines of this installation, unless the cache has them", _build),
     "list": ("list engines and images in the cache, current and old", _list),
     "clean": ("remove everything from the cache; it is built again when it is needed", _clean),
 }

@@ -10,11 +10,11 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
 from pyworkerd_isolates.cache import Cache
-from pyworkerd_isolates.engine import Engine, load_engine
+from pyworkerd_isolates.engines import Engines
+from pyworkerd_isolates.image import load_frame
 from pyworkerd_isolates.images import Images
 from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.pool import Idle, Shared
-from pyworkerd_isolates.python.build import source
 from pyworkerd_isolates.slots import Slots
 from pyworkerd_isolates.unfrozen import Loading
 
@@ -94,7 +94,7 @@ class FleetStatistics:
 
 
 class Fleet:
-    """One per runtime. `open()` loads the engine (or builds it, once per machine); `close()` ends everything."""
+    """One per runtime. Engines are loaded (or built, once per machine) when a worker needs them; `close()` ends all."""
 
     def __init__(self, limits: FleetLimits | None = None, home: Path | None = None) -> None:
         limits = limits or FleetLimits()
@@ -124,23 +124,24 @@ class Fleet:
         self.newest: dict[str, Objects] = {}
         """By unique key: the version of a worker whose code its Durable Objects run."""
         self.machine: Machine | None = None
-        self.engine: Engine | None = None
+        self.engines: Engines | None = None
         self.images: Images | None = None
 
-    async def open(self, progress: Callable[[str], None] = lambda _: None) -> Engine:
-        """Load the engine, off the event loop's thread; once, however many ask at the same time."""
+    async def open(self, progress: Callable[[str], None] = lambda _: None) -> Engines:
+        """Be ready to load engines, off the event loop's thread; once, however many ask at the same time. `progress` is
+        told what is built, from whatever thread."""
         async with self._opening:
-            if self.engine is None:
-                self.engine = await self.run(self._load, progress)
+            if self.engines is None:
+                self.engines = await self.run(self._load, progress)
                 self.relief.start()
-        return self.engine
+        return self.engines
 
-    def _load(self, progress: Callable[[str], None]) -> Engine:
+    def _load(self, progress: Callable[[str], None]) -> Engines:
         cache = Cache(self._home)
         self.machine = Machine()
-        engine = load_engine(self.machine, cache, source(), progress)
-        self.images = Images(engine, cache, self.slots)
-        return engine
+        engines = Engines(self.machine, cache, progress)
+        self.images = Images(engines, cache, self.slots)
+        return engines
 
     async def run(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Run something that blocks or takes long on a thread. Raises `Overloaded` once the fleet is closed."""
@@ -159,12 +160,14 @@ class Fleet:
             getting.add_done_callback(self._unwanted)
             raise
 
-    async def load(self, account: Account[Slices], frame: bytes, limits: IsolateLimits) -> Image:
-        """An image that is not frozen, of these sources (`image.load_frame`); the top level runs in turns of this
-        account. `release` it. Raises `ImageError`.
+    async def load(self, account: Account[Slices], bundle: Bundle, limits: IsolateLimits) -> Image:
+        """An image that is not frozen, of these sources; the top level runs in turns of this account. `release` it.
+        Raises `ImageError`.
         """
-        engine = await self.open()
-        job = LoadingJob(Loading(engine, frame, limits))
+        engines = await self.open()
+        engine = await self.run(engines.of, bundle.language)
+        prepared = await self.run(engine.prepared, bundle)
+        job = LoadingJob(Loading(engine, load_frame(prepared), limits))
         self.threads.submit(account, job)
         try:
             return await job.image
@@ -321,8 +324,8 @@ class Fleet:
         self.hibernation.close()
         if self.images is not None:
             self.images.close()
-        if self.engine is not None:
-            self.engine.close()
+        if self.engines is not None:
+            self.engines.close()
         if self.machine is not None:
             self.machine.close()
 

@@ -13,7 +13,6 @@ from itertools import count
 from time import monotonic_ns, time
 from typing import TYPE_CHECKING, Any
 
-from pyworkerd_isolates.engine import Engine
 from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits
@@ -152,13 +151,12 @@ class Worker:
 
     async def deploy(self, image: Image | None = None) -> Image:
         """Build the image, or find it, or take this one. Raises an `ImageError` with file and line."""
-        engine = await self.fleet.open()
         if image is None:
             assert self.source is not None
             image = await self.fleet.image(self.source, self.limits)
         self._image = image
         own = ISOLATE_COST if image.sources is None else UNFROZEN_COST
-        self.cost = own + max(self._image.memory_size - engine.base_memory, 0)
+        self.cost = own + max(self._image.memory_size - self._image.engine.base_memory, 0)
         self.policy = replace(self.policy, cost=self.cost)
         for level, source, message in self._image.logs if self._image.built else ():
             self.log(0, level, source, message)
@@ -454,9 +452,8 @@ class Worker:
 
     def start_isolate(self) -> Isolate:
         """A new isolate of this worker; may be called on another thread."""
-        engine = self.fleet.engine
-        assert isinstance(engine, Engine)
-        return Isolate(engine, self.image, self.limits, self.fleet.slots if self.policy.fresh else None)
+        slots = self.fleet.slots if self.policy.fresh else None
+        return Isolate(self.image.engine, self.image, self.limits, slots)
 
     def memory(self) -> int:
         """Bytes that it is reckoned at: its isolates, and the bodies that wait with its requests."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from pyworkerd_config.load import DEV_VARS
 from pyworkerd_config.model import Worker
-from pyworkerd_isolates.bundle import MAX_FILES, SKIPPED_FOLDERS, SKIPPED_SUFFIXES
+from pyworkerd_isolates.bundle import MAX_FILES
+from pyworkerd_isolates.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,9 @@ PAUSE_S: Final = 0.25
 """Between two looks at least."""
 SHARE: Final = 20
 """So many times as long as a look takes is the pause after it at least: one twentieth of a core."""
+SKIPPED_SUFFIXES: Final = tuple(suffix for language in LANGUAGES for suffix in language.skipped_suffixes)
+SKIPPED_FOLDERS: Final = frozenset(name for language in LANGUAGES for name in language.skipped_folders)
+"""What no worker reads, or a tool installs: thousands of files that nobody edits."""
 
 Look = dict[str, tuple[int, int, int]]
 """Modification time, size and inode of each file."""

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 def test_build_and_list(engine: Engine, tmp_path: Path) -> None:
     built = run("engine", "build", "--json")
     assert built.returncode == 0
-    assert json.loads(built.stdout)["key"] == engine.key
+    ready = json.loads(built.stdout)
+    assert [each["language"] for each in ready] == ["python", "javascript", "typescript"]
+    assert ready[0]["key"] == engine.key
     assert run("validate", project(tmp_path)).returncode == 0
 
     found = json.loads(run("engine", "list", "--json").stdout)
-    current = {each["kind"]: each for each in found if each["current"]}
+    current = {each["kind"]: each for each in found if each["current"] and each["language"] == "python"}
     assert current.keys() == {"engine", "base", "image"}
-    assert current["engine"]["language"] == current["image"]["language"] == "python"
+    others = {(each["kind"], each["language"]) for each in found if each["current"]}
+    assert {(kind, name) for kind in ("engine", "base") for name in ("javascript", "typescript")} <= others
     assert current["base"]["name"] == f"base-python-{engine.key[:32]}.cwasm"
     assert current["engine"]["size"] > 1_000_000
     lines = run("engine", "list").stdout.splitlines()

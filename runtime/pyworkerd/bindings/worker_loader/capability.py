@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.errors import ImageError
-from pyworkerd_isolates.image import load_frame
 from pyworkerd_isolates.limits import Limits as IsolateLimits
 
 from pyworkerd.bindings import arguments as args
@@ -164,7 +163,7 @@ class Loader:
             cpu_ms=limits.cpu_ms, memory_mb=limits.memory_mb, startup_ms=limits.startup_ms
         )
         try:
-            image = await own.fleet.load(own.thread_account, load_frame(code.bundle), sandbox)
+            image = await own.fleet.load(own.thread_account, code.bundle, sandbox)
         except ImageError as error:
             raise LoadFailed(sentence(error, code.bundle.main)) from None
 

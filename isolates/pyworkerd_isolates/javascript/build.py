@@ -1,0 +1,69 @@
+"""Build the JavaScript engine: QuickJS as `quickjs-rs` ships it, joined with the host by `glue`, and guest scripts.
+
+Nothing is downloaded: the engine is a file of that package. Unlike Python's, the first image holds no guest yet: the
+script that `Built.boot` is runs when the engine is warmed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+from pathlib import Path
+from typing import Final
+
+from pyworkerd_isolates import wasm
+from pyworkerd_isolates.capi import assemble
+from pyworkerd_isolates.engine import Built, Progress, Source
+from pyworkerd_isolates.errors import EngineError
+from pyworkerd_isolates.versions import installed_version
+
+from .typescript import TypeScript
+
+HERE: Final = Path(__file__).parent
+GUEST: Final = HERE / "guest"
+BOOT: Final = GUEST / "boot.js"
+PREFIX: Final = "pyworkerd:"
+"""What names of the guest's own modules begin with; a folder of them is a part of the name: `pyworkerd:web/url`."""
+
+
+def source() -> Source:
+    """How the JavaScript engine of this installation is made, keyed by all that goes into it."""
+    return Source("javascript", _fingerprint(), build, TypeScript)
+
+
+def _inputs() -> list[Path]:
+    merging = Path(wasm.__file__).parent
+    return [*sorted(GUEST.rglob("*.js")), *sorted(merging.glob("*.py")), *sorted(HERE.glob("*.py"))]
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(installed_version("quickjs_rs", "quickjs-rs").encode())
+    for path in _inputs():
+        digest.update(b"\0" + path.relative_to(HERE.parent).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def build(progress: Progress) -> Built:
+    """Run the build. About a second on one core, most of it for the compiler that comes after."""
+    from pyworkerd_isolates.wasm.preview1 import lone_engine  # noqa: PLC0415 (every start would pay for it)
+
+    from .glue import glue  # noqa: PLC0415 (every start would pay for it)
+
+    progress("joining QuickJS with the sandbox")
+    try:
+        binary = importlib.resources.files("quickjs_rs").joinpath("_guest.wasm").read_bytes()
+    except (ModuleNotFoundError, OSError) as error:
+        raise EngineError(f"the package quickjs-rs does not hold its engine: {error}") from None
+    merged = lone_engine(binary, glue, assemble)
+    return Built(merged.engine, merged.image, merged.refusals, boot_script().encode())
+
+
+def boot_script() -> str:
+    """The script that the engine is booted with: all of the guest's modules, and what evaluates them."""
+    modules = {
+        PREFIX + path.relative_to(GUEST).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(GUEST.rglob("*.js"))
+        if path != BOOT
+    }
+    return f"({BOOT.read_text(encoding='utf-8').strip().removesuffix(';')})({json.dumps(modules)})"

@@ -1,0 +1,311 @@
+"""What joins QuickJS with the host, as WebAssembly text: one call of the engine is one step.
+
+`quickjs-rs` exports QuickJS as functions on *handles* (addresses of counted references). The host would need a dozen of
+them for one step. Here they are called from inside: `step` and `load` hand the guest's own function (`entry.js`) the
+two parts of a frame, a text and bytes, and write what it answers, a list of one text and any number of bytes, as a
+frame again. `boot` runs a script once, while the engine is built, and keeps the functions that it answers with.
+
+The guest has some functions that JavaScript cannot have, by one letter each (`_HOST`); and where QuickJS asks for a
+module, guest functions answer that as well. Nothing leaves the engine.
+
+Whatever goes wrong here, for want of memory say, traps, which ends the isolate.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pyworkerd_isolates.wasm.preview1 import Glue
+
+_USES: Final = {
+    "qjs_alloc": ("i", "i"),
+    "qjs_free": ("ii", ""),
+    "qjs_last_ptr": ("", "i"),
+    "qjs_last_len": ("", "i"),
+    "qjs_result_free": ("", ""),
+    "new_string": ("ii", "i"),
+    "new_uint8array": ("iii", "i"),
+    "new_number": ("l", "i"),
+    "new_bool": ("i", "i"),
+    "new_undefined": ("", "i"),
+    "new_function": ("ii", "i"),
+    "global_object": ("", "i"),
+    "set_prop": ("iiii", "i"),
+    "get_index": ("iii", "i"),
+    "get_string": ("i", "i"),
+    "get_number": ("ii", "i"),
+    "get_typed_array_buffer": ("iiii", "i"),
+    "call_function": ("iiiii", "i"),
+    "free_value": ("i", ""),
+    "eval_code": ("iii", "i"),
+    "execute_pending_jobs": ("", "i"),
+    "run_gc": ("", ""),
+}
+"""Of `quickjs-rs`; those that can fail answer 0 if they did not, and put what they made at the last address given."""
+
+# What is kept between calls: an address each, from the beginning of the room above the stack.
+_ANSWER, _USED, _CAPACITY = 0, 4, 8
+"""The answer of the last step, its size (together what the host reads), and the size of the space it lies in."""
+_OUT, _ARGUMENTS = 16, 32
+_INNER_OUT, _INNER_ARGUMENTS = 48, 64
+"""The same for what is called while the guest runs."""
+_STEP, _LOAD, _RESOLVE, _SOURCE, _UNDEFINED = 80, 84, 88, 92, 96
+_KEPT: Final = (_STEP, _LOAD, _RESOLVE, _SOURCE)
+"""Handles, in the order in which the script answers with the functions."""
+_HOST: Final = {
+    "e": "encode",  # a text as UTF-8
+    "d": "decode",  # and back
+    "j": "jobs",  # run what promises have made ready
+    "r": "random",  # so many random bytes
+    "n": "now",  # milliseconds since 1970
+    "k": "keyed",  # whether there are random bytes
+}
+_FIRST_CAPACITY: Final = 1024
+_MOST_RANDOM: Final = 65_536
+"""Bytes at once: crypto.getRandomValues gives no more (Web Cryptography API, section 10.1.1)."""
+EXPORTS: Final = ("boot", "load", "step")
+FUNCTIONS: Final = tuple(_HOST)
+
+
+def glue(room: int) -> Glue:
+    """The text for an engine that has room for its numbers at this address."""
+    places = {
+        name: room + place
+        for name, place in (
+            ("answer", _ANSWER), ("used", _USED), ("capacity", _CAPACITY), ("out", _OUT), ("out1", _OUT + 4),
+            ("out2", _OUT + 8), ("arguments", _ARGUMENTS), ("argument1", _ARGUMENTS + 4),
+            ("inner", _INNER_OUT), ("inner1", _INNER_OUT + 4), ("inner2", _INNER_OUT + 8),
+            ("inner_arguments", _INNER_ARGUMENTS), ("inner_argument1", _INNER_ARGUMENTS + 4),
+            ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
+        )
+    }  # fmt: skip
+    filled = {"first": _FIRST_CAPACITY, "most_random": _MOST_RANDOM, **places}
+    parts = [
+        _ANSWERING,
+        _ENTERING,
+        *(_PREPARE.replace("NAME", name) for name in EXPORTS),
+        _CALLS,
+        _BOOT_BEGINS,
+        *(_define(letter) for letter in _HOST),
+        _BOOT_ENDS,
+        *(_keep(place, room + kept) for place, kept in enumerate(_KEPT)),
+        ")",
+        _HOST_FUNCTIONS,
+        _HOST_CALL,
+        *(_dispatch(letter, name) for letter, name in _HOST.items()),
+        "  (i32.const -1))",
+        _MODULES,
+        "(func $interrupted (result i32) (i32.const 0))",
+    ]
+    text = "\n".join(parts)
+    for name, value in filled.items():
+        text = text.replace(f"<{name}>", f"(i32.const {value})")
+    answers = {
+        ("env", "host_interrupt"): "interrupted",
+        ("env", "host_call"): "host_call",
+        ("env", "host_module_normalize"): "host_resolve",
+        ("env", "host_module_load"): "host_source",
+    }
+    return Glue(text, _USES, answers, EXPORTS)
+
+
+def _define(letter: str) -> str:
+    return (
+        f"  (i32.store8 <inner_arguments> (i32.const {ord(letter)}))\n"
+        "  (call $must (call $set_prop (local.get $global) <inner_arguments> (i32.const 1)\n"
+        "    (call $new_function <inner_arguments> (i32.const 1))))"
+    )
+
+
+def _keep(place: int, address: int) -> str:
+    return (
+        f"  (call $must (call $get_index (local.get $made) (i32.const {place}) <out>))\n"
+        f"  (i32.store (i32.const {address}) (i32.load <out>))"
+    )
+
+
+def _dispatch(letter: str, name: str) -> str:
+    return (
+        f"  (if (i32.eq (local.get $letter) (i32.const {ord(letter)}))\n"
+        f"    (then (return (call ${name} (local.get $arguments)))))"
+    )
+
+
+_ANSWERING: Final = """\
+(func $must (param i32) (if (local.get 0) (then unreachable)))
+(func $append (param $from i32) (param $size i32)
+  (local $used i32) (local $needed i32) (local $capacity i32) (local $grown i32) (local $at i32)
+  (local.set $used (i32.load <used>))
+  (local.set $capacity (i32.load <capacity>))
+  (local.set $needed (i32.add (local.get $used) (local.get $size)))
+  (if (i32.gt_u (local.get $needed) (local.get $capacity)) (then
+    (local.set $grown (i32.mul (local.get $capacity) (i32.const 2)))
+    (if (i32.lt_u (local.get $grown) (local.get $needed)) (then (local.set $grown (local.get $needed))))
+    (if (i32.lt_u (local.get $grown) <first>) (then (local.set $grown <first>)))
+    (local.set $at (call $qjs_alloc (local.get $grown)))
+    (call $must (i32.eqz (local.get $at)))
+    (memory.copy (local.get $at) (i32.load <answer>) (local.get $used))
+    (call $forget)
+    (i32.store <answer> (local.get $at))
+    (i32.store <capacity> (local.get $grown))))
+  (memory.copy (i32.add (i32.load <answer>) (local.get $used)) (local.get $from) (local.get $size))
+  (i32.store <used> (local.get $needed)))
+(func $forget
+  (if (i32.load <capacity>) (then (call $qjs_free (i32.load <answer>) (i32.load <capacity>))))
+  (i32.store <answer> (i32.const 0))
+  (i32.store <used> (i32.const 0))
+  (i32.store <capacity> (i32.const 0)))
+(func $append_last
+  (call $append (call $qjs_last_ptr) (call $qjs_last_len))
+  (call $qjs_result_free))
+(func $collect (param $answer i32)
+  (local $item i32) (local $place i32)
+  (call $forget)
+  (call $append <out> (i32.const 4))
+  (call $must (call $get_index (local.get $answer) (i32.const 0) <out>))
+  (local.set $item (i32.load <out>))
+  (call $must (call $get_string (local.get $item)))
+  (call $free_value (local.get $item))
+  (call $append_last)
+  (i32.store (i32.load <answer>) (i32.sub (i32.load <used>) (i32.const 4)))
+  (local.set $place (i32.const 1))
+  (block $end (loop $more
+    (br_if $end (call $get_index (local.get $answer) (local.get $place) <out>))
+    (local.set $item (i32.load <out>))
+    (if (call $get_typed_array_buffer (local.get $item) <out> <out1> <out2>)
+      (then (call $free_value (local.get $item)) (br $end)))
+    (call $free_value (local.get $item))
+    (call $append_last)
+    (local.set $place (i32.add (local.get $place) (i32.const 1)))
+    (br $more))))"""
+"""The answer is written behind room for the header's length, which is known when the header is there."""
+_ENTERING: Final = """\
+(func $enter (param $function i32) (param $pointer i32) (param $size i32) (result i32)
+  (local $length i32) (local $header i32) (local $rest i32) (local $status i32) (local $made i32)
+  (call $must (i32.lt_u (local.get $size) (i32.const 4)))
+  (local.set $length (i32.load align=1 (local.get $pointer)))
+  (call $must (i32.gt_u (local.get $length) (i32.sub (local.get $size) (i32.const 4))))
+  (local.set $header (call $new_string (i32.add (local.get $pointer) (i32.const 4)) (local.get $length)))
+  (call $must (call $new_uint8array
+    (i32.add (i32.add (local.get $pointer) (i32.const 4)) (local.get $length))
+    (i32.sub (i32.sub (local.get $size) (i32.const 4)) (local.get $length))
+    <out>))
+  (local.set $rest (i32.load <out>))
+  (call $qjs_free (local.get $pointer) (local.get $size))
+  (i32.store <arguments> (local.get $header))
+  (i32.store <argument1> (local.get $rest))
+  (local.set $status
+    (call $call_function (local.get $function) (i32.load <undefined>) <arguments> (i32.const 2) <out>))
+  (local.set $made (i32.load <out>))
+  (call $free_value (local.get $header))
+  (call $free_value (local.get $rest))
+  (call $must (local.get $status))
+  (call $collect (local.get $made))
+  (call $free_value (local.get $made))
+  <answer>)"""
+_PREPARE: Final = """\
+(func (export "prepare_NAME") (param $previous i32) (param $size i32) (result i32)
+  (if (local.get $previous) (then (call $forget)))
+  (if (i32.eqz (local.get $size)) (then (return (i32.const 0))))
+  (call $qjs_alloc (local.get $size)))"""
+_CALLS: Final = """\
+(func $begin (param $now i64)
+  (global.set $now_ns (local.get $now))
+  (call $refuse (i32.const 0) (i32.const 0)))
+(func (export "load_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
+  (call $begin (local.get $now))
+  (call $enter (i32.load <load>) (local.get $pointer) (local.get $size)))
+(func (export "step_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
+  (call $begin (local.get $now))
+  (if (i32.eqz (local.get $size)) (then
+    (call $run_gc)
+    (call $forget)
+    (return <answer>)))
+  (call $enter (i32.load <step>) (local.get $pointer) (local.get $size)))"""
+_BOOT_BEGINS: Final = """\
+(func (export "boot_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
+  (local $global i32) (local $made i32)
+  (call $begin (local.get $now))
+  (i32.store <undefined> (call $new_undefined))
+  (local.set $global (call $global_object))"""
+_BOOT_ENDS: Final = """\
+  (call $must (call $eval_code (local.get $pointer) (local.get $size) <out>))
+  (local.set $made (i32.load <out>))
+  (call $qjs_free (local.get $pointer) (local.get $size))
+  (call $forget)
+  <answer>"""
+_HOST_FUNCTIONS: Final = """\
+(func $encode (param $arguments i32) (result i32)
+  (local $failed i32)
+  (if (call $get_string (i32.load (local.get $arguments))) (then (return (i32.const -1))))
+  (local.set $failed (call $new_uint8array (call $qjs_last_ptr) (call $qjs_last_len) <inner>))
+  (call $qjs_result_free)
+  (if (local.get $failed) (then (return (i32.const -1))))
+  (i32.load <inner>))
+(func $decode (param $arguments i32) (result i32)
+  (local $made i32)
+  (if (call $get_typed_array_buffer (i32.load (local.get $arguments)) <inner> <inner1> <inner2>)
+    (then (return (i32.const -1))))
+  (local.set $made (call $new_string (call $qjs_last_ptr) (call $qjs_last_len)))
+  (call $qjs_result_free)
+  (local.get $made))
+(func $number (param f64) (result i32)
+  (call $new_number (i64.reinterpret_f64 (local.get 0))))
+(func $jobs (param $arguments i32) (result i32)
+  (call $number (f64.convert_i32_s (call $execute_pending_jobs))))
+(func $now (param $arguments i32) (result i32)
+  (call $number (f64.div (f64.convert_i64_s (global.get $now_ns)) (f64.const 1000000))))
+(func $keyed (param $arguments i32) (result i32)
+  (call $new_bool (global.get $keyed)))
+(func $random (param $arguments i32) (result i32)
+  (local $size i32) (local $at i32) (local $failed i32)
+  (if (i32.eqz (global.get $keyed)) (then (return (i32.const -1))))
+  (if (call $get_number (i32.load (local.get $arguments)) <inner>) (then (return (i32.const -1))))
+  (local.set $size (i32.trunc_sat_f64_u (f64.load <inner>)))
+  (if (i32.gt_u (local.get $size) <most_random>) (then (return (i32.const -1))))
+  (local.set $at (call $qjs_alloc (i32.add (local.get $size) (i32.const 1))))
+  (call $must (i32.eqz (local.get $at)))
+  (call $fill_exactly (local.get $at) (local.get $size))
+  (local.set $failed (call $new_uint8array (local.get $at) (local.get $size) <inner>))
+  (memory.fill (local.get $at) (i32.const 0) (local.get $size))
+  (call $qjs_free (local.get $at) (i32.add (local.get $size) (i32.const 1)))
+  (if (local.get $failed) (then (return (i32.const -1))))
+  (i32.load <inner>))"""
+"""What they are not given as they should be they answer with -1, which throws in the guest."""
+_HOST_CALL: Final = """\
+(func $host_call
+  (param $name i32) (param $size i32) (param $this i32) (param $count i32) (param $arguments i32) (result i32)
+  (local $letter i32)
+  (if (i32.or (i32.ne (local.get $size) (i32.const 1)) (i32.eqz (local.get $count)))
+    (then (return (i32.const -1))))
+  (local.set $letter (i32.load8_u (local.get $name)))"""
+_MODULES: Final = """\
+(func $host_resolve
+  (param $base i32) (param $base_size i32) (param $name i32) (param $size i32) (param $size_at i32) (result i32)
+  (i32.store <inner_arguments> (call $new_string (local.get $base) (local.get $base_size)))
+  (i32.store <inner_argument1> (call $new_string (local.get $name) (local.get $size)))
+  (call $ask (i32.load <resolve>) (local.get $size_at)))
+(func $host_source (param $name i32) (param $size i32) (param $size_at i32) (result i32)
+  (i32.store <inner_arguments> (call $new_string (local.get $name) (local.get $size)))
+  (i32.store <inner_argument1> (call $new_undefined))
+  (call $ask (i32.load <source>) (local.get $size_at)))
+(func $ask (param $function i32) (param $size_at i32) (result i32)
+  (local $first i32) (local $second i32) (local $failed i32) (local $made i32) (local $size i32) (local $at i32)
+  (local.set $first (i32.load <inner_arguments>))
+  (local.set $second (i32.load <inner_argument1>))
+  (local.set $failed
+    (call $call_function (local.get $function) (i32.load <undefined>) <inner_arguments> (i32.const 2) <inner>))
+  (local.set $made (i32.load <inner>))
+  (call $free_value (local.get $first))
+  (call $free_value (local.get $second))
+  (if (local.get $failed) (then (return (i32.const 0))))
+  (local.set $failed (call $get_string (local.get $made)))
+  (call $free_value (local.get $made))
+  (if (local.get $failed) (then (return (i32.const 0))))
+  (local.set $size (call $qjs_last_len))
+  (local.set $at (call $qjs_alloc (local.get $size)))
+  (call $must (i32.eqz (local.get $at)))
+  (memory.copy (local.get $at) (call $qjs_last_ptr) (local.get $size))
+  (call $qjs_result_free)
+  (i32.store (local.get $size_at) (local.get $size))
+  (local.get $at))"""

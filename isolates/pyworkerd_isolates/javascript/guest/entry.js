@@ -1,0 +1,104 @@
+// The engine's calls arrive here: `step` with a frame of events, `load` with a worker's files.
+
+import * as calls from "pyworkerd:system/calls";
+import { setBindings } from "pyworkerd:system/environment";
+import * as handlers from "pyworkerd:system/handlers";
+import { guest } from "pyworkerd:system/host";
+import * as loop from "pyworkerd:system/loop";
+import { describe } from "pyworkerd:system/logs";
+import * as outbox from "pyworkerd:system/outbox";
+import * as streams from "pyworkerd:system/streams";
+import { cut, readValue } from "pyworkerd:system/values";
+import { load } from "pyworkerd:system/worker";
+import "pyworkerd:workers/bindings";
+import { install } from "pyworkerd:workers/globals";
+
+install(globalThis);
+
+let focus = null;
+
+// The answer to a call: `make` is given whose it is.
+function settle(number, make) {
+  const waiting = calls.find(number);
+  if (waiting === undefined) return;
+  let value;
+  try {
+    value = make(waiting.invocation);
+  } catch (error) {
+    waiting.settle(waiting.reject, new calls.CallError(`the answer cannot be read: ${error.message}`, "bad_effect"));
+    return;
+  }
+  waiting.settle(waiting.resolve, value);
+}
+
+function resolve([, number, kind, ...result], blobs) {
+  if (kind === "value") {
+    settle(number, () => readValue(blobs[result[0]].slice()));
+    return;
+  }
+  if (kind !== "response") {
+    settle(number, () => {
+      throw new Error("WebSockets are not there yet");
+    });
+    return;
+  }
+  const [status, headers, described, url] = result;
+  if (calls.find(number) === undefined) {
+    if (described !== null && described[0] === "s") outbox.emit(["stop", described[1]]);
+    return;
+  }
+  settle(number, (invocation) => ({ status, headers, body: handlers.bodyOf(described, blobs, invocation), url }));
+}
+
+function reject([, number, code, message, typeName]) {
+  const waiting = calls.find(number);
+  waiting?.settle(waiting.reject, calls.rejection(code, message, typeName));
+}
+
+const EVENTS = {
+  __proto__: null,
+  prime() {},
+  close_gaps() {},
+  init: (event, blobs) => setBindings(event[1], event[2], blobs),
+  focus(event) {
+    focus = new Set(event[1]);
+  },
+  fetch: handlers.onFetch,
+  rpc: handlers.onRpc,
+  handle: handlers.onHandle,
+  cancel: (event) => handlers.onCancel(event[1]),
+  data: (event, blobs) => streams.onData(event[1], event[2] === null ? null : blobs[event[2]].slice(), event[3]),
+  error: (event) => streams.onError(event[1], event[2]),
+  pull: (event) => streams.onPull(event[1], event[2]),
+  stop: (event) => streams.onStop(event[1]),
+  resolve,
+  reject,
+};
+
+const BEGIN = new Set(["fetch", "rpc", "handle", "cancel"]);
+// Events whose failure is that of an invocation, and not of the isolate.
+
+guest.step = (header, rest) => {
+  try {
+    const [lengths, events] = JSON.parse(header);
+    const blobs = lengths.length === 0 ? lengths : cut(lengths, rest);
+    focus = null;
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i];
+      try {
+        EVENTS[event[0]](event, blobs);
+      } catch (error) {
+        if (!BEGIN.has(event[0])) throw error;
+        handlers.onFailed(error, event[1]);
+      }
+    }
+    loop.runTimers(focus);
+    return outbox.take(loop.due());
+  } catch (error) {
+    outbox.clear();
+    outbox.emit(["crash", describe(error).slice(0, 4096)]);
+    return outbox.take(null);
+  }
+};
+
+guest.load = load;

@@ -1,0 +1,110 @@
+// The only way out: a call names a capability by its index in the worker's own table, and a promise tells what comes.
+
+import { needed, run } from "pyworkerd:system/loop";
+import * as outbox from "pyworkerd:system/outbox";
+import { effectOf, pumpFor } from "pyworkerd:system/sending";
+
+const MAX_PENDING = 1000;
+// Calls that may wait at once, as on the host, which would refuse one more. Those abandoned in this step still count.
+const MAX_METHOD = 256;
+const MAX_URL = 16384;
+const MAX_HEADER_BYTES = 131072;
+const MAX_HEADERS = 256;
+// What the host reads (Workers: URL 16 KB, headers 128 KB): beyond it the isolate would end; here the caller hears.
+
+const pending = new Map();
+let next = 1;
+
+// A capability answered with an error. `code` is the host's stable name for it.
+export class CallError extends Error {
+  constructor(message, code = "error") {
+    super(message);
+    this.code = code;
+  }
+}
+Object.defineProperty(CallError.prototype, "name", { value: "Error", configurable: true, writable: true });
+
+class Pending {
+  constructor(invocation, number, resolve, reject, discard) {
+    this.invocation = invocation;
+    this.number = number;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.discard = discard;
+    pending.set(number, this);
+    (invocation.calls ??= new Set()).add(this);
+  }
+
+  // Nobody waits for it any more.
+  abandon() {
+    if (pending.delete(this.number)) outbox.abandon(this.number);
+    this.invocation.calls.delete(this);
+  }
+
+  settle(callback, value) {
+    pending.delete(this.number);
+    this.invocation.calls.delete(this);
+    run(this.invocation, callback, value);
+  }
+}
+
+function begin(signal) {
+  const invocation = needed();
+  if (pending.size + outbox.abandoned >= MAX_PENDING) {
+    throw new CallError(`more than ${MAX_PENDING} calls wait at once`, "too_many_calls");
+  }
+  const number = next++;
+  const { promise, resolve, reject } = Promise.withResolvers();
+  const waiting = new Pending(invocation, number, resolve, reject);
+  if (signal) {
+    signal.throwIfAborted();
+    signal.addEventListener("abort", () => {
+      if (!pending.has(number)) return;
+      waiting.abandon();
+      reject(signal.reason);
+    });
+  }
+  return { number, invocation, promise };
+}
+
+// Call a method of a capability. `value` is an encoded list of arguments; the promise is of an encoded value.
+export function call(capability, method, value) {
+  if (method.length > MAX_METHOD) throw new TypeError(`a method's name is longer than ${MAX_METHOD} characters`);
+  const { number, invocation, promise } = begin();
+  outbox.emit(["call", number, invocation.number, capability, method, outbox.blob(value)]);
+  return promise;
+}
+
+// Send a request through a capability, with a body of `web/body` or null. The promise is of status, headers, body, url.
+export function fetchThrough(capability, method, url, headers, body, redirect, signal) {
+  if (url.length > MAX_URL || method.length > MAX_METHOD) {
+    throw new TypeError(`a URL is longer than ${MAX_URL} characters, or a method longer than ${MAX_METHOD}`);
+  }
+  checkHeaders(headers);
+  const { number, invocation, promise } = begin(signal);
+  const { effect, pump } = effectOf(invocation, body);
+  const named = JSON.stringify([capability, method, url, headers]).slice(1, -1);
+  outbox.emitText(`["fetch",${number},${invocation.number},${named},${effect},"${redirect}"]`);
+  if (pump !== null) pumpFor(invocation, pump);
+  return promise;
+}
+
+export function checkHeaders(headers) {
+  let size = 0;
+  for (const [name, value] of headers) size += name.length + value.length;
+  if (headers.length > MAX_HEADERS || size > MAX_HEADER_BYTES) {
+    throw new TypeError(`more than ${MAX_HEADERS} header fields, or more than ${MAX_HEADER_BYTES} bytes of them`);
+  }
+}
+
+export function find(number) {
+  return pending.get(number);
+}
+
+const KINDS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+
+export function rejection(code, message, typeName) {
+  const kind = Object.hasOwn(KINDS, typeName ?? "") ? KINDS[typeName] : undefined;
+  if (kind !== undefined) return new kind(message);
+  return new CallError(typeName ? `${typeName}: ${message}` : message, code);
+}

@@ -1,0 +1,44 @@
+// `env` and `ctx`: what a worker may use, and what it knows of the invocation it runs in.
+
+import { readValue } from "pyworkerd:system/values";
+
+export const env = {};
+export const meta = {};
+// What the host says about the worker, from `init`.
+
+let shapes = {};
+
+export function setShapes(table) {
+  shapes = table;
+}
+
+export function setBindings(bindings, about, blobs) {
+  for (const name of Object.keys(env)) delete env[name];
+  Object.assign(meta, about);
+  for (const [name, kind, value, ...details] of bindings) {
+    const made =
+      kind === "value" ? readValue(blobs[value]) : shapes[kind]?.(value, ...details.map((each) => blobs[each]));
+    if (made === undefined) {
+      throw new TypeError(`the binding ${name} is of a kind that JavaScript workers cannot use yet: ${kind}`);
+    }
+    env[name] = made;
+  }
+}
+
+export class ExecutionContext {
+  #invocation;
+  #failed;
+
+  constructor(invocation, props, failed) {
+    this.#invocation = invocation;
+    this.#failed = failed;
+    this.props = props ?? {};
+  }
+
+  waitUntil(promise) {
+    this.#invocation.waitUntil(promise, this.#failed);
+  }
+
+  // There is no origin behind a worker here.
+  passThroughOnException() {}
+}

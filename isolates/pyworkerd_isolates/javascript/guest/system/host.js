@@ -1,0 +1,80 @@
+// What the engine alone can do (`glue.py`), kept where no program finds it.
+
+const { host } = globalThis.pyworkerd;
+
+export const guest = globalThis.pyworkerd.guest;
+
+export const encode = host.encode;
+// A text as UTF-8. Without its partner, half a surrogate pair is refused: see `utf8`.
+
+export const decode = host.decode;
+// The text of UTF-8 that is known to be right.
+
+export function utf8(text) {
+  return encode(text.isWellFormed() ? text : text.toWellFormed());
+}
+
+export function jobs() {
+  host.jobs(0);
+}
+
+export function now() {
+  return host.now(0);
+}
+
+const AT_ONCE = 65536;
+
+export class EntropyAtTopLevel extends Error {
+  constructor() {
+    super("random numbers are there while a request is handled: at the top level every isolate would share them");
+    this.name = "EntropyAtTopLevel";
+  }
+}
+
+let asked = false;
+
+export function random(size) {
+  if (!host.keyed(0) || loading) {
+    asked = true;
+    throw new EntropyAtTopLevel();
+  }
+  return host.random(size);
+}
+
+let loading = false;
+
+export function forbidEntropy() {
+  loading = true;
+  asked = false;
+}
+
+// Whether a program asked for random numbers at its top level, also if it caught what that threw.
+export function allowEntropy() {
+  loading = false;
+  return asked;
+}
+
+export function fill(bytes) {
+  for (let at = 0; at < bytes.length; at += AT_ONCE) {
+    bytes.set(random(Math.min(AT_ONCE, bytes.length - at)), at);
+  }
+}
+
+// Math.random from the engine's generator: QuickJS has its own, whose state every isolate of an image would begin with.
+const DRAWN = 64;
+let numbers = null;
+let place = DRAWN;
+
+export function randomNumber() {
+  if (place === DRAWN) {
+    numbers = new BigUint64Array(random(8 * DRAWN).buffer);
+    place = 0;
+  }
+  return Number(numbers[place++] >> 11n) / 9007199254740992;
+}
+
+// Before an image is taken: nothing that was drawn may be in it.
+export function forgetNumbers() {
+  numbers = null;
+  place = DRAWN;
+}

@@ -1,0 +1,143 @@
+// Whose code runs, and timers. Everything that an event makes ready runs before the next event, for the invocation that
+// the event belongs to: so code after an `await` is known to be that invocation's.
+
+import { jobs, now } from "pyworkerd:system/host";
+
+export let current = null;
+// The invocation whose code runs; null at the top level, and for what nobody is left to pay for.
+
+let order = 0;
+let heap = [];
+// Timers, the next one first.
+const timers = new Map();
+// Those that a program can still cancel, by number.
+
+const MAX_TIMERS = 10000;
+const MAX_DUE = 64;
+// Invocations that one answer names as due, as on the host.
+
+export function run(invocation, callback, value) {
+  const before = current;
+  current = invocation;
+  try {
+    callback(value);
+    jobs();
+  } finally {
+    current = before;
+  }
+}
+
+export function needed() {
+  if (current === null) {
+    throw new Error("this can only be used while a request is handled: at the top level of a worker there is no I/O");
+  }
+  return current;
+}
+
+function before(a, b) {
+  return a.when < b.when || (a.when === b.when && a.order < b.order);
+}
+
+function push(timer) {
+  let at = heap.push(timer) - 1;
+  while (at > 0) {
+    const above = (at - 1) >> 1;
+    if (!before(timer, heap[above])) break;
+    heap[at] = heap[above];
+    at = above;
+  }
+  heap[at] = timer;
+}
+
+function pop() {
+  const first = heap[0];
+  const last = heap.pop();
+  if (heap.length > 0) {
+    let at = 0;
+    for (;;) {
+      let below = 2 * at + 1;
+      if (below >= heap.length) break;
+      if (below + 1 < heap.length && before(heap[below + 1], heap[below])) below += 1;
+      if (!before(heap[below], last)) break;
+      heap[at] = heap[below];
+      at = below;
+    }
+    heap[at] = last;
+  }
+  return first;
+}
+
+export function setTimer(callback, ms) {
+  const invocation = needed();
+  if (timers.size >= MAX_TIMERS) throw new Error(`more than ${MAX_TIMERS} timers wait at once`);
+  const timer = { when: now() + (ms > 0 ? ms : 0), order: ++order, callback, invocation };
+  timers.set(timer.order, timer);
+  (invocation.timers ??= new Set()).add(timer);
+  push(timer);
+  return timer.order;
+}
+
+export function clearTimer(number) {
+  const timer = timers.get(number);
+  if (timer === undefined) return;
+  forget(timer);
+  sweep();
+}
+
+function forget(timer) {
+  timers.delete(timer.order);
+  timer.invocation?.timers?.delete(timer);
+  timer.callback = timer.invocation = null;
+}
+
+// The invocation has ended: so have its timers.
+export function clearTimersOf(invocation) {
+  if (invocation.timers === undefined) return;
+  for (const timer of invocation.timers) forget(timer);
+  sweep();
+}
+
+// A program that sets and clears a timeout for each call must not pile up dead ones until they are due.
+function sweep() {
+  if (heap.length > 100 && heap.length > 2 * timers.size) {
+    const living = heap.filter((timer) => timer.callback !== null);
+    heap = [];
+    for (const timer of living) push(timer);
+  }
+}
+
+// Run the timers that were due when the step began, of these invocations (null: of all).
+export function runTimers(focus) {
+  const time = now();
+  const later = [];
+  const ready = [];
+  while (heap.length > 0 && heap[0].when <= time) {
+    const timer = pop();
+    if (timer.callback === null) continue;
+    (focus === null || focus.has(timer.invocation.number) ? ready : later).push(timer);
+  }
+  for (const timer of later) push(timer);
+  for (const timer of ready) {
+    const { callback, invocation } = timer;
+    if (callback === null) continue;
+    forget(timer);
+    run(invocation, callback);
+  }
+}
+
+// When to run again, in seconds, and for whom; null if only an event can make something go on.
+export function due() {
+  while (heap.length > 0 && heap[0].callback === null) pop();
+  if (heap.length === 0) return null;
+  const when = heap[0].when;
+  const numbers = new Set();
+  const places = [0];
+  for (let at = 0; at < places.length && numbers.size < MAX_DUE; at++) {
+    const place = places[at];
+    const timer = heap[place];
+    if (timer === undefined || timer.when !== when) continue; // a heap: what is equal lies below others that are
+    if (timer.callback !== null) numbers.add(timer.invocation.number);
+    places.push(2 * place + 1, 2 * place + 2);
+  }
+  return [when / 1000, [...numbers].sort((a, b) => a - b)];
+}

@@ -1,0 +1,279 @@
+// Where a program's modules come from: its own files, and nothing else. ES modules by relative name, packages below
+// node_modules by their `exports`, JSON, text and bytes as default exports, CommonJS wrapped.
+// Sources: HTML (module specifiers), Node.js "Modules: Packages" (exports, imports, conditions, main).
+
+import { decode, guest } from "pyworkerd:system/host";
+
+const files = new Map();
+// Bytes by path below the root, without it.
+export let failure = null;
+// Why the last name was not resolved: QuickJS itself only says that it was not.
+
+const CONDITIONS = new Set(["workerd", "worker", "browser", "import", "module", "default"]);
+const REQUIRED = new Set(["workerd", "worker", "browser", "require", "default"]);
+const SCRIPTS = [".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx"];
+const INDEXES = SCRIPTS.map((suffix) => `/index${suffix}`);
+const RESERVED = new Set(
+  `arguments await break case catch class const continue debugger default delete do else enum eval export extends false
+   finally for function if implements import in instanceof interface let new null package private protected public
+   return static super switch this throw true try typeof value values var void while with yield`.split(/\s+/),
+);
+const FORMS = {
+  __proto__: null,
+  ".json": "json",
+  ".txt": "text",
+  ".html": "text",
+  ".sql": "text",
+  ".md": "text",
+  ".bin": "data",
+  ".wasm": "data",
+};
+
+export function addFile(path, bytes) {
+  files.set(path, bytes);
+}
+
+export function text(path) {
+  const bytes = files.get(path);
+  return bytes === undefined ? undefined : decode(bytes);
+}
+
+function suffixOf(path) {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const dot = name.lastIndexOf(".");
+  return dot < 0 ? "" : name.slice(dot);
+}
+
+// The path that a relative one leads to; undefined if it leads out.
+function join(folder, relative) {
+  const parts = folder === "" ? [] : folder.split("/");
+  for (const part of relative.split("/")) {
+    if (part === "" || part === ".") continue;
+    if (part !== "..") parts.push(part);
+    else if (parts.pop() === undefined) return undefined;
+  }
+  return parts.join("/");
+}
+
+function folderOf(path) {
+  return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
+}
+
+// A file, or one whose suffix was left out, or the TypeScript that a ".js" stands for, or a folder's index.
+function findFile(path) {
+  if (files.has(path)) return path;
+  const suffix = suffixOf(path);
+  if (suffix === ".js" || suffix === ".mjs" || suffix === ".cjs") {
+    const typed = path.slice(0, -suffix.length) + suffix.replace("js", "ts");
+    if (files.has(typed)) return typed;
+    if (suffix === ".js" && files.has(`${typed}x`)) return `${typed}x`;
+  }
+  for (const end of [...SCRIPTS, ".json", ...INDEXES]) if (files.has(path + end)) return path + end;
+  return undefined;
+}
+
+function jsonOf(path) {
+  const found = text(path);
+  try {
+    return found === undefined ? undefined : JSON.parse(found);
+  } catch (error) {
+    throw new SyntaxError(`${path} is not JSON: ${error.message}`);
+  }
+}
+
+// What `exports` or `imports` say: a path, null if it is forbidden, undefined if they say nothing.
+function choose(target, conditions, star) {
+  if (typeof target === "string") return star === undefined ? target : target.replaceAll("*", star);
+  if (target === null) return null;
+  if (Array.isArray(target)) {
+    for (const each of target) {
+      const found = choose(each, conditions, star);
+      if (found) return found;
+    }
+    return undefined;
+  }
+  for (const [condition, value] of Object.entries(target)) {
+    if (!conditions.has(condition)) continue;
+    const found = choose(value, conditions, star);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function match(table, name, conditions) {
+  if (Object.hasOwn(table, name)) return choose(table[name], conditions);
+  let best = null;
+  for (const key of Object.keys(table)) {
+    const at = key.indexOf("*");
+    if (at < 0 || !name.startsWith(key.slice(0, at)) || !name.endsWith(key.slice(at + 1))) continue;
+    if (name.length >= key.length && (best === null || at > best.indexOf("*"))) best = key;
+  }
+  if (best === null) return undefined;
+  const at = best.indexOf("*");
+  return choose(table[best], conditions, name.slice(at, name.length - (best.length - at - 1)));
+}
+
+function inPackage(root, inside, conditions) {
+  const about = jsonOf(`${root}/package.json`) ?? {};
+  if (about.exports !== undefined && about.exports !== null) {
+    const { exports } = about;
+    const table =
+      typeof exports === "object" && !Array.isArray(exports) && Object.keys(exports).some((key) => key.startsWith("."))
+        ? exports
+        : { ".": exports };
+    const target = match(table, inside === "" ? "." : `./${inside}`, conditions);
+    if (!target) throw new TypeError(`the package ${root} does not export ${inside === "" ? "anything" : inside}`);
+    const path = join(root, target);
+    return path !== undefined && path.startsWith(`${root}/`) ? findFile(path) : undefined;
+  }
+  if (inside !== "") return findFile(join(root, inside) ?? "");
+  const main = conditions === REQUIRED ? about.main : (about.module ?? about.main);
+  return (typeof main === "string" ? findFile(join(root, main) ?? "") : undefined) ?? findFile(`${root}/index`);
+}
+
+// Whether a package of this name has files, without looking at each of them for every name.
+let folders = null;
+function isFolder(path) {
+  if (folders === null) {
+    folders = new Set();
+    for (const name of files.keys()) {
+      for (let folder = folderOf(name); folder !== "" && !folders.has(folder); folder = folderOf(folder)) {
+        folders.add(folder);
+      }
+    }
+  }
+  return folders.has(path);
+}
+
+function findPackage(base, name, conditions) {
+  const parts = name.split("/");
+  const length = name.startsWith("@") ? 2 : 1;
+  const wanted = parts.slice(0, length).join("/");
+  const inside = parts.slice(length).join("/");
+  for (let folder = folderOf(base); ; folder = folderOf(folder)) {
+    const root = `${folder === "" ? "" : `${folder}/`}node_modules/${wanted}`;
+    if (isFolder(root)) return inPackage(root, inside, conditions);
+    if (folder === "") return undefined;
+  }
+}
+
+function findOwn(base, name, conditions) {
+  for (let folder = folderOf(base); ; folder = folderOf(folder)) {
+    const about = jsonOf(`${folder === "" ? "" : `${folder}/`}package.json`);
+    if (about !== undefined) {
+      const target = match(about.imports ?? {}, name, conditions);
+      if (!target) return undefined;
+      return target.startsWith(".") ? findFile(join(folder, target) ?? "") : findPackage(base, target, conditions);
+    }
+    if (folder === "") return undefined;
+  }
+}
+
+function noModule(message, base) {
+  return Object.assign(new TypeError(message), { file: base });
+}
+
+// The path of the file that `name` means in the module `base`. Throws where there is none.
+export function locate(base, name, conditions = CONDITIONS) {
+  let found;
+  if (name.startsWith("./") || name.startsWith("../") || name === "." || name === "..") {
+    const path = join(folderOf(base), name);
+    found = path === undefined ? undefined : findFile(path);
+  } else if (name.startsWith("/")) {
+    found = findFile(join("", name) ?? "");
+  } else if (name.startsWith("#")) {
+    found = findOwn(base, name, conditions);
+  } else if (/^[a-z][a-z0-9+.-]*:/i.test(name)) {
+    throw noModule(`No such module "${name}".`, base);
+  } else {
+    found = findPackage(base, name, conditions) ?? findFile(name);
+  }
+  if (found === undefined) throw noModule(`No such module "${name}", imported from "${base}".`, base);
+  return found;
+}
+
+function isCommon(path, source) {
+  if (path.endsWith(".cjs") || path.endsWith(".cts")) return true;
+  if (path.endsWith(".mjs") || path.endsWith(".mts") || !path.includes("node_modules/")) return false;
+  for (let folder = folderOf(path); folder !== "" && !folder.endsWith("node_modules"); folder = folderOf(folder)) {
+    const about = jsonOf(`${folder}/package.json`);
+    if (about !== undefined && about.type === "module") return false;
+    if (about !== undefined) break;
+  }
+  return !/^\s*(?:import\b(?!\s*\()|export\b)/m.test(source);
+}
+
+const common = new Map();
+// CommonJS modules that have begun to run, by path.
+
+function requireFrom(base) {
+  return function require(name) {
+    return load(locate(base, String(name), REQUIRED));
+  };
+}
+
+function load(path) {
+  const known = common.get(path);
+  if (known !== undefined) return known.exports;
+  const module = { exports: {}, id: path, loaded: false };
+  common.set(path, module);
+  const form = FORMS[suffixOf(path)];
+  if (form !== undefined) {
+    module.exports = valueOf(path, form);
+  } else {
+    const run = new Function("exports", "require", "module", "__filename", "__dirname", text(path));
+    run.call(module.exports, module.exports, requireFrom(path), module, path, folderOf(path));
+  }
+  module.loaded = true;
+  return module.exports;
+}
+
+function valueOf(path, form) {
+  if (form === "json") return jsonOf(path);
+  return form === "text" ? text(path) : files.get(path).slice().buffer;
+}
+
+const GIVEN = "pyworkerd:given/";
+// What the name of a module begins with that stands for a value; the name of any other begins with "/".
+export const values = new Map();
+
+guest.resolve = (base, name) => {
+  try {
+    const path = locate(base.startsWith("/") ? base.slice(1) : "", name);
+    const form = FORMS[suffixOf(path)];
+    if (form !== undefined) return GIVEN + path;
+    return isCommon(path, text(path)) ? GIVEN + path : `/${path}`;
+  } catch (error) {
+    failure ??= error;
+    throw error;
+  }
+};
+
+guest.source = (name) => {
+  try {
+    return name.startsWith(GIVEN) ? moduleOf(name.slice(GIVEN.length)) : text(name.slice(1));
+  } catch (error) {
+    failure ??= error;
+    throw error;
+  }
+};
+
+// A module whose default export is a value that is there already, and whose other exports are the value's properties.
+function moduleOf(path) {
+  const form = FORMS[suffixOf(path)];
+  const value = form === undefined ? load(path) : valueOf(path, form);
+  values.set(path, value);
+  const lines = [
+    'import { values } from "pyworkerd:system/modules";',
+    `const value = values.get(${JSON.stringify(path)});`,
+    "export default value?.__esModule && value.default !== undefined ? value.default : value;",
+  ];
+  if ((form === undefined || form === "json") && value !== null && /object|function/.test(typeof value)) {
+    for (const name of Object.keys(value)) {
+      if (name !== "default" && /^[A-Za-z_$][\w$]*$/.test(name) && !RESERVED.has(name)) {
+        lines.push(`export const ${name} = value.${name};`);
+      }
+    }
+  }
+  return lines.join("\n");
+}

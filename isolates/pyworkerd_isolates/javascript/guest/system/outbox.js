@@ -1,0 +1,66 @@
+// What a step gives out: effects in the order in which they were asked for, and the bytes that belong to them.
+// The bounds here keep an honest worker honest; the host has its own and trusts none of these.
+
+import { utf8 } from "pyworkerd:system/host";
+
+const MAX_TEXT = 524288;
+// Characters of text for people (logs, stacks) in one step, as they will be written: half of what the host reads.
+
+let effects = [];
+// As JSON already: the engine's JSON.stringify takes longer for a small array than joining texts does.
+let blobs = [];
+let written = 0;
+export let abandoned = 0;
+
+export function emit(effect) {
+  effects.push(JSON.stringify(effect));
+}
+
+// An effect that is JSON already.
+export function emitText(text) {
+  effects.push(text);
+}
+
+// Put bytes beside the effects, or a text as UTF-8. Returns the number that an effect names them by.
+export function blob(data) {
+  blobs.push(typeof data === "string" ? utf8(data) : data);
+  return blobs.length - 1;
+}
+
+export function abandon(call) {
+  abandoned += 1;
+  effects.push(`["abandon",${call}]`);
+}
+
+// Whether this text still fits into this step, and if so, count it.
+export function afford(text) {
+  const cost = JSON.stringify(text).length * 2 + 64;
+  if (written + cost > MAX_TEXT) return false;
+  written += cost;
+  return true;
+}
+
+// All of it, for the engine to write as a frame, with the time at which the loop wants to be run again.
+export function take(wake) {
+  let lengths = "";
+  for (let i = 0; i < blobs.length; i++) lengths += i === 0 ? blobs[i].length : `,${blobs[i].length}`;
+  const due = wake === null ? "null" : JSON.stringify(wake);
+  const frame = [`[[${lengths}],[${due},[${effects.join()}]]]`];
+  for (let i = 0; i < blobs.length; i++) frame.push(blobs[i]);
+  clear();
+  return frame;
+}
+
+// What was logged while there was nobody to tell: level, source and text of each entry.
+export function takeLogs() {
+  const logs = [];
+  for (const effect of effects.map(JSON.parse)) if (effect[0] === "log") logs.push(effect.slice(2));
+  clear();
+  return logs;
+}
+
+export function clear() {
+  effects = [];
+  blobs = [];
+  written = abandoned = 0;
+}

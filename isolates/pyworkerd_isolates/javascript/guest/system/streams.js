@@ -1,0 +1,177 @@
+// Byte streams across the boundary, with credit: nobody is sent more than was asked for.
+// Numbers of inbound streams are the host's, those of outbound streams the guest's.
+
+import { run } from "pyworkerd:system/loop";
+import { blob, emit } from "pyworkerd:system/outbox";
+
+export const WINDOW = 262144;
+// Bytes in flight per stream, as on the host.
+const CHUNK = 65536;
+
+const inbound = new Map();
+const outbound = new Map();
+let nextOutbound = 1;
+
+// A body that the host sends. One reader at a time; the host sends nothing before the first read.
+export class Inbound {
+  #number;
+  #invocation;
+  #asked = false;
+  #chunks = [];
+  #ended = false;
+  #error = null;
+  #waiting = null;
+  #unacknowledged = 0;
+
+  constructor(number, invocation) {
+    this.#number = number;
+    this.#invocation = invocation;
+    inbound.set(number, this);
+    invocation.receives(this);
+  }
+
+  // The next chunk; null at the end.
+  read() {
+    if (!this.#asked) {
+      this.#asked = true;
+      emit(["pull", this.#number, WINDOW]);
+    }
+    if (this.#chunks.length > 0) return Promise.resolve(this.#take());
+    if (this.#error !== null) return Promise.reject(this.#error);
+    if (this.#ended) return Promise.resolve(null);
+    if (this.#waiting !== null) return Promise.reject(new TypeError("two readers wait for the same body"));
+    this.#waiting = Promise.withResolvers();
+    return this.#waiting.promise;
+  }
+
+  #take() {
+    const chunk = this.#chunks.shift();
+    this.#unacknowledged += chunk.length;
+    if (this.#unacknowledged >= WINDOW / 2 && !this.#ended) {
+      emit(["pull", this.#number, this.#unacknowledged]);
+      this.#unacknowledged = 0;
+    }
+    return chunk;
+  }
+
+  // The number of a body that nobody has begun to read, for the host to pass on by itself; else null.
+  handOn() {
+    if (this.#asked || this.#ended || !inbound.delete(this.#number)) return null;
+    this.#ended = this.#asked = true;
+    return this.#number;
+  }
+
+  // Say that no more will be read.
+  cancel() {
+    if (inbound.delete(this.#number) && !this.#ended) emit(["stop", this.#number]);
+    this.#ended = true;
+    this.#chunks = [];
+  }
+
+  take(data, end) {
+    if (data !== null) this.#chunks.push(data);
+    if (end) {
+      this.#ended = true;
+      inbound.delete(this.#number);
+    }
+    this.#wake();
+  }
+
+  fail(message) {
+    inbound.delete(this.#number);
+    this.#error = new TypeError(message);
+    this.#wake();
+  }
+
+  #wake() {
+    const waiting = this.#waiting;
+    if (waiting === null) return;
+    if (this.#chunks.length > 0) {
+      this.#waiting = null;
+      run(this.#invocation, waiting.resolve, this.#take());
+    } else if (this.#error !== null) {
+      this.#waiting = null;
+      run(this.#invocation, waiting.reject, this.#error);
+    } else if (this.#ended) {
+      this.#waiting = null;
+      run(this.#invocation, waiting.resolve, null);
+    }
+  }
+}
+
+export function onData(number, data, end) {
+  inbound.get(number)?.take(data, end);
+}
+
+export function onError(number, message) {
+  inbound.get(number)?.fail(message);
+}
+
+// A body that the worker sends.
+export class Outbound {
+  #invocation;
+  #credit = WINDOW;
+  #waiting = null;
+  stopped = false;
+  onStop = null;
+
+  constructor(invocation) {
+    this.number = nextOutbound++;
+    this.#invocation = invocation;
+    outbound.set(this.number, this);
+  }
+
+  // Send bytes as credit allows. Throws once the reader has gone.
+  async write(data) {
+    for (let at = 0; at < data.length; ) {
+      while (this.#credit <= 0 && !this.stopped) {
+        this.#waiting = Promise.withResolvers();
+        await this.#waiting.promise;
+      }
+      if (this.stopped) throw new TypeError("the reader of this body has gone");
+      const piece = data.slice(at, at + Math.min(CHUNK, this.#credit));
+      this.#credit -= piece.length;
+      at += piece.length;
+      emit(["data", this.number, blob(piece), false]);
+    }
+  }
+
+  // Nobody was told of this body.
+  forget() {
+    outbound.delete(this.number);
+  }
+
+  finish() {
+    if (outbound.delete(this.number) && !this.stopped) emit(["data", this.number, null, true]);
+  }
+
+  fail(message) {
+    if (outbound.delete(this.number) && !this.stopped) emit(["error", this.number, message]);
+  }
+
+  pull(credit) {
+    this.#credit += credit;
+    this.#wake();
+  }
+
+  stop() {
+    outbound.delete(this.number);
+    this.stopped = true;
+    this.#wake();
+    if (this.onStop !== null) run(this.#invocation, this.onStop);
+  }
+
+  #wake() {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    if (waiting !== null) run(this.#invocation, waiting.resolve);
+  }
+}
+
+export function onPull(number, credit) {
+  outbound.get(number)?.pull(credit);
+}
+
+export function onStop(number) {
+  outbound.get(number)?.stop();
+}

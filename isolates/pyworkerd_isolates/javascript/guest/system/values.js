@@ -1,0 +1,191 @@
+// Values as RPC carries them: a frame whose message is the value and whose blobs are its bytes. What JSON cannot say is
+// an object with the single key `$`, whose value is `[tag, payload]`; the host's `wire.py` has the same tags.
+
+import { decode, utf8 } from "pyworkerd:system/host";
+
+const MAX_DEPTH = 200;
+const writers = [];
+// Pairs of a class and what makes a tag and a payload of its objects.
+const readers = new Map();
+
+export function addKind(kind, tag, write, read) {
+  writers.push([kind, tag, write]);
+  readers.set(tag, read);
+}
+
+export class DataCloneError extends Error {}
+Object.defineProperty(DataCloneError.prototype, "name", { value: "DataCloneError", configurable: true });
+
+class Writer {
+  blobs = [];
+  #open = new Set();
+
+  write(value, depth) {
+    switch (typeof value) {
+      case "string":
+      case "boolean":
+        return value;
+      case "undefined":
+        return null;
+      case "number":
+        return this.#number(value);
+      case "bigint":
+        return value === 0n ? 0 : { $: ["i", value.toString(16)] };
+      case "object":
+        return value === null ? null : this.#object(value, depth);
+      default:
+        throw new DataCloneError(`a ${typeof value} cannot be sent to another worker`);
+    }
+  }
+
+  #number(value) {
+    if (Number.isFinite(value)) return value;
+    return { $: ["f", Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf"] };
+  }
+
+  #object(value, depth) {
+    if (depth > MAX_DEPTH) throw new DataCloneError("the value is too deep to be sent to another worker");
+    if (this.#open.has(value)) throw new DataCloneError("a value that contains itself cannot be sent");
+    this.#open.add(value);
+    const written = this.#tagged(value, depth);
+    this.#open.delete(value);
+    return written;
+  }
+
+  #tagged(value, depth) {
+    if (Array.isArray(value)) return Array.from(value, (each) => this.write(each, depth + 1));
+    if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+      const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : bytesOf(value);
+      return { $: ["b", this.blobs.push(bytes) - 1] };
+    }
+    if (value instanceof Date) return { $: ["t", Math.round(value.getTime() * 1000)] };
+    if (value instanceof Map) {
+      const pairs = Array.from(value, ([key, each]) => [this.write(key, depth + 4), this.write(each, depth + 4)]);
+      return { $: ["m", pairs] };
+    }
+    if (value instanceof Set) return { $: ["s", Array.from(value, (each) => this.write(each, depth + 3))] };
+    if (value instanceof Error) return { $: ["e", [String(value.name), String(value.message)]] };
+    for (const [kind, tag, write] of writers) {
+      if (value instanceof kind) return { $: [tag, this.write(write(value), depth + 2)] };
+    }
+    const prototype = Object.getPrototypeOf(value);
+    if (prototype !== null && prototype !== Object.prototype) {
+      const name = prototype.constructor?.name || "object";
+      throw new DataCloneError(
+        `Could not serialize object of type "${name}". This type does not support serialization.`,
+      );
+    }
+    const entries = Object.entries(value).filter(([, each]) => each !== undefined);
+    if (Object.hasOwn(value, "$")) {
+      return { $: ["m", entries.map(([key, each]) => [key, this.write(each, depth + 4)])] };
+    }
+    const written = {};
+    for (const [key, each] of entries) {
+      const item = this.write(each, depth + 1);
+      if (key === "__proto__") Object.defineProperty(written, key, { value: item, enumerable: true });
+      else written[key] = item;
+    }
+    return written;
+  }
+}
+
+function bytesOf(view) {
+  return view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
+// A value as bytes. Throws a DataCloneError for what has no meaning to somebody else.
+export function writeValue(value) {
+  const writer = new Writer();
+  const tree = writer.write(value, 0);
+  const header = utf8(JSON.stringify([writer.blobs.map((each) => each.length), tree]));
+  let size = 4 + header.length;
+  for (const each of writer.blobs) size += each.length;
+  const frame = new Uint8Array(size);
+  new DataView(frame.buffer).setUint32(0, header.length, true);
+  frame.set(header, 4);
+  let at = 4 + header.length;
+  for (const each of writer.blobs) {
+    frame.set(each, at);
+    at += each.length;
+  }
+  return frame;
+}
+
+const KINDS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+
+class Reader {
+  constructor(blobs) {
+    this.blobs = blobs;
+  }
+
+  read(node) {
+    if (node === null || typeof node !== "object") return node;
+    if (Array.isArray(node)) return node.map((each) => this.read(each));
+    if (Object.hasOwn(node, "$")) return this.#tagged(...node.$);
+    for (const key of Object.keys(node)) {
+      const value = node[key];
+      if (value !== null && typeof value === "object") node[key] = this.read(value);
+    }
+    return node;
+  }
+
+  #tagged(tag, payload) {
+    switch (tag) {
+      case "b":
+        return this.blobs[payload].slice();
+      case "i": {
+        const negative = payload.startsWith("-");
+        const value = BigInt(`0x${negative ? payload.slice(1) : payload}`);
+        return negative ? -value : value;
+      }
+      case "f":
+        return { nan: NaN, inf: Infinity, "-inf": -Infinity }[payload];
+      case "t":
+      case "n":
+        return new Date(payload / 1000);
+      case "s":
+        return new Set(payload.map((each) => this.read(each)));
+      case "m":
+        return this.#mapping(payload);
+      case "e": {
+        const [name, message] = payload;
+        if (Object.hasOwn(KINDS, name)) return new KINDS[name](message);
+        const error = new Error(message);
+        if (name !== "Error" && name !== "Exception") error.name = name;
+        return error;
+      }
+      default: {
+        const read = readers.get(tag);
+        if (read === undefined) throw new TypeError(`a ${tag} cannot be received here`);
+        return read(...this.read(payload));
+      }
+    }
+  }
+
+  // What was an object with a key of "$" is one again; what has other keys than texts is a Map.
+  #mapping(pairs) {
+    if (pairs.every(([key]) => typeof key === "string")) {
+      const made = {};
+      for (const [key, value] of pairs) {
+        Object.defineProperty(made, key, {
+          value: this.read(value), writable: true, enumerable: true, configurable: true,
+        });
+      }
+      return made;
+    }
+    return new Map(pairs.map(([key, value]) => [this.read(key), this.read(value)]));
+  }
+}
+
+// The value that `writeValue`, or the host, wrote.
+export function readValue(frame) {
+  const length = new DataView(frame.buffer, frame.byteOffset, 4).getUint32(0, true);
+  const [lengths, tree] = JSON.parse(decode(frame.subarray(4, 4 + length)));
+  return new Reader(cut(lengths, frame.subarray(4 + length))).read(tree);
+}
+
+// The blobs of a frame: views of what follows its header.
+export function cut(lengths, rest) {
+  let at = 0;
+  return lengths.map((length) => rest.subarray(at, (at += length)));
+}

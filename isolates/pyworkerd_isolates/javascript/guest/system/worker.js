@@ -1,0 +1,107 @@
+// The worker inside this isolate: its files, its top level, its entrypoints.
+
+import { allowEntropy, forbidEntropy, forgetNumbers, jobs } from "pyworkerd:system/host";
+import { describe, isMemoryError } from "pyworkerd:system/logs";
+import * as modules from "pyworkerd:system/modules";
+import { takeLogs } from "pyworkerd:system/outbox";
+import { cut } from "pyworkerd:system/values";
+import { DurableObject, WorkerEntrypoint } from "pyworkerd:workers/entrypoint";
+
+const HANDLERS = ["fetch", "scheduled", "queue", "tail", "trace", "email", "connect", "test", "alarm"];
+const RESERVED = new Set([
+  ...HANDLERS, "dup", "constructor", "webSocketMessage", "webSocketClose", "webSocketError",
+]); // names that are never RPC methods (the platform's list)
+
+const PLACE = /(?:at |\()\/(\S+?):(\d+)(?::\d+)?\)?$/m;
+// The first line of a stack that is the program's own: its files' names begin with "/", those of others do not.
+
+export const entrypoints = new Map();
+// What is exported, by name; "" is the default export.
+export const listeners = new Map();
+// Handlers of a program in the service-worker syntax, by the name of their event.
+
+// Whether an instance has an RPC method of this name: one of its class, not of every object, and none that is private.
+export function isMethod(instance, name) {
+  if (RESERVED.has(name) || name.startsWith("_") || Object.hasOwn(instance, name)) return false;
+  const method = instance[name];
+  return typeof method === "function" && method !== Object.prototype[name];
+}
+
+export function addListener(type, listener) {
+  if (typeof listener !== "function" && typeof listener?.handleEvent !== "function") return;
+  listeners.set(type, typeof listener === "function" ? listener : (event) => listener.handleEvent(event));
+}
+
+function isKind(value, kind) {
+  return typeof value === "function" && value.prototype instanceof kind;
+}
+
+function handlersOf(value) {
+  const found = typeof value === "function" ? value.prototype : value;
+  return HANDLERS.filter((name) => typeof found?.[name] === "function").sort();
+}
+
+function exported(namespace) {
+  for (const [name, value] of Object.entries(namespace)) {
+    if (isKind(value, DurableObject)) {
+      throw new TypeError(`JavaScript workers cannot have Durable Objects yet: ${name} is one`);
+    }
+    const key = name === "default" ? "" : name;
+    if (isKind(value, WorkerEntrypoint)) entrypoints.set(key, value);
+    else if (value !== null && typeof value === "object" && (key === "" || handlersOf(value).length > 0)) {
+      entrypoints.set(key, value);
+    }
+  }
+  if (!entrypoints.has("") && listeners.size > 0) {
+    entrypoints.set("", Object.fromEntries([...listeners.keys()].map((type) => [type, listeners.get(type)])));
+  }
+  if (entrypoints.size === 0) {
+    const remedy = "write `export default { async fetch(request, env, ctx) { ... } }`";
+    throw new TypeError(`the worker exports no handler: ${remedy}`);
+  }
+}
+
+// Run the worker's top level. Answers what the host should know about it, or how it failed.
+export function load(header, rest) {
+  const [lengths, [main, names]] = JSON.parse(header);
+  const blobs = cut(lengths, rest);
+  for (const [path, index] of names) modules.addFile(path, blobs[index].slice());
+  forbidEntropy();
+  let settled = null;
+  import(`/${main}`).then(
+    (namespace) => (settled = { namespace }),
+    (error) => (settled = { error }),
+  );
+  jobs();
+  const entropy = allowEntropy();
+  forgetNumbers();
+  let answer;
+  try {
+    if (entropy) answer = failure("entropy", new Error("random numbers at the top level"));
+    else if (settled === null) throw new Error("the worker's top level waits for something that never comes");
+    else if (settled.error !== undefined) throw settled.error;
+    else {
+      exported(settled.namespace);
+      const described = Object.fromEntries([...entrypoints].map(([key, value]) => [key, handlersOf(value)]));
+      answer = ["ok", described, {}, takeLogs()];
+    }
+  } catch (error) {
+    answer = failure("raised", modules.failure ?? error);
+  }
+  return [JSON.stringify([[], answer])];
+}
+
+function failure(kind, error) {
+  const known = error instanceof Error;
+  const place = known && typeof error.stack === "string" ? PLACE.exec(error.stack) : null;
+  return [
+    kind,
+    isMemoryError(error) ? "MemoryError" : known ? String(error.name) : "Error",
+    known ? String(error.message) : String(error),
+    describe(error),
+    place === null ? (error?.file ?? null) : place[1],
+    place === null ? null : Number(place[2]),
+    takeLogs(),
+  ];
+}
+

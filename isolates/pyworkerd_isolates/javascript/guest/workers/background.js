@@ -1,0 +1,42 @@
+// What handlers are given that no client waits for, and what goes back to the host.
+
+class ScheduledController {
+  #event;
+  #noRetry = false;
+
+  constructor(event) {
+    this.#event = event;
+  }
+
+  get cron() {
+    return this.#event.cron;
+  }
+
+  get scheduledTime() {
+    return this.#event.scheduled_time;
+  }
+
+  noRetry() {
+    this.#noRetry = true;
+  }
+
+  static outcome(controller) {
+    return { no_retry: controller.#noRetry };
+  }
+}
+
+const KINDS = {
+  scheduled(event) {
+    const given = new ScheduledController(event);
+    return { given, outcome: () => ScheduledController.outcome(given) };
+  },
+};
+
+export function addEventKind(handler, make) {
+  KINDS[handler] = make;
+}
+
+export function makeEvent(handler, event) {
+  if (!Object.hasOwn(KINDS, handler)) throw new TypeError(`JavaScript workers cannot handle ${handler}() yet`);
+  return KINDS[handler](event);
+}

@@ -1,0 +1,19 @@
+// What each shape of a binding is on `env`; each is an index into this worker's own table, and says nothing elsewhere.
+
+import { setShapes } from "pyworkerd:system/environment";
+import { D1Database } from "pyworkerd:workers/d1";
+import { fetcher } from "pyworkerd:workers/fetcher";
+import { KVNamespace } from "pyworkerd:workers/kv";
+import { Queue } from "pyworkerd:workers/queue";
+import { AnalyticsEngineDataset, callable, Hello, RateLimit } from "pyworkerd:workers/simple";
+
+setShapes({
+  analytics_engine: (index) => new AnalyticsEngineDataset(index),
+  callable,
+  d1: (index) => new D1Database(index),
+  fetcher,
+  hello: (index) => new Hello(index),
+  kv: (index) => new KVNamespace(index),
+  queue: (index) => new Queue(index),
+  rate_limit: (index) => new RateLimit(index),
+});

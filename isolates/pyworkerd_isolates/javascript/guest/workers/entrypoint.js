@@ -1,0 +1,19 @@
+// What a worker's own classes derive from.
+
+// One object is made for each invocation: `this.ctx` and `this.env` are what handlers are given otherwise.
+export class WorkerEntrypoint {
+  constructor(ctx, env) {
+    this.ctx = ctx;
+    this.env = env;
+  }
+}
+
+export class DurableObject {
+  constructor(ctx, env) {
+    this.ctx = ctx;
+    this.env = env;
+  }
+}
+
+// An object that is handed to another worker as itself, not as a copy.
+export class RpcTarget {}

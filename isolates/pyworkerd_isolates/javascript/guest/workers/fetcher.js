@@ -1,0 +1,56 @@
+// Another service: `fetch()` sends it a request, any other name is one of its RPC methods.
+
+import { meta } from "pyworkerd:system/environment";
+import { CallError } from "pyworkerd:system/calls";
+import { needed } from "pyworkerd:system/loop";
+import { Capability } from "pyworkerd:workers/capability";
+import { responseOf, sendable } from "pyworkerd:workers/http";
+
+const OUTBOUND = 0;
+// The worker's own way out: index 0 of every worker's table.
+
+class Fetcher extends Capability {
+  async fetch(input, init) {
+    return send(this, input, init);
+  }
+}
+
+async function send(capability, input, init) {
+  const { method, url, pairs, body, redirect, signal } = sendable(input, init);
+  return responseOf(await Capability.fetch(capability, method, url, pairs, body, redirect, signal), url);
+}
+
+// Private fields belong to the object behind the proxy, and so its methods are called on that one.
+function bound(target, name) {
+  const value = target[name];
+  return typeof value === "function" && name !== "constructor" ? value.bind(target) : value;
+}
+
+const METHODS = {
+  get(target, name) {
+    if (typeof name === "symbol" || name in target) return bound(target, name);
+    if (name === "then") return undefined; // it is no promise
+    return async (...positional) => Capability.call(target, name, ...positional);
+  },
+};
+
+export function fetcher(index) {
+  return new Proxy(new Fetcher(index), METHODS);
+}
+
+let outbound = null;
+
+// Send a request to the network, as far as this worker's `globalOutbound` lets it.
+export function fetch(input, init = undefined) {
+  needed();
+  return sendOut(input, init);
+}
+Object.defineProperty(fetch, "length", { value: 1 });
+
+async function sendOut(input, init) {
+  if (meta.outbound === false) {
+    throw new CallError("this worker has no outbound network (global_outbound = false)", "access_denied");
+  }
+  outbound ??= new Fetcher(OUTBOUND);
+  return send(outbound, input, init);
+}

@@ -1,0 +1,28 @@
+// What a program finds on `globalThis`: the web platform, and what only a worker has.
+
+import { randomNumber } from "pyworkerd:system/host";
+import { addListener } from "pyworkerd:system/worker";
+import { install as installWeb } from "pyworkerd:web/globals";
+import { fetch } from "pyworkerd:workers/fetcher";
+
+export function install(target) {
+  installWeb(target);
+  define(target, { fetch, addEventListener });
+  define(Math, { random });
+  delete target.SharedArrayBuffer; // there is one thread, and Workers have none either
+}
+
+function define(target, values) {
+  for (const [name, value] of Object.entries(values)) {
+    Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
+  }
+}
+
+function random() {
+  return randomNumber();
+}
+
+// The service-worker syntax: `addEventListener("fetch", (event) => event.respondWith(...))`.
+function addEventListener(type, listener) {
+  addListener(String(type), listener);
+}

@@ -1,0 +1,58 @@
+// Between what the host says of requests and responses and the objects that programs see.
+
+import { bodyOfBytes, bodyOfSource } from "pyworkerd:web/body";
+import { makeRequest, Request, takeRequest } from "pyworkerd:web/request";
+import { makeResponse, Response, takeResponse } from "pyworkerd:web/response";
+import { concatenate } from "pyworkerd:web/utf8";
+
+// A body as it comes from the host: bytes in hand, an `Inbound`, or null.
+function given(body) {
+  if (body === null) return null;
+  return body instanceof Uint8Array ? bodyOfBytes(body) : bodyOfSource(body, undefined);
+}
+
+export function requestOf(method, url, headers, body) {
+  return makeRequest(method, url, headers, given(body));
+}
+
+function nameOf(value) {
+  if (value === null || typeof value !== "object") return value === null ? "null" : typeof value;
+  return String(value.constructor?.name ?? "an object");
+}
+
+export function partsOfResponse(response) {
+  if (!(response instanceof Response)) {
+    throw new TypeError(`fetch() has to return a Response, not ${nameOf(response)}`);
+  }
+  const parts = takeResponse(response);
+  if (parts.rest.webSocket !== null) throw new TypeError("JavaScript workers cannot answer with a WebSocket yet");
+  return parts;
+}
+
+// What `fetch(input, init)` sends.
+export function sendable(input, init) {
+  return takeRequest(input instanceof Request && init === undefined ? input : new Request(input, init));
+}
+
+export function responseOf({ status, headers, body, url }, asked) {
+  return makeResponse(status, "", headers, given(body), url, url !== asked);
+}
+
+// All of a body that came from the host.
+export async function readAll(body) {
+  if (body === null) return new Uint8Array(0);
+  if (body instanceof Uint8Array) return body;
+  const pieces = [];
+  let size = 0;
+  for (;;) {
+    const piece = await body.read();
+    if (piece === null) return concatenate(pieces, size);
+    pieces.push(piece);
+    size += piece.length;
+  }
+}
+
+export function streamOf(body) {
+  return (given(body) ?? bodyOfBytes(new Uint8Array(0))).readable();
+}
+

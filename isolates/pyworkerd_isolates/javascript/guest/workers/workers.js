@@ -1,0 +1,14 @@
+// The module "cloudflare:workers".
+
+import { env } from "pyworkerd:system/environment";
+import { needed } from "pyworkerd:system/loop";
+import { reportUnheard } from "pyworkerd:system/logs";
+
+export { DurableObject, RpcTarget, WorkerEntrypoint } from "pyworkerd:workers/entrypoint";
+export { env };
+
+// `ctx.waitUntil` of the invocation that runs.
+export function waitUntil(promise) {
+  const invocation = needed();
+  invocation.waitUntil(promise, (error) => reportUnheard(invocation, "a waitUntil() task failed", error));
+}

@@ -1,0 +1,160 @@
+"""TypeScript becomes JavaScript at deploy: its types are left out by OXC, as `quickjs-rs` ships it.
+
+What a tenant wrote is hostile, and a compiler is a large program: it runs in a sandbox like a tenant's own code, with
+as little to reach and with limits of its own.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import struct
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from pyworkerd_isolates.capi import assemble
+from pyworkerd_isolates.engine import Built, Source, load_engine
+from pyworkerd_isolates.errors import CpuExhausted, OutputTooLarge, ProtocolError, TopLevelRaised, Trap
+from pyworkerd_isolates.native import Instance
+from pyworkerd_isolates.versions import installed_version
+
+if TYPE_CHECKING:
+    from pyworkerd_isolates.bundle import Bundle
+    from pyworkerd_isolates.cache import Cache
+    from pyworkerd_isolates.engine import Engine, Progress
+    from pyworkerd_isolates.native import Machine
+    from pyworkerd_isolates.wasm.preview1 import Glue
+
+_SUFFIXES: Final = {".ts": 1, ".mts": 1, ".cts": 1, ".tsx": 2}
+"""Of files with types, and which syntax is to be read."""
+_STRIP: Final = 1 << 8
+MAX_SOURCE: Final = 4 << 20
+"""Bytes of one file; a megabyte takes about 0.1 s."""
+MEMORY: Final = 512 << 20
+BUDGET_MS: Final = 10_000
+"""CPU time for one file."""
+_FORMAT: Final = "typescript 1"
+
+
+def source() -> Source:
+    """How the compiler of this installation is made."""
+    return Source("typescript", f"{_FORMAT} {installed_version('quickjs_rs', 'quickjs-rs')}", _build)
+
+
+class TypeScript:
+    """See `engine.Compiler`. The compiler itself is loaded with the first file that needs it, and built (2 s) once per
+    machine."""
+
+    def __init__(self, machine: Machine, cache: Cache) -> None:
+        self._machine, self._cache = machine, cache
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    def compiled(self, bundle: Bundle) -> Bundle:
+        """The worker with its types left out. Raises `TopLevelRaised` with the file's name."""
+        typed = [name for name in bundle.files if _kind(name)]
+        if not typed:
+            return bundle
+        with self._lock:
+            if self._engine is None:
+                self._engine = load_engine(self._machine, self._cache, source())
+            engine = self._engine
+        instance = Instance(engine.code, engine.base(), MEMORY, engine.refusals)
+        try:
+            instance.seed(bytes(32))  # for hash tables; and the same source becomes the same text
+            stripped = {name: _strip(instance, name, bundle.files[name]) for name in typed}
+        finally:
+            instance.close()
+        return replace(bundle, files={**bundle.files, **stripped})
+
+    def close(self) -> None:
+        """Let go of the compiler."""
+        if self._engine is not None:
+            self._engine.close()
+
+
+def _kind(name: str) -> int:
+    if name.endswith((".d.ts", ".d.mts", ".d.cts")):
+        return 0
+    return next((kind for suffix, kind in _SUFFIXES.items() if name.endswith(suffix)), 0)
+
+
+def _strip(instance: Instance, name: str, source: bytes) -> bytes:
+    if len(source) > MAX_SOURCE:
+        raise TopLevelRaised(f"the file has more than {MAX_SOURCE} bytes", file=name)
+    label = name.encode()
+    frame = struct.pack("<II", _kind(name) | _STRIP, len(label)) + label + source
+    try:
+        answer = instance.step("strip", time.time_ns(), frame, BUDGET_MS, 4 * MAX_SOURCE)
+    except (CpuExhausted, Trap, OutputTooLarge, ProtocolError) as error:
+        raise TopLevelRaised(f"TypeScript that the compiler cannot take in: {error}", file=name) from None
+    status, text = int.from_bytes(answer[:4], "little"), answer[4:]
+    if status == _UNCHANGED:
+        return source
+    if status != _DONE:
+        message = text.decode("utf-8", "replace")[:1024] or f"status {status}"
+        raise TopLevelRaised(f"SyntaxError: {message}", file=name)
+    return text
+
+
+_DONE, _UNCHANGED = 0, 1
+
+
+def _build(_progress: Progress) -> Built:
+    from pyworkerd_isolates.wasm.preview1 import lone_engine  # noqa: PLC0415 (every start would pay for it)
+
+    binary = importlib.resources.files("quickjs_rs").joinpath("_transform.wasm").read_bytes()
+    return Built(*lone_engine(binary, _glue, assemble), is_guest=False)
+
+
+def _glue(room: int) -> Glue:
+    from pyworkerd_isolates.wasm.preview1 import Glue  # noqa: PLC0415 (every start would pay for it)
+
+    return Glue(_TEXT.replace("<room>", f"(i32.const {room})"), _USES, {}, ("strip",))
+
+
+_USES: Final = {
+    "qjst_alloc": ("i", "i"),
+    "qjst_free": ("ii", ""),
+    "qjst_transform": ("iiiii", "i"),
+    "qjst_result_ptr": ("", "i"),
+    "qjst_result_len": ("", "i"),
+    "qjst_error_ptr": ("", "i"),
+    "qjst_error_len": ("", "i"),
+    "qjst_result_free": ("", ""),
+}
+_TEXT: Final = """\
+(func (export "prepare_strip") (param $previous i32) (param $size i32) (result i32)
+  (if (local.get $previous) (then
+    (call $qjst_free (i32.load <room>) (i32.load offset=4 <room>))
+    (i64.store <room> (i64.const 0))))
+  (if (i32.eqz (local.get $size)) (then (return (i32.const 0))))
+  (call $qjst_alloc (local.get $size)))
+(func (export "strip_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
+  (local $name i32) (local $length i32) (local $status i32) (local $from i32) (local $answer i32)
+  (global.set $now_ns (local.get $now))
+  (local.set $name (i32.add (local.get $pointer) (i32.const 8)))
+  (local.set $length (i32.load offset=4 (local.get $pointer)))
+  (local.set $status (call $qjst_transform
+    (local.get $name) (local.get $length)
+    (i32.add (local.get $name) (local.get $length))
+    (i32.sub (i32.sub (local.get $size) (i32.const 8)) (local.get $length))
+    (i32.load (local.get $pointer))))
+  (call $qjst_free (local.get $pointer) (local.get $size))
+  (if (local.get $status)
+    (then
+      (local.set $from (call $qjst_error_ptr))
+      (local.set $length (call $qjst_error_len)))
+    (else
+      (local.set $from (call $qjst_result_ptr))
+      (local.set $length (call $qjst_result_len))))
+  (local.set $answer (call $qjst_alloc (i32.add (local.get $length) (i32.const 4))))
+  (if (i32.eqz (local.get $answer)) (then unreachable))
+  (i32.store (local.get $answer) (local.get $status))
+  (memory.copy (i32.add (local.get $answer) (i32.const 4)) (local.get $from) (local.get $length))
+  (call $qjst_result_free)
+  (i32.store <room> (local.get $answer))
+  (i32.store offset=4 <room> (i32.add (local.get $length) (i32.const 4)))
+  <room>)"""
+"""The frame is two numbers, flags and the name's length, the name, and the source; the answer a status and a text."""

@@ -1,0 +1,63 @@
+"""Languages that workers are written in, told by the suffix of a worker's main file, and what differs between them.
+
+Most of an isolate's life is the same for all: a heap on top of an engine, events in, effects out.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from .engine import Source
+
+
+class Language(NamedTuple):
+    """One of them."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    """Of main files."""
+    builds: tuple[str, ...]
+    """Modules that know how something of it is built: the engine, and what else it needs on the host."""
+    skipped_suffixes: tuple[str, ...]
+    """Of files that never belong to a worker: what compilers and editors leave or read."""
+    skipped_folders: frozenset[str]
+    """Names of folders that never belong to a worker."""
+    dotted: bool
+    """Whether a main module is named with dots and without its suffix."""
+
+    def source(self) -> Source:
+        """How its engine is made."""
+        return self.sources()[0]
+
+    def sources(self) -> tuple[Source, ...]:
+        """How its engine is made, and what else there is to be built."""
+        return tuple(importlib.import_module(name).source() for name in self.builds)
+
+
+PYTHON: Final = Language(
+    "python",
+    (".py",),
+    ("pyworkerd_isolates.python.build",),
+    (".pyc", ".pyo"),
+    frozenset(("__pycache__", "node_modules")),
+    dotted=True,
+)
+JAVASCRIPT: Final = Language(
+    "javascript",
+    (".js", ".mjs", ".ts", ".mts"),
+    ("pyworkerd_isolates.javascript.build", "pyworkerd_isolates.javascript.typescript"),
+    (".pyc", ".map", ".d.ts", ".d.mts", ".d.cts"),
+    frozenset(("__pycache__",)),
+    dotted=False,
+)
+LANGUAGES: Final = (PYTHON, JAVASCRIPT)
+SUFFIXES: Final = tuple(suffix for language in LANGUAGES for suffix in language.suffixes)
+
+
+def language_of(path: str) -> Language | None:
+    """The language of a worker whose main file is called this; None if it is of none that runs here."""
+    suffix = PurePosixPath(path).suffix
+    return next((language for language in LANGUAGES if suffix in language.suffixes), None)

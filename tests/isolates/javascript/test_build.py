@@ -1,0 +1,32 @@
+"""The build of the JavaScript engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyworkerd_isolates.javascript import build
+from pyworkerd_isolates.wasm.core import parse_module
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_the_engine_imports_its_memory_and_nothing_else() -> None:
+    built = build.build(lambda _: None)
+    module = parse_module(built.engine)
+    assert [(item.module, item.name) for item in module.imports] == [("image", "memory")]
+    assert {"step_at", "load_at", "boot_at", "reset", "at_rest", "seed"} <= module.exports.keys()
+    assert module.data_segments == 0
+
+
+def test_two_builds_are_equal() -> None:
+    assert build.build(lambda _: None) == build.build(lambda _: None)
+
+
+def test_its_key_is_of_every_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = build.source().fingerprint
+    scripts = build.boot_script()
+    assert '"pyworkerd:entry"' in scripts
+    assert '"pyworkerd:web/url"' in scripts
+    monkeypatch.setattr(build, "_inputs", list)
+    assert build.source().fingerprint != before

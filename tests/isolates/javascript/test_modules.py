@@ -1,0 +1,154 @@
+"""Where modules come from: relative files, packages, JSON and text, CommonJS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pyworkerd_isolates.errors import TopLevelRaised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyworkerd_isolates.testing import Driver, Sandbox
+
+DEFAULT = "export default { async fetch() { return Response.json(%s); } };"
+
+
+@pytest.fixture
+def shown(start: Callable[..., Driver]) -> Callable[..., object]:
+    """What a worker of these files shows: an expression after its imports."""
+
+    def show(imports: str, expression: str, files: dict[str, str | bytes], main: str = "src/w.js") -> object:
+        return start({main: f"{imports}\n{DEFAULT % expression}", **files}).fetch().json
+
+    return show
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("./a.js", "src/a.js"),
+        ("./a", "src/a.js"),
+        ("./a", "src/a.ts"),
+        ("./a.js", "src/a.ts"),
+        ("./a", "src/a/index.js"),
+        ("../a.mjs", "a.mjs"),
+        ("./b/../a.js", "src/a.js"),
+        ("/src/a.js", "src/a.js"),
+        ("a.js", "a.js"),
+    ],
+)
+def test_files(shown: Callable[..., object], name: str, file: str) -> None:
+    assert shown(f"import a from '{name}';", "a", {file: "export default 'found';"}) == "found"
+
+
+@pytest.mark.parametrize("name", ["./b.js", "../../a.js", "b", "node:fs", "http://x/a.js", "pyworkerd:entry",
+                                  "pyworkerd:system/host", "/../a.js", "eval_script"])  # fmt: skip
+def test_names_that_lead_nowhere(sandbox: Sandbox, name: str) -> None:
+    with pytest.raises(TopLevelRaised, match="No such module"):
+        sandbox.image({"src/w.js": f"import '{name}'; {DEFAULT % '1'}", "a.js": ""})
+
+
+def test_modules_of_the_guest_are_not_for_programs(start: Callable[..., Driver]) -> None:
+    ways = (
+        "import('pyworkerd:system/host')",
+        "(0, eval)(\"import('pyworkerd:system/host')\")",
+        "Function(\"return import('pyworkerd:system/host')\")()",
+        "import('./pyworkerd:system/host.js').then((m) => m.inner())",
+    )
+    body = "; ".join(
+        f"try {{ await {way}; found.push(1) }} catch (e) {{ found.push(e.name) }}" for way in ways
+    )
+    files = {
+        "w.js": f"export default {{ async fetch() {{ const found = []; {body}; return Response.json(found); }} }};",
+        "pyworkerd:system/host.js": "export const inner = () => import('pyworkerd:system/host');",
+    }
+    assert "1" not in start(files).fetch().text
+
+
+def test_data(shown: Callable[..., object]) -> None:
+    files: dict[str, str | bytes] = {
+        "src/a.json": '{"x": [1], "default": 2}',
+        "src/b.txt": "caf\u00e9",
+        "src/c.bin": b"\x00\xff",
+        "src/d.html": "<p>",
+    }
+    imports = (
+        "import a, { x } from './a.json' with { type: 'json' }; import b from './b.txt'; "
+        "import c from './c.bin'; import d from './d.html';"
+    )
+    expression = "[a.x, x, b, [...new Uint8Array(c)], d]"
+    assert shown(imports, expression, files) == [[1], [1], "caf\u00e9", [0, 255], "<p>"]
+
+
+def test_json_that_is_none(sandbox: Sandbox) -> None:
+    with pytest.raises(TopLevelRaised, match=r"a\.json is not JSON"):
+        sandbox.image({"w.js": f"import './a.json'; {DEFAULT % '1'}", "a.json": "{"})
+
+
+PACKAGES = {
+    "node_modules/one/package.json": '{"exports": {".": {"require": "./no.cjs", "workerd": "./w.js", "default": '
+    '"./d.js"}, "./deep/*": "./lib/*.js", "./secret": null}, "type": "module"}',
+    "node_modules/one/w.js": "export default 'workerd';",
+    "node_modules/one/lib/x.js": "export default 'deep x';",
+    "node_modules/one/secret.js": "",
+    "node_modules/@scope/two/package.json": '{"main": "lib/main"}',
+    "node_modules/@scope/two/lib/main.js": "exports.two = 2; exports.name = __filename; exports.__esModule = false;",
+    "node_modules/three/index.js": "module.exports = function three() { return require('@scope/two').two + 1; };",
+    "node_modules/four/package.json": '{"module": "es.js", "main": "no.js", "imports": {"#own": "./own.js"}}',
+    "node_modules/four/es.js": "import own from '#own'; export default own;",
+    "node_modules/four/own.js": "export default 'own';",
+    "node_modules/five/index.cjs": "exports.loop = require('./other.cjs').value; exports.five = 5;",
+    "node_modules/five/package.json": '{"exports": "./index.cjs"}',
+    "node_modules/five/other.cjs": "exports.value = require('./index.cjs').five === undefined ? 'circle' : 'whole';",
+    "src/node_modules/near/index.mjs": "export default 'near';",
+}
+
+
+@pytest.mark.parametrize(
+    ("imports", "expression", "value"),
+    [
+        ("import x from 'one';", "x", "workerd"),
+        ("import x from 'one/deep/x';", "x", "deep x"),
+        ("import x, { two } from '@scope/two';", "[x.two, two]", [2, 2]),
+        ("import x from 'three';", "x()", 3),
+        ("import x from 'four';", "x", "own"),
+        ("import x from 'five';", "[x.loop, x.five]", ["circle", 5]),
+        ("import x from 'near';", "x", "near"),
+    ],
+)
+def test_packages(shown: Callable[..., object], imports: str, expression: str, value: object) -> None:
+    assert shown(imports, expression, PACKAGES) == value
+
+
+@pytest.mark.parametrize("name", ["one/secret", "one/w.js", "one/lib/x.js", "absent", "@scope/none"])
+def test_what_a_package_does_not_export(sandbox: Sandbox, name: str) -> None:
+    with pytest.raises(TopLevelRaised, match=r"does not export|No such module"):
+        sandbox.image({"w.js": f"import '{name}'; {DEFAULT % '1'}", **PACKAGES})
+
+
+def test_a_package_cannot_lead_out_of_itself(sandbox: Sandbox) -> None:
+    files = {"node_modules/p/package.json": '{"exports": "./../../secret.js"}', "secret.js": ""}
+    with pytest.raises(TopLevelRaised, match="No such module"):
+        sandbox.image({"w.js": f"import 'p'; {DEFAULT % '1'}", **files})
+
+
+def test_modules_are_evaluated_once_and_see_each_other(shown: Callable[..., object]) -> None:
+    files = {
+        "src/a.js": "import { b } from './b.js'; globalThis.runs = (globalThis.runs ?? 0) + 1; "
+        "export const a = () => b;",
+        "src/b.js": "import { a } from './a.js'; export const b = 'b'; export const later = () => a();",
+    }
+    imports = "import { a } from './a.js'; import * as b from './b.js';"
+    assert shown(imports, "[a(), b.later(), globalThis.runs]", files) == ["b", "b", 1]
+
+
+def test_import_when_a_request_is_there(shown: Callable[..., object]) -> None:
+    files = {"src/late.js": "export default 'late';"}
+    assert shown("", "(await import('./late.js')).default", files) == "late"
+
+
+def test_top_level_await(shown: Callable[..., object]) -> None:
+    files = {"src/a.js": "export const a = await Promise.resolve(4);"}
+    assert shown("import { a } from './a.js';", "a", files) == 4

@@ -1,0 +1,34 @@
+"""Languages by the suffix of a main file."""
+
+from __future__ import annotations
+
+import pytest
+from pyworkerd_config.check import MAIN_SUFFIXES
+from pyworkerd_isolates.languages import JAVASCRIPT, LANGUAGES, PYTHON, SUFFIXES, Language, language_of
+
+
+@pytest.mark.parametrize(
+    ("path", "language"),
+    [
+        ("src/shop.py", PYTHON),
+        ("w.js", JAVASCRIPT),
+        ("w.mjs", JAVASCRIPT),
+        ("w.test.ts", JAVASCRIPT),
+        ("w.mts", JAVASCRIPT),
+        ("w.rb", None),
+        ("py", None),
+        (".js", None),
+    ],
+)
+def test_by_suffix(path: str, language: Language | None) -> None:
+    assert language_of(path) is language
+
+
+def test_the_configuration_knows_the_same() -> None:
+    assert MAIN_SUFFIXES == SUFFIXES
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_built_is_named_by_its_language(language: Language) -> None:
+    assert language.source().language == language.name
+    assert language.sources()[0].fingerprint == language.source().fingerprint
