@@ -6,11 +6,10 @@ The pool's decisions are `pyworkerd_isolates.pool.plan`; this is the shell that 
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextvars import copy_context
 from dataclasses import replace
 from itertools import count
-from time import monotonic_ns, time
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from pyworkerd_isolates.isolate import Isolate
@@ -31,17 +30,14 @@ from pyworkerd.bindings.arguments import bounded
 from pyworkerd.errors import (
     BadEffect,
     BodyTooLarge,
-    ExceededDepth,
-    ExceededSubrequests,
     ExceededWallTime,
     InternalError,
     NoSuchEntrypoint,
     Overloaded,
     PyworkerdError,
-    WorkerException,
 )
 from pyworkerd.messages import Request, Response
-from pyworkerd.observe.logs import LogEntry, LogSink, Recent
+from pyworkerd.observe.logs import LogSink, Recent
 from pyworkerd.observe.scope import Scope, scope
 from pyworkerd.services.base import DEFAULT, Target
 
@@ -62,6 +58,7 @@ from .options import ISOLATE_COST, UNFROZEN_COST, WorkerOptions
 from .placement import Placement
 from .sharing import background_weight
 from .sockets import RESTART, Places
+from .telling import Telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -78,10 +75,8 @@ if TYPE_CHECKING:
     from .fleet import Fleet
     from .threads import Slices
 
-logger = logging.getLogger("pyworkerd.dispatch")
 
-
-class Worker:
+class Worker(Telling):
     """One version of one tenant's program. Implements `services.base.Service`; runs on one event loop."""
 
     external = False
@@ -508,33 +503,6 @@ class Worker:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.report(error)
-
-    def log(
-        self, invocation: int, level: str, source: str, message: str, work_for: Scope | None = None
-    ) -> None:
-        """Something to log, of the worker or about it."""
-        ids = (work_for.request_id, work_for.trace_id) if work_for is not None else ("", "")
-        entry = LogEntry(time(), self.name, invocation, level, source, message, *ids)
-        self.counters.log_entries += 1
-        for sink in self.sinks:
-            sink(entry)
-
-    def describe(self, error: Exception) -> tuple[str, str, str | None]:
-        """An error as its asker may see it: code, sentence, and the exception's type if a worker raised it."""
-        if isinstance(error, WorkerException):
-            return error.code, error.message, error.type_name
-        if isinstance(error, PyworkerdError):
-            if isinstance(error, ExceededSubrequests | ExceededDepth):
-                self.counters.limit(error.code)
-            return error.code, str(error), None
-        self.report(error)
-        return "internal", "the runtime failed to perform this call", None
-
-    def report(self, error: BaseException) -> None:
-        """A bug of the runtime: to the operator's log, in full."""
-        logger.error(
-            "worker %s: internal error", self.name, exc_info=(type(error), error, error.__traceback__)
-        )
 
     # the end ---------------------------------------------------------------------------------------------------------
 
