@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -10,10 +11,14 @@ from pyworkerd_config.check_objects import unique_key
 from pyworkerd_config.model import Worker
 from pyworkerd_isolates.protocol import Commit
 
+from pyworkerd.errors import ConfigurationError, PyworkerdError
 from pyworkerd.objects import ids
 from pyworkerd.objects.locks import Locks
+from pyworkerd.objects.peers import Errand, Gone, Peers
 from pyworkerd.objects.storage import DESIGN, MOST_MB, PAGE, Contents, ObjectStorage
+from pyworkerd.observe.scope import begin
 from pyworkerd.problems import FAILED, MISTAKE, Fault, Refusal
+from pyworkerd.services.base import Target
 from pyworkerd.storage import layout
 from pyworkerd.storage.stores import Stores
 
@@ -24,7 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyworkerd.runtime import Runtime
+    from pyworkerd.services.base import Service
 
+PAUSES_S: Final = (0.02, 0.1, 0.5)
+"""How long a process that has an object may take to let go of it, each time that it is asked."""
 MAGIC: Final = b"SQLite format 3\0"
 ROLLBACK_JOURNAL: Final = b"\1\1"
 """Bytes 18 and 19 of a database that is whole without a write-ahead log (SQLite, file format, 1.3)."""
@@ -69,6 +77,9 @@ class _Namespace(NamedTuple):
     """The objects of a class, without a worker."""
 
     unique_key: str
+    owner: str
+    """The service whose class it is."""
+    class_name: str
     root: Path
     stores: Stores
 
@@ -79,7 +90,8 @@ class _Namespace(NamedTuple):
         kinds = {each.name: each.kind for each in runtime.config.services}
         kind = kinds.get(owner)
         key = unique_key(owner, kind if isinstance(kind, Worker) else None, str(bound.value))
-        return cls(key, runtime.state_dir(runtime.config), runtime.shared.get(Stores, Stores))
+        root, stores = runtime.state_dir(runtime.config), runtime.shared.get(Stores, Stores)
+        return cls(key, owner, str(bound.value), root, stores)
 
     def id_of(self, options: argparse.Namespace) -> str:
         key = ids.key_of(self.unique_key)
@@ -100,20 +112,36 @@ class _Namespace(NamedTuple):
         finally:
             await storage.aclose()
 
-    async def replace(self, object_id: str, pages: bytes, alarm: int | None) -> None:
-        """What it has stored, while it is nowhere in memory."""
+    async def replace(self, object_id: str, pages: bytes, *, keep_alarm: bool) -> None:
+        """What it has stored, while it is nowhere in memory. Who has it lets go of it, if nothing is under way."""
         locks, key = Locks(self.root), (self.unique_key, object_id)
         holder = locks.take(key)
+        for pause in PAUSES_S:
+            if holder is None:
+                break
+            await self._dismiss(object_id, holder)
+            await asyncio.sleep(pause)
+            holder = locks.take(key)
         if holder is not None:
-            message = f"the object is in the memory of process {holder}"
-            raise Refusal([Fault(f"{message}: try again when nobody has asked for it for a while")], FAILED)
+            message = f"the object is in the memory of process {holder}, and has something under way"
+            raise Refusal([Fault(f"{message}: try again when nobody asks for it")], FAILED)
         storage = self.storage(object_id)
         try:
             size = len(pages) // PAGE
+            alarm = (await storage.load()).alarm if keep_alarm else None
             await storage.keep(Commit(size, tuple(range(size)), pages, alarm))
         finally:
             await storage.aclose()
             locks.release(key)
+
+    async def _dismiss(self, object_id: str, holder: int) -> None:
+        errand = Errand(holder, self.owner, Target(self.class_name, {}, object_id), begin(())[0])
+        with contextlib.suppress(Gone, PyworkerdError):  # it is asked again, and refused in the end
+            await Peers(self.root, _nobody).call(errand, "", b"", "dismiss")
+
+
+def _nobody(name: str) -> Service:
+    raise ConfigurationError(f"there is no service {name!r} here")
 
 
 async def _list(namespace: _Namespace, options: argparse.Namespace) -> None:
@@ -146,12 +174,12 @@ async def _import(namespace: _Namespace, options: argparse.Namespace) -> None:
     for problem in _problems(pages):
         raise Refusal([Fault(f"{options.path} {problem}")], MISTAKE)
     object_id = namespace.id_of(options)
-    await namespace.replace(object_id, pages, (await namespace.load(object_id)).alarm)
+    await namespace.replace(object_id, pages, keep_alarm=True)
     say({"ok": True, "bytes": len(pages)}, f"{len(pages)} bytes", as_json=options.json)
 
 
 async def _delete(namespace: _Namespace, options: argparse.Namespace) -> None:
-    await namespace.replace(namespace.id_of(options), b"", None)
+    await namespace.replace(namespace.id_of(options), b"", keep_alarm=False)
     say({"ok": True}, "ok", as_json=options.json)
 
 

@@ -44,7 +44,8 @@ logger = logging.getLogger("pyworkerd.dispatch")
 MOST_WRITING: Final = 64
 """Of one process, at once. Some 30 MB, which take 30 ms unless the disk is slow."""
 COST: Final = 64 * 1024
-"""Bytes that the host's own part of one that hibernates is reckoned at: measured 35 KB, with a margin."""
+"""Bytes that the host's own part of one that hibernates is reckoned at: measured 12 to 38 KB (400 to 3,000 of
+them), with a margin."""
 FED: Final = 8
 """Of those that wait for room to wake, how many look again when something has ended."""
 SAY_S: Final = 10.0

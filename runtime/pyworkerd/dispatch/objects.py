@@ -77,6 +77,13 @@ class Objects:
         for resident in [r for (name, _), r in self._residents.items() if name == class_name]:
             resident.leave()
 
+    def dismiss(self, target: Target) -> None:
+        """Somebody wants what an object has stored for himself: it ends, unless it has something under way."""
+        class_name = target.entrypoint or ""
+        residents = self._newest(class_name)._residents  # noqa: SLF001 - one of us
+        if (found := residents.get((class_name, target.object or ""))) is not None:
+            found.dismiss()
+
     def gone(self, resident: Resident) -> None:
         """It is not in memory any more."""
         key = resident.class_name, resident.object_id

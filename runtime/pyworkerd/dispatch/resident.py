@@ -272,6 +272,11 @@ class Resident(Worker):
             self._evict()
             self._go_if_empty()
 
+    def dismiss(self) -> None:
+        """End it, if nothing is under way."""
+        if not self._waiting:
+            self._evict()
+
     def _evict(self) -> None:
         for live in tuple(self._members.values()):
             if not live.invocations:

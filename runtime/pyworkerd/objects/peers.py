@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pyworkerd.dispatch.objects import Objects
     from pyworkerd.observe.scope import Scope
     from pyworkerd.services.base import Service
     from pyworkerd.websocket.base import WebSocket
@@ -94,12 +95,9 @@ class Peers:
             target = Target(class_name, {}, object_id)
             about, *rest = rest
             _enter(about)
-            if kind in ("call", "ring"):
+            if kind != "fetch":
                 watching = _cancel_with(reader)
-                if kind == "call":
-                    value = await self._find(service).call(rest[0], blob, target)
-                else:
-                    value = await self.ring(service, target, blob)
+                value = await self._value(kind, service, rest[0], blob, target)
                 await send_head(writer, ["value"], value)
             else:
                 method, url, headers, length = rest
@@ -126,6 +124,16 @@ class Peers:
                 watching.cancel()
             writer.close()
 
+    async def _value(self, kind: str, service: str, method: str, blob: bytes, target: Target) -> bytes:
+        if kind == "call":
+            return await self._find(service).call(method, blob, target)
+        if kind == "ring":
+            return await self.ring(service, target, blob)
+        if kind != "dismiss":
+            raise ValueError("there is no such errand")
+        (await self._objects(service)).dismiss(target)
+        return b""
+
     async def _answer(self, response: Response, writer: asyncio.StreamWriter) -> None:
         body = response.body
         try:
@@ -137,6 +145,9 @@ class Peers:
 
     async def ring(self, service: str, target: Target, event: bytes) -> bytes:
         """Hand an alarm to its object, here or elsewhere. Raises `PyworkerdError`."""
+        return await (await self._objects(service)).find(target).handle("alarm", event, target)
+
+    async def _objects(self, service: str) -> Objects:
         from pyworkerd.dispatch.worker import Worker  # noqa: PLC0415 - which has these
         from pyworkerd.dormant import Dormant  # noqa: PLC0415
 
@@ -145,12 +156,14 @@ class Peers:
             found = await found.wake()
         if not isinstance(found, Worker):
             raise ConfigurationError(f"the service {service!r} is no worker")
-        return await found.objects.find(target).handle("alarm", event, target)
+        return found.objects
 
     # asking ----------------------------------------------------------------------------------------------------------
 
     async def call(self, errand: Errand, method: str, arguments: bytes, kind: str = "call") -> bytes:
-        """Call a method of an object elsewhere, or `ring` its alarm. Raises what `Service.call` raises, and `Gone`."""
+        """Call a method of an object elsewhere, `ring` its alarm, or `dismiss` it. Raises what `Service.call` raises,
+        and `Gone`.
+        """
         reader, writer = await self._connect(errand)
         try:
             await send_head(writer, [*_head(kind, errand), method], arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
 
 BOUND = "[services.worker.bindings]\nCOUNTERS = { durable_object = 'Counter' }\n"
 WORKER = """
-from workers import DurableObject, Response, WorkerEntrypoint
+from workers import DurableObject, Response, WebSocketPair, WorkerEntrypoint
 
 class Counter(DurableObject):
+    async def fetch(self, request):
+        client, server = WebSocketPair().object_values()
+        server.accept()
+        return Response(None, status=101, web_socket=client)
+
     async def increment(self):
         self.ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS counted (count)")
         self.ctx.storage.sql.exec("INSERT INTO counted VALUES (1)")
@@ -31,6 +37,8 @@ class Counter(DurableObject):
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
+        if request.headers.get("upgrade"):
+            return await self.env.COUNTERS.get_by_name("visits").fetch(request)
         return Response(str(await self.env.COUNTERS.get_by_name("visits").increment()))
 """
 
@@ -46,6 +54,15 @@ def do(config: Path, verb: str, *more: str) -> subprocess.CompletedProcess[str]:
     return run("do", verb, config, "w", "COUNTERS", *more)
 
 
+def ask_for_socket(address: tuple[str, int]) -> socket.socket:
+    connection = socket.create_connection(address, 30)
+    connection.sendall(
+        b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    return connection
+
+
 def test_an_object_is_listed_taken_out_put_in_and_forgotten(config: Path, tmp_path: Path) -> None:
     taken = tmp_path / "taken.sqlite3"
     assert do(config, "list").stdout == ""
@@ -57,10 +74,17 @@ def test_an_object_is_listed_taken_out_put_in_and_forgotten(config: Path, tmp_pa
         assert listed["alarm"] == 4_000_000_000_000
         done = do(config, "export", "--name", "visits", "--path", str(taken))
         assert (done.returncode, done.stdout) == (0, f"{listed['bytes']} bytes\n")
-        for verb in (("delete", "--id", listed["id"]), ("import", "--name", "visits", "--path", str(taken))):
-            done = do(config, *verb)
-            assert (done.returncode, "is in the memory of process" in done.stderr) == (1, True)
         assert ask(address).body == "2"
+        assert do(config, "import", "--name", "visits", "--path", str(taken)).returncode == 0
+        assert ask(address).body == "2", "what it stored, and what it had in memory, was replaced"
+        with ask_for_socket(address) as client:
+            assert client.recv(1024).startswith(b"HTTP/1.1 101 ")
+            for verb in (
+                ("delete", "--id", listed["id"]),
+                ("import", "--name", "visits", "--path", str(taken)),
+            ):
+                done = do(config, *verb)
+                assert (done.returncode, "has something under way" in done.stderr) == (1, True)
         assert served.stop(signal.SIGTERM) == 0
     connection = sqlite3.connect(taken)
     connection.executemany("INSERT INTO counted VALUES (?)", [(1,)] * 9)
