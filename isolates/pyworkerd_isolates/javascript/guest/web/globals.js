@@ -3,6 +3,7 @@
 import { AbortController, AbortSignal } from "pyworkerd:web/abort";
 import { Blob, File } from "pyworkerd:web/blob";
 import { structuredClone } from "pyworkerd:web/clone";
+import { CompressionStream, DecompressionStream } from "pyworkerd:web/compression";
 import { console } from "pyworkerd:web/console";
 import { Crypto, SubtleCrypto, crypto } from "pyworkerd:web/crypto";
 import { TextDecoder, TextEncoder } from "pyworkerd:web/encoding";
@@ -39,9 +40,11 @@ const GLOBALS = {
   Blob,
   ByteLengthQueuingStrategy,
   CloseEvent,
+  CompressionStream,
   CountQueuingStrategy,
   Crypto,
   CustomEvent,
+  DecompressionStream,
   ErrorEvent,
   Event,
   EventTarget,

@@ -195,10 +195,12 @@ export class TransformStreamDefaultController {
 Object.defineProperty(TransformStreamDefaultController, "length", { value: 0, configurable: true });
 expose(TransformStreamDefaultController);
 
-/** A transformation of our own: `make(enqueue)` gives its `transform(chunk)` and `flush()`. */
+/** A transformation of our own: `make(enqueue, room)` gives its `transform(chunk)` and `flush()`. `room()` promises
+ *  that the readable end wants more, or is no more. */
 export function makeTransform(make) {
   const inner = new Transform(undefined, 1, undefined, 0, undefined);
-  const { transform, flush } = make((chunk) => inner.enqueue(chunk));
+  const room = () => (inner.backpressure ? inner.change.promise : undefined);
+  const { transform, flush } = make((chunk) => inner.enqueue(chunk), room);
   inner.transform = async (chunk) => transform(chunk);
   inner.flush = flush === undefined ? null : async () => flush();
   return inner;
