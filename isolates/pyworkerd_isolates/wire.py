@@ -445,8 +445,8 @@ class _Reader:
         return int(payload, 16)
 
     def float(self, payload: Any) -> float:
-        if type(payload) is not str or payload not in ("nan", "inf", "-inf"):
-            raise WireError("a float is none of nan, inf and -inf")
+        if type(payload) is not str or (payload not in ("nan", "inf", "-inf") and not _EXPONENTIAL(payload)):
+            raise WireError("a float is none of nan, inf and -inf, and not written with an exponent")
         return float(payload)
 
     def moment(self, payload: Any) -> datetime:
@@ -490,10 +490,11 @@ class _Reader:
 
 
 _HEXADECIMAL = re.compile(r"-?[1-9a-f][0-9a-f]*").fullmatch
+_EXPONENTIAL = re.compile(r"-?[0-9](?:\.[0-9]{1,17})?e\+[0-9]{1,3}").fullmatch
 _READERS: dict[str, Callable[[_Reader, Any], Any]] = {
     "b": _Reader.binary,  # index of a blob
     "i": _Reader.integer,  # hexadecimal digits, for what a double cannot hold: decimal ones take quadratic time
-    "f": _Reader.float,  # nan, inf, -inf
+    "f": _Reader.float,  # nan, inf, -inf; what JavaScript's JSON would write with the digits of another integer
     "t": _Reader.moment,  # microseconds since 1970 in UTC
     "n": _Reader.naive_moment,  # the same, of a datetime that names no zone
     "s": _Reader.set,  # list of members

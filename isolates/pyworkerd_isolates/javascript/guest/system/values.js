@@ -39,7 +39,10 @@ class Writer {
   }
 
   #number(value) {
-    if (Number.isFinite(value)) return value;
+    if (Number.isFinite(value)) {
+      // JSON would have the shortest digits that mean this number, which are those of another integer.
+      return Number.isSafeInteger(value) || !Number.isInteger(value) ? value : { $: ["f", value.toExponential()] };
+    }
     return { $: ["f", Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf"] };
   }
 
@@ -139,7 +142,7 @@ class Reader {
         return negative ? -value : value;
       }
       case "f":
-        return { nan: NaN, inf: Infinity, "-inf": -Infinity }[payload];
+        return payload === "nan" ? NaN : Number(payload.replace("inf", "Infinity"));
       case "t":
       case "n":
         return new Date(payload / 1000);
