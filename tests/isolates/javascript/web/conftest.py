@@ -17,7 +17,7 @@ WEB = files("pyworkerd_isolates") / "javascript/guest/web"
 
 # The clock stands still until nothing else is left to do, and then jumps to the next timer.
 SYSTEM = """
-const timers = new Map();
+export const timers = new Map();
 let clock = 1_700_000_000_000;
 let last = 0;
 let noise = 0;
@@ -98,7 +98,10 @@ def load(name: str) -> str | None:
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Callable[..., Any]]:
-    """Runs the body of an asynchronous function, with imports before it, and gives what it returns, as JSON has it."""
+    """Runs the body of an asynchronous function, with imports before it, and gives what it returns, as JSON has it.
+
+    Its attribute `memory()` gives the bytes in use after collecting garbage.
+    """
     with asyncio.Runner() as runner, Runtime(memory_limit=128 << 20) as runtime:
         runtime.set_module_loader(load=load)
         with runtime.new_context(timeout=60) as context:
@@ -113,5 +116,10 @@ def run() -> Iterator[Callable[..., Any]]:
                 runner.run(context.eval_async(source, module=True))
                 return json.loads(context.eval("outcome"))[0]
 
+            def memory() -> int:
+                runtime.run_gc()
+                return runtime.memory_usage()["memory_used_size"]
+
+            evaluate.memory = memory  # type: ignore[attr-defined]
             runner.run(context.eval_async(PREPARE, module=True))
             yield evaluate

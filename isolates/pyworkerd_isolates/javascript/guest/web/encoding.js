@@ -28,7 +28,7 @@ export const encodingOf = (label) => ENCODINGS.get(label.replace(/^[\t\n\f\r ]+|
 export function bytesOf(source, where) {
   if (source instanceof Uint8Array) return source;
   if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-  if (source instanceof ArrayBuffer || source instanceof SharedArrayBuffer) return new Uint8Array(source);
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
   throw new TypeError(`${where}: the argument must be an ArrayBuffer or a view of one.`);
 }
 

@@ -5,48 +5,58 @@ import { expose, illegalConstructor, requireArguments } from "pyworkerd:web/idl"
 import { reportError } from "pyworkerd:web/report";
 import { clearTimer, setTimer } from "pyworkerd:system";
 
-// Ours, not the system's: an interval keeps its id from one shot to the next.
-const running = new Map();
-let last = 0;
+// The shot that each interval waits for, by the number of its first one. An interval may end with its request, of which
+// nothing is heard here: what nobody refers to any more is left out when there are many.
+const intervals = new Map();
+const FEW = 64;
+let many = FEW;
 
 export function setTimeout(callback, delay = undefined, ...rest) {
-  return start(callback, delay, rest, false, "setTimeout");
+  return setTimer(guarded(callback, rest, "setTimeout"), wholeMilliseconds(delay));
 }
 Object.defineProperty(setTimeout, "length", { value: 1 });
 
 export function setInterval(callback, delay = undefined, ...rest) {
-  return start(callback, delay, rest, true, "setInterval");
+  const call = guarded(callback, rest, "setInterval");
+  const milliseconds = wholeMilliseconds(delay);
+  const shot = { number: 0 };
+  const fire = () => {
+    shot.number = setTimer(fire, milliseconds);
+    call();
+  };
+  const first = setTimer(fire, milliseconds);
+  shot.number = first;
+  if (intervals.size >= many) sweep();
+  intervals.set(first, new WeakRef(shot));
+  return first;
 }
 Object.defineProperty(setInterval, "length", { value: 1 });
 
+function sweep() {
+  for (const [number, shot] of intervals) if (shot.deref() === undefined) intervals.delete(number);
+  many = Math.max(FEW, 2 * intervals.size);
+}
+
 export function clearTimeout(id = undefined) {
   const number = Number(id);
-  const shot = running.get(number);
-  if (shot === undefined) return;
-  running.delete(number);
-  clearTimer(shot);
+  const shot = intervals.get(number)?.deref();
+  intervals.delete(number);
+  clearTimer(shot === undefined ? number : shot.number);
 }
 
 export function clearInterval(id = undefined) {
   clearTimeout(id);
 }
 
-function start(callback, delay, rest, repeat, name) {
+function guarded(callback, rest, name) {
   if (typeof callback !== "function") throw new TypeError(`${name}: the first argument must be a function.`);
-  const milliseconds = wholeMilliseconds(delay);
-  last += 1;
-  const id = last;
-  const fire = () => {
-    if (repeat) running.set(id, setTimer(fire, milliseconds));
-    else running.delete(id);
+  return () => {
     try {
       callback(...rest);
     } catch (error) {
       reportError(error);
     }
   };
-  running.set(id, setTimer(fire, milliseconds));
-  return id;
 }
 
 // As WebIDL's `long`: what is no number, negative or larger than 2^31 - 1 is 0.

@@ -1,0 +1,101 @@
+"""The web platform inside of the engine, in an image, where the host's part of it is the real one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyworkerd_isolates.errors import TopLevelEntropy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyworkerd_isolates.testing import Driver, Sandbox
+
+
+@pytest.fixture
+def answer(start: Callable[..., Driver]) -> Callable[[str], Any]:
+    """What an expression gives in a handler, which may await."""
+
+    def evaluate(expression: str, before: str = "") -> Any:
+        source = f"{before}\nexport default {{ async fetch(request) {{ return Response.json([{expression}]); }} }};"
+        run = start({"worker.js": source}).fetch("http://shop.test/a?b=c", method="POST", body=b'{"x": [1]}')
+        assert run.status == 200, run
+        return run.json[0]
+
+    return evaluate
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("await request.json()", {"x": [1]}),
+        ("new URL(request.url).searchParams.get('b')", "c"),
+        ("await new Response(request.body.pipeThrough(new TextDecoderStream())).text().catch(({ name }) => name)",
+         "TypeError"),
+        ("await new Response(request.body).text()", '{"x": [1]}'),
+        ("await request.clone().text()", '{"x": [1]}'),
+        ("crypto.randomUUID() === crypto.randomUUID()", False),
+        ("crypto.getRandomValues(new Uint8Array(32)).every((byte) => byte === 0)", False),
+        ("Math.abs(performance.now() - Date.now()) < 2", True),
+        ("[...(await new Response(await makeForm()).formData()).keys()]", ["a"]),
+        ("await squeezed().text().then((text) => text.length)", 1000),
+        ("new URLPattern({ pathname: '/:first' }).exec(request.url).pathname.groups.first", "a"),
+        ("structuredClone(new Map([[1, { a: new Date(5) }]])).get(1).a.getTime()", 5),
+        ("nameOf(() => new TextDecoder().decode('text'))", "TypeError"),
+    ],
+)  # fmt: skip
+def test_a_handler_finds_it(answer: Callable[..., Any], expression: str, expected: object) -> None:
+    before = """
+    async function makeForm() { const form = new FormData(); form.set("a", "1"); return form; }
+    const nameOf = (fail) => { try { fail(); } catch (error) { return error.name; } };
+    const squeezed = () => new Response(new Blob(["x".repeat(1000)]).stream()
+      .pipeThrough(new CompressionStream("gzip")).pipeThrough(new DecompressionStream("gzip")));
+    """
+    assert answer(expression, before) == expected
+
+
+def test_a_top_level_may_use_what_needs_no_host(answer: Callable[..., Any]) -> None:
+    before = """
+    const url = new URL("http://a/b");
+    const response = new Response("made before");
+    const headers = new Headers({ a: "1" });
+    const events = new EventTarget();
+    const { readable, writable } = new TransformStream();
+    const writer = writable.getWriter();
+    writer.write(Uint8Array.of(65)).catch(() => {});
+    writer.close();
+    """
+    expression = (
+        "[url.pathname, await response.clone().text(), headers.get('a'), await new Response(readable).text()]"
+    )
+    assert answer(expression, before) == ["/b", "made before", "1", "A"]
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        "crypto.randomUUID()",
+        "crypto.getRandomValues(new Uint8Array(1))",
+        "const f = new FormData(); new Response(f)",
+    ],
+)
+def test_a_top_level_has_no_entropy(sandbox: Sandbox, top: str) -> None:
+    with pytest.raises(TopLevelEntropy, match="random numbers"):
+        sandbox.image({"w.js": f"{top}; export default {{ fetch() {{}} }};"})
+
+
+def test_console_and_uncaught_errors_become_log_entries(start: Callable[..., Driver]) -> None:
+    source = """export default { async fetch() {
+      console.log("a", { b: [1] });
+      console.warn("careful");
+      setTimeout(() => { throw new Error("late"); }, 1);
+      await scheduler.wait(5);
+      return new Response();
+    } };"""
+    run = start({"worker.js": source}).fetch()
+    assert [(log.level, log.message.split("\n")[0]) for log in run.logs] == [
+        ("info", "a { b: [ 1 ] }"),
+        ("warning", "careful"),
+        ("error", "Uncaught Error: late"),
+    ]
