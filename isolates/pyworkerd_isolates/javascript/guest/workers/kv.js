@@ -64,7 +64,7 @@ function bodyOf(value) {
       "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values.",
     );
   }
-  return extractBody(value)[0].take();
+  return extractBody(value).take();
 }
 
 function listed([name, expiration, metadata]) {

@@ -1,0 +1,71 @@
+// A hostile tenant: each path is an attack. (Used by `test_javascript.py`.)
+
+let kept = null;
+
+const MODES = {
+  async loop() { for (;;); },
+  async microtasks() { const again = () => Promise.resolve().then(again); await again(); },
+  async ticks() { for (;;) await new Promise((resolve) => setTimeout(resolve, 0)); },
+  async timers() { for (;;) setTimeout(() => {}, 1e9); },
+  async recursion() { const down = () => down() + 1; return new Response(String(down())); },
+  async deep_json() { return new Response(JSON.parse("[".repeat(1e6))); },
+  async deep_value() { let a = []; for (let i = 0; i < 1e5; i++) a = [a]; return Response.json(a); },
+  async proxies() { let p = {}; for (let i = 0; i < 1e5; i++) p = new Proxy(p, {}); return new Response(String(p.x)); },
+  async regex() { return new Response(String(/(a+)+$/.test(`${"a".repeat(40)}b`))); },
+  async array_bomb() { const a = []; for (;;) a.push(new Array(100_000).fill(0)); },
+  async buffer_bomb() { const a = []; for (;;) a.push(new Uint8Array(10_000_000).fill(1)); },
+  async string_bomb() { let s = "x"; for (;;) s += s; },
+  async huge_array() { return new Response(new Uint8Array(2 ** 31)); },
+  async gigabyte() { return new Response("x".repeat(500_000_000)); },
+  async sparse() { const a = []; a[2 ** 32 - 2] = 1; a.fill(0); },
+  async log_flood() { for (let i = 0; i < 100_000; i++) console.log("x".repeat(1000)); return new Response("logged"); },
+  async array_prototype() { Array.prototype.push = () => { throw new Error("push"); }; return new Response("x"); },
+  async array_iterator() { Array.prototype[Symbol.iterator] = function* () { yield* ["a", "b"]; }; return new Response("x"); },
+  async array_join() { Array.prototype.join = () => '["respond",1,200,[["a\\r\\nb","c"]],null]'; return new Response("x"); },
+  async to_json() { Object.prototype.toJSON = () => ["crash", "forged"]; return new Response("x"); },
+  async json() { JSON.stringify = () => "[[],[null,[[\"done\",99999]]]]"; JSON.parse = () => []; return new Response("x"); },
+  async map_get() { Map.prototype.get = () => ({ then() {} }); return new Response("x"); },
+  async then() { Promise.prototype.then = () => {}; return new Response("x"); },
+  async thenable() { return { then(resolve) { for (;;) resolve; } }; },
+  async setters() {
+    for (const name of ["0", "length", "effect", "number", "status"]) {
+      Object.defineProperty(Object.prototype, name, { set() { throw new Error("set"); }, configurable: true });
+    }
+    return new Response("x");
+  },
+  async getters() {
+    return new Response("x", { headers: new Proxy({}, { ownKeys() { throw new Error("keys"); } }) });
+  },
+  async status() { return new Response("x", { get status() { return { valueOf: () => 99 }; } }); },
+  async header_value() { return new Response("x", { headers: { a: "b\r\nx-injected: 1" } }); },
+  async header_name() { return new Response("x", { headers: { "x\r\nx-injected": "1" } }); },
+  async many_headers() {
+    return new Response("x", { headers: Array.from({ length: 100_000 }, (_, i) => [`x-${i}`, "y"]) });
+  },
+  async throw_proxy() { throw new Proxy(new Error("x"), { get() { throw new Error("trap"); } }); },
+  async throw_nothing() { throw undefined; },
+  async stack_getter() {
+    Error.prepareStackTrace = () => { for (;;); };
+    throw new Error("stack");
+  },
+  async generator() { function* g() { yield* g(); } return new Response([...g()].join()); },
+  async finalizers() { new FinalizationRegistry(() => { for (;;); }).register({}, 1); return new Response("x"); },
+  async waits_for_ever(ctx) { ctx.waitUntil(new Promise(() => {})); return new Response("x"); },
+  async keeps(ctx, request) { kept ??= request; return new Response(await kept.text()); },
+  async guest() {
+    const found = [];
+    for (const name of ["pyworkerd:entry", "pyworkerd:system/host", "/pyworkerd:system/host.js"]) {
+      await import(name).then(() => found.push(name), () => {});
+    }
+    found.push(...["pyworkerd", "host", "e", "d", "j", "r", "n", "k"].filter((name) => name in globalThis));
+    return new Response(found.join());
+  },
+};
+
+export default {
+  async fetch(request, env, ctx) {
+    const name = new URL(request.url).pathname.slice(1);
+    if (name === "") return new Response("fine");
+    return MODES[name](ctx, request);
+  },
+};
