@@ -76,26 +76,26 @@ def spans(blocks: Sequence[int], size: int) -> Iterator[Span]:
 
 
 def scattered(
-    buffers: Sequence[memoryview], blocks: Sequence[int], most: int
+    buffers: Sequence[memoryview], blocks: Sequence[int], most: int, longest: int
 ) -> Iterator[tuple[int, list[memoryview]]]:
-    """Buffers one behind the other, laid out in blocks: offset in the file, and what begins there, in `most` parts at
-    most.
+    """Buffers one behind the other, laid out in blocks: offset in the file, and what begins there, in `most` parts and
+    `longest` bytes at most.
     """
     size = sum(map(len, buffers))
     rest = iter(buffers)
     buffer = memoryview(b"")
     for offset, length in spans(blocks, size):
-        at, parts = offset, list[memoryview]()
-        left = length
-        while left:
+        at, parts, behind, end = offset, list[memoryview](), offset, offset + length
+        while behind < end:
             if not buffer:
                 buffer = next(rest)
                 continue
-            part, buffer = buffer[:left], buffer[left:]
+            room = min(end - behind, at + longest - behind)
+            part, buffer = buffer[:room], buffer[room:]
             parts.append(part)
-            left -= len(part)
-            if len(parts) == most:
+            behind += len(part)
+            if len(parts) == most or behind - at == longest:
                 yield at, parts
-                at, parts = offset + length - left, []
+                at, parts = behind, []
         if parts:
             yield at, parts

@@ -7,13 +7,11 @@ no heap outlives what it fits (the code, the storage), and each is used once at 
 What is read back is exactly what was written: places in the file are used again, by other tenants too, but a heap knows
 its own length, and whatever lies behind it in its last block is never read.
 
-Whatever goes wrong with the file is a `HeapError`. Safe for threads. `put` may block on the disk, and so may `fill`
-unless it is told not to.
+Whatever goes wrong with the file is a `HeapError`. Safe for threads. `put` and `fill` may block on the disk.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 import threading
@@ -23,7 +21,7 @@ from .blocks import BLOCK, Blocks, blocks_for, scattered
 from .errors import HeapError, HeapsFull
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST_PARTS: Final = 512
 """Buffers of one system call; IOV_MAX is 1024 on Linux and macOS."""
+PIECE: Final = 4 << 20
+"""Bytes of one system call: some milliseconds, which is a step's turn on a thread that others wait for."""
 RESERVE: Final = 64 << 20
 """Bytes of the disk that are left to others."""
 _NOW: Final = getattr(os, "RWF_NOWAIT", 0)
@@ -103,7 +103,7 @@ class Heaps:
         status = os.fstatvfs(file)
         if status.f_bavail * status.f_frsize < heap.size + RESERVE:
             raise HeapError(f"a heap of {heap.size} bytes is not written: the disk is almost full")
-        for offset, parts in scattered(buffers, heap.blocks, MOST_PARTS):
+        for offset, parts in scattered(buffers, heap.blocks, MOST_PARTS, PIECE):
             _write_all(file, offset, parts)
 
     def _opened(self) -> int:
@@ -113,23 +113,38 @@ class Heaps:
             self._file = tempfile.TemporaryFile(buffering=0, prefix="heap-", dir=self._folder)  # noqa: SIM115
         return self._file.fileno()
 
-    def fill(self, heap: Heap, buffers: Sequence[memoryview], *, wait: bool = True) -> bool:
-        """Write it to the same parts of another memory. Returns False, and may have written some, if that would have to
-        wait for the disk and is not to. Raises `HeapError` if not all of it can be had back.
+    def fill(self, heap: Heap, buffers: Sequence[memoryview]) -> Iterator[None]:
+        """Write it to the same parts of another memory. Iterate it to the end: it pauses after some milliseconds each.
+        Raises `HeapError` if not all of it can be had back.
         """
-        if sum(map(len, buffers)) != heap.size:
-            raise HeapError(f"a heap of {heap.size} bytes does not fit memory of another size")
-        if not (wait or _NOW):
-            return False
-        read = _read_all if wait else _read_now
         try:
-            file = self._opened()
-            for offset, parts in scattered(buffers, heap.blocks, MOST_PARTS):
-                if not read(file, offset, parts):
-                    return False
+            file, turn = self._opened(), 0
+            for offset, parts in self._pieces(heap, buffers):
+                size = sum(map(len, parts))
+                if turn + size > PIECE:
+                    yield
+                    turn = 0
+                turn += size
+                _read_all(file, offset, parts)
         except (OSError, ValueError) as error:
             raise HeapError(f"a heap of {heap.size} bytes cannot be read: {_said(error)}") from error
-        return True
+
+    def fill_now(self, heap: Heap, buffers: Sequence[memoryview]) -> bool:
+        """The same at once. Returns False, and may have written some, if it would have to wait for the disk."""
+        try:
+            return bool(_NOW) and all(
+                os.preadv(self._opened(), parts, offset, _NOW) == sum(map(len, parts))
+                for offset, parts in self._pieces(heap, buffers)
+            )
+        except (
+            OSError
+        ):  # it would block, or the file system cannot tell: whoever waits reads it, or hears why not
+            return False
+
+    def _pieces(self, heap: Heap, buffers: Sequence[memoryview]) -> Iterator[tuple[int, list[memoryview]]]:
+        if sum(map(len, buffers)) != heap.size:
+            raise HeapError(f"a heap of {heap.size} bytes does not fit memory of another size")
+        return scattered(buffers, heap.blocks, MOST_PARTS, PIECE)
 
     def drop(self, heap: Heap) -> None:
         """Nobody wants it back. Once only."""
@@ -155,22 +170,13 @@ def _write_all(file: int, offset: int, parts: list[memoryview]) -> None:
         parts = _behind(parts, done)
 
 
-def _read_all(file: int, offset: int, parts: list[memoryview]) -> bool:
+def _read_all(file: int, offset: int, parts: list[memoryview]) -> None:
     while parts:
         done = os.preadv(file, parts, offset)
         if not done:
             raise OSError(None, "it has been cut off")
         offset += done
         parts = _behind(parts, done)
-    return True
-
-
-def _read_now(file: int, offset: int, parts: list[memoryview]) -> bool:
-    with contextlib.suppress(
-        OSError
-    ):  # it would block, or the file system cannot tell: whoever waits reads it
-        return os.preadv(file, parts, offset, _NOW) == sum(map(len, parts))
-    return False
 
 
 def _behind(parts: list[memoryview], done: int) -> list[memoryview]:

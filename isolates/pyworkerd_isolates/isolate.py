@@ -34,7 +34,7 @@ from .pages import PAGES
 from .protocol import LONG_HEADER, Events, Output, decode_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .engine import Engine
     from .heaps import Heap, Heaps
@@ -49,6 +49,7 @@ NEAR_LIMIT: Final = 4 << 20
 """A guest that breaks down with less than this left broke down for want of memory."""
 QUICK: Final = 1 << 20
 """Bytes of a heap that are read while an event loop waits: half a millisecond."""
+_FILLED: Final = object()
 _STARVING: Final = frozenset((Trap, Refused))
 """How CPython ends when it cannot allocate where it cannot raise: it traps, or tries to say so on stderr."""
 
@@ -70,6 +71,7 @@ class Isolate:
         "_slots",
         "_sound",
         "_stepping",
+        "_waking",
         "_wall_offset",
         "cpu_ns",
         "image",
@@ -106,6 +108,8 @@ class Isolate:
         """The first step's events meanwhile."""
         self._heap: tuple[Heaps, Heap] | None = None
         """What it had in memory, while it hibernates."""
+        self._waking: tuple[Instance, Iterator[None]] | None = None
+        """The memory that is being filled with it."""
         source = image.sources or self._slots
         instance = (source.take(image) if source is not None else None) or self._new_instance()
         self._instance: Instance | None = instance
@@ -292,33 +296,40 @@ class Isolate:
         return instance
 
     def wake(self, *, wait: bool = True) -> bool:
-        """Have the memory back. False if that has to wait for the disk or takes long, and is not to. Raises `HeapError`
-        if it cannot be had back; the isolate is dead then.
+        """Have the memory back. Returns whether it has: if not, go on later, on whatever thread. Without `wait` nothing
+        is done that has to wait for the disk, or takes long.
+
+        Raises `HeapError` if it cannot be had back; the isolate is dead then.
         """
         if self._heap is None:
             return True
         heaps, heap = self._heap
-        if not wait and heap.size > QUICK:
+        if not wait and (heap.size > QUICK or self._waking is not None):
             return False
-        instance: Instance | None = None
         try:
-            instance = self._untouched()
-            instance.grow(heap.memory_size)
-            filled = heaps.fill(heap, instance.views(heap.runs), wait=wait)
-            if filled:
-                instance.seed(secrets.token_bytes(32))
+            instance, filling = self._waking or self._begin_to_wake(heaps, heap)
+            self._waking = instance, filling
+            if wait and next(filling, _FILLED) is not _FILLED:
+                return False
+            if not wait and not heaps.fill_now(heap, instance.views(heap.runs)):
+                return False
+            instance.seed(secrets.token_bytes(32))
         except (HeapError, Trap, EngineError) as error:
-            if instance is not None:
-                instance.close()
             self._fail(error)
             raise HeapError(f"its memory cannot be had back: {error}") from error
-        if not filled:
-            instance.close()
-            return False
-        self._instance, self._heap = instance, None
+        self._instance, self._heap, self._waking = instance, None, None
         heaps.drop(heap)
         self.move(Cause.WAKE)
         return True
+
+    def _begin_to_wake(self, heaps: Heaps, heap: Heap) -> tuple[Instance, Iterator[None]]:
+        instance = self._untouched()
+        try:
+            instance.grow(heap.memory_size)
+        except BaseException:
+            instance.close()
+            raise
+        return instance, heaps.fill(heap, instance.views(heap.runs))
 
     # the end ---------------------------------------------------------------------------------------------------------
 
@@ -334,6 +345,9 @@ class Isolate:
             heaps, heap = self._heap
             self._heap = None
             heaps.drop(heap)
+        if self._waking is not None:
+            self._waking[0].close()
+            self._waking = None
         instance, self._instance = self._instance, None
         if instance is None:
             return

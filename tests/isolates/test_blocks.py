@@ -69,13 +69,17 @@ def test_spans_are_the_blocks_in_order(blocks: set[int], data: st.DataObject) ->
     sizes=st.lists(st.integers(0, 2 * BLOCK), max_size=8),
     gaps=st.lists(st.integers(1, 3), min_size=20, max_size=20),
     most=st.integers(1, 4),
+    longest=st.integers(1 << 14, 4 * BLOCK),
 )
-def test_buffers_are_laid_out_whole_and_in_order(sizes: list[int], gaps: list[int], most: int) -> None:
+def test_buffers_are_laid_out_whole_and_in_order(
+    sizes: list[int], gaps: list[int], most: int, longest: int
+) -> None:
     buffers = [memoryview(bytes([number + 1]) * size) for number, size in enumerate(sizes)]
     numbers = [sum(gaps[: n + 1]) for n in range(blocks_for(sum(sizes)))]
     file = bytearray(BLOCK * 80)
-    for offset, parts in scattered(buffers, numbers, most):
+    for offset, parts in scattered(buffers, numbers, most, longest):
         assert 0 < len(parts) <= most
+        assert sum(map(len, parts)) <= longest
         for part in parts:
             assert len(part) > 0
             assert not any(file[offset : offset + len(part)]), "nothing is written twice"

@@ -36,9 +36,10 @@ def put(heaps: Heaps, data: bytes, *more: bytes) -> Heap:
     return heaps.put(1 << 20, ((0, len(data)),), [memoryview(each) for each in (data, *more)])
 
 
-def back(heaps: Heaps, size: int, heap: Heap, **options: bool) -> bytes:
+def back(heaps: Heaps, size: int, heap: Heap) -> bytes:
     buffer = bytearray(size)
-    assert heaps.fill(heap, [memoryview(buffer)], **options)
+    for _ in heaps.fill(heap, [memoryview(buffer)]):
+        pass
     return bytes(buffer)
 
 
@@ -91,7 +92,8 @@ def test_a_heap_is_read_into_other_parts_than_it_was_written_from(data: bytes, c
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     buffer = bytearray(len(data))
     parts = [memoryview(buffer)[a:b] for a, b in pairwise(edges)]
-    assert heaps.fill(heap, parts)
+    for _ in heaps.fill(heap, parts):
+        pass
     assert buffer == data
     heaps.close()
 
@@ -135,7 +137,7 @@ def test_what_lies_behind_a_heap_is_never_read(heaps: Heaps) -> None:
     assert own.blocks == stranger.blocks
     assert back(heaps, 100, own) == b"o" * 100
     with pytest.raises(HeapError, match="another size"):
-        heaps.fill(own, [memoryview(bytearray(200))])
+        back(heaps, 200, own)
 
 
 def test_the_file_becomes_shorter_again(heaps: Heaps) -> None:
@@ -182,9 +184,9 @@ def test_a_file_that_was_cut_off_is_an_error(heaps: Heaps) -> None:
     heap = put(heaps, b"x" * 5000)
     assert heaps._file is not None
     os.ftruncate(heaps._file.fileno(), 4096)
-    assert not heaps.fill(heap, [memoryview(bytearray(5000))], wait=False)
+    assert not heaps.fill_now(heap, [memoryview(bytearray(5000))])
     with pytest.raises(HeapError, match="cut off"):
-        heaps.fill(heap, [memoryview(bytearray(5000))])
+        back(heaps, 5000, heap)
 
 
 def test_a_disk_that_cannot_be_read_is_an_error(heaps: Heaps, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,9 +195,9 @@ def test_a_disk_that_cannot_be_read_is_an_error(heaps: Heaps, monkeypatch: pytes
 
     heap = put(heaps, b"x" * 100)
     monkeypatch.setattr(os, "preadv", refuse)
-    assert not heaps.fill(heap, [memoryview(bytearray(100))], wait=False)
+    assert not heaps.fill_now(heap, [memoryview(bytearray(100))])
     with pytest.raises(HeapError, match="Input/output error"):
-        heaps.fill(heap, [memoryview(bytearray(100))])
+        back(heaps, 100, heap)
 
 
 def test_calls_that_do_a_part_are_gone_on_with(heaps: Heaps, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,14 +216,14 @@ def test_calls_that_do_a_part_are_gone_on_with(heaps: Heaps, monkeypatch: pytest
 def test_what_is_in_memory_is_read_without_waiting(heaps: Heaps) -> None:
     heap = put(heaps, b"x" * 5000)
     buffer = bytearray(5000)
-    if heaps.fill(heap, [memoryview(buffer)], wait=False):  # not every file system can say
+    if heaps.fill_now(heap, [memoryview(buffer)]):  # not every file system can say
         assert buffer == b"x" * 5000
 
 
 def test_a_system_that_cannot_tell_always_waits(heaps: Heaps, monkeypatch: pytest.MonkeyPatch) -> None:
     heap = put(heaps, b"x" * 5000)
     monkeypatch.setattr(module, "_NOW", 0)
-    assert not heaps.fill(heap, [memoryview(bytearray(5000))], wait=False)
+    assert not heaps.fill_now(heap, [memoryview(bytearray(5000))])
     assert back(heaps, 5000, heap) == b"x" * 5000
 
 
@@ -232,7 +234,32 @@ def test_a_closed_store_takes_and_gives_nothing(heaps: Heaps) -> None:
     with pytest.raises(HeapError, match="closed"):
         put(heaps, b"y")
     with pytest.raises(HeapError):
-        heaps.fill(heap, [memoryview(bytearray(1))])
+        back(heaps, 1, heap)
+    with pytest.raises(HeapError):
+        heaps.fill_now(heap, [memoryview(bytearray(1))])
+
+
+def test_a_small_heap_is_read_at_once_wherever_it_lies(heaps: Heaps) -> None:
+    held = [put(heaps, b"x" * BLOCK) for _ in range(8)]
+    for each in held[::2]:
+        heaps.drop(each)
+    heap = put(heaps, b"y" * 4 * BLOCK)
+    assert heap.blocks == (0, 2, 4, 6)
+    buffer = bytearray(4 * BLOCK)
+    assert list(heaps.fill(heap, [memoryview(buffer)])) == []
+    assert buffer == b"y" * 4 * BLOCK
+
+
+def test_a_large_heap_is_read_in_pieces(tmp_path: Path) -> None:
+    heaps = Heaps(4 * module.PIECE, tmp_path)
+    data = os.urandom(1 << 20) * 11
+    heap = put(heaps, data)
+    buffer = bytearray(len(data))
+    pauses = [bytes(buffer[-1:]) for _ in heaps.fill(heap, [memoryview(buffer)])]
+    assert len(pauses) == 2
+    assert not any(any(last) for last in pauses)
+    assert buffer == data
+    heaps.close()
 
 
 def test_many_threads(tmp_path: Path) -> None:

@@ -94,6 +94,11 @@ def sleep(driver: Driver, heaps: Heaps) -> None:
     assert driver.isolate.hibernates
 
 
+def wake(driver: Driver) -> None:
+    while not driver.isolate.wake():
+        assert driver.isolate.hibernates
+
+
 def test_what_it_had_in_memory_is_there_again(driver: Driver, heaps: Heaps) -> None:
     size = driver.isolate.memory_size
     for number in range(5):
@@ -114,7 +119,7 @@ def test_its_memory_is_the_same_to_the_byte(driver: Driver, heaps: Heaps) -> Non
     driver.isolate.hibernate(heaps, heap).close()
     with pytest.raises(ClosedIsolate):
         driver.isolate.memory()
-    driver.isolate.wake()
+    wake(driver)
     assert driver.isolate.memory() == before
 
 
@@ -126,7 +131,8 @@ def test_a_memory_that_has_grown(driver: Driver, heaps: Heaps) -> None:
     assert driver.isolate.growth == size - driver.isolate.image.memory_size
     assert not driver.isolate.wake(wait=False), "so much takes long"
     assert driver.isolate.hibernates
-    assert driver.isolate.wake()
+    assert not driver.isolate.wake(), "it is read in pieces"
+    wake(driver)
     assert driver.isolate.memory_size == size
     driver.call("grow", 2)
     assert driver.call("check").value == [True, True]
@@ -146,7 +152,7 @@ def test_more_scattered_pages_than_one_look_tells(start: Any, heaps: Heaps) -> N
     heap = driver.isolate.put_away(heaps)
     assert len(heap.runs) > MAX_RUNS
     driver.isolate.hibernate(heaps, heap).close()
-    driver.isolate.wake()
+    wake(driver)
     assert len(driver.isolate.memory()) == len(before)
     assert driver.call("seen").value[0][1] == bytes([2]) * 4000
 
@@ -171,7 +177,7 @@ def test_where_the_kernel_does_not_tell_the_memory_is_compared(
         assert {page for start, end in compared.runs for page in range(start, end, 4096)} <= pages
     before = driver.isolate.memory()
     driver.isolate.hibernate(heaps, compared).close()
-    driver.isolate.wake()
+    wake(driver)
     assert driver.isolate.memory() == before
     assert driver.call("check").value == [True]
 
@@ -181,7 +187,7 @@ def test_no_number_comes_twice(driver: Driver, heaps: Heaps) -> None:
     for _ in range(6):
         seen.append(driver.call("numbers").value)
         sleep(driver, heaps)
-        driver.isolate.wake()
+        wake(driver)
     for values in zip(*seen, strict=True):
         assert len(set(values)) == len(values)
 
@@ -202,7 +208,7 @@ def test_entropy_is_new_after_it_woke(
     with sandbox.start(WORKER) as driver:
         driver.call("keep", 1)
         sleep(driver, heaps)
-        driver.isolate.wake()
+        wake(driver)
     assert len(keys) == 2
     assert keys[0] != keys[1]
 
@@ -212,7 +218,7 @@ def test_time_never_goes_back(driver: Driver, heaps: Heaps) -> None:
     driver.isolate.ahead_ns += 3_600_000_000_000
     later = driver.call("now").value
     sleep(driver, heaps)
-    driver.isolate.wake()
+    wake(driver)
     after = driver.call("now").value
     assert all(a < b < c for a, b, c in zip(before, later, after, strict=True))
 
@@ -222,7 +228,7 @@ def test_a_timer_is_there_and_due(driver: Driver, heaps: Heaps) -> None:
     assert driver.call("fired").value == []
     sleep(driver, heaps)
     driver.isolate.ahead_ns += 61_000_000_000
-    driver.isolate.wake()
+    wake(driver)
     assert driver.call("fired").value == [60]
 
 
@@ -232,7 +238,7 @@ def test_somebody_who_sleeps_goes_on(driver: Driver, heaps: Heaps) -> None:
     assert not run.done
     sleep(driver, heaps)
     driver.isolate.ahead_ns += 61_000_000_000
-    driver.isolate.wake()
+    wake(driver)
     driver.settle()
     assert run.value == ["before"]
 
@@ -243,7 +249,7 @@ def test_a_call_that_was_under_way_is_answered(start: Any, heaps: Heaps) -> None
     driver.step()
     (call,) = driver.calls
     sleep(driver, heaps)
-    driver.isolate.wake()
+    wake(driver)
     driver.resolve(call, "answered")
     driver.settle()
     assert run.value == ["answered", []]
@@ -255,7 +261,7 @@ def test_it_goes_on_if_the_heap_is_not_used(driver: Driver, heaps: Heaps) -> Non
     heaps.drop(heap)
     assert driver.isolate.wake(), "it is awake"
     sleep(driver, heaps)
-    driver.isolate.wake()
+    wake(driver)
     assert driver.call("seen").value == ["before", "after"]
 
 
@@ -275,6 +281,18 @@ def test_a_heap_that_cannot_be_read_is_the_end_of_it(driver: Driver, heaps: Heap
         driver.isolate.wake()
     assert driver.isolate.state is State.DEAD
     assert len(heaps) == 0
+
+
+def test_one_that_ends_while_it_is_read(driver: Driver, heaps: Heaps) -> None:
+    driver.call("grow", 20)
+    sleep(driver, heaps)
+    assert not driver.isolate.wake()
+    assert driver.isolate._waking is not None
+    instance, _ = driver.isolate._waking
+    driver.isolate.end()
+    assert len(heaps) == 0
+    with pytest.raises(ClosedIsolate):
+        instance.memory()
 
 
 def test_an_instance_that_cannot_be_made_is_the_end_of_it(
@@ -353,7 +371,7 @@ def test_the_memory_limit_holds_after_it_woke(start: Any, heaps: Heaps) -> None:
     driver = start(WORKER, memory_mb=64)
     driver.call("grow", 4)
     sleep(driver, heaps)
-    driver.isolate.wake()
+    wake(driver)
     with pytest.raises((MemoryExhausted, RunFailed), match=r"MemoryError|memory"):
         driver.call("grow", 64).checked()
 
@@ -367,7 +385,7 @@ def test_its_secret_is_in_the_heap_and_in_no_file(start: Any, heaps: Heaps, tmp_
     descriptor = heaps._file.fileno()
     assert secret.encode() in os.pread(descriptor, len(heaps), 0)
     assert list(tmp_path.iterdir()) == []
-    driver.isolate.wake()
+    wake(driver)
     assert driver.call("secret").value == secret
 
 

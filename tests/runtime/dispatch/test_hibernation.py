@@ -555,13 +555,13 @@ def test_a_full_disk_evicts_and_is_told(
 def test_a_heap_that_cannot_be_read_begins_again_with_what_is_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> bool:
+    def refuse(*_: object) -> bool:
         raise HeapError("a heap of 1 bytes cannot be read: Input/output error")
 
     async def test(worker: LoadedWorker) -> None:
         assert await worker.call("on", "a", "store") == [1, 1]
         await asleep(worker)
-        monkeypatch.setattr(Heaps, "fill", refuse)
+        monkeypatch.setattr(Heaps, "fill_now", refuse)
         assert await worker.call("on", "a", "store") == [2, 1]
         assert any("had in memory is lost" in entry.message for entry in worker.logs)
         assert worker.service.counters.lost == 1
@@ -572,7 +572,7 @@ def test_a_heap_that_cannot_be_read_begins_again_with_what_is_stored(
 def test_a_heap_that_cannot_be_read_ends_what_was_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> bool:
+    def refuse(*_: object) -> bool:
         raise HeapError("a heap of 1 bytes cannot be read: Input/output error")
 
     async def test(worker: LoadedWorker) -> None:
@@ -580,7 +580,7 @@ def test_a_heap_that_cannot_be_read_ends_what_was_under_way(
         slept = asyncio.create_task(worker.call("on", "a", "sleep", 60))
         await until(lambda: len(lives(worker)[0].invocations) == 2)
         await asleep(worker)
-        monkeypatch.setattr(Heaps, "fill", refuse)
+        monkeypatch.setattr(Heaps, "fill_now", refuse)
         assert await worker.call("on", "a", "enter") == 2, "the other call has begun again as well"
         slept.cancel()
         await asyncio.wait((slept,))
@@ -591,25 +591,31 @@ def test_a_heap_that_cannot_be_read_ends_what_was_under_way(
     run(tmp_path, test)
 
 
-def test_what_would_wait_for_the_disk_is_read_on_a_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("megabytes", [0, 20])
+def test_what_would_wait_for_the_disk_or_takes_long_is_read_on_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int
 ) -> None:
     import threading  # noqa: PLC0415
 
-    readers = []
+    here = []
     fill = Heaps.fill
 
-    def cold(self: Heaps, *arguments: Any, wait: bool = True) -> bool:
-        readers.append((wait, threading.current_thread() is threading.main_thread()))
-        return wait and fill(self, *arguments, wait=wait)
+    def watched(self: Heaps, *arguments: Any) -> Any:
+        for _ in fill(self, *arguments):
+            here.append(threading.current_thread() is threading.main_thread())
+            yield
+        here.append(threading.current_thread() is threading.main_thread())
 
-    monkeypatch.setattr(Heaps, "fill", cold)
+    monkeypatch.setattr(Heaps, "fill", watched)
+    if not megabytes:
+        monkeypatch.setattr(Heaps, "fill_now", lambda *_: False)
 
     async def test(worker: LoadedWorker) -> None:
-        await worker.call("on", "a", "enter")
+        await worker.call("on", "a", "grow", megabytes)
         await asleep(worker)
-        assert await worker.call("on", "a", "enter") == 2
-        assert readers == [(False, True), (True, False)]
+        assert await worker.call("on", "a", "enter") == 1
+        assert len(here) > megabytes // 5
+        assert not any(here)
 
     run(tmp_path, test)
 

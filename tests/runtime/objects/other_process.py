@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from pyworkerd.runtime import Runtime, RuntimeOptions
-from pyworkerd_config.model import Binding, Limits
+from pyworkerd_config.model import Binding, Limits, ObjectClass
 
 SOURCE = {
     "worker.py": """
@@ -75,6 +75,8 @@ class Room(DurableObject):
         return Response(answer(), status=201, headers={"x-size": str(size), "x-id": str(self.ctx.id)})
 """
 }
+SLEEPY = ObjectClass("Room", idle_ms=20)
+"""It hibernates between what it is told."""
 ROOM = {"ROOM": Binding("ROOM", "durable_object", "Room")}
 
 
@@ -87,7 +89,9 @@ async def main(folder: Path) -> None:
     """Until standard input ends."""
     loop = asyncio.get_running_loop()
     async with opened(folder) as runtime:
-        worker = await runtime.load(SOURCE, name="shop", bindings=ROOM, limits=Limits(cpu_ms=5000))
+        worker = await runtime.load(
+            SOURCE, name="shop", bindings=ROOM, limits=Limits(cpu_ms=5000), durable_objects=[SLEEPY]
+        )
         print(json.dumps("ready"), flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             method, *arguments = json.loads(line)

@@ -117,6 +117,21 @@ def test_it_is_taken_over_when_its_process_is_killed(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_one_that_hibernates_is_taken_over_with_what_it_has_stored_when_its_process_is_killed(
+    tmp_path: Path,
+) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        assert [await other.does("on", "a", "add") for _ in range(3)] == [1, 2, 3]
+        await asyncio.sleep(0.2)
+        assert await worker.call("on", "a", "in_memory") == 3
+        await asyncio.sleep(0.2)
+        other.kill()
+        assert await worker.call("on", "a", "add") == 4
+        assert await worker.call("on", "a", "in_memory") == 1
+
+    run(tmp_path, test)
+
+
 def test_what_an_object_raises_arrives_as_it_was(tmp_path: Path) -> None:
     async def test(worker: LoadedWorker, other: Other) -> None:
         await other.does("on", "a", "add")
