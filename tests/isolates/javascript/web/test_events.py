@@ -188,3 +188,33 @@ def test_an_event_is_dispatched_once_at_a_time(run: Callable[..., Any]) -> None:
 )
 def test_signals(run: Callable[..., Any], body: str, expected: object) -> None:
     assert run(SEEN + body) == expected
+
+
+def test_a_signal_of_long_life_does_not_collect_those_that_followed_it(run: Any) -> None:
+    body = """
+    globalThis.forever ??= new AbortController();
+    for (let i = 0; i < 5000; i += 1) {
+      const signal = AbortSignal.any([forever.signal]);
+      const listener = () => {};
+      signal.addEventListener("abort", listener);
+      signal.removeEventListener("abort", listener);
+      new Request("http://a", { signal }).signal.aborted;
+    }
+    """
+    run(body)
+    before = run.memory()
+    for _ in range(5):
+        run(body)
+    assert run.memory() - before < 200_000
+
+
+def test_the_reason_is_that_of_the_first(run: Callable[..., Any]) -> None:
+    body = """
+    const [a, b] = [new AbortController(), new AbortController()];
+    const [early, late] = [AbortSignal.any([a.signal, b.signal]), AbortSignal.any([a.signal, b.signal])];
+    early.addEventListener("abort", () => {});
+    b.abort("second");
+    a.abort("first");
+    return [early.reason, late.reason, AbortSignal.any([late]).reason];
+    """
+    assert run(body) == ["second", "second", "second"]

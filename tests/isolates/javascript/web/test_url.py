@@ -136,3 +136,11 @@ def test_hosts_that_are_long_end(run: Callable[..., Any]) -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("path", ["/a", "/../a", "/%2e", "/é", "/a.b-c"])
+def test_urls_that_are_long_end(run: Callable[..., Any], path: str) -> None:
+    assert run(
+        "return new URL(`http://a${path.repeat(50_000)}?${path.repeat(50_000)}`).href.length > 50_000;",
+        path=path,
+    )

@@ -148,6 +148,12 @@ export class PromiseRejectionEvent extends Event {
 }
 expose(PromiseRejectionEvent);
 
+// What a class wants to hear when listeners come and go, by target.
+const watchers = new WeakMap();
+
+/** Has `watcher()` called whenever listeners of a target were added or removed. */
+export const watchListeners = (target, watcher) => watchers.set(target, watcher);
+
 let hasListeners, dispatchTo, setHandler, getHandler;
 
 export class EventTarget {
@@ -227,6 +233,7 @@ export class EventTarget {
   #add(type, listener) {
     this.#listeners ??= new Map();
     this.#listeners.set(type, [...(this.#listeners.get(type) ?? []), listener]);
+    watchers.get(this)?.();
   }
 
   #remove(type, listener) {
@@ -234,6 +241,7 @@ export class EventTarget {
     const left = this.#listeners.get(type)?.filter((other) => other !== listener) ?? [];
     if (left.length > 0) this.#listeners.set(type, left);
     else this.#listeners.delete(type);
+    watchers.get(this)?.();
   }
 }
 expose(EventTarget);

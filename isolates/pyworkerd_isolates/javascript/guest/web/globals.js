@@ -97,4 +97,5 @@ export function install(target) {
   for (const [name, value] of Object.entries(GLOBALS)) {
     Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
   }
+  Object.defineProperty(target, "self", { value: target, writable: true, enumerable: false, configurable: true });
 }

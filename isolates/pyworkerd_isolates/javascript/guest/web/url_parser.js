@@ -191,12 +191,13 @@ export function setPort(record, text, pattern) {
 /** The segments of a path that has some. */
 export const segmentsOf = (record) => (record.path === "" ? [] : record.path.slice(1).split("/"));
 
+// Takes the last segment off, but for the drive of a file.
 function shortened(scheme, segments) {
-  const stays = scheme === "file" && segments.length === 1 && NORMAL_DRIVE.test(segments[0]);
-  return stays ? segments : segments.slice(0, -1);
+  if (scheme !== "file" || segments.length !== 1 || !NORMAL_DRIVE.test(segments[0])) segments.pop();
+  return segments;
 }
 
-/** The record with its path: segments that it has, then those of the text ("path state"). */
+/** The record with its path: segments that it has, which are used up, then those of the text ("path state"). */
 export function withPath(record, segments, text) {
   const isFile = record.scheme === "file";
   if (!isFile && !MAY_HAVE_DOTS.test(text)) {
@@ -206,11 +207,11 @@ export function withPath(record, segments, text) {
     return record;
   }
   const written = text.split(isSpecial(record) ? SEPARATORS : "/");
-  let path = segments;
+  const path = segments;
   written.forEach((segment, i) => {
     const isLast = i === written.length - 1;
     if (TWO_DOTS.test(segment)) {
-      path = shortened(record.scheme, path);
+      shortened(record.scheme, path);
       if (isLast) path.push("");
     } else if (DOT.test(segment)) {
       if (isLast) path.push("");
