@@ -11,7 +11,8 @@ export const PATH = /[^\x21\x24-\x3b\x3d\x40-\x5d\x5f\x61-\x7a\x7c\x7e]+/g; // t
 export const USERINFO = /[^\x21\x24-\x2e\x30-\x39\x41-\x5a\x5f\x61-\x7a\x7e]+/g; // the path's and / : ; = @ [ \ ] ^ |
 
 const hex = (byte) => `%${byte < 16 ? "0" : ""}${byte.toString(16).toUpperCase()}`;
-const encodeRun = (run) => encodeURIComponent(run.toWellFormed()).replace(/[!'()*~]/g, (c) => hex(c.charCodeAt(0)));
+const encodeOne = (c) => hex(c.charCodeAt(0));
+const encodeRun = (run) => encodeURIComponent(run.toWellFormed()).replace(/[!'()*~]/g, encodeOne);
 
 /** The text with all that is in the set percent-encoded as UTF-8. */
 export function percentEncode(text, set) {

@@ -22,11 +22,17 @@ const SEPARATORS = /[/\\]/;
 const DRIVE = /^[A-Za-z][:|]$/;
 const NORMAL_DRIVE = /^[A-Za-z]:$/;
 const BEGINS_WITH_DRIVE = /^[A-Za-z][:|](?:[/\\]|$)/;
-const MAY_HAVE_DOTS = /(?:^|[/\\])(?:\.|%2e)/i;
+const MAY_HAVE_DOTS = /(?:^|\/)(?:\.|%2e)/i;
+const LONGEST_DOTS = 6; // "%2e%2e"
 const DOT = /^(?:\.|%2e)$/i;
 const TWO_DOTS = /^(?:\.|%2e){2}$/i;
 
 const cleaned = (text) => (/[\t\n\r]/.test(text) ? text.replace(/[\t\n\r]/g, "") : text);
+
+function trimmed(text) {
+  const isBare = text.charCodeAt(0) <= 0x20 || text.charCodeAt(text.length - 1) <= 0x20;
+  return isBare ? text.replace(/^[\x00-\x20]+|[\x00-\x20]+$/g, "") : text;
+}
 
 function blank(scheme, base = null) {
   return {
@@ -54,7 +60,7 @@ export function parse(input, base) {
     if (usual[5] !== undefined) record.query = usual[5];
     return record;
   }
-  let rest = cleaned(input.replace(/^[\x00-\x20]+|[\x00-\x20]+$/g, ""));
+  let rest = cleaned(trimmed(input));
   const fragment = after(rest, "#");
   if (fragment !== null) rest = rest.slice(0, -fragment.length - 1);
   const query = after(rest, "?");
@@ -200,28 +206,30 @@ function shortened(scheme, segments) {
 /** The record with its path: segments that it has, which are used up, then those of the text ("path state"). */
 export function withPath(record, segments, text) {
   const isFile = record.scheme === "file";
-  if (!isFile && !MAY_HAVE_DOTS.test(text)) {
+  const slashed = text.includes("\\") && isSpecial(record) ? text.replaceAll("\\", "/") : text;
+  if (!isFile && !MAY_HAVE_DOTS.test(slashed)) {
     const before = segments.length === 0 ? "/" : `/${segments.join("/")}/`;
-    const slashed = text.includes("\\") && isSpecial(record) ? text.replaceAll("\\", "/") : text;
     record.path = before + percentEncode(slashed, PATH);
     return record;
   }
-  const written = text.split(isSpecial(record) ? SEPARATORS : "/");
+  const written = slashed.split("/");
   const path = segments;
-  written.forEach((segment, i) => {
+  for (let i = 0; i < written.length; i += 1) {
+    const segment = written[i];
     const isLast = i === written.length - 1;
-    if (TWO_DOTS.test(segment)) {
+    const mayBeDots = segment.length <= LONGEST_DOTS && (segment[0] === "." || segment[0] === "%");
+    if (mayBeDots && TWO_DOTS.test(segment)) {
       shortened(record.scheme, path);
       if (isLast) path.push("");
-    } else if (DOT.test(segment)) {
+    } else if (mayBeDots && DOT.test(segment)) {
       if (isLast) path.push("");
     } else if (isFile && path.length === 0 && DRIVE.test(segment)) {
       path.push(`${segment[0]}:`);
     } else {
-      path.push(percentEncode(segment, PATH));
+      path.push(segment);
     }
-  });
-  record.path = path.length === 0 ? "" : `/${path.join("/")}`;
+  }
+  record.path = path.length === 0 ? "" : percentEncode(`/${path.join("/")}`, PATH);
   return record;
 }
 
