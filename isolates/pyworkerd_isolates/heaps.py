@@ -32,7 +32,8 @@ MOST_PARTS: Final = 512
 PIECE: Final = 4 << 20
 """Bytes of one system call: some milliseconds, which is a step's turn on a thread that others wait for."""
 RESERVE: Final = 64 << 20
-"""Bytes of the disk that are left to others."""
+RESERVED_PART: Final = 20
+"""So many bytes of the disk, and such a part of it (a twentieth, which ext4 leaves to root), are left to others."""
 _NOW: Final = getattr(os, "RWF_NOWAIT", 0)
 """Linux: read what is in memory, and nothing that would have to come from the disk."""
 
@@ -101,7 +102,8 @@ class Heaps:
             os.ftruncate(file, end * BLOCK)
         self._length = end
         status = os.fstatvfs(file)
-        if status.f_bavail * status.f_frsize < heap.size + RESERVE:
+        reserve = max(RESERVE, status.f_blocks * status.f_frsize // RESERVED_PART)
+        if status.f_bavail * status.f_frsize < heap.size + reserve:
             raise HeapError(f"a heap of {heap.size} bytes is not written: the disk is almost full")
         for offset, parts in scattered(buffers, heap.blocks, MOST_PARTS, PIECE):
             _write_all(file, offset, parts)

@@ -48,6 +48,21 @@ def test_what_is_right_is_found_right_and_written_as_it_was() -> None:
     assert again.services[0].kind.bindings == worker.bindings
 
 
+def test_how_it_hibernates_is_read_and_bounded() -> None:
+    read = config(shop='durable_objects = [{ class_name = "Room", hibernate = false, idle_ms = 60_000 }]')
+    assert check(read) == []
+    worker = read.services[0].kind
+    assert isinstance(worker, Worker)
+    assert worker.durable_objects == (ObjectClass("Room", hibernate=False, idle_ms=60_000),)
+    again = parse_toml(to_toml(read), PLACE).services[0].kind
+    assert isinstance(again, Worker)
+    assert again.durable_objects == worker.durable_objects
+    for wrong in (0, -1, 86_400_001):
+        (found,) = problems(shop=f'durable_objects = [{{ class_name = "Room", idle_ms = {wrong} }}]')
+        assert "idle_ms must be between 1 and 86,400,000" in found
+        assert "config.toml:6" in found
+
+
 def test_a_key_is_made_of_service_and_class_unless_there_is_one() -> None:
     worker = Worker(Path(), Path(), durable_objects=(ObjectClass("Room", "rooms"), ObjectClass("Cart")))
     assert unique_key("shop", worker, "Room") == "rooms"

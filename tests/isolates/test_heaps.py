@@ -163,9 +163,13 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(heaps: Heaps, monkeypatch: p
     assert back(heaps, 1, put(heaps, b"y")) == b"y"
 
 
-def test_an_almost_full_disk_is_left_to_others(heaps: Heaps, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [module.RESERVE, 1 << 40])
+def test_an_almost_full_disk_is_left_to_others(
+    heaps: Heaps, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     class Status:
-        f_bavail, f_frsize = module.RESERVE // 4096, 4096
+        f_frsize, f_blocks = 4096, size // 4096
+        f_bavail = max(module.RESERVE, size // 20) // 4096
 
     monkeypatch.setattr(os, "fstatvfs", lambda _: Status)
     with pytest.raises(HeapError, match="almost full"):

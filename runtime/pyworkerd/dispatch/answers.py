@@ -15,6 +15,7 @@ from pyworkerd.errors import (
     NoHandler,
     NoSuchEntrypoint,
     NoSuchMethod,
+    Overloaded,
     WorkerException,
 )
 from pyworkerd.messages import Response
@@ -121,6 +122,12 @@ class Answers:
         invocation.fail(
             invocation.client_error or WorkerException(effect.type_name, effect.message, effect.traceback)
         )
+
+    def turn_away(self, invocation: Invocation, why: str) -> None:
+        """One that has not begun will not."""
+        self._worker.counters.limit(Overloaded.code)
+        invocation.fail(Overloaded(why))
+        self._live.cancel(invocation)
 
     def lost(self, error: HeapError) -> None:
         """What it had in memory is gone."""

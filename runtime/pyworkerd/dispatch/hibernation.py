@@ -26,8 +26,6 @@ from pyworkerd_isolates.errors import HeapsFull
 from pyworkerd_isolates.heaps import Heaps
 from pyworkerd_isolates.lifecycle import State
 
-from pyworkerd.errors import Overloaded
-
 from .threads import give_way
 
 if TYPE_CHECKING:
@@ -44,8 +42,7 @@ logger = logging.getLogger("pyworkerd.dispatch")
 MOST_WRITING: Final = 64
 """Of one process, at once. Some 30 MB, which take 30 ms unless the disk is slow."""
 COST: Final = 64 * 1024
-"""Bytes that the host's own part of one that hibernates is reckoned at: measured 12 to 38 KB (400 to 3,000 of
-them), with a margin."""
+"""Bytes that the host's own part of one that hibernates is reckoned at: measured 12 to 38 KB, with a margin."""
 FED: Final = 8
 """Of those that wait for room to wake, how many look again when something has ended."""
 SAY_S: Final = 10.0
@@ -153,8 +150,7 @@ class Hibernation:
         del self._waking[live]
         for invocation in tuple(live.invocations.values()):
             if not invocation.begun:
-                invocation.fail(Overloaded("there is no room for the object to wake"))
-                live.cancel(invocation)
+                live.answers.turn_away(invocation, "there is no room for the object to wake")
         live.look_again()
 
     # the end ---------------------------------------------------------------------------------------------------------

@@ -7,12 +7,16 @@ So of those without an isolate only so many stay awake; the one that lost its la
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .worker import Worker
+
+
+LOOKS: Final = 16
+"""Workers that are looked at for each that becomes empty: thousands may have objects, which hibernate perhaps."""
 
 
 class Sleepers:
@@ -43,7 +47,7 @@ class Sleepers:
             return
         self._empty[worker] = None
         self._empty.move_to_end(worker)
-        for _ in range(len(self._empty)):
+        for _ in range(LOOKS):
             if len(self._empty) <= self._most:
                 break
             first, _ = self._empty.popitem(last=False)

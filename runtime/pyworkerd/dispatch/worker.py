@@ -515,7 +515,7 @@ class Worker(Telling):
     @property
     def occupied(self) -> bool:
         """Whether it is busy, or has Durable Objects in memory."""
-        return self.busy or len(self.objects) > 0
+        return len(self.objects) > 0 or self.busy
 
     async def quiet(self) -> None:
         """Wait until it is not busy. It may become busy again. Its WebSockets are closed, or they would hold it up."""

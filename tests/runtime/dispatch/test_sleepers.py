@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd.dispatch.sleepers import Sleepers
+from pyworkerd.dispatch.sleepers import LOOKS, Sleepers
 
 if TYPE_CHECKING:
     from pyworkerd.dispatch.worker import Worker
@@ -48,6 +48,16 @@ def test_one_with_an_isolate_or_that_may_not_stays_awake() -> None:
     assert asleep == [2]
     sleepers.emptied(workers[1])  # it may not
     assert asleep == [2]
+
+
+def test_many_that_are_occupied_are_passed_over_in_time() -> None:
+    sleepers, workers, asleep = made(3 * LOOKS, 3 * LOOKS)
+    for worker in workers:
+        cast("Any", worker).occupied = True
+    for number in range(100, 108):
+        sleepers.admit(cast("Worker", Somebody(number)), lambda number=number: asleep.append(number))  # type: ignore[misc]
+    assert asleep == list(range(100, 100 + len(asleep)))
+    assert len(asleep) > 0
 
 
 def test_one_that_is_waited_for_is_passed_over() -> None:

@@ -39,3 +39,9 @@ def test_what_was_configured(
     processes: Processes, given: int | None, found: tuple[int, int, int, int]
 ) -> None:
     assert divided(processes, given) == found
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, 256 * MIB), (0, 0), (100, 25 * MIB)])
+def test_room_for_what_hibernates(given: int | None, found: int) -> None:
+    processes = Processes(4, 1024, hibernate_mb=given)
+    assert shares(Settings(load=Config), Config(processes=processes)).heaps == found
