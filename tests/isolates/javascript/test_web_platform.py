@@ -99,3 +99,15 @@ def test_console_and_uncaught_errors_become_log_entries(start: Callable[..., Dri
         ("warning", "careful"),
         ("error", "Uncaught Error: late"),
     ]
+
+
+DEEP = "let deep = {}; for (let i = 0; i < 100000; i += 1) deep = { deep };"
+
+
+def test_what_is_deeper_than_the_stack_is_refused_or_cut(answer: Callable[..., Any]) -> None:
+    """Clients send such values as JSON; the end of the stack would be the end of the isolate."""
+    assert (
+        answer("(() => { try { structuredClone(deep); } catch (e) { return e.name; } })()", DEEP)
+        == "DataCloneError"
+    )
+    assert answer("[console.dir(deep, { depth: null }), console.log({ deep })].length", DEEP) == 2

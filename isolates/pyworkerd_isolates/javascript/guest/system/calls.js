@@ -3,6 +3,7 @@
 import { needed, run } from "pyworkerd:system/loop";
 import * as outbox from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
+import { offAbort, onAbort } from "pyworkerd:web/abort";
 
 const MAX_PENDING = 1000;
 // Calls that may wait at once, as on the host, which would refuse one more. Those abandoned in this step still count.
@@ -31,17 +32,35 @@ class Pending {
     this.resolve = resolve;
     this.reject = reject;
     this.discard = discard;
+    this.signal = null;
     pending.set(number, this);
     (invocation.calls ??= new Set()).add(this);
   }
 
+  // Until it is answered; the signal may live as long as the isolate.
+  follow(signal) {
+    this.signal = signal;
+    this.stop = (reason) => {
+      this.abandon();
+      this.reject(reason);
+    };
+    onAbort(signal, this.stop);
+  }
+
+  #unfollow() {
+    if (this.signal !== null) offAbort(this.signal, this.stop);
+    this.signal = null;
+  }
+
   // Nobody waits for it any more.
   abandon() {
+    this.#unfollow();
     if (pending.delete(this.number)) outbox.abandon(this.number);
     this.invocation.calls.delete(this);
   }
 
   settle(callback, value) {
+    this.#unfollow();
     pending.delete(this.number);
     this.invocation.calls.delete(this);
     run(this.invocation, callback, value);
@@ -50,20 +69,14 @@ class Pending {
 
 function begin(signal) {
   const invocation = needed();
+  signal?.throwIfAborted();
   if (pending.size + outbox.abandoned >= MAX_PENDING) {
     throw new CallError(`more than ${MAX_PENDING} calls wait at once`, "too_many_calls");
   }
   const number = next++;
   const { promise, resolve, reject } = Promise.withResolvers();
   const waiting = new Pending(invocation, number, resolve, reject);
-  if (signal) {
-    signal.throwIfAborted();
-    signal.addEventListener("abort", () => {
-      if (!pending.has(number)) return;
-      waiting.abandon();
-      reject(signal.reason);
-    });
-  }
+  if (signal) waiting.follow(signal);
   return { number, invocation, promise };
 }
 

@@ -5,6 +5,7 @@ import { dictionary, platformName, requireArguments } from "pyworkerd:web/idl";
 import { VIEWS } from "pyworkerd:web/readable_bytes";
 
 const ERRORS = { __proto__: null, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+const MAX_DEPTH = 500; // what a client sends may be deeper than the stack, whose end is the isolate's
 const BOXES = [Boolean, Number, String, BigInt];
 
 const cannot = (what) => new DOMException(`${what} could not be cloned.`, "DataCloneError");
@@ -31,6 +32,7 @@ class Seen extends Map {
   constructor(copies, views = new Map()) {
     super(copies);
     this.views = views;
+    this.depth = 0;
   }
 }
 
@@ -40,12 +42,20 @@ function clone(value, seen) {
   if (typeof value !== "object" || value === null) return value;
   const known = seen.get(value);
   if (known !== undefined) return known;
-  for (const [matches, copy] of KINDS) {
-    if (matches(value)) return copy(value, seen);
-  }
-  if (platformName(value) !== undefined) throw cannot(`${platformName(value)} object`);
-  return fill({}, value, seen);
+  if (seen.depth === MAX_DEPTH) throw cannot(`A value that is more than ${MAX_DEPTH} levels deep`);
+  seen.depth += 1;
+  const copy = copierOf(value)(value, seen);
+  seen.depth -= 1;
+  return copy;
 }
+
+function copierOf(value) {
+  for (const [matches, copy] of KINDS) if (matches(value)) return copy;
+  if (platformName(value) !== undefined) throw cannot(`${platformName(value)} object`);
+  return cloneObject;
+}
+
+const cloneObject = (value, seen) => fill({}, value, seen);
 
 // Properties one by one, those of the copy plain ones.
 function fill(copy, value, seen) {

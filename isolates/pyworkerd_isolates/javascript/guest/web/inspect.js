@@ -7,6 +7,7 @@ const WIDTH = 76; // Node's breakLength, less what it leaves for the brackets
 const MOST_ITEMS = 100; // Node's maxArrayLength
 const MOST_TEXT = 10_000; // Node's maxStringLength
 const DEPTH = 2;
+const MAX_DEPTH = 100; // whatever is asked for: the end of the stack would be the isolate's
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 const TypedArray = Object.getPrototypeOf(Uint8Array);
 // What printing would make: a stream, a signal.
@@ -16,7 +17,7 @@ const ESCAPES = { "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f
 
 /** The value as text. `depth`: how many levels of objects inside are shown. */
 export function inspect(value, { depth = DEPTH } = {}) {
-  const state = { depth: depth === null ? Infinity : depth, seen: [], circular: new Map(), indent: 0 };
+  const state = { depth: Math.min(depth ?? MAX_DEPTH, MAX_DEPTH), seen: [], circular: new Map(), indent: 0 };
   return format(value, state, 0);
 }
 
