@@ -12,7 +12,7 @@ import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 from pyworkerd_config import with_internet
@@ -38,6 +38,7 @@ from pyworkerd.storage import layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextvars import Context
     from pathlib import Path
 
     from pyworkerd_config.model import Assets, Config, Queue
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
     from pyworkerd.messages import Request, Response
     from pyworkerd.objects.storage import ObjectStores
     from pyworkerd.observe.logs import LogSink
+    from pyworkerd.observe.scope import Scope
     from pyworkerd.services.assets.service import AssetsService
+    from pyworkerd.services.base import Asks, CallReply, Pending, Reply
     from pyworkerd.storage.lane import Lane
 
 
@@ -491,6 +494,22 @@ class _Reference:
 
     async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
         return await self._host.generation.service(self.name).call(method, arguments, target)
+
+    def ask_fetch(
+        self, request: Request, target: Target, span: Scope, context: Context, reply: Reply
+    ) -> Pending | None:
+        asks = self._now_asks()
+        return None if asks is None else asks.ask_fetch(request, target, span, context, reply)
+
+    def ask_call(
+        self, method: str, arguments: bytes, target: Target, span: Scope, context: Context, reply: CallReply
+    ) -> Pending | None:
+        asks = self._now_asks()
+        return None if asks is None else asks.ask_call(method, arguments, target, span, context, reply)
+
+    def _now_asks(self) -> Asks | None:
+        found = self._host.generation.service(self.name)
+        return cast("Asks", found) if hasattr(found, "ask_call") else None
 
     async def aclose(self) -> None:
         """Nothing is held."""

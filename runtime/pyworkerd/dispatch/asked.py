@@ -1,37 +1,45 @@
-"""A request asked of a worker without a task: its answer is given to a function, in the turn in which it comes.
+"""A request or a call asked of a worker without a task: its answer is given to a function, in the turn in which it
+comes.
 
 Most requests wait for one thing, the worker's answer. A task, a future and a turn of the event loop for each of them
-cost more than the rest of the way through the house, so the server asks like this where it can (`services.base.Ask`).
-`Asked` stands where other invocations have a future.
+cost more than the rest of the way through the house, so servers and other workers ask like this where they can
+(`services.base.Ask`, `Asks`). `Asked` and `AskedCall` stand where other invocations have a future.
 """
 
 from __future__ import annotations
 
 import asyncio
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyworkerd.bindings.arguments import bounded
 from pyworkerd.messages import Response
 
 from .failures import outcome
+from .invocation import CallWork, FetchWork
 
 if TYPE_CHECKING:
-    from pyworkerd.services.base import Reply
+    from collections.abc import Callable
+    from contextvars import Context
 
-    from .invocation import Invocation
+    from pyworkerd.messages import Request
+    from pyworkerd.observe.scope import Scope
+    from pyworkerd.services.base import CallReply, Reply, Target
+
+    from .invocation import Invocation, Work
     from .worker import Worker
 
 
-class Asked:
-    """One such request. `reply` is called once, unless `cancel` is called before; it raises nothing."""
+class Asking:
+    """What both kinds have in common. `reply` is called once, unless `cancel` is called before; it raises nothing."""
 
-    __slots__ = ("_began", "_reply", "_worker", "invocation")
+    __slots__ = ("_reply", "_worker", "invocation")
 
-    def __init__(self, worker: Worker, reply: Reply) -> None:
+    def __init__(self, worker: Worker, reply: Callable[[Any, Exception | None], None]) -> None:
         self._worker = worker
-        self._reply: Reply | None = reply
-        self._began = monotonic_ns()
+        self._reply: Callable[[Any, Exception | None], None] | None = reply
         self.invocation: Invocation | None = None
+        """As long as it is not answered: each holds the other."""
 
     def done(self) -> bool:
         """Whether nobody waits for the answer any more."""
@@ -39,27 +47,114 @@ class Asked:
 
     def set_result(self, answer: Response | bytes) -> None:
         """The worker answered."""
-        reply, self._reply = self._reply, None
+        reply, self._reply, self.invocation = self._reply, None, None
         assert reply is not None
-        assert isinstance(answer, Response)
-        self._worker.counters.answered(answer.status, monotonic_ns() - self._began)
+        self.answered(answer)
         reply(answer, None)
 
     def set_exception(self, error: Exception) -> None:
         """It will not."""
-        reply, self._reply = self._reply, None
+        reply, self._reply, self.invocation = self._reply, None, None
         assert reply is not None
         self.failed(error)
         reply(None, error)
+
+    def cancel(self) -> None:
+        """Its caller has gone."""
+        invocation, self.invocation = self.invocation, None
+        if self._reply is not None and invocation is not None:
+            self._reply = None
+            self.failed(asyncio.CancelledError())
+            self._worker.forsaken(invocation)
+
+    def answered(self, answer: Response | bytes) -> None:
+        """Count an answer."""
+        raise NotImplementedError
+
+    def failed(self, error: BaseException) -> None:
+        """Count a failure."""
+        raise NotImplementedError
+
+
+AnyAsked = TypeVar("AnyAsked", bound=Asking)
+
+
+class Asked(Asking):
+    """A request."""
+
+    __slots__ = ("_began",)
+
+    def __init__(self, worker: Worker, reply: Reply) -> None:
+        super().__init__(worker, reply)
+        self._began = monotonic_ns()
+
+    def answered(self, answer: Response | bytes) -> None:
+        """Count an answer."""
+        assert isinstance(answer, Response)
+        self._worker.counters.answered(answer.status, monotonic_ns() - self._began)
 
     def failed(self, error: BaseException) -> None:
         """Count a failure."""
         status, code = outcome(error)
         self._worker.counters.failed(status, code, monotonic_ns() - self._began)
 
-    def cancel(self) -> None:
-        """Its caller has gone."""
-        if self._reply is not None and self.invocation is not None:
-            self._reply = None
-            self.failed(asyncio.CancelledError())
-            self._worker.forsaken(self.invocation)
+
+class AskedCall(Asking):
+    """A call."""
+
+    __slots__ = ()
+
+    def __init__(self, worker: Worker, reply: CallReply) -> None:
+        super().__init__(worker, reply)
+
+    def answered(self, answer: Response | bytes) -> None:
+        """Count an answer."""
+        assert isinstance(answer, bytes)
+        self._worker.counters.calls += 1
+
+    def failed(self, error: BaseException) -> None:
+        """Count a failure."""
+        self._worker.counters.call_failed(outcome(error)[1])
+
+
+def ask_fetch(
+    worker: Worker, request: Request, target: Target, span: Scope, context: Context, reply: Reply
+) -> Asked | None:
+    """See `services.base.Asks`."""
+    front = worker.options.front
+    if target.object is not None:
+        worker = worker.objects.find(target)
+    elif front is not None and not front.passes(request):
+        return None
+    return begin(worker, Asked(worker, reply), FetchWork(request, target), span, context)
+
+
+def ask_call(
+    worker: Worker,
+    method: str,
+    arguments: bytes,
+    target: Target,
+    span: Scope,
+    context: Context,
+    reply: CallReply,
+) -> AskedCall:
+    """See `services.base.Asks`."""
+    if target.object is not None:
+        worker = worker.objects.find(target)
+    return begin(worker, AskedCall(worker, reply), CallWork(method, arguments, target), span, context)
+
+
+def begin(worker: Worker, asked: AnyAsked, work: Work, span: Scope, context: Context) -> AnyAsked:
+    """Queue what was asked. Raises what cannot be asked, and counts it."""
+    try:
+        if isinstance(work, FetchWork):
+            work = FetchWork(worker.limited(work.request), work.target)
+        else:
+            bounded(work.arguments, "the arguments", worker.limits.cpu_ms)
+        worker.check(work.target)
+    except BaseException as error:
+        asked.failed(error)
+        raise
+    asked.invocation = worker.invocation(work, asked, context, span)
+    context.run(worker.arrive, asked.invocation)
+    return asked

@@ -1,4 +1,4 @@
-"""Calls that wait: what a guest asks of its capabilities, each performed in a task of its own.
+"""Calls that wait: what a guest asks of its capabilities, each performed in a task of its own, or in none.
 
 Rule 1: a call is charged to its invocation before anything is done.
 Rule 2: every call is answered once, unless the guest abandons it or the isolate dies: then its task is cancelled, in
@@ -9,7 +9,7 @@ Rule 3: the body of a request that is not sent, or whose sending fails, is close
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Events, Fetch, StreamRef
 
@@ -19,6 +19,8 @@ from pyworkerd.messages import Body, Request, Response
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+
+    from pyworkerd.services.base import Pending
 
     from .bodies import Bodies
     from .channels import Channels
@@ -49,9 +51,64 @@ def _size(effect: Call | Fetch) -> int:
     return len(effect.body) if isinstance(effect.body, bytes) else 0
 
 
+class _Cancelled(Protocol):
+    def cancel(self) -> object:
+        """Nobody waits for it any more."""
+
+
 class _Waiting(NamedTuple):
     effect: Call | Fetch
-    task: asyncio.Task[None]
+    work: _Cancelled
+
+
+class _Asked:
+    """A call that is made without a task, where its capability can be asked like that."""
+
+    __slots__ = ("_body", "_calls", "_effect", "_invocation", "_over", "_pending")
+
+    def __init__(self, calls: Calls, effect: Call | Fetch, invocation: Invocation, body: Body | None) -> None:
+        self._calls, self._effect, self._invocation, self._body = calls, effect, invocation, body
+        self._pending: Pending | None = None
+        self._over = False
+
+    def ask(self, channels: Channels) -> bool:
+        """Whether it is asked now, or was answered already."""
+        effect, context = self._effect, self._invocation.context
+        try:
+            if isinstance(effect, Call):
+                self._pending = channels.ask(
+                    effect.capability, effect.method, effect.arguments, context, self._reply
+                )
+            else:
+                assert self._body is not None
+                request = Request(effect.method, effect.url, effect.headers, self._body)
+                self._pending = channels.ask_fetch(
+                    effect.capability, request, effect.redirect, context, self._reply
+                )
+        except Exception as error:  # noqa: BLE001 - every failure is an answer
+            self._reply(None, error)
+        if self._over:
+            self._pending = None
+        return self._over or self._pending is not None
+
+    def _reply(self, answer: Any, error: Exception | None) -> None:
+        if not self._over:
+            body, _ = self._end()
+            self._calls.replied(self._effect, self._invocation, body, answer, error)
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        if not self._over:
+            body, pending = self._end()
+            if pending is not None:
+                pending.cancel()
+            self._calls.over(self._effect, self._invocation)
+            self._calls.close(body)
+
+    def _end(self) -> tuple[Body | None, Pending | None]:
+        held = self._body, self._pending
+        self._over, self._body, self._pending = True, None, None  # it and the pending answer hold each other
+        return held
 
 
 class Calls:
@@ -109,6 +166,13 @@ class Calls:
             self._bodies.outbound(effect.body, invocation, upload=True) if isinstance(effect, Fetch) else None
         )
         invocation.touched_outside = True
+        invocation.hold(Abandon(effect.call))
+        self._door.room.promised += _size(effect)
+        self._door.room.hold(_size(effect))
+        asked = _Asked(self, effect, invocation, body)
+        self._waiting[effect.call] = _Waiting(effect, asked)
+        if asked.ask(self._asker.channels):
+            return
         work = (
             self._fetch(effect, body, invocation)
             if isinstance(effect, Fetch) and body
@@ -116,9 +180,6 @@ class Calls:
         )
         task = self._door.spawn(work, invocation.context)
         self._waiting[effect.call] = _Waiting(effect, task)
-        self._door.room.promised += _size(effect)
-        self._door.room.hold(_size(effect))
-        invocation.hold(Abandon(effect.call))
         task.add_done_callback(partial(self._ended, effect, invocation, body))
 
     def _charge(self, invocation: Invocation, effect: Call | Fetch) -> None:
@@ -165,7 +226,7 @@ class Calls:
         except Exception as error:  # noqa: BLE001 - every failure is an answer
             if self._is_wanted(effect):
                 self._reject(effect, error)
-            self._close(body)
+            self.close(body)
             return
         self._door.send(effect.invocation, answer)
 
@@ -196,6 +257,43 @@ class Calls:
     def _ended(
         self, effect: Call | Fetch, invocation: Invocation, body: Body | None, task: asyncio.Task[None]
     ) -> None:
+        self.over(effect, invocation)
+        if task.cancelled():
+            self.close(body)
+
+    def replied(
+        self,
+        effect: Call | Fetch,
+        invocation: Invocation,
+        body: Body | None,
+        answer: Any,
+        error: Exception | None,
+    ) -> None:
+        """A call that was asked is answered: bytes, or a response and its URL."""
+        wanted = self._is_wanted(effect)
+        self.over(effect, invocation)
+        if error is None and isinstance(effect, Fetch):
+            if invocation.done or not wanted:
+                self._door.spawn(answer[0].aclose())
+                return
+            try:
+                response, url = answer
+                event = self._answer(effect.call, response, url, invocation)
+            except PyworkerdError as refusal:
+                error = refusal
+        elif error is None:
+            event = partial(Events.resolve_value, call=effect.call, value=answer)
+        if error is not None:
+            self.close(body)
+        if not wanted:
+            return
+        if error is not None:
+            self._reject(effect, error)
+        else:
+            self._door.send(effect.invocation, event)
+
+    def over(self, effect: Call | Fetch, invocation: Invocation) -> None:
+        """Nothing is left of a call."""
         if self._is_wanted(effect):
             del self._waiting[effect.call]
         else:
@@ -203,10 +301,9 @@ class Calls:
         self._door.room.promised -= _size(effect)
         self._door.room.hold(-_size(effect))
         invocation.let_go(Abandon(effect.call))
-        if task.cancelled():
-            self._close(body)
 
-    def _close(self, body: Body | None) -> None:
+    def close(self, body: Body | None) -> None:
+        """What was to be sent will not be."""
         if body is not None and body.data is None:
             self._door.spawn(body.aclose())
 
@@ -215,7 +312,7 @@ class Calls:
         waiting = self._waiting.pop(effect.call, None)
         if waiting is not None:
             self._leaving += 1
-            self._door.clear(waiting.task.cancel)
+            self._door.clear(waiting.work.cancel)
 
     def release(self, owner: Invocation) -> None:
         """The invocation is done: nobody waits for its calls."""

@@ -6,7 +6,7 @@ method of it raises, a guest can reach nothing but its caller: a test does preci
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from pyworkerd_isolates.protocol import Named, Part
 
@@ -14,8 +14,13 @@ from pyworkerd.errors import AccessDenied, BadEffect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextvars import Context
 
     from pyworkerd.messages import Request, Response
+    from pyworkerd.services.base import CallReply, Pending
+
+    FetchReply: TypeAlias = Callable[[tuple[Response, str] | None, Exception | None], None]
+    """Takes response and URL, or why there are none. It raises nothing and starts nothing else."""
 
 
 class Capability(Protocol):
@@ -29,6 +34,21 @@ class Capability(Protocol):
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
         """Send a request. Returns the response and the URL that it came from at last."""
+
+
+class Asked(Protocol):
+    """What a capability may be besides: one that is asked without a task, which costs as much as all else that the host
+    does for a call. What is done happens in `context`. The reply may come before these return; none follows when the
+    pending answer is cancelled. They return None where `call` or `fetch` has to be used, and raise what those raise.
+    """
+
+    def ask(self, method: str, arguments: bytes, context: Context, reply: CallReply) -> Pending | None:
+        """See `Capability.call`."""
+
+    def ask_fetch(
+        self, request: Request, redirect: str, context: Context, reply: FetchReply
+    ) -> Pending | None:
+        """See `Capability.fetch`."""
 
 
 @runtime_checkable
@@ -52,6 +72,16 @@ class Channels(Protocol):
     async def fetch(self, capability: Named, request: Request, redirect: str) -> tuple[Response, str]:
         """See `Capability.fetch`; `BadEffect` if it was never given."""
 
+    def ask(
+        self, capability: Named, method: str, arguments: bytes, context: Context, reply: CallReply
+    ) -> Pending | None:
+        """See `Asked.ask`; None for a capability that has none."""
+
+    def ask_fetch(
+        self, capability: Named, request: Request, redirect: str, context: Context, reply: FetchReply
+    ) -> Pending | None:
+        """See `Asked.ask_fetch`; None for a capability that has none."""
+
 
 class NoChannels:
     """No way out at all."""
@@ -73,6 +103,11 @@ class NoChannels:
     ) -> tuple[Response, str]:
         """Refused."""
         raise AccessDenied("this worker has no capabilities")
+
+    def ask(self, *_: object) -> None:
+        """Refused, by the others."""
+
+    ask_fetch = ask
 
 
 def _way_to_parts(whole: object) -> Callable[[str], Capability] | None:
@@ -113,3 +148,17 @@ class Table:
     async def fetch(self, capability: Named, request: Request, redirect: str) -> tuple[Response, str]:
         """See `Channels`."""
         return await self.find(capability).fetch(request, redirect)
+
+    def ask(
+        self, capability: Named, method: str, arguments: bytes, context: Context, reply: CallReply
+    ) -> Pending | None:
+        """See `Channels`."""
+        ask = getattr(self.find(capability), "ask", None)
+        return None if ask is None else ask(method, arguments, context, reply)
+
+    def ask_fetch(
+        self, capability: Named, request: Request, redirect: str, context: Context, reply: FetchReply
+    ) -> Pending | None:
+        """See `Channels`."""
+        ask = getattr(self.find(capability), "ask_fetch", None)
+        return None if ask is None else ask(request, redirect, context, reply)

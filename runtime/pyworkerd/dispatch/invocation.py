@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyworkerd.observe.scope import Scope
     from pyworkerd.services.base import Target
 
-    from .asked import Asked
+    from .asked import Asking
     from .budget import Budget
     from .callers import Callers
 
@@ -57,7 +57,7 @@ class Invocation:
 
     id: int
     work: Work
-    answer: asyncio.Future[Response | bytes] | Asked | None
+    answer: asyncio.Future[Response | bytes] | Asking | None
     """None once it was given: a response is its reader's alone, so that it can be seen to be forgotten, and an error
     holds with its traceback whatever the caller holds."""
     since: float

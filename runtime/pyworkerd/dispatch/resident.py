@@ -90,7 +90,8 @@ class Resident(Worker):
     def __repr__(self) -> str:
         return f"<Resident {self.class_name} {self.object_id[:8]} of {self.name}>"
 
-    def _check(self, target: Target) -> None:
+    def check(self, target: Target) -> None:
+        """See `Worker.check`."""
         if target.entrypoint not in self.image.objects:
             raise NoSuchEntrypoint(
                 f"worker {self.name!r} exports no Durable Object class {target.entrypoint!r}"
@@ -104,8 +105,9 @@ class Resident(Worker):
         contents, self._handed_over = self._handed_over, Contents()
         events.become(self.class_name, self.object_id, contents.pages, contents.alarm, MOST_PAGES)
 
-    def _arrive(self, invocation: Invocation) -> None:
-        super()._arrive(invocation)
+    def arrive(self, invocation: Invocation) -> None:
+        """See `Worker.arrive`."""
+        super().arrive(invocation)
         self._go_if_empty()  # it was refused, perhaps
 
     # coming ----------------------------------------------------------------------------------------------------------
@@ -191,7 +193,8 @@ class Resident(Worker):
     def take_over(self, invocation: Invocation) -> None:
         """One that was asked for elsewhere."""
         invocation.forsake = None
-        self._arrive(invocation)
+        self.arrive(invocation)
+        self.fleet.turns.hurry(self.loop_account)
 
     def forsaken(self, invocation: Invocation) -> None:
         """See `Worker.forsaken`."""

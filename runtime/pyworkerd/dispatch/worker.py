@@ -42,7 +42,7 @@ from pyworkerd.observe.scope import Scope, scope
 from pyworkerd.services.base import DEFAULT, Target
 
 from .allowance import Allowance
-from .asked import Asked
+from .asked import Asked, Asking, ask_call, ask_fetch, begin
 from .budget import Budget
 from .channels import Channels, NoChannels
 from .clearing import Clearing
@@ -183,7 +183,7 @@ class Worker(Telling):
             request = replace(request, headers=headers)
         began = monotonic_ns()
         try:
-            answer = await self._invoke(FetchWork(self._bounded(request), target), work_for)
+            answer = await self._invoke(FetchWork(self.limited(request), target), work_for)
         except BaseException as error:
             status, code = outcome(error)
             self.counters.failed(status, code, monotonic_ns() - began)
@@ -196,18 +196,14 @@ class Worker(Telling):
         """See `services.base.Ask`."""
         if self.options.front is not None and not self.options.front.passes(request):
             return None
-        asked = Asked(self, reply)
-        try:
-            work = FetchWork(self._bounded(request), DEFAULT)
-            self._check(DEFAULT)
-        except BaseException as error:
-            asked.failed(error)
-            raise
-        asked.invocation = self._invocation(work, asked, context, span)
-        self._arrive(asked.invocation)
+        asked = begin(self, Asked(self, reply), FetchWork(request, DEFAULT), span, context)
+        self.fleet.turns.hurry(self.loop_account)
         return asked
 
-    def _bounded(self, request: Request) -> Request:
+    ask_fetch, ask_call = ask_fetch, ask_call
+
+    def limited(self, request: Request) -> Request:
+        """With a body no longer than it may be. Raises `BodyTooLarge`."""
         return bounded_request(request, self.request_body_bytes, self._too_large)
 
     def _too_large(self) -> BodyTooLarge:
@@ -238,7 +234,8 @@ class Worker(Telling):
         self.counters.calls += 1
         return answer
 
-    def _check(self, target: Target) -> None:
+    def check(self, target: Target) -> None:
+        """Raises `PyworkerdError` or TypeError for what cannot be asked."""
         if (target.entrypoint or "") not in self.image.handlers:
             raise NoSuchEntrypoint(
                 f"worker {self.name!r} exports no entrypoint {target.entrypoint or 'Default'!r}"
@@ -248,9 +245,10 @@ class Worker(Telling):
         if target.props:
             check_props(target.props)
 
-    def _invocation(
-        self, work: Work, answer: asyncio.Future[Response | bytes] | Asked, context: Context, work_for: Scope
+    def invocation(
+        self, work: Work, answer: asyncio.Future[Response | bytes] | Asking, context: Context, work_for: Scope
     ) -> Invocation:
+        """The record of something that is asked."""
         return Invocation(
             next(self._numbers), work, answer, self.loop.time(),
             self._background if type(work) is HandlerWork else self._budget,
@@ -258,12 +256,13 @@ class Worker(Telling):
         )  # fmt: skip
 
     async def _invoke(self, work: Work, work_for: Scope) -> Response | bytes:
-        self._check(work.target)
+        self.check(work.target)
         answer: asyncio.Future[Response | bytes] = self.loop.create_future()
-        invocation = self._invocation(work, answer, copy_context(), work_for)
+        invocation = self.invocation(work, answer, copy_context(), work_for)
         if scope.get() is not work_for:
             invocation.context.run(scope.set, work_for)
-        self._arrive(invocation)
+        self.arrive(invocation)
+        self.fleet.turns.hurry(self.loop_account)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -277,7 +276,8 @@ class Worker(Telling):
                 invocation,
             )  # an error holds this frame with its traceback: the frame must not hold the error
 
-    def _arrive(self, invocation: Invocation) -> None:
+    def arrive(self, invocation: Invocation) -> None:
+        """It begins, or waits. No guest runs before this returns."""
         if self.refused:
             self.counters.limit(Overloaded.code)
             invocation.fail(Overloaded("the server is short of memory"))
@@ -302,7 +302,6 @@ class Worker(Telling):
         elif line.overflows():
             # Whenever there is room again a plan is made soon: until then newcomers can only join the queue.
             self._refuse(invocation)
-        self.fleet.turns.hurry(self.loop_account)
 
     def _refuse(self, invocation: Invocation) -> None:
         self.counters.limit(Overloaded.code)

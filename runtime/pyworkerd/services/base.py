@@ -32,8 +32,12 @@ Reply = Callable[[Response | None, Exception | None], None]
 """Takes the answer to a request, or why there is none. It raises nothing and starts nothing else."""
 
 
+CallReply = Callable[[bytes | None, Exception | None], None]
+"""The same for a call: takes what it returned."""
+
+
 class Pending(Protocol):
-    """A request that was asked and not answered yet."""
+    """A request or a call that was asked and not answered yet."""
 
     def done(self) -> bool:
         """Whether it was answered meanwhile."""
@@ -50,6 +54,20 @@ class Ask(Protocol):
 
         None if this request has to be fetched. Raises what `fetch` raises.
         """
+
+
+class Asks(Protocol):
+    """What a service may be besides: one that answers other services without a task."""
+
+    def ask_fetch(
+        self, request: Request, target: Target, span: Scope, context: Context, reply: Reply
+    ) -> Pending | None:
+        """See `Ask`. No guest runs before this returns."""
+
+    def ask_call(
+        self, method: str, arguments: bytes, target: Target, span: Scope, context: Context, reply: CallReply
+    ) -> Pending | None:
+        """The same for `call`."""
 
 
 class Service(Protocol):

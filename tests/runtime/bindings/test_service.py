@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import copy_context
-from typing import Any
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.bindings.registry import configure
 from pyworkerd.bindings.service.capability import MAX_DEPTH, ServiceCapability
+from pyworkerd.bindings.service.depth import depth
 from pyworkerd.errors import ConfigurationError, ExceededDepth, UpstreamError, WorkerException
 from pyworkerd.messages import Body, Request, Response
+from pyworkerd.observe.scope import Scope, begin, scope
 from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd_config import Binding
+from pyworkerd_isolates import wire
 
 from tests.runtime.bindings.hosts import Echo, Outside, StaticHost, built
+
+if TYPE_CHECKING:
+    from pyworkerd.services.base import CallReply, Pending, Reply
 
 REQUEST = Request("POST", "http://auth/login", (("x-a", "b"),), Body(b"body"))
 
@@ -183,3 +189,84 @@ class Failing(Echo):
 def test_what_the_service_raises_passes_on() -> None:
     with pytest.raises(WorkerException, match="ValueError: no"):
         sent(Failing(), "follow")
+
+
+class Asked(Echo):
+    """Answers at once without a task, or goes on to another one; remembers how deep it was."""
+
+    next: ServiceCapability | None = None
+    levels: list[int]
+    spans: list[Scope]
+
+    def _note(self, span: Scope, context: Context) -> None:
+        self.levels = [*getattr(self, "levels", ()), context.run(depth)]
+        self.spans = [*getattr(self, "spans", ()), span]
+        assert context.run(scope.get) is span
+
+    def ask_call(
+        self, method: str, arguments: bytes, target: Target, span: Scope, context: Context, reply: CallReply
+    ) -> Pending | None:
+        self.calls.append((method, arguments, target))
+        self._note(span, context)
+        if self.next is not None:
+            return self.next.ask(method, arguments, context, reply)
+        reply(arguments, None)
+        return None
+
+    def ask_fetch(
+        self, request: Request, target: Target, span: Scope, context: Context, reply: Reply
+    ) -> Pending | None:
+        self.requests.append((request, target))
+        self._note(span, context)
+        reply(self.response, None)
+        return None
+
+
+Replies = list[tuple[Any, Exception | None]]
+
+
+def kept(replies: Replies) -> Any:
+    return lambda answer, error: replies.append((answer, error))
+
+
+def test_a_service_that_can_be_asked_is_asked_one_deeper_and_in_a_span_of_its_own() -> None:
+    asked, replies, context = Asked(), Replies(), copy_context()
+    outer = begin()[0]
+    context.run(scope.set, outer)
+    capability = ServiceCapability(asked, Target("Admin"), "shop")
+    capability.ask("login", UNREAD, context, kept(replies))
+    capability.ask_fetch(REQUEST, "follow", context, kept(replies))
+    assert replies == [(UNREAD, None), ((asked.response, REQUEST.url), None)]
+    assert (asked.calls, asked.requests) == (
+        [("login", UNREAD, Target("Admin"))],
+        [(REQUEST, Target("Admin"))],
+    )
+    assert (asked.levels, context.run(depth), context.run(scope.get)) == ([1, 1], 0, outer)
+    assert [(span.root, span.caller) for span in asked.spans] == [(outer, "shop")] * 2
+    assert len({span.span_id for span in (outer, *asked.spans)}) == 3
+
+
+def test_a_loop_of_services_that_are_asked_ends() -> None:
+    one = Asked()
+    one.next = ServiceCapability(one, DEFAULT)
+    with pytest.raises(ExceededDepth, match="32 services"):
+        one.next.ask("m", b"", copy_context(), kept([]))
+    assert one.levels == list(range(1, MAX_DEPTH + 1))
+
+
+def test_a_result_that_takes_long_to_read_is_refused_also_where_it_was_asked_for() -> None:
+    replies = Replies()
+    hard = wire.dump_value([[] for _ in range(30_000)])
+    ServiceCapability(Asked(), DEFAULT, cpu_ms=10.0).ask("m", hard, copy_context(), kept(replies))
+    ((answer, error),) = replies
+    assert answer is None
+    assert "take about" in str(error)
+
+
+def test_what_has_to_be_watched_is_not_asked() -> None:
+    reply = kept([])
+    assert ServiceCapability(Echo(), DEFAULT).ask("m", b"", copy_context(), reply) is None
+    assert ServiceCapability(Outside(), DEFAULT).ask_fetch(REQUEST, "follow", copy_context(), reply) is None
+    asked = Asked()
+    assert ServiceCapability(asked, DEFAULT).ask_fetch(REQUEST, "error", copy_context(), reply) is None
+    assert not asked.requests

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import Context, copy_context
+from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import pytest
 from pyworkerd.dispatch.bodies import Bodies
@@ -30,6 +31,9 @@ from tests.runtime.websocket.ends import End, pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+
+_on_the_way: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
 class Door:
@@ -67,7 +71,7 @@ class Door:
         return message
 
     async def rest(self) -> None:
-        while self.tasks or self.clearing:
+        while self.tasks or self.clearing or len(_on_the_way) > 0:
             await asyncio.sleep(0)
             done = {task for task in self.tasks if task.done()}
             self.tasks -= done
@@ -97,10 +101,56 @@ class Capability:
         return Response(200, (), Body(data)), request.url
 
 
+class AskedCapability(Capability):
+    """The same, asked without a task of the isolate's."""
+
+    def ask(self, method: str, arguments: bytes, context: Context, reply: Callable[..., None]) -> Answer:
+        assert "pyworkerd_test" in {variable.name for variable in context}
+        return Answer(self.call(method, arguments), reply)
+
+    def ask_fetch(
+        self, request: Request, redirect: str, context: Context, reply: Callable[..., None]
+    ) -> Answer:
+        return Answer(self.fetch(request, redirect), reply)
+
+
+class Answer:
+    """One that is on its way."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], reply: Callable[..., None]) -> None:
+        self.reply = reply
+        self.task = asyncio.get_running_loop().create_task(work)
+        _on_the_way.add(self.task)
+        self.task.add_done_callback(self.ended)
+
+    def ended(self, task: asyncio.Task[Any]) -> None:
+        _on_the_way.discard(task)
+        if not task.cancelled():
+            error = task.exception()
+            self.reply(None if error else task.result(), error)
+
+    def done(self) -> bool:
+        return self.task.done()
+
+    def cancel(self) -> None:
+        self.task.cancel()
+
+
+_here: ContextVar[bool] = ContextVar("pyworkerd_test")
+
+
+@pytest.fixture(params=[Capability, AskedCapability])
+def kind(request: pytest.FixtureRequest) -> type[Capability]:
+    """Both ways of asking keep the same rules."""
+    found: type[Capability] = request.param
+    return found
+
+
 def new(door: Door, subrequests: int = 10, limit: int = 3) -> tuple[Calls, Bodies, Invocation]:
     bodies = Bodies(door)
     work = CallWork("x", b"", DEFAULT)
     answer: Any = door.loop.create_future()
+    _here.set(True)
     invocation = Invocation(
         1, work, answer, 0.0, Budget(50.0, 300_000), subrequests, 1000, copy_context(), begin()[0]
     )
@@ -111,9 +161,9 @@ def call(number: int, capability: int = 1) -> Call:
     return Call(number, 1, capability, "method", b"arguments")
 
 
-def test_a_call_is_answered_once() -> None:
+def test_a_call_is_answered_once(kind: type[Capability]) -> None:
     async def main() -> None:
-        capability = Capability()
+        capability = kind()
         door = Door(capability)
         calls, _, invocation = new(door)
         calls.begin(call(7), invocation)
@@ -127,9 +177,9 @@ def test_a_call_is_answered_once() -> None:
 
 
 @pytest.mark.parametrize("error", [UpstreamError("no"), ValueError("a bug")])
-def test_every_failure_is_an_answer(error: Exception) -> None:
+def test_every_failure_is_an_answer(error: Exception, kind: type[Capability]) -> None:
     async def main() -> None:
-        capability = Capability(error=error)
+        capability = kind(error=error)
         capability.gate.set()
         door = Door(capability)
         calls, _, invocation = new(door)
@@ -141,9 +191,9 @@ def test_every_failure_is_an_answer(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("what", ["abandon", "release", "end"])
-def test_a_call_that_nobody_waits_for_is_cancelled(what: str) -> None:
+def test_a_call_that_nobody_waits_for_is_cancelled(what: str, kind: type[Capability]) -> None:
     async def main() -> None:
-        capability = Capability()
+        capability = kind()
         door = Door(capability)
         calls, _, invocation = new(door)
         calls.begin(call(7), invocation)
@@ -190,16 +240,18 @@ def test_a_thousand_calls_of_a_dead_isolate_are_not_cancelled_in_one_turn() -> N
     asyncio.run(main())
 
 
-def test_what_was_abandoned_takes_room_until_it_has_ended_and_answers_nobody() -> None:
+def test_what_was_abandoned_takes_room_until_it_has_ended_and_answers_nobody(kind: type[Capability]) -> None:
     """Else a step could begin as many as may wait, whatever is still to be cancelled of those before."""
 
     async def main() -> None:
-        old, new_one = Capability(), Capability()
+        old, new_one = kind(), kind()
         door = Door(old, new_one)
         calls, _, invocation = new(door)
         for number in (1, 2, 3):
             calls.begin(call(number), invocation)
         await asyncio.sleep(0)
+        for _ in range(AT_ONCE):
+            door.clear(lambda: None)
         for number in (1, 2, 3):
             calls.abandon(Abandon(number))
         old.gate.set()
@@ -217,9 +269,9 @@ def test_what_was_abandoned_takes_room_until_it_has_ended_and_answers_nobody() -
     asyncio.run(main())
 
 
-def test_an_answer_that_was_on_its_way_is_not_taken_for_that_of_a_later_call() -> None:
+def test_an_answer_that_was_on_its_way_is_not_taken_for_that_of_a_later_call(kind: type[Capability]) -> None:
     async def main() -> None:
-        old, later = Capability(), Capability()
+        old, later = kind(), kind()
         door = Door(old, later)
         calls, _, invocation = new(door)
         calls.begin(call(1), invocation)
@@ -262,9 +314,9 @@ def test_a_capability_that_was_never_given_ends_the_isolate() -> None:
     asyncio.run(main())
 
 
-def test_what_an_invocation_may_not_ask_any_more_is_refused() -> None:
+def test_what_an_invocation_may_not_ask_any_more_is_refused(kind: type[Capability]) -> None:
     async def main() -> None:
-        door = Door(Capability(), Capability(external=True))
+        door = Door(kind(), kind(external=True))
         calls, _, invocation = new(door, subrequests=1)
         calls.begin(call(1, 2), invocation)
         calls.begin(call(2, 2), invocation)
@@ -418,17 +470,56 @@ def test_an_answer_that_comes_too_late_is_closed() -> None:
     asyncio.run(main())
 
 
-def test_a_response_is_handed_in() -> None:
+def test_a_response_is_handed_in(kind: type[Capability]) -> None:
     async def main() -> None:
-        capability = Capability()
+        capability = kind()
         capability.gate.set()
         door = Door(capability)
         calls, _, invocation = new(door)
         calls.begin(Fetch(7, 1, 1, "POST", "http://x/", (), b"body", "follow"), invocation)
         await door.rest()
-        ((name, number, kind, status, *_),) = door.told()
-        assert (name, number, kind, status) == ("resolve", 7, "response", 200)
+        ((name, number, form, status, *_),) = door.told()
+        assert (name, number, form, status) == ("resolve", 7, "response", 200)
         assert PyworkerdError not in [type(error) for error in door.errors]
+
+    asyncio.run(main())
+
+
+def test_what_is_answered_or_refused_at_once_needs_no_task() -> None:
+    class Quick(Capability):
+        def ask(self, method: str, arguments: bytes, context: Context, reply: Callable[..., None]) -> None:
+            if method == "refused":
+                raise UpstreamError("no")
+            reply(arguments, None)
+
+    async def main() -> None:
+        door = Door(Quick())
+        calls, _, invocation = new(door)
+        calls.begin(call(7), invocation)
+        calls.begin(call(8)._replace(method="refused"), invocation)
+        assert [event[:3] for event in door.told()] == [["resolve", 7, "value"], ["reject", 8, "upstream"]]
+        assert (len(calls), invocation.held, door.room.held, door.tasks) == (0, set(), 0, set())
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_asked_is_called() -> None:
+    class Rarely(Capability):
+        def ask(self, *_: Any) -> None:
+            return None
+
+        def ask_fetch(self, *_: Any) -> None:
+            return None
+
+    async def main() -> None:
+        capability = Rarely()
+        capability.gate.set()
+        door = Door(capability)
+        calls, _, invocation = new(door)
+        calls.begin(call(7), invocation)
+        calls.begin(Fetch(8, 1, 1, "GET", "http://x/", (), None, "follow"), invocation)
+        await door.rest()
+        assert [event[:3] for event in door.told()] == [["resolve", 7, "value"], ["resolve", 8, "response"]]
 
     asyncio.run(main())
 

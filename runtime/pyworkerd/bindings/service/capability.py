@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextvars import Context, copy_context
 from dataclasses import replace
+from functools import partial
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from pyworkerd.bindings.arguments import bounded
-from pyworkerd.errors import ExceededDepth, UpstreamError
+from pyworkerd.errors import ExceededDepth, PyworkerdError, UpstreamError
 from pyworkerd.observe.scope import Scope, begin, scope
 
 from . import depth
@@ -16,8 +17,9 @@ from . import depth
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
 
+    from pyworkerd.dispatch.channels import FetchReply
     from pyworkerd.messages import Request, Response
-    from pyworkerd.services.base import Service, Target
+    from pyworkerd.services.base import Asks, CallReply, Pending, Service, Target
 
 MAX_DEPTH: Final = 32
 """Services that may wait for each other in a row. Workers: at most 32 Worker invocations per request
@@ -35,14 +37,27 @@ def one_deeper(work: Coroutine[Any, Any, T], span: Scope) -> Awaitable[T]:
     Both travel in the context: whoever performs an invocation's effects has to do so in the context in
     which the invocation was asked for. Effects of one invocation may share it, so `work` gets a copy of its own.
     """
-    level = depth.current.get()
-    if level >= MAX_DEPTH:
+    try:
+        context = deeper(copy_context(), span)
+    except ExceededDepth:
         work.close()
-        raise ExceededDepth(f"more than {MAX_DEPTH} services call each other in a row")
-    context = copy_context()
-    context.run(depth.current.set, level + 1)
-    context.run(scope.set, span)
+        raise
     return _within(context, work)
+
+
+def deeper(context: Context, span: Scope) -> Context:
+    """A copy of a context, one level deeper and in this span. Raises `ExceededDepth`."""
+    level = context.get(depth.current, 0)
+    if level >= MAX_DEPTH:
+        raise ExceededDepth(f"more than {MAX_DEPTH} services call each other in a row")
+    copy = context.copy()
+    copy.run(_enter, level + 1, span)
+    return copy
+
+
+def _enter(level: int, span: Scope) -> None:
+    depth.current.set(level)
+    scope.set(span)
 
 
 @coroutine
@@ -79,7 +94,7 @@ class FollowsRedirects(Protocol):
 class ServiceCapability:
     """Sends requests and method calls to one service. Closing it does not close the service."""
 
-    __slots__ = ("_caller", "_cpu_ms", "_service", "_target", "external")
+    __slots__ = ("_asks", "_caller", "_cpu_ms", "_service", "_target", "external")
 
     def __init__(
         self, service: Service, target: Target, caller: str = "", cpu_ms: float | None = None
@@ -92,6 +107,8 @@ class ServiceCapability:
         """The worker whose capability this is."""
         self.external = bool(getattr(service, "external", False))
         """Whether the service says of itself that it leaves the process: a network or an external server."""
+        asks = not self.external and hasattr(service, "ask_call")
+        self._asks = cast("Asks", service) if asks else None
 
     async def call(self, method: str, arguments: bytes) -> bytes:
         """Pass the call on. Nothing is read here; the result may not be hard to read for the worker that asked."""
@@ -99,6 +116,37 @@ class ServiceCapability:
         return bounded(
             await one_deeper(call, _scope().call(caller=self._caller)[0]), "the result", self._cpu_ms
         )
+
+    def ask(self, method: str, arguments: bytes, context: Context, reply: CallReply) -> Pending | None:
+        """`call`, if the service can be asked."""
+        if self._asks is None:
+            return None
+        span = (context.get(scope) or begin()[0]).call(caller=self._caller)[0]
+        inner, answered = deeper(context, span), partial(self._answered, reply)
+        return self._asks.ask_call(method, arguments, self._target, span, inner, answered)
+
+    def _answered(self, reply: CallReply, value: bytes | None, error: Exception | None) -> None:
+        if value is not None:
+            try:
+                bounded(value, "the result", self._cpu_ms)
+            except PyworkerdError as refusal:
+                value, error = None, refusal
+        reply(value, error)
+
+    def ask_fetch(
+        self, request: Request, redirect: str, context: Context, reply: FetchReply
+    ) -> Pending | None:
+        """`fetch`, if the service can be asked."""
+        if self._asks is None or redirect == "error":
+            return None
+        span, headers = (context.get(scope) or begin()[0]).call(request.headers, self._caller)
+        if headers is not request.headers:
+            request = replace(request, headers=headers)
+
+        def answered(response: Response | None, error: Exception | None) -> None:
+            reply(None if response is None else (response, response.url or request.url), error)
+
+        return self._asks.ask_fetch(request, self._target, span, deeper(context, span), answered)
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
         """Pass the request on. Only services outside the process follow redirects.
