@@ -61,6 +61,7 @@ _HOST: Final = {
     "k": "keyed",  # whether there are random bytes
 }
 _FIRST_CAPACITY: Final = 1024
+_BLOCK: Final = 1 << 16
 _MOST_RANDOM: Final = 65_536
 """Bytes at once: crypto.getRandomValues gives no more (Web Cryptography API, section 10.1.1)."""
 EXPORTS: Final = ("boot", "load", "step")
@@ -79,11 +80,12 @@ def glue(room: int) -> Glue:
             ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
         )
     }  # fmt: skip
-    filled = {"first": _FIRST_CAPACITY, "most_random": _MOST_RANDOM, **places}
+    filled = {"block": _BLOCK, "first": _FIRST_CAPACITY, "most_random": _MOST_RANDOM, **places}
     parts = [
         _ANSWERING,
         _ENTERING,
         *(_PREPARE.replace("NAME", name) for name in EXPORTS),
+        _SCRUBBING,
         _CALLS,
         _BOOT_BEGINS,
         *(_define(letter) for letter in _HOST),
@@ -220,8 +222,28 @@ _CALLS: Final = """\
   (if (i32.eqz (local.get $size)) (then
     (call $run_gc)
     (call $forget)
+    (call $scrub)
     (return <answer>)))
   (call $enter (i32.load <step>) (local.get $pointer) (local.get $size)))"""
+_SCRUBBING: Final = """\
+(func $scrub
+  (local $last i32) (local $at i32) (local $pages i32)
+  (block $full (loop $more
+    (local.set $pages (memory.size))
+    (local.set $at (call $qjs_alloc <block>))
+    (br_if $full (i32.eqz (local.get $at)))
+    (memory.fill (local.get $at) (i32.const 0) <block>)
+    (i32.store (local.get $at) (local.get $last))
+    (local.set $last (local.get $at))
+    (br_if $more (i32.eq (local.get $pages) (memory.size)))))
+  (block $empty (loop $more
+    (br_if $empty (i32.eqz (local.get $last)))
+    (local.set $at (local.get $last))
+    (local.set $last (i32.load (local.get $at)))
+    (i32.store (local.get $at) (i32.const 0))
+    (call $qjs_free (local.get $at) <block>)
+    (br $more))))"""
+"""Write zeros into large free pieces of the heap before an image is taken: it does not hold pages of zeros."""
 _BOOT_BEGINS: Final = """\
 (func (export "boot_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
   (local $global i32) (local $made i32)

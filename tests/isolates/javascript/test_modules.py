@@ -152,3 +152,20 @@ def test_import_when_a_request_is_there(shown: Callable[..., object]) -> None:
 def test_top_level_await(shown: Callable[..., object]) -> None:
     files = {"src/a.js": "export const a = await Promise.resolve(4);"}
     assert shown("import { a } from './a.js';", "a", files) == 4
+
+
+def test_what_has_become_a_module_is_found_again(start: Callable[..., Driver]) -> None:
+    body = (
+        "[await import('./a.js'), await import('./b.cjs'), await import('./w.js')].map((m) => Object.keys(m))"
+    )
+    source = f"import './a.js'; import './b.cjs'; {DEFAULT % body}"
+    driver = start({"w.js": source, "a.js": "export const a = 1;", "b.cjs": "exports.b = 2;"})
+    assert driver.fetch().json == [["a"], ["b", "default"], ["default"]]
+
+
+def test_sources_of_modules_are_no_part_of_the_image(start: Callable[..., Driver]) -> None:
+    comment, text = "// " + "x" * 100_000, "y" * 100_000
+    driver = start({"w.js": f"import './a.js'; {DEFAULT % '1'}", "a.js": comment, "c.txt": text})
+    memory = driver.isolate.memory()
+    assert comment.encode() not in memory
+    assert text.encode() in memory  # it can still be imported

@@ -5,7 +5,7 @@
 import { decode, guest } from "pyworkerd:system/host";
 
 const files = new Map();
-// Bytes by path below the root, without it.
+// Bytes by path below the root; null for what has become a module.
 export let failure = null;
 // Why the last name was not resolved: QuickJS itself only says that it was not.
 
@@ -34,8 +34,8 @@ export function addFile(path, bytes) {
 }
 
 export function text(path) {
-  const bytes = files.get(path);
-  return bytes === undefined ? undefined : decode(bytes);
+  const bytes = files.get(path) ?? null;
+  return bytes === null ? undefined : decode(bytes);
 }
 
 function suffixOf(path) {
@@ -221,6 +221,7 @@ function load(path) {
   if (form !== undefined) {
     module.exports = valueOf(path, form);
   } else {
+    taken.add(path);
     const run = new Function("exports", "require", "module", "__filename", "__dirname", text(path));
     run.call(module.exports, module.exports, requireFrom(path), module, path, folderOf(path));
   }
@@ -236,22 +237,39 @@ function valueOf(path, form) {
 const GIVEN = "pyworkerd:given/";
 // What the name of a module begins with that stands for a value; the name of any other begins with "/".
 export const values = new Map();
+const named = new Map();
+// Names by path, of what was asked for before.
 
 guest.resolve = (base, name) => {
   try {
     const path = locate(base.startsWith("/") ? base.slice(1) : "", name);
-    const form = FORMS[suffixOf(path)];
-    if (form !== undefined) return GIVEN + path;
-    return isCommon(path, text(path)) ? GIVEN + path : `/${path}`;
+    const known = named.get(path);
+    if (known !== undefined) return known;
+    const isValue = FORMS[suffixOf(path)] !== undefined || isCommon(path, text(path));
+    const found = isValue ? GIVEN + path : `/${path}`;
+    named.set(path, found);
+    return found;
   } catch (error) {
     failure ??= error;
     throw error;
   }
 };
 
+const taken = new Set();
+// Files that are modules now: the engine does not ask for their source again.
+
+// What need not be part of an image.
+export function forgetTaken() {
+  for (const path of taken) files.set(path, null);
+  taken.clear();
+}
+
 guest.source = (name) => {
   try {
-    return name.startsWith(GIVEN) ? moduleOf(name.slice(GIVEN.length)) : text(name.slice(1));
+    if (name.startsWith(GIVEN)) return moduleOf(name.slice(GIVEN.length));
+    const path = name.slice(1);
+    taken.add(path);
+    return text(path) || "\n"; // a module of no length is one that could not be loaded, for the engine
   } catch (error) {
     failure ??= error;
     throw error;

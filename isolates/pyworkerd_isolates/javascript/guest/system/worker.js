@@ -75,6 +75,7 @@ export function load(header, rest) {
   jobs();
   const entropy = allowEntropy();
   forgetNumbers();
+  modules.forgetTaken();
   let answer;
   try {
     if (entropy) answer = failure("entropy", new Error("random numbers at the top level"));

@@ -1,0 +1,148 @@
+"""Packages from npm in JavaScript workers, and the example that uses one. Needs npm, and keeps what that installs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from pyworkerd.runtime import Runtime
+from pyworkerd.serving import Serving
+from pyworkerd_config import load
+from pyworkerd_config.model import Limits
+
+from tests.packaging.tree import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+EXAMPLE = ROOT / "examples/hono"
+PACKAGES = {
+    **json.loads((EXAMPLE / "site/package.json").read_text())["dependencies"],
+    "itty-router": "5.0.24",
+    "mustache": "4.2.0",
+    "nanoid": "5.1.16",
+    "zod": "4.6.7",
+}
+SOURCE = """
+import { AutoRouter } from "itty-router";
+import Mustache from "mustache";
+import { nanoid } from "nanoid";
+import { z } from "zod";
+
+const Item = z.object({ a: z.number().min(1), email: z.email().optional() });
+const router = AutoRouter({ base: "/itty" });
+router.get("/hello/:name", ({ name }) => ({ hello: name }));
+const paths = {
+  "/nanoid": () => new Response(nanoid()),
+  "/mustache": () => {
+    const page = "<b>{{name}}</b>{{#all}}[{{.}}]{{/all}}";
+    return new Response(Mustache.render(page, { name: "<x>", all: [1, 2] }));
+  },
+  "/zod": () => Response.json([
+    Item.safeParse({ a: 2 }).success,
+    Item.safeParse({ a: 0 }).error.issues[0].code,
+    Item.safeParse({ a: 1, email: "nobody" }).error.issues[0].path,
+  ]),
+};
+
+export default {
+  async fetch(request) {
+    return paths[new URL(request.url).pathname]?.() ?? router.fetch(request);
+  },
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def packages() -> Path:
+    """A folder with `node_modules`, installed once per machine."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm was not found: install Node.js")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyworkerd-tests"
+    folder = cache / "-".join(f"{name}-{version}" for name, version in sorted(PACKAGES.items()))
+    if not (folder / "complete").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text(json.dumps({"private": True, "dependencies": PACKAGES}))
+        done = subprocess.run(
+            [npm, "install", "--silent", "--no-audit", "--no-fund"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"npm cannot install: {done.stderr.strip()[-200:]}")
+        (folder / "complete").touch()
+    return folder
+
+
+def with_packages(packages: Path, folder: Path) -> None:
+    shutil.copytree(packages / "node_modules", folder / "node_modules", symlinks=True)
+
+
+def test_packages_run_as_they_are(packages: Path, tmp_path: Path) -> None:
+    (tmp_path / "worker.js").write_text(SOURCE)
+    with_packages(packages, tmp_path)
+
+    async def main() -> list[str]:
+        async with Runtime() as runtime:
+            limits = Limits(cpu_ms=2000, startup_ms=10_000)
+            worker = await runtime.load(tmp_path / "worker.js", limits=limits)
+            return [
+                await (await worker.fetch(path)).text()
+                for path in ("/nanoid", "/mustache", "/zod", "/itty/hello/x")
+            ]
+
+    name, page, checked, routed = asyncio.run(main())
+    assert len(name) == 21
+    assert page == "<b>&lt;x&gt;</b>[1][2]"
+    assert json.loads(checked) == [True, "too_small", ["email"]]
+    assert json.loads(routed) == {"hello": "x"}
+
+
+def test_the_example(packages: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(
+        EXAMPLE, tmp_path / "example", ignore=shutil.ignore_patterns("node_modules", ".pyworkerd")
+    )
+    with_packages(packages, folder / "site")
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace("127.0.0.1:8787", "127.0.0.1:0"))
+
+    async def visit(ask: Callable[..., Awaitable[tuple[int, str]]]) -> None:
+        assert await ask("GET", "/") == (200, "Notes")
+        assert (await ask("GET", "/notes/a"))[0] == 404
+        for name in ("a", "b"):
+            status, text = await ask("PUT", f"/notes/{name}", json={"text": f"note {name}"})
+            assert (status, json.loads(text)["text"]) == (201, f"note {name}")
+        assert json.loads((await ask("GET", "/notes/b"))[1])["text"] == "note b"
+        assert await ask("GET", "/all") == (200, "a: note a\nb: note b\n")
+        assert (await ask("DELETE", "/notes/a"))[0] == 204
+        assert await ask("GET", "/all") == (200, "b: note b\n")
+        assert (await ask("GET", "/nowhere"))[0] == 404
+
+    async def main() -> None:
+        async with Runtime(load(config)) as runtime:
+            serving = Serving(runtime)
+            (socket,) = await serving.start()
+
+            async def ask(method: str, path: str, **options: object) -> tuple[int, str]:
+                async with client.request(method, f"http://{socket.address}{path}", **options) as response:  # type: ignore[arg-type]
+                    assert response.headers["x-served-by"] == "hono"
+                    return response.status, await response.text()
+
+            try:
+                async with aiohttp.ClientSession() as client:
+                    await visit(ask)
+            finally:
+                await serving.aclose()
+
+    asyncio.run(main())
