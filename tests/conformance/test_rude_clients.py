@@ -13,8 +13,9 @@ from pyworkerd_config.model import Limits
 from pyworkerd_isolates.protocol import WINDOW
 
 from tests.conformance.place import served
+from tests.memory import in_use
 from tests.runtime.server.client import chunk, get, run
-from tests.runtime.server.test_rude_clients import end_of, leave, memory, stuck, until
+from tests.runtime.server.test_rude_clients import end_of, leave, stuck, until
 
 if TYPE_CHECKING:
     import socket
@@ -125,7 +126,7 @@ def test_slow_readers_hold_a_window_each(loop: str, sandbox: object) -> None:
     async def main() -> None:
         async with served(SOURCE, limits=Limits(isolates=1, cpu_ms=60_000)) as place:
             assert (await place.site.ask(get("/", "Connection: close")))[2] == b"0"
-            before = memory()
+            before = in_use()
             readers = [await place.site.raw() for _ in range(READERS - 1)]
             for raw in readers:
                 await send(raw, get("/endless"))
@@ -133,12 +134,12 @@ def test_slow_readers_hold_a_window_each(loop: str, sandbox: object) -> None:
                 await until(lambda: stuck(place.site) == len(readers), 0.01)
                 # One more is served, by the same isolate.
                 assert (await place.site.ask(get("/", "Connection: close")))[2] == b"%d" % len(readers)
-                assert memory() - before < most
+                assert in_use() - before < most
                 for raw in readers:
                     await asyncio.get_running_loop().sock_recv(raw, 1024)
             for number, raw in enumerate(readers):
                 leave(raw, "resets" if number % 2 else "closes")
             await nothing_is_left(place)
-            assert memory() - before < 64 * 1024 * 1024
+            assert in_use() - before < 64 * 1024 * 1024
 
     run(main, loop)

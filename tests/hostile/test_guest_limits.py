@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import os
-
-import psutil
 import pytest
 from pyworkerd_isolates.errors import (
     CpuExhausted,
@@ -16,6 +12,8 @@ from pyworkerd_isolates.errors import (
 )
 from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.testing import LATER
+
+from tests.memory import in_use
 
 HEAD = """
 import ast, asyncio, gc, json, re, sys
@@ -224,11 +222,6 @@ def test_a_response_of_a_gigabyte_is_as_large_as_its_window(start, image, neighb
     assert driver.isolate.memory_size <= driver.isolate.image.memory_size + (16 << 20)
 
 
-def used():
-    gc.collect()
-    return psutil.Process(os.getpid()).memory_full_info().uss
-
-
 def test_memory_returns_whatever_became_of_the_guests(sandbox, image, neighbour):
     """Rounds of isolates that grow, spin, overflow and trap leave nothing behind."""
 
@@ -250,7 +243,7 @@ def test_memory_returns_whatever_became_of_the_guests(sandbox, image, neighbour)
 
     for _ in range(3):
         a_round()
-    before = used()
+    before = in_use()
     for _ in range(20):
         a_round()
-    assert used() - before < 8 << 20
+    assert in_use() - before < 16 << 20, "less than one of them has used, or a quarter of a megabyte for each"

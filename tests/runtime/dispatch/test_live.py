@@ -357,7 +357,7 @@ for _ in range(100): print("dear")
 await env.GATE()
 """
         )
-        limits = Limits(cpu_ms=500, wall_ms=5000, isolates=1)
+        limits = Limits(cpu_ms=500, wall_ms=60_000, isolates=1)
         worker = await runtime.load(source, bindings={"GATE": gate}, limits=limits)
         waiting = asyncio.create_task(worker.fetch("/wait"))
         await gate.until(1)

@@ -5,20 +5,18 @@ and has its memory back.
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import socket
 import struct
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyworkerd.cli.descriptors import raise_limit
 from pyworkerd.messages import Body, Request, Response
 
+from tests.memory import in_use
 from tests.runtime.server.client import LOOPS, Client, Site, chunk, get, run, site
 
 if TYPE_CHECKING:
@@ -32,15 +30,6 @@ MANY = 1000
 PIECE = 16 * 1024
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: what is not sent is thrown away, and the other side hears a reset."""
-
-
-def memory() -> int:
-    """Bytes in use, without what the allocator keeps for later where it can be asked for it (glibc)."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-    return int(psutil.Process().memory_full_info().uss)
 
 
 def others() -> set[asyncio.Task[object]]:
@@ -79,13 +68,13 @@ async def unharmed(place: Site) -> AsyncIterator[Client]:
     """A polite client for use meanwhile. After the block nothing may be left of the others."""
     polite = await place.connect()
     await served(polite)
-    before, tasks = memory(), others()
+    before, tasks = in_use(), others()
     yield polite
     await served(polite)
     await until(lambda: place.server.statistics().connections_now == 1)
     await until(lambda: others() <= tasks)
     assert place.server.statistics().active_now == 0
-    assert memory() - before < SLACK
+    assert in_use() - before < SLACK
     await served(await place.connect())
 
 
@@ -274,14 +263,14 @@ def test_clients_that_ask_and_never_read(loop: str, path: str, many: int) -> Non
 
     async def main() -> None:
         async with site(Sources(), write_timeout=0.3) as place, unharmed(place) as polite:
-            before = memory()
+            before = in_use()
             crowd = [await place.raw() for _ in range(many)]
             asking = [asyncio.create_task(ask(raw)) for raw in crowd]
             await served(polite)
             # On a busy machine some have been given up already.
             await until(lambda: stuck(place) + place.server.statistics().timeouts == len(crowd))
             largest = 64 * PIECE if path == "large" else 0
-            assert memory() - before < SLACK + len(crowd) * (MIB + largest)
+            assert in_use() - before < SLACK + len(crowd) * (MIB + largest)
             await until(lambda: place.server.statistics().connections_now == 1)
             assert place.server.statistics().timeouts == len(crowd)
             await asyncio.gather(*asking)
@@ -308,14 +297,14 @@ def test_a_thousand_slow_readers_hold_a_buffer_each(loop: str) -> None:
 
     async def main() -> None:
         async with site(Sources()) as place, unharmed(place) as polite:
-            before = memory()
+            before = in_use()
             readers = [await place.raw() for _ in range(MANY)]
             for raw in readers:
                 await asyncio.get_running_loop().sock_sendall(raw, get("/endless"))
             for _ in range(3):
                 await until(lambda: stuck(place) == MANY, 0.01)
                 await served(polite)
-                assert memory() - before < MANY * each
+                assert in_use() - before < MANY * each
                 for raw in readers:
                     await asyncio.get_running_loop().sock_recv(raw, 1024)
             figures = place.server.statistics()
