@@ -3,14 +3,15 @@
 import * as calls from "pyworkerd:system/calls";
 import { setBindings } from "pyworkerd:system/environment";
 import * as handlers from "pyworkerd:system/handlers";
-import { guest } from "pyworkerd:system/host";
+import { guest, utf8 } from "pyworkerd:system/host";
 import * as loop from "pyworkerd:system/loop";
 import { describe } from "pyworkerd:system/logs";
 import * as outbox from "pyworkerd:system/outbox";
 import * as streams from "pyworkerd:system/streams";
 import { cut, readValue } from "pyworkerd:system/values";
-import { load } from "pyworkerd:system/worker";
+import { entrypoints, load } from "pyworkerd:system/worker";
 import "pyworkerd:workers/bindings";
+import { WorkerEntrypoint } from "pyworkerd:workers/entrypoint";
 import { install } from "pyworkerd:workers/globals";
 
 install(globalThis);
@@ -57,7 +58,7 @@ function reject([, number, code, message, typeName]) {
 
 const EVENTS = {
   __proto__: null,
-  prime() {},
+  prime: warmUp,
   close_gaps() {},
   init: (event, blobs) => setBindings(event[1], event[2], blobs),
   focus(event) {
@@ -102,3 +103,32 @@ guest.step = (header, rest) => {
 };
 
 guest.load = load;
+
+// While the engine is built: requests through everything, which are forgotten then. QuickJS makes much of what is built
+// in when it is first asked for: so it is part of the base image, and no isolate has to.
+function warmUp() {
+  const kinds = [
+    { fetch: (request) => new Response(request.url) },
+    { fetch: async (request) => Response.json([request.method, request.headers.get("host")], { headers: { a: "b" } }) },
+    class extends WorkerEntrypoint {
+      async fetch(request) {
+        const url = new URL(request.url);
+        return new Response(await request.text(), { status: 201, headers: { location: url.pathname } });
+      }
+    },
+  ];
+  for (const kind of kinds) {
+    entrypoints.set("", kind);
+    for (let round = 0; round < 2; round++) guest.step(WARM_UP, utf8("body"));
+  }
+  entrypoints.clear();
+  setBindings([], {}, []);
+}
+
+const WARM_UP = JSON.stringify([
+  [4],
+  [
+    ["init", [], {}],
+    ["fetch", 1, null, {}, "POST", "http://warm.invalid/", [["host", "warm.invalid"]], ["b", 0]],
+  ],
+]);
