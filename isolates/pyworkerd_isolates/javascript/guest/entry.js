@@ -7,6 +7,7 @@ import { guest, utf8 } from "pyworkerd:system/host";
 import * as loop from "pyworkerd:system/loop";
 import { describe } from "pyworkerd:system/logs";
 import * as outbox from "pyworkerd:system/outbox";
+import * as sockets from "pyworkerd:system/sockets";
 import * as streams from "pyworkerd:system/streams";
 import { cut, readValue } from "pyworkerd:system/values";
 import { entrypoints, load } from "pyworkerd:system/worker";
@@ -16,6 +17,7 @@ import { install } from "pyworkerd:workers/globals";
 
 install(globalThis);
 
+const NOTHING = new Uint8Array(0);
 let focus = null;
 
 // The answer to a call: `make` is given whose it is.
@@ -37,10 +39,8 @@ function resolve([, number, kind, ...result], blobs) {
     settle(number, () => readValue(blobs[result[0]].slice()));
     return;
   }
-  if (kind !== "response") {
-    settle(number, () => {
-      throw new Error("WebSockets are not there yet");
-    });
+  if (kind === "upgrade") {
+    resolveUpgrade(number, ...result);
     return;
   }
   const [status, headers, described, url] = result;
@@ -49,6 +49,17 @@ function resolve([, number, kind, ...result], blobs) {
     return;
   }
   settle(number, (invocation) => ({ status, headers, body: handlers.bodyOf(described, blobs, invocation), url }));
+}
+
+function resolveUpgrade(number, headers, socket, url) {
+  const invocation = calls.find(number)?.invocation ?? null;
+  const wire = new sockets.Wire(socket, invocation);
+  if (invocation === null) {
+    wire.cancel();
+    return;
+  }
+  invocation.receives(wire);
+  settle(number, () => ({ status: 101, headers, body: null, url, wire }));
 }
 
 function reject([, number, code, message, typeName]) {
@@ -74,6 +85,10 @@ const EVENTS = {
   stop: (event) => streams.onStop(event[1]),
   resolve,
   reject,
+  ws_message: (event, blobs) =>
+    sockets.onMessage(event[1], event[2] === null ? NOTHING : blobs[event[2]], event[3], event[4]),
+  ws_closed: (event) => sockets.onClosed(event[1], event[2], event[3], event[4]),
+  ws_credit: (event) => sockets.onCredit(event[1], event[2]),
 };
 
 const BEGIN = new Set(["fetch", "rpc", "handle", "cancel"]);
@@ -94,7 +109,8 @@ guest.step = (header, rest) => {
       }
     }
     loop.runTimers(focus);
-    return outbox.take(loop.due());
+    const more = sockets.flush();
+    return outbox.take(more === null ? loop.due() : [0, more]);
   } catch (error) {
     outbox.clear();
     outbox.emit(["crash", describe(error).slice(0, 4096)]);

@@ -11,7 +11,7 @@ import { Inbound } from "pyworkerd:system/streams";
 import { readValue, writeValue } from "pyworkerd:system/values";
 import { entrypoints, isMethod } from "pyworkerd:system/worker";
 import { makeEvent } from "pyworkerd:workers/background";
-import { partsOfResponse, requestOf } from "pyworkerd:workers/http";
+import { leaveWith, partsOfResponse, requestOf } from "pyworkerd:workers/http";
 
 const MAX_NAME = 256;
 const MAX_MESSAGE = 8192;
@@ -99,6 +99,11 @@ export function bodyOf(described, blobs, invocation) {
 function respond(invocation, response) {
   const parts = partsOfResponse(response);
   checkHeaders(parts.pairs);
+  if (parts.rest.webSocket !== null) {
+    const number = leaveWith(parts, invocation);
+    emitText(`["upgrade",${invocation.number},${JSON.stringify(parts.pairs)},${number}]`);
+    return;
+  }
   const { effect, pump } = effectOf(invocation, parts.body);
   emitText(`["respond",${invocation.number},${parts.status},${JSON.stringify(parts.pairs)},${effect}]`);
   if (pump !== null) pumpFor(invocation, pump);

@@ -1,10 +1,14 @@
 // One run of a handler: its number, what it has promised to finish after it answered, what ends with it.
 
+import { now } from "pyworkerd:system/host";
 import { clearTimersOf, run } from "pyworkerd:system/loop";
 import { emit, emitText } from "pyworkerd:system/outbox";
 
 export const running = new Map();
 // Invocations that have begun and are not done, by number.
+
+const LOG_MS = 60000;
+// After which an invocation that a WebSocket keeps alive may log anew.
 
 export class Invocation {
   number;
@@ -15,6 +19,7 @@ export class Invocation {
   calls = undefined;
   aborter = undefined;
   #open = 1; // its handler
+  #logsSince = undefined;
 
   constructor(number) {
     this.number = number;
@@ -33,13 +38,14 @@ export class Invocation {
 
   end() {
     if (!running.delete(this.number)) return;
-    clearTimersOf(this);
+    // Listeners hear that their WebSockets are closed; what they begin ends here.
     if (this.bodies !== undefined) for (const body of this.bodies) body.cancel();
+    clearTimersOf(this);
     if (this.calls !== undefined) for (const call of this.calls) call.abandon();
     emitText(`["done",${this.number}]`);
   }
 
-  // A body that comes in for this invocation: what is left of it at the end, nobody will read.
+  // A body or a WebSocket that comes in for this invocation: what is left of it at the end, nobody will read.
   receives(body) {
     (this.bodies ??= new Set()).add(body);
   }
@@ -54,6 +60,15 @@ export class Invocation {
         this.release();
       },
     );
+  }
+
+  // Let an invocation of long life log anew every minute.
+  renewLog() {
+    const time = now();
+    this.#logsSince ??= time;
+    if (time - this.#logsSince < LOG_MS) return;
+    this.#logsSince = time;
+    this.logged = 0;
   }
 
   // The caller has gone: the handler's answer is not waited for any more; promised work goes on.

@@ -162,7 +162,7 @@ export class EventTarget {
 
   static {
     hasListeners = (target, type) => target.#listeners?.has(type) ?? false;
-    dispatchTo = (target, event) => {
+    dispatchTo = (target, event, heard = null) => {
       begin(event, target);
       const listeners = target.#listeners?.get(event.type);
       if (listeners !== undefined) {
@@ -170,7 +170,7 @@ export class EventTarget {
           if (listener.removed) continue;
           if (listener.once) target.#remove(event.type, listener);
           enterPassive(event, listener.passive);
-          call(listener.callback, target, event);
+          call(listener.callback, target, event, heard);
           enterPassive(event, false);
           if (stopsNow(event)) break;
         }
@@ -189,9 +189,9 @@ export class EventTarget {
         found.callback.handler = handler;
       } else {
         const callback = function (event) {
-          if (typeof callback.handler === "function" && callback.handler.call(this, event) === false) {
-            event.preventDefault();
-          }
+          const value = typeof callback.handler === "function" ? callback.handler.call(this, event) : undefined;
+          if (value === false) event.preventDefault();
+          return value;
         };
         callback.handler = handler;
         target.#add(type, { callback, capture: false, once: false, passive: false, removed: false, isHandler: true });
@@ -255,14 +255,18 @@ function flattened(options) {
   return { capture: Boolean(capture), once: Boolean(once), passive: Boolean(passive), signal };
 }
 
-function call(callback, target, event) {
+function call(callback, target, event, heard) {
+  let value;
   try {
-    if (typeof callback === "function") callback.call(target, event);
-    else callback.handleEvent(event);
+    value = typeof callback === "function" ? callback.call(target, event) : callback.handleEvent(event);
   } catch (error) {
-    reportError(error);
+    if (heard === null) reportError(error);
+    else heard.failed(error);
+    return;
   }
+  heard?.returned(value);
 }
 
-/** For classes that are targets: whether anybody listens, dispatching, and what an `on...` attribute holds. */
+/** For classes that are targets: whether anybody listens, dispatching, and what an `on...` attribute holds.
+ *  `dispatchTo` tells `heard`, if it is given, what each listener returned and how it failed. */
 export { hasListeners, dispatchTo, getHandler, setHandler };

@@ -106,6 +106,9 @@ function makeState(body, init, givenType) {
   if (!(code >= 200 && code <= 599) && !(code === 101 && webSocket !== null)) {
     throw new RangeError(`Responses may only be constructed with status codes in the range 200 to 599, not ${status}.`);
   }
+  if (webSocket !== null && code !== 101) {
+    throw new RangeError("Responses with a WebSocket must have status code 101.");
+  }
   const text = `${statusText}`;
   if (!PHRASE.test(text)) throw new TypeError(`${WHERE}: the status text has characters that it must not have.`);
   if (encodeBody !== "automatic" && encodeBody !== "manual") {

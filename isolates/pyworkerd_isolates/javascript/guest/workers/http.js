@@ -4,6 +4,7 @@ import { bodyOfBytes, bodyOfSource } from "pyworkerd:web/body";
 import { makeRequest, Request, takeRequest } from "pyworkerd:web/request";
 import { makeResponse, Response, takeResponse } from "pyworkerd:web/response";
 import { concatenate } from "pyworkerd:web/utf8";
+import { leave, receive, WebSocket } from "pyworkerd:workers/websocket";
 
 // A body as it comes from the host: bytes in hand, an `Inbound`, or null.
 function given(body) {
@@ -24,9 +25,7 @@ export function partsOfResponse(response) {
   if (!(response instanceof Response)) {
     throw new TypeError(`fetch() has to return a Response, not ${nameOf(response)}`);
   }
-  const parts = takeResponse(response);
-  if (parts.rest.webSocket !== null) throw new TypeError("JavaScript workers cannot answer with a WebSocket yet");
-  return parts;
+  return takeResponse(response);
 }
 
 // What `fetch(input, init)` sends.
@@ -34,8 +33,21 @@ export function sendable(input, init) {
   return takeRequest(input instanceof Request && init === undefined ? input : new Request(input, init));
 }
 
-export function responseOf({ status, headers, body, url }, asked) {
-  return makeResponse(status, "", headers, given(body), url, url !== asked);
+export function responseOf({ status, headers, body, url, wire }, asked) {
+  const socket = wire === undefined ? null : receive(wire, url, protocolOf(headers));
+  return makeResponse(status, "", headers, given(body), url, url !== asked, socket);
+}
+
+// The number of the WebSocket that a response gives away.
+export function leaveWith({ pairs, rest: { webSocket } }, invocation) {
+  if (!(webSocket instanceof WebSocket)) {
+    throw new TypeError(`\`webSocket\` has to be an end of a WebSocketPair, not ${nameOf(webSocket)}`);
+  }
+  return leave(webSocket, invocation, protocolOf(pairs));
+}
+
+function protocolOf(pairs) {
+  return pairs.find(([name]) => name === "sec-websocket-protocol")?.[1] ?? "";
 }
 
 // All of a body that came from the host.
