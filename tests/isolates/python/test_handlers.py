@@ -12,6 +12,17 @@ def default(body, extra=""):
     return f"{HEAD}{extra}\nclass Default(WorkerEntrypoint):\n{body}\n"
 
 
+def each(bodies):
+    """One worker with an entrypoint for each of them, in their order: `at` has their names."""
+    return HEAD + "".join(
+        f"\nclass Entrypoint{number}(WorkerEntrypoint):\n{body}\n" for number, body in enumerate(bodies)
+    )
+
+
+def at(keys, key):
+    return f"Entrypoint{list(keys).index(key)}"
+
+
 SIGNATURES = {
     "no argument": "    async def fetch(self): return Response('ok')",
     "the request": "    async def fetch(self, request): return Response('ok')",
@@ -35,7 +46,8 @@ SIGNATURES = {
 
 @pytest.mark.parametrize("kind", SIGNATURES)
 def test_relaxed_signatures(start, kind):
-    assert start(default(SIGNATURES[kind])).fetch().text == "ok"
+    driver = start(each(SIGNATURES.values()))
+    assert driver.fetch(entrypoint=at(SIGNATURES, kind)).text == "ok"
 
 
 LEGACY = {
@@ -151,15 +163,15 @@ FAILURES = {
 
 @pytest.mark.parametrize("code", FAILURES)
 def test_a_handler_that_fails(start, code):
-    driver = start(default(f"    async def fetch(self):\n        {code}"))
-    run = driver.fetch()
+    driver = start(each(f"    async def fetch(self):\n        {code}" for code in FAILURES))
+    run = driver.fetch(entrypoint=at(FAILURES, code))
     kind, message = FAILURES[code]
     assert run.done
     assert run.failure.reason == "exception"
     assert run.failure.type_name == kind
     assert message is None or run.failure.message == message
     assert len(run.failure.traceback) <= 16_384
-    assert driver.fetch().failure.type_name == kind
+    assert driver.fetch(entrypoint=at(FAILURES, code)).failure.type_name == kind
 
 
 def test_a_traceback_is_what_its_author_should_see(start):
