@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -425,6 +426,29 @@ def test_objects_give_way_to_each_other_and_lose_nothing(tmp_path: Path) -> None
         assert worker.service.counters.cold_starts == 11
 
     run(tmp_path, test, ObjectClass("Room"), FleetLimits(isolates=3))
+
+
+@pytest.mark.parametrize("isolates", [3, 1000])
+def test_whoever_is_asked_in_whatever_order_nothing_is_lost(tmp_path: Path, isolates: int) -> None:
+    """What it has stored and what it has in memory tell the same all the time, with room for few and for all."""
+    order = random.Random(isolates)
+    answers: dict[str, list[int]] = {name: [] for name in "abcdefgh"}
+
+    async def ask(worker: LoadedWorker) -> None:
+        for _ in range(20):
+            name = order.choice("abcdefgh")
+            stored, in_memory = await worker.call("on", name, "store")
+            assert stored == in_memory
+            answers[name].append(stored)
+            await asyncio.sleep(order.choice((0, 0.001, 0.01)))
+
+    async def test(worker: LoadedWorker) -> None:
+        await asyncio.gather(*(ask(worker) for _ in range(12)))
+        assert worker.service.counters.hibernations > 0
+        for given in answers.values():
+            assert sorted(given) == list(range(1, len(given) + 1))
+
+    run(tmp_path, test, ObjectClass("Room", idle_ms=1), FleetLimits(isolates=isolates), queue_ms=30_000)
 
 
 def test_who_cannot_wake_in_time_is_told_so(tmp_path: Path) -> None:
