@@ -22,12 +22,16 @@ def service(
     source: str,
     keys: Mapping[str, object] | None = None,
     worker: Mapping[str, object] | None = None,
+    main: str = "worker.py",
 ) -> str:
-    """One `[[services]]` entry with its `keys` and those of its worker; the source goes into a folder of its own."""
-    main = folder / name / "worker.py"
-    main.parent.mkdir(parents=True, exist_ok=True)
-    main.write_text(source)
-    settings = {"main": f"{name}/worker.py", **(worker or {})}
+    """One `[[services]]` entry with its `keys` and those of its worker.
+
+    The source goes into a folder of its own, into a file that is called `main`.
+    """
+    file = folder / name / main
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(source)
+    settings = {"main": f"{name}/{main}", **(worker or {})}
     lines = ["[[services]]", f'name = "{name}"', *map(_line, (keys or {}).items())]
     return "\n".join([*lines, "[services.worker]", *map(_line, settings.items()), ""])
 

@@ -12,7 +12,7 @@ from pyworkerd_bench.crowd import ASKED, CrowdContestant, ask_each
 from pyworkerd_bench.folder import Folder
 
 from .configuration import service, socket, write
-from .hello import HELLO
+from .programs import PYTHON
 from .pyworkerd import about, serve
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class DensitySubject(CrowdContestant):
         for size in self.sizes:
             folder = made / str(size)
             folder.mkdir()
-            write_crowd(folder, [program(number % PROGRAMS) for number in range(size)])
+            write_crowd(folder, [PYTHON.version(number % PROGRAMS) for number in range(size)])
         with self.spawn(self.sizes[0], None) as server:
             ask_each(server, [f"/t{number}" for number in range(min(PROGRAMS, self.sizes[0]))])
 
@@ -71,14 +71,10 @@ class DensitySubject(CrowdContestant):
     def never_built(self) -> tuple[float, ...]:
         """Seconds for the first request to each of some tenants whose programs are new to the cache."""
         folder = Path(tempfile.mkdtemp(dir=self._folder.path))
-        sources = [f"{HELLO}\n# {time.time_ns()} {number}\n" for number in range(NEW)]
+        began = time.time_ns()
+        sources = [PYTHON.version(began + number) for number in range(NEW)]
         with serve(write_crowd(folder, sources), None) as server:
             return tuple(ask_each(server, [f"/t{number}" for number in range(NEW)]).values())
-
-
-def program(number: int) -> str:
-    """One of the programs that tenants share."""
-    return f"{HELLO}\n# program {number}\n"
 
 
 def write_crowd(folder: Path, sources: Sequence[str]) -> Path:

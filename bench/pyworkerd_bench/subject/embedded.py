@@ -7,7 +7,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.engine import load_engine
 from pyworkerd_isolates.errors import CpuExhausted, IsolateError
@@ -16,27 +15,32 @@ from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.limits import Limits
 from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.protocol import Events, Respond
-from pyworkerd_isolates.python.build import source
 from pyworkerd_isolates.slots import Slots
 from pyworkerd_isolates.unfrozen import Loading
 
 from pyworkerd_bench.errors import BenchError
 
-from .hello import CPU_MS, HELLO, LOOP
+from .hello import CPU_MS
+from .programs import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyworkerd_isolates.engine import Engine
     from pyworkerd_isolates.image import Image
+    from pyworkerd_isolates.languages import Language
     from pyworkerd_isolates.protocol import Output
 
+    from .programs import Program
 
-def open_engine(progress: Callable[[str], None] = lambda _: None) -> tuple[Machine, Cache, Engine]:
-    """What an isolate needs besides its image. Builds the engine if the user's cache does not have it (10 s)."""
+
+def open_engine(
+    language: Language, progress: Callable[[str], None] = lambda _: None
+) -> tuple[Machine, Cache, Engine]:
+    """What an isolate needs besides its image. Builds a language's engine if the user's cache lacks it (10 s)."""
     machine, cache = Machine(), Cache()
     try:
-        return machine, cache, load_engine(machine, cache, source(), progress)
+        return machine, cache, load_engine(machine, cache, language.source(), progress)
     except IsolateError as error:
         machine.close()
         raise BenchError(f"the engine does not load: {error}") from error
@@ -51,29 +55,34 @@ def first_events() -> Events:
 
 
 def must_say_hello(output: Output) -> None:
-    """Raises BenchError if a step did not answer as `HELLO` does: a fast wrong answer is no figure."""
+    """Raises BenchError if a step did not answer as hello does: a fast wrong answer is no figure."""
     answers = [effect for effect in output.effects if isinstance(effect, Respond)]
     if [(answer.status, answer.body) for answer in answers] != [(200, b"hello")]:
         raise BenchError(f"the isolate did not answer hello: {output.effects!r:.300}")
 
 
 class Embedded:
-    """The isolates' figures. Every method is one measurement, in seconds."""
+    """The isolates' figures of a program. Every method is one measurement, in seconds."""
 
-    def __init__(self) -> None:
-        self._machine, self._cache, self._engine = open_engine()
+    def __init__(self, program: Program = PYTHON) -> None:
+        self._program = program
+        self._machine, self._cache, self._engine = open_engine(program.bundle(program.hello).language)
         self._limits = Limits(cpu_ms=CPU_MS)
         self._slots = Slots()
-        self._hello = build_image(self._engine, self._cache, Bundle.of({"worker.py": HELLO}), self._limits)
-        self._loop = build_image(self._engine, self._cache, Bundle.of({"worker.py": LOOP}), self._limits)
+        self._hello = self._image(program, program.hello)
+        self._loop = self._image(program, program.loop)
         self._versions = itertools.count(time.time_ns())
         self.first_step()  # from which the image knows what first steps write to
 
-    def deploy(self) -> float:
-        """A version of hello that the cache has never seen: sources to image. It leaves the cache as it was."""
-        version = f"{HELLO}\n# version {next(self._versions)}\n"
+    def deploy(self, program: Program | None = None) -> float:
+        """A version of hello that the cache has never seen: sources to image. It leaves the cache as it was.
+
+        Another `program` has to be one that the same engine runs.
+        """
+        program = program or self._program
+        version = program.version(next(self._versions))
         began = time.perf_counter()
-        image = self._image(version)
+        image = self._image(program, version)
         seconds = time.perf_counter() - began
         built = image.built
         image.close()
@@ -110,7 +119,7 @@ class Embedded:
 
     def new_source(self) -> float:
         """A version of hello that nobody has seen: sources to the effects of the first step, without an image."""
-        bundle = Bundle.of({"worker.py": f"{HELLO}\n# version {next(self._versions)}\n"})
+        bundle = self._program.bundle(self._program.version(next(self._versions)))
         began = time.perf_counter()
         loading = Loading(self._engine, load_frame(bundle), self._limits)
         while (image := loading.go_on(CPU_MS)) is None:
@@ -135,8 +144,8 @@ class Embedded:
             isolate.end()
         raise BenchError("an endless loop ended by itself")
 
-    def _image(self, text: str) -> Image:
-        return build_image(self._engine, self._cache, Bundle.of({"worker.py": text}), self._limits)
+    def _image(self, program: Program, source: str) -> Image:
+        return build_image(self._engine, self._cache, program.bundle(source), self._limits)
 
     def close(self) -> None:
         """Let go of the engine."""

@@ -14,7 +14,8 @@ from pyworkerd_bench.measure import percentile
 from pyworkerd_bench.open_loop import latencies
 
 from .configuration import service, socket, write
-from .hello import CPU_MS, HELLO, LOOP
+from .hello import CPU_MS
+from .programs import PYTHON
 from .pyworkerd import about, serve
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ class FairnessSubject:
         """Write the configuration, start the server, let every tenant answer once."""
         folder = self._folder.make()
         tenants = [
-            service(folder, f"burn{number}", LOOP, {"routes": [path]}, {"limits": {"cpu_ms": CPU_MS}})
+            service(folder, f"burn{number}", PYTHON.loop, {"routes": [path]}, {"limits": {"cpu_ms": CPU_MS}})
             for number, path in enumerate(burning(max(CROWDS)))
         ]
-        victim = service(folder, "victim", HELLO, {"routes": [VICTIM]})
+        victim = service(folder, "victim", PYTHON.hello, {"routes": [VICTIM]})
         config = write(folder / "config.toml", [socket("http"), victim, *tenants])
         self._server = serve(config, load_cpus()[0])
         wait_for_200(self._server.port, VICTIM)

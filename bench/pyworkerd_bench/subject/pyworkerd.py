@@ -18,10 +18,13 @@ from pyworkerd_bench.processes import Server
 from .embedded import Embedded
 from .hello import CPU_MS, FRESH, LOOPING, WARM, write_all, write_hello
 from .in_process import apart
+from .programs import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from .programs import Program
 
 STARTED_ISOLATES = 300
 DEPLOYS = 20
@@ -38,9 +41,10 @@ FORBIDDEN = "PYTHONDONTWRITEBYTECODE"
 
 
 class Pyworkerd(HttpContestant):
-    """All figures. Workers are behind paths of one server; see `hello`."""
+    """All figures of a program. Workers are behind paths of one server; see `hello`."""
 
     name = SUBJECT
+    program: Program = PYTHON
     fresh_path = FRESH
     about_path = WARM
 
@@ -55,14 +59,14 @@ class Pyworkerd(HttpContestant):
 
     def about(self) -> str:
         """Versions and settings."""
-        return f"{about()} with defaults"
+        return f"{about(self.program)} with defaults"
 
     def start(self) -> None:
         """Build what is not cached, write the configurations, start a server."""
         folder = self._folder.make()
-        write_all(folder)
-        write_hello(folder)
-        self._embedded = Embedded()
+        write_all(folder, self.program)
+        write_hello(folder, self.program)
+        self._embedded = Embedded(self.program)
         self.renew()
 
     def stop(self) -> None:
@@ -88,8 +92,8 @@ class Pyworkerd(HttpContestant):
             *self.common_probes(),
             Probe("http_warm", lambda: self.timed(WARM), REQUESTS, WARMUP_REQUESTS),
             Probe("runaway", self.runaway, RUNAWAYS, warmups=1),
-            Probe("engine_load", lambda: apart("engine_load"), ENGINE_LOADS, warmups=1),
-            Probe("memory", lambda: apart("memory"), MEMORY_RUNS),
+            Probe("engine_load", lambda: apart("engine_load", self.program), ENGINE_LOADS, warmups=1),
+            Probe("memory", lambda: apart("memory", self.program), MEMORY_RUNS),
             Probe("deploy", embedded.deploy, DEPLOYS, warmups=1),
             Probe("isolate_start", embedded.start, STARTED_ISOLATES, WARMUP_REQUESTS),
             Probe("first_step", embedded.first_step, STARTED_ISOLATES, WARMUP_REQUESTS),
@@ -112,11 +116,11 @@ class Pyworkerd(HttpContestant):
         return self._embedded
 
 
-def about() -> str:
-    """The versions that run."""
+def about(program: Program = PYTHON) -> str:
+    """The versions that run, and what a program runs on."""
     wasmtime = importlib.metadata.version("wasmtime")
     version = importlib.metadata.version("pyworkerd")
-    return f"pyworkerd {version}, wasmtime {wasmtime}, CPython in WebAssembly, `pyworkerd serve`"
+    return f"pyworkerd {version}, wasmtime {wasmtime}, {program.engine} in WebAssembly, `pyworkerd serve`"
 
 
 def serve(

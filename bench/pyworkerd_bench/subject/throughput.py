@@ -1,4 +1,4 @@
-"""pyworkerd under full load: one server, a socket for each shape, one worker behind each or many."""
+"""pyworkerd under full load: one server on one processor, a socket for each shape, one worker behind each or many."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pyworkerd_bench.loaded import RUNS, SECONDS, WARMUP, LoadedContestant
 from pyworkerd_bench.shapes import SHAPES
 
 from .configuration import service, socket, write
-from .hello import HELLO
+from .hello import write_hello
+from .programs import PYTHON
 from .pyworkerd import about, serve
 from .second import SecondProcess
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyworkerd_bench.processes import Server
+
+    from .programs import Program
 
 JSON: Final = """\
 from workers import Response, WorkerEntrypoint
@@ -52,11 +55,11 @@ class Default(WorkerEntrypoint):
 """
 
 
-class ThroughputSubject(LoadedContestant):
-    """Every shape."""
+class HelloSubject(LoadedContestant):
+    """A program's hello alone."""
 
     name = SUBJECT
-    shapes = tuple(SHAPES)
+    program: Program = PYTHON
 
     def __init__(self, seconds: float = SECONDS, warmup: float = WARMUP) -> None:
         super().__init__(seconds, warmup)
@@ -68,7 +71,7 @@ class ThroughputSubject(LoadedContestant):
 
     def about(self) -> str:
         """Versions and settings."""
-        return f"{about()} with defaults, one process"
+        return f"{about(self.program)} with defaults, one process"
 
     def start(self) -> None:
         """Write the configuration and start the server."""
@@ -79,6 +82,16 @@ class ThroughputSubject(LoadedContestant):
         """End the server and remove the configuration."""
         super().stop()
         self._folder.remove()
+
+    def spawn(self, cpu: int | None) -> Server:
+        """A server with one worker."""
+        return serve(write_hello(self._folder.path, self.program), cpu, processes=1)
+
+
+class ThroughputSubject(HelloSubject):
+    """Every shape."""
+
+    shapes = tuple(SHAPES)
 
     def probes(self) -> Sequence[Probe]:
         """Each shape, and what a second process adds."""
@@ -98,13 +111,13 @@ def write_all(folder: Path) -> Path:
     """A configuration with a socket for each shape; the tenants are found by their paths. Returns its file."""
     chain = {"global_outbound": False}
     services = [
-        service(folder, "hello", HELLO),
+        service(folder, "hello", PYTHON.hello),
         service(folder, "json", JSON),
         service(folder, "body", BODY),
         service(folder, "chain", LINK, worker={**chain, "bindings": {"NEXT": {"service": "middle"}}}),
         service(folder, "middle", LINK, worker={**chain, "bindings": {"NEXT": {"service": "last"}}}),
-        service(folder, "last", HELLO),
-        *(service(folder, path[1:], HELLO, {"routes": [path]}) for path in SHAPES["tenants"].paths),
+        service(folder, "last", PYTHON.hello),
+        *(service(folder, path[1:], PYTHON.hello, {"routes": [path]}) for path in SHAPES["tenants"].paths),
     ]
     sockets = [socket(name, None if name == "tenants" else name) for name in SHAPES]
     return write(folder / "config.toml", [*sockets, *services])

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd_bench.errors import BenchError
-from pyworkerd_bench.subject.density import PROGRAMS, DensitySubject, program, write_crowd
+from pyworkerd_bench.subject.density import PROGRAMS, DensitySubject, write_crowd
+from pyworkerd_bench.subject.programs import PYTHON
 from pyworkerd_config import check_files, load
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def test_it_has_to_be_started_first(subject: DensitySubject) -> None:
 
 
 def test_the_configuration_is_lazy_and_has_every_tenant(tmp_path: Path) -> None:
-    config = load(write_crowd(tmp_path, [program(number % PROGRAMS) for number in range(30)]))
+    config = load(write_crowd(tmp_path, [PYTHON.version(number % PROGRAMS) for number in range(30)]))
     assert config.deploy == "lazy"
     assert not check_files(config)
     assert sum(bool(service.routes) for service in config.services) == 30

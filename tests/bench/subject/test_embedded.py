@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.subject.embedded import Embedded, must_say_hello
+from pyworkerd_bench.subject.programs import JAVASCRIPT, PYTHON, TYPESCRIPT, Program
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.protocol import Output, Respond
 
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from pyworkerd_isolates.testing import Sandbox
 
 
-@pytest.fixture
-def embedded(sandbox: Sandbox) -> Iterator[Embedded]:
+@pytest.fixture(params=[PYTHON, JAVASCRIPT], ids=["python", "javascript"])
+def embedded(sandbox: Sandbox, request: pytest.FixtureRequest) -> Iterator[Embedded]:
     """Beside the session's own sandbox, which has built the engine."""
     del sandbox
-    with Embedded() as opened:
+    with Embedded(request.param) as opened:
         yield opened
 
 
@@ -31,20 +32,27 @@ def test_every_figure_can_be_taken_again_and_again(embedded: Embedded) -> None:
         assert embedded.first_step() > 0
         assert embedded.slot_step() > 0
         assert embedded.slot_step() > 0
+        assert embedded.new_source() > 0
 
 
 def test_a_deploy_leaves_nothing_in_the_cache(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     image_of = embedded._image
 
-    def noted(source: str) -> Image:
-        made.append(image_of(source))
+    def noted(program: Program, source: str) -> Image:
+        made.append(image_of(program, source))
         return made[-1]
 
     monkeypatch.setattr(embedded, "_image", noted)
     embedded.deploy()
     # Others use the cache meanwhile, so only this image is asked about.
     assert not list(Cache().folder.glob(f"{made[0].name}*"))
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_deploy_may_be_one_of_another_program_on_the_same_engine() -> None:
+    with Embedded(JAVASCRIPT) as embedded:
+        assert embedded.deploy(TYPESCRIPT) > 0
 
 
 def test_an_endless_loop_uses_up_its_limit_and_no_less(embedded: Embedded) -> None:

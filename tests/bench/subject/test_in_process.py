@@ -5,28 +5,31 @@ from typing import TYPE_CHECKING
 import pytest
 from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.subject import in_process
+from pyworkerd_bench.subject.programs import JAVASCRIPT, PROGRAMS, PYTHON, Program
 
 if TYPE_CHECKING:
     from pyworkerd_isolates.testing import Sandbox
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_memory_counts_isolates_that_live_at_once() -> None:
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_memory_counts_isolates_that_live_at_once(program: Program) -> None:
     page = 4096
-    assert in_process.memory(isolates=20) > page
+    assert in_process.memory(program, isolates=20) > page
 
 
 @pytest.mark.usefixtures("sandbox")
-def test_a_figure_is_taken_in_another_process() -> None:
-    assert in_process.apart("engine_load") > 0
+@pytest.mark.parametrize("program", [PYTHON, JAVASCRIPT], ids=["python", "javascript"])
+def test_a_figure_is_taken_in_another_process(program: Program) -> None:
+    assert in_process.apart("engine_load", program) > 0
 
 
 def test_an_unknown_figure_is_refused() -> None:
     with pytest.raises(BenchError, match="invalid choice"):
-        in_process.apart("speed")
+        in_process.apart("speed", PYTHON)
 
 
 def test_the_command_prints_one_number(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     del sandbox
-    assert in_process.main(["engine_load"]) == 0
+    assert in_process.main(["engine_load", "python"]) == 0
     assert float(capsys.readouterr().out) > 0
