@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import suite
-from .contestant import MILLISECONDS, MINIFLARE, PER_SECOND, PLAIN_SQLITE, Figure, Target, Unit
+from .contestant import MICROSECONDS, MILLISECONDS, MINIFLARE, PER_SECOND, PLAIN_SQLITE, Figure, Target, Unit
 from .peers.miniflare import Miniflare
 from .peers.plain_sqlite import PlainSQLite
 from .subject.bindings import CALLS, MEGABYTES, MESSAGES, OBJECTS, PAIRS, QUERIES, ROWS, BindingsSubject
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .contestant import Contestant
 
 MEGABYTES_PER_SECOND = Unit("B/s", "MB/s", 1e-6, 0)
-MICROSECONDS = Unit("s", "us", 1e6, 0)
 
 FIGURES: tuple[Figure, ...] = (
     Figure(

@@ -45,6 +45,7 @@ class Unit:
 
 
 MILLISECONDS = Unit("s", "ms", 1e3, 2)
+MICROSECONDS = Unit("s", "us", 1e6, 0)
 KIBIBYTES = Unit("B", "KiB", 1 / 1024, 0)
 MEBIBYTES = Unit("B", "MiB", 1 / 1024**2, 1)
 PER_SECOND = Unit("1/s", "/s", 1.0, 0)

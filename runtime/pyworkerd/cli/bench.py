@@ -17,6 +17,7 @@ BENCHMARKS: Final = {
     "cold-start": "pyworkerd_bench.cold_start",
     "density": "pyworkerd_bench.density",
     "fairness": "pyworkerd_bench.fairness",
+    "javascript": "pyworkerd_bench.javascript",
     "soak": "pyworkerd_bench.soak",
     "throughput": "pyworkerd_bench.throughput",
     "websockets": "pyworkerd_bench.websockets",
