@@ -103,6 +103,21 @@ def test_what_is_told_of_a_statement(make: Make) -> None:
 
 
 @provider
+def test_rows_are_the_same_where_nothing_else_is_told(make: Make) -> None:
+    async def test(store: SQLStore) -> None:
+        await sql(store, TABLE)
+        for text in ("INSERT INTO t VALUES (7, 'a') RETURNING name", "SELECT * FROM t", "SELECT 1 WHERE 0"):
+            (quiet,) = (await store.run([Statement(text)], told=False)).results
+            (again,) = (await store.run([Statement(text.replace("7", "8").replace("'a'", "'b'"))])).results
+            assert quiet.columns == again.columns
+            assert (quiet.meta.duration, quiet.meta.size_after) == (0.0, 0)
+        assert await sql(store, "SELECT * FROM t") == [[7, "a"], [8, "b"]]
+        assert rows(quiet) == []
+
+    run(make, test)
+
+
+@provider
 def test_a_batch_counts_as_a_whole_or_not_at_all(make: Make) -> None:
     async def test(store: SQLStore) -> None:
         await sql(store, TABLE)

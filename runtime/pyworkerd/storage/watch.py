@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from .priority import give_way_once
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 INSTRUCTIONS: Final = 4_000
@@ -49,19 +48,17 @@ class Watch:
         """Nobody waits for it any more."""
         self._cancelled = True
 
-    @contextmanager
-    def over(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """Watch what a connection does. Interrupted statements raise sqlite3.OperationalError (SQLITE_INTERRUPT)."""
+    def over(self, connection: sqlite3.Connection) -> _Over:
+        """Watch what a connection does within it. Interrupted statements raise sqlite3.OperationalError
+        (SQLITE_INTERRUPT).
+        """
         now = time.thread_time()
         self._cpu_end, self._look = now + self._cpu, now + LONG_MS / 1000
         self._wall_end = time.monotonic() + MAX_WALL
-        connection.set_progress_handler(self._ask, INSTRUCTIONS)
-        try:
-            yield
-        finally:
-            connection.set_progress_handler(None, 0)
+        return _Over(connection, self.ask)
 
-    def _ask(self) -> int:
+    def ask(self) -> int:
+        """SQLite's question: whether to go no further."""
         self.verdict = GONE if self._cancelled else self._judge(time.thread_time())
         return self.verdict is not None
 
@@ -75,6 +72,21 @@ class Watch:
         if time.monotonic() > self._wall_end:
             return WALL
         return DISK if self._folder is not None and disk_free(self._folder) < RESERVE else None
+
+
+class _Over:
+    """A class, not a generator: most statements take less time than one."""
+
+    __slots__ = ("_ask", "_connection")
+
+    def __init__(self, connection: sqlite3.Connection, ask: Callable[[], int]) -> None:
+        self._connection, self._ask = connection, ask
+
+    def __enter__(self) -> None:
+        self._connection.set_progress_handler(self._ask, INSTRUCTIONS)
+
+    def __exit__(self, *exc: object) -> None:
+        self._connection.set_progress_handler(None, 0)
 
 
 def disk_free(folder: Path | int, statvfs: Callable[[Path | int], os.statvfs_result] = os.statvfs) -> int:

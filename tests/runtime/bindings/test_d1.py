@@ -56,9 +56,10 @@ def test_queries(tmp_path: Path) -> None:
             ((columns, rows, pieces, meta),) = results
             assert (columns, rows, pieces) == (["x"], [[1]], [])
             assert meta[5] == 1
-            assert (await query(environment, None, "SELECT ?, ?", 1, "x", method="one"))[0][0][1] == [
-                [1, "x"]
-            ]
+            for method in ("one", "rows"):
+                (found,), _ = await query(environment, None, "SELECT ? AS a, ?", 1, "x", method=method)
+                assert found[:3] == [["a", "?"], [[1, "x"]], []]
+                assert (found[3][4] > 0) == (method == "one")
             assert (await query(environment, [["SELECT 1", []]], bookmark))[1] == bookmark
             assert (await query(environment, [["SELECT 1", []]], None))[1] is None
             with pytest.raises(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyworkerd_isolates import wire
 
 from pyworkerd.bindings import arguments as args
+from pyworkerd.bindings.driven import Driven
 from pyworkerd.errors import NoSuchMethod
 
 from . import rules
@@ -20,7 +21,7 @@ MAX_ARGUMENTS: Final = 7 << 20
 """Bytes of all statements and parameters of one call: fewer than a step of an isolate may give out."""
 
 
-class D1Capability:
+class D1Capability(Driven):
     """Stages 3 and 4 of the binding."""
 
     __slots__ = ("_store",)
@@ -31,14 +32,15 @@ class D1Capability:
         self._store = store
 
     async def call(self, method: str, arguments: bytes) -> bytes:
-        """`query(statements, session)`, `one(session, sql, *parameters)` and `exec(sql)`.
+        """`query(statements, session)`, `one(session, sql, *parameters)`, `rows`, which is `one` for somebody who wants
+        nothing told but rows, and `exec(sql)`.
 
         `session` is None for none, "" for one that begins, or its bookmark.
         """
         positional, named = args.decode(arguments, MAX_ARGUMENTS)
-        if not named and method == "one" and len(positional) >= 2:
+        if not named and method in ("one", "rows") and len(positional) >= 2:
             session, sql, *parameters = positional
-            return await self._run([rules.statement(sql, parameters)], session)
+            return await self._run([rules.statement(sql, parameters)], session, told=method == "one")
         if not named and method == "query" and len(positional) == 2:
             return await self._query(*positional)
         if not named and method == "exec" and len(positional) == 1:
@@ -52,10 +54,11 @@ class D1Capability:
             raise rules.failed("a statement is not a text and its parameters")
         return await self._run([rules.statement(*each) for each in statements], session)
 
-    async def _run(self, statements: list[rules.Statement], session: Any) -> bytes:
+    async def _run(self, statements: list[rules.Statement], session: Any, *, told: bool = True) -> bytes:
         if session is not None and type(session) is not str:
             raise rules.failed("a session is a bookmark", "D1_SESSION_ERROR")
-        found = await self._store.run(statements, after=session or None, bookmark=session is not None)
+        bookmark = session is not None
+        found = await self._store.run(statements, after=session or None, bookmark=bookmark, told=told)
         return encoded(found)
 
     async def _exec(self, sql: Any) -> bytes:

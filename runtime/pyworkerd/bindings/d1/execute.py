@@ -72,15 +72,21 @@ def guard_of(connection: sqlite3.Connection) -> Guard:
     return connection.guard
 
 
-def run(connection: sqlite3.Connection, statements: Sequence[Statement], watch: Watch) -> list[Result]:
-    """Run statements one after the other. Raises `BadCall`, or sqlite3.Error for what is not the statements' fault."""
+def run(
+    connection: sqlite3.Connection, statements: Sequence[Statement], watch: Watch, told: bool = True
+) -> list[Result]:
+    """Run statements one after the other. Raises `BadCall`, or sqlite3.Error for what is not the statements' fault.
+
+    What a result says besides its rows is nothing if it need not be `told`: the size of the database takes a statement
+    of its own.
+    """
     guard, room = guard_of(connection), _Room()
     results = []
     with guard.on(), watch.over(connection):
         for each in statements:
             guard.schema = False
             try:
-                results.append(_run_one(connection, each, room))
+                results.append((_run_one if told else _rows)(connection, each, room))
             except sqlite3.Error as error:
                 raise explained(error, guard, watch) from error
             except UnicodeEncodeError:
@@ -143,10 +149,8 @@ def plain_size(rows: list[Any]) -> int | None:
     return size
 
 
-def _run_one(connection: sqlite3.Connection, statement: Statement, room: _Room) -> Result:
-    began = time.perf_counter()
-    changes = connection.total_changes
-    size = size_of(connection)
+def _rows(connection: sqlite3.Connection, statement: Statement, room: _Room) -> Result:
+    """What a statement gives, and how many rows that is and the last one's number, as far as that is at hand."""
     cursor = connection.cursor()
     try:
         cursor.execute(TENANT + statement.sql, statement.parameters)
@@ -155,14 +159,23 @@ def _run_one(connection: sqlite3.Connection, statement: Statement, room: _Room) 
         rows = 0
         while columns and (some := cursor.fetchmany(ROWS)):
             rows += len(some)
-            room.take(result, [list(row) for row in some])
+            room.take(result, list(map(list, some)))
         last = cursor.lastrowid or 0
     finally:
         cursor.close()
+    return result._replace(meta=Meta(0.0, 0, last, False, 0, rows, 0))
+
+
+def _run_one(connection: sqlite3.Connection, statement: Statement, room: _Room) -> Result:
+    began = time.perf_counter()
+    changes = connection.total_changes
+    size = size_of(connection)
+    result = _rows(connection, statement, room)
     changed = connection.total_changes - changes
     now = size_of(connection) if changed or guard_of(connection).schema else size
     took = (time.perf_counter() - began) * 1000
     differs = bool(changed or now != size or guard_of(connection).schema)
+    last, rows = result.meta.last_row_id, result.meta.rows_read
     return result._replace(meta=Meta(took, changed, last, differs, now, rows, changed))
 
 

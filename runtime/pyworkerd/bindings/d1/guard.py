@@ -10,11 +10,10 @@ is run behind `TENANT`, which no statement of ours begins with, and ours are run
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 RESERVED: Final = "_cf_"
 """What names of our own tables begin with, as in D1."""
@@ -114,14 +113,15 @@ class Guard:
         self.schema = False
         """Whether the schema may have been changed."""
 
-    @contextmanager
-    def on(self) -> Iterator[None]:
-        """What is compiled meanwhile is a tenant's."""
+    def on(self) -> Self:
+        """What is compiled within it is a tenant's."""
+        return self
+
+    def __enter__(self) -> None:
         self._active, self.reason, self.schema = True, None, False
-        try:
-            yield
-        finally:
-            self._active = False
+
+    def __exit__(self, *exc: object) -> None:
+        self._active = False
 
     def __call__(
         self, action: int, first: str | None, second: str | None, database: str | None, _trigger: str | None

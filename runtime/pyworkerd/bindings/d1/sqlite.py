@@ -65,19 +65,24 @@ class SQLiteD1:
         return Watch(cpu_ms, self._database.location.path.parent)
 
     async def run(
-        self, statements: Sequence[Statement], *, after: str | None = None, bookmark: bool = False
+        self,
+        statements: Sequence[Statement],
+        *,
+        after: str | None = None,
+        bookmark: bool = False,
+        told: bool = True,
     ) -> Outcome:
         """See `SQLStore`."""
         wanted = None if after is None else _parsed(after)
         if all(reads(each.sql) for each in statements):
             watch = self._watch(self._query_ms)
-            work = partial(_read, statements, wanted, bookmark, watch)
+            work = partial(_read, statements, wanted, bookmark, told, watch)
             found = await _worded(self._database.read(work, watch))
             if found is not None:
                 return found
         watch = self._watch(self._query_ms)
         return await _worded(
-            self._database.write(partial(_write, statements, wanted, watch), watch, alone=True)
+            self._database.write(partial(_write, statements, wanted, told, watch), watch, alone=True)
         )
 
     async def script(self, lines: Sequence[str]) -> tuple[int, Stopped | None]:
@@ -141,18 +146,20 @@ def _read(
     statements: Sequence[Statement],
     after: tuple[int, int] | None,
     bookmark: bool,
+    told: bool,
     watch: Watch,
     connection: sqlite3.Connection,
 ) -> Outcome | None:
     """On a reader: None if the statements have to be run where something can be written."""
 
     if after is None and not bookmark and len(statements) == 1:  # it is of one moment by itself
-        return _tried(lambda: Outcome(execute.run(connection, statements, watch), None))
+        return _tried(lambda: Outcome(execute.run(connection, statements, watch, told), None))
 
     def work() -> Outcome:
         mark = _mark(connection) if after is not None or bookmark else None
         _check(after, mark)
-        return Outcome(execute.run(connection, statements, watch), None if mark is None else _written(mark))
+        results = execute.run(connection, statements, watch, told)
+        return Outcome(results, None if mark is None else _written(mark))
 
     return _tried(lambda: _in_one_moment(connection, work))
 
@@ -170,11 +177,12 @@ def _tried(work: Callable[[], Outcome]) -> Outcome | None:
 def _write(
     statements: Sequence[Statement],
     after: tuple[int, int] | None,
+    told: bool,
     watch: Watch,
     connection: sqlite3.Connection,
 ) -> Outcome:
     _check(after, _mark(connection))
-    results = execute.run(connection, statements, watch)
+    results = execute.run(connection, statements, watch, told)
     return Outcome(results, _written(_count(connection)))
 
 

@@ -67,9 +67,16 @@ class SQLStore(Protocol):
     """A provider. SQL is a tenant's. Errors of it are `BadCall` in D1's words; others are `StorageError`."""
 
     async def run(
-        self, statements: Sequence[Statement], *, after: str | None = None, bookmark: bool = False
+        self,
+        statements: Sequence[Statement],
+        *,
+        after: str | None = None,
+        bookmark: bool = False,
+        told: bool = True,
     ) -> Outcome:
-        """Run statements as one transaction, not before what the bookmark `after` stands for."""
+        """Run statements as one transaction, not before what the bookmark `after` stands for. Where it need not be
+        `told`, what is said besides the rows is nothing.
+        """
 
     async def script(self, lines: Sequence[str]) -> tuple[int, Stopped | None]:
         """Run lines of SQL one after the other, each for itself. How many were run, and what stopped it."""

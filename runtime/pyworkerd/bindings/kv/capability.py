@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from pyworkerd_isolates import wire
 
 from pyworkerd.bindings import arguments as args
+from pyworkerd.bindings.driven import Driven
 from pyworkerd.errors import NoSuchMethod
 from pyworkerd.messages import Body, Response, header
 
@@ -29,7 +30,7 @@ EXPIRATION: Final = "cf-expiration"
 """Headers of an entry, by the names that workerd has for them."""
 
 
-class KVCapability:
+class KVCapability(Driven):
     """Stages 3 and 4 of the binding."""
 
     __slots__ = ("_namespace",)

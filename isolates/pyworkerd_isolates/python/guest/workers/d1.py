@@ -97,10 +97,10 @@ class _Asker:
             raise CallError(TOO_BIG, "bad_call")
         return await self._send("query", [[[each._sql, each._sent] for each in statements], self.session])
 
-    async def ask_one(self, statement):
+    async def ask_one(self, statement, method="rows"):
         if statement._size > MAX_CALL:
             raise CallError(TOO_BIG, "bad_call")
-        return (await self._send("one", [self.session, statement._sql, *statement._sent]))[0]
+        return (await self._send(method, [self.session, statement._sql, *statement._sent]))[0]
 
     async def _send(self, method, arguments):
         answer = await call(self._database._index, method, _wire.dump_value([arguments, {}]))
@@ -140,7 +140,7 @@ class D1PreparedStatement:
 
     async def all(self):
         """`results` (rows, as dictionaries), `meta` and `success`."""
-        return _result(*await self._asker.ask_one(self))
+        return _result(*await self._asker.ask_one(self, "one"))
 
     run = all
 
