@@ -9,7 +9,7 @@ import { responseOf, sendable } from "pyworkerd:workers/http";
 const OUTBOUND = 0;
 // The worker's own way out: index 0 of every worker's table.
 
-class Fetcher extends Capability {
+export class Fetcher extends Capability {
   async fetch(input, init) {
     return send(this, input, init);
   }
@@ -34,8 +34,13 @@ const METHODS = {
   },
 };
 
+// Something that is asked by `fetch()` and by its methods, as programs see it.
+export function withMethods(asked) {
+  return new Proxy(asked, METHODS);
+}
+
 export function fetcher(index) {
-  return new Proxy(new Fetcher(index), METHODS);
+  return withMethods(new Fetcher(index));
 }
 
 let outbound = null;

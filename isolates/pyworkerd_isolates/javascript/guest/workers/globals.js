@@ -3,12 +3,13 @@
 import { randomNumber } from "pyworkerd:system/host";
 import { addListener } from "pyworkerd:system/worker";
 import { install as installWeb } from "pyworkerd:web/globals";
+import { Cache, CacheStorage, caches } from "pyworkerd:workers/caches";
 import { fetch } from "pyworkerd:workers/fetcher";
 import { WebSocket, WebSocketPair } from "pyworkerd:workers/websocket";
 
 export function install(target) {
   installWeb(target);
-  define(target, { fetch, addEventListener, WebSocket, WebSocketPair });
+  define(target, { fetch, addEventListener, Cache, CacheStorage, caches, WebSocket, WebSocketPair });
   define(Math, { random });
   delete target.SharedArrayBuffer; // there is one thread, and Workers have none either
 }

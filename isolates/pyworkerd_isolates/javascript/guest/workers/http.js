@@ -7,7 +7,7 @@ import { concatenate } from "pyworkerd:web/utf8";
 import { leave, receive, WebSocket } from "pyworkerd:workers/websocket";
 
 // A body as it comes from the host: bytes in hand, an `Inbound`, or null.
-function given(body) {
+export function given(body) {
   if (body === null) return null;
   return body instanceof Uint8Array ? bodyOfBytes(body) : bodyOfSource(body, undefined);
 }

@@ -7,6 +7,7 @@ import { bodyOfBytes, extractBody } from "pyworkerd:web/body";
 import { isReadable } from "pyworkerd:web/readable";
 import { decode } from "pyworkerd:web/utf8";
 import { readAll, streamOf } from "pyworkerd:workers/http";
+import { asciiJson } from "pyworkerd:workers/json";
 
 const TYPES = new Set(["text", "json", "arrayBuffer", "stream"]);
 const MAX_HEADER = 8192;
@@ -86,12 +87,6 @@ function urlOf(key, options = {}) {
     .join("&");
   const path = encodeURIComponent(checked(key).slice(0, LONGEST_KEY).toWellFormed());
   return query ? `http://kv/${path}?${query}` : `http://kv/${path}`;
-}
-
-// JSON in ASCII: it travels as a header field.
-function asciiJson(value) {
-  const escape = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, escape);
 }
 
 function readOptions(options) {
