@@ -61,7 +61,7 @@ class CallsSubject(HttpContestant):
 
     def about(self) -> str:
         """Versions and settings."""
-        return f"{about(PYTHON)} with defaults, one process"
+        return f"{about(PYTHON, TYPESCRIPT)} with defaults, one process"
 
     def start(self) -> None:
         """Write the configuration and start the server."""

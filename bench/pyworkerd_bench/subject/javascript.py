@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pyworkerd_bench.contestant import Probe
 
 from .calls import CallsSubject
-from .programs import JAVASCRIPT, TYPESCRIPT
-from .pyworkerd import DEPLOYS, Pyworkerd
+from .programs import JAVASCRIPT, PYTHON, TYPESCRIPT
+from .pyworkerd import DEPLOYS, Pyworkerd, about
 from .throughput import HelloSubject
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class JavaScriptSubject(Pyworkerd):
 
     def about(self) -> str:
         """Versions and settings."""
-        return f"{super().about()}; hello and calls with one process"
+        return f"{about(JAVASCRIPT, PYTHON)} with defaults, one process for hello and calls"
 
     def start(self) -> None:
         """Start a server for each kind of figure."""

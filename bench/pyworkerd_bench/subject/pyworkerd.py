@@ -116,11 +116,12 @@ class Pyworkerd(HttpContestant):
         return self._embedded
 
 
-def about(program: Program = PYTHON) -> str:
-    """The versions that run, and what a program runs on."""
+def about(*programs: Program) -> str:
+    """The versions that run, and what programs run on: Python's, unless others are named."""
+    engines = " and ".join(dict.fromkeys(program.engine for program in programs or (PYTHON,)))
     wasmtime = importlib.metadata.version("wasmtime")
     version = importlib.metadata.version("pyworkerd")
-    return f"pyworkerd {version}, wasmtime {wasmtime}, {program.engine} in WebAssembly, `pyworkerd serve`"
+    return f"pyworkerd {version}, wasmtime {wasmtime}, {engines} in WebAssembly, `pyworkerd serve`"
 
 
 def serve(

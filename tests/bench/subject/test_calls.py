@@ -28,7 +28,7 @@ def subject() -> Iterator[CallsSubject]:
 @pytest.mark.usefixtures("sandbox")
 def test_a_call_is_measured_and_nothing_is_left(subject: CallsSubject) -> None:
     assert subject.available() is None
-    assert "one process" in subject.about()
+    assert "CPython and QuickJS in WebAssembly" in subject.about()
     subject.start()
     folder = subject._folder.path
     [probe] = subject.probes()

@@ -58,7 +58,7 @@ def test_a_short_run_measures_every_figure_and_leaves_nothing_behind(
     assert children() == before
     document = json.loads(capsys.readouterr().out)
     assert document["skipped"] == {}
-    assert "QuickJS" in document["contestants"][SUBJECT]
+    assert "QuickJS and CPython" in document["contestants"][SUBJECT]
     rows = {row["figure"]: row for row in document["rows"] if row["contestant"] == SUBJECT}
     measured = {key: row for key, row in rows.items() if row["n"] == 2}
     assert measured.keys() == {figure.key for figure in FIGURES} - HEAVY
