@@ -211,9 +211,9 @@ class Runtime:
     ) -> LoadedWorker:
         """Load a worker from a path or from sources in memory, and deploy it.
 
-        `worker` is the path of its main module, or a mapping of file names to contents (the first `.py` file is the
-        main one). `bindings` are given as Python objects: values, async functions, other workers, services. It has no
-        network unless `network` is true, or names a service.
+        `worker` is the path of its main module, or a mapping of file names to contents (the first `.py`, `.js` or
+        `.ts` file is the main one). `bindings` are given as Python objects: values, async functions, other workers,
+        services. It has no network unless `network` is true, or names a service.
 
         With `frozen=False` no image is made and nothing is written to disk: it is there in milliseconds, and each of
         its isolates runs the top level itself. That is for code that is run once.
