@@ -69,14 +69,15 @@ class Asker {
     this.session = session;
   }
 
-  async ask(statements) {
+  // `one` is how a single statement is asked for: "rows" where nothing is to be told but its rows.
+  async ask(statements, one = "one") {
     const all = statements.map((each) => D1PreparedStatement.parts(each));
     if (all.reduce((size, each) => size + each.size, 0) > MAX_CALL) {
       throw new CallError("D1_ERROR: string or blob too big: SQLITE_TOOBIG", "bad_call");
     }
     const answer =
       all.length === 1
-        ? Capability.call(this.database, "one", this.session, all[0].sql, ...all[0].sent)
+        ? Capability.call(this.database, one, this.session, all[0].sql, ...all[0].sent)
         : Capability.call(this.database, "query", all.map(({ sql, sent }) => [sql, sent]), this.session);
     const [results, bookmark] = await answer;
     if (this.session !== null && bookmark !== null && bookmark > this.session) this.session = bookmark;
@@ -127,7 +128,7 @@ export class D1PreparedStatement {
 
   // The first row, or one column of it; null if there is no row.
   async first(column) {
-    const [columns, rows, pieces] = (await this.#asker.ask([this]))[0];
+    const [columns, rows, pieces] = (await this.#asker.ask([this], "rows"))[0];
     const row = rowsOf(rows, pieces)[0];
     if (row === undefined) return null;
     if (column === undefined) return objectOf(columns, row);
@@ -138,7 +139,7 @@ export class D1PreparedStatement {
   }
 
   async raw(options = {}) {
-    const [columns, rows, pieces] = (await this.#asker.ask([this]))[0];
+    const [columns, rows, pieces] = (await this.#asker.ask([this], "rows"))[0];
     const found = rowsOf(rows, pieces).map((row) => row.map(plain));
     return options?.columnNames ? [columns, ...found] : found;
   }
