@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd.websocket import Close, WebSocketClosed
-from pyworkerd_config import load
+from pyworkerd_config import Binding, load
 from pyworkerd_config.model import Limits
 
 if TYPE_CHECKING:
@@ -209,5 +209,26 @@ def test_the_cache_api(with_runtime: Callable[..., None]) -> None:
         assert "WebSocket" in said[-1]
         without = await runtime.load({"w.js": CACHED}, limits=Limits(cache_mb=0))
         assert (await without.call("none"))[0] == "access_denied"
+
+    with_runtime(main)
+
+
+SCRIPT = """
+addEventListener("fetch", (event) => {
+  const key = new URL(event.request.url).pathname;
+  event.waitUntil(VISITS.put(key, GREETING));
+  event.respondWith(VISITS.get(key).then((found) => new Response(found ?? "nothing yet")));
+});
+"""
+
+
+def test_the_service_worker_syntax(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        bindings = {"VISITS": Binding("VISITS", "kv", "visits"), "GREETING": "hello"}
+        worker = await runtime.load({"w.js": SCRIPT}, bindings=bindings)
+        assert await (await worker.fetch("/a")).text() == "nothing yet"
+        while worker.service.busy:
+            await asyncio.sleep(0)
+        assert await (await worker.fetch("/a")).text() == "hello"
 
     with_runtime(main)

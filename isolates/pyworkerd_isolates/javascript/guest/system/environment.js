@@ -12,6 +12,13 @@ export function setShapes(table) {
   shapes = table;
 }
 
+let exposed = null;
+
+// Programs in the service-worker syntax find their bindings there, too.
+export function exposeBindings(target) {
+  exposed = target;
+}
+
 export function setBindings(bindings, about, blobs) {
   for (const name of Object.keys(env)) delete env[name];
   Object.assign(meta, about);
@@ -22,6 +29,9 @@ export function setBindings(bindings, about, blobs) {
       throw new TypeError(`the binding ${name} is of a kind that JavaScript workers cannot use yet: ${kind}`);
     }
     env[name] = made;
+    if (exposed !== null) {
+      Reflect.defineProperty(exposed, name, { value: made, writable: true, enumerable: true, configurable: true });
+    }
   }
 }
 

@@ -1,11 +1,13 @@
 // The worker inside this isolate: its files, its top level, its entrypoints.
 
+import { exposeBindings } from "pyworkerd:system/environment";
 import { allowEntropy, forbidEntropy, forgetNumbers, jobs } from "pyworkerd:system/host";
 import { describe, isMemoryError } from "pyworkerd:system/logs";
 import * as modules from "pyworkerd:system/modules";
 import { takeLogs } from "pyworkerd:system/outbox";
 import { cut } from "pyworkerd:system/values";
 import { DurableObject, WorkerEntrypoint } from "pyworkerd:workers/entrypoint";
+import { handlersOfScript } from "pyworkerd:workers/script";
 
 const HANDLERS = ["fetch", "scheduled", "queue", "tail", "trace", "email", "connect", "test", "alarm"];
 const RESERVED = new Set([
@@ -17,19 +19,12 @@ const PLACE = /(?:at |\()\/(\S+?):(\d+)(?::\d+)?\)?$/m;
 
 export const entrypoints = new Map();
 // What is exported, by name; "" is the default export.
-export const listeners = new Map();
-// Handlers of a program in the service-worker syntax, by the name of their event.
 
 // Whether an instance has an RPC method of this name: one of its class, not of every object, and none that is private.
 export function isMethod(instance, name) {
   if (RESERVED.has(name) || name.startsWith("_") || Object.hasOwn(instance, name)) return false;
   const method = instance[name];
   return typeof method === "function" && method !== Object.prototype[name];
-}
-
-export function addListener(type, listener) {
-  if (typeof listener !== "function" && typeof listener?.handleEvent !== "function") return;
-  listeners.set(type, typeof listener === "function" ? listener : (event) => listener.handleEvent(event));
 }
 
 function isKind(value, kind) {
@@ -52,8 +47,10 @@ function exported(namespace) {
       entrypoints.set(key, value);
     }
   }
-  if (!entrypoints.has("") && listeners.size > 0) {
-    entrypoints.set("", Object.fromEntries([...listeners.keys()].map((type) => [type, listeners.get(type)])));
+  const script = entrypoints.size === 0 ? handlersOfScript() : null;
+  if (script !== null) {
+    entrypoints.set("", script);
+    exposeBindings(globalThis);
   }
   if (entrypoints.size === 0) {
     const remedy = "write `export default { async fetch(request, env, ctx) { ... } }`";

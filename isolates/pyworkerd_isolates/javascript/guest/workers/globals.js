@@ -1,15 +1,16 @@
 // What a program finds on `globalThis`: the web platform, and what only a worker has.
 
 import { randomNumber } from "pyworkerd:system/host";
-import { addListener } from "pyworkerd:system/worker";
 import { install as installWeb } from "pyworkerd:web/globals";
 import { Cache, CacheStorage, caches } from "pyworkerd:workers/caches";
 import { fetch } from "pyworkerd:workers/fetcher";
+import { ExtendableEvent, FetchEvent, listening, QueueEvent, ScheduledEvent } from "pyworkerd:workers/script";
 import { WebSocket, WebSocketPair } from "pyworkerd:workers/websocket";
 
 export function install(target) {
   installWeb(target);
-  define(target, { fetch, addEventListener, Cache, CacheStorage, caches, WebSocket, WebSocketPair });
+  define(target, { fetch, Cache, CacheStorage, caches, WebSocket, WebSocketPair });
+  define(target, { ...listening, ExtendableEvent, FetchEvent, QueueEvent, ScheduledEvent });
   define(Math, { random });
   delete target.SharedArrayBuffer; // there is one thread, and Workers have none either
 }
@@ -22,9 +23,4 @@ function define(target, values) {
 
 function random() {
   return randomNumber();
-}
-
-// The service-worker syntax: `addEventListener("fetch", (event) => event.respondWith(...))`.
-function addEventListener(type, listener) {
-  addListener(String(type), listener);
 }
