@@ -112,7 +112,7 @@ _WEB_PLATFORM = {
     "test_encoding.py": "utf8",
     "test_url.py": "percent url_host url_parser idna punycode",
     "test_events.py": "abort",
-    "test_readable.js": "strategies readable_core readable_default readable_bytes readers tee",
+    "test_readable.js": "promises strategies readable_core readable_default readable_bytes readers tee",
     "test_writable.js": "piping writable_core transform text_streams",
     "test_compression.py": "deflate deflate_format inflate",
     "test_crypto.py": "digest",

@@ -59,6 +59,7 @@ export class Headers {
   #map = new Map(); // lower case, values of a name joined
   #cookies = null; // Set-Cookie alone is not joined
   #locked = false;
+  #changes = 0; // since it was made, so that what iterates sees them
 
   constructor(init = undefined) {
     if (init !== undefined) this.#fill(init);
@@ -139,6 +140,7 @@ export class Headers {
 
   #change() {
     if (this.#locked) throw new TypeError("Can't modify immutable headers.");
+    this.#changes += 1;
   }
 
   append(name, value) {
@@ -183,7 +185,7 @@ export class Headers {
     else this.#map.set(key, text);
   }
 
-  // Sorted by name, as iterating wants it; made anew for each step of an iteration whose headers change meanwhile.
+  // By name, as iterating wants them.
   #sorted() {
     return flat(this).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   }
@@ -199,8 +201,12 @@ export class Headers {
 
   #at() {
     let list = this.#sorted();
+    let changes = this.#changes;
     return (position) => {
-      if (position > 0 && list.length !== this.#map.size + (this.#cookies?.length ?? 0)) list = this.#sorted();
+      if (changes !== this.#changes) {
+        list = this.#sorted();
+        changes = this.#changes;
+      }
       return list[position];
     };
   }

@@ -65,6 +65,15 @@ export function dictionary(value, where) {
 
 const EMPTY = Object.freeze(Object.create(null));
 
+/** A member of an object that has to be a function, or undefined. */
+export function methodOf(object, name, where) {
+  const value = object[name];
+  if (value !== undefined && typeof value !== "function") {
+    throw new TypeError(`${where}: \`${name}\` must be a function.`);
+  }
+  return value;
+}
+
 /** A string without lone surrogates (WebIDL's USVString). */
 export function scalarString(value) {
   const text = typeof value === "string" ? value : `${value}`;

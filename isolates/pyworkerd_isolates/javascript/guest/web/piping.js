@@ -2,7 +2,7 @@
 
 import { offAbort, onAbort } from "pyworkerd:web/abort";
 import { Reader, cancelStream, read } from "pyworkerd:web/readable_core";
-import { ignore, upon } from "pyworkerd:web/strategies";
+import { ignore, upon } from "pyworkerd:web/promises";
 import { Writer, abortStream, isClosing } from "pyworkerd:web/writable_core";
 
 /** A promise of the end. Both streams are locked meanwhile. */

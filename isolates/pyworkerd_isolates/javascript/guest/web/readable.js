@@ -1,13 +1,14 @@
 // ReadableStream (https://streams.spec.whatwg.org/#rs-class).
 
 import { signalOf } from "pyworkerd:web/abort";
-import { dictionary, enforceRange, expose, requireArguments } from "pyworkerd:web/idl";
+import { dictionary, enforceRange, expose, methodOf, requireArguments } from "pyworkerd:web/idl";
 import { pipeTo } from "pyworkerd:web/piping";
 import { ByteController, beginBytes } from "pyworkerd:web/readable_bytes";
 import { PromisedRead, Readable, Reader, cancelStream, read } from "pyworkerd:web/readable_core";
 import { DefaultController, beginDefault } from "pyworkerd:web/readable_default";
 import { ReadableStreamBYOBReader, ReadableStreamDefaultReader } from "pyworkerd:web/readers";
-import { highWaterMarkOf, methodOf, promiseCall, sizeFunctionOf } from "pyworkerd:web/strategies";
+import { promiseCall } from "pyworkerd:web/promises";
+import { highWaterMarkOf, sizeFunctionOf } from "pyworkerd:web/strategies";
 import { tee } from "pyworkerd:web/tee";
 import { WritableStream, writableOf } from "pyworkerd:web/writable";
 

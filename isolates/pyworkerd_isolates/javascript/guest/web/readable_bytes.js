@@ -3,7 +3,7 @@
 
 import { expose, illegalConstructor, requireArguments } from "pyworkerd:web/idl";
 import { closeStream, errorStream, waitingFills, waitingReads } from "pyworkerd:web/readable_core";
-import { upon } from "pyworkerd:web/strategies";
+import { upon } from "pyworkerd:web/promises";
 
 const MAKING = Symbol("a controller is made here");
 const REASON_CLOSED = "the stream is closed, or has failed.";

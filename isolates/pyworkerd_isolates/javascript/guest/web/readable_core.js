@@ -1,7 +1,7 @@
 // What readable streams are inside (https://streams.spec.whatwg.org/#rs-abstract-ops). The objects here are plain and
 // never given to a worker: what it holds are shells around them, so it cannot break what the host relies on.
 
-import { ignore, rejected } from "pyworkerd:web/strategies";
+import { ignore, rejected } from "pyworkerd:web/promises";
 
 /** A stream. `controller` has `pull(request)`, `cancel(reason)` and `release()`. */
 export class Readable {

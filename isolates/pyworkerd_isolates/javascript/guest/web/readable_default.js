@@ -2,7 +2,8 @@
 
 import { expose, illegalConstructor } from "pyworkerd:web/idl";
 import { closeStream, errorStream, waitingReads } from "pyworkerd:web/readable_core";
-import { Queue, upon } from "pyworkerd:web/strategies";
+import { upon } from "pyworkerd:web/promises";
+import { Queue } from "pyworkerd:web/strategies";
 
 const MAKING = Symbol("a controller is made here");
 

@@ -1,6 +1,6 @@
 // Queuing strategies (https://streams.spec.whatwg.org/#qs-api), and the queue that controllers keep.
 
-import { dictionary, expose, requireArguments } from "pyworkerd:web/idl";
+import { dictionary, expose, methodOf, requireArguments } from "pyworkerd:web/idl";
 
 const sizeOfBytes = { size: (chunk) => chunk.byteLength }.size;
 const sizeOfOne = { size: () => 1 }.size;
@@ -89,36 +89,4 @@ export class Queue {
     this.sizes = this.sizes.slice(this.first);
     this.first = 0;
   }
-}
-
-/** Calls `done` or `failed` when a value, or what a promise promises, is there. */
-export const upon = (value, done, failed) => {
-  Promise.resolve(value).then(done, failed);
-};
-
-/** A promise that is rejected, and that nobody has to look at. */
-export function rejected(reason) {
-  const promise = Promise.reject(reason);
-  promise.catch(ignore);
-  return promise;
-}
-
-export const ignore = () => {};
-
-/** Calls a method that a worker wrote, and makes of what it throws a rejection. */
-export function promiseCall(method, self, ...values) {
-  try {
-    return Promise.resolve(method.apply(self, values));
-  } catch (error) {
-    return Promise.reject(error);
-  }
-}
-
-/** A member of an object that has to be a function, or undefined. */
-export function methodOf(object, name, where) {
-  const value = object[name];
-  if (value !== undefined && typeof value !== "function") {
-    throw new TypeError(`${where}: \`${name}\` must be a function.`);
-  }
-  return value;
 }

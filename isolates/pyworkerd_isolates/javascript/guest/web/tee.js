@@ -4,7 +4,7 @@
 import { ByteController, beginBytes } from "pyworkerd:web/readable_bytes";
 import { Readable, Reader, cancelStream, read } from "pyworkerd:web/readable_core";
 import { beginDefault } from "pyworkerd:web/readable_default";
-import { upon } from "pyworkerd:web/strategies";
+import { upon } from "pyworkerd:web/promises";
 
 /** Two streams with what the given one has from now on. It is locked to them. */
 export function tee(stream) {

@@ -1,11 +1,12 @@
 // TransformStream (https://streams.spec.whatwg.org/#ts-class), and workerd's streams that hand on bytes.
 
 import { bytesOf } from "pyworkerd:web/encoding";
-import { dictionary, enforceRange, expose, illegalConstructor, requireArguments } from "pyworkerd:web/idl";
+import { dictionary, enforceRange, expose, illegalConstructor, methodOf, requireArguments } from "pyworkerd:web/idl";
 import { wrap } from "pyworkerd:web/readable";
 import { Readable } from "pyworkerd:web/readable_core";
 import { beginDefault } from "pyworkerd:web/readable_default";
-import { highWaterMarkOf, methodOf, promiseCall, sizeFunctionOf } from "pyworkerd:web/strategies";
+import { promiseCall } from "pyworkerd:web/promises";
+import { highWaterMarkOf, sizeFunctionOf } from "pyworkerd:web/strategies";
 import { makeWritable, writableOf } from "pyworkerd:web/writable";
 
 const WHERE = "TransformStream constructor";

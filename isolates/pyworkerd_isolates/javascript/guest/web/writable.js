@@ -1,7 +1,8 @@
 // WritableStream, its writer and its controller (https://streams.spec.whatwg.org/#ws-class).
 
-import { dictionary, expose, illegalConstructor, requireArguments } from "pyworkerd:web/idl";
-import { highWaterMarkOf, methodOf, promiseCall, sizeFunctionOf } from "pyworkerd:web/strategies";
+import { dictionary, expose, illegalConstructor, methodOf, requireArguments } from "pyworkerd:web/idl";
+import { promiseCall } from "pyworkerd:web/promises";
+import { highWaterMarkOf, sizeFunctionOf } from "pyworkerd:web/strategies";
 import { Controller, Writable, Writer, abortStream, closeStream, isClosing } from "pyworkerd:web/writable_core";
 
 const WHERE = "WritableStream constructor";

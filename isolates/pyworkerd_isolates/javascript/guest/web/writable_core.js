@@ -1,7 +1,8 @@
 // What writable streams are inside (https://streams.spec.whatwg.org/#ws-abstract-ops).
 
 import { makeSignal, abort } from "pyworkerd:web/abort";
-import { Queue, ignore, rejected, upon } from "pyworkerd:web/strategies";
+import { ignore, rejected, upon } from "pyworkerd:web/promises";
+import { Queue } from "pyworkerd:web/strategies";
 
 const CLOSE = Symbol("the end of what is written");
 
