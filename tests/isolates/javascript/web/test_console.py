@@ -52,6 +52,10 @@ INSPECT = 'import { inspect } from "pyworkerd:web/inspect";'
         ("new Proxy({ a: 1 }, {})", "{ a: 1 }"),
         ("new Array(200).fill(0)", "[\n  " + "0,\n  " * 100 + "... 100 more items\n]"),
         ("({ text: 'x'.repeat(80), b: 1 })", "{\n  text: '" + "x" * 80 + "',\n  b: 1\n}"),
+        ("({ a: { b: { c: { d: [], e: new Map(), f: [1] } } } })", "{ a: { b: { c: [Object] } } }"),
+        ("[[[[]]], [[[new Set()]]], [[[[1]]]]]", "[ [ [ [] ] ], [ [ [Array] ] ], [ [ [Array] ] ] ]"),
+        ("[{ a: { b: { c: 1 } } }, 2]", "[ { a: { b: [Object] } }, 2 ]"),
+        ("({ a: { b: { c: {} } } })", "{ a: { b: { c: {} } } }"),
         (
             "({ a: { text: 'x'.repeat(80), b: 1 } })",
             "{\n  a: {\n    text: '" + "x" * 80 + "',\n    b: 1\n  }\n}",
@@ -109,6 +113,10 @@ def test_hostile_values_are_shown_all_the_same(run: Callable[..., Any]) -> None:
             [["log", 'x is 42 of 3, 1.5% {"a":1} [ 1 ] . rest']],
         ),
         ("console.log('%s')", [["log", "%s"]]),
+        (
+            "console.log('%s %s %d %f %i', () => {}, { a: 1 }, 5n, 5n, '7px')",
+            [["log", "() => {} { a: 1 } 5n 5 7"]],
+        ),
         ("console.log('100%', 'sure')", [["log", "100% sure"]]),
         (
             (

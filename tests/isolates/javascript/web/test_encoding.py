@@ -110,6 +110,7 @@ def test_pieces_of_a_long_text_are_cut_between_characters(run: Callable[..., Any
         ),
         ("new TextDecoder('utf-16').decode(Uint8Array.of(0xff, 0xfe, 0x3d, 0xd8, 0, 0xde))", "😀"),
         ("new TextDecoder('utf-16be').decode(Uint8Array.of(0xd8, 0x3d, 0xde, 0x00, 0xdc))", "😀�"),
+        ("new TextDecoder('utf-16be').decode(Uint8Array.of(0x00, 0x41, 0xd8, 0x3d, 0xde))", "A�"),
         ("new TextDecoder().decode(new DataView(Uint8Array.of(1, 65, 66).buffer, 1, 1))", "A"),
         ("new TextDecoder().decode(Uint8Array.of(65).buffer)", "A"),
         (

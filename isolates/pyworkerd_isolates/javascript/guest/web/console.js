@@ -31,20 +31,25 @@ export function formatLog(values) {
 }
 
 const number = (convert) => (value) => {
-  if (typeof value === "bigint") return `${value}n`;
-  return typeof value === "symbol" || typeof value === "object" && value !== null ? "NaN" : inspect(convert(value));
+  if (typeof value === "bigint") return `${convert(value)}${convert === Number.parseFloat ? "" : "n"}`;
+  return typeof value === "symbol" ? "NaN" : inspect(convert(value));
 };
 
 const PLACEHOLDERS = {
-  s: (value) => (typeof value === "string" ? value : inspect(value, { depth: 0 })),
+  s(value) {
+    if (typeof value === "bigint" || typeof value === "number" || typeof value === "object") {
+      return inspect(value, { depth: 0 });
+    }
+    return String(value);
+  },
   d: number(Number),
   i: number((value) => Number.parseInt(value, 10)),
   f: number(Number.parseFloat),
   j: (value) => {
     try {
       return `${JSON.stringify(value)}`;
-    } catch {
-      return "[Circular]";
+    } catch (error) {
+      return /circular/i.test(error?.message) ? "[Circular]" : inspect(value);
     }
   },
   o: (value) => inspect(value, { depth: 4 }),

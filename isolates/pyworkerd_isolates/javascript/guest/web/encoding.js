@@ -135,8 +135,10 @@ function decodeUnits(bytes, fatal, littleEndian) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const units = new Uint16Array((bytes.length + 1) >> 1);
   for (let i = 0; i < bytes.length >> 1; i += 1) units[i] = view.getUint16(2 * i, littleEndian);
-  if (bytes.length & 1) units[units.length - 1] = 0xd800; // half a unit is as wrong as half a pair
-  const text = fromCodes(units);
+  // Half a unit is as wrong as half a pair, and together they are one mistake.
+  const afterHigh = units.length > 1 && (units[units.length - 2] & 0xfc00) === 0xd800;
+  if (bytes.length & 1) units[units.length - 1] = 0xd800;
+  const text = fromCodes(bytes.length & 1 && afterHigh ? units.subarray(0, -1) : units);
   if (text.isWellFormed()) return text;
   if (fatal) throw new TypeError(`The encoded data was not valid for encoding utf-16${littleEndian ? "le" : "be"}`);
   return text.toWellFormed();

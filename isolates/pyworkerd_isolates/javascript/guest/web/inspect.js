@@ -3,7 +3,8 @@
 import { platformName } from "pyworkerd:web/idl";
 
 const CUSTOM = Symbol.for("nodejs.util.inspect.custom");
-const WIDTH = 76; // Node's breakLength, less what it leaves for the brackets
+const WIDTH = 70; // Node's breakLength of 80, less the 10 that it leaves
+const FLAT_LEVELS = 3; // Node's `compact`: so many levels are put on one line
 const MOST_ITEMS = 100; // Node's maxArrayLength
 const MOST_TEXT = 10_000; // Node's maxStringLength
 const DEPTH = 2;
@@ -17,8 +18,8 @@ const ESCAPES = { "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f
 
 /** The value as text. `depth`: how many levels of objects inside are shown. */
 export function inspect(value, { depth = DEPTH } = {}) {
-  const state = { depth: Math.min(depth ?? MAX_DEPTH, MAX_DEPTH), seen: [], circular: new Map(), indent: 0 };
-  return format(value, state, 0);
+  const most = Math.min(depth ?? MAX_DEPTH, MAX_DEPTH);
+  return format(value, { depth: most, seen: [], circular: new Map(), indent: 0, deepest: 0 }, 0);
 }
 
 function format(value, state, level) {
@@ -60,26 +61,37 @@ function formatObject(value, state, level) {
     kind = PLAIN; // it inherits from a map, say, and is none
     head = PLAIN.head(value, name);
   }
-  if (level > state.depth) return kind.whole ? head : `[${Array.isArray(value) ? "Array" : name ?? "Object"}]`;
+  if (level > state.depth && !kind.whole && !isEmpty(value)) {
+    return `[${Array.isArray(value) ? "Array" : name ?? "Object"}]`;
+  }
+  const deepest = state.deepest;
   state.seen.push(value);
+  state.deepest = level;
   state.indent += 2;
   const entry = (item) => format(item, state, level + 1);
   const items = reading(() => kind.items?.(value, entry)) ?? [];
   const parts = items.concat(reading(() => properties(value, kind, entry)) ?? []);
   state.indent -= 2;
   state.seen.pop();
+  if (parts.length === 0) state.deepest = deepest; // what is empty is no level
   const [open, close] = kind.brackets ?? ["{", "}"];
   const text = parts.length === 0
     ? kind.whole ? head : `${head && `${head} `}${open}${close}`
-    : joined(parts, head, open, close, state);
+    : joined(parts, head, open, close, state, state.deepest - level < FLAT_LEVELS);
   const reference = state.circular.get(value);
   return reference === undefined ? text : `<ref *${reference}> ${text}`;
 }
 
-function joined(parts, head, open, close, state) {
+// Whether there is nothing inside that would be left out.
+function isEmpty(value) {
+  const size = () => Object.keys(value).length + (value.size ?? value.length ?? 0);
+  return platformName(value) === undefined && reading(size) === 0;
+}
+
+function joined(parts, head, open, close, state, mayBeFlat) {
   const start = head === "" ? open : `${head} ${open}`;
   const total = parts.reduce((sum, part) => sum + part.length + 2, start.length + state.indent);
-  const flat = total <= WIDTH && !parts.some((part) => part.includes("\n")) && !head.includes("\n");
+  const flat = mayBeFlat && total <= WIDTH && !parts.some((part) => part.includes("\n")) && !head.includes("\n");
   if (flat) return `${start} ${parts.join(", ")} ${close}`;
   const space = " ".repeat(state.indent + 2);
   return `${start}\n${space}${parts.join(`,\n${space}`)}\n${" ".repeat(state.indent)}${close}`;
