@@ -232,9 +232,10 @@ class Fleet:
         """Make room for an isolate of so many bytes, if others can give way. One may always live."""
         while not self._fits(cost):
             oldest = next(iter(self._idle), None)
-            if oldest is None:
+            if oldest is not None:
+                self.evict(oldest)
+            elif not self.hibernation.spare():
                 return False
-            self.evict(oldest)
         return True
 
     def _fits(self, cost: int) -> bool:
@@ -273,6 +274,8 @@ class Fleet:
         """A worker has requests that wait for room which others take, or has none of these any more."""
         if wants:
             self._hungry[worker] = None
+            if not self._fits(worker.cost):
+                self.hibernation.spare()
         else:
             self._hungry.pop(worker, None)
 

@@ -9,8 +9,8 @@ Rule 2: room for the newest is made by forgetting those that hibernate longest a
         again with what they have stored. One that has something under way, an open WebSocket for example, is never
         forgotten: where there is no room for it, it stays in memory.
 Rule 3: one that cannot be put away stays in memory if it has something under way, and is evicted otherwise.
-Rule 4: one that wakes counts from then on. Where there is no room in memory, idle isolates of others give way, and if
-        there are none it waits.
+Rule 4: one that wakes counts from then on. Where there is no room in memory, idle isolates of others give way, then
+        objects that have something under way but nothing to do just now; if there are none it waits.
 """
 
 from __future__ import annotations
@@ -45,8 +45,12 @@ COST: Final = 64 * 1024
 """Bytes that the host's own part of one that hibernates is reckoned at: measured 12 to 38 KB, with a margin."""
 FED: Final = 8
 """Of those that wait for room to wake, how many look again when something has ended."""
+LOOKS: Final = 32
+"""Objects that are asked each time whether they can do without their memory."""
+SOON_S: Final = 1.0
+"""Whoever goes on before that is not put away for others."""
 SAY_S: Final = 10.0
-"""Between two lines of the log that say that one could not be put away."""
+"""Between two lines of the log that say that one could not be put away. So long nobody is put away in vain."""
 
 
 class Hibernation:
@@ -60,9 +64,12 @@ class Hibernation:
         self._writing = 0
         self._forgettable: OrderedDict[int, Live] = OrderedDict()
         """Those that hibernate with nothing under way, the longest first."""
+        self._quiet: OrderedDict[int, Live] = OrderedDict()
+        """Those in memory that may hibernate, the one whose last step is longest ago first."""
         self._waking: dict[Live, asyncio.TimerHandle] = {}
         """They want a step, and there is no room for them."""
-        self._said = float("-inf")
+        self._failed = self._said = float("-inf")
+        """Loop times at which the last one could not be put away, and at which that was told."""
 
     def __len__(self) -> int:
         """Bytes that are put away."""
@@ -80,9 +87,29 @@ class Hibernation:
             self._heaps = Heaps(self.limit, folder)
             self._thread = ThreadPoolExecutor(1, "pyworkerd-heap", give_way)
         live.stepping = True
+        self._quiet.pop(live.id, None)
         self._fleet.sleeps(live)
         self._write(live, self._heaps)
         return True
+
+    def paused(self, live: Live) -> None:
+        """A step is over, of one that may hibernate."""
+        self._quiet[live.id] = live
+        self._quiet.move_to_end(live.id)
+        if self._waking:
+            self.feed()
+
+    def spare(self) -> bool:
+        """Have one hibernate that has something under way and nothing to do just now, for others who need the room.
+        Returns whether there was one.
+        """
+        for live in list(islice(self._quiet.values(), LOOKS)):
+            now = live.loop.time()
+            if now - self._failed < SAY_S:
+                break
+            if live.still_until() > now + SOON_S and live.give_way(end=False):
+                return True
+        return False
 
     def _write(self, live: Live, heaps: Heaps) -> None:
         assert self._thread is not None
@@ -110,7 +137,8 @@ class Hibernation:
                 self._stays(live, error)
 
     def _stays(self, live: Live, error: BaseException) -> None:
-        if (now := live.loop.time()) - self._said >= SAY_S:
+        self._failed = now = live.loop.time()
+        if now - self._said >= SAY_S:
             self._said = now
             logger.warning("%r cannot hibernate: %s", live, error)
         if not live.invocations:
@@ -158,6 +186,7 @@ class Hibernation:
     def died(self, live: Live) -> None:
         """An isolate has ended."""
         self._forgettable.pop(live.id, None)
+        self._quiet.pop(live.id, None)
         if (waiting := self._waking.pop(live, None)) is not None:
             waiting.cancel()
 

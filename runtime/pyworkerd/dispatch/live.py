@@ -499,10 +499,12 @@ class Live:
         self.sockets.break_off(invocation)
         self.cancel(invocation)
 
-    def give_way(self) -> None:
-        """Others need the room, or it was idle for long: hibernate if it may, or end."""
-        if not self._worker.spares(self):
+    def give_way(self, *, end: bool = True) -> bool:
+        """Others need the room, or it was idle for long: hibernate, or `end`. Returns whether it does."""
+        spared = self._worker.spares(self)
+        if end and not spared:
             self.evict()
+        return end or spared
 
     def evict(self) -> None:
         """End it: others need the room, or it was idle for long."""

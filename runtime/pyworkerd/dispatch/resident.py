@@ -228,9 +228,11 @@ class Resident(Worker):
 
     def paused(self, live: Live) -> None:
         """See `Worker.paused`."""
-        del live
+        if not self._hibernates:
+            return
+        self.fleet.hibernation.paused(live)
         self._still_since = self.loop.time()
-        if self._dozing is None and self._hibernates and not self._stays:
+        if self._dozing is None and not self._stays:
             self._dozing = self.loop.call_later(self._idle_s, self._doze)
 
     def _doze(self) -> None:

@@ -28,6 +28,8 @@ class Isolate:
 class Hungry:
     """A worker that waits for room."""
 
+    cost = 1
+
     def __init__(self) -> None:
         self.called = 0
 

@@ -316,6 +316,40 @@ def test_many_with_open_sockets_all_wake(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_those_with_open_sockets_give_way_to_each_other(tmp_path: Path) -> None:
+    """Far more of them than there is room for in memory, and none of them is quiet for long."""
+    source = {"worker.py": SOURCE["worker.py"].replace('get_by_name("a")', "get_by_name(request.url)")}
+
+    async def main() -> None:
+        limits = FleetLimits(isolates=4)
+        async with Runtime(options=RuntimeOptions(limits, state_dir=tmp_path)) as runtime:
+            worker = await load(runtime, ObjectClass("Room"), source)
+            sockets = []
+            for number in range(12):
+                sockets.append(await worker.web_socket(f"/{number}"))
+                assert runtime.statistics().isolates <= 4
+            for expected in (2, 3, 4):
+                await asyncio.gather(*(socket.send("x") for socket in sockets))
+                assert [await socket.receive() for socket in sockets] == [f"{expected} x"] * 12
+                assert runtime.statistics().isolates <= 4
+            assert worker.service.counters.lost == 0
+            for socket in sockets:
+                await socket.close()
+
+    asyncio.run(main())
+
+
+def test_one_that_waits_for_another_makes_room_for_it(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker) -> None:
+        await worker.call("on", "b", "enter")
+        (live,) = lives(worker)
+        worker.service.fleet.evict(live.id)
+        await asleep(worker)
+        assert await worker.call("on", "a", "other", 0) == [[None, "slept"], ["asked"]]
+
+    run(tmp_path, test, ObjectClass("Room"), FleetLimits(isolates=2))
+
+
 def test_an_alarm_wakes_it(tmp_path: Path) -> None:
     async def test(worker: LoadedWorker) -> None:
         await worker.call("on", "a", "enter")
@@ -458,7 +492,9 @@ def test_who_cannot_wake_in_time_is_told_so(tmp_path: Path) -> None:
         worker.service.fleet.evict(live.id)
         await asleep(worker)
         (sleeper,) = worker.service.objects._residents.values()
-        busy = asyncio.create_task(worker.call("on", "b", "sleep", 1))
+        busy = asyncio.create_task(
+            worker.call("on", "b", "sleep", 0.9)
+        )  # too short to be put away for others
         await until(lambda: State.BUSY in states(worker))
         target = Target("Room", {}, sleeper.object_id)
         with pytest.raises(Overloaded, match="no room for the object to wake"):
