@@ -111,3 +111,34 @@ def test_what_is_deeper_than_the_stack_is_refused_or_cut(answer: Callable[..., A
         == "DataCloneError"
     )
     assert answer("[console.dir(deep, { depth: null }), console.log({ deep })].length", DEEP) == 2
+
+
+def test_text_is_utf_8_both_ways(answer: Callable[..., Any]) -> None:
+    """The engine's own encoder and decoder, of which the second takes nothing that is malformed."""
+    before = """
+    const texts = ["", "a\\0b", "é", "€", "😀", "\\ufeffx", "y".repeat(100_000), "€😀".repeat(50_000), "\\ud800z"];
+    const encoder = new TextEncoder();
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    const same = (text) => decoder.decode(encoder.encode(text)) === text.toWellFormed();
+    const malformed = [[0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xe2, 0x82], [0x61, 0xff, 0x62]];
+    const loose = (bytes) => decoder.decode(new Uint8Array(bytes));
+    const strict = (bytes) => {
+      try {
+        return new TextDecoder("utf-8", { fatal: true }).decode(new Uint8Array(bytes));
+      } catch (e) { return e.name; }
+    };
+    const part = new Uint8Array([0xff, 0x61, 0x62, 0xff]).subarray(1, 3);
+    """
+    assert answer("texts.map(same)", before) == [True] * 9
+    assert answer("malformed.map(loose)", before) == [
+        bytes(data).decode(errors="replace")
+        for data in (
+            [0xC0, 0x80],
+            [0xED, 0xA0, 0x80],
+            [0xF4, 0x90, 0x80, 0x80],
+            [0xE2, 0x82],
+            [0x61, 0xFF, 0x62],
+        )
+    ]
+    assert answer("malformed.map(strict)", before) == ["TypeError"] * 5
+    assert answer("decoder.decode(part)", before) == "ab"

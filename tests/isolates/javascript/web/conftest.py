@@ -23,6 +23,8 @@ let last = 0;
 let noise = 0;
 export const logged = [];
 export const now = () => clock;
+export const encode = (text) => Uint8Array.fromBase64(btoa(unescape(encodeURIComponent(text))));
+export const decode = (bytes) => decodeURIComponent(escape(atob(bytes.toBase64())));
 export const log = (level, text) => { logged.push([level, text]); };
 export const fill = (bytes) => { for (let i = 0; i < bytes.length; i += 1) bytes[i] = noise += 101; };
 export const setTimer = (callback, ms) => { timers.set(last += 1, [clock + ms, callback]); return last; };
