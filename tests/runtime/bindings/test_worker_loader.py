@@ -260,7 +260,10 @@ def test_errors_of_the_loaded_code_come_to_the_caller(with_runtime: Callable[...
     [
         ([], "dictionary"),
         ({}, "main_module and modules"),
-        ({"main_module": "a.py", "modules": {"a.py": "", "b.js": "x"}}, "'b.js' is not Python"),
+        (
+            {"main_module": "a.py", "modules": {"a.py": "", "b.txt": "x"}},
+            "'b.txt' is neither Python nor JavaScript",
+        ),
         ({"main_module": "a.py", "modules": {"a.py": {"wasm": b""}}}, "py, text, data, json"),
         ({"main_module": "a.py", "modules": {"a.py": {"data": "text"}}}, "must be bytes"),
         ({"main_module": "a.py", "modules": {"../a.py": "", "a.py": ""}}, "plain relative path"),

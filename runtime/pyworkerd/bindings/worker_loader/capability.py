@@ -165,7 +165,7 @@ class Loader:
         try:
             image = await own.fleet.load(own.thread_account, code.bundle, sandbox)
         except ImageError as error:
-            raise LoadFailed(sentence(error, code.bundle.main)) from None
+            raise LoadFailed(sentence(error, code.bundle)) from None
 
         def sink(entry: LogEntry) -> None:
             source = f"{name}/{entry.source}" if name else entry.source

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.errors import BundleError
+from pyworkerd_isolates.languages import SUFFIXES, language_of
 
 from pyworkerd.bindings.arguments import bounded, type_error
 
@@ -76,8 +77,8 @@ def _bundle(main: object, modules: object) -> Bundle:
         raise type_error(f"the modules are larger than {MAX_SOURCE_BYTES} bytes")
     if main not in files:
         raise type_error(f"main_module {main[:MAX_NAME]!r} is not among the modules")
-    if not main.endswith(".py"):
-        raise type_error(f"main_module {main[:MAX_NAME]!r} is not a Python module (.py)")
+    if language_of(main) is None:
+        raise type_error(f"main_module {main[:MAX_NAME]!r} does not end in one of {', '.join(SUFFIXES)}")
     try:
         return Bundle.of(files, main)
     except BundleError as error:
@@ -140,7 +141,8 @@ def read_address(text: object) -> Address:
     return Address(number, entrypoint, {} if props is None else props)
 
 
-def sentence(error: ImageError, main: str) -> str:
+def sentence(error: ImageError, bundle: Bundle) -> str:
     """Where the top level failed, and how."""
     line = f":{error.line}" if error.line is not None else ""
-    return f"{error.file or f'{main}.py'}{line}: {error}"
+    main = f"{bundle.main}.py" if bundle.language.dotted else bundle.main
+    return f"{error.file or main}{line}: {error}"

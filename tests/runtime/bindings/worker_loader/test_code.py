@@ -19,6 +19,7 @@ from pyworkerd.bindings.worker_loader.code import (
 )
 from pyworkerd.errors import WorkerException
 from pyworkerd_config.model import Limits
+from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.errors import TopLevelRaised
 from pyworkerd_isolates.wire import dump_value
 
@@ -101,6 +102,15 @@ def test_addresses() -> None:
             read_address(text)
 
 
+def test_a_main_module_may_be_of_any_language() -> None:
+    code = read_code({**SPEC, "main": "a/b.ts", "modules": [["a/b.ts", b"x"], ["c.js", b"y"]]})
+    assert (code.bundle.main, code.bundle.language.name) == ("a/b.ts", "javascript")
+    with pytest.raises(WorkerException, match=r"'a.rb' does not end in one of \.py, \.js"):
+        read_code({**SPEC, "main": "a.rb", "modules": [["a.rb", b"x"]]})
+
+
 def test_where_a_top_level_failed() -> None:
-    assert sentence(TopLevelRaised("no", file="b.py", line=3), "a") == "b.py:3: no"
-    assert sentence(TopLevelRaised("no"), "a") == "a.py: no"
+    bundle = Bundle.of({"a.py": ""})
+    assert sentence(TopLevelRaised("no", file="b.py", line=3), bundle) == "b.py:3: no"
+    assert sentence(TopLevelRaised("no"), bundle) == "a.py: no"
+    assert sentence(TopLevelRaised("no"), Bundle.of({"a/b.ts": ""})) == "a/b.ts: no"

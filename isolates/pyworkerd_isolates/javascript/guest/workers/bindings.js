@@ -5,6 +5,7 @@ import { D1Database } from "pyworkerd:workers/d1";
 import { DurableObjectNamespace } from "pyworkerd:workers/durable";
 import { fetcher } from "pyworkerd:workers/fetcher";
 import { KVNamespace } from "pyworkerd:workers/kv";
+import { WorkerLoader } from "pyworkerd:workers/loader";
 import { Queue } from "pyworkerd:workers/queue";
 import { R2Bucket } from "pyworkerd:workers/r2";
 import { AnalyticsEngineDataset, callable, Hello, RateLimit } from "pyworkerd:workers/simple";
@@ -20,4 +21,5 @@ setShapes({
   queue: (index) => new Queue(index),
   r2: (index) => new R2Bucket(index),
   rate_limit: (index) => new RateLimit(index),
+  worker_loader: (index) => new WorkerLoader(index),
 });

@@ -3,6 +3,20 @@
 import { call, fetchThrough } from "pyworkerd:system/calls";
 import { writeValue } from "pyworkerd:system/values";
 
+const indexes = new WeakMap();
+
+// What a program was given, with its index: it can be given on to a worker that it loads.
+export function grantable(value, index) {
+  indexes.set(value, index);
+  return value;
+}
+
+// The index of what a program was given; undefined for anything else.
+export function indexOf(value) {
+  const isHeld = (typeof value === "object" && value !== null) || typeof value === "function";
+  return isHeld ? indexes.get(value) : undefined;
+}
+
 export class Capability {
   #index;
 

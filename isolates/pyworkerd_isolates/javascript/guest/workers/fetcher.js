@@ -3,7 +3,7 @@
 import { meta } from "pyworkerd:system/environment";
 import { CallError } from "pyworkerd:system/calls";
 import { needed } from "pyworkerd:system/loop";
-import { Capability } from "pyworkerd:workers/capability";
+import { Capability, grantable } from "pyworkerd:workers/capability";
 import { responseOf, sendable } from "pyworkerd:workers/http";
 
 const OUTBOUND = 0;
@@ -16,7 +16,10 @@ export class Fetcher extends Capability {
 }
 
 async function send(capability, input, init) {
-  const { method, url, pairs, body, redirect, signal } = sendable(input, init);
+  return sendParts(capability, sendable(input, init));
+}
+
+export async function sendParts(capability, { method, url, pairs, body, redirect, signal }) {
   return responseOf(await Capability.fetch(capability, method, url, pairs, body, redirect, signal), url);
 }
 
@@ -26,21 +29,26 @@ function bound(target, name) {
   return typeof value === "function" && name !== "constructor" ? value.bind(target) : value;
 }
 
-const METHODS = {
-  get(target, name) {
-    if (typeof name === "symbol" || name in target) return bound(target, name);
-    if (name === "then") return undefined; // it is no promise
-    return async (...positional) => Capability.call(target, name, ...positional);
-  },
-};
+// For `withMethods`: every name that something has not itself is a method, called by `call`.
+export function methodsBy(call) {
+  return {
+    get(target, name) {
+      if (typeof name === "symbol" || name in target) return bound(target, name);
+      if (name === "then") return undefined; // it is no promise
+      return async (...positional) => call(target, name, ...positional);
+    },
+  };
+}
+
+const METHODS = methodsBy(Capability.call);
 
 // Something that is asked by `fetch()` and by its methods, as programs see it.
-export function withMethods(asked) {
-  return new Proxy(asked, METHODS);
+export function withMethods(asked, methods = METHODS) {
+  return new Proxy(asked, methods);
 }
 
 export function fetcher(index) {
-  return withMethods(new Fetcher(index));
+  return grantable(withMethods(new Fetcher(index)), index);
 }
 
 let outbound = null;

@@ -2,7 +2,7 @@
 
 import { needed } from "pyworkerd:system/loop";
 import { reportUnheard } from "pyworkerd:system/logs";
-import { Capability } from "pyworkerd:workers/capability";
+import { Capability, grantable } from "pyworkerd:workers/capability";
 
 export class RateLimit extends Capability {
   // Count one use of `key`, and say whether it is still within the limit.
@@ -32,5 +32,5 @@ export class AnalyticsEngineDataset extends Capability {
 // A function of the program that embeds the runtime.
 export function callable(index) {
   const capability = new Capability(index);
-  return async (...positional) => Capability.call(capability, "call", ...positional);
+  return grantable(async (...positional) => Capability.call(capability, "call", ...positional), index);
 }

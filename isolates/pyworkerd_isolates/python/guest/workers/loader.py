@@ -23,7 +23,9 @@ KEYS = {
     "limits": "limits",
 }
 """What the description of a worker may have. The first three are accepted, and mean nothing here."""
-KINDS = ("py", "text", "data", "json")
+KINDS = ("js", "cjs", "py", "text", "data", "json")
+CODE = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts", ".cts")
+"""Suffixes of modules whose content may be a text alone."""
 
 
 def _snake(name):
@@ -185,8 +187,10 @@ def _content(name, module):
         if len(module) != 1 or (kind := next(iter(module))) not in KINDS:
             raise TypeError(f"module {name!r} must be a text, or have one of {', '.join(KINDS)}")
         module = module[kind]
-    elif not name.endswith(".py"):
-        raise TypeError(f"module {name!r} is not Python: say what it is, as with {{'text': ...}}")
+    elif not name.endswith(CODE):
+        raise TypeError(
+            f"module {name!r} is neither Python nor JavaScript: say what it is, as with {{'text': ...}}"
+        )
     if kind == "json":
         module = json.dumps(module)
     if isinstance(module, str) and kind != "data":
