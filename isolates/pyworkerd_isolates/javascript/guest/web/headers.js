@@ -36,9 +36,17 @@ function nameOf(value) {
   return lower;
 }
 
+// Values that were seen to be right: what a worker writes into its answers is mostly the same.
+const right = new Set();
+const MOST_RIGHT = 256;
+
 function valueOf(value, name) {
+  if (right.has(value)) return value;
   let text = typeof value === "string" ? value : `${value}`;
-  if (USUAL_VALUE.test(text)) return text;
+  if (USUAL_VALUE.test(text)) {
+    if (right.size < MOST_RIGHT && text.length < 64) right.add(text);
+    return text;
+  }
   text = text.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
   if (BREAKS.test(text)) throw new TypeError(`Invalid value of the header ${name}: it has a line break or a NUL.`);
   if (/[^\x00-\xff]/.test(text)) {
@@ -48,8 +56,9 @@ function valueOf(value, name) {
 }
 
 function refuseSymbols(init) {
-  for (const key of Object.getOwnPropertySymbols(init)) {
-    if (Object.getOwnPropertyDescriptor(init, key)?.enumerable) nameOf(key);
+  const symbols = Object.getOwnPropertySymbols(init);
+  for (let i = 0; i < symbols.length; i += 1) {
+    if (Object.getOwnPropertyDescriptor(init, symbols[i])?.enumerable) nameOf(symbols[i]);
   }
 }
 
@@ -71,7 +80,10 @@ export class Headers {
       const headers = new Headers();
       const map = headers.#map;
       const size = list.length;
-      for (let i = 0; i < size; i += 1) map.set(list[i][0], list[i][1]);
+      for (let i = 0; i < size; i += 1) {
+        const pair = list[i];
+        map.set(pair[0], pair[1]);
+      }
       // Mostly no name comes twice.
       if (map.size !== size || map.has(COOKIE)) headers.#join(list);
       return headers;
@@ -107,7 +119,10 @@ export class Headers {
       const iterate = init[Symbol.iterator];
       if (iterate === undefined || iterate === null) {
         const names = Object.keys(init);
-        for (let i = 0; i < names.length; i += 1) this.#append(nameOf(names[i]), init[names[i]]);
+        for (let i = 0; i < names.length; i += 1) {
+          const name = nameOf(names[i]);
+          this.#add(name, valueOf(init[names[i]], name));
+        }
         refuseSymbols(init);
         return;
       }
