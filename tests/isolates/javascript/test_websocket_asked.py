@@ -184,3 +184,31 @@ for (const [from, to] of [[behind, server], [server, behind]]) {{
     run.socket.close(4000, "over")
     driver.settle()
     assert (behind.closed, run.done) == ((4000, "over"), True)
+
+
+def test_bodies_that_were_read_leave_nothing_behind_while_a_socket_is_open(start: Start) -> None:
+    driver = start(
+        {
+            "w.js": ASKED
+            % f"""
+const [client, server] = Object.values(new WebSocketPair());
+server.accept();
+server.onmessage = async () => server.send(await (await fetch("http://data.test/")).text());
+{ANSWER}
+"""
+        },
+        answer=lambda _: Reply(body=iter([b"x"])),
+    )
+    run = driver.fetch()
+    assert run.socket is not None
+
+    def rounds(count: int) -> int:
+        assert run.socket is not None
+        for _ in range(count):
+            run.socket.send("go")
+            driver.settle()
+        return driver.isolate.memory_size
+
+    before = rounds(1000)
+    assert rounds(3000) - before <= 1 << 17
+    assert len(run.socket.messages) == 4000

@@ -84,7 +84,9 @@ export class Wire {
 
   // Whether nothing of it has been touched, so that the host can pass it on by itself.
   handOn() {
-    return this.number % 2 === 0 && !this.accepted && open.delete(this.number);
+    if (this.number % 2 !== 0 || this.accepted || !open.delete(this.number)) return false;
+    this.gone();
+    return true;
   }
 
   get isReady() {
@@ -172,12 +174,14 @@ export class Wire {
     this.#parts = null;
     this.queued = 0;
     waiting.delete(this.number);
+    this.invocation?.bodies?.delete(this);
   }
 }
 
 // A socket of the worker's own, whose other end leaves with the answer of an invocation.
 export function makeWire(invocation, end) {
   const wire = new Wire(next, invocation, end);
+  invocation.receives(wire);
   next += 2;
   return wire;
 }

@@ -56,14 +56,14 @@ export class Inbound {
 
   // The number of a body that nobody has begun to read, for the host to pass on by itself; else null.
   handOn() {
-    if (this.#asked || this.#ended || !inbound.delete(this.#number)) return null;
+    if (this.#asked || this.#ended || !this.#leaves()) return null;
     this.#ended = this.#asked = true;
     return this.#number;
   }
 
   // Say that no more will be read.
   cancel() {
-    if (inbound.delete(this.#number) && !this.#ended) emit(["stop", this.#number]);
+    if (this.#leaves() && !this.#ended) emit(["stop", this.#number]);
     this.#ended = true;
     this.#chunks = [];
   }
@@ -72,15 +72,21 @@ export class Inbound {
     if (data !== null) this.#chunks.push(data);
     if (end) {
       this.#ended = true;
-      inbound.delete(this.#number);
+      this.#leaves();
     }
     this.#wake();
   }
 
   fail(message) {
-    inbound.delete(this.#number);
+    this.#leaves();
     this.#error = new TypeError(message);
     this.#wake();
+  }
+
+  // Nothing comes of it any more. An invocation of long life need not remember it.
+  #leaves() {
+    this.#invocation.bodies?.delete(this);
+    return inbound.delete(this.#number);
   }
 
   #wake() {
