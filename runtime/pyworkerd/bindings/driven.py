@@ -72,7 +72,10 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - it is the outcome
             self._end(None, error)
         else:
-            self._waits_for.add_done_callback(self._go_on)
+            if self._waits_for is None:  # `asyncio.sleep(0)`: it lets others go first
+                asyncio.get_running_loop().call_soon(self._go_on)
+            else:
+                self._waits_for.add_done_callback(self._go_on)
 
     def _end(self, result: Any, error: Exception | None) -> None:
         reply, self._reply, self._waits_for = self._reply, None, None

@@ -122,6 +122,17 @@ def test_a_failure_is_replied(caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records
 
 
+def test_who_lets_others_go_first_goes_on_afterwards() -> None:
+    async def main() -> None:
+        replies = Replies()
+        Driver(asyncio.sleep(0, "x"), copy_context(), lambda *reply: replies.append(reply))
+        assert replies == []
+        await turns()
+        assert replies == [("x", None)]
+
+    asyncio.run(main())
+
+
 def test_a_body_that_is_still_on_its_way_needs_a_task() -> None:
     replies = Replies()
     streamed = Request("", "http://x/", (), Body(chunks=aiter(Body(b"x"))))

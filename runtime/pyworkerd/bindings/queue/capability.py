@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pyworkerd_isolates import wire
 
 from pyworkerd.bindings import arguments as args
+from pyworkerd.bindings.driven import Driven
 from pyworkerd.errors import NoSuchMethod
 from pyworkerd.queues.rules import MAX_BATCH_BYTES, drafts
 
@@ -19,7 +20,7 @@ _MOST: Final = 2 * MAX_BATCH_BYTES
 """Bytes of arguments: what is somewhat more than a batch may have is refused in the platform's words."""
 
 
-class QueueCapability:
+class QueueCapability(Driven):
     """Stages 3 and 4 of the binding."""
 
     __slots__ = ("_delay_s", "_sender")

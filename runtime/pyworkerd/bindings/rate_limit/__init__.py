@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pyworkerd.bindings.arguments import type_error
 from pyworkerd.bindings.base import Access, Binding, problem
+from pyworkerd.bindings.driven import Driven
 from pyworkerd.bindings.methods import Methods
 
 from .counters import InMemoryRateLimits, RateLimits, Window
@@ -62,7 +63,7 @@ def _wrong(configured: Configured, message: str) -> Exception:
     return problem(configured.name, configured.place, message, remedy)
 
 
-class RateLimit(Methods):
+class RateLimit(Methods, Driven):
     """Counts the uses of one worker's keys."""
 
     __slots__ = ("_limits", "_now", "_window")
