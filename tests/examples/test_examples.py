@@ -130,8 +130,20 @@ def test_chat() -> None:
         assert not any("error" in line.lower() for line in served.errors.rest())
 
 
+def test_typescript_in_front_of_python() -> None:
+    with serve(*example("typescript")) as served:
+        address = served.address()
+        assert '<a href="/cocoa">cocoa</a></li><li><a href="/coffee">' in ask(address).body
+        assert "4.50 EUR until" in ask(address, "/tea").body
+        assert ask(address, "/%3Cgold%3E").status == 404
+        in_good_order(served)
+
+
 @pytest.mark.parametrize("folder", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
 def test_every_example_is_valid_and_has_a_test(folder: str) -> None:
+    if list((EXAMPLES / folder).glob("*/package.json")):  # it has to be installed first
+        assert f'examples/{folder}"' in (ROOT / "tests/runtime/test_packages.py").read_text()
+        return
     assert run("validate", EXAMPLES / folder / "config.toml").stdout == "ok\n"
     assert f'example("{folder}")' in Path(__file__).read_text()
 

@@ -49,7 +49,8 @@ def test_the_page(tmp_path: Path) -> None:
 
 
 def test_the_example(tmp_path: Path) -> None:
-    folder = shutil.copytree(ROOT / "examples/typescript", tmp_path / "example")
+    ignored = shutil.ignore_patterns(".pyworkerd")
+    folder = shutil.copytree(ROOT / "examples/typescript", tmp_path / "example", ignore=ignored)
     front, tea, again, none = get(folder / "config.toml", "/", "/tea", "/tea", "/%3Cgold%3E")
     assert front[0] == 200
     assert '<a href="/cocoa">cocoa</a></li><li><a href="/coffee">' in front[1]

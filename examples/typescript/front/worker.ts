@@ -8,7 +8,7 @@ interface Price {
 }
 
 interface Env {
-  PRICES: { of(article: string): Promise<Price>; articles(): Promise<Set<string>> };
+  PRICES: { of(article: string): Promise<Price | null>; articles(): Promise<Set<string>> };
   SEEN: { get(key: string): Promise<string | null>; put(key: string, value: string): Promise<void> };
 }
 
@@ -20,16 +20,12 @@ export default {
       return html(page("Prices", articles.map((name) => `<a href="/${name}">${name}</a>`)));
     }
     const article = decodeURIComponent(pathname.slice(1));
+    const price = await env.PRICES.of(article);
+    if (price === null) return html(page("Not found", ["there is no such article"]), 404);
     const seen = Number((await env.SEEN.get(article)) ?? 0) + 1;
     ctx.waitUntil(env.SEEN.put(article, String(seen)));
-    try {
-      const { cents, until } = await env.PRICES.of(article);
-      const lines = [`${(cents / 100).toFixed(2)} EUR until ${until.toISOString().slice(0, 10)}`, `asked ${seen} times`];
-      return html(page(article, lines));
-    } catch (error) {
-      if (error instanceof TypeError) return html(page("Not found", [error.message]), 404);
-      throw error;
-    }
+    const euros = (price.cents / 100).toFixed(2);
+    return html(page(article, [`${euros} EUR until ${price.until.toISOString().slice(0, 10)}`, `asked ${seen} times`]));
   },
 };
 

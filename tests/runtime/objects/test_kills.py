@@ -98,5 +98,6 @@ def test_a_few_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_hundreds_of_kills(tmp_path: Path) -> None:
     kills(tmp_path, 200, 2)

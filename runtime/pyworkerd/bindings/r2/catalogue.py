@@ -296,8 +296,15 @@ def begin(connection: sqlite3.Connection, upload: str, key: bytes, options: PutO
     return Written(None, litter, used(connection))
 
 
+def has_old(connection: sqlite3.Connection, now: int) -> bool:
+    """Whether there are uploads that are too old."""
+    return (
+        connection.execute("SELECT 1 FROM uploads WHERE begun < ?", (now - UPLOAD_MS,)).fetchone() is not None
+    )
+
+
 def clean(connection: sqlite3.Connection, now: int) -> Written:
-    """End uploads that are too old."""
+    """End some uploads that are too old."""
     litter = _expire(connection, now)
     return Written(None, litter, used(connection))
 

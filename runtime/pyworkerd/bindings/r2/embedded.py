@@ -332,8 +332,11 @@ class EmbeddedBucket(Bucket):
             await self._clear_owner(owner)
 
     async def _collect(self) -> None:
-        begun = await self._database.write(lambda connection: catalogue.clean(connection, self._now()))
-        self.meter.used = begun.used  # and the files of what has ended are litter like any other
+        while True:
+            left = await self._database.write(lambda connection: catalogue.clean(connection, self._now()))
+            self.meter.used = left.used  # and the files of what has ended are litter like any other
+            if not await self._database.read(lambda connection: catalogue.has_old(connection, self._now())):
+                break
         await self._sweep()
         portions = self._folder.portions()
         while (names := await self._disk(lambda: next(portions, None))) is not None:

@@ -385,6 +385,25 @@ def test_uploads_that_nobody_completes_end_after_a_week(tmp_path: Path) -> None:
     run(tmp_path, work)
 
 
+def test_however_many_they_are(tmp_path: Path) -> None:
+    async def begin(bucket: EmbeddedBucket, _: Clock) -> None:
+        for number in range(250):
+            upload = await bucket.create_multipart_upload(f"k{number}", NONE)
+            if number > 150:  # the first that are found have no files
+                await bucket.upload_part(f"k{number}", upload, 1, Body(b"p"))
+
+    async def look(bucket: EmbeddedBucket, clock: Clock) -> int:
+        clock.now += 8 * 24 * 3600
+        await bucket.head("k0")
+        await settled(bucket)
+        return bucket.meter.used
+
+    run(tmp_path, begin)
+    assert len(files(tmp_path)) == 99
+    assert run(tmp_path, look) == 0
+    assert files(tmp_path) == []
+
+
 def test_two_processes_race_for_a_key(tmp_path: Path) -> None:
     """Two buckets on one folder are as two processes are: locks are of open files, and SQLite's of connections."""
 
