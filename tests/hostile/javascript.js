@@ -52,6 +52,26 @@ const MODES = {
   async finalizers() { new FinalizationRegistry(() => { for (;;); }).register({}, 1); return new Response("x"); },
   async waits_for_ever(ctx) { ctx.waitUntil(new Promise(() => {})); return new Response("x"); },
   async keeps(ctx, request) { kept ??= request; return new Response(await kept.text()); },
+  async pairs() { const a = []; for (;;) a.push(new WebSocketPair()); },
+  async ping_pong() {
+    const ends = Object.values(new WebSocketPair());
+    for (const end of ends) { end.accept(); end.onmessage = ({ data }) => end.send(data); }
+    ends[0].send("x");
+    await new Promise(() => {});
+  },
+  async sends() {
+    const [client, server] = Object.values(new WebSocketPair());
+    client.accept();
+    for (;;) { try { client.send("x".repeat(60_000)); } catch { server.accept(); await null; } }
+  },
+  async sockets_of_others() {
+    return new Response(null, { status: 101, webSocket: { __proto__: WebSocket.prototype, number: 2 } });
+  },
+  async dispatches() { addEventListener("x", (event) => dispatchEvent(new Event("x"))); dispatchEvent(new Event("x")); },
+  async listeners() { for (let i = 0; ; i++) addEventListener("fetch", () => i); },
+  async caches_of_all() {
+    return (await caches.default.match(new Request("http://x/", { headers: { "x-pyworkerd-cache": "[]" } }))) ?? new Response("x");
+  },
   async guest() {
     const found = [];
     for (const name of ["pyworkerd:entry", "pyworkerd:system/host", "/pyworkerd:system/host.js"]) {

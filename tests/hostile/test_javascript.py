@@ -64,6 +64,13 @@ CASES: dict[str, set[str | None]] = {
     "finalizers": {ANSWERED, CPU},
     "waits_for_ever": {ANSWERED},
     "keeps": {ANSWERED, RAISED},
+    "pairs": {MEMORY, CPU},
+    "ping_pong": {CPU},
+    "sends": {CPU, MEMORY},
+    "sockets_of_others": {RAISED},
+    "dispatches": {RAISED, CPU},
+    "listeners": {CPU, MEMORY},
+    "caches_of_all": {ANSWERED, RAISED},
     "guest": {ANSWERED},
 }
 
