@@ -144,3 +144,31 @@ def test_urls_that_are_long_end(run: Callable[..., Any], path: str) -> None:
         "return new URL(`http://a${path.repeat(50_000)}?${path.repeat(50_000)}`).href.length > 50_000;",
         path=path,
     )
+
+
+@pytest.mark.parametrize(
+    ("domain", "meaning"),
+    [
+        ("ΒΌΛΟΣ.com", "βόλοσ.com"),  # no final sigma comes of a capital
+        ("βόλος.com", "βόλος.com"),
+        ("a\u03f2", "a\u03c3"),
+        ("a\U0001d6d3", "a\u03c3"),
+        ("ᾀ", "ἀι"),
+        ("\u1c80", "в"),
+        ("\uab70\u13a0\u13f8", "\u13a0\u13a0\u13f0"),
+        ("a\u115f\uffa0b\u3164", "ab"),
+    ],
+)
+def test_case_is_folded_as_uts_46_does(run: Callable[..., Any], domain: str, meaning: str) -> None:
+    labels = [
+        label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
+        for label in meaning.split(".")
+    ]
+    assert run("return new URL(`http://${domain}`).host;", domain=domain) == ".".join(labels)
+
+
+@pytest.mark.parametrize(
+    "point", [0x61C, 0x200E, 0x200F, 0x2065, 0x31EF, 0xE000, 0xFE12, 0xFFF0, 0xFFFC, 0xE0000, 0xE01F0]
+)
+def test_code_points_that_uts_46_forbids_are_refused(run: Callable[..., Any], point: int) -> None:
+    assert run("return URL.canParse(`http://a${c}b`);", c=chr(point)) is False
