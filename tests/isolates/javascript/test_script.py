@@ -173,3 +173,13 @@ dispatchEvent(new Event("other"));
 event.respondWith(Response.json(said));
 """
     assert start(script(listener)).fetch().json == ["Illegal constructor"] * 4
+
+
+def test_listeners_serve_beside_entrypoints_of_other_names(start: Start) -> None:
+    source = """
+import { WorkerEntrypoint } from "cloudflare:workers";
+addEventListener("fetch", (event) => event.respondWith(new Response("listener")));
+export class Admin extends WorkerEntrypoint { fetch() { return new Response("admin"); } }
+"""
+    driver = start({"w.js": source})
+    assert (driver.fetch().text, driver.fetch(entrypoint="Admin").text) == ("listener", "admin")

@@ -212,3 +212,24 @@ server.onmessage = async () => server.send(await (await fetch("http://data.test/
     before = rounds(1000)
     assert rounds(3000) - before <= 1 << 17
     assert len(run.socket.messages) == 4000
+
+
+def test_one_that_was_closed_before_it_was_accepted(start: Start) -> None:
+    driver = asking(
+        start,
+        """
+const { webSocket } = await fetch(request);
+const { code } = await new Promise((resolve) => webSocket.addEventListener("close", resolve));
+webSocket.accept();
+webSocket.send("dropped");
+webSocket.close();
+return Response.json([code, webSocket.readyState]);
+""",
+    )
+    run = driver.begin()
+    driver.step()
+    (socket,) = driver.sockets.values()
+    socket.close(4000)
+    driver.settle()
+    assert (run.json, run.done) == ([4000, 3], True)
+    assert (socket.accepted, socket.messages, socket.closed) == (False, [], None)

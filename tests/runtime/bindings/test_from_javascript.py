@@ -72,7 +72,7 @@ def test_a_program_talks_to_a_worker_over_a_web_socket(
 
 OBJECTS = {
     "counter.py": """
-from workers import DurableObject, Response, WorkerEntrypoint
+from workers import DurableObject, Response, WebSocketPair, WorkerEntrypoint
 
 class Counter(DurableObject):
     async def increment(self, by=1):
@@ -80,7 +80,14 @@ class Counter(DurableObject):
         return n
 
     async def fetch(self, request):
-        return Response(f"{request.method} {request.url} {await request.text()} {self.ctx.id.name or ''}")
+        if request.headers.get("upgrade"):
+            client, server = WebSocketPair().object_values()
+            self.ctx.accept_web_socket(server)
+            return Response(None, status=101, web_socket=client)
+        return Response(f"{request.method} {request.url} {await request.text()}")
+
+    async def web_socket_message(self, socket, message):
+        socket.send(f"object: {message}")
 
     async def fails(self):
         raise ValueError("no")
@@ -94,6 +101,10 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 export default class extends WorkerEntrypoint {
   async count(name, ...by) {
     return this.env.COUNTER.getByName(name).increment(...by);
+  }
+
+  fetch(request) {
+    return this.env.COUNTER.getByName("room").fetch(request);
   }
 
   async fetches(name) {
@@ -140,8 +151,10 @@ def test_durable_objects_of_a_python_worker(with_runtime: Callable[..., None], t
         caller = runtime.worker("caller")
         assert [await caller.call("count", "a"), await caller.call("count", "a", 4)] == [1, 5]
         assert await caller.call("count", "b") == 1
-        text, digits, name = await caller.call("fetches", "lobby")
-        assert (text.startswith("POST http://counter/x hi"), digits, name) == (True, 64, "lobby")
+        assert await caller.call("fetches", "lobby") == ["POST http://counter/x hi", 64, "lobby"]
+        async with await caller.web_socket("/") as socket:
+            await socket.send("hello")
+            assert await socket.receive() == "object: hello"
         assert await caller.call("unique") == [1, 3, True]
         assert "no" in await caller.call("failure")
 

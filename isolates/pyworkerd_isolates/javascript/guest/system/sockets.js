@@ -73,7 +73,7 @@ export class Wire {
   accept() {
     this.accepted = true;
     this.#owed = WINDOW;
-    waiting.set(this.number, this);
+    if (open.has(this.number)) waiting.set(this.number, this);
   }
 
   // So much of what came has been used up.

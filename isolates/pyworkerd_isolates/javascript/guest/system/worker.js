@@ -47,7 +47,7 @@ function exported(namespace) {
       entrypoints.set(key, value);
     }
   }
-  const script = entrypoints.size === 0 ? handlersOfScript() : null;
+  const script = entrypoints.has("") ? null : handlersOfScript();
   if (script !== null) {
     entrypoints.set("", script);
     exposeBindings(globalThis);
