@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pyworkerd_isolates.testing import LATER
+from pyworkerd_isolates.testing import LATER, Reply
 
 WORKER = """
 import asyncio
@@ -166,3 +166,26 @@ def test_a_task_that_will_not_die_does_not_keep_its_invocation(driver):
 
 def test_props_come_with_the_invocation(driver):
     assert driver.fetch(URL + "props", props={"role": "admin"}).json == {"role": "admin"}
+
+
+FETCHES = """
+from _pyworkerd.invocation import LOOK_AFTER, current
+from workers import Response, WorkerEntrypoint, fetch
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        kept, first = [], await fetch("http://other/open")
+        for _ in range(4 * LOOK_AFTER):
+            await (await fetch("http://other/")).text()
+            kept.append(len(current().bodies))
+        return Response.json([max(kept), LOOK_AFTER])
+"""
+
+
+def test_bodies_that_are_over_are_forgotten_and_others_are_not(start):
+    driver = start(FETCHES, answer=lambda _: Reply(200, (), iter([b"a", b"b"])))
+    run = driver.fetch()
+    most, look_after = run.json
+    assert most <= look_after
+    assert run.done
+    assert not driver.can_go_on()  # the one that was not read was stopped at the end

@@ -15,6 +15,9 @@ gate = None
 """The invocation that alone may run (`objects`); None if all may."""
 running = {}
 """Invocations that have begun and are not done, by number."""
+LOOK_AFTER = 64
+"""Bodies and WebSockets after which an invocation forgets those that are over: a WebSocket can keep it alive for days.
+"""
 LOG_S = 60
 """Seconds after which an invocation that a WebSocket keeps alive may log anew."""
 
@@ -69,6 +72,8 @@ class Invocation:
         """A body or a WebSocket that comes in for this invocation: what is left of it at the end, nobody will read."""
         if self.bodies is None:
             self.bodies = []
+        elif not len(self.bodies) % LOOK_AFTER:
+            self.bodies[:] = [each for each in self.bodies if not each.over]
         self.bodies.append(body)
 
     def wait_until(self, awaitable):

@@ -53,6 +53,11 @@ class Wire:
         self._parts = None
         _open[number] = self
 
+    @property
+    def over(self):
+        """Whether nothing comes any more, and nobody has to be told."""
+        return self.number not in _open
+
     # out -------------------------------------------------------------------------------------------------------------
 
     def send(self, data, text):

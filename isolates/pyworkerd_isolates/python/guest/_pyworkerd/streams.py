@@ -40,6 +40,11 @@ class Inbound:
         self._unacknowledged = 0
         _inbound[number] = self
 
+    @property
+    def over(self):
+        """Whether nothing comes any more, and nobody has to be told."""
+        return self._number not in _inbound
+
     async def read(self):
         """The next chunk; b"" at the end. The host sends nothing before the first read."""
         if not self._asked:
