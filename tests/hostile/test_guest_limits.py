@@ -106,7 +106,11 @@ BOMBS = {
     "a list that doubles": "x = [0]\nwhile True: x += x",
     "bytes": "x = b'x'\nwhile True: x += x",
     "a string": "x = 'x'\nwhile True: x += x",
-    "a dictionary": "x = {}\nwhile True: x[len(x)] = bytes(1000)",
+    # What is left when the last of them fails differs, and so does what there is room for to say so.
+    **{
+        f"a dictionary of {size} bytes each": f"x = {{}}\nwhile True: x[len(x)] = bytes({size})"
+        for size in (8, 200, 600, 900, 1000, 1500, 2000, 3000, 8000, 65_000)
+    },
     "one allocation": "bytearray(1 << 30)",
     "one repetition": "'x' * (1 << 31)",
     "a set": "set(range(10**9))",

@@ -95,11 +95,15 @@ def _refuse(invocation, reason, message):
 
 
 def _fail(invocation, error):
+    told = False
     try:
         _tell(invocation, error)
+        told = True
     except MemoryError:
-        # The frames of the failure hold what used the memory up: without them there is room to say so.
         error.__traceback__ = error.__context__ = error.__cause__ = None
+    if not told:
+        # The frames of the failure held what used the memory up, and those of the second failure, which is over, held
+        # them: now there is room to say so.
         outbox.effects.append(["fail", invocation.number, "exception", "MemoryError", "", ""])
 
 

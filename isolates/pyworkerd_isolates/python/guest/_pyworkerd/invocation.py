@@ -98,8 +98,8 @@ class Invocation:
     def report(self, what, error):
         """Log a failure that nobody else hears of. One for want of memory ends the isolate, as in a handler."""
         if isinstance(error, MemoryError) and self.number in running:
-            outbox.effects.append(["fail", self.number, "exception", "MemoryError", "", ""])
             error.__traceback__ = error.__context__ = error.__cause__ = None
+            outbox.effects.append(["fail", self.number, "exception", "MemoryError", "", ""])
         context = copy_context()
         context.run(enter, self)
         context.run(_log, what, error)
