@@ -87,7 +87,7 @@ class Outcome:
 
 async def attack(mode: str, times: int = 2) -> Outcome:
     outcome = Outcome()
-    limits = Limits(cpu_ms=200, wall_ms=2_000, memory_mb=64, isolates=1, log_kb=64)
+    limits = Limits(cpu_ms=200, wall_ms=5_000, memory_mb=64, isolates=1, log_kb=64)
     async with Runtime(options=RuntimeOptions(sinks=(outcome.logs.append,))) as runtime:
         bad = await runtime.load({"worker.js": SOURCE}, limits=limits)
         good = await runtime.load({"worker.js": NEIGHBOUR})
