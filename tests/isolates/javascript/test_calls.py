@@ -1,9 +1,11 @@
-"""Calls of JavaScript workers that somebody stops waiting for."""
+"""Calls of JavaScript workers that somebody stops waiting for, and those that the host would refuse."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+import pytest
 from pyworkerd_isolates.protocol import Call, Fetch
 from pyworkerd_isolates.testing import LATER, Reply
 
@@ -44,3 +46,47 @@ def test_aborting_ends_the_calls_that_wait(start: Callable[..., Driver]) -> None
     driver = start({"w.js": WORKER}, answer=answer)
     assert driver.fetch("http://a/").json == ["answered", "enough"]
     assert driver.calls == {}
+
+
+REFUSED = """
+export default {
+  async fetch(request, env) {
+    const [source] = await request.json();
+    try {
+      return await Function("env", `return (async () => ${source})()`)(env);
+    } catch (error) {
+      return new Response(`${error.name}: ${error.message}`);
+    }
+  },
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("fetch('http://a/', { headers: { x: 'a\\u0001b' } })", "the header x cannot be sent"),
+        ("fetch('http://a/', { headers: { x: 'a\\u007fb' } })", "the header x cannot be sent"),
+        ("fetch('mailto:one two')", "a URL with a space"),
+        ("env.SERVICE['\\ud800']()", "half a surrogate pair"),
+        ("env.SERVICE.fetch('x:a b')", "a URL with a space"),
+    ],
+)
+def test_what_the_host_would_refuse_the_caller_hears(
+    start: Callable[..., Driver], source: str, message: str
+) -> None:
+    driver = start({"w.js": REFUSED}, answer=answer, bindings=[("SERVICE", "fetcher", 1)])
+    assert message in driver.fetch(method="POST", body=json.dumps([source]).encode()).text
+    ordinary = "fetch('http://a/\u00e4?\ud800', { headers: { x: 'a\tb\u00e4' } })"
+    assert driver.fetch(method="POST", body=json.dumps([ordinary]).encode()).text == "answered"
+
+
+@pytest.mark.parametrize("source", ["new Response('x', { headers: { x: 'a\\u001bb' } })", "Response.error()"])
+def test_an_answer_that_cannot_be_sent_is_its_invocations_failure(
+    start: Callable[..., Driver], source: str
+) -> None:
+    driver = start({"w.js": REFUSED}, answer=answer)
+    failure = driver.fetch(method="POST", body=json.dumps([source]).encode()).failure
+    assert failure is not None
+    assert (failure.type_name, "cannot be sent" in failure.message) == ("TypeError", True)
+    assert driver.fetch(method="POST", body=b'["new Response(1)"]').text == "1"

@@ -169,3 +169,47 @@ def test_sources_of_modules_are_no_part_of_the_image(start: Callable[..., Driver
     memory = driver.isolate.memory()
     assert comment.encode() not in memory
     assert text.encode() in memory  # it can still be imported
+
+
+def test_what_failed_once_is_run_again_and_not_found_half_done(shown: Callable[..., object]) -> None:
+    files = {
+        "src/a.cjs": "try { require('./b.cjs') } catch (error) { exports.first = error.message }\n"
+        "exports.second = require('./b.cjs')",
+        "src/b.cjs": "exports.half = true; globalThis.n = (globalThis.n ?? 0) + 1;\n"
+        "if (globalThis.n < 2) throw new Error('not yet'); exports.whole = true",
+    }
+    found = {"first": "not yet", "second": {"half": True, "whole": True}}
+    assert shown("import a from './a.cjs';", "a", files) == found
+
+
+def test_what_other_tools_leave_at_the_beginning_of_files(shown: Callable[..., object]) -> None:
+    files = {
+        "src/a.cjs": "#!/usr/bin/env node\nmodule.exports = 1",
+        "src/b.json": "\ufeff2",
+        "src/c.cjs": "\ufeffmodule.exports = 3",
+        "src/node_modules/d/package.json": "null",
+        "src/node_modules/d/index.js": "module.exports = 4",
+    }
+    imports = "import a from './a.cjs'; import b from './b.json'; import c from './c.cjs'; import d from 'd';"
+    assert shown(imports, "[a, b, c, d]", files) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("main", "other"), [(b"// \xff", b""), (b"import './a.js';", b"// \xff")])
+def test_files_that_are_not_utf_8(sandbox: Sandbox, main: bytes, other: bytes) -> None:
+    with pytest.raises(TopLevelRaised, match=r"[wa]\.js is not UTF-8") as caught:
+        sandbox.image({"w.js": main, "a.js": other})
+    assert caught.value.file in ("w.js", "a.js")
+
+
+def test_an_import_that_fails_in_a_handler_says_why(start: Callable[..., Driver]) -> None:
+    source = "export default { async fetch(request) { await import(new URL(request.url).searchParams.get('n')); } };"
+    driver = start({"w.js": source, "a.json": "{", "b.cjs": "throw new RangeError('in b')"})
+    for name, kind, message in [
+        ("./a.json", "SyntaxError", "a.json is not JSON"),
+        ("./b.cjs", "RangeError", "in b"),
+        ("./none.js", "TypeError", 'No such module "./none.js", imported from "w.js"'),
+    ]:
+        failure = driver.fetch(f"http://a/?n={name}").failure
+        assert failure is not None
+        assert (failure.type_name, message in failure.message) == (kind, True)
+        assert "pyworkerd:" not in failure.traceback

@@ -12,6 +12,10 @@ const MAX_URL = 16384;
 const MAX_HEADER_BYTES = 131072;
 const MAX_HEADERS = 256;
 // What the host reads (Workers: URL 16 KB, headers 128 KB): beyond it the isolate would end; here the caller hears.
+const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+// RFC 9110 section 5.5. `Headers` takes more, as Fetch has it.
+const NO_URL = /[\0-\x20\x7f]/;
+// What a URL may have where its scheme is none of the web's.
 
 const pending = new Map();
 let next = 1;
@@ -83,6 +87,7 @@ function begin(signal) {
 // Call a method of a capability. `value` is an encoded list of arguments; the promise is of an encoded value.
 export function call(capability, method, value) {
   if (method.length > MAX_METHOD) throw new TypeError(`a method's name is longer than ${MAX_METHOD} characters`);
+  if (!method.isWellFormed()) throw new TypeError("a method's name has half a surrogate pair");
   const { number, invocation, promise } = begin();
   outbox.emit(["call", number, invocation.number, capability, method, outbox.blob(value)]);
   return promise;
@@ -93,6 +98,7 @@ export function fetchThrough(capability, method, url, headers, body, redirect, s
   if (url.length > MAX_URL || method.length > MAX_METHOD) {
     throw new TypeError(`a URL is longer than ${MAX_URL} characters, or a method longer than ${MAX_METHOD}`);
   }
+  if (NO_URL.test(url)) throw new TypeError(`a URL with a space or a control character cannot be fetched: ${url}`);
   checkHeaders(headers);
   const { number, invocation, promise } = begin(signal);
   const { effect, pump } = effectOf(invocation, body);
@@ -104,7 +110,12 @@ export function fetchThrough(capability, method, url, headers, body, redirect, s
 
 export function checkHeaders(headers) {
   let size = 0;
-  for (const [name, value] of headers) size += name.length + value.length;
+  for (const [name, value] of headers) {
+    size += name.length + value.length;
+    if (!FIELD_VALUE.test(value)) {
+      throw new TypeError(`the header ${name} cannot be sent: its value has a control character`);
+    }
+  }
   if (headers.length > MAX_HEADERS || size > MAX_HEADER_BYTES) {
     throw new TypeError(`more than ${MAX_HEADERS} header fields, or more than ${MAX_HEADER_BYTES} bytes of them`);
   }

@@ -3,8 +3,9 @@
 import { checkHeaders } from "pyworkerd:system/calls";
 import { env, ExecutionContext } from "pyworkerd:system/environment";
 import { Invocation, running } from "pyworkerd:system/invocation";
-import { describe, isMemoryError, reportUnheard } from "pyworkerd:system/logs";
+import { reportUnheard, wordsOf } from "pyworkerd:system/logs";
 import { run } from "pyworkerd:system/loop";
+import { explained } from "pyworkerd:system/modules";
 import { afford, blob, emit, emitText } from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
@@ -13,30 +14,18 @@ import { entrypoints, isMethod } from "pyworkerd:system/worker";
 import { makeEvent } from "pyworkerd:workers/background";
 import { leaveWith, partsOfResponse, requestOf } from "pyworkerd:workers/http";
 
-const MAX_NAME = 256;
-const MAX_MESSAGE = 8192;
-
 function refuse(invocation, reason, message) {
   emit(["fail", invocation.number, reason, "", message, ""]);
 }
 
 export function fail(invocation, error) {
-  const known = error instanceof Error;
-  let name = "Error";
-  let message = "";
-  try {
-    name = (known ? String(error.name) : "Error").slice(0, MAX_NAME);
-    message = (known ? String(error.message) : String(error)).slice(0, MAX_MESSAGE);
-  } catch {
-    message = "an error that cannot be shown";
-  }
-  let trace = describe(error).slice(0, 2 * MAX_MESSAGE);
+  const words = wordsOf(explained(error));
+  let { message, trace } = words;
   if (!afford(message + trace)) {
     message = message.slice(0, 80);
     trace = "(left out: too many long stacks at once)";
   }
-  if (isMemoryError(error)) name = "MemoryError"; // the host's word
-  emit(["fail", invocation.number, "exception", name, message, trace]);
+  emit(["fail", invocation.number, "exception", words.name, message, trace]);
 }
 
 // Begin an invocation: `handle` is an async function, given it and an event; what it throws is its failure.

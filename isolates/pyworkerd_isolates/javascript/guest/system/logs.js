@@ -6,6 +6,8 @@ import { meta } from "pyworkerd:system/environment";
 import { afford, emit } from "pyworkerd:system/outbox";
 
 const MAX_MESSAGE = 16384;
+const MAX_NAME = 256;
+const MAX_TOLD = 8192;
 const LIMIT = 262144;
 const ENTRY = 64;
 // What each entry counts besides its bytes.
@@ -49,6 +51,21 @@ export function describe(error) {
 // A failure that nobody else hears of.
 export function reportUnheard(invocation, what, error) {
   log("error", `${what}\n${describe(error)}`, "workers", invocation);
+}
+
+// What the host is told of an error: whatever was thrown, each is a text of bounded length.
+export function wordsOf(error) {
+  const known = error instanceof Error;
+  let name = "Error";
+  let message = "";
+  try {
+    name = (known ? String(error.name) : "Error").slice(0, MAX_NAME);
+    message = (known ? String(error.message) : String(error)).slice(0, MAX_TOLD);
+  } catch {
+    message = "an error that cannot be shown";
+  }
+  if (isMemoryError(error)) name = "MemoryError"; // the host's word
+  return { name, message, trace: describe(error).slice(0, 2 * MAX_TOLD) };
 }
 
 // As the engine says that there is no more memory.

@@ -6,8 +6,29 @@ import { decode, guest } from "pyworkerd:system/host";
 
 const files = new Map();
 // Bytes by path below the root; null for what has become a module.
-export let failure = null;
-// Why the last name was not resolved: QuickJS itself only says that it was not.
+const failures = new Map();
+// Why names led to no module, by what QuickJS says of each: that they did not.
+const MOST_FAILURES = 64;
+const CUT = 200;
+// Characters beyond which QuickJS may have cut its text.
+
+function noteFailure(text, error) {
+  if (failures.size < MOST_FAILURES || failures.has(text)) failures.set(text, error);
+}
+
+// What an import failed with, for the error that QuickJS makes of it; any other error as it is.
+export function explained(error) {
+  try {
+    if (!(error instanceof ReferenceError)) return error;
+    const { message } = error;
+    for (const [text, cause] of failures) {
+      if (text === message || (message.length >= CUT && text.startsWith(message))) return cause;
+    }
+  } catch {
+    // It is no error of QuickJS that does not let itself be looked at.
+  }
+  return error;
+}
 
 const CONDITIONS = new Set(["workerd", "worker", "browser", "import", "module", "default"]);
 const REQUIRED = new Set(["workerd", "worker", "browser", "require", "default"]);
@@ -35,7 +56,14 @@ export function addFile(path, bytes) {
 
 export function text(path) {
   const bytes = files.get(path) ?? null;
-  return bytes === null ? undefined : decode(bytes);
+  if (bytes === null) return undefined;
+  let found;
+  try {
+    found = decode(bytes);
+  } catch {
+    throw Object.assign(new SyntaxError(`${path} is not UTF-8`), { file: path });
+  }
+  return found.startsWith("\ufeff") ? found.slice(1) : found;
 }
 
 function suffixOf(path) {
@@ -161,7 +189,7 @@ function findOwn(base, name, conditions) {
   for (let folder = folderOf(base); ; folder = folderOf(folder)) {
     const about = jsonOf(`${folder === "" ? "" : `${folder}/`}package.json`);
     if (about !== undefined) {
-      const target = match(about.imports ?? {}, name, conditions);
+      const target = match(about?.imports ?? {}, name, conditions);
       if (!target) return undefined;
       return target.startsWith(".") ? findFile(join(folder, target) ?? "") : findPackage(base, target, conditions);
     }
@@ -197,7 +225,7 @@ function isCommon(path, source) {
   if (path.endsWith(".mjs") || path.endsWith(".mts") || !path.includes("node_modules/")) return false;
   for (let folder = folderOf(path); folder !== "" && !folder.endsWith("node_modules"); folder = folderOf(folder)) {
     const about = jsonOf(`${folder}/package.json`);
-    if (about !== undefined && about.type === "module") return false;
+    if (about?.type === "module") return false;
     if (about !== undefined) break;
   }
   return !/^\s*(?:import\b(?!\s*\()|export\b)/m.test(source);
@@ -222,8 +250,15 @@ function load(path) {
     module.exports = valueOf(path, form);
   } else {
     taken.add(path);
-    const run = new Function("exports", "require", "module", "__filename", "__dirname", text(path));
-    run.call(module.exports, module.exports, requireFrom(path), module, path, folderOf(path));
+    try {
+      const source = text(path).replace(/^#!.*/, "");
+      const run = new Function("exports", "require", "module", "__filename", "__dirname", source);
+      run.call(module.exports, module.exports, requireFrom(path), module, path, folderOf(path));
+    } catch (error) {
+      common.delete(path); // as in Node.js: asked for again, it is run again, and not half of it found
+      taken.delete(path);
+      throw error;
+    }
   }
   module.loaded = true;
   return module.exports;
@@ -250,7 +285,7 @@ guest.resolve = (base, name) => {
     named.set(path, found);
     return found;
   } catch (error) {
-    failure ??= error;
+    noteFailure(`Error resolving module '${name}' from '${base}'`, error);
     throw error;
   }
 };
@@ -271,7 +306,7 @@ guest.source = (name) => {
     taken.add(path);
     return text(path) || "\n"; // a module of no length is one that could not be loaded, for the engine
   } catch (error) {
-    failure ??= error;
+    noteFailure(`Error loading module '${name}'`, error);
     throw error;
   }
 };

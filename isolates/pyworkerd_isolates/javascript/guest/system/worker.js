@@ -2,7 +2,7 @@
 
 import { exposeBindings } from "pyworkerd:system/environment";
 import { allowEntropy, forbidEntropy, forgetNumbers, jobs } from "pyworkerd:system/host";
-import { describe, isMemoryError } from "pyworkerd:system/logs";
+import { wordsOf } from "pyworkerd:system/logs";
 import * as modules from "pyworkerd:system/modules";
 import { takeLogs } from "pyworkerd:system/outbox";
 import { cut } from "pyworkerd:system/values";
@@ -77,29 +77,33 @@ export function load(header, rest) {
   try {
     if (entropy) answer = failure("entropy", new Error("random numbers at the top level"));
     else if (settled === null) throw new Error("the worker's top level waits for something that never comes");
-    else if (settled.error !== undefined) throw settled.error;
+    else if ("error" in settled) throw settled.error;
     else {
       exported(settled.namespace);
       const described = Object.fromEntries([...entrypoints].map(([key, value]) => [key, handlersOf(value)]));
       answer = ["ok", described, {}, takeLogs()];
     }
   } catch (error) {
-    answer = failure("raised", modules.failure ?? error);
+    answer = failure("raised", modules.explained(error));
   }
   return [JSON.stringify([[], answer])];
 }
 
 function failure(kind, error) {
-  const known = error instanceof Error;
-  const place = known && typeof error.stack === "string" ? PLACE.exec(error.stack) : null;
-  return [
-    kind,
-    isMemoryError(error) ? "MemoryError" : known ? String(error.name) : "Error",
-    known ? String(error.message) : String(error),
-    describe(error),
-    place === null ? (error?.file ?? null) : place[1],
-    place === null ? null : Number(place[2]),
-    takeLogs(),
-  ];
+  const { name, message, trace } = wordsOf(error);
+  const [file, line] = placeOf(error);
+  return [kind, name, message, trace, file, line, takeLogs()];
+}
+
+// The program's file and line that an error comes from, as far as they are known.
+function placeOf(error) {
+  try {
+    if (!(error instanceof Error)) return [null, null];
+    const place = typeof error.stack === "string" ? PLACE.exec(error.stack) : null;
+    if (place !== null) return [place[1], Number(place[2])];
+    return [typeof error.file === "string" ? error.file : null, null];
+  } catch {
+    return [null, null];
+  }
 }
 

@@ -134,5 +134,6 @@ export function makeResponse(status, statusText, pairs, body, url = "", redirect
 /** What the host sends: { status, statusText, pairs, body, rest }. The body, a Body or null, is claimed for it. */
 export function takeResponse(response) {
   const { status, statusText, headers, body, rest } = stateOf(response);
+  if (status === 0) throw new TypeError("Response.error() says that there is no response: it cannot be sent");
   return { status, statusText, pairs: headers.list(), body: body?.take() ?? null, rest };
 }
