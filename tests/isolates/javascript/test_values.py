@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd_isolates.wire import RemoteError
+from pyworkerd_isolates.testing import LATER
+from pyworkerd_isolates.wire import RemoteError, WireError, load_value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyworkerd_isolates.testing import Driver, Sandbox
 
 WORKER = """
@@ -161,3 +164,24 @@ def test_what_has_no_meaning_to_others(driver: Driver, source: str, message: str
 def test_tags_that_mean_nothing_are_the_senders_own(driver: Driver, tag: str) -> None:
     value = {"$": [tag, {"$": tag}]}
     assert driver.call("same", value).value == value
+
+
+def test_a_date_that_is_none_stays_none(start: Callable[..., Driver]) -> None:
+    """From one JavaScript worker to another; Python has no such instant and says so."""
+    worker = """
+import { WorkerEntrypoint } from "cloudflare:workers";
+
+export default class extends WorkerEntrypoint {
+  async fetch() { return new Response(String((await this.env.OTHER.none()).getTime())); }
+  none() { return new Date(NaN); }
+}
+"""
+    driver = start({"w.js": worker}, bindings=[("OTHER", "fetcher", 1)], answer=lambda _: LATER)
+    run, other = driver.begin(), driver.begin_call("none")
+    driver.settle()
+    assert other.returned is not None
+    with pytest.raises(WireError, match="a moment is not a number"):
+        load_value(other.returned)
+    driver.events.resolve_value(1, other.returned)
+    driver.settle()
+    assert run.text == "NaN"

@@ -18,6 +18,8 @@ import { install } from "pyworkerd:workers/globals";
 install(globalThis);
 
 const NOTHING = new Uint8Array(0);
+const MAX_DUE = 64;
+// Invocations that one answer names as due, as on the host.
 let focus = null;
 
 // The answer to a call: `make` is given whose it is.
@@ -108,8 +110,9 @@ guest.step = (header, rest) => {
         handlers.onFailed(error, event[1]);
       }
     }
+    streams.resume(focus);
     loop.runTimers(focus);
-    const more = sockets.flush();
+    const more = unsaid(sockets.flush(), streams.held());
     return outbox.take(more === null ? loop.due() : [0, more]);
   } catch (error) {
     outbox.clear();
@@ -117,6 +120,12 @@ guest.step = (header, rest) => {
     return outbox.take(null);
   }
 };
+
+// Invocations that have more to say than one step has room for; null if none has.
+function unsaid(one, other) {
+  if (one === null || other === null) return one ?? other;
+  return [...new Set([...one, ...other])].slice(0, MAX_DUE);
+}
 
 guest.load = load;
 

@@ -88,6 +88,7 @@ function begin(signal) {
 export function call(capability, method, value) {
   if (method.length > MAX_METHOD) throw new TypeError(`a method's name is longer than ${MAX_METHOD} characters`);
   if (!method.isWellFormed()) throw new TypeError("a method's name has half a surrogate pair");
+  outbox.refuseTooMuch(value.length);
   const { number, invocation, promise } = begin();
   outbox.emit(["call", number, invocation.number, capability, method, outbox.blob(value)]);
   return promise;

@@ -6,7 +6,7 @@ import { Invocation, running } from "pyworkerd:system/invocation";
 import { reportUnheard, wordsOf } from "pyworkerd:system/logs";
 import { run } from "pyworkerd:system/loop";
 import { explained } from "pyworkerd:system/modules";
-import { afford, blob, emit, emitText } from "pyworkerd:system/outbox";
+import { afford, blob, emit, emitText, refuseTooMuch } from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
 import { readValue, writeValue } from "pyworkerd:system/values";
@@ -117,7 +117,10 @@ async function call(invocation, event, blobs) {
 }
 
 function giveBack(invocation, value) {
-  if (!invocation.answered) emitText(`["return",${invocation.number},${blob(writeValue(value))}]`);
+  if (invocation.answered) return;
+  const data = writeValue(value);
+  refuseTooMuch(data.length);
+  emitText(`["return",${invocation.number},${blob(data)}]`);
 }
 
 export function onHandle(event, blobs) {

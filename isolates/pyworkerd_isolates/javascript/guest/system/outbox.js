@@ -5,10 +5,16 @@ import { utf8 } from "pyworkerd:system/host";
 
 const MAX_TEXT = 524288;
 // Characters of text for people (logs, stacks) in one step, as they will be written: half of what the host reads.
+export const MAX_BYTES = 7 << 20;
+// Bytes beside the effects of one step: with them, what the host takes.
+const MANY_EFFECTS = 4096;
+// After which bodies wait for the next step: less than half of what the host takes.
 
 let effects = [];
 // As JSON already: the engine's JSON.stringify takes longer for a small array than joining texts does.
 let blobs = [];
+let held = 0;
+// Bytes of all blobs.
 let written = 0;
 export let abandoned = 0;
 
@@ -23,8 +29,26 @@ export function emitText(text) {
 
 // Put bytes beside the effects, or a text as UTF-8. Returns the number that an effect names them by.
 export function blob(data) {
-  blobs.push(typeof data === "string" ? utf8(data) : data);
+  const bytes = typeof data === "string" ? utf8(data) : data;
+  held += bytes.length;
+  blobs.push(bytes);
   return blobs.length - 1;
+}
+
+// Bytes for which this step has room.
+export function room() {
+  return MAX_BYTES - held;
+}
+
+// The same for a piece of a body, which is an effect of its own.
+export function roomForPiece() {
+  return effects.length < MANY_EFFECTS ? room() : 0;
+}
+
+// What cannot wait for the next step is refused where it is asked for: more than the host takes would end the isolate.
+export function refuseTooMuch(size) {
+  if (held + size <= MAX_BYTES) return;
+  throw new RangeError(`calls and results may have ${MAX_BYTES >> 20} MiB at once: send less, or one after the other`);
 }
 
 export function abandon(call) {
@@ -62,5 +86,5 @@ export function takeLogs() {
 export function clear() {
   effects = [];
   blobs = [];
-  written = abandoned = 0;
+  held = written = abandoned = 0;
 }

@@ -1,7 +1,7 @@
 // Bodies on their way out: in an effect as a whole, as a stream, or handed on as they came.
 
 import { reportUnheard } from "pyworkerd:system/logs";
-import { blob } from "pyworkerd:system/outbox";
+import { blob, room } from "pyworkerd:system/outbox";
 import { Inbound, Outbound, WINDOW } from "pyworkerd:system/streams";
 import { utf8 } from "pyworkerd:system/host";
 
@@ -15,7 +15,7 @@ export function effectOf(invocation, body) {
   }
   if (body.stream !== null) return streamed(invocation, body.length, (outbound) => pumpStream(outbound, body.stream));
   const bytes = body.bytes ?? utf8(body.text);
-  if (bytes.length <= WINDOW) return { effect: `["b",${blob(bytes)}]`, pump: null };
+  if (bytes.length <= Math.min(WINDOW, room())) return { effect: `["b",${blob(bytes)}]`, pump: null };
   return streamed(invocation, bytes.length, (outbound) => outbound.write(bytes));
 }
 

@@ -5,7 +5,7 @@
 // end of a step, after everything else: so the host knows a socket before it hears of it.
 
 import { decode } from "pyworkerd:system/host";
-import { blob, emit, emitText } from "pyworkerd:system/outbox";
+import { blob, emit, emitText, room as outboxRoom } from "pyworkerd:system/outbox";
 import { concatenate } from "pyworkerd:web/utf8";
 
 export const WINDOW = 65536;
@@ -214,7 +214,7 @@ export function onClosed(number, code, reason, clean) {
 export function flush() {
   if (waiting.size === 0) return null;
   room = STEP_EFFECTS;
-  bytes = STEP_BYTES;
+  bytes = Math.min(STEP_BYTES, outboxRoom());
   for (const [number, wire] of waiting) {
     if (room <= 0 || bytes <= 0) break;
     waiting.delete(number);

@@ -1,8 +1,9 @@
 // Byte streams across the boundary, with credit: nobody is sent more than was asked for.
 // Numbers of inbound streams are the host's, those of outbound streams the guest's.
 
+import { running } from "pyworkerd:system/invocation";
 import { run } from "pyworkerd:system/loop";
-import { blob, emit } from "pyworkerd:system/outbox";
+import { blob, emit, roomForPiece } from "pyworkerd:system/outbox";
 
 export const WINDOW = 262144;
 // Bytes in flight per stream, as on the host.
@@ -11,6 +12,10 @@ const CHUNK = 65536;
 const inbound = new Map();
 const outbound = new Map();
 let nextOutbound = 1;
+const MAX_DUE = 64;
+// Invocations that one answer names as due, as on the host.
+let crowded = new Set();
+// Outbound streams that wait for the next step, since this one has no more room.
 
 // A body that the host sends. One reader at a time; the host sends nothing before the first read.
 export class Inbound {
@@ -130,16 +135,26 @@ export class Outbound {
   // Send bytes as credit allows. Throws once the reader has gone.
   async write(data) {
     for (let at = 0; at < data.length; ) {
-      while (this.#credit <= 0 && !this.stopped) {
+      while (!this.stopped && (this.#credit <= 0 || roomForPiece() <= 0)) {
+        if (this.#credit > 0) crowded.add(this);
         this.#waiting = Promise.withResolvers();
         await this.#waiting.promise;
       }
       if (this.stopped) throw new TypeError("the reader of this body has gone");
-      const piece = data.slice(at, at + Math.min(CHUNK, this.#credit));
+      const piece = data.slice(at, at + Math.min(CHUNK, this.#credit, roomForPiece()));
       this.#credit -= piece.length;
       at += piece.length;
       emit(["data", this.number, blob(piece), false]);
     }
+  }
+
+  get invocation() {
+    return this.#invocation;
+  }
+
+  // There is room again.
+  resume() {
+    this.#wake();
   }
 
   // Nobody was told of this body.
@@ -162,6 +177,7 @@ export class Outbound {
 
   stop() {
     outbound.delete(this.number);
+    crowded.delete(this);
     this.stopped = true;
     this.#wake();
     if (this.onStop !== null) run(this.#invocation, this.onStop);
@@ -172,6 +188,24 @@ export class Outbound {
     this.#waiting = null;
     if (waiting !== null) run(this.#invocation, waiting.resolve);
   }
+}
+
+// Go on with the bodies of these invocations (null: of all) that the step before had no room for.
+export function resume(focus) {
+  if (crowded.size === 0) return;
+  const before = crowded;
+  crowded = new Set();
+  for (const each of before) {
+    const { number } = each.invocation;
+    if (focus === null || focus.has(number) || !running.has(number)) each.resume();
+    else crowded.add(each);
+  }
+}
+
+// The numbers of the invocations whose bodies wait for the next step; null if there are none.
+export function held() {
+  if (crowded.size === 0) return null;
+  return [...new Set(Array.from(crowded, (each) => each.invocation.number))].slice(0, MAX_DUE);
 }
 
 export function onPull(number, credit) {

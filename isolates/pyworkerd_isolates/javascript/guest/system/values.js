@@ -145,7 +145,7 @@ class Reader {
         return payload === "nan" ? NaN : Number(payload.replace("inf", "Infinity"));
       case "t":
       case "n":
-        return new Date(payload / 1000);
+        return new Date(payload === null ? NaN : payload / 1000); // null: Python has no such instant
       case "s":
         return new Set(payload.map((each) => this.read(each)));
       case "m":
