@@ -49,7 +49,7 @@ def _draft(message: Any, operation: str, delay_s: float) -> Draft:
     if not isinstance(message, list) or len(message) != 3 or not isinstance(message[0], bytes):
         raise type_error("a message is [body, content type, delay]")
     body, kind, delay = message
-    if kind not in FORMATS:
+    if type(kind) is not str or kind not in FORMATS:
         raise type_error(
             f"Unsupported queue message content type: {str(kind)[:40]}; there are json, text, bytes and v8"
         )

@@ -39,7 +39,15 @@ def test_what_the_platform_refuses(messages: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     "messages",
-    [[["text", "json", None]], [[b"x", "xml", None]], [[b"x", "json"]], ["x"], [[b"x", None, None]]],
+    [
+        [["text", "json", None]],
+        [[b"x", "xml", None]],
+        [[b"x", "json"]],
+        ["x"],
+        [[b"x", None, None]],
+        [[b"x", {}, None]],
+        [[b"x", [], None]],
+    ],
 )
 def test_what_is_no_message_is_a_type_error(messages: Any) -> None:
     with pytest.raises(WorkerException) as raised:

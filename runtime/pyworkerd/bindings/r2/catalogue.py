@@ -321,6 +321,8 @@ def _expire(connection: sqlite3.Connection, now: int) -> Litter:
 
 def is_open(connection: sqlite3.Connection, upload: str, key: bytes) -> bool:
     """Whether a part may come."""
+    if not upload.isascii():
+        return False  # not every text can be asked for, and ids are hexadecimal digits
     row = connection.execute("SELECT 1 FROM uploads WHERE id = ? AND key = ?", (upload, key)).fetchone()
     return row is not None
 
@@ -345,11 +347,9 @@ def complete(
     connection: sqlite3.Connection, upload: str, key: bytes, parts: Sequence[Part], version: str, now: int
 ) -> Written:
     """Make an object of an upload's parts; those that are not named are litter."""
-    row = connection.execute(
-        "SELECT http, custom, class FROM uploads WHERE id = ? AND key = ?", (upload, key)
-    ).fetchone()
-    if row is None:
+    if not is_open(connection, upload, key):
         raise fault("completeMultipartUpload", "no_upload")
+    row = connection.execute("SELECT http, custom, class FROM uploads WHERE id = ?", (upload,)).fetchone()
     there = connection.execute("SELECT position, etag, size FROM files WHERE owner = ?", (upload,)).fetchall()
     numbers, etag, size = rules.assemble(parts, {number: (tag, length) for number, tag, length in there})
     litter = _drop(connection, key)

@@ -13,7 +13,7 @@ import pytest
 from pyworkerd.bindings.r2 import catalogue
 from pyworkerd.bindings.r2 import embedded as module
 from pyworkerd.bindings.r2.embedded import MAX_READERS
-from pyworkerd.bindings.r2.model import Conditions, ListOptions, PutOptions, R2ObjectBody, Range
+from pyworkerd.bindings.r2.model import Conditions, ListOptions, Part, PutOptions, R2ObjectBody, Range
 from pyworkerd.errors import BadCall, StorageBusy, StorageCorrupt, StorageFull
 from pyworkerd.http.conditional import Tag
 from pyworkerd.messages import Body
@@ -450,5 +450,19 @@ def test_pages_are_cut_where_they_are_large(tmp_path: Path, monkeypatch: pytest.
             if cursor is None:
                 break
         assert found == [f"{number:02}" for number in range(12)]
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("upload", ["", "0" * 64, "\u00e4", "\ud800", "\0"])
+def test_uploads_that_there_are_not(tmp_path: Path, upload: str) -> None:
+    async def work(bucket: EmbeddedBucket, _clock: Clock) -> None:
+        for asked in (
+            bucket.upload_part("k", upload, 1, Body(b"x")),
+            bucket.complete_multipart_upload("k", upload, [Part(1, "x")]),
+            bucket.abort_multipart_upload("k", upload),
+        ):
+            with pytest.raises(BadCall, match="upload does not exist"):
+                await asked
 
     run(tmp_path, work)
