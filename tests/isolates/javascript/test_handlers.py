@@ -410,3 +410,34 @@ def test_scheduled_and_queue(start: Callable[..., Driver]) -> None:
     run = handle("queue", {"queue": "q", "messages": failing})
     assert run.value == {"failed": True, "all": None, "acks": [5], "retries": []}
     assert handle("alarm", {}).failure is not None
+
+
+AFTERWARDS = """
+const later = async () => { for (let i = 0; i < 100; i++) await null; };
+const kinds = {
+  fetch: () => fetch("http://other.test/"),
+  timer: () => setTimeout(() => console.log("it fired"), 5),
+  interval: () => setInterval(() => console.log("it fired"), 0),
+  call: (request, env) => env.CALL(1),
+  body: (request) => request.text(),
+  socket: () => new WebSocket("ws://other.test/"),
+};
+export default {
+  fetch(request, env) {
+    const make = kinds[new URL(request.url).pathname.slice(1)];
+    (async () => { await later(); await make(request, env); })().catch((error) => console.log(error.message));
+    return new Response("answered");
+  },
+};
+"""
+
+
+@pytest.mark.parametrize("kind", ["fetch", "timer", "interval", "call", "socket", "body"])
+def test_what_goes_on_after_the_end_can_begin_nothing(start: Callable[..., Driver], kind: str) -> None:
+    driver = start({"w.js": AFTERWARDS}, bindings=[("CALL", "callable", 1)], answer=lambda _: LATER)
+    run = driver.begin(f"http://x/{kind}", method="POST", body=iter([b"x" * 100]))
+    output = driver.step()
+    assert (bytes(run.body), run.done, output.wake) == (b"answered", True, None)
+    assert (driver.calls, driver.can_go_on()) == ({}, False)
+    if kind != "body":
+        assert ["is over" in entry.message for entry in run.logs] == [True]

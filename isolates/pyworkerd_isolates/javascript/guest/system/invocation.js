@@ -14,6 +14,7 @@ export class Invocation {
   number;
   logged = 0;
   answered = false;
+  over = false;
   timers = undefined;
   bodies = undefined;
   calls = undefined;
@@ -42,6 +43,7 @@ export class Invocation {
     if (this.bodies !== undefined) for (const body of this.bodies) body.cancel();
     clearTimersOf(this);
     if (this.calls !== undefined) for (const call of this.calls) call.abandon();
+    this.over = true;
     emitText(`["done",${this.number}]`);
   }
 

@@ -31,6 +31,9 @@ export function needed() {
   if (current === null) {
     throw new Error("this can only be used while a request is handled: at the top level of a worker there is no I/O");
   }
+  if (current.over) {
+    throw new Error("the request that this belongs to is over: give what goes on after the answer to ctx.waitUntil()");
+  }
   return current;
 }
 

@@ -37,7 +37,7 @@ export class Inbound {
 
   // The next chunk; null at the end.
   read() {
-    if (!this.#asked) {
+    if (!this.#asked && !this.#ended) {
       this.#asked = true;
       emit(["pull", this.#number, WINDOW]);
     }
