@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,3 +72,18 @@ def test_the_compiler_may_break_down_and_nothing_else(sandbox: Sandbox, source: 
     assert caught.value.file == "w.ts"
     fine = engine.prepared(Bundle.of({"w.ts": "export default {} as object;"}))
     assert fine.files["w.ts"] == b"export default {};\n"
+
+
+def test_all_files_of_a_worker_share_the_compilers_time(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(0, typescript.BUDGET_MS / 1000 * 0.6)  # what each file takes
+    monkeypatch.setattr(
+        typescript, "time", SimpleNamespace(thread_time=lambda: next(clock), time_ns=time.time_ns)
+    )
+    files = {f"{name}.ts": "export default {} as object;" for name in "abc"}
+    engine = sandbox.engines.of(JAVASCRIPT)
+    engine.prepared(Bundle.of({name: files[name] for name in ("a.ts", "b.ts")}))
+    with pytest.raises(TopLevelRaised, match="compile it before the deploy") as caught:
+        engine.prepared(Bundle.of(files))
+    assert caught.value.file == "c.ts"
