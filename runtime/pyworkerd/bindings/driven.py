@@ -51,7 +51,7 @@ class Driven:
 class Driver:
     """Runs a coroutine in a context. `reply` takes its result or exception, perhaps before this is made."""
 
-    __slots__ = ("_context", "_reply", "_waits_for", "_work")
+    __slots__ = ("_cancelled", "_context", "_reply", "_waits_for", "_work")
 
     def __init__(
         self, work: Coroutine[Any, Any, Any], context: Context, reply: Callable[[Any, Exception | None], None]
@@ -60,11 +60,17 @@ class Driver:
         self._context = context.copy()  # calls of one invocation take turns, and may begin within each other
         self._reply: Callable[[Any, Exception | None], None] | None = reply
         self._waits_for: asyncio.Future[Any] | None = None
+        self._cancelled = False
+        """It has to hear so itself, since what it waited for was there already."""
         self._go_on()
 
     def _go_on(self, _: object = None) -> None:
+        cancelled, self._cancelled = self._cancelled, False
         try:
-            self._waits_for = self._context.run(self._work.send, None)
+            if cancelled:
+                self._waits_for = self._context.run(self._work.throw, asyncio.CancelledError())
+            else:
+                self._waits_for = self._context.run(self._work.send, None)
         except StopIteration as stop:
             self._end(stop.value, None)
         except asyncio.CancelledError:
@@ -88,6 +94,6 @@ class Driver:
 
     def cancel(self) -> None:
         """See `services.base.Pending`. The coroutine is cancelled where it waits, and may clean up."""
-        self._reply = None
-        if self._waits_for is not None:
-            self._waits_for.cancel()
+        if self._reply is not None:
+            self._reply = None
+            self._cancelled = self._waits_for is None or not self._waits_for.cancel()

@@ -90,6 +90,20 @@ def test_cancelled_it_may_clean_up_and_nothing_is_replied() -> None:
     asyncio.run(main())
 
 
+def test_cancelled_when_what_it_waits_for_has_just_come_it_goes_no_further() -> None:
+    async def main() -> None:
+        store = Store()
+        pending, replies = asked(store, "m")
+        store.gates[0].set_result("a")
+        pending.cancel()
+        await turns()
+        store.gates[1].set_result("closed")
+        await turns()
+        assert (store.closed, replies) == (["closed"], [])
+
+    asyncio.run(main())
+
+
 def test_who_is_cancelled_by_somebody_else_is_told() -> None:
     async def main() -> None:
         store = Store()
