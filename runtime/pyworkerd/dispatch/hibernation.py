@@ -154,6 +154,11 @@ class Hibernation:
             longest.evict()
         return True
 
+    def rests(self, live: Live) -> None:
+        """One that hibernates has nothing under way any more: whoever waited for it to wake has gone."""
+        self._forgettable[live.id] = live
+        self._waits_no_more(live)
+
     # waking ----------------------------------------------------------------------------------------------------------
 
     def admits(self, live: Live) -> bool:
@@ -187,6 +192,9 @@ class Hibernation:
         """An isolate has ended."""
         self._forgettable.pop(live.id, None)
         self._quiet.pop(live.id, None)
+        self._waits_no_more(live)
+
+    def _waits_no_more(self, live: Live) -> None:
         if (waiting := self._waking.pop(live, None)) is not None:
             waiting.cancel()
 

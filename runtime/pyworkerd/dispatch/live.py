@@ -367,8 +367,7 @@ class Live:
         return IsolateLost("its isolate could not be started")
 
     def _count_limit(self, error: BaseException) -> None:
-        reached = translate(error, self._worker.limits)
-        if isinstance(reached, LimitExceeded):
+        if isinstance(reached := translate(error, self._worker.limits), LimitExceeded):
             self._counters.limit(reached.code)
 
     def _after_step(self, isolate: Isolate, wake: Wake | None) -> None:
@@ -382,8 +381,7 @@ class Live:
             return
         if wake is not None and self.invocations:
             # Without an invocation nothing runs, whatever timers its code may have left behind.
-            delay = wake.time - isolate.now_ns() / 1e9
-            if delay > 0:
+            if (delay := wake.time - isolate.now_ns() / 1e9) > 0:
                 self._wake = self.loop.call_later(delay, self._due, wake)
             else:
                 self._due(wake)
@@ -526,6 +524,8 @@ class Live:
             self._move(Cause.REST)
             self.idle_since = self.loop.time()
             self._worker.rested(self)
+        elif self.state is State.HIBERNATED:
+            self._worker.fleet.hibernation.rests(self)
 
     def _died(self, error: BaseException, suspects: list[Invocation]) -> None:
         """The isolate is dead. Say so to whoever was alone when it died; run again whoever can be."""

@@ -579,6 +579,28 @@ def test_one_with_an_open_socket_is_never_forgotten(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_one_that_nobody_waits_for_any_more_may_be_forgotten(tmp_path: Path) -> None:
+    """It was asked for while it was written, and there was no room for it to go on."""
+
+    async def test(worker: LoadedWorker) -> None:
+        await worker.call("on", "a", "enter")
+        hibernating = worker.service.fleet.hibernation
+        worker.service.fleet.has_room = lambda _: False  # type: ignore[method-assign]
+        (sleeper,) = worker.service.objects._residents.values()
+        (live,) = lives(worker)
+        worker.service.fleet.evict(live.id)
+        target = Target("Room", {}, sleeper.object_id)
+        call = asyncio.create_task(worker.service.call("enter", NOTHING, target))
+        await asleep(worker)
+        assert not hibernating._forgettable
+        call.cancel()
+        await asyncio.wait((call,))
+        await until(lambda: live.id in hibernating._forgettable)
+        assert not hibernating._waking
+
+    run(tmp_path, test, ObjectClass("Room"))
+
+
 def test_one_with_an_open_socket_that_finds_no_room_stays_in_memory(tmp_path: Path) -> None:
     async def test(worker: LoadedWorker) -> None:
         socket = await worker.web_socket("/own")
