@@ -72,6 +72,10 @@ class Heaps:
         """Bytes of the file that are in use."""
         return self._blocks.used * BLOCK
 
+    def can_hold(self, size: int) -> bool:
+        """Whether so many bytes would fit if there were nothing else."""
+        return blocks_for(size) * BLOCK <= self.limit
+
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more would fit."""
         return (self._blocks.used + blocks_for(size)) * BLOCK <= self.limit

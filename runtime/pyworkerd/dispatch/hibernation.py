@@ -93,9 +93,10 @@ class Hibernation:
         return True
 
     def paused(self, live: Live) -> None:
-        """A step is over, of one that may hibernate."""
-        self._quiet[live.id] = live
-        self._quiet.move_to_end(live.id)
+        """A step is over, of one that may hibernate. It may do so already: what it asked for had others want room."""
+        if not live.stepping:
+            self._quiet[live.id] = live
+            self._quiet.move_to_end(live.id)
         if self._waking:
             self.feed()
 
@@ -146,6 +147,8 @@ class Hibernation:
 
     def _make_room(self, heaps: Heaps, size: int) -> bool:
         """Forget as many as it takes. Returns whether that is enough."""
+        if not heaps.can_hold(size):
+            return False  # and nobody is forgotten in vain
         while not heaps.has_room(size):
             # Whoever has been asked for meanwhile waits for room to wake.
             longest = next((live for live in self._forgettable.values() if not live.invocations), None)

@@ -559,6 +559,22 @@ def test_when_the_store_is_full_the_one_that_sleeps_longest_is_forgotten(tmp_pat
     run(tmp_path, test)
 
 
+def test_nobody_is_forgotten_for_one_that_cannot_fit(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker) -> None:
+        for name in "ab":
+            assert await worker.call("on", name, "store") == [1, 1]
+            await until(lambda: State.IDLE not in states(worker))
+        heaps = worker.service.fleet.hibernation._heaps
+        heaps.limit = len(worker.service.fleet.hibernation) + BLOCK
+        heaps._blocks._most = heaps.limit // BLOCK
+        await worker.call("on", "large", "grow", 8)
+        await until(lambda: State.IDLE not in states(worker) and len(lives(worker)) == 2)
+        for name in "ab":
+            assert await worker.call("on", name, "store") == [2, 2], "it was not forgotten"
+
+    run(tmp_path, test)
+
+
 def test_one_with_an_open_socket_is_never_forgotten(tmp_path: Path) -> None:
     async def test(worker: LoadedWorker) -> None:
         socket = await worker.web_socket("/own")
