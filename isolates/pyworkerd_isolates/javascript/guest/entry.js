@@ -18,8 +18,6 @@ import { install } from "pyworkerd:workers/globals";
 install(globalThis);
 
 const NOTHING = new Uint8Array(0);
-const MAX_DUE = 64;
-// Invocations that one answer names as due, as on the host.
 let focus = null;
 
 // The answer to a call: `make` is given whose it is.
@@ -124,7 +122,7 @@ guest.step = (header, rest) => {
 // Invocations that have more to say than one step has room for; null if none has.
 function unsaid(one, other) {
   if (one === null || other === null) return one ?? other;
-  return [...new Set([...one, ...other])].slice(0, MAX_DUE);
+  return [...new Set([...one, ...other])].slice(0, loop.MAX_DUE);
 }
 
 guest.load = load;

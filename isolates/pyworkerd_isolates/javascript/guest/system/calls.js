@@ -3,6 +3,7 @@
 import { needed, run } from "pyworkerd:system/loop";
 import * as outbox from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
+import { ERRORS } from "pyworkerd:system/values";
 import { offAbort, onAbort } from "pyworkerd:web/abort";
 
 const MAX_PENDING = 1000;
@@ -30,12 +31,11 @@ export class CallError extends Error {
 Object.defineProperty(CallError.prototype, "name", { value: "Error", configurable: true, writable: true });
 
 class Pending {
-  constructor(invocation, number, resolve, reject, discard) {
+  constructor(invocation, number, resolve, reject) {
     this.invocation = invocation;
     this.number = number;
     this.resolve = resolve;
     this.reject = reject;
-    this.discard = discard;
     this.signal = null;
     pending.set(number, this);
     (invocation.calls ??= new Set()).add(this);
@@ -126,10 +126,8 @@ export function find(number) {
   return pending.get(number);
 }
 
-const KINDS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
-
 export function rejection(code, message, typeName) {
-  const kind = Object.hasOwn(KINDS, typeName ?? "") ? KINDS[typeName] : undefined;
+  const kind = Object.hasOwn(ERRORS, typeName ?? "") ? ERRORS[typeName] : undefined;
   if (kind !== undefined) return new kind(message);
   return new CallError(typeName ? `${typeName}: ${message}` : message, code);
 }

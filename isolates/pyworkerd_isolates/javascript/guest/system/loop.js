@@ -13,7 +13,7 @@ const timers = new Map();
 // Those that a program can still cancel, by number.
 
 const MAX_TIMERS = 10000;
-const MAX_DUE = 64;
+export const MAX_DUE = 64;
 // Invocations that one answer names as due, as on the host.
 
 export function run(invocation, callback, value) {

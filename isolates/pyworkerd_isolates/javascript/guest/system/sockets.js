@@ -5,6 +5,7 @@
 // end of a step, after everything else: so the host knows a socket before it hears of it.
 
 import { decode } from "pyworkerd:system/host";
+import { MAX_DUE } from "pyworkerd:system/loop";
 import { blob, emit, emitText, room as outboxRoom } from "pyworkerd:system/outbox";
 import { concatenate } from "pyworkerd:web/utf8";
 
@@ -15,8 +16,6 @@ export const PIECE = 64;
 const STEP_EFFECTS = 4096;
 const STEP_BYTES = 2 << 20;
 // What sockets give out in one step at most: well below what the host takes. The rest waits for the next one.
-const MAX_DUE = 64;
-// Invocations that one answer names as due, as on the host.
 const COMPACT = 1024;
 // Messages that have left before their places are given back.
 

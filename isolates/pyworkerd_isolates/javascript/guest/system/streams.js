@@ -2,7 +2,7 @@
 // Numbers of inbound streams are the host's, those of outbound streams the guest's.
 
 import { running } from "pyworkerd:system/invocation";
-import { run } from "pyworkerd:system/loop";
+import { MAX_DUE, run } from "pyworkerd:system/loop";
 import { blob, emit, roomForPiece } from "pyworkerd:system/outbox";
 
 export const WINDOW = 262144;
@@ -12,8 +12,6 @@ const CHUNK = 65536;
 const inbound = new Map();
 const outbound = new Map();
 let nextOutbound = 1;
-const MAX_DUE = 64;
-// Invocations that one answer names as due, as on the host.
 let crowded = new Set();
 // Outbound streams that wait for the next step, since this one has no more room.
 

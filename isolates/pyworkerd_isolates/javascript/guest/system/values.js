@@ -4,14 +4,9 @@
 import { decode, utf8 } from "pyworkerd:system/host";
 
 const MAX_DEPTH = 200;
-const writers = [];
-// Pairs of a class and what makes a tag and a payload of its objects.
-const readers = new Map();
 
-export function addKind(kind, tag, write, read) {
-  writers.push([kind, tag, write]);
-  readers.set(tag, read);
-}
+export const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+// Those that keep their class on the way.
 
 export class DataCloneError extends Error {}
 Object.defineProperty(DataCloneError.prototype, "name", { value: "DataCloneError", configurable: true });
@@ -68,9 +63,6 @@ class Writer {
     }
     if (value instanceof Set) return { $: ["s", Array.from(value, (each) => this.write(each, depth + 3))] };
     if (value instanceof Error) return { $: ["e", [String(value.name), String(value.message)]] };
-    for (const [kind, tag, write] of writers) {
-      if (value instanceof kind) return { $: [tag, this.write(write(value), depth + 2)] };
-    }
     const prototype = Object.getPrototypeOf(value);
     if (prototype !== null && prototype !== Object.prototype) {
       const name = prototype.constructor?.name || "object";
@@ -114,8 +106,6 @@ export function writeValue(value) {
   return frame;
 }
 
-const KINDS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
-
 class Reader {
   constructor(blobs) {
     this.blobs = blobs;
@@ -152,16 +142,13 @@ class Reader {
         return this.#mapping(payload);
       case "e": {
         const [name, message] = payload;
-        if (Object.hasOwn(KINDS, name)) return new KINDS[name](message);
+        if (Object.hasOwn(ERRORS, name)) return new ERRORS[name](message);
         const error = new Error(message);
         if (name !== "Error" && name !== "Exception") error.name = name;
         return error;
       }
-      default: {
-        const read = readers.get(tag);
-        if (read === undefined) throw new TypeError(`a ${tag} cannot be received here`);
-        return read(...this.read(payload));
-      }
+      default:
+        throw new TypeError(`a ${tag} cannot be received here`);
     }
   }
 

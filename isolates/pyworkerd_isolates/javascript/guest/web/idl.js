@@ -80,9 +80,6 @@ export function scalarString(value) {
   return text.isWellFormed() ? text : text.toWellFormed();
 }
 
-/** An unsigned integer that is taken modulo 2 to the 32nd, as WebIDL's `unsigned long`. */
-export const unsignedLong = (value) => Number(value) >>> 0;
-
 /** A whole number of 0 to 2 to the 53rd less one, or a TypeError (`[EnforceRange] unsigned long long`). */
 export function enforceRange(value, where) {
   const number = Math.trunc(Number(value));
