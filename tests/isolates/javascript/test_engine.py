@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyworkerd_isolates import wire
 from pyworkerd_isolates.errors import (
     ImageError,
     TopLevelEntropy,
@@ -162,3 +163,17 @@ def test_memory_that_runs_out_is_an_error_inside(js: Callable[..., Driver]) -> N
     failure = driver.fetch().failure
     assert failure is not None
     assert failure.type_name == "MemoryError"
+
+
+def test_bindings_reach_an_isolate_but_not_its_image(sandbox: Sandbox) -> None:
+    secret = "hush-8e1f5b"
+    image = sandbox.image(
+        {"w.js": "export default { fetch(_, env) { return new Response(String(env.SECRET)); } };"}
+    )
+    with sandbox.start(image, bindings=[("SECRET", "value", wire.dump_value(secret))]) as driver:
+        assert driver.fetch().text == secret
+        assert secret.encode() in driver.isolate.memory()
+    with sandbox.start(image) as other:
+        assert other.fetch().text == "undefined"
+        assert secret.encode() not in other.isolate.memory()
+    assert secret.encode() not in (sandbox.cache.folder / image.name).read_bytes()
