@@ -115,7 +115,6 @@ _WEB_PLATFORM = {
     "test_readable.js": "promises strategies readable_core readable_default readable_bytes readers tee",
     "test_writable.js": "piping writable_core transform text_streams",
     "test_compression.py": "deflate deflate_format inflate",
-    "test_crypto.py": "digest",
     "test_form_data.js": "multipart",
     "test_response.js": "message",
     "test_url_pattern.py": "pattern_init pattern_parts pattern_string",

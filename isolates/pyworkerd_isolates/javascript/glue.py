@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pyworkerd_isolates.wasm import sha
 from pyworkerd_isolates.wasm.preview1 import Glue
 
 _USES: Final = {
@@ -59,6 +60,8 @@ _HOST: Final = {
     "r": "random",  # so many random bytes
     "n": "now",  # milliseconds since 1970
     "k": "keyed",  # whether there are random bytes
+    "h": "hash",  # bytes that are a state and whole blocks: the next state (`wasm.sha`)
+    "c": "chain",  # so many rounds of PBKDF2: their sum
 }
 _FIRST_CAPACITY: Final = 1024
 _BLOCK: Final = 1 << 16
@@ -93,6 +96,8 @@ def glue(room: int) -> Glue:
         *(_keep(place, room + kept) for place, kept in enumerate(_KEPT)),
         ")",
         _HOST_FUNCTIONS,
+        sha.functions(),
+        _hash(),
         _HOST_CALL,
         *(_dispatch(letter, name) for letter, name in _HOST.items()),
         "  (i32.const -1))",
@@ -131,6 +136,15 @@ def _dispatch(letter: str, name: str) -> str:
         f"  (if (i32.eq (local.get $letter) (i32.const {ord(letter)}))\n"
         f"    (then (return (call ${name} (local.get $arguments)))))"
     )
+
+
+def _hash() -> str:
+    sizes = "\n".join(
+        f"  (if (i32.eq (local.get $kind) (i32.const {number})) (then"
+        f" (local.set $state (i32.const {digest.state})) (local.set $block (i32.const {digest.block}))))"
+        for number, digest in sha.DIGESTS.items()
+    )
+    return _HASH.replace("SIZES", sizes).replace("<chain_size>", f"(i32.const {sha.CHAIN})")
 
 
 _ANSWERING: Final = """\
@@ -294,6 +308,47 @@ _HOST_FUNCTIONS: Final = """\
   (if (local.get $failed) (then (return (i32.const -1))))
   (i32.load <inner>))"""
 """What they are not given as they should be they answer with -1, which throws in the guest."""
+_HASH: Final = f"""\
+(func $whole (param $handle i32) (result i32)
+  (if (call $get_number (local.get $handle) <inner>) (then (return (i32.const -1))))
+  (i32.trunc_sat_f64_u (f64.load <inner>)))
+(func $hash (param $arguments i32) (result i32)
+  (local $kind i32) (local $state i32) (local $block i32) (local $at i32) (local $size i32) (local $failed i32)
+  (local.set $kind (call $whole (i32.load (local.get $arguments))))
+SIZES
+  (if (i32.eqz (local.get $state)) (then (return (i32.const -1))))
+  (if (call $get_typed_array_buffer (i32.load offset=4 (local.get $arguments)) <inner> <inner1> <inner2>)
+    (then (return (i32.const -1))))
+  (local.set $at (call $qjs_last_ptr))
+  (local.set $size (i32.sub (call $qjs_last_len) (local.get $state)))
+  (if (i32.or (i32.lt_s (local.get $size) (i32.const 0)) (i32.rem_u (local.get $size) (local.get $block)))
+    (then (call $qjs_result_free) (return (i32.const -1))))
+  (call $sha_blocks (local.get $kind) (local.get $at)
+    (i32.add (local.get $at) (local.get $state))
+    (i32.add (i32.add (local.get $at) (local.get $state)) (local.get $size)))
+  (local.set $failed (call $new_uint8array (local.get $at) (local.get $state) <inner>))
+  (call $qjs_result_free)
+  (if (local.get $failed) (then (return (i32.const -1))))
+  (i32.load <inner>))
+(func $chain (param $arguments i32) (result i32)
+  (local $kind i32) (local $state i32) (local $block i32) (local $at i32) (local $size i32) (local $failed i32)
+  (local.set $kind (call $whole (i32.load (local.get $arguments))))
+SIZES
+  (local.set $size (call $whole (i32.load offset=4 (local.get $arguments))))
+  (if (i32.or (i32.eqz (local.get $state)) (i32.gt_u (local.get $size) (local.get $state)))
+    (then (return (i32.const -1))))
+  (if (call $get_typed_array_buffer (i32.load offset=12 (local.get $arguments)) <inner> <inner1> <inner2>)
+    (then (return (i32.const -1))))
+  (local.set $at (call $qjs_last_ptr))
+  (if (i32.ne (call $qjs_last_len) <chain_size>) (then (call $qjs_result_free) (return (i32.const -1))))
+  (call $sha_chain (local.get $kind) (local.get $at) (local.get $size) (local.get $block)
+    (call $whole (i32.load offset=8 (local.get $arguments))))
+  (local.set $failed (call $new_uint8array
+    (i32.add (local.get $at) (i32.const {sha.SUM})) (local.get $size) <inner>))
+  (call $qjs_result_free)
+  (if (local.get $failed) (then (return (i32.const -1))))
+  (i32.load <inner>))"""
+"""`$hash` takes a number and bytes; `$chain` a number, the digest's size, how many rounds, and what `wasm.sha` says."""
 _HOST_CALL: Final = """\
 (func $host_call
   (param $name i32) (param $size i32) (param $this i32) (param $count i32) (param $arguments i32) (result i32)

@@ -2,7 +2,7 @@
 function (modules) {
   "use strict";
   const host = {};
-  const names = { encode: "e", decode: "d", jobs: "j", random: "r", now: "n", keyed: "k" };
+  const names = { encode: "e", decode: "d", jobs: "j", random: "r", now: "n", keyed: "k", hash: "h", chain: "c" };
   for (const [name, letter] of Object.entries(names)) {
     host[name] = globalThis[letter];
     delete globalThis[letter];

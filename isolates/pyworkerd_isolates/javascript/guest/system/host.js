@@ -22,6 +22,9 @@ export function now() {
   return host.now(0);
 }
 
+export const { hash, chain } = host;
+// Blocks of SHA-1 and SHA-2, and rounds of PBKDF2: see `web/digest.js`.
+
 const AT_ONCE = 65536;
 
 export class EntropyAtTopLevel extends Error {
