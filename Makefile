@@ -18,7 +18,7 @@ ENGINE    := $(BIN)/pyworkerd engine build
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help serve test check bench soak fuzz format engine clean
+.PHONY: help serve test check bench soak fuzz wpt format engine clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -47,6 +47,9 @@ soak: engine ## run the tests that take long: reloads and kills under load, ...
 fuzz: $(INSTALLED) ## fuzz the front end and the protocol for SECONDS=600
 	-@$(BIN)/python -m pip install --quiet --group fuzz
 	$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) $(ARGS)
+
+wpt: engine ## run upstream's web-platform-tests in JavaScript workers (WPT=a checkout; ARGS=areas, files)
+	$(BIN)/python -m tests.wpt.run --root $(or $(WPT),$(error WPT= has to name a checkout of web-platform-tests)) $(ARGS)
 
 format: $(INSTALLED) ## bring the sources into their format
 	$(BIN)/ruff check --fix-only
