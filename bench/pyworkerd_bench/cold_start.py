@@ -93,8 +93,14 @@ FIGURES: tuple[Figure, ...] = (
         "private memory per live isolate",
         KIBIBYTES,
         "growth of the unique set size (psutil USS) of a fresh process over 500 live isolates, divided "
-        "by 500; each has answered once",
+        "by 500; each has answered once and been idle since, until memory that is its image's was given back",
         (Target(350 * 1024, 200 * 1024),),
+    ),
+    Figure(
+        "memory_answered",
+        "the same just after its answer",
+        KIBIBYTES,
+        "before it has given any back",
     ),
     Figure(
         "first_200",

@@ -7,14 +7,16 @@
 `step` is synchronous and may be called from any thread, one at a time. It raises `Trap` or `ProtocolError`, after
 either of which the isolate is dead. `begin` and `go_on` are the same in slices, between which others have the thread.
 
-Between steps it can hibernate: `put_away` writes its memory down, `hibernate` gives it back, and `wake` has to be
-called before the next step. All that it had is there then, its time goes on, and its entropy is new.
+Between steps it can be trimmed: `trim` gives back the memory that is as in its image. Or it can hibernate: `put_away`
+writes its memory down, `hibernate` gives it back, and `wake` has to be called before the next step. All that it had is
+there then, its time goes on, and its entropy is new.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from .cpu_clock import charged_ns
@@ -23,6 +25,7 @@ from .errors import (
     CpuExhausted,
     EngineError,
     HeapError,
+    IsolateError,
     MemoryExhausted,
     ProtocolError,
     Refused,
@@ -49,6 +52,8 @@ NEAR_LIMIT: Final = 4 << 20
 """A guest that breaks down with less than this left broke down for want of memory."""
 QUICK: Final = 1 << 20
 """Bytes of a heap that are read while an event loop waits: half a millisecond."""
+MAX_TRIMMED: Final = 1 << 20
+"""Bytes that it may have written to for a look at each of their pages: a quarter of a millisecond."""
 _FILLED: Final = object()
 _STARVING: Final = frozenset((Trap, Refused))
 """How CPython ends when it cannot allocate where it cannot raise: it traps, or tries to say so on stderr."""
@@ -71,6 +76,7 @@ class Isolate:
         "_slots",
         "_sound",
         "_stepping",
+        "_trimmed",
         "_waking",
         "_wall_offset",
         "cpu_ns",
@@ -106,6 +112,8 @@ class Isolate:
         """The top level, where it is not frozen in the image and has not run yet (`unfrozen`)."""
         self._first = b""
         """The first step's events meanwhile."""
+        self._trimmed: tuple[Run, ...] = ()
+        """Pages that were given back since the last step, which may want them."""
         self._heap: tuple[Heaps, Heap] | None = None
         """What it had in memory, while it hibernates."""
         self._waking: tuple[Instance, Iterator[None]] | None = None
@@ -159,6 +167,8 @@ class Isolate:
             if self._loading is not None:
                 self._first = events.frame()
             else:
+                if self._trimmed:
+                    self._have_back()
                 self._live().begin("step", self.now_ns(), events.frame())
         except BaseException as error:
             self._fail(error)
@@ -248,6 +258,29 @@ class Isolate:
         """A copy of its heap."""
         return self._live().memory()
 
+    # trimming --------------------------------------------------------------------------------------------------------
+
+    def trim(self) -> int:
+        """Give back the pages that have again what the image says, for which this takes a quarter of a millisecond;
+        its next step begins with getting them at once. Returns the bytes that it takes less.
+
+        Between two steps, by whoever steps it. Where the system cannot tell which pages are its own, there are none.
+        """
+        if self._stepping or self._loading is not None:
+            raise ClosedIsolate("this isolate is not between two steps")
+        instance = self._live()
+        try:
+            with closing(self._untouched()) as untouched:
+                back = instance.trim(untouched, MAX_TRIMMED)
+        except (IsolateError, OSError):  # no room for one more mapping, perhaps
+            return 0
+        self._trimmed += back
+        return sum(end - start for start, end in back)
+
+    def _have_back(self) -> None:
+        runs, self._trimmed = self._trimmed, ()
+        self._live().prefault(runs)
+
     # hibernating -----------------------------------------------------------------------------------------------------
 
     @property
@@ -292,7 +325,7 @@ class Isolate:
         """
         self.move(Cause.HIBERNATE)
         instance, self._instance = self._live(), None
-        self._heap = heaps, heap
+        self._heap, self._trimmed = (heaps, heap), ()
         return instance
 
     def wake(self, *, wait: bool = True) -> bool:

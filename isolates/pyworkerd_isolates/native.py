@@ -62,7 +62,7 @@ from .errors import (
     StackExhausted,
     Trap,
 )
-from .pages import PAGE, PAGES
+from .pages import PAGE, PAGES, compare, equal
 from .ticker import Ticker
 
 if TYPE_CHECKING:
@@ -97,7 +97,6 @@ _TRAP_NAMES: Final = {
 }
 
 _copy = PYFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)(("memmove", ctypes.PyDLL(None)))
-_compare = PYFUNCTYPE(ctypes.c_int, c_void_p, c_void_p, c_size_t)(("memcmp", ctypes.PyDLL(None)))
 _compare_long = CFUNCTYPE(ctypes.c_int, c_void_p, c_void_p, c_size_t)(("memcmp", ctypes.CDLL(None)))
 WASM_PAGE: Final = 1 << 16
 """Bytes by which memories grow."""
@@ -478,7 +477,7 @@ class Instance:
             like = clean + part if part < clean_size else ctypes.addressof(zeros)
             if _compare_long(base + part, like, WASM_PAGE):
                 for at in range(0, WASM_PAGE, PAGE):
-                    if _compare(base + part + at, like + at, PAGE):
+                    if compare(base + part + at, like + at, PAGE):
                         start = runs.pop()[0] if runs and runs[-1][1] == part + at else part + at
                         runs.append((start, part + at + PAGE))
         return runs
@@ -508,6 +507,28 @@ class Instance:
         self._live()
         if PAGES is not None:
             PAGES.populate(self._window()[0], runs)
+
+    def trim(self, untouched: Instance, most: int) -> tuple[Run, ...]:
+        """Give back the pages that are again as they were when it was new; between two steps. Returns them.
+
+        `untouched` is an instance of the same image that has never run anything. None are given back if `most` bytes
+        were not enough for what was written to, or if memories of this image are filled and not mapped.
+        """
+        runs = self.written()
+        if (
+            PAGES is None
+            or runs is None
+            or sum(end - start for start, end in runs) > most
+            or untouched.written()
+        ):
+            return ()
+        base, _ = self._window()
+        clean, clean_size = untouched._window()
+        back = equal(
+            base, clean, ((start, min(end, clean_size)) for start, end in runs if start < clean_size)
+        )
+        PAGES.give_back(base, back)
+        return back
 
     def reset(self, untouched: Instance, most: int) -> bool:
         """Become again what it was when it was new: an instance of the same engine and image as `untouched`, which has

@@ -2,7 +2,8 @@
 
 An isolate's memory is a private mapping of its image. The kernel copies a page when it is first written to, and each
 such fault costs more than copying the page does. So the pages that every first step writes to are asked for at once,
-and an isolate that has ended can be put back by copying only what it wrote to.
+and an isolate that has ended can be put back by copying only what it wrote to. A page that has again what the image
+says, since a count of references went up and down, can be given back: whoever reads it finds the image's.
 
 Where the system cannot (other than Linux, Linux before 6.7, no /proc) `PAGES` is None, and isolates start as they
 would without it.
@@ -10,17 +11,22 @@ would without it.
 No call here gives the GIL up: each takes microseconds, and taking the lock again behind a busy thread takes
 milliseconds.
 
-Source: Linux Documentation/admin-guide/mm/pagemap.rst (PAGEMAP_SCAN); madvise(2) (MADV_POPULATE_WRITE),
-process_madvise(2), which takes many ranges at once and every advice of a process for itself since Linux 6.13.
+Source: Linux Documentation/admin-guide/mm/pagemap.rst (PAGEMAP_SCAN); madvise(2) (MADV_POPULATE_WRITE,
+MADV_DONTNEED), process_madvise(2), which takes many ranges at once and every advice of a process for itself since
+Linux 6.13.
 """
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PAGE: Final = 4096
 """Bytes; a system with larger pages answers with runs that are multiples of its own."""
@@ -34,7 +40,12 @@ _PROCESS_MADVISE: Final = 440
 """Number of the system call, one for all architectures."""
 _SELF: Final = -10000
 """PIDFD_SELF, linux/pidfd.h, since Linux 6.14."""
-_POPULATE_WRITE: Final = 23
+_DONTNEED, _POPULATE_WRITE = 4, 23
+
+compare = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)(
+    ("memcmp", ctypes.PyDLL(None))
+)
+"""What is at two addresses, so many bytes: 0 if it is equal."""
 
 Run = tuple[int, int]
 """Start and end of some pages, in bytes from the beginning of a memory."""
@@ -63,6 +74,8 @@ class Pages:
             ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_uint,
         )  # fmt: skip
         self._syscall.restype = ctypes.c_long
+        self._madvise = libc.madvise
+        self._madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
         self._local = threading.local()
         self._pagemap = self._process = -1
         own = ctypes.create_string_buffer(2 * PAGE)
@@ -104,6 +117,11 @@ class Pages:
         ranges = (ctypes.c_size_t * len(flat))(*flat)  # struct iovec: address and length
         self._syscall(_PROCESS_MADVISE, _SELF, ctypes.addressof(ranges), len(runs), _POPULATE_WRITE, 0)
 
+    def give_back(self, base: int, runs: Iterable[Run]) -> None:
+        """Have these pages be what the mapping says again, and take no memory. What was written there is lost."""
+        for start, end in runs:
+            self._madvise(base + start, end - start, _DONTNEED)
+
     def _descriptor(self) -> int:
         """This process's pagemap. A child after a fork has a memory of its own, and so opens its own."""
         if self._process != os.getpid():
@@ -137,6 +155,18 @@ def _open() -> Pages | None:
 
 
 PAGES: Final = _open()
+
+
+def equal(one: int, other: int, runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Which of these pages are the same in two stretches of memory, which begin at these addresses."""
+    size = mmap.PAGESIZE  # the kernel's own: it gives back no less
+    found: list[Run] = []
+    for start, end in runs:
+        for at in range(start, end, size):
+            if not compare(one + at, other + at, size):
+                begin = found.pop()[0] if found and found[-1][1] == at else at
+                found.append((begin, at + size))
+    return tuple(found)
 
 
 MAX_HOT: Final = 512 << 10

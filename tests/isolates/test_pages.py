@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd_isolates import pages
-from pyworkerd_isolates.pages import MAX_HOT, MAX_RUNS, PAGES, Hot
+from pyworkerd_isolates.pages import MAX_HOT, MAX_RUNS, PAGES, Hot, equal
 
 SIZE = 4 * MAX_RUNS * mmap.PAGESIZE
 
@@ -96,6 +96,29 @@ def test_populated_pages_are_the_processs_own_and_unchanged(mapped):
     found = PAGES.written(address, SIZE)
     assert found in (wanted, []), "a kernel before 6.14 refuses the advice, and nothing happens"
     assert memory[:].count(b"x") == SIZE
+
+
+@needs_pages
+@given(
+    changed=st.dictionaries(st.integers(0, 63), st.integers(0, mmap.PAGESIZE - 1), max_size=20),
+    looked_at=st.sets(st.integers(0, 63)),
+)
+def test_equal_pages_are_those_of_which_no_byte_differs(changed, looked_at):
+    one, other = (mmap.mmap(-1, 64 * mmap.PAGESIZE) for _ in range(2))
+    for number, place in changed.items():
+        one[number * mmap.PAGESIZE + place] = 1
+    addresses = [ctypes.addressof(ctypes.c_char.from_buffer(memory)) for memory in (one, other)]
+    assert list(equal(*addresses, runs_of(looked_at))) == runs_of(looked_at - changed.keys())
+
+
+@needs_pages
+def test_what_is_given_back_is_the_files_again(mapped):
+    memory, address = mapped
+    for number in range(6):
+        memory[number * mmap.PAGESIZE] = 0
+    PAGES.give_back(address, runs_of({1, 2, 4}))
+    assert PAGES.written(address, SIZE) == runs_of({0, 3, 5})
+    assert [memory[number * mmap.PAGESIZE] for number in range(6)] == [0, 120, 120, 0, 120, 0]
 
 
 @needs_pages

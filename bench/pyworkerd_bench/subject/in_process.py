@@ -42,11 +42,16 @@ def engine_load(program: Program) -> float:
 
 
 def memory(program: Program, isolates: int = LIVE_ISOLATES) -> float:
-    """Bytes per live isolate, with all that a runtime keeps beside it."""
-    return asyncio.run(_memory(program, isolates))
+    """Bytes per live isolate that is idle, with all that a runtime keeps beside it."""
+    return asyncio.run(_memory(program, isolates, idle=True))
 
 
-async def _memory(program: Program, isolates: int) -> float:
+def memory_answered(program: Program, isolates: int = LIVE_ISOLATES) -> float:
+    """The same just after it has answered."""
+    return asyncio.run(_memory(program, isolates, idle=False))
+
+
+async def _memory(program: Program, isolates: int, *, idle: bool) -> float:
     async with Runtime() as runtime:
         # Two live isolates before the first reading: clean pages of the image that one alone had mapped would count as
         # private until a second one maps them, and tens of megabytes would seem to go away meanwhile.
@@ -55,6 +60,8 @@ async def _memory(program: Program, isolates: int) -> float:
         alive = await _live(runtime, program, "many", isolates)
         if alive != isolates:
             raise BenchError(f"{alive} isolates live instead of {isolates}")
+        while idle and len(runtime.fleet.trimming):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.1)
         return (_uss() - before) / isolates
 
 
@@ -76,7 +83,11 @@ def _uss() -> int:
     return int(psutil.Process().memory_full_info().uss)
 
 
-FIGURES: Mapping[str, Callable[[Program], float]] = {"engine_load": engine_load, "memory": memory}
+FIGURES: Mapping[str, Callable[[Program], float]] = {
+    "engine_load": engine_load,
+    "memory": memory,
+    "memory_answered": memory_answered,
+}
 
 
 def apart(figure: str, program: Program) -> float:

@@ -94,6 +94,7 @@ class Pyworkerd(HttpContestant):
             Probe("runaway", self.runaway, RUNAWAYS, warmups=1),
             Probe("engine_load", lambda: apart("engine_load", self.program), ENGINE_LOADS, warmups=1),
             Probe("memory", lambda: apart("memory", self.program), MEMORY_RUNS),
+            Probe("memory_answered", lambda: apart("memory_answered", self.program), MEMORY_RUNS),
             Probe("deploy", embedded.deploy, DEPLOYS, warmups=1),
             Probe("isolate_start", embedded.start, STARTED_ISOLATES, WARMUP_REQUESTS),
             Probe("first_step", embedded.first_step, STARTED_ISOLATES, WARMUP_REQUESTS),

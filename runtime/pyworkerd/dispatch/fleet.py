@@ -30,6 +30,7 @@ from .loading import LoadingJob
 from .relief import Relief
 from .sleepers import Sleepers
 from .threads import CORES, Threads
+from .trimming import Trimming
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Fleet:
         self._sleeping: set[int] = set()
         """Isolates that hibernate: they count at what the host has of them."""
         self.hibernation = Hibernation(self, self._budget if limits.heaps is None else limits.heaps)
+        self.trimming = Trimming()
         self._started = 0
         self.numbers = count(1)
         self.slots = Slots()
@@ -256,6 +258,7 @@ class Fleet:
         """An isolate became idle: the last in line to be evicted."""
         self._idle[live.id] = live
         self._idle.move_to_end(live.id)
+        self.trimming.rests(live)
         self._feed_the_hungry()
 
     def works(self, live: Live) -> None:
@@ -267,6 +270,7 @@ class Fleet:
         self._idle.pop(live.id, None)
         self._sleeping.discard(live.id)
         self.hibernation.died(live)
+        self.trimming.died(live)
         self._memory -= self._costs.pop(live.id, 0)
         self._feed_the_hungry()
 

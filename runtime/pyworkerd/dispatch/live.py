@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates.cpu_clock import charged_ns
-from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted, HeapError, Trap
+from pyworkerd_isolates.errors import ClosedIsolate, HeapError, Trap
 from pyworkerd_isolates.heaps import Heap
 from pyworkerd_isolates.lifecycle import TAKES_WORK, Cause, State, next_state
 from pyworkerd_isolates.protocol import (
@@ -50,7 +50,6 @@ from pyworkerd_isolates.protocol import (
 )
 
 from pyworkerd.errors import (
-    InternalError,
     IsolateLost,
     LimitExceeded,
     PyworkerdError,
@@ -58,6 +57,7 @@ from pyworkerd.errors import (
 )
 
 from .answers import Answers
+from .blame import blame
 from .bodies import Bodies
 from .calls import Calls
 from .crowd import Crowd
@@ -392,7 +392,7 @@ class Live:
         self._mail.wake(number for number in wake.invocations if number in self.invocations)
         self.look_again()
 
-    # hibernating -----------------------------------------------------------------------------------------------------
+    # idle, and hibernating -------------------------------------------------------------------------------------------
 
     @property
     def cost(self) -> int:
@@ -416,6 +416,11 @@ class Live:
         if busy or self._isolate is None or self.state not in (State.IDLE, State.BUSY):
             return 0.0
         return self._wake.when() if self._wake is not None else inf
+
+    def trim(self) -> None:
+        """Give back what of its memory is the image's again, if it is idle."""
+        if self._isolate is not None and self.state is State.IDLE and self.still_until():
+            self._isolate.trim()
 
     def put_away(self, heaps: Heaps) -> Heap:
         """Write down what it has in memory, on another thread; `stepping` keeps it from its next step meanwhile."""
@@ -528,27 +533,9 @@ class Live:
             self._worker.fleet.hibernation.rests(self)
 
     def _died(self, error: BaseException, suspects: list[Invocation]) -> None:
-        """The isolate is dead. Say so to whoever was alone when it died; run again whoever can be."""
+        """The isolate is dead, because of one of these."""
         self._counters.lost += 1
-        answer = translate(error, self._worker.limits)
-        if answer is None:
-            self.report(error)
-            answer = InternalError("the runtime failed while it ran the worker")
-        culprit = suspects[0] if len(suspects) == 1 else None
-        if culprit is not None and isinstance(error, CpuExhausted):
-            answer = culprit.budget.too_much_cpu()
-        work_for = culprit.scope if culprit is not None else None
-        self._worker.log(0, "error", "pyworkerd", f"an isolate ended: {answer}", work_for)
-        again: list[Invocation] = []
-        for invocation in self.invocations.values():
-            if invocation is culprit:
-                invocation.fail(answer)
-            elif invocation.can_run_again:
-                invocation.alone = invocation in suspects
-                again.append(invocation)
-            else:
-                invocation.fail(IsolateLost("its isolate was ended because of another request"))
-        self.end(again)
+        self.end(blame(self, self._worker, error, suspects))
 
     def end(self, again: list[Invocation] | None = None) -> None:
         """Give everything back. Invocations in `again` go back to the worker's queue."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_bench.contestant import Probe
 
-HEAVY = frozenset({"memory"})
+HEAVY = frozenset({"memory", "memory_answered"})
 """Seconds: 500 isolates in a fresh process. It has a test of its own."""
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_bench.contestant import Probe
 
-HEAVY = frozenset({"memory", "fresh_rate"})
+HEAVY = frozenset({"memory", "memory_answered", "fresh_rate"})
 """Seconds each: 500 isolates in a fresh process, the load generator. Both have tests of their own."""
 
 

@@ -13,8 +13,17 @@ from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.limits import Limits
 
 
+class Timers:
+    """An event loop that never calls."""
+
+    def call_later(self, *_: object) -> None:
+        """Forget it."""
+
+
 class Isolate:
     """As much of one as the account knows."""
+
+    loop = Timers()
 
     def __init__(self, number: int, idle_since: float = 0.0) -> None:
         self.id = number
