@@ -86,6 +86,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/queues/sqlite.py": "tests/contracts/test_queues.py",
     "isolates/pyworkerd_isolates/python/guest/workers/background.py": "tests/runtime/cron/test_handler.py",
     "isolates/pyworkerd_isolates/python/guest/entry.py": "tests/isolates/test_protocol.py",
+    "isolates/pyworkerd_isolates/python/guest/_pyworkerd/step.py": "tests/isolates/test_protocol.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/immortal.py": "tests/isolates/test_snapshot.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/sockets.py": "tests/isolates/python/test_websocket.py",
     "isolates/pyworkerd_isolates/testing_sockets.py": "tests/isolates/python/test_websocket.py",

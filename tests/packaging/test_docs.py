@@ -223,7 +223,7 @@ def test_bounds_and_numbers_of_metrics_are_told() -> None:
 
 
 def test_events_and_effects_are_those_of_the_protocol() -> None:
-    tree = ast.parse((GUEST / "entry.py").read_text(encoding="utf-8"))
+    tree = ast.parse((GUEST / "_pyworkerd" / "step.py").read_text(encoding="utf-8"))
     (events,) = (
         node.value
         for node in tree.body

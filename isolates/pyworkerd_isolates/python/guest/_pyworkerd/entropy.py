@@ -33,10 +33,14 @@ def _state():
     return _shared.getstate()
 
 
-def forbid():
-    """Before the top level runs. Hands back what `check` needs."""
+@contextlib.contextmanager
+def refused():
+    """While the top level runs. Raises at its end if that used the shared generator; after it there is entropy again.
+
+    Where the top level fails the isolate is of no use, and nothing is put back.
+    """
+    seed, before = random.Random.seed, _state()
     os.urandom = random._urandom = _refuse
-    seed = random.Random.seed
 
     def guarded(self, a=None, version=2):
         if a is None and type(self) is not random.SystemRandom:
@@ -44,15 +48,10 @@ def forbid():
         return seed(self, a, version)
 
     random.Random.seed = guarded
-    return seed, _state()
-
-
-def check(before):
-    """After the top level ran: raise if it used the shared generator; otherwise let entropy be asked for again."""
-    seed, state = before
+    yield
     os.urandom = random._urandom = _urandom
     random.Random.seed = seed
-    if _state() != state:
+    if _state() != before:
         raise EntropyAtTopLevel(MESSAGE)
 
 

@@ -8,7 +8,7 @@ from . import outbox
 
 logs = None
 unfinished = frozenset()
-"""The module of that name, which is made of this one, and whose lines are not at their end: `entry` fills them in."""
+"""The module of that name, which is made of this one, and whose lines are not at their end: `step` fills them in."""
 
 _current = ContextVar("pyworkerd.invocation")
 gate = None

@@ -47,17 +47,21 @@ class _LegacyInstance:
 
 def load(message, blobs):
     """Run the worker's top level. Answers what the host should know about it, or how it failed."""
-    from workers import DurableObject
-
     main, names = message
     for path, index in names:
         files.add(f"{files.ROOT}/{path}", bytes(blobs[index]))
     importer.add_bundle(files.ROOT)
     _warn_of_hidden(names)
-    before = entropy.forbid()
+    return run(main, entropy.refused())
+
+
+def run(main, guard):
+    """Import the main module inside this context, and find what it exports. Answers as `load`."""
+    from workers import DurableObject
+
     try:
-        module = importlib.import_module(main)
-        entropy.check(before)
+        with guard:
+            module = importlib.import_module(main)
         classes = _exports_of(module, DurableObject)
         exported = _entrypoints_of(module, classes)
     except BaseException as error:
