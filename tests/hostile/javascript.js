@@ -72,12 +72,31 @@ const MODES = {
   async caches_of_all() {
     return (await caches.default.match(new Request("http://x/", { headers: { "x-pyworkerd-cache": "[]" } }))) ?? new Response("x");
   },
+  async deep_equal() {
+    const { default: assert } = await import("node:assert");
+    const nest = () => { let a = []; for (let i = 0; i < 1e5; i++) a = [a]; return a; };
+    assert.deepEqual(nest(), nest());
+  },
+  async buffers() {
+    const parts = [];
+    for (;;) parts.push(Buffer.concat([Buffer.alloc(1e7, "ab"), ...parts]));
+  },
+  async emitters() {
+    const { default: EventEmitter } = await import("node:events");
+    const emitter = new EventEmitter();
+    emitter.on("x", () => emitter.emit("x"));
+    emitter.emit("x");
+  },
   async guest() {
+    const { stringify } = JSON;
+    JSON.stringify = () => '"pyworkerd:system/host"; globalThis.stolen = 1; //';
+    void process.platform;
+    JSON.stringify = stringify;
     const found = [];
     for (const name of ["pyworkerd:entry", "pyworkerd:system/host", "/pyworkerd:system/host.js"]) {
       await import(name).then(() => found.push(name), () => {});
     }
-    found.push(...["pyworkerd", "host", "e", "d", "j", "r", "n", "k"].filter((name) => name in globalThis));
+    found.push(...["pyworkerd", "host", "e", "d", "j", "r", "n", "k", "m"].filter((name) => name in globalThis), ...("stolen" in globalThis ? ["stolen"] : []));
     return new Response(found.join());
   },
 };

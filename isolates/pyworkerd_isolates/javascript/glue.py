@@ -39,6 +39,7 @@ _USES: Final = {
     "call_function": ("iiiii", "i"),
     "free_value": ("i", ""),
     "eval_code": ("iii", "i"),
+    "eval_module": ("iiiii", "i"),
     "execute_pending_jobs": ("", "i"),
     "run_gc": ("", ""),
 }
@@ -62,6 +63,7 @@ _HOST: Final = {
     "k": "keyed",  # whether there are random bytes
     "h": "hash",  # bytes that are a state and whole blocks: the next state (`wasm.sha`)
     "c": "chain",  # so many rounds of PBKDF2: their sum
+    "m": "evaluate",  # the namespace of a module with this source, at once
 }
 _FIRST_CAPACITY: Final = 1024
 _BLOCK: Final = 1 << 16
@@ -293,6 +295,16 @@ _HOST_FUNCTIONS: Final = """\
   (call $number (f64.div (f64.convert_i64_s (global.get $now_ns)) (f64.const 1000000))))
 (func $keyed (param $arguments i32) (result i32)
   (call $new_bool (global.get $keyed)))
+(func $evaluate (param $arguments i32) (result i32)
+  (local $failed i32)
+  (if (call $get_string (i32.load (local.get $arguments))) (then (return (i32.const -1))))
+  (i64.store <inner_arguments> (i64.const 8243112832212105584))
+  (i32.store16 offset=8 <inner_arguments> (i32.const 14948))
+  (local.set $failed (call $eval_module
+    (call $qjs_last_ptr) (call $qjs_last_len) <inner_arguments> (i32.const 10) <inner>))
+  (call $qjs_result_free)
+  (if (local.get $failed) (then (return (i32.const -1))))
+  (i32.load <inner>))
 (func $random (param $arguments i32) (result i32)
   (local $size i32) (local $at i32) (local $failed i32)
   (if (i32.eqz (global.get $keyed)) (then (return (i32.const -1))))
@@ -307,7 +319,9 @@ _HOST_FUNCTIONS: Final = """\
   (call $qjs_free (local.get $at) (i32.add (local.get $size) (i32.const 1)))
   (if (local.get $failed) (then (return (i32.const -1))))
   (i32.load <inner>))"""
-"""What they are not given as they should be they answer with -1, which throws in the guest."""
+"""What they are not given as they should be they answer with -1, which throws in the guest.
+
+Modules that are evaluated at once have the name "pyworkerd:": they may import what the guest's own modules may."""
 _HASH: Final = f"""\
 (func $whole (param $handle i32) (result i32)
   (if (call $get_number (local.get $handle) <inner>) (then (return (i32.const -1))))

@@ -2,14 +2,16 @@
 function (modules) {
   "use strict";
   const host = {};
-  const names = { encode: "e", decode: "d", jobs: "j", random: "r", now: "n", keyed: "k", hash: "h", chain: "c" };
+  const names = {
+    encode: "e", decode: "d", jobs: "j", random: "r", now: "n", keyed: "k", hash: "h", chain: "c", evaluate: "m",
+  };
   for (const [name, letter] of Object.entries(names)) {
     host[name] = globalThis[letter];
     delete globalThis[letter];
   }
   const own = new Map(Object.entries(modules));
   own.set("cloudflare:workers", `export * from "pyworkerd:workers/workers";`);
-  const guest = { step: null, load: null, resolve: null, source: null };
+  const guest = { step: null, load: null, resolve: null, source: null, ownName, ofNode };
 
   let started = false;
 
@@ -41,14 +43,30 @@ function (modules) {
     return guest.load(header, rest);
   }
 
-  // A program sees "cloudflare:" and its own files. Names of the guest's own modules are for these alone.
-  function resolve(base, name) {
-    if (own.has(name) && (isOwn(base) || name.startsWith("cloudflare:"))) return name;
-    return guest.resolve(base, name);
+  // The module that every program has by this name, of "cloudflare:" or (with or without "node:") of Node.js.
+  function ownName(name) {
+    if (name.startsWith("cloudflare:")) return own.has(name) ? name : undefined;
+    const node = `pyworkerd:node/${name.startsWith("node:") ? name.slice(5) : name}`;
+    return own.has(node) ? node : undefined;
   }
 
+  // Names of the modules that are of Node.js.
+  function ofNode() {
+    return [...own.keys()].filter((name) => name.startsWith("pyworkerd:node/")).map((name) => name.slice(15));
+  }
+
+  // A program sees those and its own files. Names of the guest's own modules are for these alone.
+  function resolve(base, name) {
+    if (isOwn(base) && own.has(name)) return name;
+    return ownName(name) ?? guest.resolve(base, name);
+  }
+
+  // The engine asks once for each: what it has got need not be part of an image.
   function source(name) {
-    return own.get(name) ?? guest.source(name);
+    const text = own.get(name);
+    if (text === undefined) return guest.source(name);
+    own.set(name, "");
+    return text;
   }
 
   return [step, load, resolve, source];

@@ -13,6 +13,13 @@ export function setShapes(table) {
 }
 
 let exposed = null;
+const listeners = [];
+
+// Who wants to hear of all bindings as soon as there are any.
+export function onBindings(listener) {
+  listeners.push(listener);
+  listener(env);
+}
 
 // Programs in the service-worker syntax find their bindings there, too.
 export function exposeBindings(target) {
@@ -33,6 +40,7 @@ export function setBindings(bindings, about, blobs) {
       Reflect.defineProperty(exposed, name, { value: made, writable: true, enumerable: true, configurable: true });
     }
   }
+  for (const listener of listeners) listener(env);
 }
 
 export class ExecutionContext {

@@ -14,6 +14,14 @@ export function utf8(text) {
   return encode(text.isWellFormed() ? text : text.toWellFormed());
 }
 
+// What one of the guest's own modules exports, evaluated now if it was not yet. `import()` would be later.
+export function required(name) {
+  return host.evaluate(`import * as found from "${name}"; export { found };`).found;
+}
+
+// The guest's own module that a program means by this name, or undefined.
+export const { ownName, ofNode } = globalThis.pyworkerd.guest;
+
 export function jobs() {
   host.jobs(0);
 }

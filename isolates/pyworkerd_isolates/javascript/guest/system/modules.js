@@ -2,7 +2,7 @@
 // node_modules by their `exports`, JSON, text and bytes as default exports, CommonJS wrapped.
 // Sources: HTML (module specifiers), Node.js "Modules: Packages" (exports, imports, conditions, main).
 
-import { decode, guest } from "pyworkerd:system/host";
+import { decode, guest, ofNode, ownName, required } from "pyworkerd:system/host";
 
 const files = new Map();
 // Bytes by path below the root; null for what has become a module.
@@ -211,6 +211,8 @@ export function locate(base, name, conditions = CONDITIONS) {
     found = findFile(join("", name) ?? "");
   } else if (name.startsWith("#")) {
     found = findOwn(base, name, conditions);
+  } else if (name.startsWith("node:")) {
+    throw noModule(`No such module "${name}". Of Node.js, workers have ${ofNode().join(", ")}.`, base);
   } else if (/^[a-z][a-z0-9+.-]*:/i.test(name)) {
     throw noModule(`No such module "${name}".`, base);
   } else {
@@ -236,7 +238,10 @@ const common = new Map();
 
 function requireFrom(base) {
   return function require(name) {
-    return load(locate(base, String(name), REQUIRED));
+    const own = ownName(String(name));
+    if (own === undefined) return load(locate(base, String(name), REQUIRED));
+    const module = required(own);
+    return module.default ?? module;
   };
 }
 
