@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import json
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyworkerd_isolates import wasm
 from pyworkerd_isolates.capi import assemble
@@ -20,9 +21,14 @@ from pyworkerd_isolates.versions import installed_version
 
 from .typescript import TypeScript
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 HERE: Final = Path(__file__).parent
 GUEST: Final = HERE / "guest"
 BOOT: Final = GUEST / "boot.js"
+TABLES: Final = "pyworkerd:tables"
+"""The module that says where each of the engine's tables lies."""
 PREFIX: Final = "pyworkerd:"
 """What names of the guest's own modules begin with; a folder of them is a part of the name: `pyworkerd:web/url`."""
 
@@ -48,6 +54,7 @@ def build(progress: Progress) -> Built:
     """Run the build. About a second on one core, most of it for the compiler that comes after."""
     from pyworkerd_isolates.wasm.preview1 import lone_engine  # noqa: PLC0415 (every start would pay for it)
 
+    from .encodings import make_tables  # noqa: PLC0415 (every start would pay for it)
     from .glue import glue  # noqa: PLC0415 (every start would pay for it)
 
     progress("joining QuickJS with the sandbox")
@@ -55,15 +62,20 @@ def build(progress: Progress) -> Built:
         binary = importlib.resources.files("quickjs_rs").joinpath("_guest.wasm").read_bytes()
     except (ModuleNotFoundError, OSError) as error:
         raise EngineError(f"the package quickjs-rs does not hold its engine: {error}") from None
-    merged = lone_engine(binary, glue, assemble)
-    return Built(merged.engine, merged.image, merged.refusals, boot_script().encode())
+    tables = make_tables()
+    merged = lone_engine(binary, partial(glue, tables=tables.data), assemble)
+    return Built(merged.engine, merged.image, merged.refusals, boot_script(tables.places).encode())
 
 
-def boot_script() -> str:
-    """The script that the engine is booted with: all of the guest's modules, and what evaluates them."""
+def boot_script(places: Mapping[str, tuple[int, int]]) -> str:
+    """The script that the engine is booted with: all of the guest's modules, and what evaluates them.
+
+    `places` are those of the engine's tables.
+    """
     modules = {
         PREFIX + path.relative_to(GUEST).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
         for path in sorted(GUEST.rglob("*.js"))
         if path != BOOT
     }
+    modules[TABLES] = f"export default {json.dumps(places)};"
     return f"({BOOT.read_text(encoding='utf-8').strip().removesuffix(';')})({json.dumps(modules)})"

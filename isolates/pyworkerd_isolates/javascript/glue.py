@@ -61,6 +61,7 @@ _HOST: Final = {
     "r": "random",  # so many random bytes
     "n": "now",  # milliseconds since 1970
     "k": "keyed",  # whether there are random bytes
+    "t": "table",  # so many bytes, from a place on, of the engine's tables (`encodings`)
     "h": "hash",  # bytes that are a state and whole blocks: the next state (`wasm.sha`)
     "c": "chain",  # so many rounds of PBKDF2: their sum
     "m": "evaluate",  # the namespace of a module with this source, at once
@@ -73,8 +74,8 @@ EXPORTS: Final = ("boot", "load", "step")
 FUNCTIONS: Final = tuple(_HOST)
 
 
-def glue(room: int) -> Glue:
-    """The text for an engine that has room for its numbers at this address."""
+def glue(room: int, tables: bytes) -> Glue:
+    """The text for an engine that has room for its numbers at this address, and these bytes as constants."""
     places = {
         name: room + place
         for name, place in (
@@ -100,6 +101,7 @@ def glue(room: int) -> Glue:
         _HOST_FUNCTIONS,
         sha.functions(),
         _hash(),
+        _tables(tables),
         _HOST_CALL,
         *(_dispatch(letter, name) for letter, name in _HOST.items()),
         "  (i32.const -1))",
@@ -116,6 +118,11 @@ def glue(room: int) -> Glue:
         ("env", "host_module_load"): "host_source",
     }
     return Glue(text, _USES, answers, EXPORTS)
+
+
+def _tables(data: bytes) -> str:
+    text = "".join(f"\\{byte:02x}" for byte in data)
+    return f'(data $tables "{text}")\n' + _TABLE.replace("SIZE", f"(i32.const {len(data)})")
 
 
 def _define(letter: str) -> str:
@@ -322,6 +329,21 @@ _HOST_FUNCTIONS: Final = """\
 """What they are not given as they should be they answer with -1, which throws in the guest.
 
 Modules that are evaluated at once have the name "pyworkerd:": they may import what the guest's own modules may."""
+_TABLE: Final = """\
+(func $table (param $arguments i32) (result i32)
+  (local $from i32) (local $size i32) (local $at i32) (local $failed i32)
+  (local.set $from (call $whole (i32.load (local.get $arguments))))
+  (local.set $size (call $whole (i32.load offset=4 (local.get $arguments))))
+  (if (i32.gt_u (local.get $from) SIZE) (then (return (i32.const -1))))
+  (if (i32.gt_u (local.get $size) (i32.sub SIZE (local.get $from))) (then (return (i32.const -1))))
+  (local.set $at (call $qjs_alloc (i32.add (local.get $size) (i32.const 1))))
+  (call $must (i32.eqz (local.get $at)))
+  (memory.init $tables (local.get $at) (local.get $from) (local.get $size))
+  (local.set $failed (call $new_uint8array (local.get $at) (local.get $size) <inner>))
+  (call $qjs_free (local.get $at) (i32.add (local.get $size) (i32.const 1)))
+  (if (local.get $failed) (then (return (i32.const -1))))
+  (i32.load <inner>))"""
+"""The tables lie in the engine, once for all isolates: what is asked for is copied into the heap."""
 _HASH: Final = f"""\
 (func $whole (param $handle i32) (result i32)
   (if (call $get_number (local.get $handle) <inner>) (then (return (i32.const -1))))

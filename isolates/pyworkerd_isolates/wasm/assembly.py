@@ -2,8 +2,9 @@
 
 A part is a core module, and what each of its functions and globals really is (`linking.Part`). One of the parts defines
 memory, table, globals and data: the state. Another is the system (`system`, `preview1`), whose functions answer what
-the others import. The engine owns its table and imports nothing but a memory; `check_engine` reads the result again and
-raises if anything else could be the case.
+the others import, and which alone may have constants: passive data, which its code copies into the memory when it
+wants some. The engine owns its table and imports nothing but a memory; `check_engine` reads the result again and raises
+if anything else could be the case.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ _EQUAL = {I32: b"\x46", I64: b"\x51"}
 
 
 def check_engine(engine: bytes, exports: Iterable[str]) -> None:
-    """Raise `WasmFormatError` unless the module is a code-only engine that reaches nothing but its memory."""
+    """Raise `WasmFormatError` unless the module is an engine of code and constants that reaches nothing but its
+    memory.
+    """
     module = parse_module(engine)
     if module.imports != [Import("image", "memory", "memory")]:
         raise WasmFormatError(f"the engine imports {module.imports}, not just its memory")
-    if len(module.memories) != 1 or module.data_segments or module.start is not None:
-        raise WasmFormatError("the engine has a memory, data or a start function of its own")
+    active = module.data_segments - len(module.constants)
+    if len(module.memories) != 1 or active or module.start is not None:
+        raise WasmFormatError("the engine has a memory, active data or a start function of its own")
     wanted = _STANDARD_EXPORTS.union(*((f"{x}_at", f"prepare_{x}") for x in exports))
     if module.exports.keys() != wanted:
         raise WasmFormatError(f"the engine exports {sorted(module.exports.keys() ^ wanted)} wrongly")
@@ -45,6 +49,8 @@ def check_engine(engine: bytes, exports: Iterable[str]) -> None:
 def system_part(binary: bytes, guest: Mapping[str, Definition]) -> Part:
     """The system as a part; `guest` says which functions of the others its imports are."""
     module = parse_module(binary)
+    if module.data_segments != len(module.constants):
+        raise WasmFormatError("the system has data that is copied into the memory at the start")
     imported: list[Target] = [guest[item.name] for item in module.imported["func"]]
     own = [Definition(SYSTEM, index) for index in range(len(imported), len(module.functions))]
     return Part(module, [*imported, *own], [Definition(SYSTEM, i) for i in range(len(module.globals))])
@@ -78,6 +84,7 @@ class Assembly:
         """The engine's binary."""
         table, limits = self._table(), self._state.memories[0]
         bodies, function_types = self._code()
+        constants = self._parts[SYSTEM].module.constants
         entries = encode_unsigned(self._state.tables[0].minimum)
         memory = b"\x02\0" + encode_unsigned(limits.minimum)
         contents = {
@@ -97,7 +104,9 @@ class Assembly:
                     for start, functions in _runs(table)
                 ),
             ],
+            12: [b""] * len(constants),
             10: bodies,
+            11: [b"\x01" + _sized(bytes(each)) for each in constants],
         }
         return MODULE_HEADER + b"".join(section(number, vector(items)) for number, items in contents.items())
 
@@ -109,7 +118,8 @@ class Assembly:
             module = part.module
             types = [self._types.setdefault(x, len(self._types)) for x in module.types]
             globals_ = [self._globals[x] for x in part.globals]
-            numbers = Renumbering([self._functions[x] for x in part.functions], types, globals_)
+            constants = range(len(module.constants)) if part is self._parts[SYSTEM] else ()
+            numbers = Renumbering([self._functions[x] for x in part.functions], types, globals_, constants)
             bodies += [_sized(renumber(body, numbers)) for body in module.bodies]
             own = module.functions[len(module.imported["func"]) :]
             function_types += [encode_unsigned(types[x]) for x in own]

@@ -86,6 +86,9 @@ class CoreModule:
     bodies: list[Buffer] = field(default_factory=list)
     """The code of each function that is not imported: its locals and instructions."""
     data_segments: int = 0
+    """Of every kind."""
+    constants: list[Buffer] = field(default_factory=list)
+    """The passive ones: bytes that code copies into the memory when it wants them."""
 
     def type_of(self, function: int) -> FunctionType:
         """The type of a function by its index."""
@@ -111,7 +114,10 @@ def parse_module(binary: Buffer) -> CoreModule:
         if section_id == 8:
             module.start = reader.unsigned()
         elif section_id == 11:
-            module.data_segments += reader.unsigned()
+            module.data_segments = reader.count()
+            found = [_read_data(reader) for _ in range(module.data_segments)]
+            module.constants = [data for data in found if data is not None]
+            reader.finish()
         elif section_id in _SECTIONS:
             read_item = _SECTIONS[section_id]
             for _ in range(reader.count()):
@@ -240,6 +246,17 @@ def _read_element(module: CoreModule, reader: Reader) -> None:
     functions = tuple(reader.unsigned() for _ in range(reader.count()))
     if not flags & 1:
         module.elements.append(Element(offset, functions))
+
+
+def _read_data(reader: Reader) -> Buffer | None:
+    """A passive segment's bytes; None for an active one (flags 0 to 2, core specification 5.5.14)."""
+    flags = reader.unsigned()
+    if flags > 2 or (flags == 2 and reader.unsigned() != 0):
+        raise WasmFormatError("only data segments of memory 0 are supported")
+    if flags != 1:
+        read_constant(reader)
+    data = reader.sized()
+    return data if flags == 1 else None
 
 
 def _read_body(module: CoreModule, reader: Reader) -> None:

@@ -8,7 +8,7 @@ new bytes. Only `br_table` and `select t`, whose length is in their immediates, 
 Possessive repeats (`*+`) matter: they keep the matcher from remembering a million places to go back to.
 
 Source: WebAssembly core specification 2.0, section 5.4 (instructions). Supported: everything but vectors,
-data and table instructions; one memory, one table. An unknown opcode raises `WasmFormatError`.
+`data.drop` and table instructions; one memory, one table. An unknown opcode raises `WasmFormatError`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ _RENUMBERED = (
     rb"[\x10\x12\x23\x24\xd2]" + _INDEX,  # call, return_call, global.get, global.set, ref.func
     rb"[\x11\x13]" + _INDEX + _INDEX,  # call_indirect, return_call_indirect: type, table
     rb"[\x02-\x04](?:[\x80-\xff]{1,4}+)?+[\x00-\x3f]",  # block, loop, if with a type index (a positive s33)
+    rb"\xfc\x08" + _INDEX + rb"\x00",  # memory.init: segment, memory
 )
 _SCAN = re.compile(rb"(?:%s)*+(%s)?" % (b"|".join(_UNCHANGED), b"|".join(_RENUMBERED)), re.DOTALL).match
 _SKIP = re.compile(_INDEX, re.DOTALL).match
@@ -52,27 +53,35 @@ class Renumbering(dict[bytes, bytes]):
     Each argument maps an old index (the place) to the new one.
     """
 
-    def __init__(self, functions: Sequence[int], types: Sequence[int], globals_: Sequence[int]) -> None:
+    def __init__(
+        self,
+        functions: Sequence[int],
+        types: Sequence[int],
+        globals_: Sequence[int],
+        constants: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self._numbers = {
             **dict.fromkeys((0x10, 0x12, 0xD2), functions),
             **dict.fromkeys((0x02, 0x03, 0x04, 0x11, 0x13), types),
             **dict.fromkeys((0x23, 0x24), globals_),
+            0xFC: constants,
         }
 
     def __missing__(self, instruction: bytes) -> bytes:
         op = instruction[0]
         numbers = self._numbers[op]
-        index, at = decode_unsigned(instruction, 1)
+        prefix = instruction[:2] if op == 0xFC else instruction[:1]
+        index, at = decode_unsigned(instruction, len(prefix))
         if index >= len(numbers):
             raise WasmFormatError(f"opcode {op:#x} names index {index} of {len(numbers)}")
-        table = b""
+        table = b"\0" if op == 0xFC else b""
         if op in (0x11, 0x13):
             table = b"\0"
             if decode_unsigned(instruction, at)[0] != 0:
                 raise WasmFormatError("only table 0 is supported")
         encode = encode_signed if op <= 0x04 else encode_unsigned
-        new = self[instruction] = instruction[:1] + encode(numbers[index]) + table
+        new = self[instruction] = prefix + encode(numbers[index]) + table
         return new
 
 

@@ -3,7 +3,7 @@
 import pytest
 import wasmtime
 from pyworkerd_isolates.wasm import WasmFormatError
-from pyworkerd_isolates.wasm.assembly import check_engine
+from pyworkerd_isolates.wasm.assembly import check_engine, system_part
 
 BAD_ENGINES = {
     "another import": '(module (import "image" "memory" (memory 1)) (import "env" "call" (func)))',
@@ -19,3 +19,14 @@ BAD_ENGINES = {
 def test_engines_that_could_reach_more_are_refused(what):
     with pytest.raises(WasmFormatError, match="the engine"):
         check_engine(bytes(wasmtime.wat2wasm(BAD_ENGINES[what])), [])
+
+
+def test_constants_are_no_data_of_an_instance():
+    text = '(module (import "image" "memory" (memory 1)) (data "x"))'
+    with pytest.raises(WasmFormatError, match="exports"):  # and nothing else is wrong
+        check_engine(bytes(wasmtime.wat2wasm(text)), [])
+
+
+def test_the_system_has_no_data_of_an_instance():
+    with pytest.raises(WasmFormatError, match="at the start"):
+        system_part(bytes(wasmtime.wat2wasm('(module (memory 1) (data (i32.const 0) "x"))')), {})

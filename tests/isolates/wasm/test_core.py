@@ -61,6 +61,7 @@ def test_everything_is_found():
     assert module.elements == [Element((Constant("const", 1),), (2, 0))]
     assert len(module.bodies) == 2
     assert module.data_segments == 2
+    assert module.constants == [b"passive"]
     assert module.start is None
     assert module.export("own", "global") == 1
 
@@ -80,6 +81,7 @@ def test_a_start_function_is_seen():
         ("(module (table 1 externref))", "tables of functions"),
         ("(module (global f32 (f32.const 1)))", "constant expression"),
         ("(module (tag))", "section 13"),
+        ('(module (memory 1) (memory 1) (data (memory 1) (i32.const 0) "x"))', "data segments of memory 0"),
         ("(module (table 1 funcref) (elem (i32.const 0) funcref (ref.null func)))", "expressions"),
     ],
 )

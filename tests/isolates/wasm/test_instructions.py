@@ -131,13 +131,20 @@ def test_numbers_with_padding_are_understood():
     assert renumber(body, Renumbering([5, 6], [7, 8], [])).hex() == "0010061108000b"
 
 
+def test_constants_are_renumbered():
+    body = bytes.fromhex("00fc0801000b")
+    assert renumber(body, Renumbering([], [], [], [7, 300])).hex() == "00fc08ac02000b"
+
+
 @pytest.mark.parametrize(
     ("code", "what"),
     [
         ("fd0c", "vectors"),
         ("fe00", "threads"),
         ("2500", "table.get"),
-        ("fc0800", "memory.init"),
+        ("fc080000", "constants where there are none"),
+        ("fc0800", "memory.init that is cut off"),
+        ("fc0900", "data.drop"),
         ("fc0c0000", "table.init"),
         ("2802", "a load that is cut off"),
         ("284000", "a load from another memory"),

@@ -4,6 +4,7 @@ function (modules) {
   const host = {};
   const names = {
     encode: "e", decode: "d", jobs: "j", random: "r", now: "n", keyed: "k", hash: "h", chain: "c", evaluate: "m",
+    table: "t",
   };
   for (const [name, letter] of Object.entries(names)) {
     host[name] = globalThis[letter];

@@ -2,7 +2,7 @@
 
 import { log as write } from "pyworkerd:system/logs";
 
-export { chain, decode, encode, fill, hash, now } from "pyworkerd:system/host";
+export { chain, decode, encode, fill, hash, now, table } from "pyworkerd:system/host";
 export { clearTimer, setTimer } from "pyworkerd:system/loop";
 
 const LEVELS = { debug: "debug", log: "info", info: "info", warn: "warning", error: "error", trace: "debug" };

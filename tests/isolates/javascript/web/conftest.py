@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyworkerd_isolates.javascript.encodings import make_tables
 from quickjs_rs import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WEB = files("pyworkerd_isolates") / "javascript/guest/web"
+TABLES = make_tables()
 
 # The clock stands still until nothing else is left to do, and then jumps to the next timer.
 SYSTEM = """
@@ -30,6 +33,8 @@ export const fill = (bytes) => { for (let i = 0; i < bytes.length; i += 1) bytes
 export const setTimer = (callback, ms) => { timers.set(last += 1, [clock + ms, callback]); return last; };
 export const hash = null;  // the engine's own: tests of digests are in its sandbox
 export const chain = null;
+const tables = Uint8Array.fromBase64("TABLES");
+export const table = (from, size) => tables.slice(from, from + size);
 export const clearTimer = (id) => { timers.delete(id); };
 export function advance() {
   const next = [...timers].sort(([a, [x]], [b, [y]]) => x - y || a - b)[0];
@@ -93,7 +98,9 @@ export async function fails(action, ...wanted) {
 def load(name: str) -> str | None:
     """The source of a module, by the name that it is imported by."""
     if name == "pyworkerd:system":
-        return SYSTEM
+        return SYSTEM.replace("TABLES", base64.b64encode(TABLES.data).decode())
+    if name == "pyworkerd:tables":
+        return f"export default {json.dumps(TABLES.places)};"
     if name == "pyworkerd:test":
         return TESTING
     path = WEB / f"{name.removeprefix('pyworkerd:web/')}.js"

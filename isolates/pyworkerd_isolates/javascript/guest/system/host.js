@@ -30,8 +30,8 @@ export function now() {
   return host.now(0);
 }
 
-export const { hash, chain } = host;
-// Blocks of SHA-1 and SHA-2, and rounds of PBKDF2: see `web/digest.js`.
+export const { hash, chain, table } = host;
+// Blocks of SHA-1 and SHA-2, and rounds of PBKDF2: see `web/digest.js`. Bytes of tables: see `web/legacy_encoding.js`.
 
 const AT_ONCE = 65536;
 

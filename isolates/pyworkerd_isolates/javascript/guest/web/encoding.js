@@ -1,28 +1,15 @@
-// TextEncoder and TextDecoder (https://encoding.spec.whatwg.org/): UTF-8, UTF-16 and windows-1252.
+// TextEncoder and TextDecoder (https://encoding.spec.whatwg.org/), with UTF-8, UTF-16 and windows-1252; other encodings
+// are those of `legacy_encoding.js`.
 
 import { dictionary, expose } from "pyworkerd:web/idl";
+import { encodingOf } from "pyworkerd:web/labels";
+import { legacyDecoder } from "pyworkerd:web/legacy_encoding";
 import { concatenate, decode, encode, fromCodes, incomplete } from "pyworkerd:web/utf8";
-
-const LABELS = {
-  "utf-8": "unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf-8 utf8 x-unicode20utf8",
-  "utf-16le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le",
-  "utf-16be": "unicodefffe utf-16be",
-  "windows-1252":
-    "ansi_x3.4-1968 ascii cp1252 cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso8859-1 iso88591 iso_8859-1 " +
-    "iso_8859-1:1987 l1 latin1 us-ascii windows-1252 x-cp1252",
-};
-const ENCODINGS = new Map();
-for (const [name, labels] of Object.entries(LABELS)) {
-  for (const label of labels.split(" ")) ENCODINGS.set(label, name);
-}
 
 // What windows-1252 has at 0x80 to 0x9f.
 const WINDOWS_1252 =
   "\u20ac\x81\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\x8d\u017d\x8f" +
   "\x90\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\x9d\u017e\u0178";
-
-/** The name of the encoding that a label means, or undefined. */
-export const encodingOf = (label) => ENCODINGS.get(label.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase());
 
 /** The bytes of a BufferSource, not copied. */
 export function bytesOf(source, where) {
@@ -63,14 +50,16 @@ export class TextDecoder {
   #encoding;
   #fatal;
   #ignoreBOM;
+  #legacy; // the decoder of any other encoding than those in `DECODERS`
   #left = null; // bytes of a character that is not complete
   #begun = false; // whether the place of the byte order mark has passed
 
   constructor(label = "utf-8", options = undefined) {
-    const encoding = ENCODINGS.get(label) ?? encodingOf(`${label}`);
+    const encoding = encodingOf(`${label}`);
     if (encoding === undefined) throw new RangeError(`The encoding label provided ('${label}') is invalid.`);
     const { fatal, ignoreBOM } = dictionary(options, "TextDecoder constructor");
     this.#encoding = encoding;
+    this.#legacy = DECODERS[encoding] === undefined ? legacyDecoder(encoding) : null;
     this.#fatal = Boolean(fatal);
     this.#ignoreBOM = Boolean(ignoreBOM);
   }
@@ -85,6 +74,11 @@ export class TextDecoder {
     if (this.#left !== null) {
       bytes = concatenate([this.#left, bytes], this.#left.length + bytes.length);
       this.#left = null;
+    }
+    if (this.#legacy !== null) {
+      const { text, used } = this.#legacy(bytes, this.#fatal, stream);
+      if (used < bytes.length) this.#left = bytes.slice(used);
+      return text;
     }
     if (stream) {
       const rest = bytes.length - REST[this.#encoding](bytes);
