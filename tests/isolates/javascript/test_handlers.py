@@ -423,16 +423,17 @@ const kinds = {
   socket: () => new WebSocket("ws://other.test/"),
 };
 export default {
-  fetch(request, env) {
+  async fetch(request, env) {
     const make = kinds[new URL(request.url).pathname.slice(1)];
     (async () => { await later(); await make(request, env); })().catch((error) => console.log(error.message));
     return new Response("answered");
   },
 };
 """
+KINDS = ["fetch", "timer", "interval", "call", "socket", "body"]
 
 
-@pytest.mark.parametrize("kind", ["fetch", "timer", "interval", "call", "socket", "body"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_goes_on_after_the_end_can_begin_nothing(start: Callable[..., Driver], kind: str) -> None:
     driver = start({"w.js": AFTERWARDS}, bindings=[("CALL", "callable", 1)], answer=lambda _: LATER)
     run = driver.begin(f"http://x/{kind}", method="POST", body=iter([b"x" * 100]))
@@ -441,3 +442,15 @@ def test_what_goes_on_after_the_end_can_begin_nothing(start: Callable[..., Drive
     assert (driver.calls, driver.can_go_on()) == ({}, False)
     if kind != "body":
         assert ["is over" in entry.message for entry in run.logs] == [True]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_promises_begin_before_the_end_ends_with_it(start: Callable[..., Driver], kind: str) -> None:
+    """Where the answer is no promise: all that is ready runs first, as part of the request."""
+    source = AFTERWARDS.replace("async fetch(request", "fetch(request")
+    driver = start({"w.js": source}, bindings=[("CALL", "callable", 1)], answer=lambda _: LATER)
+    run = driver.begin(f"http://x/{kind}", method="POST", body=iter([b"x" * 100]))
+    output = driver.step()
+    assert (bytes(run.body), run.done, output.wake) == (b"answered", True, None)
+    assert (driver.calls, driver.can_go_on()) == ({}, False)
+    assert run.logs == []

@@ -100,26 +100,44 @@ export function fetchThrough(capability, method, url, headers, body, redirect, s
     throw new TypeError(`a URL is longer than ${MAX_URL} characters, or a method longer than ${MAX_METHOD}`);
   }
   if (NO_URL.test(url)) throw new TypeError(`a URL with a space or a control character cannot be fetched: ${url}`);
-  checkHeaders(headers);
+  const fields = headersText(headers);
   const { number, invocation, promise } = begin(signal);
   const { effect, pump } = effectOf(invocation, body);
-  const named = JSON.stringify([capability, method, url, headers]).slice(1, -1);
-  outbox.emitText(`["fetch",${number},${invocation.number},${named},${effect},"${redirect}"]`);
+  const named = JSON.stringify([capability, method, url]).slice(1, -1);
+  outbox.emitText(`["fetch",${number},${invocation.number},${named},${fields},${effect},"${redirect}"]`);
   if (pump !== null) pumpFor(invocation, pump);
   return promise;
 }
 
-export function checkHeaders(headers) {
+// Header fields as JSON, checked. Most are those of other answers: their texts are looked up.
+export function headersText(headers) {
   let size = 0;
-  for (const [name, value] of headers) {
+  let text = "";
+  for (let i = 0; i < headers.length; i++) {
+    const pair = headers[i];
+    const name = pair[0];
+    const value = pair[1];
     size += name.length + value.length;
-    if (!FIELD_VALUE.test(value)) {
-      throw new TypeError(`the header ${name} cannot be sent: its value has a control character`);
-    }
+    text += `${i === 0 ? "" : ","}[${fieldText(name, name)},${fieldText(value, name)}]`;
   }
   if (headers.length > MAX_HEADERS || size > MAX_HEADER_BYTES) {
     throw new TypeError(`more than ${MAX_HEADERS} header fields, or more than ${MAX_HEADER_BYTES} bytes of them`);
   }
+  return `[${text}]`;
+}
+
+const fieldTexts = new Map();
+const MOST_TEXTS = 256;
+
+function fieldText(value, name) {
+  const known = fieldTexts.get(value);
+  if (known !== undefined) return known;
+  if (!FIELD_VALUE.test(value)) {
+    throw new TypeError(`the header ${name} cannot be sent: its value has a control character`);
+  }
+  const text = JSON.stringify(value);
+  if (fieldTexts.size < MOST_TEXTS && value.length < 64) fieldTexts.set(value, text);
+  return text;
 }
 
 export function find(number) {

@@ -1,5 +1,6 @@
 // `env` and `ctx`: what a worker may use, and what it knows of the invocation it runs in.
 
+import { reportUnheard } from "pyworkerd:system/logs";
 import { readValue } from "pyworkerd:system/values";
 
 export const env = {};
@@ -45,16 +46,15 @@ export function setBindings(bindings, about, blobs) {
 
 export class ExecutionContext {
   #invocation;
-  #failed;
 
-  constructor(invocation, props, failed) {
+  constructor(invocation, props) {
     this.#invocation = invocation;
-    this.#failed = failed;
     this.props = props ?? {};
   }
 
   waitUntil(promise) {
-    this.#invocation.waitUntil(promise, this.#failed);
+    const invocation = this.#invocation;
+    invocation.waitUntil(promise, (error) => reportUnheard(invocation, "a waitUntil() task failed", error));
   }
 
   // There is no origin behind a worker here.

@@ -3,6 +3,7 @@
 import { now } from "pyworkerd:system/host";
 import { clearTimersOf, run } from "pyworkerd:system/loop";
 import { emit, emitText } from "pyworkerd:system/outbox";
+import { inherit } from "pyworkerd:web/idl";
 
 export const running = new Map();
 // Invocations that have begun and are not done, by number.
@@ -11,14 +12,6 @@ const LOG_MS = 60000;
 // After which an invocation that a WebSocket keeps alive may log anew.
 
 export class Invocation {
-  number;
-  logged = 0;
-  answered = false;
-  over = false;
-  timers = undefined;
-  bodies = undefined;
-  calls = undefined;
-  aborter = undefined;
   #open = 1; // its handler
   #logsSince = undefined;
 
@@ -84,3 +77,6 @@ export class Invocation {
     this.release();
   }
 }
+inherit(Invocation, {
+  logged: 0, answered: false, over: false, timers: undefined, bodies: undefined, calls: undefined, aborter: undefined,
+});

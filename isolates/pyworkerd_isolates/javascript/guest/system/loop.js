@@ -111,6 +111,7 @@ function sweep() {
 
 // Run the timers that were due when the step began, of these invocations (null: of all).
 export function runTimers(focus) {
+  if (heap.length === 0) return;
   const time = now();
   const later = [];
   const ready = [];

@@ -4,6 +4,7 @@
 import { blobBytes, makeBlob } from "pyworkerd:web/blob";
 import { bytesOf } from "pyworkerd:web/encoding";
 import { formList, makeForm } from "pyworkerd:web/form_data";
+import { inherit } from "pyworkerd:web/idl";
 import { encodeMultipart, parseMultipart } from "pyworkerd:web/multipart";
 import { byteStream, isReadable, readableOf, wrap } from "pyworkerd:web/readable";
 import { Reader, closeStream, read } from "pyworkerd:web/readable_core";
@@ -20,13 +21,11 @@ const NOTHING = new Uint8Array(0);
  *  stream. Where there is a stream it alone counts. `length`: how many bytes, where that is known beforehand. */
 export class Body {
   constructor(text, bytes, source, stream, length) {
-    this.text = text;
-    this.bytes = bytes;
-    this.source = source;
-    this.stream = stream;
-    this.length = length;
-    this.used = false;
-    this.shared = false; // others have the same bytes
+    if (text !== null) this.text = text;
+    if (bytes !== null) this.bytes = bytes;
+    if (source !== null) this.source = source;
+    if (stream !== null) this.stream = stream;
+    if (length !== undefined) this.length = length;
   }
 
   isUsed() { return this.stream === null ? this.used : readableOf(this.stream).disturbed; }
@@ -99,6 +98,10 @@ export class Body {
     return new Body(null, null, null, other, this.length);
   }
 }
+
+inherit(Body, {
+  text: null, bytes: null, source: null, stream: null, length: undefined, used: false, shared: false,
+}); // `shared`: others have the same bytes
 
 function streamOf(source, length) {
   const pull = async () => {

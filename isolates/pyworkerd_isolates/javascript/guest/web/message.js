@@ -1,15 +1,16 @@
 // What requests and responses have in common: headers that are made when they are asked for.
 
 import { Headers, headersFromPairs, lock, lookUp, pairsOf, setIfAbsent } from "pyworkerd:web/headers";
+import { inherit } from "pyworkerd:web/idl";
 
 /** `pairs`: [name, value] pairs from the host, with names in lower case; `type`: the Content-Type that a body brings,
  *  where the headers have none. */
 export class HeaderState {
   constructor(headers, pairs, type, locked) {
-    this.made = headers;
-    this.pairs = pairs;
-    this.type = type;
-    this.locked = locked;
+    if (headers !== null) this.made = headers;
+    if (pairs !== null) this.pairs = pairs;
+    if (type !== null) this.type = type;
+    if (locked) this.locked = locked;
     if (headers !== null && type !== null) setIfAbsent(headers, "content-type", type);
   }
 
@@ -35,3 +36,4 @@ export class HeaderState {
     return this.type === null ? [] : [["content-type", this.type]];
   }
 }
+inherit(HeaderState, { made: null, pairs: null, type: null, locked: false });

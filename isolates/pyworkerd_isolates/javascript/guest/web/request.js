@@ -3,7 +3,7 @@
 import { AbortSignal, makeSignal, signalOf } from "pyworkerd:web/abort";
 import { Body, bodyType, extractBody, mixInBody } from "pyworkerd:web/body";
 import { Headers, copyOf } from "pyworkerd:web/headers";
-import { dictionary, expose, requireArguments } from "pyworkerd:web/idl";
+import { dictionary, expose, inherit, requireArguments } from "pyworkerd:web/idl";
 import { HeaderState } from "pyworkerd:web/message";
 import { TransformStream } from "pyworkerd:web/transform";
 import { parseURL } from "pyworkerd:web/url";
@@ -27,13 +27,13 @@ class State {
     this.method = method;
     this.url = url;
     this.headers = headers;
-    this.body = body;
     this.redirect = redirect;
-    this.given = signal; // the signal that it follows
-    this.signal = null;
-    this.rest = rest;
+    if (body !== null) this.body = body;
+    if (signal !== null) this.given = signal; // the signal that it follows
+    if (rest !== USUAL) this.rest = rest;
   }
 }
+inherit(State, { body: null, given: null, signal: null, rest: USUAL });
 
 export class Request {
   #state;

@@ -2,7 +2,7 @@
 
 import { bodyType, extractBody, mixInBody } from "pyworkerd:web/body";
 import { Headers, copyOf } from "pyworkerd:web/headers";
-import { dictionary, expose, requireArguments } from "pyworkerd:web/idl";
+import { dictionary, expose, inherit, requireArguments } from "pyworkerd:web/idl";
 import { HeaderState } from "pyworkerd:web/message";
 import { parseURL } from "pyworkerd:web/url";
 import { serialize } from "pyworkerd:web/url_parser";
@@ -21,12 +21,13 @@ let stateOf;
 class State {
   constructor(status, statusText, headers, body, rest) {
     this.status = status;
-    this.statusText = statusText;
     this.headers = headers;
-    this.body = body;
-    this.rest = rest;
+    if (statusText !== "") this.statusText = statusText;
+    if (body !== null) this.body = body;
+    if (rest !== USUAL) this.rest = rest;
   }
 }
+inherit(State, { statusText: "", body: null, rest: USUAL });
 
 export class Response {
   #state;
@@ -131,9 +132,9 @@ export function makeResponse(status, statusText, pairs, body, url = "", redirect
   return new Response(MAKING, new State(status, statusText, headers, body, { ...USUAL, url, redirected, webSocket }));
 }
 
-/** What the host sends: { status, statusText, pairs, body, rest }. The body, a Body or null, is claimed for it. */
+/** What the host sends: { status, pairs, body, rest }. The body, a Body or null, is claimed for it. */
 export function takeResponse(response) {
-  const { status, statusText, headers, body, rest } = stateOf(response);
+  const { status, headers, body, rest } = stateOf(response);
   if (status === 0) throw new TypeError("Response.error() says that there is no response: it cannot be sent");
-  return { status, statusText, pairs: headers.list(), body: body?.take() ?? null, rest };
+  return { status, pairs: headers.list(), body: body?.take() ?? null, rest };
 }
