@@ -139,6 +139,23 @@ def test_typescript_in_front_of_python() -> None:
         in_good_order(served)
 
 
+def test_html_proxy() -> None:
+    with serve(*example("html-proxy")) as served:
+        place = served.address()
+        page = ask(place)
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        here = f"http://{place[0]}:{place[1]}"
+        assert f'<a href="{here}/cups.html?size=2">our cups</a>' in page.body
+        assert '<a href="https://tea.example/" rel="noreferrer">elsewhere</a>' in page.body
+        assert f'<img src="{here}/cup.svg" alt="a cup" loading="lazy">' in page.body
+        assert '<main><p class="notice">This is a copy.</p>\n<h1>Tea &amp; cups</h1>' in page.body
+        assert "</main><footer>copied</footer>" in page.body
+        assert "tracker" not in page.body
+        assert "<!--" not in page.body
+        assert ask(place, "/none.html").status == 404
+        in_good_order(served)
+
+
 @pytest.mark.parametrize("folder", sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()))
 def test_every_example_is_valid_and_has_a_test(folder: str) -> None:
     if list((EXAMPLES / folder).glob("*/package.json")):  # it has to be installed first

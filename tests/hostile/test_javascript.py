@@ -88,11 +88,11 @@ class Outcome:
         self.grown = 0
 
 
-async def attack(mode: str, times: int = 2) -> Outcome:
+async def attack(mode: str, times: int = 2, source: str = SOURCE) -> Outcome:
     outcome = Outcome()
     limits = Limits(cpu_ms=200, wall_ms=5_000, memory_mb=64, isolates=1, log_kb=64)
     async with Runtime(options=RuntimeOptions(sinks=(outcome.logs.append,))) as runtime:
-        bad = await runtime.load({"worker.js": SOURCE}, limits=limits)
+        bad = await runtime.load({"worker.js": source}, limits=limits)
         good = await runtime.load({"worker.js": NEIGHBOUR})
         server = HttpServer(bad.service.fetch)
         address = await server.start("127.0.0.1:0")

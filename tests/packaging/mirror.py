@@ -120,6 +120,8 @@ _WEB_PLATFORM = {
     "test_form_data.js": "multipart",
     "test_response.js": "message",
     "test_url_pattern.py": "pattern_init pattern_parts pattern_string",
+    "html/test_rewriter.js": "html/changes html/charset html/elements html/tokens",
+    "html/test_selectors.js": "html/matching",
 }
 """The parts that the web platform's modules are made of, by the test of the whole."""
 

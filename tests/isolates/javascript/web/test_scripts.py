@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCRIPTS = {path.stem: path for path in sorted(Path(__file__).parent.glob("test_*.js"))}
+SCRIPTS = {path.stem: path for path in sorted(Path(__file__).parent.rglob("test_*.js"))}
 NAMES = {
     stem: re.findall(r'^test\("(.*)", ', path.read_text(encoding="utf-8"), re.MULTILINE)
     for stem, path in SCRIPTS.items()
@@ -33,4 +33,7 @@ def test_every_test_of_a_script_is_found(script: str) -> None:
     assert len(set(NAMES[script])) == len(NAMES[script]) == len(re.findall(r"^\s*test\(", text, re.MULTILINE))
 
 
-IMPORTS = 'import { equal, fails, test, tests } from "pyworkerd:test";'
+IMPORTS = """
+import { HTMLRewriter } from "pyworkerd:web/html/rewriter";
+import { equal, fails, test, tests } from "pyworkerd:test";
+"""

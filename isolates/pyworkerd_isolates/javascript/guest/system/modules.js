@@ -256,7 +256,7 @@ function load(path) {
   } else {
     taken.add(path);
     try {
-      const source = text(path).replace(/^#!.*/, "");
+      const source = program(path).replace(/^#!.*/, "");
       const run = new Function("exports", "require", "module", "__filename", "__dirname", source);
       run.call(module.exports, module.exports, requireFrom(path), module, path, folderOf(path));
     } catch (error) {
@@ -295,6 +295,15 @@ guest.resolve = (base, name) => {
   }
 };
 
+// Whether a program has this name in it; what is made for it then is made at deploy, and in no isolate.
+export let namesRewriter = false;
+
+function program(path) {
+  const found = text(path);
+  namesRewriter ||= found !== undefined && found.includes("HTMLRewriter");
+  return found;
+}
+
 const taken = new Set();
 // Files that are modules now: the engine does not ask for their source again.
 
@@ -309,7 +318,7 @@ guest.source = (name) => {
     if (name.startsWith(GIVEN)) return moduleOf(name.slice(GIVEN.length));
     const path = name.slice(1);
     taken.add(path);
-    return text(path) || "\n"; // a module of no length is one that could not be loaded, for the engine
+    return program(path) || "\n"; // a module of no length is one that could not be loaded, for the engine
   } catch (error) {
     noteFailure(`Error loading module '${name}'`, error);
     throw error;

@@ -1,7 +1,7 @@
 // The worker inside this isolate: its files, its top level, its entrypoints.
 
 import { exposeBindings } from "pyworkerd:system/environment";
-import { allowEntropy, forbidEntropy, forgetNumbers, jobs } from "pyworkerd:system/host";
+import { allowEntropy, forbidEntropy, forgetNumbers, jobs, required } from "pyworkerd:system/host";
 import { wordsOf } from "pyworkerd:system/logs";
 import * as modules from "pyworkerd:system/modules";
 import { takeLogs } from "pyworkerd:system/outbox";
@@ -80,6 +80,7 @@ export function load(header, rest) {
     else if ("error" in settled) throw settled.error;
     else {
       exported(settled.namespace);
+      if (modules.namesRewriter) required("pyworkerd:web/html/rewriter");
       const described = Object.fromEntries([...entrypoints].map(([key, value]) => [key, handlersOf(value)]));
       answer = ["ok", described, {}, takeLogs()];
     }

@@ -138,3 +138,13 @@ export function takeResponse(response) {
   if (status === 0) throw new TypeError("Response.error() says that there is no response: it cannot be sent");
   return { status, pairs: headers.list(), body: body?.take() ?? null, rest };
 }
+
+export const hasBody = (response) => stateOf(response).body !== null;
+
+/** The same response with another body, whose length is not known: `make` gives it, for the first one, claimed. */
+export function withBody(response, make) {
+  const { status, statusText, headers, body, rest } = stateOf(response);
+  const pairs = headers.list().filter(([name]) => name !== "content-length");
+  const made = new HeaderState(null, pairs, null, false);
+  return new Response(MAKING, new State(status, statusText, made, make(body.take()), rest));
+}

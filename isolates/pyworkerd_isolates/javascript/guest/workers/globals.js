@@ -12,7 +12,7 @@ export function install(target) {
   define(target, { fetch, Cache, CacheStorage, caches, WebSocket, WebSocketPair });
   define(target, { ...listening, ExtendableEvent, FetchEvent, QueueEvent, ScheduledEvent });
   define(target, { global: target });
-  for (const [name, module] of Object.entries(OF_NODE)) defineLater(target, name, module);
+  for (const [name, [module, exported]] of Object.entries(LATER)) defineLater(target, name, module, exported);
   define(Math, { random });
   delete target.SharedArrayBuffer; // there is one thread, and Workers have none either
 }
@@ -23,14 +23,19 @@ function define(target, values) {
   }
 }
 
-// What Node.js has as globals, by the module that they are of. Most workers ask for none of it.
-const OF_NODE = { Buffer: "buffer", process: "process", setImmediate: "timers", clearImmediate: "timers" };
+// What most workers do not ask for: the module that makes it when one does, and its export.
+const LATER = {
+  Buffer: ["node/buffer", "Buffer"],
+  HTMLRewriter: ["web/html/rewriter", "HTMLRewriter"],
+  clearImmediate: ["node/timers", "clearImmediate"],
+  process: ["node/process", "default"],
+  setImmediate: ["node/timers", "setImmediate"],
+};
 
-function defineLater(target, name, module) {
+function defineLater(target, name, module, exported) {
   Object.defineProperty(target, name, {
     get() {
-      const { default: exported } = required(`pyworkerd:node/${module}`);
-      const value = name === "process" ? exported : exported[name];
+      const value = required(`pyworkerd:${module}`)[exported];
       define(target, { [name]: value });
       return value;
     },

@@ -1,0 +1,63 @@
+"""HTMLRewriter in workers: made at deploy where a program names it, else when somebody asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyworkerd_isolates.testing import Driver, Sandbox
+
+REWRITES = """
+const rewriter = () => new HTMLRewriter().on("p", { async element(e) { await null; e.append("!"); } });
+export default { fetch: (request) => rewriter().transform(new Response("<p>x</p>", request)) };
+"""
+UNNAMED = 'const Kind = globalThis["HTML" + "Rewriter"];'
+
+
+def test_a_worker_that_names_it(start: Callable[..., Driver]) -> None:
+    run = start({"w.js": f"const before = typeof HTMLRewriter;\n{REWRITES}"}).fetch()
+    assert (run.status, run.text, run.done) == (200, "<p>x!</p>", True)
+
+
+def test_one_that_does_not_name_it_can_still_come_by_it(start: Callable[..., Driver]) -> None:
+    made = 'new Kind().on("b", { element(e) { e.remove(); } })'
+    body = f'{UNNAMED} return {made}.transform(new Response("<b></b>x"));'
+    driver = start({"w.js": f"export default {{ async fetch() {{ {body} }} }};"})
+    assert [driver.fetch().text for _ in range(2)] == ["x", "x"]
+
+
+def test_in_commonjs(start: Callable[..., Driver]) -> None:
+    driver = start(
+        {
+            "w.js": "import make from './a.cjs'; export default { fetch: () => make() };",
+            "a.cjs": "module.exports = () => new HTMLRewriter().transform(new Response('common'));",
+        }
+    )
+    assert driver.fetch().text == "common"
+
+
+def test_a_program_may_have_one_of_its_own(start: Callable[..., Driver]) -> None:
+    shown = f"export default {{ fetch() {{ {UNNAMED} return new Response(`${{Kind}}`); }} }};"
+    sources = [
+        f"globalThis.HTMLRewriter = 1; {shown}",
+        f"globalThis['HTML' + 'Rewriter'] = 1; {shown}",
+        f"globalThis['HTML' + 'Rewriter'] = 1; import('./named.js'); {shown}",
+        "class HTMLRewriter {} export default { fetch: () => new Response(HTMLRewriter.name.length - 11) };",
+    ]
+    files = {"named.js": "HTMLRewriter;"}
+    assert [start({"w.js": source, **files}).fetch().text for source in sources] == ["1"] * 4
+
+
+def test_only_those_that_name_it_pay_for_it(sandbox: Sandbox) -> None:
+    plain = sandbox.image({"w.js": "export default { fetch() { return new Response('x'); } };"})
+    named = sandbox.image(
+        {"w.js": "/* HTMLRewriter */ export default { fetch() { return new Response('x'); } };"}
+    )
+    try:
+        sizes = [(sandbox.cache.folder / image.name).stat().st_size for image in (plain, named)]
+    finally:
+        plain.close()
+        named.close()
+    assert sizes[0] < sizes[1]
