@@ -87,6 +87,21 @@ const MODES = {
     emitter.on("x", () => emitter.emit("x"));
     emitter.emit("x");
   },
+  async contexts() {
+    const { AsyncLocalStorage } = await import("node:async_hooks");
+    const storage = new AsyncLocalStorage();
+    const again = () => storage.run({}, async () => { await null; await again(); });
+    await again();
+  },
+  async stores(ctx, request) {
+    const { AsyncLocalStorage } = await import("node:async_hooks");
+    kept ??= new AsyncLocalStorage();
+    if (kept.getStore() !== undefined) return new Response("leaked", { status: 500 });
+    kept.enterWith(request);
+    Promise.prototype.then = () => {};
+    Object.defineProperty(Promise.prototype, "constructor", { get() { throw new Error("constructor"); } });
+    return new Response("x");
+  },
   async guest() {
     const { stringify } = JSON;
     JSON.stringify = () => '"pyworkerd:system/host"; globalThis.stolen = 1; //';
@@ -96,7 +111,7 @@ const MODES = {
     for (const name of ["pyworkerd:entry", "pyworkerd:system/host", "/pyworkerd:system/host.js"]) {
       await import(name).then(() => found.push(name), () => {});
     }
-    found.push(...["pyworkerd", "host", "e", "d", "j", "r", "n", "k", "m"].filter((name) => name in globalThis), ...("stolen" in globalThis ? ["stolen"] : []));
+    found.push(...["pyworkerd", "host", "e", "d", "j", "r", "n", "k", "h", "c", "m", "t", "q", "g"].filter((name) => name in globalThis), ...("stolen" in globalThis ? ["stolen"] : []));
     return new Response(found.join());
   },
 };

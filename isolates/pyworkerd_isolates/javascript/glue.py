@@ -54,6 +54,8 @@ _INNER_OUT, _INNER_ARGUMENTS = 48, 64
 _STEP, _LOAD, _RESOLVE, _SOURCE, _UNDEFINED = 80, 84, 88, 92, 96
 _KEPT: Final = (_STEP, _LOAD, _RESOLVE, _SOURCE)
 """Handles, in the order in which the script answers with the functions."""
+_QUEUE: Final = 100
+"""Where QuickJS has the queue of jobs (of what promises have made ready); 0 if that was not found."""
 _HOST: Final = {
     "e": "encode",  # a text as UTF-8
     "d": "decode",  # and back
@@ -65,6 +67,8 @@ _HOST: Final = {
     "h": "hash",  # bytes that are a state and whole blocks: the next state (`wasm.sha`)
     "c": "chain",  # so many rounds of PBKDF2: their sum
     "m": "evaluate",  # the namespace of a module with this source, at once
+    "q": "take",  # all jobs out of the queue: a number for them, 0 if there are none
+    "g": "give",  # jobs that were taken, to the queue's end
 }
 _FIRST_CAPACITY: Final = 1024
 _BLOCK: Final = 1 << 16
@@ -84,6 +88,7 @@ def glue(room: int, tables: bytes) -> Glue:
             ("inner", _INNER_OUT), ("inner1", _INNER_OUT + 4), ("inner2", _INNER_OUT + 8),
             ("inner_arguments", _INNER_ARGUMENTS), ("inner_argument1", _INNER_ARGUMENTS + 4),
             ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
+            ("queue", _QUEUE),
         )
     }  # fmt: skip
     filled = {"block": _BLOCK, "first": _FIRST_CAPACITY, "most_random": _MOST_RANDOM, **places}
@@ -93,11 +98,12 @@ def glue(room: int, tables: bytes) -> Glue:
         *(_PREPARE.replace("NAME", name) for name in EXPORTS),
         _SCRUBBING,
         _CALLS,
+        _QUEUES,
         _BOOT_BEGINS,
         *(_define(letter) for letter in _HOST),
         _BOOT_ENDS,
         *(_keep(place, room + kept) for place, kept in enumerate(_KEPT)),
-        ")",
+        "  (call $find_queue))",
         _HOST_FUNCTIONS,
         sha.functions(),
         _hash(),
@@ -267,6 +273,48 @@ _SCRUBBING: Final = """\
     (call $qjs_free (local.get $at) <block>)
     (br $more))))"""
 """Write zeros into large free pieces of the heap before an image is taken: it does not hold pages of zeros."""
+_QUEUES: Final = """\
+(func $next (param i32) (result i32) (i32.load offset=4 (local.get 0)))
+(func $link (param $one i32) (param $other i32)
+  (i32.store offset=4 (local.get $one) (local.get $other))
+  (i32.store (local.get $other) (local.get $one)))
+(func $points (param $at i32) (result i32)
+  (i32.and
+    (i32.eqz (i32.and (local.get $at) (i32.const 3)))
+    (i32.lt_u (local.get $at) (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 8)))))
+(func $is_ring (param $at i32) (param $other i32) (result i32)
+  (if (i32.ne (i32.load (local.get $at)) (call $next (local.get $at))) (then (return (i32.const 0))))
+  (if (i32.eqz (call $points (local.get $other))) (then (return (i32.const 0))))
+  (i32.and
+    (i32.eq (i32.load (local.get $other)) (local.get $at))
+    (i32.eq (call $next (local.get $other)) (local.get $at))))
+(func $find_queue
+  (local $at i32) (local $found i32) (local $count i32) (local $place i32) (local $left i32)
+  (local.set $found (call $qjs_alloc <block>))
+  (call $must (i32.eqz (local.get $found)))
+  (local.set $at (i32.const 8))
+  (loop $more
+    (if (i32.ne (call $next (local.get $at)) (local.get $at)) (then
+      (if (call $is_ring (local.get $at) (call $next (local.get $at))) (then
+        (call $must (i32.ge_u (local.get $count) (i32.div_u <block> (i32.const 4))))
+        (i32.store (i32.add (local.get $found) (i32.mul (local.get $count) (i32.const 4))) (local.get $at))
+        (local.set $count (i32.add (local.get $count) (i32.const 1)))))))
+    (local.set $at (i32.add (local.get $at) (i32.const 4)))
+    (br_if $more (call $points (local.get $at))))
+  (drop (call $execute_pending_jobs))
+  (block $end (loop $more
+    (br_if $end (i32.eq (local.get $place) (local.get $count)))
+    (local.set $at (i32.load (i32.add (local.get $found) (i32.mul (local.get $place) (i32.const 4)))))
+    (if (call $is_ring (local.get $at) (local.get $at)) (then
+      (i32.store <queue> (local.get $at))
+      (local.set $left (i32.add (local.get $left) (i32.const 1)))))
+    (local.set $place (i32.add (local.get $place) (i32.const 1)))
+    (br $more)))
+  (call $qjs_free (local.get $found) <block>)
+  (if (i32.ne (local.get $left) (i32.const 1)) (then (i32.store <queue> (i32.const 0)))))"""
+"""The queue is a ring of links (`struct list_head`: what is before, what is next) whose head lies in the runtime. The
+boot script leaves one job in it. So the head is the only place in memory that is a ring with one other place before
+that job has run, and a ring with itself afterwards."""
 _BOOT_BEGINS: Final = """\
 (func (export "boot_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
   (local $global i32) (local $made i32)
@@ -294,6 +342,24 @@ _HOST_FUNCTIONS: Final = """\
   (local.set $made (call $new_string (call $qjs_last_ptr) (call $qjs_last_len)))
   (call $qjs_result_free)
   (local.get $made))
+(func $take (param $arguments i32) (result i32)
+  (local $head i32) (local $first i32)
+  (local.set $head (i32.load <queue>))
+  (if (i32.eqz (local.get $head)) (then (return (i32.const -1))))
+  (local.set $first (call $next (local.get $head)))
+  (if (i32.eq (local.get $first) (local.get $head)) (then (return (call $number (f64.const 0)))))
+  (call $link (i32.load (local.get $head)) (local.get $first))
+  (call $link (local.get $head) (local.get $head))
+  (call $number (f64.convert_i32_u (local.get $first))))
+(func $give (param $arguments i32) (result i32)
+  (local $head i32) (local $first i32) (local $last i32)
+  (local.set $head (i32.load <queue>))
+  (if (call $get_number (i32.load (local.get $arguments)) <inner>) (then (return (i32.const -1))))
+  (local.set $first (i32.trunc_sat_f64_u (f64.load <inner>)))
+  (local.set $last (i32.load (local.get $first)))
+  (call $link (i32.load (local.get $head)) (local.get $first))
+  (call $link (local.get $last) (local.get $head))
+  (call $new_undefined))
 (func $number (param f64) (result i32)
   (call $new_number (i64.reinterpret_f64 (local.get 0))))
 (func $jobs (param $arguments i32) (result i32)

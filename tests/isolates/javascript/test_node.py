@@ -100,8 +100,8 @@ def test_what_takes_time(start: Callable[..., Driver], expression: str, expected
     assert start({"w.js": source}, bindings=bindings).fetch().json == [expected]
 
 
-NAMES = ["assert", "assert/strict", "buffer", "events", "path", "path/posix", "path/win32", "process", "querystring",
-         "string_decoder", "timers", "timers/promises", "url", "util", "util/types"]  # fmt: skip
+NAMES = ["assert", "assert/strict", "async_hooks", "buffer", "events", "path", "path/posix", "path/win32", "process",
+         "querystring", "string_decoder", "timers", "timers/promises", "url", "util", "util/types"]  # fmt: skip
 
 
 def test_with_and_without_prefix_and_by_require(start: Callable[..., Driver]) -> None:

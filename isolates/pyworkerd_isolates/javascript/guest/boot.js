@@ -4,7 +4,7 @@ function (modules) {
   const host = {};
   const names = {
     encode: "e", decode: "d", jobs: "j", random: "r", now: "n", keyed: "k", hash: "h", chain: "c", evaluate: "m",
-    table: "t",
+    table: "t", take: "q", give: "g",
   };
   for (const [name, letter] of Object.entries(names)) {
     host[name] = globalThis[letter];
@@ -70,5 +70,6 @@ function (modules) {
     return text;
   }
 
+  queueMicrotask(() => {}); // by which the engine finds the queue of jobs
   return [step, load, resolve, source];
 }

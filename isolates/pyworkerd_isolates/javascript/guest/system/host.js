@@ -22,8 +22,21 @@ export function required(name) {
 // The guest's own module that a program means by this name, or undefined.
 export const { ownName, ofNode } = globalThis.pyworkerd.guest;
 
+const MOST_JOBS = 100000;
+// After which the engine comes back in between.
+
+// Run what promises have made ready, and what that makes ready.
 export function jobs() {
-  host.jobs(0);
+  while (host.jobs(0) === MOST_JOBS);
+}
+
+// All of that out of its queue, unrun: a number for it, 0 if there is none. Each such number is given back once.
+export function takeJobs() {
+  return host.take(0);
+}
+
+export function giveJobs(number) {
+  host.give(number);
 }
 
 export function now() {

@@ -16,15 +16,37 @@ const MAX_TIMERS = 10000;
 export const MAX_DUE = 64;
 // Invocations that one answer names as due, as on the host.
 
+// `system/contexts`, in workers that have asynchronous contexts: whose code runs is known then after every `await`.
+let contexts = null;
+
+export function useContexts(module) {
+  contexts = module;
+}
+
+export function become(invocation) {
+  current = invocation;
+}
+
 export function run(invocation, callback, value) {
+  if (contexts !== null) {
+    contexts.run(invocation, callback, value);
+    return;
+  }
   const before = current;
   current = invocation;
   try {
     callback(value);
     jobs();
+    if (contexts !== null) contexts.drain(); // it asked for them just now
   } finally {
     current = before;
   }
+}
+
+// Run everything that is ready, at the top level of a worker.
+export function drain() {
+  jobs();
+  if (contexts !== null) contexts.drain();
 }
 
 export function needed() {
@@ -73,7 +95,8 @@ function pop() {
 export function setTimer(callback, ms) {
   const invocation = needed();
   if (timers.size >= MAX_TIMERS) throw new Error(`more than ${MAX_TIMERS} timers wait at once`);
-  const timer = { when: now() + (ms > 0 ? ms : 0), order: ++order, callback, invocation };
+  const call = contexts === null ? callback : contexts.bound(callback);
+  const timer = { when: now() + (ms > 0 ? ms : 0), order: ++order, callback: call, invocation };
   timers.set(timer.order, timer);
   (invocation.timers ??= new Set()).add(timer);
   push(timer);

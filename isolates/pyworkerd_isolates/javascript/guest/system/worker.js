@@ -1,8 +1,9 @@
 // The worker inside this isolate: its files, its top level, its entrypoints.
 
 import { exposeBindings } from "pyworkerd:system/environment";
-import { allowEntropy, forbidEntropy, forgetNumbers, jobs, required } from "pyworkerd:system/host";
+import { allowEntropy, forbidEntropy, forgetNumbers, required } from "pyworkerd:system/host";
 import { wordsOf } from "pyworkerd:system/logs";
+import { drain } from "pyworkerd:system/loop";
 import * as modules from "pyworkerd:system/modules";
 import { takeLogs } from "pyworkerd:system/outbox";
 import { cut } from "pyworkerd:system/values";
@@ -69,7 +70,7 @@ export function load(header, rest) {
     (namespace) => (settled = { namespace }),
     (error) => (settled = { error }),
   );
-  jobs();
+  drain();
   const entropy = allowEntropy();
   forgetNumbers();
   modules.forgetTaken();
