@@ -26,6 +26,7 @@ TIMEOUTS: Final = {"normal": 10, "long": 60}
 """Seconds, as upstream has them."""
 _META: Final = re.compile(r"//\s*META:\s*(\w+)=(.*?)\s*$")
 _IMPORT: Final = re.compile(r"^\s*importScripts\(([^)]*)\);?", re.MULTILINE)
+_STRICT: Final = re.compile(r"""(?:\s|//[^\n]*\n|/\*.*?\*/)*["']use strict["']""", re.DOTALL)
 _NAMES: Final = re.compile(r"""["']([^"']+)["']""")
 _SUBSTITUTED: Final = re.compile(r"\{\{(?:\$\w+:)?([^{}]+)\}\}")
 _ALIASES: Final = {
@@ -173,14 +174,15 @@ class Checkout:
     def script(self, case: Case) -> str:
         """All that a case evaluates, as one script, so that what one file declares is there for the next.
 
-        It begins with an empty statement: "use strict" in the first file would hold for all of them.
+        A directive in front of another file is none here; where the case itself is strict, it is a function that is.
         """
         parts = [";"]
         source = self.text(case.path)
         for name in case.meta.scripts:
             parts.append(self._named(case.path, name))
-        parts.append(_IMPORT.sub(lambda found: self._imported(case.path, found[1]), source))
-        return "\n".join(part for part in parts if part is not None)
+        own = _IMPORT.sub(lambda found: self._imported(case.path, found[1]), source)
+        parts.append(f"(function () {{{own}\n}}).call(this);" if _STRICT.match(source) else own)
+        return "\n".join(parts)
 
     def _named(self, base: str, name: str) -> str:
         path = resolve(base, name)

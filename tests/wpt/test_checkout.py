@@ -97,6 +97,23 @@ def test_one_script_of_all(tmp_path: Path) -> None:
     assert "importScripts" not in script
 
 
+@pytest.mark.parametrize(
+    ("source", "strict"),
+    [
+        ("// META: script=helper.js\n/* \"use\nstrict\" */\n'use strict';", True),
+        ('// META: script=helper.js\n// "use strict"\ntest();', False),
+    ],
+)
+def test_a_case_that_is_strict(tmp_path: Path, source: str, strict: bool) -> None:
+    (tmp_path / "helper.js").write_text('"use strict";')
+    (tmp_path / "a.any.js").write_text(source)
+    checkout = Checkout(tmp_path)
+    (case,) = checkout.cases(["a.any.js"])
+    script = checkout.script(case)
+    assert script.startswith(";\n")
+    assert ("(function () {" in script) is strict
+
+
 def test_a_script_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.any.js").write_text("// META: script=gone.js\n")
     checkout = Checkout(tmp_path)

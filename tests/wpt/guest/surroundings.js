@@ -3,6 +3,11 @@
 
 const { Request: NativeRequest, fetch: nativeFetch, URL: NativeURL } = globalThis;
 
+// Upstream's idlharness.js asks what kind of global scope it is in.
+class GlobalScope {
+  static [Symbol.hasInstance](value) { return value === globalThis; }
+}
+
 function completed(input, base) {
   if (input instanceof NativeRequest) return input;
   const text = String(input);
@@ -21,8 +26,13 @@ export function surround(scope, address) {
     },
   });
   NativeRequest.prototype.constructor = Request;
+  const { redirect } = Response;
+  Response.redirect = (...rest) =>
+    rest.length === 0 ? redirect.call(Response) : redirect.call(Response, completed(rest[0], href), ...rest.slice(1));
   const values = {
     GLOBAL: { isWindow: () => false, isWorker: () => true, isShadowRealm: () => false },
+    WorkerGlobalScope: GlobalScope,
+    DedicatedWorkerGlobalScope: GlobalScope,
     location: fixed,
     origin,
     isSecureContext: true,

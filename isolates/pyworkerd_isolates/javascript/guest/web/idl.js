@@ -60,6 +60,11 @@ export function illegalConstructor() {
   return new TypeError("Illegal constructor");
 }
 
+/** What a method that returns a promise returns where `this` is of another class. */
+export function illegalInvocation() {
+  return Promise.reject(new TypeError("Illegal invocation"));
+}
+
 /** A dictionary argument: undefined and null are an empty one, any other primitive is an error. */
 export function dictionary(value, where) {
   if (value === undefined || value === null) return EMPTY;

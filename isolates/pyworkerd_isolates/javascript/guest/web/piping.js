@@ -2,7 +2,7 @@
 
 import { offAbort, onAbort } from "pyworkerd:web/abort";
 import { Reader, cancelStream, read } from "pyworkerd:web/readable_core";
-import { ignore, upon } from "pyworkerd:web/promises";
+import { after, ignore, upon } from "pyworkerd:web/promises";
 import { Writer, abortStream, isClosing } from "pyworkerd:web/writable_core";
 
 /** A promise of the end. Both streams are locked meanwhile. */
@@ -70,12 +70,17 @@ export function pipeTo(source, destination, { preventAbort, preventCancel, preve
 
   const request = {
     chunk(value) {
-      lastWrite = writer.write(value).then(ignore, ignore);
-      queueMicrotask(next);
+      // In a turn of its own: whoever enqueues does not find that the sink has been called meanwhile.
+      lastWrite = after(after(Promise.resolve(), () => write(value)), ignore, ignore);
     },
     close: ignore,
     error: ignore,
   };
+  function write(value) {
+    const written = writer.write(value);
+    queueMicrotask(next);
+    return written;
+  }
   function next() {
     if (stopping) return;
     if (writer.desired() > 0) read(reader, request);

@@ -1,13 +1,13 @@
 // ReadableStream (https://streams.spec.whatwg.org/#rs-class).
 
 import { signalOf } from "pyworkerd:web/abort";
-import { dictionary, enforceRange, expose, methodOf, requireArguments } from "pyworkerd:web/idl";
+import { dictionary, enforceRange, expose, illegalInvocation, methodOf, requireArguments } from "pyworkerd:web/idl";
 import { pipeTo } from "pyworkerd:web/piping";
 import { ByteController, beginBytes } from "pyworkerd:web/readable_bytes";
 import { PromisedRead, Readable, Reader, cancelStream, read } from "pyworkerd:web/readable_core";
 import { DefaultController, beginDefault } from "pyworkerd:web/readable_default";
 import { ReadableStreamBYOBReader, ReadableStreamDefaultReader } from "pyworkerd:web/readers";
-import { promiseCall } from "pyworkerd:web/promises";
+import { after, callIfAny, promiseCall, unwatched } from "pyworkerd:web/promises";
 import { highWaterMarkOf, sizeFunctionOf } from "pyworkerd:web/strategies";
 import { tee } from "pyworkerd:web/tee";
 import { WritableStream, writableOf } from "pyworkerd:web/writable";
@@ -47,7 +47,7 @@ export class ReadableStream {
     }
     if (pull !== undefined) controller.pullFrom = () => promiseCall(pull, source, controller.facade);
     if (cancel !== undefined) controller.cancelFrom = (reason) => promiseCall(cancel, source, reason);
-    controller.begin(start?.call(source, controller.facade));
+    controller.begin(callIfAny(start, source, controller.facade));
   }
 
   static {
@@ -64,6 +64,7 @@ export class ReadableStream {
   get locked() { return this.#inner.reader !== null; }
 
   cancel(reason = undefined) {
+    if (!(#inner in Object(this))) return illegalInvocation();
     if (this.#inner.reader !== null) {
       return Promise.reject(new TypeError("This ReadableStream is currently locked to a reader."));
     }
@@ -79,25 +80,33 @@ export class ReadableStream {
 
   pipeThrough(transform, options = undefined) {
     requireArguments(arguments.length, 1, "'pipeThrough' on 'ReadableStream'");
-    const { readable, writable } = transform;
-    if (!isReadable(readable) || !(writable instanceof WritableStream)) {
-      throw new TypeError("pipeThrough: the argument must have a `readable` and a `writable` stream.");
+    const { readable } = dictionary(transform, "pipeThrough");
+    if (!isReadable(readable)) throw new TypeError("pipeThrough: `readable` must be a ReadableStream.");
+    const { writable } = transform;
+    if (!(writable instanceof WritableStream)) {
+      throw new TypeError("pipeThrough: `writable` must be a WritableStream.");
     }
     const flags = pipeOptions(options, "pipeThrough");
     if (this.locked) throw new TypeError("pipeThrough: this ReadableStream is locked.");
     if (writable.locked) throw new TypeError("pipeThrough: the WritableStream is locked.");
-    pipeTo(this.#inner, writableOf(writable), flags).catch(() => {});
+    unwatched(pipeTo(this.#inner, writableOf(writable), flags));
     return readable;
   }
 
-  async pipeTo(destination, options = undefined) {
-    const source = this.#inner;
-    requireArguments(arguments.length, 1, "'pipeTo' on 'ReadableStream'");
-    if (!(destination instanceof WritableStream)) throw new TypeError("pipeTo: the argument must be a WritableStream.");
-    const flags = pipeOptions(options, "pipeTo");
-    if (source.reader !== null) throw new TypeError("pipeTo: this ReadableStream is locked.");
-    if (destination.locked) throw new TypeError("pipeTo: the WritableStream is locked.");
-    return pipeTo(source, writableOf(destination), flags);
+  pipeTo(destination, options = undefined) {
+    try {
+      const source = this.#inner;
+      requireArguments(arguments.length, 1, "'pipeTo' on 'ReadableStream'");
+      if (!(destination instanceof WritableStream)) {
+        throw new TypeError("pipeTo: the argument must be a WritableStream.");
+      }
+      const flags = pipeOptions(options, "pipeTo");
+      if (source.reader !== null) throw new TypeError("pipeTo: this ReadableStream is locked.");
+      if (destination.locked) throw new TypeError("pipeTo: the WritableStream is locked.");
+      return pipeTo(source, writableOf(destination), flags);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   tee() { return tee(this.#inner).map(wrap); }
@@ -116,8 +125,9 @@ Object.defineProperty(ReadableStream.prototype, Symbol.asyncIterator, {
 });
 
 function pipeOptions(options, where) {
-  const { preventAbort, preventCancel, preventClose } = dictionary(options, where);
-  const signal = signalOf(options, where);
+  const { preventAbort, preventCancel, preventClose, signal: given } = dictionary(options, where);
+  if (given === null) throw new TypeError(`${where}: \`signal\` must be an AbortSignal.`);
+  const signal = given === undefined ? null : signalOf({ signal: given }, where);
   return {
     preventAbort: Boolean(preventAbort),
     preventCancel: Boolean(preventCancel),
@@ -144,14 +154,14 @@ class StreamIterator {
   }
 
   next() { return this.#after(() => this.#next()); }
-  return(value = undefined) { return this.#after(() => this.#return(value)); }
+  return(value) { return this.#after(() => this.#return(value)); }
 
   #after(step) {
-    const result = this.#waiting === 0 ? step() : this.#last.then(step, step);
+    const result = this.#waiting === 0 ? step() : after(this.#last, step, step);
     this.#waiting += 1;
     this.#last = result;
     const settled = () => { this.#waiting -= 1; };
-    result.then(settled, settled);
+    after(result, settled, settled);
     return result;
   }
 
@@ -173,7 +183,7 @@ class StreamIterator {
         request.error(reason);
       },
     });
-    return request.promise;
+    return after(request.promise, (result) => result); // as WebIDL has it: one turn later than a reader's
   }
 
   async #return(value) {

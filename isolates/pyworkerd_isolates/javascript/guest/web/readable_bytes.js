@@ -3,7 +3,7 @@
 
 import { expose, illegalConstructor, requireArguments } from "pyworkerd:web/idl";
 import { closeStream, errorStream, waitingFills, waitingReads } from "pyworkerd:web/readable_core";
-import { upon } from "pyworkerd:web/promises";
+import { detach, promiseOf, upon } from "pyworkerd:web/promises";
 
 const MAKING = Symbol("a controller is made here");
 const REASON_CLOSED = "the stream is closed, or has failed.";
@@ -35,7 +35,7 @@ export class ByteController {
       this.started = true;
       this.pullIfWanted();
     };
-    upon(result, begun, (error) => this.error(error));
+    upon(promiseOf(result), begun, (error) => this.error(error));
   }
 
   canEnqueue() { return !this.closing && this.stream.state === "readable"; }
@@ -194,16 +194,17 @@ export class ByteController {
     const whole = buffer.byteLength;
     const fill = { buffer, whole, offset, size, filled: 0, least: least * unit, unit, view: constructor, kind: "byob" };
     const { stream, fills } = this;
+    const hadSome = this.size > 0;
     if (fills.length > 0) {
       fills.push(fill);
       stream.reader.requests.push(request);
     } else if (stream.state === "closed") {
       request.close(new constructor(buffer, offset, 0));
-    } else if (this.size > 0 && this.#fill(fill)) {
+    } else if (hadSome && this.#fill(fill)) {
       const filled = viewOf(fill);
       this.#drained();
       request.chunk(filled);
-    } else if (this.size > 0 && this.closing) {
+    } else if (hadSome && this.closing) {
       const error = new TypeError("The stream ends in the middle of an element.");
       this.error(error);
       request.error(error);
@@ -281,11 +282,22 @@ export class ByteController {
     this.pullIfWanted();
   }
 
+  /** The same with a view of the region that `firstFill` gave, which has gone over to another buffer. */
+  respondWith(view) {
+    this.fills[0].buffer = view.buffer;
+    this.respond(view.byteLength);
+  }
+
+  /** What is to be filled of the first buffer that waits, or null. */
+  firstFill() {
+    if (this.fills.length === 0) return null;
+    const { buffer, offset, size, filled } = this.fills[0];
+    return new Uint8Array(buffer, offset + filled, size - filled);
+  }
+
   byobRequest() {
     if (this.request === null && this.fills.length > 0) {
-      const { buffer, offset, size, filled } = this.fills[0];
-      const view = new Uint8Array(buffer, offset + filled, size - filled);
-      this.request = new ReadableStreamBYOBRequest(MAKING, this, view);
+      this.request = new ReadableStreamBYOBRequest(MAKING, this, this.firstFill());
     }
     return this.request;
   }
@@ -296,6 +308,7 @@ export class ByteController {
     this.request = null;
   }
 }
+detach(ByteController);
 
 /** Types of views, by name. */
 export const VIEWS = { __proto__: null };

@@ -1,7 +1,7 @@
 // What readable streams are inside (https://streams.spec.whatwg.org/#rs-abstract-ops). The objects here are plain and
 // never given to a worker: what it holds are shells around them, so it cannot break what the host relies on.
 
-import { ignore, rejected } from "pyworkerd:web/promises";
+import { after, detach, ignore, rejected, unwatched } from "pyworkerd:web/promises";
 
 /** A stream. `controller` has `pull(request)`, `cancel(reason)` and `release()`. */
 export class Readable {
@@ -14,6 +14,7 @@ export class Readable {
     this.origin = undefined; // of a stream of the host's: where its bytes come from
   }
 }
+detach(Readable);
 
 /** A lock on a stream, of either kind. `requests`: reads that wait, with methods `chunk`, `close` and `error`. */
 export class Reader {
@@ -35,8 +36,7 @@ export class Reader {
         this.promise = rejected(new TypeError("This ReadableStream reader has been released."));
       } else if (stream.state === "readable") {
         this.pending = Promise.withResolvers();
-        this.promise = this.pending.promise;
-        this.promise.catch(ignore);
+        this.promise = unwatched(this.pending.promise);
       } else {
         this.promise = stream.state === "closed" ? Promise.resolve() : rejected(stream.error);
       }
@@ -57,6 +57,7 @@ export class Reader {
     for (const request of requests) request.error(error);
   }
 }
+detach(Reader);
 
 /** A read that a promise stands for. */
 export class PromisedRead {
@@ -69,6 +70,7 @@ export class PromisedRead {
   chunk(value) { this.resolve({ value, done: false }); }
   close(value) { this.resolve({ value, done: true }); }
 }
+detach(PromisedRead);
 
 /** Reads: the request is answered at once where there is something, and later otherwise. */
 export function read(reader, request) {
@@ -116,7 +118,7 @@ export function cancelStream(stream, reason) {
     reader.requests = [];
     for (const request of requests) request.close(undefined);
   }
-  return stream.controller.cancel(reason).then(ignore);
+  return after(stream.controller.cancel(reason), ignore);
 }
 
 /** How many reads wait, for readers that take chunks as they come. */

@@ -2,7 +2,7 @@
 
 import { expose, illegalConstructor } from "pyworkerd:web/idl";
 import { closeStream, errorStream, waitingReads } from "pyworkerd:web/readable_core";
-import { upon } from "pyworkerd:web/promises";
+import { detach, promiseOf, upon } from "pyworkerd:web/promises";
 import { Queue } from "pyworkerd:web/strategies";
 
 const MAKING = Symbol("a controller is made here");
@@ -32,7 +32,7 @@ export class DefaultController {
       this.started = true;
       this.pullIfWanted();
     };
-    upon(result, begun, (error) => this.error(error));
+    upon(promiseOf(result), begun, (error) => this.error(error));
   }
 
   canEnqueue() { return !this.closing && this.stream.state === "readable"; }
@@ -67,7 +67,8 @@ export class DefaultController {
       stream.reader.requests.shift().chunk(chunk);
     } else {
       try {
-        this.queue.push(chunk, this.size === undefined ? 1 : this.size(chunk));
+        const { size } = this;
+        this.queue.push(chunk, size === undefined ? 1 : size(chunk));
       } catch (error) {
         this.error(error);
         throw error;
@@ -121,6 +122,7 @@ export class DefaultController {
 
   release() {}
 }
+detach(DefaultController);
 
 export class ReadableStreamDefaultController {
   #inner;

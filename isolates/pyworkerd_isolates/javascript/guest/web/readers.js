@@ -1,6 +1,6 @@
 // ReadableStreamDefaultReader and ReadableStreamBYOBReader.
 
-import { dictionary, expose, requireArguments } from "pyworkerd:web/idl";
+import { dictionary, expose, illegalInvocation, requireArguments } from "pyworkerd:web/idl";
 import { PromisedRead, Reader, cancelStream, read } from "pyworkerd:web/readable_core";
 import { ByteController } from "pyworkerd:web/readable_bytes";
 import { readableOf } from "pyworkerd:web/readable";
@@ -14,14 +14,16 @@ export class ReadableStreamDefaultReader {
     this.#reader = new Reader(readableOf(stream), false);
   }
 
-  get closed() { return this.#reader.closed(); }
+  get closed() { return #reader in Object(this) ? this.#reader.closed() : illegalInvocation(); }
 
   cancel(reason = undefined) {
+    if (!(#reader in Object(this))) return illegalInvocation();
     const { stream } = this.#reader;
     return stream === null ? Promise.reject(released()) : cancelStream(stream, reason);
   }
 
   read() {
+    if (!(#reader in Object(this))) return illegalInvocation();
     if (this.#reader.stream === null) return Promise.reject(released());
     const request = new PromisedRead();
     read(this.#reader, request);
@@ -45,9 +47,10 @@ export class ReadableStreamBYOBReader {
     this.#reader = new Reader(inner, true);
   }
 
-  get closed() { return this.#reader.closed(); }
+  get closed() { return #reader in Object(this) ? this.#reader.closed() : illegalInvocation(); }
 
   cancel(reason = undefined) {
+    if (!(#reader in Object(this))) return illegalInvocation();
     const { stream } = this.#reader;
     return stream === null ? Promise.reject(released()) : cancelStream(stream, reason);
   }

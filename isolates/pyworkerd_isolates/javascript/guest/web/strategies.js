@@ -1,6 +1,7 @@
 // Queuing strategies (https://streams.spec.whatwg.org/#qs-api), and the queue that controllers keep.
 
 import { dictionary, expose, methodOf, requireArguments } from "pyworkerd:web/idl";
+import { detach } from "pyworkerd:web/promises";
 
 const sizeOfBytes = { size: (chunk) => chunk.byteLength }.size;
 const sizeOfOne = { size: () => 1 }.size;
@@ -53,10 +54,14 @@ export class Queue {
   }
 
   reset() {
+    this.#empty();
+    this.size = 0;
+  }
+
+  #empty() {
     this.chunks = [];
     this.sizes = [];
     this.first = 0;
-    this.size = 0;
   }
 
   get length() { return this.chunks.length - this.first; }
@@ -79,7 +84,7 @@ export class Queue {
     this.size = Math.max(0, this.size - this.sizes[this.first]);
     this.chunks[this.first] = undefined;
     this.first += 1;
-    if (this.first === this.chunks.length) this.reset();
+    if (this.first === this.chunks.length) this.#empty(); // the size keeps what fractions have left of it
     else if (this.first > 64 && this.first * 2 > this.chunks.length) this.#compact();
     return chunk;
   }
@@ -90,3 +95,4 @@ export class Queue {
     this.first = 0;
   }
 }
+detach(Queue);

@@ -5,7 +5,7 @@ import { dictionary, enforceRange, expose, illegalConstructor, methodOf, require
 import { wrap } from "pyworkerd:web/readable";
 import { Readable } from "pyworkerd:web/readable_core";
 import { beginDefault } from "pyworkerd:web/readable_default";
-import { promiseCall } from "pyworkerd:web/promises";
+import { callIfAny, detach, promiseCall, upon } from "pyworkerd:web/promises";
 import { highWaterMarkOf, sizeFunctionOf } from "pyworkerd:web/strategies";
 import { makeWritable, writableOf } from "pyworkerd:web/writable";
 
@@ -110,7 +110,7 @@ class Transform {
       other(error);
       reject(error);
     };
-    Promise.resolve(cancel?.(reason)).then(done, failed);
+    upon(cancel?.(reason), done, failed);
     return promise;
   }
 
@@ -146,6 +146,7 @@ class Transform {
     this.#errorWritable(new TypeError("The readable end of this TransformStream was closed."));
   }
 }
+detach(Transform);
 
 const wantsMore = ({ stream }) => stream.reader !== null && stream.reader.requests.length > 0;
 
@@ -173,7 +174,7 @@ export class TransformStream {
     if (flush !== undefined) inner.flush = () => promiseCall(flush, given, facade);
     if (cancel !== undefined) inner.cancel = (reason) => promiseCall(cancel, given, reason);
     this.#inner = inner;
-    started.resolve(start?.call(given, facade));
+    started.resolve(callIfAny(start, given, facade));
   }
 
   get readable() { return this.#inner.readable; }

@@ -1,7 +1,9 @@
 // WritableStream, its writer and its controller (https://streams.spec.whatwg.org/#ws-class).
 
-import { dictionary, expose, illegalConstructor, methodOf, requireArguments } from "pyworkerd:web/idl";
-import { promiseCall } from "pyworkerd:web/promises";
+import {
+  dictionary, expose, illegalConstructor, illegalInvocation, methodOf, requireArguments,
+} from "pyworkerd:web/idl";
+import { callIfAny, promiseCall } from "pyworkerd:web/promises";
 import { highWaterMarkOf, sizeFunctionOf } from "pyworkerd:web/strategies";
 import { Controller, Writable, Writer, abortStream, closeStream, isClosing } from "pyworkerd:web/writable_core";
 
@@ -33,7 +35,7 @@ export class WritableStream {
     if (write !== undefined) controller.writeTo = (chunk) => promiseCall(write, sink, chunk, facade);
     if (close !== undefined) controller.closeTo = () => promiseCall(close, sink);
     if (abort !== undefined) controller.abortTo = (reason) => promiseCall(abort, sink, reason);
-    controller.begin(start?.call(sink, facade));
+    controller.begin(callIfAny(start, sink, facade));
   }
 
   static {
@@ -42,14 +44,14 @@ export class WritableStream {
 
   get locked() { return this.#inner.writer !== null; }
 
-  async abort(reason = undefined) {
-    if (this.#inner.writer !== null) throw locked();
-    return abortStream(this.#inner, reason);
+  abort(reason = undefined) {
+    if (!(#inner in Object(this))) return illegalInvocation();
+    return this.#inner.writer === null ? abortStream(this.#inner, reason) : Promise.reject(locked());
   }
 
-  async close() {
-    if (this.#inner.writer !== null) throw locked();
-    return closeStream(this.#inner);
+  close() {
+    if (!(#inner in Object(this))) return illegalInvocation();
+    return this.#inner.writer === null ? closeStream(this.#inner) : Promise.reject(locked());
   }
 
   getWriter() { return new WritableStreamDefaultWriter(this); }
@@ -68,19 +70,21 @@ export class WritableStreamDefaultWriter {
     this.#writer = new Writer(innerOf(stream));
   }
 
-  get closed() { return this.#writer.closed; }
-  get ready() { return this.#writer.ready; }
+  get closed() { return #writer in Object(this) ? this.#writer.closed : illegalInvocation(); }
+  get ready() { return #writer in Object(this) ? this.#writer.ready : illegalInvocation(); }
   get desiredSize() {
     if (this.#writer.stream === null) throw released();
     return this.#writer.desired();
   }
 
   abort(reason = undefined) {
+    if (!(#writer in Object(this))) return illegalInvocation();
     const { stream } = this.#writer;
     return stream === null ? Promise.reject(released()) : abortStream(stream, reason);
   }
 
   close() {
+    if (!(#writer in Object(this))) return illegalInvocation();
     const { stream } = this.#writer;
     if (stream === null) return Promise.reject(released());
     if (isClosing(stream)) return Promise.reject(new TypeError("This WritableStream is being closed already."));
@@ -88,6 +92,7 @@ export class WritableStreamDefaultWriter {
   }
 
   write(chunk = undefined) {
+    if (!(#writer in Object(this))) return illegalInvocation();
     return this.#writer.stream === null ? Promise.reject(released()) : this.#writer.write(chunk);
   }
 

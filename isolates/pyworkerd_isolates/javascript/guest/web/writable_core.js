@@ -1,7 +1,7 @@
 // What writable streams are inside (https://streams.spec.whatwg.org/#ws-abstract-ops).
 
 import { makeSignal, abort } from "pyworkerd:web/abort";
-import { ignore, rejected, upon } from "pyworkerd:web/promises";
+import { detach, promiseOf, rejected, unwatched, upon } from "pyworkerd:web/promises";
 import { Queue } from "pyworkerd:web/strategies";
 
 const CLOSE = Symbol("the end of what is written");
@@ -21,6 +21,7 @@ export class Writable {
     this.backpressure = false;
   }
 }
+detach(Writable);
 
 /** Whether it has been asked to close. */
 export const isClosing = (stream) => stream.closeAsked !== null || stream.closingNow !== null;
@@ -44,15 +45,13 @@ export class Writer {
       this.closed = rejected(stream.error);
     } else {
       this.closedPending = Promise.withResolvers();
-      this.closed = this.closedPending.promise;
-      this.closed.catch(ignore);
+      this.closed = unwatched(this.closedPending.promise);
     }
   }
 
   #renewReady() {
     this.readyPending = Promise.withResolvers();
-    this.ready = this.readyPending.promise;
-    this.ready.catch(ignore);
+    this.ready = unwatched(this.readyPending.promise);
   }
 
   setBackpressure(value) {
@@ -117,6 +116,7 @@ export class Writer {
     this.stream = null;
   }
 }
+detach(Writer);
 
 export function closeStream(stream) {
   if (stream.state === "closed" || stream.state === "errored") {
@@ -218,15 +218,16 @@ export class Controller {
       this.started = true;
       dealWithError(this.stream, error);
     };
-    upon(result, begun, failed);
+    upon(promiseOf(result), begun, failed);
   }
 
   desired() { return this.mark - this.queue.size; }
 
   sizeOf(chunk) {
-    if (this.size === undefined) return 1;
+    const { size } = this;
+    if (size === undefined) return 1;
     try {
-      return this.size(chunk);
+      return size(chunk);
     } catch (error) {
       this.errorIfWritable(error);
       return 1;
@@ -329,3 +330,4 @@ export class Controller {
     upon(closing, done, failed);
   }
 }
+detach(Controller);
