@@ -33,6 +33,7 @@ from .toml_bindings import unknown_kind_remedy
 
 MAIN_SUFFIXES = (".py", ".js", ".mjs", ".ts", ".mts")
 """What the main file of a worker may end in: the languages of `pyworkerd_isolates.languages`."""
+MAX_TAILS = 10
 Check = Callable[[Config, BindingKinds], Iterable[Problem]]
 
 
@@ -129,6 +130,7 @@ def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
             remedy = 'write for example compatibility_date = "2026-11-01"'
             yield Problem(_at(service, "worker", "compatibility_date"), message, remedy)
         yield from _crons(service, worker)
+        yield from _tails(config, service, worker)
         if worker.global_outbound is not None:
             yield from _reference(names, worker.global_outbound, _at(service, "worker", "global_outbound"))
 
@@ -147,6 +149,23 @@ def _crons(service: Service, worker: Worker) -> Iterator[Problem]:
             Cron(expression)
         except CronError as error:
             yield Problem(_at(service, "worker", "crons", place), error.message, error.remedy)
+
+
+def _tails(config: Config, service: Service, worker: Worker) -> Iterator[Problem]:
+    kinds = {each.name: each.kind for each in config.services}
+    at = partial(_at, service, "worker", "tails")
+    if len(worker.tails) > MAX_TAILS:
+        message = f"a worker has {MAX_TAILS} tail workers at most, found {len(worker.tails)}"
+        yield Problem(at(), message, "let one of them tell the others")
+        return
+    for place, name in enumerate(worker.tails):
+        yield from _reference(frozenset(kinds), name, at(place))
+        if name in kinds and not isinstance(kinds[name], Worker):
+            yield Problem(
+                at(place), f"the service {quote(name)} is no worker", "a tail is a worker with a tail handler"
+            )
+        if name in worker.tails[:place]:
+            yield Problem(at(place), f"{quote(name)} stands in tails twice", "leave one of them out")
 
 
 def _limits(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:

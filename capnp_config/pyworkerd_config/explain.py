@@ -143,8 +143,9 @@ def _worker(worker: Worker, folder: Path, *, defaults: bool) -> dict[str, Any]:
     values = _changed(worker, Worker(Path(), Path()), defaults=defaults)
     values["main"] = _path(worker.main, folder)
     values.pop("root", None)  # follows from `main`
-    if not worker.crons:
-        values.pop("crons", None)
+    for key in ("crons", "tails"):
+        if not getattr(worker, key):
+            values.pop(key, None)
     if "limits" in values:
         values["limits"] = _changed(worker.limits, Limits(), defaults=defaults)
     if "bindings" in values:

@@ -144,6 +144,8 @@ class Worker:
     compatibility_date: str | None = None
     compatibility_flags: tuple[str, ...] = ()
     crons: tuple[str, ...] = ()
+    tails: tuple[str, ...] = ()
+    """Workers whose `tail` handler is told what each invocation did (workerd.capnp, Worker.tails)."""
     limits: Limits = Limits()
     reuse: Literal["isolate", "request"] = "isolate"
     bindings: tuple[Binding, ...] = ()

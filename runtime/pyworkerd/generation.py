@@ -28,6 +28,7 @@ from pyworkerd.bindings.outbound import outbound
 from pyworkerd.bindings.registry import configure_all
 from pyworkerd.caches.front import caches_of
 from pyworkerd.dispatch.options import ClassOptions, WorkerOptions
+from pyworkerd.dispatch.tails import Tails
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
@@ -93,6 +94,8 @@ class Program(NamedTuple):
     options: WorkerOptions
     frozen: bool = True
     """Whether an image is made of it: see `pyworkerd_isolates.unfrozen`."""
+    tails: tuple[str, ...] = ()
+    """Workers that are told what its invocations did."""
 
 
 @dataclass(slots=True)
@@ -116,10 +119,12 @@ class Running:
             self.host.generation = generation
 
     async def aclose(self) -> None:
-        """Close the service, then what its bindings hold."""
+        """Close the service, then what it and its bindings hold."""
         async with AsyncExitStack() as closing:
             if self.environment is not None:
                 closing.push_async_callback(self.environment.aclose)
+            if isinstance(self.service, Worker) and self.service.options.tails is not None:
+                closing.push_async_callback(self.service.options.tails.aclose)
             closing.push_async_callback(self.service.aclose)
 
 
@@ -221,7 +226,7 @@ class Generation:
             from pyworkerd.bindings.service import ServiceBinding  # noqa: PLC0415 (start-up time)
 
             bindings += (ServiceBinding(worker.assets.binding, assets),)
-        program = Program(model.name, source, bindings, worker.global_outbound, options)
+        program = Program(model.name, source, bindings, worker.global_outbound, options, tails=worker.tails)
         try:
             return await self.deploy(program, worker, before)
         except BundleError as error:
@@ -240,11 +245,12 @@ class Generation:
         limits = program.options.limits
         caches = caches_of(host, limits.cache_mb, kept=model is not None)
         environment = await build(program.bindings, outbound(program.global_outbound, host), host, caches)
+        tails = Tails(program.tails, host.awake) if program.tails else None
         worker = Worker(
             program.name,
             self.ground.fleet,
             program.source,
-            replace(program.options, caches=environment.caches),
+            replace(program.options, caches=environment.caches, tails=tails),
             environment.entries,
             environment.table,
         )
@@ -471,6 +477,10 @@ class Host:
         if name != self.worker and not self.generation.has(name):
             raise ConfigurationError(f"there is no service named {name!r}")
         return _Reference(self, name, self.generation.is_outside(name))
+
+    async def awake(self, name: str) -> Worker:
+        """The worker of this name, deployed. Raises `PyworkerdError`."""
+        return await self.generation.wake(name)
 
     def unique_key(self, service: str, class_name: str) -> str:
         """What the ids of a worker's Durable Object class are made from."""

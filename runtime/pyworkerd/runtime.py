@@ -197,7 +197,7 @@ class Runtime:
 
     # the library's own way in ------------------------------------------------------------------------
 
-    async def load(
+    async def load(  # noqa: PLR0913 - what a configuration says of a worker, by name
         self,
         worker: Path | str | Mapping[str, str | bytes],
         *,
@@ -208,6 +208,7 @@ class Runtime:
         network: bool | str | Service = False,
         frozen: bool = True,
         durable_objects: Sequence[ObjectClass] = (),
+        tails: Sequence[str] = (),
     ) -> LoadedWorker:
         """Load a worker from a path or from sources in memory, and deploy it.
 
@@ -218,7 +219,8 @@ class Runtime:
         With `frozen=False` no image is made and nothing is written to disk: it is there in milliseconds, and each of
         its isolates runs the top level itself. That is for code that is run once.
 
-        `durable_objects` say what holds for classes of Durable Objects, as in a configuration.
+        `durable_objects` say what holds for classes of Durable Objects, as in a configuration; `tails` are names of
+        workers that are told what its invocations did.
         Raises `ConfigurationError` if it does not deploy; the sentence names file and line.
         """
         from pyworkerd.bindings.from_python import all_from_python  # noqa: PLC0415 (start-up time)
@@ -244,7 +246,7 @@ class Runtime:
                 root, main = Path(worker).parent, Path(worker).name
                 bundle = await self.fleet.run(_read_bundle, Path(worker))
             deployed = await self._load(
-                Program(name, bundle, all_from_python(bindings or {}), way_out, options, frozen)
+                Program(name, bundle, all_from_python(bindings or {}), way_out, options, frozen, tuple(tails))
             )
         except ImageError as error:
             raise ConfigurationError(sentence(error, root, main)) from error

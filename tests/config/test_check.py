@@ -92,6 +92,27 @@ def test_an_expression_that_is_none() -> None:
     ]
 
 
+def test_tails_are_other_workers_each_once() -> None:
+    config = with_binding()
+    service = config.services[0]
+    assert isinstance(service.kind, Worker)
+
+    def with_tails(*tails: str) -> Config:
+        tailed = replace(service, kind=replace(service.kind, tails=tails))
+        return replace(config, services=(tailed, *config.services[1:]))
+
+    assert messages(with_tails(service.name)) == []
+    assert [
+        message.split(": ", 1)[1] for message in messages(with_tails("nobody", "internet", "internet"))
+    ] == [
+        'unknown service "nobody": there are "a" and "internet"',
+        'the service "internet" is no worker: a tail is a worker with a tail handler',
+        'the service "internet" is no worker: a tail is a worker with a tail handler',
+        '"internet" stands in tails twice: leave one of them out',
+    ]
+    assert "10 tail workers at most, found 11" in messages(with_tails(*(f"t{i}" for i in range(11))))[0]
+
+
 def test_without_internet_the_default_outbound_leads_nowhere() -> None:
     worker = Worker(Path("a.py"), Path())
     assert messages(Config(services=(Service("a", worker),))) == [

@@ -20,6 +20,7 @@ from pyworkerd.observe.counters import LABELLED
 from pyworkerd.observe.exposition import PREFIX
 from pyworkerd.observe.families import BOUNDS_MS, FAMILIES, OTHERS
 from pyworkerd.observe.logs import PIECE, SHOWN, LogEntry
+from pyworkerd.observe.trace_item import CANCELED, OK, OUTCOMES, TraceItem
 from pyworkerd.server import ServerOptions
 from pyworkerd.services.outbound_plan import OutboundLimits
 from pyworkerd.websocket.options import WireOptions
@@ -162,6 +163,7 @@ def test_every_kind_of_binding_is_described_with_its_example_and_options() -> No
         *("README.md", CONFIGURATION, "docs/kv.md", "docs/d1.md", "docs/r2.md", "docs/durable-objects.md"),
         "docs/sandbox.md",
         "docs/assets.md",
+        "docs/tails.md",
     ],
 )
 def test_the_configurations_that_the_pages_show_can_be_read(name: str) -> None:
@@ -170,6 +172,14 @@ def test_the_configurations_that_the_pages_show_can_be_read(name: str) -> None:
     for block in blocks:
         config = parse_toml(block, Place(Path("config.toml")))
         assert check_config(config) == []
+
+
+def test_all_that_tail_workers_are_told_is_described() -> None:
+    table = rows("docs/tails.md", "What is told of an invocation")
+    told = TraceItem("shop", None, {}, "stateless", 0).finish(0, 0)
+    assert {name for row in table for name in re.findall(r"\w+", row[0])} == set(told)
+    outcomes = next(row[1] for row in table if "outcome" in row[0])
+    assert set(re.findall(r"\w+", outcomes)) == {OK, CANCELED, "exception", *OUTCOMES.values()}
 
 
 @pytest.mark.parametrize(("heading", "entry"), [("Logs", LogEntry), ("Access log", AccessEntry)])

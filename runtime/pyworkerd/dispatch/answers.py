@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .live import Live
     from .worker import Worker
 
+_EXCEPTION: Final = "exception"
+"""The source of entries about exceptions, which tail workers get as such."""
 _FAILURES: Final = {"no_handler": NoHandler, "no_entrypoint": NoSuchEntrypoint, "no_method": NoSuchMethod}
 
 
@@ -60,6 +62,8 @@ class Answers:
             self._stray_log_left = left
         else:
             invocation.log_left = left
+            if invocation.trace is not None and effect.source != _EXCEPTION:
+                invocation.trace.log(effect.level, message)
         # Its number as the guest wrote it counts only if it is one of this isolate's own.
         number, work_for = (invocation.id, invocation.scope) if invocation is not None else (0, None)
         self._worker.log(number, effect.level, effect.source, message, work_for)
@@ -112,7 +116,9 @@ class Answers:
             return
         if not invocation.answered():
             level = "error" if invocation.client_error is None else "info"
-            self.log(Log(effect.invocation, level, "exception", effect.traceback or effect.message))
+            self.log(Log(effect.invocation, level, _EXCEPTION, effect.traceback or effect.message))
+        if invocation.trace is not None:
+            invocation.trace.exception(effect.type_name, effect.message, effect.traceback or "")
         if effect.type_name == "MemoryError":
             reached = too_much_memory(self._worker.limits)
             self._worker.counters.limit(reached.code)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextvars import Context
 
     from pyworkerd.errors import ClientError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .asked import Asking
     from .budget import Budget
     from .callers import Callers
+    from .tails import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class CallWork:
 @dataclass(frozen=True, slots=True)
 class HandlerWork(CallWork):
     """A handler to run that no client waits for: `scheduled`, say. `method` is its name, `arguments` the event."""
+
+    about: Mapping[str, object] = field(default_factory=dict)
+    """What tail workers are told of an event that is too large to be read for that."""
 
 
 Work = FetchWork | CallWork
@@ -104,6 +108,8 @@ class Invocation:
     """Tells whoever works for it elsewhere that its caller has gone."""
     place: Callers | None = None
     """Where it has a place: in the queue, or in an isolate."""
+    trace: Trace | None = None
+    """What is gathered of it for tail workers."""
 
     def __post_init__(self) -> None:
         self.cpu_left_ms = self.shared_left_ms = self.budget.cpu_ms
@@ -155,6 +161,9 @@ class Invocation:
         """Nothing of it is left."""
         self.done = True
         self.move(None)
+        if self.trace is not None:
+            trace, self.trace = self.trace, None
+            trace.end(self)
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -171,10 +180,14 @@ class Invocation:
         """Give the answer, if it is still wanted."""
         if self.answer is not None and not self.answer.done():
             answer, self.answer = self.answer, None
+            if self.trace is not None:
+                self.trace.item.answered(None if isinstance(value, bytes) else value.status)
             answer.set_result(value)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error, if an answer is still wanted."""
         if self.answer is not None and not self.answer.done():
             answer, self.answer, self.failed = self.answer, None, True
+            if self.trace is not None:
+                self.trace.failed(error)
             answer.set_exception(error)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyworkerd.observe.logs import LogSink
     from pyworkerd.services.base import Target
 
+    from .tails import Tails
+
 ISOLATE_COST: Final = 512 * 1024
 """What one live isolate is reckoned at before its memory grows: measured 0.2 to 0.35 MiB, with a margin."""
 
@@ -70,6 +72,8 @@ class WorkerOptions:
     """What was said about classes of Durable Objects."""
     front: Front | None = None
     """Who is asked for the default entrypoint before the worker is."""
+    tails: Tails | None = None
+    """Who is told what its invocations did."""
     caches: int | None = None
     """Index of the capability that the Cache API asks."""
 

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from itertools import count
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.lifecycle import State
@@ -61,7 +61,7 @@ from .sockets import RESTART, Places
 from .telling import Telling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from contextvars import Context
 
     from pyworkerd_isolates.bundle import Bundle, Folder
@@ -74,6 +74,8 @@ if TYPE_CHECKING:
 
     from .fleet import Fleet
     from .threads import Slices
+
+NOTHING: Final[Mapping[str, object]] = {}
 
 
 class Worker(Telling):
@@ -216,11 +218,13 @@ class Worker(Telling):
             return await self.objects.find(target).called(CallWork(method, arguments, target))
         return await self.called(CallWork(method, arguments, target))
 
-    async def handle(self, handler: str, event: bytes, target: Target = DEFAULT) -> bytes:
-        """Run a handler that no client waits for. `event` is a value of the runtime's own, as is what it returns.
-        Raises what `fetch` raises.
+    async def handle(
+        self, handler: str, event: bytes, target: Target = DEFAULT, about: Mapping[str, object] = NOTHING
+    ) -> bytes:
+        """Run a handler that no client waits for. `event` is a value of the runtime's own, as is what it returns;
+        `about` what tail workers learn of it. Raises what `fetch` raises.
         """
-        return await self.called(HandlerWork(handler, event, target), self._background.cpu_ms)
+        return await self.called(HandlerWork(handler, event, target, about=about), self._background.cpu_ms)
 
     async def called(self, work: CallWork, cpu_ms: float | None = None) -> bytes:
         """`call`, of an isolate of its own."""
@@ -249,11 +253,14 @@ class Worker(Telling):
         self, work: Work, answer: asyncio.Future[Response | bytes] | Asking, context: Context, work_for: Scope
     ) -> Invocation:
         """The record of something that is asked."""
-        return Invocation(
+        invocation = Invocation(
             next(self._numbers), work, answer, self.loop.time(),
             self._background if type(work) is HandlerWork else self._budget,
             self.subrequests, self.log_bytes, context, work_for,
         )  # fmt: skip
+        if (tails := self.options.tails) is not None:
+            invocation.trace = tails.begin(self, work)
+        return invocation
 
     async def _invoke(self, work: Work, work_for: Scope) -> Response | bytes:
         self.check(work.target)
@@ -507,7 +514,12 @@ class Worker(Telling):
 
     @property
     def busy(self) -> bool:
-        """Whether any request waits or any invocation runs, its `waitUntil` included."""
+        """Whether any request waits or any invocation runs, its `waitUntil` included, or tail workers are told."""
+        tails = self.options.tails
+        return self._runs or (tails is not None and tails.telling)
+
+    @property
+    def _runs(self) -> bool:
         own = bool(self._waiting) or any(live.invocations for live in self._members.values())
         return own or self.objects.busy
 
@@ -520,12 +532,14 @@ class Worker(Telling):
         """Wait until it is not busy. It may become busy again. Its WebSockets are closed, or they would hold it up."""
         for live in self._members.values():
             live.sockets.shut(RESTART)
-        while self.busy:
+        while self._runs:
             self._quiet = self._quiet or asyncio.Event()
             await (self.objects.quiet() if self.objects.busy else self._quiet.wait())
+        if self.options.tails is not None:
+            await self.options.tails.quiet()
 
     def _tell_quiet(self) -> None:
-        if self._quiet is not None and not self.busy:
+        if self._quiet is not None and not self._runs:
             self._quiet.set()
             self._quiet = None
 

@@ -281,7 +281,8 @@ class Consumer:
             logger.error("the queue %r waits for the worker %r: %s", name, self._worker, error)  # noqa: TRY400 - told
             raise _Undelivered from None
         try:
-            answer = await worker.handle("queue", wire.dump_value(event))
+            about = {"queue": name, "batchSize": len(messages)}
+            answer = await worker.handle("queue", wire.dump_value(event), about=about)
             outcome = wire.load_value(answer, max_size=MAX_OUTCOME)
         except (Overloaded, NoHandler) as error:
             worker.log(0, "error", "pyworkerd", f"the queue {name!r} waits: {error}")

@@ -25,7 +25,25 @@ class ScheduledController {
   }
 }
 
+// The request of an invocation, without credentials and ids; `getUnredacted()` has them.
+class TailRequest {
+  #whole;
+
+  constructor({ method, url, headers, unredacted }) {
+    Object.assign(this, { method, url, headers });
+    this.#whole = { method, url: unredacted.url, headers: { ...headers, ...unredacted.headers } };
+  }
+
+  getUnredacted() {
+    return this.#whole;
+  }
+}
+
 const KINDS = {
+  tail(items) {
+    for (const { event } of items) if (event.request !== undefined) event.request = new TailRequest(event.request);
+    return { given: items, outcome: () => null };
+  },
   scheduled(event) {
     const given = new ScheduledController(event);
     return { given, outcome: () => ScheduledController.outcome(given) };

@@ -1,9 +1,10 @@
-"""What handlers are given that no client waits for: `scheduled`, `queue`, `alarm`."""
+"""What handlers are given that no client waits for: `scheduled`, `queue`, `alarm`, `tail`."""
 
 from __future__ import annotations
 
 from .queue import MessageBatch
 from .storage import AlarmInvocationInfo
+from .tails import TraceItems
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ HANDLED: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "alarm": AlarmInvocationInfo,
     "scheduled": ScheduledController,
     "queue": MessageBatch,
+    "tail": TraceItems,
 }
 """Handlers by name, and what each is given, made of what the host sends; its `_outcome()` goes back to the host. If the
 handler fails, so does its `_failed()`, where it has one: otherwise the failure.

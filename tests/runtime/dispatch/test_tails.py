@@ -1,0 +1,198 @@
+"""What invocations did is told to `tail` handlers, whatever language those are in, and to nobody twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyworkerd.dispatch import tails
+from pyworkerd.errors import ExceededCpu, NoHandler, WorkerException
+from pyworkerd_config.model import Limits
+from pyworkerd_isolates import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyworkerd.loaded import LoadedWorker
+    from pyworkerd.runtime import Runtime
+
+PRODUCER = """
+import asyncio
+from workers import DurableObject, Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        path = request.url.split("worker", 1)[1]
+        print("asked for", path)
+        if path == "/raise":
+            raise ValueError("no")
+        while path == "/loop":
+            pass
+        if path == "/wait":
+            await self.env.GATE()
+        if path == "/later":
+            self.ctx.wait_until(self.later())
+        return Response("made", status=201)
+
+    async def later(self):
+        await asyncio.sleep(0)
+        print("later")
+
+    async def add(self, a, b):
+        return a + b
+
+    async def scheduled(self, controller):
+        print("due")
+
+    async def tail(self, events):
+        print("tail of", len(events))
+"""
+PYTHON = """
+import json
+from workers import WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def tail(self, events):
+        for event in events:
+            print(json.dumps(event))
+"""
+JAVASCRIPT = """
+export default {
+  async tail(events, env, ctx) {
+    for (const event of events) console.log(JSON.stringify(event));
+  },
+};
+"""
+
+
+def told(worker: LoadedWorker) -> list[Any]:
+    return [json.loads(entry.message) for entry in worker.logs]
+
+
+async def loaded(runtime: Runtime, listeners: Sequence[str] = ("t",), **bindings: Any) -> LoadedWorker:
+    limits = Limits(cpu_ms=50)
+    return await runtime.load(
+        {"w.py": PRODUCER}, name="shop", tails=listeners, bindings=bindings, limits=limits
+    )
+
+
+@pytest.mark.parametrize("sources", [{"t.py": PYTHON}, {"t.js": JAVASCRIPT}], ids=["python", "javascript"])
+def test_requests_calls_and_handlers_are_told(
+    with_runtime: Callable[..., None], sources: dict[str, str]
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        tail = await runtime.load(sources, name="t")
+        shop = await loaded(runtime)
+        await (await shop.fetch("/later", headers={"Cookie": "c", "Accept": "a"})).aclose()
+        await runtime.quiet()
+        with pytest.raises(WorkerException):
+            await shop.fetch("/raise")
+        assert await shop.call("add", 1, 2) == 3
+        await shop.scheduled("0 3 * * *", datetime(2026, 1, 1, 3, tzinfo=UTC))
+        await runtime.quiet()
+        made, raised, called, due = told(tail)
+        assert (made["scriptName"], made["outcome"], made["executionModel"]) == ("shop", "ok", "stateless")
+        assert made["event"]["request"]["method"] == "GET"
+        assert made["event"]["request"]["headers"] == {"cookie": "REDACTED", "accept": "a"}
+        assert made["event"]["response"] == {"status": 201}
+        assert [(log["level"], log["message"]) for log in made["logs"]] == [
+            ("log", ["asked for /later"]), ("log", ["later"]),
+        ]  # fmt: skip
+        assert made["cpuTime"] > 0
+        assert raised["outcome"] == "exception"
+        (exception,) = raised["exceptions"]
+        assert (exception["name"], exception["message"]) == ("ValueError", "no")
+        assert 'raise ValueError("no")' in exception["stack"]
+        assert [log["message"] for log in raised["logs"]] == [["asked for /raise"]]
+        assert (called["event"], called["outcome"]) == ({"rpcMethod": "add"}, "ok")
+        assert due["event"] == {"cron": "0 3 * * *", "scheduledTime": 1767236400000}
+
+    with_runtime(main)
+
+
+def test_how_an_invocation_ended(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        gate = asyncio.Event()
+        tail = await runtime.load({"t.py": PYTHON}, name="t")
+        shop = await loaded(runtime, GATE=gate.wait)
+        with pytest.raises(ExceededCpu):
+            await shop.fetch("/loop")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(shop.fetch("/wait"), 0.2)
+        await runtime.quiet()
+        assert [event["outcome"] for event in told(tail)] == ["exceededCpu", "canceled"]
+
+    with_runtime(main)
+
+
+def test_invocations_of_tail_handlers_are_told_to_nobody(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        shop = await loaded(runtime, ["shop"])
+        await (await shop.fetch("/")).aclose()
+        await runtime.quiet()
+        assert [entry.message for entry in shop.logs] == ["asked for /", "tail of 1"]
+
+    with_runtime(main)
+
+
+def test_what_ends_while_the_tail_workers_are_busy_is_told_together_and_only_so_much_waits(
+    with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tails, "MAX_WAITING", 3)
+    slow = (
+        "from workers import WorkerEntrypoint\nclass Default(WorkerEntrypoint):\n"
+        "    async def tail(self, events):\n        print(len(events))\n        await self.env.GATE()\n"
+    )
+
+    async def main(runtime: Runtime) -> None:
+        gate = asyncio.Event()
+        tail = await runtime.load({"t.py": slow}, name="t", bindings={"GATE": gate.wait})
+        shop = await loaded(runtime)
+        await (await shop.fetch("/first")).aclose()
+        while not tail.logs:
+            await asyncio.sleep(0.001)
+        for _ in range(5):
+            await (await shop.fetch("/more")).aclose()
+        await asyncio.sleep(0)
+        gate.set()
+        await runtime.quiet()
+        assert [entry.message for entry in tail.logs] == ["1", "3"]
+        assert [entry.message for entry in shop.logs if entry.level == "warning"] == [
+            "2 invocations were not told to t: too slow to keep up"
+        ]
+
+    with_runtime(main)
+
+
+def test_a_tail_worker_that_fails_or_is_none_harms_nobody(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        await runtime.load({"a.py": PRODUCER.replace("print(", "1 / 0, print(")}, name="a")
+        await runtime.load({"b.js": "export default { fetch() {} };"}, name="b")
+        tail = await runtime.load({"t.py": PYTHON}, name="t")
+        shop = await loaded(runtime, ["a", "b", "nobody", "t"])
+        assert (await shop.fetch("/")).status == 201
+        await runtime.quiet()
+        assert len(told(tail)) == 1
+        assert [entry.message for entry in shop.logs if entry.level == "error"] == [
+            "the tail worker 'a' failed: ZeroDivisionError: division by zero",
+            "the tail worker 'b' failed: the entrypoint has no tail() handler",
+            "the tail worker 'nobody' failed: there is no worker named 'nobody'; there are: none",
+        ]
+
+    with_runtime(main)
+
+
+def test_of_a_batch_of_messages_its_size_is_told(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        tail = await runtime.load({"t.py": PYTHON}, name="t")
+        shop = await loaded(runtime)
+        batch = wire.dump_value({"queue": "jobs", "messages": []})
+        with pytest.raises(NoHandler):
+            await shop.service.handle("queue", batch, about={"queue": "jobs", "batchSize": 7})
+        await runtime.quiet()
+        assert [event["event"] for event in told(tail)] == [{"queue": "jobs", "batchSize": 7}]
+
+    with_runtime(main)
