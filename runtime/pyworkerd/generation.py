@@ -22,6 +22,7 @@ from pyworkerd_config.model import Worker as WorkerModel
 from pyworkerd_config.problems import MAX_PROBLEMS
 from pyworkerd_isolates.bundle import Bundle, Folder
 from pyworkerd_isolates.errors import BundleError, ImageError
+from pyworkerd_isolates.languages import JAVASCRIPT
 
 from pyworkerd.bindings.environments import Environment, build
 from pyworkerd.bindings.outbound import outbound
@@ -36,6 +37,7 @@ from pyworkerd.foreign import Foreign
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd.storage import layout
+from pyworkerd.webcrypto.capability import WebCrypto
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -244,13 +246,15 @@ class Generation:
         host = Host(self, program.name, program.options.limits.cpu_ms)
         limits = program.options.limits
         caches = caches_of(host, limits.cache_mb, kept=model is not None)
-        environment = await build(program.bindings, outbound(program.global_outbound, host), host, caches)
+        crypto = WebCrypto() if program.source.language is JAVASCRIPT else None
+        sending = outbound(program.global_outbound, host)
+        environment = await build(program.bindings, sending, host, caches, crypto)
         tails = Tails(program.tails, host.awake) if program.tails else None
         worker = Worker(
             program.name,
             self.ground.fleet,
             program.source,
-            replace(program.options, caches=environment.caches, tails=tails),
+            replace(program.options, caches=environment.caches, crypto=environment.crypto, tails=tails),
             environment.entries,
             environment.table,
         )

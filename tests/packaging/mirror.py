@@ -57,6 +57,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/caches/sqlite.py": "tests/contracts/test_caches.py",
     "runtime/pyworkerd/caches/store.py": "tests/contracts/test_caches.py",
     "isolates/pyworkerd_isolates/python/guest/workers/caches.py": "tests/runtime/caches/test_capability.py",
+    "runtime/pyworkerd/webcrypto/faults.py": "tests/runtime/webcrypto/test_keys.py",
     "runtime/pyworkerd/asgi_scope.py": "tests/runtime/test_asgi.py",
     "runtime/pyworkerd/http/h11_parser.py": "tests/runtime/http/test_parser.py",
     "runtime/pyworkerd/http/httptools_parser.py": "tests/runtime/http/test_parser.py",
@@ -132,6 +133,15 @@ TESTED_ELSEWHERE.update(
         for part in parts.split()
     }
 )
+
+TESTED_ELSEWHERE.update(
+    {
+        f"isolates/pyworkerd_isolates/javascript/guest/web/{part}.js": "tests/runtime/webcrypto/test_subtle.py"
+        for part in (
+            "crypto_algorithms", "crypto_jwk", "crypto_key", "crypto_keys", "crypto_operations", "subtle",
+        )
+    }
+)  # fmt: skip
 
 UNTESTED: dict[str, str] = {
     "bench/pyworkerd_bench/experiments/called_often.py": "an experiment: it made a list that is kept",

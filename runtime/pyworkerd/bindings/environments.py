@@ -27,6 +27,8 @@ class Environment:
     table: Table
     caches: int | None
     """Index of the capability that the Cache API asks; None if there is none."""
+    crypto: int | None
+    """The same of `crypto.subtle`."""
     _closing: AsyncExitStack = field(repr=False)
 
     async def aclose(self) -> None:
@@ -35,10 +37,14 @@ class Environment:
 
 
 async def build(
-    bindings: Sequence[Binding], outbound: Capability | None, host: Host, caches: Capability | None = None
+    bindings: Sequence[Binding],
+    outbound: Capability | None,
+    host: Host,
+    caches: Capability | None = None,
+    crypto: Capability | None = None,
 ) -> Environment:
-    """Prepare the bindings in their order. `outbound` becomes capability 0, the worker's own `fetch()`, and
-    `caches` the last one.
+    """Prepare the bindings in their order. `outbound` becomes capability 0, the worker's own `fetch()`; `caches` and
+    `crypto` come last.
 
     Raises `ConfigurationError`, also for a name that is given twice. What was prepared before is closed then.
     """
@@ -54,11 +60,20 @@ async def build(
             if isinstance(grant, Access):
                 closing.push_async_callback(grant.capability.aclose)
             entries[binding.name] = _entry(binding.name, grant, capabilities)
-        if caches is not None:
-            closing.push_async_callback(caches.aclose)
-            capabilities.append(caches)
-        last = None if caches is None else len(capabilities) - 1
-        return Environment(tuple(entries.values()), Table(capabilities), last, closing.pop_all())
+        of_caches, of_crypto = (_append(each, capabilities, closing) for each in (caches, crypto))
+        return Environment(
+            tuple(entries.values()), Table(capabilities), of_caches, of_crypto, closing.pop_all()
+        )
+
+
+def _append(
+    capability: Capability | None, capabilities: list[Capability | None], closing: AsyncExitStack
+) -> int | None:
+    if capability is None:
+        return None
+    closing.push_async_callback(capability.aclose)
+    capabilities.append(capability)
+    return len(capabilities) - 1
 
 
 def _entry(name: str, grant: Grant, capabilities: list[Capability | None]) -> Entry:

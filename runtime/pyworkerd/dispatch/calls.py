@@ -4,6 +4,7 @@ Rule 1: a call is charged to its invocation before anything is done.
 Rule 2: every call is answered once, unless the guest abandons it or the isolate dies: then its task is cancelled, in
         one of the loop's next turns (`clearing`), and takes up room until it has ended.
 Rule 3: the body of a request that is not sent, or whose sending fails, is closed.
+Rule 4: what only computes is not begun where the invocation has no CPU time for it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Events, Fetch, St
 from pyworkerd.errors import BadEffect, ExceededSubrequests, PyworkerdError
 from pyworkerd.messages import Body, Request, Response
 
+from .computing import QUICK_MS, Computation, check_cost
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -23,10 +26,11 @@ if TYPE_CHECKING:
     from pyworkerd.services.base import Pending
 
     from .bodies import Bodies
-    from .channels import Channels
+    from .channels import Channels, Computing
     from .invocation import Invocation
     from .sockets import Sockets
     from .streams import Door
+    from .threads import Slices
 
 
 class Asker(Protocol):
@@ -40,6 +44,9 @@ class Asker(Protocol):
     def calls(self) -> int:
         """How many calls within the process a request, and all that it causes, may make before this worker's are
         refused."""
+
+    def compute(self, job: Slices, invocation: Invocation, cost_ms: float) -> None:
+        """Run a computation of this invocation on a thread, in the worker's turns."""
 
     def describe(self, error: Exception) -> tuple[str, str, str | None]:
         """An error as the guest may see it: code, sentence, and the exception's type if a worker raised it."""
@@ -150,7 +157,7 @@ class Calls:
         try:
             if invocation is None:
                 raise ExceededSubrequests("its invocation has ended")
-            self._charge(invocation, effect)
+            computing, cost_ms = self._charge(invocation, effect)
         except BadEffect:
             raise
         except PyworkerdError as error:
@@ -162,13 +169,20 @@ class Calls:
             self._reject(effect, error)
             return
         self._room -= 1
+        if computing is not None and isinstance(effect, Call):
+            self._hold(effect, invocation)
+            job = Computation(self, computing, effect, invocation)
+            self._waiting[effect.call] = _Waiting(effect, job)
+            if cost_ms <= QUICK_MS:
+                job.at_once()
+            else:
+                self._asker.compute(job, invocation, cost_ms)
+            return
         body = (
             self._bodies.outbound(effect.body, invocation, upload=True) if isinstance(effect, Fetch) else None
         )
         invocation.touched_outside = True
-        invocation.hold(Abandon(effect.call))
-        self._door.room.promised += _size(effect)
-        self._door.room.hold(_size(effect))
+        self._hold(effect, invocation)
         asked = _Asked(self, effect, invocation, body)
         self._waiting[effect.call] = _Waiting(effect, asked)
         if asked.ask(self._asker.channels):
@@ -182,7 +196,13 @@ class Calls:
         self._waiting[effect.call] = _Waiting(effect, task)
         task.add_done_callback(partial(self._ended, effect, invocation, body))
 
-    def _charge(self, invocation: Invocation, effect: Call | Fetch) -> None:
+    def _hold(self, effect: Call | Fetch, invocation: Invocation) -> None:
+        invocation.hold(Abandon(effect.call))
+        self._door.room.promised += _size(effect)
+        self._door.room.hold(_size(effect))
+
+    def _charge(self, invocation: Invocation, effect: Call | Fetch) -> tuple[Computing | None, float]:
+        """What will compute it, if it is to be computed, and what that costs."""
         if self._room <= 0:
             raise ExceededSubrequests(f"more than {self._limit} calls wait at once")
         streams = isinstance(effect, Fetch) and isinstance(effect.body, StreamRef)
@@ -194,13 +214,19 @@ class Calls:
             if invocation.subrequests_left <= 0:
                 raise ExceededSubrequests("the invocation has made all its subrequests (limits.subrequests)")
             invocation.subrequests_left -= 1
-            return
+            return None, 0.0
+        computing = self._asker.channels.computing(effect.capability)
+        if computing is not None and isinstance(effect, Call):
+            cost_ms = computing.cost_ms(effect.method, effect.arguments)
+            check_cost(invocation, cost_ms)
+            return computing, cost_ms
         request = invocation.scope.root
         if request.calls >= self._asker.calls:
             raise ExceededSubrequests(
                 f"the request and what it caused have made {self._asker.calls} calls (limits.calls)"
             )
         request.calls += 1
+        return None, 0.0
 
     async def _call(self, effect: Call | Fetch) -> None:
         assert isinstance(effect, Call)

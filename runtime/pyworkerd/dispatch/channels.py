@@ -59,12 +59,30 @@ class Divided(Protocol):
         """One of them. Raises `PyworkerdError` for what it is not."""
 
 
+@runtime_checkable
+class Computing(Protocol):
+    """A capability that asks nobody: it computes, and what that takes is CPU time of the invocation. So it
+    is no call that `limits.calls` counts."""
+
+    def prepare(self) -> None:
+        """Load what it needs. On a thread, and nobody pays for it."""
+
+    def cost_ms(self, method: str, arguments: bytes) -> float:
+        """CPU time that it takes, about. Only what costs next to nothing is computed on the event loop."""
+
+    def compute(self, method: str, arguments: bytes) -> bytes:
+        """See `Capability.call`. Blocks."""
+
+
 class Channels(Protocol):
     """The way out of one worker's isolates. A capability is named by its index in the worker's own table, and perhaps
     by an id within it."""
 
     def external(self, capability: Named) -> bool:
         """Whether the capability leaves the process; `BadEffect` if it was never given."""
+
+    def computing(self, capability: Named) -> Computing | None:
+        """The capability, if it computes; `BadEffect` if it was never given."""
 
     async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:
         """See `Capability.call`; `BadEffect` if it was never given."""
@@ -91,6 +109,9 @@ class NoChannels:
         del capability
         return False
 
+    def computing(self, capability: Named) -> None:
+        """Nothing does."""
+
     async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:  # noqa: ARG002
         """Refused."""
         raise AccessDenied("this worker has no capabilities")
@@ -114,6 +135,10 @@ def _way_to_parts(whole: object) -> Callable[[str], Capability] | None:
     return whole.part if isinstance(whole, Divided) else None
 
 
+def _as_computing(capability: object) -> Computing | None:
+    return capability if isinstance(capability, Computing) else None
+
+
 class Table:
     """A worker's own table of capabilities. Index 0 is its outbound network, None where it has none."""
 
@@ -121,6 +146,7 @@ class Table:
         self._capabilities = tuple(capabilities)
         self._parts = tuple(map(_way_to_parts, capabilities))
         """How to come to their parts; asking a protocol for each call takes longer than all else here."""
+        self._computing = tuple(map(_as_computing, capabilities))
 
     def find(self, named: Named) -> Capability:
         """The capability of this index, or a part of one. Raises `AccessDenied` or `BadEffect` if there is none."""
@@ -140,6 +166,11 @@ class Table:
     def external(self, capability: Named) -> bool:
         """See `Channels`."""
         return self.find(capability).external
+
+    def computing(self, capability: Named) -> Computing | None:
+        """See `Channels`."""
+        index = -1 if isinstance(capability, Part) else capability
+        return self._computing[index] if 0 <= index < len(self._computing) else None
 
     async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:
         """See `Channels`."""

@@ -104,6 +104,8 @@ class Fleet:
         self._budget = limits.memory or int(memory() * MEMORY_SHARE)
         self.relief = Relief(self, limits.process or memory())
         self.threads = Threads(limits.threads)
+        self.long_threads = Threads(1)
+        """For what can be cut into no slices."""
         self.turns = Turns()
         self._builds = ThreadPoolExecutor(CORES, thread_name_prefix="pyworkerd-build")
         self.closed = False
@@ -328,6 +330,7 @@ class Fleet:
         self.closed = True
         self._builds.shutdown(wait=True)
         self.threads.close()
+        self.long_threads.close()
         self.hibernation.close()
         if self.images is not None:
             self.images.close()

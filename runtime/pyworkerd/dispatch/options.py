@@ -76,6 +76,8 @@ class WorkerOptions:
     """Who is told what its invocations did."""
     caches: int | None = None
     """Index of the capability that the Cache API asks."""
+    crypto: int | None = None
+    """Index of the capability that `crypto.subtle` asks; None where the language has none."""
 
     def meta(self, name: str) -> dict[str, object]:
         """What an isolate is told of its worker, which has this name, besides its bindings."""
@@ -83,6 +85,7 @@ class WorkerOptions:
             "worker": name,
             "outbound": self.outbound,
             "cache": self.caches,
+            "crypto": self.crypto,
             "log_bytes": self.limits.log_kb * 1024,
         }
 

@@ -46,6 +46,7 @@ from .asked import Asked, Asking, ask_call, ask_fetch, begin
 from .budget import Budget
 from .channels import Channels, NoChannels
 from .clearing import Clearing
+from .computing import LONG_MS
 from .entering import bounded_request, check_props, scope_of
 from .failures import outcome
 from .fairness import Account
@@ -56,7 +57,7 @@ from .measuring import measure_pool
 from .objects import Objects
 from .options import ISOLATE_COST, UNFROZEN_COST, WorkerOptions
 from .placement import Placement
-from .sharing import background_weight
+from .sharing import account_of, background_weight
 from .sockets import RESTART, Places
 from .telling import Telling
 
@@ -118,6 +119,7 @@ class Worker(Telling):
         self.loop_account: Account[Callable[[], None]] = kin.loop_account if kin else Account(given.weight)
         self.clearing = Clearing(fleet.turns, self.loop_account)
         self.thread_account: Account[Slices] = kin.thread_account if kin else Account(given.weight)
+        self.long_account: Account[Slices] = kin.long_account if kin else Account(given.weight)
         self.patient: Account[Slices] = kin.patient if kin else Account(background_weight(given.weight))
         self.cost = ISOLATE_COST
         self.logs = Recent()
@@ -327,6 +329,13 @@ class Worker(Telling):
             self._drop(invocation, Overloaded("its caller has gone"))
         elif (live := self._members.get(invocation.isolate or 0)) is not None:
             live.cancel(invocation)
+
+    def compute(self, job: Slices, invocation: Invocation, cost_ms: float) -> None:
+        """See `calls.Asker`."""
+        if cost_ms > LONG_MS:
+            self.fleet.long_threads.submit(self.long_account, job)
+        else:
+            self.fleet.threads.submit(account_of(self, (invocation,)), job)
 
     # the pool --------------------------------------------------------------------------------------------------------
 

@@ -21,11 +21,26 @@ const NO_URL = /[\0-\x20\x7f]/;
 const pending = new Map();
 let next = 1;
 
-// A capability answered with an error. `code` is the host's stable name for it.
+// A capability answered with an error. `code` is the host's stable name for it; `type` that of an error which has a
+// name of its own.
 export class CallError extends Error {
-  constructor(message, code = "error") {
-    super(message);
+  #type;
+  #reason;
+
+  constructor(message, code = "error", type = null) {
+    super(type ? `${type}: ${message}` : message);
     this.code = code;
+    this.#type = type;
+    this.#reason = message;
+  }
+
+  static typeOf(error) {
+    return typeof error === "object" && error !== null && #type in error ? error.#type : null;
+  }
+
+  // Its sentence without the type.
+  static reasonOf(error) {
+    return error.#reason;
   }
 }
 Object.defineProperty(CallError.prototype, "name", { value: "Error", configurable: true, writable: true });
@@ -147,5 +162,5 @@ export function find(number) {
 export function rejection(code, message, typeName) {
   const kind = Object.hasOwn(ERRORS, typeName ?? "") ? ERRORS[typeName] : undefined;
   if (kind !== undefined) return new kind(message);
-  return new CallError(typeName ? `${typeName}: ${message}` : message, code);
+  return new CallError(message, code, typeName);
 }

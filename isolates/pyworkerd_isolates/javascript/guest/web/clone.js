@@ -1,6 +1,7 @@
 // structuredClone (https://html.spec.whatwg.org/#structured-cloning).
 
 import { Blob, File, blobBytes, makeBlob, makeFile } from "pyworkerd:web/blob";
+import { CryptoKey, cloneKey } from "pyworkerd:web/crypto_key";
 import { dictionary, platformName, requireArguments } from "pyworkerd:web/idl";
 import { VIEWS } from "pyworkerd:web/readable_bytes";
 
@@ -144,6 +145,7 @@ const KINDS = [
   [isA(DOMException), cloneException],
   [isA(Error), cloneError],
   [isA(Blob), cloneBlob],
+  [isA(CryptoKey), (value, seen) => remember(cloneKey(value), value, seen)],
   ...BOXES.map((box) => [isA(box), (value, seen) => remember(Object(box.prototype.valueOf.call(value)), value, seen)]),
   [isA(Symbol), refuse],
   [isA(Promise), refuse],

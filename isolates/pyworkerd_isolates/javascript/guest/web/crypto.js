@@ -1,9 +1,12 @@
-// crypto (https://w3c.github.io/webcrypto/): random values and digests. What needs keys is not there yet.
+// crypto (https://w3c.github.io/webcrypto/#crypto-interface): random values, and workerd's stream of a digest.
 
-import { ALGORITHMS, digest } from "pyworkerd:web/digest";
+import { copied, isBufferSource, normalize } from "pyworkerd:web/crypto_algorithms";
+import { Hash } from "pyworkerd:web/digest";
 import { bytesOf } from "pyworkerd:web/encoding";
 import { expose, illegalConstructor, requireArguments } from "pyworkerd:web/idl";
-import { fill } from "pyworkerd:system";
+import { SubtleCrypto } from "pyworkerd:web/subtle";
+import { WritableStream } from "pyworkerd:web/writable";
+import { encode, fill } from "pyworkerd:system";
 
 const MOST = 65536; // the standard's own
 const INTEGERS = new Set([
@@ -12,45 +15,37 @@ const INTEGERS = new Set([
 ]);
 const kindOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag).get;
 
-const nameOf = (algorithm) => `${typeof algorithm === "object" && algorithm !== null ? algorithm.name : algorithm}`;
+/** workerd's: what is written to it is digested, and kept nowhere. */
+export class DigestStream extends WritableStream {
+  #digest;
+  #bytes = 0;
 
-function unsupported(what, algorithm) {
-  const named = algorithm === undefined ? "" : ` with the algorithm ${nameOf(algorithm)}`;
-  return new DOMException(`crypto.subtle.${what}${named} is not supported here.`, "NotSupportedError");
-}
-
-export class SubtleCrypto {
-  constructor() { throw illegalConstructor(); }
-
-  async digest(algorithm, data) {
-    requireArguments(arguments.length, 2, "'digest' on 'SubtleCrypto'");
-    const name = nameOf(algorithm).toUpperCase();
-    const bytes = bytesOf(data, "crypto.subtle.digest");
-    if (!(name in ALGORITHMS)) throw unsupported("digest", algorithm);
-    return digest(name, bytes).buffer;
+  constructor(algorithm) {
+    requireArguments(arguments.length, 1, "'DigestStream'");
+    const hash = new Hash(normalize(algorithm, "digest").name);
+    const { promise, resolve, reject } = Promise.withResolvers();
+    promise.catch(() => {}); // who does not ask for it need not handle its failure
+    super({
+      write: (chunk) => {
+        if (typeof chunk !== "string" && !isBufferSource(chunk)) {
+          const error = new TypeError("A DigestStream takes bytes and strings.");
+          reject(error);
+          throw error;
+        }
+        const bytes = typeof chunk === "string" ? encode(chunk.toWellFormed()) : copied(chunk);
+        hash.update(bytes);
+        this.#bytes += bytes.length;
+      },
+      close: () => resolve(hash.digest().buffer),
+      abort: (reason) => reject(reason),
+    });
+    this.#digest = promise;
   }
 
-  /** workerd's: compares in a time that does not tell where the difference is. */
-  timingSafeEqual(a, b) {
-    requireArguments(arguments.length, 2, "'timingSafeEqual' on 'SubtleCrypto'");
-    const [left, right] = [bytesOf(a, "timingSafeEqual"), bytesOf(b, "timingSafeEqual")];
-    if (left.length !== right.length) throw new TypeError("Input buffers must have the same byte length.");
-    let difference = 0;
-    for (let i = 0; i < left.length; i += 1) difference |= left[i] ^ right[i];
-    return difference === 0;
-  }
+  get digest() { return this.#digest; }
+  get bytesWritten() { return this.#bytes; }
 }
-
-// What needs keys: name, number of arguments, and which of them says the algorithm.
-for (const [name, length, place] of [
-  ["encrypt", 3, 0], ["decrypt", 3, 0], ["sign", 3, 0], ["verify", 4, 0], ["generateKey", 3, 0], ["deriveKey", 5, 0],
-  ["deriveBits", 2, 0], ["importKey", 5, 2], ["exportKey", 2, null], ["wrapKey", 4, 3], ["unwrapKey", 7, 3],
-]) {
-  const value = { async [name](...values) { throw unsupported(name, values[place]); } }[name];
-  Object.defineProperty(value, "length", { value: length, configurable: true });
-  Object.defineProperty(SubtleCrypto.prototype, name, { value, writable: true, configurable: true });
-}
-expose(SubtleCrypto);
+expose(DigestStream);
 
 const subtle = Object.create(SubtleCrypto.prototype);
 
@@ -58,6 +53,8 @@ export class Crypto {
   constructor() { throw illegalConstructor(); }
 
   get subtle() { return subtle; }
+
+  get DigestStream() { return DigestStream; }
 
   getRandomValues(array) {
     requireArguments(arguments.length, 1, "'getRandomValues' on 'Crypto'");

@@ -33,89 +33,103 @@ export const ALGORITHMS = {
   ),
 };
 
-// The end of a message of so many bytes (5.1): a one, zeros and its length, so that all is whole blocks.
-function padding(length, block) {
-  const size = block - ((length + block / 8) % block) + block / 8;
-  const bytes = new Uint8Array(size);
-  bytes[0] = 0x80;
-  const view = new DataView(bytes.buffer);
-  view.setUint32(size - 8, Math.floor(length / 0x20000000));
-  view.setUint32(size - 4, (length << 3) >>> 0);
-  return bytes;
+function joined(state, bytes, size) {
+  const data = new Uint8Array(size);
+  data.set(state);
+  data.set(bytes, state.length);
+  return data;
+}
+
+// The state after whole blocks.
+function after({ kind }, state, bytes) {
+  let last = state;
+  for (let at = 0; at < bytes.length; at += PIECE) {
+    const piece = bytes.subarray(at, at + PIECE);
+    last = hash(kind, joined(last, piece, last.length + piece.length));
+  }
+  return last;
+}
+
+// The digest of a message whose first `before` bytes, whole blocks, have led to this state, and that ends with `bytes`.
+// After those come a one, zeros and the length of it all, so that there are whole blocks (5.1).
+function finished(algorithm, state, before, bytes) {
+  const { kind, size, block } = algorithm;
+  const whole = bytes.length < PIECE ? 0 : bytes.length - (bytes.length % block);
+  const last = after(algorithm, state, bytes.subarray(0, whole));
+  const rest = bytes.length - whole;
+  const padded = Math.ceil((rest + 1 + block / 8) / block) * block;
+  const data = joined(last, whole === 0 ? bytes : bytes.subarray(whole), last.length + padded);
+  data[last.length + rest] = 0x80;
+  let bits = 8 * (before + bytes.length);
+  for (let at = data.length - 1; bits > 0; at -= 1) {
+    data[at] = bits;
+    bits = Math.floor(bits / 256);
+  }
+  const made = hash(kind, data);
+  return made.length === size ? made : made.slice(0, size);
 }
 
 /** A digest of bytes that come piece by piece. */
 export class Hash {
   #algorithm;
   #state;
+  #before = 0;
   #rest = new Uint8Array(0);
-  #length;
 
-  constructor(name, state = ALGORITHMS[name].start, length = 0) {
+  constructor(name) {
     this.#algorithm = ALGORITHMS[name];
-    this.#state = state;
-    this.#length = length;
+    this.#state = this.#algorithm.start;
   }
 
   update(bytes) {
-    for (let at = 0; at < bytes.length; at += PIECE) this.#take(bytes.subarray(at, at + PIECE));
-    return this;
-  }
-
-  #take(piece) {
-    const { kind, block } = this.#algorithm;
-    this.#length += piece.length;
-    const whole = piece.length + this.#rest.length;
-    const data = concatenate([this.#state, this.#rest, piece], this.#state.length + whole);
-    const used = this.#state.length + whole - (whole % block);
-    this.#rest = data.slice(used);
-    if (used > this.#state.length) this.#state = hash(kind, data.subarray(0, used));
+    const all = this.#rest.length === 0 ? bytes : joined(this.#rest, bytes, this.#rest.length + bytes.length);
+    const whole = all.length - (all.length % this.#algorithm.block);
+    this.#state = after(this.#algorithm, this.#state, all.subarray(0, whole));
+    this.#before += whole;
+    this.#rest = all.slice(whole);
   }
 
   digest() {
-    const { block, size } = this.#algorithm;
-    this.#take(padding(this.#length, block));
-    return this.#state.slice(0, size);
+    return finished(this.#algorithm, this.#state, this.#before, this.#rest);
   }
-
-  /** The state after whole blocks. */
-  get state() { return this.#state; }
 }
 
 /** A digest, by the name of its algorithm. */
-export const digest = (name, bytes) => new Hash(name).update(bytes).digest();
-
-const keyed = (secret, pad) => secret.map((byte) => byte ^ pad);
+export function digest(name, bytes) {
+  const algorithm = ALGORITHMS[name];
+  return finished(algorithm, algorithm.start, 0, bytes);
+}
 
 /** A key as the two states that HMAC with it begins from: computed once, however often it is used. */
 export class HmacKey {
-  #name;
+  #algorithm;
   #inner;
   #outer;
 
   constructor(name, secret) {
-    const { block } = ALGORITHMS[name];
-    const filled = new Uint8Array(block);
-    filled.set(secret.length > block ? digest(name, secret) : secret);
-    this.#name = name;
-    this.#inner = new Hash(name).update(keyed(filled, 0x36)).state;
-    this.#outer = new Hash(name).update(keyed(filled, 0x5c)).state;
+    const algorithm = ALGORITHMS[name];
+    const { block, start } = algorithm;
+    const filled = joined(secret.length > block ? digest(name, secret) : secret, [], block);
+    this.#algorithm = algorithm;
+    this.#inner = after(algorithm, start, filled.map((byte) => byte ^ 0x36));
+    this.#outer = after(algorithm, start, filled.map((byte) => byte ^ 0x5c));
   }
 
   sign(bytes) {
-    const { block } = ALGORITHMS[this.#name];
-    const inner = new Hash(this.#name, this.#inner, block).update(bytes).digest();
-    return new Hash(this.#name, this.#outer, block).update(inner).digest();
+    const algorithm = this.#algorithm;
+    const inner = finished(algorithm, this.#inner, algorithm.block, bytes);
+    return finished(algorithm, this.#outer, algorithm.block, inner);
   }
 
   /** The sum (XOR) of what so many rounds of signing make of `first`, the result of the first one. */
   repeat(first, rounds) {
-    const { kind, size, block } = ALGORITHMS[this.#name];
+    const { kind, size, block } = this.#algorithm;
     const work = new Uint8Array(384); // `wasm/sha.py` says where what lies
     work.set(this.#inner, 0);
     work.set(this.#outer, 64);
     work.set(first, 128);
-    work.set(padding(block + size, block), 128 + size);
+    work[128 + size] = 0x80;
+    new DataView(work.buffer).setUint16(128 + block - 2, 8 * (block + size));
     work.set(first, 256);
     return chain(kind, size, rounds - 1, work);
   }

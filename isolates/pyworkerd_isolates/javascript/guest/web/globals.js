@@ -5,7 +5,8 @@ import { Blob, File } from "pyworkerd:web/blob";
 import { structuredClone } from "pyworkerd:web/clone";
 import { CompressionStream, DecompressionStream } from "pyworkerd:web/compression";
 import { console } from "pyworkerd:web/console";
-import { Crypto, SubtleCrypto, crypto } from "pyworkerd:web/crypto";
+import { Crypto, crypto } from "pyworkerd:web/crypto";
+import { CryptoKey } from "pyworkerd:web/crypto_key";
 import { TextDecoder, TextEncoder } from "pyworkerd:web/encoding";
 import {
   CloseEvent, CustomEvent, ErrorEvent, Event, EventTarget, MessageEvent, PromiseRejectionEvent,
@@ -22,6 +23,7 @@ import { Response } from "pyworkerd:web/response";
 import { URLSearchParams } from "pyworkerd:web/search_params";
 import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "pyworkerd:web/strategies";
 import { Navigator, Performance, navigator, performance } from "pyworkerd:web/surroundings";
+import { SubtleCrypto } from "pyworkerd:web/subtle";
 import { TextDecoderStream, TextEncoderStream } from "pyworkerd:web/text_streams";
 import { Scheduler, clearInterval, clearTimeout, scheduler, setInterval, setTimeout } from "pyworkerd:web/timers";
 import {
@@ -43,6 +45,7 @@ const GLOBALS = {
   CompressionStream,
   CountQueuingStrategy,
   Crypto,
+  CryptoKey,
   CustomEvent,
   DecompressionStream,
   ErrorEvent,
