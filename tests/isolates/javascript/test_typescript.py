@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -71,7 +72,72 @@ def test_the_compiler_may_break_down_and_nothing_else(sandbox: Sandbox, source: 
         engine.prepared(Bundle.of({"w.ts": source}))
     assert caught.value.file == "w.ts"
     fine = engine.prepared(Bundle.of({"w.ts": "export default {} as object;"}))
-    assert fine.files["w.ts"] == b"export default {};\n"
+    assert fine.files["w.ts"].split(typescript.MARK)[0] == b"export default {};\n"
+
+
+THROWING = """\
+interface Fault { code: number }
+type Kind = "a" | "b";
+
+enum Color { Red, Green }
+
+export function fail<T extends Fault>(value: T, kind?: Kind): never {
+  const colour: Color = Color.Green;
+
+  throw new TypeError(`code ${value.code as number} ${colour} ${kind}`);
+}
+"""
+CALLING = """\
+import { fail } from "./fail.ts";
+
+abstract class Base { abstract name: string }
+
+export default {
+  async fetch(request: Request): Promise<Response> {
+    const how: string = new URL(request.url).pathname;
+    if (how === "/log") { try { fail({ code: 1 }); } catch (error: unknown) { console.log(error); } }
+    else if (how === "/later") {
+      setTimeout(() => fail<{ code: number }>({ code: 2 }, "a"), 1);
+      await scheduler.wait(5);
+    } else fail({ code: 3 } satisfies object);
+    return new Response("done");
+  },
+};
+"""
+
+
+@pytest.mark.parametrize(("how", "line"), [("log", 8), ("later", 10), ("throw", 12)])
+def test_stacks_have_the_lines_of_the_source(sandbox: Sandbox, how: str, line: int) -> None:
+    with sandbox.start({"w.ts": CALLING, "fail.ts": THROWING}) as driver:
+        run = driver.fetch(f"http://a/{how}")
+        told = run.failure.traceback if run.failure is not None else run.logs[0].message
+    assert re.search(r"at fail \(/fail\.ts:9:\d+\)\n +at .*\(/w\.ts:" + f"{line}:", told), told
+
+
+def test_a_top_level_that_throws_is_told_by_its_line(sandbox: Sandbox) -> None:
+    with pytest.raises(TopLevelRaised) as caught:
+        sandbox.image(
+            {"w.ts": 'type A = 1;\n\nimport "./fail.ts";\nthrow new Error("x");', "fail.ts": THROWING}
+        )
+    assert (caught.value.file, caught.value.line) == ("w.ts", 4)
+
+
+def test_mappings_have_a_bound_and_are_of_the_workers_own_files(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(typescript, "MAX_MAPPED", 100)
+    files = {"w.ts": "export default {} as object;" * 1, "node_modules/a/a.ts": "1;", "z.ts": "2;" * 50}
+    compiled = sandbox.engines.of(JAVASCRIPT).prepared(Bundle.of(files)).files
+    assert [name for name in files if typescript.MARK in compiled[name]] == ["w.ts"]
+
+
+@pytest.mark.parametrize("end", ["", "AAAA,,;;*", ";" * 1000, "9" * 1000])
+def test_mappings_that_a_program_wrote_itself_do_no_harm(sandbox: Sandbox, end: str) -> None:
+    source = f"export default {{ fetch() {{ throw new Error('x'); }} }};{typescript.MARK.decode()}{end}"
+    with sandbox.start({"w.js": source}) as driver:
+        failure = driver.fetch().failure
+        assert failure is not None
+        assert failure.message == "x"
 
 
 def test_all_files_of_a_worker_share_the_compilers_time(

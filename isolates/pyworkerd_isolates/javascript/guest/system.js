@@ -5,6 +5,7 @@ import { meta } from "pyworkerd:system/environment";
 import { log as write } from "pyworkerd:system/logs";
 
 export { chain, decode, encode, fill, hash, now, table } from "pyworkerd:system/host";
+export { authored } from "pyworkerd:system/positions";
 export { clearTimer, setTimer } from "pyworkerd:system/loop";
 import { writeValue } from "pyworkerd:system/values";
 

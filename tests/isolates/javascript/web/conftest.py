@@ -31,6 +31,7 @@ export const decode = (bytes) => decodeURIComponent(escape(atob(bytes.toBase64()
 export const log = (level, text) => { logged.push([level, text]); };
 export const fill = (bytes) => { for (let i = 0; i < bytes.length; i += 1) bytes[i] = noise += 101; };
 export const setTimer = (callback, ms) => { timers.set(last += 1, [clock + ms, callback]); return last; };
+export const authored = (stack) => stack;
 // The engine's own, and the host's: tests of digests and keys are in a sandbox.
 export const hash = null;
 export const chain = null;

@@ -2,6 +2,7 @@
 
 import { utf8 } from "pyworkerd:system/host";
 import { current } from "pyworkerd:system/loop";
+import { authored } from "pyworkerd:system/positions";
 import { meta } from "pyworkerd:system/environment";
 import { afford, emit } from "pyworkerd:system/outbox";
 
@@ -33,10 +34,10 @@ export function log(level, message, source = "console", invocation = current) {
 
 const MACHINERY = /^ +at .*\b(?:pyworkerd:|eval_script:|native\)$)/;
 
-// A stack as the program's author should see it: without the lines of this machinery.
+// A stack as the program's author should see it: without the lines of this machinery, and with those of the source.
 export function stackOf(error) {
   const stack = typeof error.stack === "string" ? error.stack : "";
-  return stack.split("\n").filter((line) => !MACHINERY.test(line)).join("\n");
+  return authored(stack.split("\n").filter((line) => !MACHINERY.test(line)).join("\n"));
 }
 
 export function describe(error) {

@@ -3,6 +3,7 @@
 // Sources: HTML (module specifiers), Node.js "Modules: Packages" (exports, imports, conditions, main).
 
 import { decode, guest, ofNode, ownName, required } from "pyworkerd:system/host";
+import { keepMappings } from "pyworkerd:system/positions";
 
 const files = new Map();
 // Bytes by path below the root; null for what has become a module.
@@ -295,13 +296,23 @@ guest.resolve = (base, name) => {
   }
 };
 
-// Whether a program has this name in it; what is made for it then is made at deploy, and in no isolate.
-export let namesRewriter = false;
+// What is made for a program that has this name in it: then it is made at deploy, and in no isolate.
+const NAMED = {
+  HTMLRewriter: "pyworkerd:web/html/rewriter",
+  Buffer: "pyworkerd:node/buffer",
+  "process.": "pyworkerd:node/process",
+};
+const wanted = new Set();
 
 function program(path) {
   const found = text(path);
-  namesRewriter ||= found !== undefined && found.includes("HTMLRewriter");
-  return found;
+  if (found === undefined) return undefined;
+  for (const name in NAMED) if (found.includes(name)) wanted.add(NAMED[name]);
+  return keepMappings(path, found);
+}
+
+export function makeWhatIsNamed() {
+  wanted.forEach(required);
 }
 
 const taken = new Set();

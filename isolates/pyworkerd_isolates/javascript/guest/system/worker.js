@@ -1,8 +1,8 @@
 // The worker inside this isolate: its files, its top level, its entrypoints.
 
 import { exposeBindings } from "pyworkerd:system/environment";
-import { allowEntropy, forbidEntropy, forgetNumbers, required } from "pyworkerd:system/host";
-import { wordsOf } from "pyworkerd:system/logs";
+import { allowEntropy, forbidEntropy, forgetNumbers } from "pyworkerd:system/host";
+import { stackOf, wordsOf } from "pyworkerd:system/logs";
 import { drain } from "pyworkerd:system/loop";
 import * as modules from "pyworkerd:system/modules";
 import { takeLogs } from "pyworkerd:system/outbox";
@@ -81,7 +81,7 @@ export function load(header, rest) {
     else if ("error" in settled) throw settled.error;
     else {
       exported(settled.namespace);
-      if (modules.namesRewriter) required("pyworkerd:web/html/rewriter");
+      modules.makeWhatIsNamed();
       const described = Object.fromEntries([...entrypoints].map(([key, value]) => [key, handlersOf(value)]));
       answer = ["ok", described, {}, takeLogs()];
     }
@@ -101,7 +101,7 @@ function failure(kind, error) {
 function placeOf(error) {
   try {
     if (!(error instanceof Error)) return [null, null];
-    const place = typeof error.stack === "string" ? PLACE.exec(error.stack) : null;
+    const place = PLACE.exec(stackOf(error));
     if (place !== null) return [place[1], Number(place[2])];
     return [typeof error.file === "string" ? error.file : null, null];
   } catch {

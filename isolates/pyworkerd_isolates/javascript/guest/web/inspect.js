@@ -1,5 +1,6 @@
 // Values as text for people, as Node and workerd print them: `console` and uncaught errors.
 
+import { authored } from "pyworkerd:system";
 import { platformName } from "pyworkerd:web/idl";
 
 const CUSTOM = Symbol.for("nodejs.util.inspect.custom");
@@ -199,7 +200,7 @@ export function errorHead(value) {
     const message = `${value.message ?? ""}`;
     return message === "" ? name : `${name}: ${message}`;
   }) ?? "Error";
-  const stack = reading(() => value.stack);
+  const stack = reading(() => authored(value.stack));
   if (typeof stack !== "string" || stack === "") return `[${text}]`;
   return stack.startsWith(text) ? stack.trimEnd() : `${text}\n${stack.trimEnd()}`;
 }
