@@ -171,7 +171,7 @@ class Calls:
         self._room -= 1
         if computing is not None and isinstance(effect, Call):
             self._hold(effect, invocation)
-            job = Computation(self, computing, effect, invocation)
+            job = Computation(self, computing, effect, invocation, cost_ms)
             self._waiting[effect.call] = _Waiting(effect, job)
             if cost_ms <= QUICK_MS:
                 job.at_once()

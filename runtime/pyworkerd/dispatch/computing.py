@@ -62,14 +62,18 @@ class Computation:
         "_calls",
         "_cancelled",
         "_computing",
+        "_cost_ms",
         "_effect",
         "_error",
         "_invocation",
         "_used_ms",
     )
 
-    def __init__(self, calls: _Told, computing: Computing, effect: Call, invocation: Invocation) -> None:
+    def __init__(
+        self, calls: _Told, computing: Computing, effect: Call, invocation: Invocation, cost_ms: float = 0.0
+    ) -> None:
         self._calls, self._computing, self._effect, self._invocation = calls, computing, effect, invocation
+        self._cost_ms = cost_ms
         self._cancelled = False
         self._answer: bytes | None = None
         self._error: Exception | None = None
@@ -82,6 +86,9 @@ class Computation:
             return True
         began = None
         try:
+            check_cost(
+                self._invocation, self._cost_ms
+            )  # others that it asked for may have used what was left
             self._computing.prepare()
             began = thread_time()
             self._answer = self._computing.compute(self._effect.method, self._effect.arguments)

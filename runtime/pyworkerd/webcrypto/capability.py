@@ -80,5 +80,7 @@ class WebCrypto:
 def _generating(arguments: bytes) -> float:
     from pyworkerd.bindings import arguments as args  # noqa: PLC0415 (start-up time)
 
-    bits = args.bind("generate RSA", {"bits": int, "exponent": int}, args.decode(arguments))["bits"]
+    bits = args.bind("generate RSA", {"bits": int, "exponent": int}, args.decode(arguments, LITTLE_TEXT))[
+        "bits"
+    ]
     return next((cost for most, cost in GENERATE_MS if bits <= most), USUAL_MS)

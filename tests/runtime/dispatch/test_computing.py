@@ -109,6 +109,20 @@ def test_whatever_it_raises_is_the_answer(error: BaseException) -> None:
     assert heard is error or (isinstance(heard, InternalError) and heard.__cause__ is error)
 
 
+def test_what_others_have_left_no_time_for_does_not_begin() -> None:
+    """Many may have been asked for at once, when there was time for each of them."""
+    told, adder, asked = Told(), Adder(), invocation(cpu_ms=40.0)
+    jobs = [Computation(told, adder, call(number), asked, 30.0) for number in (1, 2)]
+    adder.works_s = 0.02
+    for job in jobs:
+        job.go_on(4.0)
+        job.over()
+    first, second = told.heard
+    assert first == b"arguments!"
+    assert isinstance(second, ExceededCpu)
+    assert len(adder.threads) == 1
+
+
 def test_what_there_is_no_time_for_is_refused() -> None:
     check_cost(invocation(50.0), 50.0)
     with pytest.raises(
