@@ -21,6 +21,17 @@ function (modules) {
   }
 
   function start() {
+    // Texts that most requests count references to, made side by side: each would have a page of its own copied into
+    // every isolate. `python -m pyworkerd_bench.experiments.javascript_steps` tells which they are.
+    guest.texts = [
+      " ", ",", "[", "]", "[[", "],", "],[", ",[", "]]]", '["b",', '["done",', '["respond",', '["return",',
+      "init", "fetch", "rpc", "props", "ctx", "env", "instance", "isClass", "over", "answered", "timers", "bodies",
+      "calls", "invocation", "number", "method", "url", "headers", "body", "redirect", "manual", "follow", "rest",
+      "status", "made", "pairs", "type", "locked", "text", "bytes", "used", "shared", "effect", "pump",
+      "content-type", "text/plain;charset=UTF-8", "application/json", "set-cookie", "automatic",
+      "Response constructor", "blobs", "$", "_", "when", "order", "callback",
+      "scheme", "username", "password", "host", "port", "path", "query", "fragment", "opaque", "http", "https", "xn--",
+    ];
     globalThis.pyworkerd = { host, guest };
     let failure = null;
     import("pyworkerd:entry").catch((error) => {

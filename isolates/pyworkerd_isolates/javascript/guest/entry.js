@@ -36,7 +36,7 @@ function settle(number, make) {
 
 function resolve([, number, kind, ...result], blobs) {
   if (kind === "value") {
-    settle(number, () => readValue(blobs[result[0]].slice()));
+    settle(number, () => readValue(blobs[result[0]]));
     return;
   }
   if (kind === "upgrade") {
@@ -99,7 +99,7 @@ guest.step = (header, rest) => {
     const frame = JSON.parse(header); // not taken apart as a pattern, which asks for an iterator
     const lengths = frame[0];
     const events = frame[1];
-    const blobs = lengths.length === 0 ? lengths : cut(lengths, rest);
+    const blobs = cut(lengths, rest);
     focus = null;
     for (let i = 0; i < events.length; i++) {
       const event = events[i];

@@ -137,10 +137,12 @@ function call(invocation, event, blobs) {
   if (!isClass || !isMethod(instance, method)) {
     throw new Refusal("no_method", `the entrypoint has no method '${method}'`);
   }
-  const [positional, named] = readValue(blobs[event[5]].slice());
+  const given = readValue(blobs[event[5]]);
+  const positional = given[0];
+  const named = given[1];
   // What Python names its arguments with comes as one object, after the others.
   if (named !== undefined && Object.keys(named).length > 0) positional.push(named);
-  return instance[method](...positional);
+  return Reflect.apply(instance[method], instance, positional);
 }
 
 function giveBack(invocation, value) {
@@ -161,7 +163,7 @@ async function handle(invocation, event, blobs) {
   if (typeof instance[handler] !== "function") {
     throw new Refusal("no_handler", `the entrypoint has no ${handler}() handler`);
   }
-  const { given, outcome, failed } = makeEvent(handler, readValue(blobs[event[5]].slice()));
+  const { given, outcome, failed } = makeEvent(handler, readValue(blobs[event[5]]));
   try {
     await (isClass ? instance[handler](given) : instance[handler](given, env, ctx));
   } catch (error) {

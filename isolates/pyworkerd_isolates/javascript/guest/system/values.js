@@ -13,7 +13,7 @@ Object.defineProperty(DataCloneError.prototype, "name", { value: "DataCloneError
 
 class Writer {
   blobs = [];
-  #open = new Set();
+  #open = null; // objects that are being written
 
   write(value, depth) {
     switch (typeof value) {
@@ -43,10 +43,11 @@ class Writer {
 
   #object(value, depth) {
     if (depth > MAX_DEPTH) throw new DataCloneError("the value is too deep to be sent to another worker");
-    if (this.#open.has(value)) throw new DataCloneError("a value that contains itself cannot be sent");
-    this.#open.add(value);
+    const open = (this.#open ??= new Set());
+    if (open.has(value)) throw new DataCloneError("a value that contains itself cannot be sent");
+    open.add(value);
     const written = this.#tagged(value, depth);
-    this.#open.delete(value);
+    open.delete(value);
     return written;
   }
 
@@ -92,14 +93,24 @@ function bytesOf(view) {
 export function writeValue(value) {
   const writer = new Writer();
   const tree = writer.write(value, 0);
-  const header = utf8(JSON.stringify([writer.blobs.map((each) => each.length), tree]));
-  let size = 4 + header.length;
-  for (const each of writer.blobs) size += each.length;
-  const frame = new Uint8Array(size);
-  new DataView(frame.buffer).setUint32(0, header.length, true);
-  frame.set(header, 4);
-  let at = 4 + header.length;
-  for (const each of writer.blobs) {
+  const { blobs } = writer;
+  let lengths = "";
+  let size = 0;
+  for (let i = 0; i < blobs.length; i++) {
+    lengths += i === 0 ? blobs[i].length : `,${blobs[i].length}`;
+    size += blobs[i].length;
+  }
+  const header = utf8(`\0\0\0\0[[${lengths}],${JSON.stringify(tree)}]`);
+  const length = header.length - 4;
+  header[0] = length;
+  header[1] = length >> 8;
+  header[2] = length >> 16;
+  header[3] = length >> 24;
+  if (size === 0) return header;
+  const frame = new Uint8Array(header.length + size);
+  frame.set(header);
+  let at = header.length;
+  for (const each of blobs) {
     frame.set(each, at);
     at += each.length;
   }
@@ -113,11 +124,18 @@ class Reader {
 
   read(node) {
     if (node === null || typeof node !== "object") return node;
-    if (Array.isArray(node)) return node.map((each) => this.read(each));
+    if (Array.isArray(node)) {
+      for (let i = 0; i < node.length; i++) {
+        const each = node[i];
+        if (each !== null && typeof each === "object") node[i] = this.read(each);
+      }
+      return node;
+    }
     if (Object.hasOwn(node, "$")) return this.#tagged(...node.$);
-    for (const key of Object.keys(node)) {
-      const value = node[key];
-      if (value !== null && typeof value === "object") node[key] = this.read(value);
+    const keys = Object.keys(node);
+    for (let i = 0; i < keys.length; i++) {
+      const value = node[keys[i]];
+      if (value !== null && typeof value === "object") node[keys[i]] = this.read(value);
     }
     return node;
   }
@@ -167,15 +185,15 @@ class Reader {
   }
 }
 
-// The value that `writeValue`, or the host, wrote.
+// The value that `writeValue`, or the host, wrote. It keeps nothing of the frame.
 export function readValue(frame) {
-  const length = new DataView(frame.buffer, frame.byteOffset, 4).getUint32(0, true);
-  const [lengths, tree] = JSON.parse(decode(frame.subarray(4, 4 + length)));
-  return new Reader(cut(lengths, frame.subarray(4 + length))).read(tree);
+  const end = 4 + (frame[0] | (frame[1] << 8) | (frame[2] << 16) | (frame[3] << 24));
+  const read = JSON.parse(decode(frame.subarray(4, end)));
+  return new Reader(cut(read[0], frame, end)).read(read[1]);
 }
 
 // The blobs of a frame: views of what follows its header.
-export function cut(lengths, rest) {
-  let at = 0;
-  return lengths.map((length) => rest.subarray(at, (at += length)));
+export function cut(lengths, bytes, at = 0) {
+  for (let i = 0; i < lengths.length; i++) lengths[i] = bytes.subarray(at, (at += lengths[i]));
+  return lengths;
 }
