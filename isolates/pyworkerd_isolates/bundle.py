@@ -167,6 +167,9 @@ def _walk(main: Path, root: Path, exclude: frozenset[Path]) -> Iterator[tuple[st
         language = language_of(main.name)
         if language is None or not main.is_file():
             raise BundleError(f"{main} is not a file that ends in {_one_of(SUFFIXES)}")
+        if language.is_program:
+            yield _program(main, root)
+            return
         count = size = 0
         for entry in _entries(root, exclude, language):
             path = Path(entry.path)
@@ -184,6 +187,16 @@ def _walk(main: Path, root: Path, exclude: frozenset[Path]) -> Iterator[tuple[st
             yield path.relative_to(root).as_posix(), path, status
     except OSError as error:
         raise BundleError(f"{error.filename or root} cannot be read: {error.strerror or error}") from None
+
+
+def _program(main: Path, root: Path) -> tuple[str, Path, os.stat_result]:
+    """A main file that is all of its worker: what lies beside it is not looked at."""
+    path, status = main.resolve(), main.stat()
+    if not path.is_relative_to(root):
+        raise BundleError(f"{main} does not lie below {root}")
+    if status.st_size > MAX_BUNDLE_BYTES:
+        raise BundleError(f"{main} has {status.st_size} bytes; at most {MAX_BUNDLE_BYTES} are allowed")
+    return path.relative_to(root).as_posix(), path, status
 
 
 def _entries(root: Path, exclude: frozenset[Path], language: Language) -> Iterator[os.DirEntry[str]]:

@@ -115,6 +115,26 @@ wasmtime_module_deserialize_file = _prototype(
 wasmtime_engine_increment_epoch = _prototype("wasmtime_engine_increment_epoch", None, c_void_p)
 
 
+wasmtime_linker_new = _prototype("wasmtime_linker_new", c_void_p, c_void_p)
+wasmtime_linker_delete = _prototype("wasmtime_linker_delete", None, c_void_p)
+wasmtime_linker_define_async_func = _prototype(
+    "wasmtime_linker_define_async_func",
+    c_void_p,
+    c_void_p,
+    c_char_p,
+    c_size_t,
+    c_char_p,
+    c_size_t,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+)
+wasmtime_linker_get = _prototype(
+    "wasmtime_linker_get", c_bool, c_void_p, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_void_p
+)
+
+
 def take_error(error: int) -> str:
     """The text of a native error, which is freed."""
     message = bindings.wasm_byte_vec_t()

@@ -7,9 +7,15 @@ alone lose its limit to it.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import threading
 from time import thread_time_ns
+from typing import Final
+
+let_others: Final = ctypes.CDLL(None).getpid
+"""Nothing, without the interpreter's lock: a thread that waits for it has it now. (`time.sleep(0)` would also give the
+processor away, to whatever else the machine runs.)"""
 
 
 class _Collecting(threading.local):

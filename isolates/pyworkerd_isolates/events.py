@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import wire
 
@@ -18,7 +18,7 @@ class Events:
     __slots__ = ("_blobs", "_events")
 
     def __init__(self) -> None:
-        self._events: list[object] = []
+        self._events: list[list[Any]] = []
         self._blobs: list[bytes] = []
 
     def __len__(self) -> int:
@@ -126,6 +126,12 @@ class Events:
     def ws_credit(self, socket: int, credit: int) -> None:
         """So much of what the guest sent on a WebSocket has been taken."""
         self._events.append(["ws_credit", socket, credit])
+
+    def parts(self) -> tuple[list[Any], list[bytes]]:
+        """The batch for a guest whose half is Python: each event as a list that begins with its name, and the bytes
+        that events name by their index.
+        """
+        return self._events, self._blobs
 
     def frame(self) -> bytes:
         """The batch as bytes for the guest."""

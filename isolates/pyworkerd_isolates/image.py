@@ -27,7 +27,7 @@ from .errors import (
     TopLevelTooSlow,
     Trap,
 )
-from .isolate import is_starved
+from .isolate import Isolate, is_starved
 from .native import Instance, Module
 from .pages import Hot
 from .snapshot import take
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .cache import Cache, Entry
     from .engine import Engine
     from .limits import Limits
+    from .slots import Slots
     from .unfrozen import Sources
 
 LOAD_OUTPUT_BYTES: Final = 4 * 1024 * 1024
@@ -68,6 +69,14 @@ class Image:
     hot: Hot = field(default_factory=Hot, compare=False, repr=False)
     sources: Sources | None = field(default=None, compare=False, repr=False)
     """What is not frozen in the module and has to run in each isolate first: see `unfrozen`."""
+
+    def instance(self, memory_bytes: int) -> Instance:
+        """A new instance of its engine on its memory, which may grow to so many bytes."""
+        return Instance(self.engine.code, self.module, memory_bytes, self.engine.refusals)
+
+    def isolate(self, limits: Limits, slots: Slots | None = None) -> Isolate:
+        """A new isolate."""
+        return Isolate(self.engine, self, limits, slots)
 
     def close(self) -> None:
         """Let go of the mapping. Live isolates keep it."""

@@ -76,6 +76,8 @@ class Images:
         return replace(image, deploy_ms=(time.perf_counter() - began) * 1000)
 
     def _from_folder(self, folder: Folder, limits: Limits) -> Image:
+        if folder.language.is_program:
+            return self._built(folder.read(), limits)
         signature, suffix = folder.signature(), image_suffix(limits)
         engine = self._engines.of(folder.language)
         entry = self._known.find(folder, signature, image_prefix(engine), suffix)
@@ -90,9 +92,17 @@ class Images:
         return image
 
     def _built(self, bundle: Bundle, limits: Limits) -> Image:
+        if bundle.language.is_program:
+            return self._program(bundle)
         engine = self._engines.of(bundle.language)
         name = image_name(engine, bundle, limits)
         return self._hold(name, lambda: build_image(engine, self._cache, bundle, limits))
+
+    def _program(self, bundle: Bundle) -> Image:
+        from .component.image import build_program, program_name  # noqa: PLC0415 (start-up time)
+
+        machine = self._engines.machine
+        return self._hold(program_name(bundle), lambda: build_program(machine, self._cache, bundle))
 
     def _hold(self, name: str, make: Callable[[], Image]) -> Image:
         with self._lock:

@@ -19,7 +19,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from .cpu_clock import charged_ns
+from .cpu_clock import charged_ns, let_others
 from .errors import (
     ClosedIsolate,
     CpuExhausted,
@@ -32,7 +32,6 @@ from .errors import (
     Trap,
 )
 from .lifecycle import Cause, State, next_state
-from .native import Instance, let_others
 from .pages import PAGES
 from .protocol import LONG_HEADER, Events, Output, decode_effects
 
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from .heaps import Heap, Heaps
     from .image import Image
     from .limits import Limits
+    from .native import Instance
     from .pages import Run
     from .slots import Slots
     from .unfrozen import Running
@@ -128,8 +128,7 @@ class Isolate:
         return f"<Isolate {self.state.value} of {self.image.name}: {self.steps} steps>"
 
     def _untouched(self) -> Instance:
-        engine = self._engine
-        return Instance(engine.code, self.image.module, self.limits.memory_bytes, engine.refusals)
+        return self.image.instance(self.limits.memory_bytes)
 
     def _new_instance(self) -> Instance:
         engine, image = self._engine, self.image
@@ -164,15 +163,18 @@ class Isolate:
         self.last_step_ms = 0.0
         self._budget_ms = budget_ms
         try:
-            if self._loading is not None:
-                self._first = events.frame()
-            else:
-                if self._trimmed:
-                    self._have_back()
-                self._live().begin("step", self.now_ns(), events.frame())
+            self._hand_in(events)
         except BaseException as error:
             self._fail(error)
             raise
+
+    def _hand_in(self, events: Events) -> None:
+        if self._loading is not None:
+            self._first = events.frame()
+        else:
+            if self._trimmed:
+                self._have_back()
+            self._live().begin("step", self.now_ns(), events.frame())
 
     def go_on(self, slice_ms: float) -> Output | None:
         """Run for about so long on the wall, on whatever thread. None if the step is not at its end: go on later.
@@ -184,16 +186,7 @@ class Isolate:
         loading = self._loading
         try:
             self._check_life()
-            instance = self._live()
-            if loading is not None:
-                if loading.go_on(slice_ms) is not None:
-                    self._loaded(instance)
-            elif self._answer is not None:
-                output = self._read(let_others)
-            elif instance.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
-                self._answer = instance.answer("step", self.limits.output_bytes)
-                if int.from_bytes(self._answer[:4], "little") <= LONG_HEADER:
-                    output = self._read()
+            output = self._advance(slice_ms)
         except BaseException as error:
             self._fail(error)
             raise
@@ -210,6 +203,20 @@ class Isolate:
             self.stop()
             raise CpuExhausted("the step used up its CPU time")
         return output
+
+    def _advance(self, slice_ms: float) -> Output | None:
+        """One slice of the step. Returns what it gave out if it is over."""
+        instance, loading = self._live(), self._loading
+        if loading is not None:
+            if loading.go_on(slice_ms) is not None:
+                self._loaded(instance)
+        elif self._answer is not None:
+            return self._read(let_others)
+        elif instance.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
+            self._answer = instance.answer("step", self.limits.output_bytes)
+            if int.from_bytes(self._answer[:4], "little") <= LONG_HEADER:
+                return self._read()
+        return None
 
     def _loaded(self, instance: Instance) -> None:
         """The top level is over, as when it was tried. Only now there is entropy, and what the worker may use."""
@@ -385,7 +392,7 @@ class Isolate:
         if instance is None:
             return
         if self._slots is not None and self._sound and self.steps:
-            self._slots.give(self._engine, self.image, self.limits, instance)
+            self._slots.give(self.image, self.limits, instance)
         else:
             instance.close()
 

@@ -27,6 +27,9 @@ class Language(NamedTuple):
     """Names of folders that never belong to a worker."""
     dotted: bool
     """Whether a main module is named with dots and without its suffix."""
+    is_program: bool = False
+    """Whether the main file is a program that somebody else's compiler made: it is all of the worker, has an engine of
+    its own, and an instance for each request."""
 
     def source(self) -> Source:
         """How its engine is made."""
@@ -53,7 +56,8 @@ JAVASCRIPT: Final = Language(
     frozenset(("__pycache__",)),
     dotted=False,
 )
-LANGUAGES: Final = (PYTHON, JAVASCRIPT)
+WASM: Final = Language("wasm", (".wasm",), (), (), frozenset(), dotted=False, is_program=True)
+LANGUAGES: Final = (PYTHON, JAVASCRIPT, WASM)
 SUFFIXES: Final = tuple(suffix for language in LANGUAGES for suffix in language.suffixes)
 
 

@@ -3,7 +3,7 @@
 Rules that keep this safe:
 
 1.  Every native handle has one owner object. `close()` is final; use after it raises `ClosedIsolate`.
-2.  No host function is ever defined. Guest code cannot call back, so it runs without the GIL and cannot re-enter.
+2.  No host function is Python (see `component.waiting`): guest code runs without the GIL and cannot re-enter.
 3.  An `Instance` is used by one thread at a time; different instances may run on different threads at once. A call
     that was begun may go on in another thread each time: it has a native stack of its own.
 4.  Whatever address or size the guest names is checked against the memory as it is *now* before it is read.
@@ -105,10 +105,6 @@ SMALL: Final = 1 << 18
 KEPT_ANSWER: Final = 1 << 16
 """Bytes of an answer that the guest may keep until its next step, which frees it without a call of its own."""
 
-let_others: Final = ctypes.CDLL(None).getpid
-"""Nothing, without the interpreter's lock: a thread that waits for it has it now. (`time.sleep(0)` would also give the
-processor away, to whatever else the machine runs.)"""
-
 
 def _advance(_engine: Engine, pointer: int | None) -> None:
     """Begin the next epoch. The ticker's thread may outlive a machine that nobody closed, so it holds the engine."""
@@ -207,6 +203,7 @@ class _Exports(ctypes.Structure):
         ("image", c.wasmtime_instance_t),
         ("engine", c.wasmtime_instance_t),
         ("memory", c.wasmtime_extern_t),
+        ("ask", c.wasmtime_extern_t),  # behind the memory: together what a program's engine imports
         ("function", c.wasmtime_extern_t),
         ("values", c.wasmtime_val_raw * 4),
         ("trap", c_void_p),
@@ -288,9 +285,8 @@ class Instance:
             self._check(wasmtime_instance_new(self._context, image.pointer, None, 0, image_at, self._trap))
             if not wasmtime_instance_export_get(self._context, image_at, b"memory", 6, memory_at):
                 raise EngineError("the image exports no memory")  # noqa: TRY301 (what began must be undone)
-            self._check(
-                wasmtime_instance_new(self._context, engine.pointer, memory_at, 1, engine_at, self._trap)
-            )
+            given = memory_at, self._imports(machine, at + _Exports.ask.offset)
+            self._check(wasmtime_instance_new(self._context, engine.pointer, *given, engine_at, self._trap))
         except BaseException:
             self.close()
             raise
@@ -298,6 +294,10 @@ class Instance:
         self._memory = ctypes.addressof(native.memory.of.memory)
         self._base: int = wasmtime_memory_data(self._context, self._memory)
         """Where its memory begins: it may grow and never moves (`Machine`)."""
+
+    def _imports(self, machine: Machine, ask_at: int) -> int:  # noqa: ARG002 - for programs
+        """How many things the engine imports: a memory."""
+        return 1
 
     def _function(self, name: str) -> Any:
         function = self._functions.get(name)

@@ -518,6 +518,11 @@ def _decode(item: Any, blobs: _Blobs) -> Effect:
     return _new(make, [read(value, blobs) for read, value in zip(readers, item[1:])])  # type: ignore[no-any-return]  # noqa: B905 - counted above
 
 
+def checked(item: list[Any], blobs: _Blobs) -> Effect:
+    """One effect, from what a guest would have encoded, by the same rules. Raises `ProtocolError`."""
+    return _decode(item, blobs)
+
+
 _new: Final = tuple.__new__
 PRIME: Final = wire.encode([["prime"]], ())
 """While an engine is built: run the guest's machinery once, so that the base image has it warm."""

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from .errors import Trap
-from .native import Instance
 from .pages import PAGES
 
 if TYPE_CHECKING:
-    from .engine import Engine
     from .image import Image
     from .limits import Limits
+    from .native import Instance
 
 CAPACITY: Final = 64
 """Slots of one process: twice the connections that keep one core busy (`pyworkerd bench`)."""
@@ -62,10 +61,10 @@ class Slots:
             self._held -= 1
             return shelf.instances.pop()
 
-    def give(self, engine: Engine, image: Image, limits: Limits, instance: Instance) -> None:
+    def give(self, image: Image, limits: Limits, instance: Instance) -> None:
         """Take what an ended isolate of this image leaves, and keep it if it can be put back."""
         try:
-            untouched = self._untouched(engine, image, limits)
+            untouched = self._untouched(image, limits)
             kept = untouched is not None and instance.reset(untouched, MAX_BYTES)
         except (Trap, OSError):
             kept = False
@@ -83,13 +82,13 @@ class Slots:
         if victim is not None:
             victim.close()
 
-    def _untouched(self, engine: Engine, image: Image, limits: Limits) -> Instance | None:
+    def _untouched(self, image: Image, limits: Limits) -> Instance | None:
         with self._lock:
             shelf = self._shelves.get(id(image))
             if shelf is None or not self._capacity:
                 return None
             if shelf.untouched is None:
-                shelf.untouched = Instance(engine.code, image.module, limits.memory_bytes, engine.refusals)
+                shelf.untouched = image.instance(limits.memory_bytes)
             return shelf.untouched
 
     def _least_recently_used(self) -> Instance:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pyworkerd_config.check import MAIN_SUFFIXES
-from pyworkerd_isolates.languages import JAVASCRIPT, LANGUAGES, PYTHON, SUFFIXES, Language, language_of
+from pyworkerd_isolates.languages import JAVASCRIPT, LANGUAGES, PYTHON, SUFFIXES, WASM, Language, language_of
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from pyworkerd_isolates.languages import JAVASCRIPT, LANGUAGES, PYTHON, SUFFIXES
         ("w.mjs", JAVASCRIPT),
         ("w.test.ts", JAVASCRIPT),
         ("w.mts", JAVASCRIPT),
+        ("w.wasm", WASM),
         ("w.rb", None),
         ("py", None),
         (".js", None),
@@ -28,7 +29,11 @@ def test_the_configuration_knows_the_same() -> None:
     assert MAIN_SUFFIXES == SUFFIXES
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [each for each in LANGUAGES if not each.is_program])
 def test_what_is_built_is_named_by_its_language(language: Language) -> None:
     assert language.source().language == language.name
     assert language.sources()[0].fingerprint == language.source().fingerprint
+
+
+def test_a_program_has_no_engine_to_be_built() -> None:
+    assert WASM.sources() == ()

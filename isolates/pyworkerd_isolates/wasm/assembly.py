@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .binary import MODULE_HEADER, name, section, vector
+from .component import Lowered
 from .core import FUNCREF, I32, I64, KINDS, Constant, FunctionType, Global, Import, parse_module
 from .errors import WasmFormatError
 from .instructions import Renumbering, renumber
@@ -20,6 +21,8 @@ from .linking import Definition, Part, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from .core import CoreModule
 
 SYSTEM = -1
 """The number of the system's part: the others have that of their instance."""
@@ -31,22 +34,37 @@ _GLOBAL_GET, _GLOBAL_SET, _I32_CONST, _I32_AND, _END = b"\x23", b"\x24", b"\x41"
 _EQUAL = {I32: b"\x46", I64: b"\x51"}
 
 
-def check_engine(engine: bytes, exports: Iterable[str]) -> None:
+MEMORY = Import("image", "memory", "memory")
+"""What every engine imports."""
+ASK = Import("host", "ask", "func")
+"""What the engine of a program imports besides, for calls that wait: see `program`."""
+ASK_TYPE = FunctionType(bytes((I32, *(I64,) * 9)), bytes((I64,)))
+"""The number of a question, and what it asks about; the answer."""
+ASKED = Lowered(ASK.module, ASK.name, None)
+"""The same, for code that calls it."""
+
+
+def check_engine(engine: bytes, exports: Iterable[str], imports: Sequence[Import] = (MEMORY,)) -> None:
     """Raise `WasmFormatError` unless the module is an engine of code and constants that reaches nothing but its
-    memory.
+    memory, or what else is named by `imports`.
     """
     module = parse_module(engine)
-    if module.imports != [Import("image", "memory", "memory")]:
+    if module.imports != list(imports):
         raise WasmFormatError(f"the engine imports {module.imports}, not just its memory")
     active = module.data_segments - len(module.constants)
     if len(module.memories) != 1 or active or module.start is not None:
         raise WasmFormatError("the engine has a memory, active data or a start function of its own")
-    wanted = _STANDARD_EXPORTS.union(*((f"{x}_at", f"prepare_{x}") for x in exports))
+    wanted = _STANDARD_EXPORTS.union(exports)
     if module.exports.keys() != wanted:
         raise WasmFormatError(f"the engine exports {sorted(module.exports.keys() ^ wanted)} wrongly")
 
 
-def system_part(binary: bytes, guest: Mapping[str, Definition]) -> Part:
+def step_exports(names: Iterable[str]) -> list[str]:
+    """What an engine exports for each function that takes bytes and gives bytes."""
+    return [export for name in names for export in (f"{name}_at", f"prepare_{name}")]
+
+
+def system_part(binary: bytes, guest: Mapping[str, Target]) -> Part:
     """The system as a part; `guest` says which functions of the others its imports are."""
     module = parse_module(binary)
     if module.data_segments != len(module.constants):
@@ -62,12 +80,24 @@ class Assembly:
     `calls` are imports of the parts; the system exports the answer to each as `host:<place>`.
     """
 
-    def __init__(self, parts: Mapping[int, Part], state: int, system: Part, calls: Sequence[Target]) -> None:
+    def __init__(
+        self,
+        parts: Mapping[int, Part],
+        state: int,
+        system: Part,
+        calls: Sequence[Target],
+        table: int | None = None,
+    ) -> None:
         self._parts = {**parts, SYSTEM: system}
         self._state = parts[state].module
+        """Where the memory is, and the table, unless `table` is another part."""
+        self._entries = _table_size(parts[state if table is None else table].module)
+        self._asks = ASKED in system.functions
         self._types: dict[FunctionType, int] = {}
         self._functions: dict[Target, int] = {}
         self._globals: dict[Definition, int] = {}
+        if self._asks:
+            self._functions[ASKED] = 0
         for number, part in self._parts.items():
             module = part.module
             for index in range(len(module.imported["func"]), len(module.functions)):
@@ -85,11 +115,14 @@ class Assembly:
         table, limits = self._table(), self._state.memories[0]
         bodies, function_types = self._code()
         constants = self._parts[SYSTEM].module.constants
-        entries = encode_unsigned(self._state.tables[0].minimum)
+        asked = (
+            [name(ASK.module) + name(ASK.name) + b"\0" + self._type_number(ASK_TYPE)] if self._asks else []
+        )
+        entries = encode_unsigned(self._entries)
         memory = b"\x02\0" + encode_unsigned(limits.minimum)
         contents = {
             1: [b"\x60" + _sized(params) + _sized(results) for params, results in self._types],
-            2: [name("image") + name("memory") + memory],
+            2: [name(MEMORY.module) + name(MEMORY.name) + memory, *asked],
             3: function_types,
             4: [bytes((FUNCREF, 1)) + entries + entries],
             6: [self._global(definition) for definition in self._globals],
@@ -125,8 +158,11 @@ class Assembly:
             function_types += [encode_unsigned(types[x]) for x in own]
         for body, type_ in ((self._reset(), _NOTHING), (self._at_rest(), _NUMBER)):
             bodies.append(_sized(body))
-            function_types.append(encode_unsigned(self._types.setdefault(type_, len(self._types))))
+            function_types.append(self._type_number(type_))
         return bodies, function_types
+
+    def _type_number(self, type_: FunctionType) -> bytes:
+        return encode_unsigned(self._types.setdefault(type_, len(self._types)))
 
     def _reset(self) -> bytes:
         """A function that gives every global the value it begins with: no code can change anything else of an instance
@@ -153,7 +189,7 @@ class Assembly:
 
     def _table(self) -> dict[int, int]:
         """Which function goes to which slot of the table; a later segment wins, as at a start."""
-        size = self._state.tables[0].minimum
+        size = self._entries
         table: dict[int, int] = {}
         for part in self._parts.values():
             for element in part.module.elements:
@@ -217,6 +253,11 @@ class Assembly:
                 number = spaces[kind][Definition(SYSTEM, index)]
                 out.append(name(key) + bytes((KINDS.index(kind),)) + encode_unsigned(number))
         return out
+
+
+def _table_size(module: CoreModule) -> int:
+    """Entries of the table that a module has; 0 if it has none."""
+    return module.tables[0].minimum if module.tables else 0
 
 
 def _declared(functions: Sequence[int], known: frozenset[int]) -> bytes:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 _FUNC, _VALUE, _TYPE, _COMPONENT, _INSTANCE = 1, 2, 3, 4, 5
 _MEMORY, _REALLOC, _POST_RETURN = 3, 4, 5
-_OPTIONS = {0: False, 1: False, 2: False, _MEMORY: True, _REALLOC: True, _POST_RETURN: True}
-"""Canonical options (canonopt) and whether an index follows; the asynchronous ones are refused."""
+_OPTIONS = {0: False, _MEMORY: True, _REALLOC: True, _POST_RETURN: True}
+"""Canonical options (canonopt) and whether an index follows; strings are UTF-8, the asynchronous ones are refused."""
+_RENAMED = "import-func-"
+"""wit-component makes an exported interface with a small component, and names what it is given like this."""
 
 
 class Instantiation(NamedTuple):
@@ -88,6 +90,10 @@ class Component:
     """For each component instance the name it is imported under, None if it is made here."""
     exports: dict[str, Lifted] = field(default_factory=dict)
     """The functions that the component itself exports."""
+    exported: dict[str, dict[str, Lifted]] = field(default_factory=dict)
+    """The interfaces that it exports, and the functions of each."""
+    made: dict[int, dict[str, Lifted]] = field(default_factory=dict)
+    """The functions of component instances that are made here, by the number of the instance."""
 
 
 def parse_component(binary: Buffer) -> Component:
@@ -179,10 +185,16 @@ def _read_instance(component: Component, reader: Reader) -> None:
         raise WasmFormatError(f"instance of form {form:#x} is unknown")
     if form == 0:
         reader.unsigned()
+    functions: dict[str, Lifted] = {}
     for _ in range(reader.count()):
-        _ = _extern_name(reader) if form else reader.name()
-        _sort(reader)
-        reader.unsigned()
+        name = _extern_name(reader) if form else reader.name()
+        sort, _ = _sort(reader)
+        index = reader.unsigned()
+        if sort == _FUNC and index < len(component.functions):
+            function = component.functions[index]
+            if isinstance(function, Lifted):
+                functions[name.removeprefix(_RENAMED)] = function
+    component.made[len(component.interfaces)] = functions
     component.interfaces.append(None)
 
 
@@ -278,6 +290,7 @@ def _read_export(component: Component, reader: Reader) -> None:
         if isinstance(function, Lifted):
             component.exports[name] = function
     elif sort == _INSTANCE:
+        component.exported[name] = component.made.get(index, {})
         component.interfaces.append(None)
 
 

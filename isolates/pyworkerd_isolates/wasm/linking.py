@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SHIM_TABLE = "$imports"
+_SHARED: tuple[Kind, ...] = ("memory", "table")
 _MAX_HOPS = 1000
 """Imports followed for one item; a real component needs fewer than ten. Shim and fixup could make a circle.
 """
@@ -47,10 +48,13 @@ class Part:
 class Linkage:
     """A component with its core modules parsed. Raises `WasmFormatError` if it is not made as described
     above.
+
+    `fresh`: it has run nothing yet, so start functions are allowed, and `starts` is what has to run first.
     """
 
-    def __init__(self, component: Component) -> None:
+    def __init__(self, component: Component, *, fresh: bool = False) -> None:
         self._component = component
+        self._fresh = fresh
         parsed = [parse_module(binary) for binary in component.modules]
         self._modules = {
             number: parsed[instance.module]
@@ -63,13 +67,34 @@ class Linkage:
             number: self._part(number) for number in self._modules if number not in (self._shim, self._fixup)
         }
         self.state = self._find_state()
-        """The instance that defines the memory and the table."""
+        """The instance that defines the memory."""
+        self.table = self._owner("table")
+        """The instance that defines the table; None without one."""
 
     def state_module(self) -> bytes:
         """The binary of the module whose data is the memory's content."""
         instance = self._component.instances[self.state]
         assert isinstance(instance, Instantiation)
         return bytes(self._component.modules[instance.module])
+
+    def starts(self) -> list[Definition]:
+        """The start functions, in the order in which they run."""
+        found = [
+            (number, part, part.module.start)
+            for number, part in self.parts.items()
+            if part.module.start is not None
+        ]
+        return [self._defined(number, part.functions[start]) for number, part, start in found]
+
+    def _defined(self, number: int, target: Target) -> Definition:
+        if isinstance(target, Lowered):
+            raise WasmFormatError(f"core instance {number} starts with an import of the component")
+        return target
+
+    def interface(self, name: str) -> dict[str, Lifted] | None:
+        """The functions of an exported interface, whatever its version; None if it is not exported."""
+        exported = self._component.exported
+        return next((found for key, found in exported.items() if key.partition("@")[0] == name), None)
 
     def exports(self) -> Iterator[tuple[str, Lifted]]:
         """The lifted functions with their names, in the component's order."""
@@ -109,30 +134,38 @@ class Linkage:
         return -1, -1, []
 
     def _find_state(self) -> int:
-        owners: dict[Kind, list[int]] = {"memory": [], "table": []}
-        shared: tuple[Kind, ...] = ("memory", "table")
-        for number, part in self.parts.items():
+        for part in self.parts.values():
             module = part.module
             if len(module.memories) > 1 or len(module.tables) > 1:
                 raise WasmFormatError("a core module with two memories or two tables is not supported")
-            for kind, items in zip(shared, (module.memories, module.tables), strict=True):
-                if len(items) > len(module.imported[kind]):
-                    owners[kind].append(number)
-            if module.start is not None:
+            if module.start is not None and not self._fresh:
                 raise WasmFormatError(
                     "a core module has a start function: its memory is not a finished image"
                 )
-        if owners["memory"] != owners["table"] or len(owners["memory"]) != 1:
+        state = self._owner("memory")
+        if state is None or (not self._fresh and self._owner("table") != state):
             raise WasmFormatError("memory and table must be defined once, in one core module")
-        state = owners["memory"][0]
-        for kind in shared:
+        for kind in _SHARED:
+            owner = self._owner(kind)
             for number, part in self.parts.items():
                 for place in range(len(part.module.imported[kind])):
-                    if self._find(kind, number, place) != Definition(state, 0):
+                    if owner is None or self._find(kind, number, place) != Definition(owner, 0):
                         raise WasmFormatError(f"a core module uses another {kind} than the others")
         if any(part.module.data_segments for number, part in self.parts.items() if number != state):
             raise WasmFormatError("a core module has data of its own: its memory is not a finished image")
         return state
+
+    def _owner(self, kind: Kind) -> int | None:
+        """The instance that defines the only memory, or the only table."""
+        owners = [
+            number
+            for number, part in self.parts.items()
+            if len(part.module.memories if kind == "memory" else part.module.tables)
+            > len(part.module.imported[kind])
+        ]
+        if len(owners) > 1:
+            raise WasmFormatError("memory and table must be defined once, in one core module")
+        return owners[0] if owners else None
 
     def _part(self, number: int) -> Part:
         module = self._modules[number]

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .assembly import Assembly, check_engine, system_part
+from .assembly import Assembly, check_engine, step_exports, system_part
 from .component import Lowered, parse_component
 from .core import I32, FunctionType
 from .errors import WasmFormatError
@@ -69,7 +69,7 @@ def merge(component: bytes, assemble: Callable[[str], bytes], called_often: Sequ
     system = system_text(list(calls.values()), exports)
     part = system_part(assemble(system.text), guest)
     engine = Assembly(linkage.parts, linkage.state, part, list(calls)).write(called_often)
-    check_engine(engine, [export.name for export in exports])
+    check_engine(engine, step_exports(export.name for export in exports))
     return Merged(engine, image_of(memory_of(linkage.state_module())), system.refusals)
 
 

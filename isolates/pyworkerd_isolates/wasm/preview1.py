@@ -4,16 +4,16 @@ What `merge` does for a component: the module's code becomes the engine, its dat
 operating system is answered by functions merged in. The rules are those of `system`: time stands still in a call,
 random bytes need a key, the environment is empty, no file descriptor is open, and everything else is refused.
 
-Source: WASI preview 1, phases/snapshot/witx/wasi_snapshot_preview1.witx (errno: success 0, badf 8).
+Source: WASI preview 1, phases/snapshot/witx/wasi_snapshot_preview1.witx (errno: success 0, badf 8, nosys 52).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .assembly import Assembly, check_engine, system_part
+from .assembly import Assembly, check_engine, step_exports, system_part
 from .component import Lowered
-from .core import I32, I64, Constant, FunctionType, parse_module
+from .core import I32, I64, Constant, FunctionType, Import, parse_module
 from .errors import WasmFormatError
 from .image import image_of, memory_of
 from .linking import Definition, Part, Target
@@ -23,13 +23,15 @@ from .system import NEEDS_KEY, REFUSED_CALL, REFUSED_ENTROPY, STATE, value_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .core import CoreModule, Import
+    from .core import CoreModule
+    from .system import HostCall
 
 WASI = "wasi_snapshot_preview1"
 STACK_ROOM = 256
 """Bytes above the module's stack that are for the glue to keep numbers in: they lie where every call writes anyway."""
 _STATE_INSTANCE = 0
 _BAD_DESCRIPTOR = "(i32.const 8)"
+_NOT_SUPPORTED = 52
 
 
 class Glue(NamedTuple):
@@ -42,6 +44,9 @@ class Glue(NamedTuple):
     answers: Mapping[tuple[str, str], str]
     """The module's other imports, and the function of the text that answers each."""
     exports: Sequence[str]
+
+
+_NO_GLUE = Glue("", {}, {}, ())
 
 
 def lone_engine(binary: bytes, make_glue: Callable[[int], Glue], assemble: Callable[[str], bytes]) -> Merged:
@@ -64,7 +69,7 @@ def lone_engine(binary: bytes, make_glue: Callable[[int], Glue], assemble: Calla
     guest = {name: Definition(_STATE_INSTANCE, module.export(name, "func")) for name in glue.uses}
     system = system_part(assemble(text), guest)
     engine = Assembly({_STATE_INSTANCE: part}, _STATE_INSTANCE, system, calls).write(())
-    check_engine(engine, glue.exports)
+    check_engine(engine, step_exports(glue.exports))
     return Merged(engine, image_of(memory_of(binary)), tuple(refusals))
 
 
@@ -99,7 +104,7 @@ def _text(module: CoreModule, glue: Glue, refusals: list[str]) -> str:
             '(import "image" "memory" (memory 0))',
             STATE,
             generator(),
-            _FILL_EXACTLY,
+            FILL_EXACTLY,
             glue.text,
             *answers,
             ")",
@@ -123,6 +128,16 @@ def _answer(place: int, item: Import, kind: FunctionType, glue: Glue, refusals: 
         return f"{function} {body})"
     refusals.append(name)
     return f"{function} (call $refuse (i32.const {REFUSED_CALL}) (i32.const {number})) unreachable)"
+
+
+def lone_answer(place: int, call: HostCall, refusals: list[str]) -> str:
+    """The text of `host:<place>` for a function of WASI that nobody answers: an errno where it has one, `nosys` for
+    what is not known.
+    """
+    item = Import(call.module, call.name, "func")
+    if call.name not in _ANSWERS and call.type.results == bytes((I32,)):
+        return f'(func (export "host:{place}"){_signature(*call.type)} (i32.const {_NOT_SUPPORTED}))'
+    return _answer(place, item, call.type, _NO_GLUE, refusals)
 
 
 def _types(letters: str) -> bytes:
@@ -156,7 +171,7 @@ _ANSWERS: dict[str, tuple[str, str, str]] = {
 }
 """Value types in and out, and the body."""
 _WORDS = range(8)
-_FILL_EXACTLY = "\n".join(
+FILL_EXACTLY = "\n".join(
     (
         "(func $fill_exactly (param $at i32) (param $size i32)",
         *(f"  (local $w{i} i32)" for i in _WORDS),

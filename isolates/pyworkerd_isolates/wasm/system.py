@@ -155,12 +155,12 @@ def system_text(calls: Sequence[HostCall], exports: Sequence[ExportedCall]) -> S
         if not _PLAIN_NAME(export.name):
             raise WasmFormatError(f"an export is called {export.name!r}, which is not a kebab-case name")
     refusals: list[str] = []
-    answers = [_host_function(place, call, refusals) for place, call in enumerate(calls)]
+    answers = [host_function(place, call, refusals) for place, call in enumerate(calls)]
     numbers = {call.allocator for call in calls if call.allocator is not None}
     numbers |= {export.allocator for export in exports}
     lines = [
         "(module",
-        *(_REALLOC.format(number=number) for number in sorted(numbers)),
+        *(REALLOC.format(number=number) for number in sorted(numbers)),
         _FREE,
         *(_GUEST.format(name=export.name) for export in exports),
         '(import "image" "memory" (memory 0))',
@@ -173,7 +173,8 @@ def system_text(calls: Sequence[HostCall], exports: Sequence[ExportedCall]) -> S
     return System("\n".join(lines), tuple(refusals))
 
 
-def _host_function(place: int, call: HostCall, refusals: list[str]) -> str:
+def host_function(place: int, call: HostCall, refusals: list[str]) -> str:
+    """The text of `host:<place>`, which answers a call or refuses it; what it may refuse is added to `refusals`."""
     name = call_name(call.module, call.name)
     signature = (
         f'(func (export "host:{place}")'
@@ -218,7 +219,7 @@ def value_name(value_type: int) -> str:
     return _WAT_TYPES[value_type]
 
 
-_REALLOC = '(import "guest" "realloc:{number}" (func $realloc{number} (param i32 i32 i32 i32) (result i32)))'
+REALLOC = '(import "guest" "realloc:{number}" (func $realloc{number} (param i32 i32 i32 i32) (result i32)))'
 _FREE = '(import "guest" "free" (func $free (param i32)))'
 _GUEST = """\
 (import "guest" "call:{name}" (func $call:{name} (param i32 i32) (result i32)))

@@ -95,13 +95,13 @@ class WorkerOptions:
             return None
         return await self.front.before(request)
 
-    def policy(self) -> Policy:
-        """What its pool may have."""
+    def policy(self, *, fresh: bool = False) -> Policy:
+        """What its pool may have; `fresh`: an isolate for each request, whatever is said."""
         limits = self.limits
         queue, queue_s = limits.queue, limits.queue_ms / 1000
         if not limits.queue_ms:
             queue, queue_s = 0, 1.0  # whoever cannot begin at once does not wait at all
         common = partial(Policy, queue=queue, queue_s=queue_s, cost=ISOLATE_COST)
-        if self.reuse == "request":
+        if fresh or self.reuse == "request":
             return common(isolates=limits.concurrency, concurrency=1, fresh=True)
         return common(isolates=limits.isolates, concurrency=limits.concurrency)

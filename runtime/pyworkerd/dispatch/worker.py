@@ -12,7 +12,6 @@ from itertools import count
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from pyworkerd_isolates.isolate import Isolate
 from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits
 from pyworkerd_isolates.pool import (
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_isolates.bundle import Bundle, Folder
     from pyworkerd_isolates.image import Image
+    from pyworkerd_isolates.isolate import Isolate
     from pyworkerd_isolates.pool import Policy
     from pyworkerd_isolates.protocol import Commit, Entry, Events
 
@@ -114,7 +114,7 @@ class Worker(Telling):
         self.message_bytes = given.websocket_message_mb * 1024 * 1024
         self.places = Places(given.websockets)
         self.allowance = Allowance(given.cpu_ms, given.subrequests, self.log_bytes)
-        self.policy = options.policy()
+        self.policy = options.policy(fresh=source is not None and source.language.is_program)
         self.placement = Placement()
         self.loop_account: Account[Callable[[], None]] = kin.loop_account if kin else Account(given.weight)
         self.clearing = Clearing(fleet.turns, self.loop_account)
@@ -463,7 +463,7 @@ class Worker(Telling):
     def start_isolate(self) -> Isolate:
         """A new isolate of this worker; may be called on another thread."""
         slots = self.fleet.slots if self.policy.fresh else None
-        return Isolate(self.image.engine, self.image, self.limits, slots)
+        return self.image.isolate(self.limits, slots)
 
     def memory(self) -> int:
         """Bytes that it is reckoned at: its isolates, and the bodies that wait with its requests."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.errors import BundleError
-from pyworkerd_isolates.languages import SUFFIXES, language_of
+from pyworkerd_isolates.languages import LANGUAGES, language_of
 
 from pyworkerd.bindings.arguments import bounded, type_error
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MAX_NAME: Final = 256
 """Characters of a name that a loaded worker is found by."""
+_SUFFIXES: Final = tuple(
+    suffix for language in LANGUAGES if not language.is_program for suffix in language.suffixes
+)
 MAX_MODULES: Final = 1000
 MAX_SOURCE_BYTES: Final = 10 << 20
 """All modules of one worker together (Workers: 10 MB per script)."""
@@ -77,8 +80,9 @@ def _bundle(main: object, modules: object) -> Bundle:
         raise type_error(f"the modules are larger than {MAX_SOURCE_BYTES} bytes")
     if main not in files:
         raise type_error(f"main_module {main[:MAX_NAME]!r} is not among the modules")
-    if language_of(main) is None:
-        raise type_error(f"main_module {main[:MAX_NAME]!r} does not end in one of {', '.join(SUFFIXES)}")
+    language = language_of(main)
+    if language is None or language.is_program:
+        raise type_error(f"main_module {main[:MAX_NAME]!r} does not end in one of {', '.join(_SUFFIXES)}")
     try:
         return Bundle.of(files, main)
     except BundleError as error:

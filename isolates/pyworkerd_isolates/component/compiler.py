@@ -1,0 +1,91 @@
+"""Compile a program in a process of its own, with limits: what a tenant hands over is hostile to a compiler as well.
+
+The child reads the program from its standard input, merges it (`wasm.program`), compiles engine and memory, and writes
+both with what is to be known of them to its standard output. A program that makes it run for too long, or take too much
+memory, costs that process and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from typing import Any, Final
+
+from pyworkerd_isolates import wire
+from pyworkerd_isolates.capi import assemble
+from pyworkerd_isolates.errors import EngineError, ImageError
+from pyworkerd_isolates.native import Machine
+from pyworkerd_isolates.wasm.errors import WasmFormatError
+from pyworkerd_isolates.wasm.image import memory_of
+from pyworkerd_isolates.wasm.program import MAX_MEMORY, make_program
+
+COMPILE_S: Final = 300
+"""Seconds of CPU time on all cores, and on the wall: CPython as a component takes ten, SpiderMonkey twenty."""
+COMPILE_BYTES: Final = 8 << 30
+"""Address space; wasmtime reserves much and touches little of it."""
+MAX_OUTPUT: Final = 512 << 20
+_MAX_NOTES: Final = 4 << 20
+_RUN: Final = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from pyworkerd_isolates.component.compiler import main; main()"
+)
+
+
+def compiled(binary: bytes, name: str) -> tuple[bytes, bytes, dict[str, Any]]:
+    """Native code of a program's engine and of its memory, and notes for the cache. Raises `ImageError`.
+
+    Takes seconds; call it on a thread.
+    """
+    command = [sys.executable, "-c", _RUN, json.dumps(sys.path)]
+    try:
+        done = subprocess.run(  # noqa: S603 - this program itself
+            command, input=binary, capture_output=True, check=False, timeout=COMPILE_S
+        )
+    except subprocess.TimeoutExpired:
+        raise ImageError(f"it takes longer than {COMPILE_S} s to compile", file=name) from None
+    if done.returncode:
+        why = (
+            "ran out of memory or time" if done.returncode < 0 or not done.stderr else _last_line(done.stderr)
+        )
+        raise ImageError(f"the program cannot be compiled: the compiler {why}", file=name)
+    notes, blobs = wire.decode(done.stdout, max_header=_MAX_NOTES, max_blobs=2)
+    if "error" in notes:
+        raise ImageError(notes["error"], file=name)
+    return bytes(blobs[0]), bytes(blobs[1]), notes
+
+
+def _last_line(text: bytes) -> str:
+    lines = text.decode("utf-8", "replace").strip().splitlines()
+    return f"failed: {lines[-1][:500]}" if lines else "failed"
+
+
+def main() -> None:
+    """The child."""
+    for limit, most in (
+        (resource.RLIMIT_CPU, COMPILE_S),
+        (resource.RLIMIT_AS, COMPILE_BYTES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (most, most))
+    sys.stdout.buffer.write(compile_program(sys.stdin.buffer.read()))
+
+
+def compile_program(binary: bytes) -> bytes:
+    """What the child answers: a frame of notes, code and memory, or of an error."""
+    machine = Machine()
+    try:
+        program = make_program(binary, assemble)
+        code, memory = machine.compile(program.engine), machine.compile(program.image)
+    except (WasmFormatError, EngineError) as error:
+        return wire.encode({"error": str(error)[:4000]})
+    finally:
+        machine.close()
+    notes = {
+        "questions": program.questions,
+        "refusals": program.refusals,
+        "memory": len(memory_of(program.image, MAX_MEMORY)),
+        "component": program.is_component,
+    }
+    return wire.encode(notes, [code, memory])

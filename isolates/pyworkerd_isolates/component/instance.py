@@ -1,0 +1,83 @@
+"""A program's instance: an engine that asks, on top of its memory.
+
+    instance.start(now_ns, request, answer)
+    while not instance.go_on(slice_ms):
+        if (question := instance.question()) is not None:
+            instance.answer(...)
+
+`go_on` comes back when the call is over, when the slice is, or when the program has asked something.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+from wasmtime import _bindings as c
+
+from pyworkerd_isolates.capi import wasmtime_func_call_async, wasmtime_memory_data_size
+from pyworkerd_isolates.errors import Trap
+from pyworkerd_isolates.native import Instance
+from pyworkerd_isolates.wasm.assembly import ASK_TYPE
+from pyworkerd_isolates.wasm.program import ENTRY
+
+from .waiting import AT, VALUE, Waiting, define
+
+if TYPE_CHECKING:
+    from pyworkerd_isolates.native import Machine
+
+_NUMBER, _WIDE = f"{AT}x i {VALUE - AT - 4}x", f"{AT}x Q {VALUE - AT - 8}x"
+_ARGUMENTS: Final = struct.Struct("<" + _NUMBER + _WIDE * (len(ASK_TYPE.params) - 1))
+_I64: Final = 1
+"""WASMTIME_I64 of wasmtime/val.h."""
+
+
+class ProgramInstance(Instance):
+    """Also the program's memory, for who answers (`abi.Memory`)."""
+
+    __slots__ = ("_waiting",)
+
+    def _imports(self, machine: Machine, ask_at: int) -> int:
+        self._waiting = Waiting()
+        define(machine, self._context, self._waiting, ask_at)
+        return 2
+
+    def start(self, now_ns: int, request: int, answer: int) -> None:
+        """Call the program; it runs when `go_on` is called."""
+        now, first, second = self._arguments
+        now.i64, first.i32, second.i32 = now_ns, request, answer
+        arguments, result, error = self._call_at
+        function = self._functions.get(ENTRY) or self._function(ENTRY)
+        self._call = wasmtime_func_call_async(
+            self._context, function, arguments, 3, result, 1, self._trap, error
+        )
+
+    def question(self) -> tuple[int, ...] | None:
+        """What the program waits for: the number of the question and what it is about; None if it only paused."""
+        at = self._waiting.arguments
+        if at is None:
+            return None
+        return _ARGUMENTS.unpack(ctypes.string_at(at, _ARGUMENTS.size))
+
+    def answer_with(self, value: int) -> None:
+        """Let the program go on, with the next `go_on`."""
+        waiting = self._waiting
+        assert waiting.results is not None
+        result: Any = c.wasmtime_val_t.from_address(waiting.results)
+        result.kind, result.of.i64 = _I64, value
+        waiting.arguments = None
+        waiting.ready = 1
+
+    def read(self, at: int, size: int) -> bytes:
+        """So many bytes of its memory. Raises `Trap` for what is not its memory."""
+        if at + size > wasmtime_memory_data_size(self._context, self._memory):
+            raise Trap("the program named an address outside of its memory")
+        return ctypes.string_at(self._base + at, size)
+
+    def write(self, at: int, data: bytes) -> None:
+        """Write to its memory. Raises `Trap` for what is not its memory."""
+        size = len(data)
+        if at + size > wasmtime_memory_data_size(self._context, self._memory):
+            raise Trap("the program named an address outside of its memory")
+        ctypes.memmove(self._base + at, data, size)

@@ -1,0 +1,89 @@
+"""A program as an isolate: the same life, the same steps, the same events and effects as that of any other language.
+
+A step runs the program until it is over, or until it waits for something that only an event or time can bring. Then
+the step is over and the program's native stack stays where it is; the next step goes on in the middle of the call.
+
+An isolate holds one invocation in its life: WASI says that each request has an instance of its own.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from pyworkerd_isolates.errors import HeapError
+from pyworkerd_isolates.isolate import Isolate
+
+from .host import Exit
+
+if TYPE_CHECKING:
+    from pyworkerd_isolates.heaps import Heap, Heaps
+    from pyworkerd_isolates.limits import Limits
+    from pyworkerd_isolates.protocol import Events, Output
+    from pyworkerd_isolates.slots import Slots
+
+    from .image import ProgramImage
+    from .instance import ProgramInstance
+
+_SPARE_S: Final = 0.002
+"""How much longer than its slice a program that asks all the time may run: as long as one that computes."""
+
+
+class ProgramIsolate(Isolate):
+    """One instance of a program."""
+
+    __slots__ = ("_host", "_program", "_runs")
+
+    def __init__(self, image: ProgramImage, limits: Limits, slots: Slots | None = None) -> None:
+        super().__init__(image.engine, image, limits, slots)
+        self._program: ProgramInstance = self._live()  # type: ignore[assignment]  # what its image makes
+        self._host = image.host(self._program, limits)
+        self._runs = False
+        """It can go on: it does not wait for an answer."""
+
+    def _hand_in(self, events: Events) -> None:
+        host, program = self._host, self._program
+        host.now_ns = self.now_ns()
+        begun = host.happened(*events.parts())
+        if begun is not None:
+            program.start(host.now_ns, *begun)
+            self._runs = True
+        elif (answer := host.look_again()) is not None:
+            program.answer_with(answer)
+            self._runs = True
+
+    def _advance(self, slice_ms: float) -> Output | None:
+        host, program = self._host, self._program
+        end = monotonic() + slice_ms / 1e3 + _SPARE_S
+        while self._runs and not host.cancelled:
+            if program.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
+                return self._over()
+            question = program.question()
+            if question is None:
+                return None
+            try:
+                answer = host.ask(question)
+            except Exit:
+                self._sound = False  # it is left in the middle of a call
+                return self._over()
+            if answer is None:
+                self._runs = False
+            else:
+                program.answer_with(answer)
+                if monotonic() > end:
+                    return None
+        if host.cancelled or host.refused:
+            self._sound = False
+            return self._over()
+        self._stepping = False
+        return host.output(over=False)
+
+    def _over(self) -> Output:
+        self._runs = self._stepping = False
+        self._program.abandon()
+        return self._host.output(over=True)
+
+    def put_away(self, heaps: Heaps) -> Heap:
+        """A native stack cannot be written down. Raises `HeapError`."""
+        del heaps
+        raise HeapError("a component does not hibernate")

@@ -1,0 +1,32 @@
+"""Compiling in a process of its own."""
+
+import pytest
+from pyworkerd_isolates import wire
+from pyworkerd_isolates.component import compiler
+from pyworkerd_isolates.component.compiler import compile_program, compiled
+from pyworkerd_isolates.errors import ImageError
+
+from tests.isolates.component.programs import HELLO
+
+
+def test_a_process_compiles():
+    code, memory, notes = compiled(HELLO, "a.wasm")
+    assert code[:4] == memory[:4] == b"\x7fELF"
+    assert notes["component"]
+
+
+def test_what_is_wrong_is_told_with_the_file(monkeypatch):
+    with pytest.raises(ImageError, match="neither") as caught:
+        compiled(b"text", "a.wasm")
+    assert caught.value.file == "a.wasm"
+    monkeypatch.setattr(compiler, "_RUN", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(ImageError, match="ran out of memory or time"):
+        compiled(HELLO, "a.wasm")
+    monkeypatch.setattr(compiler, "_RUN", "raise MemoryError")
+    with pytest.raises(ImageError, match="MemoryError"):
+        compiled(HELLO, "a.wasm")
+
+
+def test_code_that_no_machine_could_run():
+    notes, _ = wire.decode(compile_program(HELLO[:8]), max_header=1 << 16, max_blobs=2)
+    assert "error" in notes

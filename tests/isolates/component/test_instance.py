@@ -1,0 +1,44 @@
+"""A program's instance: where its questions come out."""
+
+import pytest
+from pyworkerd_isolates.errors import Trap
+
+from tests.isolates.component.programs import HELLO
+
+
+@pytest.fixture
+def instance(programs):
+    made = programs(HELLO).instance(1 << 20)
+    yield made
+    made.close()
+
+
+def test_questions_come_out_and_answers_go_in(instance):
+    instance.seed(bytes(32))
+    instance.start(5, 1, 2)
+    asked = []
+    while not instance.go_on(1000):
+        question = instance.question()
+        assert question is not None
+        asked.append(question)
+        instance.answer_with(7)
+    assert instance.question() is None
+    assert asked[1][1] == 7  # the fields that it got are what the response is made of
+    assert all(len(question) == 10 for question in asked)
+
+
+def test_its_memory_has_an_end(instance):
+    assert instance.memory_size == 2 << 16
+    instance.write((2 << 16) - 2, b"ab")
+    assert instance.read((2 << 16) - 2, 2) == b"ab"
+    for at in ((2 << 16) - 1, 1 << 40):
+        with pytest.raises(Trap, match="outside"):
+            instance.read(at, 2)
+        with pytest.raises(Trap, match="outside"):
+            instance.write(at, b"ab")
+
+
+def test_one_that_waits_can_be_closed(instance):
+    instance.start(5, 1, 2)
+    assert not instance.go_on(1000)
+    instance.close()

@@ -1,0 +1,132 @@
+"""Requests that a program sends, and what comes back."""
+
+import pytest
+from pyworkerd_isolates.component.outgoing import ERROR_CODES
+from pyworkerd_isolates.events import Events
+from pyworkerd_isolates.protocol import Abandon, Data, Fetch, Stop, StreamRef
+
+from tests.isolates.component.programs import LINE, Asker
+
+SEND = "wasi:http/outgoing-handler handle"
+GET = f"{LINE}future-incoming-response.get"
+WRITE = "wasi:io/streams output-stream.blocking-write-and-flush"
+
+
+def request(asker, authority="a.test", scheme=0, path="/x"):
+    me, of = asker.ask(f"{LINE}outgoing-request", asker.fields(("x", b"y"))), f"{LINE}outgoing-request."
+    asker.ask(f"{of}set-scheme", me, 1, scheme, *asker.memory.put("ftp"))
+    if authority:
+        asker.ask(f"{of}set-authority", me, 1, *asker.memory.put(authority))
+    asker.ask(f"{of}set-path-with-query", me, 1, *asker.memory.put(path))
+    return me
+
+
+def send(asker, **parts):
+    asker.ask(SEND, request(asker, **parts), 0, 0, 0)
+    assert asker.memory.number(0, 1) == 0
+    return asker.memory.number(8)
+
+
+def answer(asker, call, body=None, status=201):
+    events = Events()
+    events.resolve_response(call, status, (("x-a", "b"),), body, "")
+    asker.tell(events)
+
+
+def test_there_and_back():
+    asker = Asker()
+    future = send(asker)
+    (fetch,) = asker.effects()
+    assert fetch == Fetch(fetch.call, 1, 0, "GET", "http://a.test/x", (("x", "y"),), None, "manual")
+    asker.ask(GET, future, 0)
+    assert asker.memory.number(0, 1) == 0
+    ready = asker.ask(f"{LINE}future-incoming-response.subscribe", future)
+    assert asker.ask("wasi:io/poll pollable.block", ready) is None
+    answer(asker, fetch.call, b"body")
+    assert asker.look_again() == 0
+    asker.ask(GET, future, 0)
+    assert [asker.memory.number(at) for at in (0, 8, 16)] == [1, 0, 0]
+    response = asker.memory.number(24)
+    assert asker.ask(f"{LINE}incoming-response.status", response) == 201
+    asker.ask(f"{LINE}fields.entries", asker.ask(f"{LINE}incoming-response.headers", response), 0)
+    assert asker.memory.texts(0, 2) == [b"x-a", b"b"]
+    asker.ask(f"{LINE}incoming-response.consume", response, 0)
+    asker.ask(f"{LINE}incoming-body.stream", asker.memory.number(4), 0)
+    asker.ask("wasi:io/streams input-stream.blocking-read", asker.memory.number(4), 100, 0)
+    assert asker.memory.text(4) == b"body"
+    asker.ask(GET, future, 0)
+    assert [asker.memory.number(at) for at in (0, 8)] == [1, 1]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_its_body(finished):
+    asker = Asker()
+    me = request(asker)
+    asker.ask(f"{LINE}outgoing-request.body", me, 0)
+    body = asker.memory.number(4)
+    asker.ask(SEND, me, 0, 0, 0)
+    asker.ask(f"{LINE}outgoing-body.write", body, 0)
+    asker.ask(WRITE, asker.memory.number(4), *asker.memory.put("abc"), 0)
+    if finished:
+        asker.ask(f"{LINE}outgoing-body.finish", body, 0, 0, 0)
+    fetch, *rest = asker.effects()
+    if finished:
+        assert (fetch.body, rest) == (b"abc", [])
+    else:
+        assert isinstance(fetch.body, StreamRef)
+        assert rest == [Data(fetch.body.number, b"abc", False)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "outbound", "fault"),
+    [
+        ({}, False, "HTTP-request-denied"),
+        ({"scheme": 2}, True, "HTTP-protocol-error"),
+        ({"authority": ""}, True, "HTTP-request-URI-invalid"),
+        ({"authority": "a b"}, True, "HTTP-request-URI-invalid"),
+        ({"path": "/\n"}, True, "HTTP-request-URI-invalid"),
+    ],
+)
+def test_what_cannot_be_sent(parts, outbound, fault):
+    asker = Asker(meta={"outbound": outbound})
+    asker.ask(SEND, request(asker, **parts), 0, 0, 0)
+    assert (asker.memory.number(0, 1), ERROR_CODES[asker.memory.number(8, 1)]) == (1, fault)
+    assert asker.effects() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"), [("access_denied", "HTTP-request-denied"), ("strange", "internal-error")]
+)
+def test_what_fails(code, fault):
+    asker = Asker()
+    future = send(asker)
+    (fetch,) = asker.effects()
+    events = Events()
+    events.reject(fetch.call, code, "no")
+    asker.tell(events)
+    asker.ask(GET, future, 0)
+    assert [asker.memory.number(at) for at in (0, 8, 16)] == [1, 0, 1]
+    assert ERROR_CODES[asker.memory.number(24)] == fault
+
+
+def test_nobody_waits_any_more():
+    asker = Asker()
+    asker.ask("drop", send(asker))
+    assert asker.effects() == []  # it had not left
+    future = send(asker)
+    (fetch,) = asker.effects()
+    asker.ask("drop", future)
+    assert asker.effects() == [Abandon(fetch.call)]
+    answer(asker, fetch.call, StreamRef(5, None))
+    assert asker.effects() == [Stop(5)]
+
+
+def test_a_socket_is_no_answer():
+    asker = Asker()
+    future = send(asker)
+    (fetch,) = asker.effects()
+    events = Events()
+    events.resolve_upgrade(fetch.call, (), 2, "")
+    asker.tell(events)
+    asker.ask(GET, future, 0)
+    assert ERROR_CODES[asker.memory.number(24)] == "destination-unavailable"
