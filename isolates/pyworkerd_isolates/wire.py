@@ -478,7 +478,9 @@ class _Reader:
         try:
             hash(value)
         except TypeError:
-            raise WireError("a key or a member of a set cannot be hashed") from None
+            raise WireError(
+                "an object, an array or a Map is a key of a Map or a member of a Set, which a dict or a set cannot have"
+            ) from None
         return value
 
     def exception(self, payload: Any) -> Exception:

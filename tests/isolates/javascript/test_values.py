@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd_isolates.testing import LATER
-from pyworkerd_isolates.wire import RemoteError, WireError, load_value
+from pyworkerd_isolates.wire import RemoteError, WireError, encode, load_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,6 +158,83 @@ def test_what_has_no_meaning_to_others(driver: Driver, source: str, message: str
     failure = driver.call("make", source).failure
     assert failure is not None
     assert (failure.type_name, message in failure.message) == ("DataCloneError", True)
+
+
+ENDLESS = (
+    "new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(65536)); }, "
+    "cancel(error) { globalThis.gone = error.name; } })"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "message"),
+    [
+        (f"[{ENDLESS}]", "RangeError", "7 MiB at once"),
+        (f"new Response({ENDLESS})", "RangeError", "7 MiB at once"),
+        (f"[new Blob([new Uint8Array(7 << 20)]), {ENDLESS}]", "RangeError", "7 MiB at once"),
+        ("new Blob([new Uint8Array(8 << 20)])", "RangeError", "7 MiB at once"),
+        ("ReadableStream.from(['text'])", "DataCloneError", "of Uint8Arrays"),
+        ("new ReadableStream({ pull() { throw new SyntaxError('broken'); } })", "SyntaxError", "broken"),
+        ("(() => { const r = new Response('x'); r.text(); return r; })()", "TypeError", "already been used"),
+        ("(() => { const r = new Response('x'); return [r, r]; })()", "TypeError", "already been used"),
+        ("(() => { const s = new Blob(['x']).stream(); s.getReader(); return s; })()", "TypeError", "locked"),
+        ("Response.error()", "TypeError", "there is no response"),
+        ("Object.create(Response.prototype)", "TypeError", ""),
+        ("new Request('http://x/', { cf: { f() {} } })", "DataCloneError", "function"),
+    ],
+)
+def test_bodies_that_cannot_be_sent(driver: Driver, source: str, name: str, message: str) -> None:
+    failure = driver.call("make", source).failure
+    assert failure is not None
+    assert (failure.type_name, message in failure.message) == (name, True)
+
+
+def test_what_is_not_sent_is_told_so(driver: Driver) -> None:
+    assert driver.call("make", f"[{ENDLESS}]").failure is not None
+    assert driver.call("make", "globalThis.gone").value == "RangeError"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"$": ["Response", None]},
+        {"$": ["Response", [99, [], None, "", "", False]]},
+        {"$": ["Response", [200, [["a", "b\r\nc"]], None, "", "", False]]},
+        {"$": ["Response", [200, 5, None, "", "", False]]},
+        {"$": ["Response", [204, [], "x", "", "", False]]},
+        {"$": ["Request", ["GET", "no url", [], None, {}]]},
+        {"$": ["Request", ["G T", "http://x/", [], None, {}]]},
+        {"$": ["Request", ["GET", "http://x/", [], None]]},
+        {"$": ["Headers", [["a"]]]},
+        {"$": ["Headers", [["a b", "c"]]]},
+        {"$": ["File", [5, None]]},
+        {"$": ["Blob", ["text", "a/b"]]},
+        {"$": ["FormData", [5]]},
+        {"$": ["ReadableStream", ["text"]]},
+        {"$": ["ReadableStream", []]},
+        {"$": ["constructor", []]},
+        {"$": ["__proto__", []]},
+        {"$": ["Stub", [1]]},
+        {"$": 5},
+    ],
+)
+def test_what_somebody_else_forges(start: Callable[..., Driver], forged: object) -> None:
+    worker = """
+import { WorkerEntrypoint } from "cloudflare:workers";
+
+export default class extends WorkerEntrypoint {
+  async fetch() {
+    try { await this.env.OTHER.make(); return new Response("made"); } catch (error) { return new Response("refused"); }
+  }
+}
+"""
+    driver = start({"w.js": worker}, bindings=[("OTHER", "fetcher", 1)], answer=lambda _: LATER)
+    run = driver.begin()
+    driver.step()
+    driver.events.resolve_value(1, encode(forged))
+    driver.settle()
+    assert run.text == "refused"
+    assert driver.fetch().done is False
 
 
 @pytest.mark.parametrize("tag", ["x", "toString", "__proto__", "i", "b", "m", "s", "t"])

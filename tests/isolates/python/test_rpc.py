@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from guest_workers.blob import Blob, File
+from guest_workers.body import BodyStream, _Iterated
 from guest_workers.form_data import FormData
 from guest_workers.headers import Headers
 from guest_workers.request import Request
 from guest_workers.response import Response
-from guest_workers.rpc import JsDict, python_from_rpc, python_to_rpc
+from guest_workers.rpc import JsDict, python_from_rpc, python_to_rpc, read_first, unread
 from pyworkerd_isolates.wire import WireError, dump_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def sent(value: Any) -> Any:
@@ -132,6 +136,49 @@ def test_requests_and_responses() -> None:
 def test_a_streaming_body_needs_a_channel() -> None:
     with pytest.raises(TypeError, match="streaming body cannot be sent"):
         python_to_rpc(Response(iter(["a"])))
+
+
+def test_what_streams_is_read_first() -> None:
+    async def main() -> None:
+        shared = BodyStream(_Iterated(iter([b"c", b"d"])))
+        value = [Response(iter(["a", "b"])), {"x": [shared, shared]}, Response("in hand"), {1, 2}, "text"]
+        value.append(value[1])
+        found = unread(value)
+        assert set(found) == {value[0]._body, shared}
+        await read_first(found)
+        assert unread(value) == []
+        first, rest, third, *_ = sent([value[0], [shared], value[2]])
+        assert (await first.text(), await rest[0].read(), await third.text()) == ("ab", b"cd", "in hand")
+        assert (value[0].body_used, shared.used) == (True, True)
+        for used in (shared, value[0]):
+            assert unread(used) == []
+            with pytest.raises((TypeError, OSError), match=r"read from|already used"):
+                python_to_rpc(used)
+
+    asyncio.run(main())
+
+
+def test_no_more_is_read_than_can_be_sent() -> None:
+    async def main() -> None:
+        closed = []
+
+        def endless() -> Iterator[bytes]:
+            try:
+                while True:
+                    yield b"x" * 65536
+            finally:
+                closed.append(True)
+
+        with pytest.raises(ValueError, match="7 MiB at once"):
+            await read_first(unread(Response(endless())))
+        assert closed == [True]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [], {}, [[1], {"a": b"x"}], datetime.now(UTC), object()])
+def test_most_values_have_nothing_to_read(value: object) -> None:
+    assert unread(value) == []
 
 
 def test_a_hook_comes_first_and_may_pass() -> None:

@@ -12,6 +12,7 @@ import * as streams from "pyworkerd:system/streams";
 import { cut, readValue } from "pyworkerd:system/values";
 import { entrypoints, load } from "pyworkerd:system/worker";
 import "pyworkerd:workers/bindings";
+import "pyworkerd:workers/crossing";
 import { WorkerEntrypoint } from "pyworkerd:workers/entrypoint";
 import { install } from "pyworkerd:workers/globals";
 

@@ -9,7 +9,7 @@ import { explained } from "pyworkerd:system/modules";
 import { afford, blob, emit, emitText, refuseTooMuch } from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
-import { readValue, writeValue } from "pyworkerd:system/values";
+import { readValue, writeMessage, writeValue } from "pyworkerd:system/values";
 import { entrypoints, isMethod } from "pyworkerd:system/worker";
 import { makeEvent } from "pyworkerd:workers/background";
 import { leaveWith, partsOfResponse, requestOf } from "pyworkerd:workers/http";
@@ -37,7 +37,8 @@ export function fail(invocation, error) {
 }
 
 // Begin an invocation. A kind of them has two functions: `ask` is given the invocation and the event and calls the
-// program, `tell` is given the invocation and what the program answered; what either throws is its failure.
+// program, `tell` is given the invocation and what the program answered, and may promise to be done later; what either
+// throws is its failure.
 function begin(kind, event, blobs) {
   const invocation = new Invocation(event[1]);
   let waits = false;
@@ -55,7 +56,11 @@ function perform({ ask, tell }, invocation, event, blobs) {
       settle(tell, invocation, answer);
       return true;
     }
-    tell(invocation, answer);
+    const rest = tell(invocation, answer);
+    if (rest !== undefined) {
+      settle(() => {}, invocation, rest);
+      return true;
+    }
   } catch (error) {
     fail(invocation, error);
   }
@@ -67,7 +72,8 @@ async function settle(tell, invocation, promise) {
   let failed = null;
   try {
     const answer = await promise;
-    if (!invocation.answered) tell(invocation, answer);
+    const rest = invocation.answered ? undefined : tell(invocation, answer);
+    if (rest !== undefined) await rest;
   } catch (error) {
     failed = { error };
   }
@@ -146,12 +152,23 @@ function call(invocation, event, blobs) {
 }
 
 function giveBack(invocation, value) {
-  const data = writeValue(value);
+  giveBytes(invocation, writeValue(value));
+}
+
+function giveBytes(invocation, data) {
   refuseTooMuch(data.length);
   emitText(`["return",${invocation.number},${blob(data)}]`);
 }
 
-const RPC = { ask: call, tell: giveBack };
+function returned(invocation, value) {
+  const data = writeMessage(value);
+  if (data instanceof Uint8Array) return giveBytes(invocation, data);
+  return data.then((bytes) => {
+    if (!invocation.answered) giveBytes(invocation, bytes);
+  });
+}
+
+const RPC = { ask: call, tell: returned };
 
 export function onHandle(event, blobs) {
   begin(HANDLE, event, blobs);

@@ -2,8 +2,10 @@
 // an object with the single key `$`, whose value is `[tag, payload]`; the host's `wire.py` has the same tags.
 
 import { decode, utf8 } from "pyworkerd:system/host";
+import { MAX_BYTES } from "pyworkerd:system/outbox";
 
 const MAX_DEPTH = 200;
+const NOTHING = new Uint8Array(0);
 
 export const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 // Those that keep their class on the way.
@@ -11,9 +13,26 @@ export const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxErro
 export class DataCloneError extends Error {}
 Object.defineProperty(DataCloneError.prototype, "name", { value: "DataCloneError", configurable: true });
 
+// How objects of the web platform cross, which `workers/crossing.js` says: `write`, `readers`, and what reads a body.
+export const crossing = { write: null, readers: { __proto__: null }, read: null, cancel: null };
+
+// Bytes that have to be read first: the blob of this number.
+class Later {
+  constructor(index, body) {
+    this.index = index;
+    this.body = body;
+  }
+}
+
 class Writer {
   blobs = [];
+  unread = null;
   #open = null; // objects that are being written
+  #special;
+
+  constructor(special) {
+    this.#special = special;
+  }
 
   write(value, depth) {
     switch (typeof value) {
@@ -65,12 +84,7 @@ class Writer {
     if (value instanceof Set) return { $: ["s", Array.from(value, (each) => this.write(each, depth + 3))] };
     if (value instanceof Error) return { $: ["e", [String(value.name), String(value.message)]] };
     const prototype = Object.getPrototypeOf(value);
-    if (prototype !== null && prototype !== Object.prototype) {
-      const name = prototype.constructor?.name || "object";
-      throw new DataCloneError(
-        `Could not serialize object of type "${name}". This type does not support serialization.`,
-      );
-    }
+    if (prototype !== null && prototype !== Object.prototype) return this.#instance(value, prototype, depth);
     const entries = Object.entries(value).filter(([, each]) => each !== undefined);
     if (Object.hasOwn(value, "$")) {
       return { $: ["m", entries.map(([key, each]) => [key, this.write(each, depth + 4)])] };
@@ -83,6 +97,23 @@ class Writer {
     }
     return written;
   }
+
+  // An object of a class.
+  #instance(value, prototype, depth) {
+    if (value instanceof Later) return { $: ["b", value.index] };
+    const special = this.#special === null ? null : this.#special(value, (body) => this.#later(body));
+    if (special !== null) return { $: [special[0], this.write(special[1], depth + 2)] };
+    const name = prototype.constructor?.name || "object";
+    throw new DataCloneError(
+      `Could not serialize object of type "${name}". This type does not support serialization.`,
+    );
+  }
+
+  #later(body) {
+    const later = new Later(this.blobs.push(NOTHING) - 1, body);
+    (this.unread ??= []).push(later);
+    return later;
+  }
 }
 
 function bytesOf(view) {
@@ -91,9 +122,34 @@ function bytesOf(view) {
 
 // A value as bytes. Throws a DataCloneError for what has no meaning to somebody else.
 export function writeValue(value) {
-  const writer = new Writer();
+  const writer = new Writer(null);
+  return frameOf(writer.write(value, 0), writer.blobs);
+}
+
+// A value as bytes, for a method's arguments or what it returned; a promise of them if a body has to be read first.
+export function writeMessage(value) {
+  const writer = new Writer(crossing.write);
   const tree = writer.write(value, 0);
-  const { blobs } = writer;
+  return writer.unread === null ? frameOf(tree, writer.blobs) : readFirst(tree, writer);
+}
+
+async function readFirst(tree, { blobs, unread }) {
+  let room = MAX_BYTES;
+  for (const each of blobs) room -= each.length;
+  for (let at = 0; at < unread.length; at++) {
+    const { index, body } = unread[at];
+    try {
+      blobs[index] = await crossing.read(body, room);
+    } catch (error) {
+      for (const other of unread.slice(at + 1)) crossing.cancel(other.body, error);
+      throw error;
+    }
+    room -= blobs[index].length;
+  }
+  return frameOf(tree, blobs);
+}
+
+function frameOf(tree, blobs) {
   let lengths = "";
   let size = 0;
   for (let i = 0; i < blobs.length; i++) {
@@ -165,8 +221,11 @@ class Reader {
         if (name !== "Error" && name !== "Exception") error.name = name;
         return error;
       }
-      default:
-        throw new TypeError(`a ${tag} cannot be received here`);
+      default: {
+        const make = crossing.readers[tag];
+        if (make === undefined) throw new TypeError(`a ${tag} cannot be received here`);
+        return make(this.read(payload));
+      }
     }
   }
 

@@ -148,3 +148,10 @@ export function withBody(response, make) {
   const made = new HeaderState(null, pairs, null, false);
   return new Response(MAKING, new State(status, statusText, made, make(body.take()), rest));
 }
+
+/** Says of a response that was made here where it came from; it is the same response. */
+export function cameFrom(response, url, redirected) {
+  const state = stateOf(response);
+  state.rest = { ...state.rest, url, redirected };
+  return response;
+}

@@ -1,7 +1,7 @@
 // Something outside that may be asked: what the objects on `env` are made of.
 
 import { call, fetchThrough } from "pyworkerd:system/calls";
-import { writeValue } from "pyworkerd:system/values";
+import { writeMessage, writeValue } from "pyworkerd:system/values";
 
 const indexes = new WeakMap();
 
@@ -27,6 +27,13 @@ export class Capability {
   // Private to the guest's own classes: programs see objects of these.
   static call(capability, method, ...positional) {
     return call(capability.#index, method, writeValue([positional, {}]));
+  }
+
+  // The same for a method that a program has: its arguments may be objects of the web platform.
+  static ask(capability, method, ...positional) {
+    const value = writeMessage([positional, {}]);
+    if (value instanceof Uint8Array) return call(capability.#index, method, value);
+    return value.then((bytes) => call(capability.#index, method, bytes));
   }
 
   static fetch(capability, method, url, headers = [], body = null, redirect = "manual", signal = null) {

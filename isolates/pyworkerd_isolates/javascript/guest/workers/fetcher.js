@@ -40,7 +40,7 @@ export function methodsBy(call) {
   };
 }
 
-const METHODS = methodsBy(Capability.call);
+const METHODS = methodsBy(Capability.ask);
 
 // Something that is asked by `fetch()` and by its methods, as programs see it.
 export function withMethods(asked, methods = METHODS) {

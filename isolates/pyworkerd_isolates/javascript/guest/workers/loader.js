@@ -2,7 +2,7 @@
 
 import { utf8 } from "pyworkerd:system/host";
 import { current } from "pyworkerd:system/loop";
-import { writeValue } from "pyworkerd:system/values";
+import { writeMessage, writeValue } from "pyworkerd:system/values";
 import { Capability, indexOf } from "pyworkerd:workers/capability";
 import { methodsBy, sendParts, withMethods } from "pyworkerd:workers/fetcher";
 import { sendable } from "pyworkerd:workers/http";
@@ -125,7 +125,7 @@ class LoadedEntrypoint {
   }
 
   static async call(entrypoint, method, ...positional) {
-    const sent = writeValue([positional, {}]);
+    const sent = await writeMessage([positional, {}]);
     const ask = async () => {
       const [loader, text] = await address(entrypoint.#stub, entrypoint.#rest);
       return Capability.call(loader, "call", text, method, sent);

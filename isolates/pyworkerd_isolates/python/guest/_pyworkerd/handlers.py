@@ -224,6 +224,14 @@ def _respond(invocation, response):
         pump_for(invocation, *pumping)
 
 
+def _arguments(data):
+    """Positional and named. Raises TypeError for what Python has no counterpart of."""
+    try:
+        return sdk.python_from_rpc(data)
+    except _wire.WireError as error:
+        raise TypeError(f"the arguments cannot be received: {error}") from None
+
+
 async def _rpc(invocation, name, props, method, arguments):
     enter(invocation)
     try:
@@ -237,10 +245,12 @@ async def _rpc(invocation, name, props, method, arguments):
         if function is None:
             _refuse(invocation, "no_method", f"the entrypoint has no method {method!r}")
             return
-        positional, named = sdk.python_from_rpc(arguments)
+        positional, named = _arguments(arguments)
         result = function(*positional, **named)
         if hasattr(result, "__await__"):
             result = await result
+        if streams := sdk.unread(result):
+            await sdk.read_first(streams)
         outbox.effects.append(["return", invocation.number, outbox.blob(sdk.python_to_rpc(result))])
     except BaseException as error:
         _fail(invocation, error)

@@ -135,6 +135,26 @@ class BodyStream:
             raise StopAsyncIteration
         return chunk
 
+    @property
+    def _in_hand(self) -> bool:
+        """Whether all that is left is there."""
+        return self._ended and self._source is _ENDED
+
+    async def _load(self, limit: int) -> int:
+        """Have all of it in hand, as if nobody had read from it. Returns its size; raises ValueError beyond `limit`."""
+        parts: list[bytes] = []
+        size = 0
+        while chunk := await self._chunk():
+            parts.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                await self.aclose()
+                raise ValueError(
+                    "bodies and streams in calls and results may have 7 MiB at once: send what is larger by fetch()"
+                )
+        self._rest, self._source, self.used = b"".join(parts), _ENDED, False
+        return size
+
     def cancel(self) -> None:
         """Give up what is left, so that the source can stop."""
         self.used = self._ended = True
@@ -380,7 +400,7 @@ class Message:
             return body
         self._raise_if_failed()
         self._taken = body is not None
-        if type(body) is BodyStream and body._ended and body._source is _ENDED:
+        if type(body) is BodyStream and body._in_hand:
             body.used = True
             return body._rest
         return body

@@ -3,7 +3,7 @@
 import _wire
 from _pyworkerd.calls import CallError, call
 
-from .rpc import python_from_rpc, python_to_rpc
+from .rpc import python_from_rpc, python_to_rpc, read_first, unread
 
 
 class Capability:
@@ -18,7 +18,10 @@ class Capability:
         return True
 
     async def _call(self, method, *positional, **named):
-        return read(await call(self._index, method, python_to_rpc([list(positional), named])))
+        arguments = [list(positional), named]
+        if streams := unread(arguments):
+            await read_first(streams)
+        return read(await call(self._index, method, python_to_rpc(arguments)))
 
 
 def read(answer):

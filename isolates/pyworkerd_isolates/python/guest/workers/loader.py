@@ -8,7 +8,7 @@ from _pyworkerd import calls
 from .body import BodyStream
 from .capability import Capability
 from .request import Request
-from .rpc import python_to_rpc
+from .rpc import python_to_rpc, read_first, unread
 
 ADDRESS = "x-pyworkerd-loaded"
 """First header field of a request through the binding; the host takes it off."""
@@ -136,7 +136,10 @@ class LoadedEntrypoint:
         stub = self._stub
 
         async def method(*positional, **named):
-            arguments = python_to_rpc([list(positional), named])
+            given = [list(positional), named]
+            if streams := unread(given):
+                await read_first(streams)
+            arguments = python_to_rpc(given)
             try:
                 return await self._call(await stub._load(), name, arguments)
             except calls.CallError as error:

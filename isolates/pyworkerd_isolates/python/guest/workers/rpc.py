@@ -1,18 +1,21 @@
 """What may be sent to another worker's methods, and as what it arrives.
 
 `python_to_rpc` and `python_from_rpc` go by the names of Cloudflare's SDK; here they make bytes (`_wire`
-values) and read them. Beside the plain values they know the types of this package. `special` hooks extend
-them by what needs a channel: functions, stubs, bodies that stream.
+values) and read them. Beside the plain values they know the types of this package. A body crosses as bytes:
+who sends one that streams reads it first (`unread`, `read_first`). `special` hooks extend them by what needs a
+channel: functions, stubs.
 """
 
 # Private names are private to this package: they keep programs out, not its own modules.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import _wire
 
 from .blob import Blob, File
-from .body import BodyStream
+from .body import BodyStream, Message
 from .form_data import FormData
 from .headers import Headers
 from .request import Request
@@ -22,6 +25,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+
+MAX_BODIES = 7 << 20
+"""Bytes of all bodies that are read before a value is sent, as for JavaScript: with them, what a step gives out."""
+_LEAVES = frozenset((str, int, float, bool, type(None), bytes, datetime))
 
 
 class JsDict(dict):
@@ -61,6 +69,32 @@ def python_to_rpc(value: Any, special: Callable[[Any], tuple[str, Any] | None] |
         return written if written is not None else _encode(found)
 
     return _wire.dump_value(value, encode)
+
+
+def unread(value: Any) -> list[BodyStream]:
+    """The streams in a value that have to be read before it can be sent, those of requests and responses among them."""
+    found: list[BodyStream] = []
+    todo, seen = [value], set()
+    while todo:
+        each = todo.pop()
+        if isinstance(each, (list, set, dict)):
+            if id(each) not in seen:
+                seen.add(id(each))
+                items = each.values() if isinstance(each, dict) else each
+                todo.extend([item for item in items if type(item) not in _LEAVES])
+            continue
+        stream = each._body if isinstance(each, Message) else each
+        if isinstance(stream, BodyStream) and not stream.used and not stream._in_hand:
+            found.append(stream)
+    return found
+
+
+async def read_first(streams: list[BodyStream]) -> None:
+    """Read what `unread` has found. Raises what a stream does, and ValueError for more than `MAX_BODIES` bytes."""
+    room = MAX_BODIES
+    for stream in streams:
+        if not stream._in_hand:  # it may be there twice
+            room -= await stream._load(room)
 
 
 def python_from_rpc(data: bytes, special: Callable[[str, Any], Any] | None = None) -> Any:
@@ -122,6 +156,15 @@ def _in_hand(body: Any, name: str) -> bytes | None:
     return body
 
 
+def _stream(value: BodyStream) -> list[Any]:
+    if value.used:
+        raise TypeError("A stream that has been read from cannot be sent over RPC.")
+    if not value._in_hand:
+        raise TypeError("A stream that is not in hand cannot be sent over RPC.")
+    value.used = True
+    return [value._rest]
+
+
 def _read_headers(*pairs: Any) -> Headers:
     return Headers([(name, value) for name, value in pairs])
 
@@ -149,6 +192,7 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     File: ("File", _file),
     Blob: ("Blob", lambda value: [value._data, value.content_type]),
     FormData: ("FormData", lambda value: _listed(value.items())),
+    BodyStream: ("ReadableStream", _stream),
 }
 _READERS: dict[str, Callable[..., Any]] = {
     "Response": _read_response,
@@ -157,4 +201,5 @@ _READERS: dict[str, Callable[..., Any]] = {
     "File": lambda data, name, kind, modified: File([data], name, kind, last_modified=modified),
     "Blob": lambda data, kind: Blob([data], kind),
     "FormData": _read_form,
+    "ReadableStream": BodyStream.of,
 }
