@@ -2,6 +2,16 @@
 
 let kept = null;
 
+const iv = new Uint8Array(12);
+const rsa = (modulusLength) => ({
+  name: "RSA-PSS", hash: "SHA-256", modulusLength, publicExponent: Uint8Array.of(1, 0, 1),
+});
+const secret = () => crypto.subtle.importKey("raw", new Uint8Array(16), "AES-GCM", false, ["encrypt"]);
+const derive = async (iterations, length) => crypto.subtle.deriveBits(
+  { name: "PBKDF2", hash: "SHA-512", salt: iv, iterations },
+  await crypto.subtle.importKey("raw", iv, "PBKDF2", false, ["deriveBits"]), length,
+);
+
 const MODES = {
   async loop() { for (;;); },
   async microtasks() { const again = () => Promise.resolve().then(again); await again(); },
@@ -100,6 +110,26 @@ const MODES = {
     kept.enterWith(request);
     Promise.prototype.then = () => {};
     Object.defineProperty(Promise.prototype, "constructor", { get() { throw new Error("constructor"); } });
+    return new Response("x");
+  },
+  async large_keys() { await Promise.all(Array.from({ length: 200 }, () => crypto.subtle.generateKey(rsa(4096), true, ["sign"]))); },
+  async many_keys() { await Promise.all(Array.from({ length: 900 }, () => crypto.subtle.generateKey(rsa(2048), true, ["sign"]))); },
+  async passwords() { await derive(2 ** 32 - 1, 8); },
+  async endless_key() { await derive(1, 2 ** 32 - 8); },
+  async seals() { const key = await secret(); for (;;) await crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, new Uint8Array(1e4)); },
+  async seals_at_once() {
+    const key = await secret();
+    await Promise.all(Array.from({ length: 1e4 }, () => crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, iv)));
+  },
+  async large_seals() {
+    const key = await secret();
+    await Promise.all(Array.from({ length: 30 }, () => crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, new Uint8Array(3e6))));
+  },
+  async key_prototypes() {
+    const key = await secret();
+    Uint8Array.prototype.slice = Array.prototype.includes = Map.prototype.get = () => key;
+    Object.prototype.tagLength = 7;
+    await crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, iv).catch(() => {});
     return new Response("x");
   },
   async guest() {

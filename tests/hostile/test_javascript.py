@@ -76,6 +76,14 @@ CASES: dict[str, set[str | None]] = {
     "emitters": {RAISED},
     "contexts": {CPU, MEMORY},
     "stores": ITS_OWN,
+    "large_keys": {RAISED},
+    "many_keys": {CPU, RAISED},
+    "passwords": {CPU},
+    "endless_key": {RAISED, MEMORY, CPU},
+    "seals": {CPU},
+    "seals_at_once": {RAISED, CPU},
+    "large_seals": {RAISED, MEMORY, CPU, ANSWERED},
+    "key_prototypes": ITS_OWN,
     "guest": {ANSWERED},
 }
 

@@ -26,6 +26,7 @@ EXAMPLE = ROOT / "examples/hono"
 PACKAGES = {
     **json.loads((EXAMPLE / "site/package.json").read_text())["dependencies"],
     "itty-router": "5.0.24",
+    "jose": "6.2.18",
     "mustache": "4.2.0",
     "nanoid": "5.1.16",
     "zod": "4.6.7",
@@ -107,6 +108,87 @@ def test_packages_run_as_they_are(packages: Path, tmp_path: Path) -> None:
     assert page == "<b>&lt;x&gt;</b>[1][2]"
     assert json.loads(checked) == [True, "too_small", ["email"]]
     assert json.loads(routed) == {"hello": "x"}
+
+
+TOKENS = """
+import * as jose from "jose";
+
+const SIGNATURES = ["HS256", "RS256", "PS384", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"];
+const ENCRYPTION = {
+  "dir": ["A128GCM", "A256GCM", "A128CBC-HS256", "A256CBC-HS512"],
+  "A128KW": ["A256GCM"], "A256GCMKW": ["A128GCM"], "PBES2-HS256+A128KW": ["A128GCM"],
+  "RSA-OAEP-256": ["A256GCM"], "ECDH-ES": ["A128GCM"], "ECDH-ES+A256KW": ["A128CBC-HS256"],
+};
+const claims = { sub: "somebody", n: 1 };
+
+async function signed(alg) {
+  const pair = alg === "HS256"
+    ? { privateKey: new Uint8Array(32).fill(1), publicKey: new Uint8Array(32).fill(1) }
+    : await jose.generateKeyPair(alg, { extractable: true });
+  const unsigned = new jose.SignJWT(claims).setProtectedHeader({ alg }).setExpirationTime("1h");
+  const token = await unsigned.sign(pair.privateKey);
+  const { payload } = await jose.jwtVerify(token, pair.publicKey);
+  const forged = await jose.jwtVerify(`${token.slice(0, -8)}AAAAAAAA`, pair.publicKey).catch(({ code }) => code);
+  return [payload.sub, forged];
+}
+
+async function pem(alg) {
+  const { privateKey, publicKey } = await jose.generateKeyPair(alg, { extractable: true });
+  const own = await jose.importPKCS8(await jose.exportPKCS8(privateKey), alg);
+  const known = jose.createLocalJWKSet({ keys: [{ ...(await jose.exportJWK(publicKey)), alg, kid: "a" }] });
+  const token = await new jose.SignJWT(claims).setProtectedHeader({ alg, kid: "a" }).sign(own);
+  return (await jose.jwtVerify(token, known)).payload.n;
+}
+
+async function keysOf(alg, enc) {
+  if (alg.startsWith("RSA") || alg.startsWith("ECDH")) {
+    const { publicKey, privateKey } = await jose.generateKeyPair(alg);
+    return [publicKey, privateKey];
+  }
+  const size = { "A128GCM": 16, "A256GCM": 32, "A128CBC-HS256": 32, "A256CBC-HS512": 64 }[enc];
+  const secret = alg === "dir" ? new Uint8Array(size) : alg.startsWith("PBES2") ? new TextEncoder().encode("password")
+    : await jose.generateSecret(alg);
+  return [secret, secret];
+}
+
+async function encrypted(alg, enc) {
+  const [to, own] = await keysOf(alg, enc);
+  const token = await new jose.EncryptJWT(claims).setProtectedHeader({ alg, enc }).encrypt(to);
+  const options = { keyManagementAlgorithms: [alg] };
+  return (await jose.jwtDecrypt(token, own, options)).payload.sub;
+}
+
+export default {
+  async fetch() {
+    const found = {};
+    for (const alg of SIGNATURES) found[alg] = await signed(alg);
+    for (const alg of ["RS256", "ES256", "EdDSA"]) found[`${alg} pem`] = await pem(alg);
+    for (const [alg, encryptions] of Object.entries(ENCRYPTION)) {
+      for (const enc of encryptions) found[`${alg} ${enc}`] = await encrypted(alg, enc);
+    }
+    return Response.json(found);
+  },
+};
+"""
+
+
+def test_tokens_are_signed_and_encrypted(packages: Path, tmp_path: Path) -> None:
+    (tmp_path / "worker.js").write_text(TOKENS)
+    with_packages(packages, tmp_path)
+
+    async def main() -> dict[str, object]:
+        async with Runtime() as runtime:
+            worker = await runtime.load(tmp_path / "worker.js", limits=Limits(cpu_ms=5000, startup_ms=10_000))
+            answer = await worker.fetch("/")
+            assert answer.status == 200, await answer.text()
+            found: dict[str, object] = json.loads(await answer.text())
+            return found
+
+    found = asyncio.run(main())
+    assert len(found) == 21
+    for name, outcome in found.items():
+        signed = ["somebody", "ERR_JWS_SIGNATURE_VERIFICATION_FAILED"]
+        assert outcome in (signed, 1, "somebody"), name
 
 
 def test_the_example(packages: Path, tmp_path: Path) -> None:

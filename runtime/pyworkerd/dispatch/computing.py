@@ -45,8 +45,9 @@ class _Told(Protocol):
 
 
 def check_cost(invocation: Invocation, cost_ms: float) -> None:
-    """Raises `ExceededCpu` where the invocation has less CPU time left than that."""
-    if cost_ms > invocation.cpu_left_ms:
+    """Raises `ExceededCpu` for what takes long where the invocation has less CPU time left than that. Whoever uses up its
+    time with little things is told so as for any other use."""
+    if cost_ms > max(invocation.cpu_left_ms, LONG_MS):
         budget = invocation.budget
         raise ExceededCpu(
             f"this takes about {cost_ms:.0f} ms of CPU time, and {max(invocation.cpu_left_ms, 0.0):.0f} of "
