@@ -45,8 +45,10 @@ class _Told(Protocol):
 
 
 def check_cost(invocation: Invocation, cost_ms: float) -> None:
-    """Raises `ExceededCpu` for what takes long where the invocation has less CPU time left than that. Whoever uses up its
-    time with little things is told so as for any other use."""
+    """Raises `ExceededCpu` for what takes long where the invocation has less CPU time left than that.
+
+    Whoever uses up its time with little things is told so as for any other use.
+    """
     if cost_ms > max(invocation.cpu_left_ms, LONG_MS):
         budget = invocation.budget
         raise ExceededCpu(
