@@ -2,25 +2,33 @@
 // share it; see `tokens.js` for what they see of it.
 
 import { lower } from "pyworkerd:web/html/tokenizer";
+import { inherit } from "pyworkerd:web/idl";
 
 const NOT_IN_NAME = /[\t\n\f\r />]/;
 const NOT_IN_ATTRIBUTE = /[\t\n\f\r />=]/;
 
+const NONE = Object.freeze([]);
 const wrong = (message) => new TypeError(`Parser error: ${message}`);
 
 /** What is to become of a token. Each list is of what is inserted: bytes as a text, or { body, html } of a stream. */
 export class Changes {
-  before = [];
-  replacement = [];
-  after = [];
-  removed = false;
-
   constructor(charset) {
     this.charset = charset;
   }
 
   get isNone() {
-    return !this.removed && this.before.length === 0 && this.after.length === 0;
+    return !this.removed && this.before === NONE && this.after === NONE;
+  }
+
+  addBefore(content) {
+    if (this.before === NONE) this.before = [content];
+    else this.before.push(content);
+  }
+
+  // The last that was inserted comes first.
+  addAfter(content) {
+    if (this.after === NONE) this.after = [content];
+    else this.after.unshift(content);
   }
 
   replace(content) {
@@ -28,14 +36,16 @@ export class Changes {
     this.replacement = [content];
   }
 }
+inherit(Changes, { before: NONE, replacement: NONE, after: NONE, removed: false });
 
 export class TextChanges extends Changes {
   constructor(charset, raw, last) {
     super(charset);
     this.raw = raw;
-    this.text = charset.decode(raw);
     this.last = last;
   }
+
+  get text() { return this.charset.decode(this.raw); }
 }
 
 /** A name or a comment, in which HTML has no U+0000. */
@@ -72,42 +82,35 @@ export function checkedName(charset, name) {
 }
 
 /** An end tag, with what the element that it ends has appended. */
-class EndTagChanges extends Changes {
-  given = null; // its name
-  name = null; // another one
-  handler = null;
-}
+class EndTagChanges extends Changes {}
+inherit(EndTagChanges, {
+  given: null, // its name
+  name: null, // another one
+  handler: null,
+});
 
-/** A start tag, and with it the element. `tag` has `name`, `attributes` and `selfClosing`; `isEmpty`: it can have no
- *  content. */
+/** A start tag, and with it the element. `tag` has `name`, `raw`, `attributes` and `selfClosing`. Where it `isEmpty` it
+ *  can have no content. */
 export class ElementChanges extends Changes {
-  end = null;
-  removesContent = false;
-  isRewritten = false;
-  #raw;
-  #written; // the name as it goes out
-
-  constructor(charset, tag, raw, namespace, isEmpty) {
+  constructor(charset, tag, namespace, isEmpty) {
     super(charset);
     this.name = tag.name;
     this.tag = tag;
     this.namespace = namespace;
     this.isEmpty = isEmpty;
-    this.#raw = raw;
-    this.#written = raw.slice(1, 1 + tag.name.length);
   }
 
-  get raw() { return this.isRewritten ? this.#write() : this.#raw; }
+  get raw() { return this.isRewritten ? this.#write() : this.tag.raw; }
 
   get ending() {
     return (this.end ??= new EndTagChanges(this.charset));
   }
 
   rename(name) {
-    this.#written = checkedName(this.charset, name);
-    this.name = lower(this.#written);
+    this.renamed = checkedName(this.charset, name);
+    this.name = lower(this.renamed);
     this.isRewritten = true;
-    if (!this.isEmpty) this.ending.name = this.#written;
+    if (!this.isEmpty) this.ending.name = this.renamed;
   }
 
   find(name) {
@@ -137,8 +140,8 @@ export class ElementChanges extends Changes {
   }
 
   removeContent() {
-    this.after = [];
-    this.ending.before = [];
+    this.after = NONE;
+    this.ending.before = NONE;
     this.removesContent = true;
   }
 
@@ -147,6 +150,8 @@ export class ElementChanges extends Changes {
     const written = attributes.map((each) => ` ${each.raw}`).join("");
     // The space: an attribute without quotes would take the slash for its own.
     const close = selfClosing ? (attributes.length > 0 ? " />" : "/>") : ">";
-    return `<${this.#written}${written}${close}`;
+    const name = this.renamed ?? this.tag.raw.slice(1, 1 + this.tag.name.length);
+    return `<${name}${written}${close}`;
   }
 }
+inherit(ElementChanges, { end: null, removesContent: false, isRewritten: false, renamed: null });

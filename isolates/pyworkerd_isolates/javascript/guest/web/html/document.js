@@ -23,6 +23,11 @@ class Tag {
     this.selfClosing = tokenizer.selfClosing;
   }
 
+  get raw() {
+    const { buffer, start, end } = this.#tokenizer;
+    return buffer.slice(start, end);
+  }
+
   get attributes() {
     if (this.#attributes === null) {
       const { buffer, inside, outside } = this.#tokenizer;
@@ -32,13 +37,24 @@ class Tag {
   }
 }
 
+// The handlers of a selector in this document.
+class Registration {
+  constructor({ element, comments, text }) {
+    this.forElement = element === undefined ? [] : [element];
+    this.comments = comments;
+    this.text = text;
+    this.hears = comments !== undefined || text !== undefined;
+    this.open = 0; // elements that it means, and that are open
+  }
+}
+
 export class HtmlDocument {
   pieces = [];
   #size = 0; // of the pieces that are bytes
   #tokenizer = new Tokenizer();
   #charset;
   #handlers; // of the document: lists of functions by kind
-  #registrations; // of selectors: { element, comments, text, open }
+  #registrations; // of selectors
   #matcher;
   #elements;
   #copied = 0; // what of the input has gone out, or been left out
@@ -53,7 +69,7 @@ export class HtmlDocument {
   constructor(charset, handlers, registrations) {
     this.#charset = charset;
     this.#handlers = handlers;
-    this.#registrations = registrations.map((each) => ({ ...each, open: 0 }));
+    this.#registrations = registrations.map((each) => new Registration(each));
     const selectors = registrations.map((each) => each.selectors);
     this.#matcher = new Matcher(selectors, (text) => charset.encode(text));
     this.#elements = new Elements(this.#matcher);
@@ -202,15 +218,17 @@ export class HtmlDocument {
 
   #found(open, found) {
     const means = found.map((index) => this.#registrations[index]);
-    if (!open.isEmpty && means.some((each) => each.comments !== undefined || each.text !== undefined)) {
+    if (!open.isEmpty && means.some((each) => each.hears)) {
       open.means = means;
       for (const each of means) if ((each.open += 1) === 1) this.#isStale = true;
     }
     if (this.#isStale) this.#listen();
-    const handlers = means.filter((each) => each.element !== undefined).map((each) => each.element);
-    const { buffer, start, end } = this.#tokenizer;
-    const raw = buffer.slice(start, end);
-    const changes = new ElementChanges(this.#charset, open.tag, raw, open.namespace, open.isEmpty);
+    const handlers = means.length === 1 ? means[0].forElement : means.flatMap((each) => each.forElement);
+    if (handlers.length === 0) {
+      this.#begun(open, null);
+      return undefined;
+    }
+    const changes = new ElementChanges(this.#charset, open.tag, open.namespace, open.isEmpty);
     const waiting = call(handlers, Element, changes);
     if (waiting !== undefined) return waiting.then(() => this.#begun(open, changes));
     this.#begun(open, changes);

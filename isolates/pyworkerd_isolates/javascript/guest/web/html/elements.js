@@ -4,6 +4,7 @@
 
 import { OUTSIDE } from "pyworkerd:web/html/matching";
 import { DATA, ESCAPABLE, PLAINTEXT, SCRIPT, lower } from "pyworkerd:web/html/tokenizer";
+import { inherit } from "pyworkerd:web/idl";
 
 export const HTML = "http://www.w3.org/1999/xhtml";
 const SVG = "http://www.w3.org/2000/svg";
@@ -44,25 +45,12 @@ const HOLDS_HTML = 1; // HTML integration point
 const HOLDS_TEXT = 2; // MathML text integration point
 
 class Open {
-  children = 0;
-  types = null; // how many children of each name, where selectors ask
-  forChildren = OUTSIDE.forChildren;
-  forAll = OUTSIDE.forAll;
-  means = null; // the registrations whose texts and comments are in it
-  changes = null; // of the element, where its end has any
-  isMuted = false; // nothing of its content goes out
-  isLight = false;
-  isQuiet = false;
-  isEmpty = false;
-  kind = null;
-
   constructor(name, namespace, point, tag, place) {
     this.name = name;
-    this.namespace = namespace;
-    this.point = point;
+    if (namespace !== HTML) this.namespace = namespace;
+    if (point !== PLAIN) this.point = point;
     this.tag = tag;
     this.place = place;
-    this.placeOfType = 0;
   }
 
   get isHtml() { return this.namespace === HTML; }
@@ -81,6 +69,23 @@ class Open {
     return name === "svg" && this.name === "annotation-xml";
   }
 }
+
+inherit(Open, {
+  namespace: HTML,
+  point: PLAIN,
+  children: 0,
+  types: null, // how many children of each name, where selectors ask
+  placeOfType: 0,
+  forChildren: OUTSIDE.forChildren,
+  forAll: OUTSIDE.forAll,
+  means: null, // the registrations whose texts and comments are in it
+  changes: null, // of the element, where its end has any
+  isMuted: false, // nothing of its content goes out
+  isLight: false,
+  isQuiet: false,
+  isEmpty: false,
+  kind: null,
+});
 
 // What is known of the elements of a name, and stands for one of them that is open where nothing else has to be known.
 class Name {

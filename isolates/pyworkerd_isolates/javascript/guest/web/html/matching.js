@@ -48,6 +48,9 @@ function conditionOf(test, encode) {
 function compoundOf({ type, tests }, encode) {
   const name = type === null ? null : encode(type);
   const conditions = tests.map((each) => conditionOf(each, encode));
+  const [first] = conditions;
+  if (first === undefined) return (element) => name === null || element.name === name;
+  if (conditions.length === 1) return (element) => (name === null || element.name === name) && first(element);
   return (element) => (name === null || element.name === name) && conditions.every((holds) => holds(element));
 }
 
@@ -58,7 +61,7 @@ function asks(kind, tests) {
   );
 }
 
-const NO_STEPS = [];
+const NO_STEPS = Object.freeze([]);
 
 export class Matcher {
   /** `selectors`: those of each registration, as they are parsed. `encode` makes a text one of the document's. */
@@ -102,48 +105,36 @@ export class Matcher {
    *  `attribute(name)`, `isHtml`, `place` and `placeOfType`; `forChildren` and `forAll` of its parent are what it
    *  inherits, and its own are set. */
   open(element, parent) {
-    const opened = new Opened(element, parent.forAll);
+    const { forChildren, forAll } = parent;
+    if (forAll.length > 0) element.forAll = forAll;
     const named = this.byName.get(element.name);
-    if (named !== undefined) opened.take(named);
-    if (this.first.length > 0) opened.take(this.first);
-    if (parent.forChildren.length > 0) opened.take(parent.forChildren);
-    if (parent.forAll.length > 0) opened.take(parent.forAll);
-    element.forChildren = opened.forChildren;
-    element.forAll = opened.forAll;
-    if (opened.found === null) return null;
-    return [...opened.found].sort((a, b) => a - b);
+    let found = null;
+    if (named !== undefined) found = pass(named, element, forAll, found);
+    if (this.first.length > 0) found = pass(this.first, element, forAll, found);
+    if (forChildren.length > 0) found = pass(forChildren, element, forAll, found);
+    if (forAll.length > 0) found = pass(forAll, element, forAll, found);
+    return found === null || found.length === 1 ? found : found.sort((a, b) => a - b);
   }
 }
 
-class Opened {
-  constructor(element, inherited) {
-    this.element = element;
-    this.inherited = inherited;
-    this.forChildren = NO_STEPS;
-    this.forAll = inherited;
-    this.found = null;
-  }
-
-  take(steps) {
-    for (const step of steps) {
-      if (!step.holds(this.element)) continue;
-      const { following } = step;
-      if (following === null) (this.found ??= new Set()).add(step.index);
-      else if (step.child) this.#forChildren(following);
-      else this.#forAll(following);
+// Takes an element through steps: what it passes opens the next ones, or is found. `inherited` is not to be changed.
+function pass(steps, element, inherited, before) {
+  let found = before;
+  for (let i = 0; i < steps.length; i += 1) {
+    const { holds, following, index, child } = steps[i];
+    if (!holds(element)) continue;
+    if (following === null) {
+      if (found === null) found = [index];
+      else if (!found.includes(index)) found.push(index);
+    } else if (child) {
+      if (element.forChildren === NO_STEPS) element.forChildren = [following];
+      else if (!element.forChildren.includes(following)) element.forChildren.push(following);
+    } else if (!element.forAll.includes(following)) {
+      if (element.forAll === inherited) element.forAll = [...inherited];
+      element.forAll.push(following);
     }
   }
-
-  #forChildren(step) {
-    if (this.forChildren === NO_STEPS) this.forChildren = [];
-    if (!this.forChildren.includes(step)) this.forChildren.push(step);
-  }
-
-  #forAll(step) {
-    if (this.forAll.includes(step)) return;
-    if (this.forAll === this.inherited) this.forAll = [...this.inherited];
-    this.forAll.push(step);
-  }
+  return found;
 }
 
 /** What the elements at the top inherit. */

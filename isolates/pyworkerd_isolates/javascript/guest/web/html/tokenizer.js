@@ -415,7 +415,7 @@ const VALUES = { __proto__: null, '"': IN_DOUBLE_QUOTES, "'": IN_SINGLE_QUOTES }
 
 const ANY_VALUE = String.raw`"([^"]*)"|'([^']*)'|([^\t\n\f\r >"'][^\t\n\f\r >]*)|`;
 const ATTRIBUTE = new RegExp(
-  String.raw`[\t\n\f\r /]*([^\t\n\f\r />][^\t\n\f\r />=]*)(?:[\t\n\f\r ]*=[\t\n\f\r ]*(?:${ANY_VALUE}))?`,
+  String.raw`([\t\n\f\r /]*)([^\t\n\f\r />][^\t\n\f\r />=]*)(?:[\t\n\f\r ]*=[\t\n\f\r ]*(?:${ANY_VALUE}))?`,
   "y",
 );
 const MOST_ATTRIBUTES = 65536;
@@ -427,12 +427,11 @@ export function attributesOf(text) {
   for (;;) {
     const match = ATTRIBUTE.exec(text);
     if (match === null) return found;
-    const [all, name, quoted, single, unquoted] = match;
     if (found.length >= MOST_ATTRIBUTES) throw new TypeError("Parser error: The memory limit has been exceeded.");
     found.push({
-      name: lower(name),
-      value: quoted ?? single ?? unquoted ?? "",
-      raw: all.slice(all.search(NO_SPACE_OR_SLASH)),
+      name: lower(match[2]),
+      value: match[3] ?? match[4] ?? match[5] ?? "",
+      raw: match[0].slice(match[1].length),
     });
   }
 }

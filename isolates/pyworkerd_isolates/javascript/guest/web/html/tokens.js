@@ -60,10 +60,10 @@ function mixInChanges(kind) {
   const members = {
     get removed() { return changesOf(this).removed; },
     before(content, options = undefined) {
-      return insert(this, arguments.length, content, options, (changes, made) => changes.before.push(made));
+      return insert(this, arguments.length, content, options, (changes, made) => changes.addBefore(made));
     },
     after(content, options = undefined) {
-      return insert(this, arguments.length, content, options, (changes, made) => changes.after.unshift(made));
+      return insert(this, arguments.length, content, options, (changes, made) => changes.addAfter(made));
     },
     replace(content, options = undefined) {
       return insert(this, arguments.length, content, options, (changes, made) => changes.replace(made));
@@ -99,7 +99,7 @@ expose(Doctype);
 
 export class DocumentEnd extends Token {
   append(content, options = undefined) {
-    return insert(this, arguments.length, content, options, (changes, made) => changes.before.push(made));
+    return insert(this, arguments.length, content, options, (changes, made) => changes.addBefore(made));
   }
 }
 expose(DocumentEnd);
@@ -114,10 +114,10 @@ export class EndTag extends Token {
     changes.name = checkedName(changes.charset, `${name}`);
   }
   before(content, options = undefined) {
-    return insert(this, arguments.length, content, options, (changes, made) => changes.before.push(made));
+    return insert(this, arguments.length, content, options, (changes, made) => changes.addBefore(made));
   }
   after(content, options = undefined) {
-    return insert(this, arguments.length, content, options, (changes, made) => changes.after.unshift(made));
+    return insert(this, arguments.length, content, options, (changes, made) => changes.addAfter(made));
   }
   remove() {
     changesOf(this).removed = true;
@@ -164,25 +164,25 @@ export class Element extends Token {
   }
 
   before(content, options = undefined) {
-    return insert(this, arguments.length, content, options, (changes, made) => changes.before.push(made));
+    return insert(this, arguments.length, content, options, (changes, made) => changes.addBefore(made));
   }
 
   after(content, options = undefined) {
     return insert(this, arguments.length, content, options, (changes, made) => {
-      (changes.isEmpty ? changes : changes.ending).after.unshift(made);
+      (changes.isEmpty ? changes : changes.ending).addAfter(made);
     });
   }
 
   // An element that can have no content gets none.
   prepend(content, options = undefined) {
     return insert(this, arguments.length, content, options, (changes, made) => {
-      if (!changes.isEmpty) changes.after.unshift(made);
+      if (!changes.isEmpty) changes.addAfter(made);
     });
   }
 
   append(content, options = undefined) {
     return insert(this, arguments.length, content, options, (changes, made) => {
-      if (!changes.isEmpty) changes.ending.before.push(made);
+      if (!changes.isEmpty) changes.ending.addBefore(made);
     });
   }
 
