@@ -24,15 +24,19 @@ class Engines:
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def of(self, language: Language) -> Engine:
-        """The engine of a language. Whoever asks meanwhile waits for it. Raises `EngineError`."""
+    def of(self, language: Language, *, has_storage: bool = False) -> Engine:
+        """The engine of a language; with storage, that of workers that export Durable Objects. Whoever asks meanwhile
+        waits for it. Raises `EngineError`.
+        """
+        name = f"{language.name} storage" if has_storage and language.has_storage_engine else language.name
         with self._lock:
-            lock = self._locks.setdefault(language.name, threading.Lock())
+            lock = self._locks.setdefault(name, threading.Lock())
         with lock:
-            engine = self._loaded.get(language.name)
+            engine = self._loaded.get(name)
             if engine is None:
-                engine = load_engine(self.machine, self._cache, language.source(), self._progress)
-                self._loaded[language.name] = engine
+                source = language.source(has_storage=has_storage)
+                engine = load_engine(self.machine, self._cache, source, self._progress)
+                self._loaded[name] = engine
             return engine
 
     def close(self) -> None:

@@ -125,6 +125,11 @@ def build_image(engine: Engine, cache: Cache, bundle: Bundle, limits: Limits) ->
     return replace(image, built=built, deploy_ms=(time.perf_counter() - started) * 1000)
 
 
+def needs_storage(image: Image, bundle: Bundle) -> bool:
+    """Whether it has to be built anew, on the engine of its language that has storage."""
+    return bool(image.objects) and bundle.language.has_storage_engine
+
+
 def open_image(engine: Engine, entry: Entry) -> Image:
     """Map an image of the cache. Raises `EngineError` if that is not possible, then it has to be built again."""
     started = time.perf_counter()

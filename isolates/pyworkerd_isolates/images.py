@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from .bundle import Folder
 from .errors import EngineError
-from .image import Image, build_image, image_name, image_prefix, image_suffix, open_image
+from .image import Image, build_image, image_name, image_prefix, image_suffix, needs_storage, open_image
 from .known import Known
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ class Images:
         if folder.language.is_program:
             return self._built(folder.read(), limits)
         signature, suffix = folder.signature(), image_suffix(limits)
-        engine = self._engines.of(folder.language)
+        has_storage = folder.language.has_storage_engine and self._known.has_objects(folder, suffix)
+        engine = self._engines.of(folder.language, has_storage=has_storage)
         entry = self._known.find(folder, signature, image_prefix(engine), suffix)
         if entry is not None:
             try:
@@ -91,12 +92,16 @@ class Images:
             self._known.note(folder, signature, image, suffix)
         return image
 
-    def _built(self, bundle: Bundle, limits: Limits) -> Image:
+    def _built(self, bundle: Bundle, limits: Limits, *, has_storage: bool = False) -> Image:
         if bundle.language.is_program:
             return self._program(bundle)
-        engine = self._engines.of(bundle.language)
+        engine = self._engines.of(bundle.language, has_storage=has_storage)
         name = image_name(engine, bundle, limits)
-        return self._hold(name, lambda: build_image(engine, self._cache, bundle, limits))
+        image = self._hold(name, lambda: build_image(engine, self._cache, bundle, limits))
+        if has_storage or not needs_storage(image, bundle):
+            return image
+        self._drop(name)
+        return self._built(bundle, limits, has_storage=True)
 
     def _program(self, bundle: Bundle) -> Image:
         from .component.image import build_program, program_name  # noqa: PLC0415 (start-up time)

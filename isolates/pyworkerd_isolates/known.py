@@ -62,6 +62,12 @@ class Known:
         self._new: dict[str, _Record] = {}
         self._saved = time.monotonic()
 
+    def has_objects(self, folder: Folder, suffix: str) -> bool:
+        """Whether the worker of a folder exported Durable Objects when it was known last."""
+        with self._lock:
+            record = self._all().get(_key(folder, suffix))
+        return record is not None and bool(record.notes.get("objects"))
+
     def find(self, folder: Folder, signature: Signature, prefix: str, suffix: str) -> Entry | None:
         """The image of a folder that has not changed, whose name begins and ends like this; None if it is not known.
 

@@ -27,17 +27,29 @@ class Language(NamedTuple):
     """Names of folders that never belong to a worker."""
     dotted: bool
     """Whether a main module is named with dots and without its suffix."""
+    storage: str = ""
+    """The one of `builds` that makes the engine of workers that export Durable Objects, if that is another."""
     is_program: bool = False
     """Whether the main file is a program that somebody else's compiler made: it is all of the worker, has an engine of
     its own, and an instance for each request."""
 
-    def source(self) -> Source:
-        """How its engine is made."""
-        return self.sources()[0]
+    def source(self, *, has_storage: bool = False) -> Source:
+        """How its engine is made; with storage, that of workers that export Durable Objects."""
+        return _source(self.storage if has_storage and self.storage else self.builds[0])
+
+    @property
+    def has_storage_engine(self) -> bool:
+        """Whether workers that export Durable Objects have another engine."""
+        return bool(self.storage)
 
     def sources(self) -> tuple[Source, ...]:
         """How its engine is made, and what else there is to be built."""
-        return tuple(importlib.import_module(name).source() for name in self.builds)
+        return tuple(_source(name) for name in self.builds)
+
+
+def _source(module: str) -> Source:
+    source: Source = importlib.import_module(module).source()
+    return source
 
 
 PYTHON: Final = Language(
@@ -51,10 +63,15 @@ PYTHON: Final = Language(
 JAVASCRIPT: Final = Language(
     "javascript",
     (".js", ".mjs", ".ts", ".mts"),
-    ("pyworkerd_isolates.javascript.build", "pyworkerd_isolates.javascript.typescript"),
+    (
+        "pyworkerd_isolates.javascript.build",
+        "pyworkerd_isolates.javascript.typescript",
+        "pyworkerd_isolates.javascript.storage_build",
+    ),
     (".pyc", ".map", ".d.ts", ".d.mts", ".d.cts"),
     frozenset(("__pycache__",)),
     dotted=False,
+    storage="pyworkerd_isolates.javascript.storage_build",
 )
 WASM: Final = Language("wasm", (".wasm",), (), (), frozenset(), dotted=False, is_program=True)
 LANGUAGES: Final = (PYTHON, JAVASCRIPT, WASM)

@@ -23,7 +23,7 @@ from .bundle import Bundle
 from .cache import Cache
 from .engines import Engines
 from .errors import ProtocolError
-from .image import Image, build_image
+from .image import Image, build_image, needs_storage
 from .isolate import Isolate
 from .languages import PYTHON
 from .lifecycle import Cause, State
@@ -169,7 +169,12 @@ class Sandbox:
     def image(self, sources: Sources, main: str | None = None, **limits: int) -> Image:
         """The image of a worker, from one source text, from several by name, or from a bundle."""
         bundle = bundle_of(sources, main)
-        return build_image(self.engines.of(bundle.language), self.cache, bundle, Limits(**limits))
+        image = build_image(self.engines.of(bundle.language), self.cache, bundle, Limits(**limits))
+        if not needs_storage(image, bundle):
+            return image
+        image.close()
+        engine = self.engines.of(bundle.language, has_storage=True)
+        return build_image(engine, self.cache, bundle, Limits(**limits))
 
     def start(
         self,

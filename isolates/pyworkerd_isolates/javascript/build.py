@@ -31,11 +31,13 @@ TABLES: Final = "pyworkerd:tables"
 """The module that says where each of the engine's tables lies."""
 PREFIX: Final = "pyworkerd:"
 """What names of the guest's own modules begin with; a folder of them is a part of the name: `pyworkerd:web/url`."""
+OBJECTS: Final = "objects/"
+"""What the names of modules begin with that only an engine with storage has."""
 
 
 def source() -> Source:
     """How the JavaScript engine of this installation is made, keyed by all that goes into it."""
-    return Source("javascript", _fingerprint(), build, TypeScript)
+    return Source("javascript", fingerprint("quickjs-rs"), build, TypeScript)
 
 
 def _inputs() -> list[Path]:
@@ -43,8 +45,11 @@ def _inputs() -> list[Path]:
     return [*sorted(GUEST.rglob("*.js")), *sorted(merging.glob("*.py")), *sorted(HERE.glob("*.py"))]
 
 
-def _fingerprint() -> str:
-    digest = hashlib.sha256(installed_version("quickjs_rs", "quickjs-rs").encode())
+def fingerprint(*packages: str) -> str:
+    """A hash of what the build reads, and of the versions of these packages."""
+    digest = hashlib.sha256()
+    for package in packages:
+        digest.update(installed_version(package.replace("-", "_"), package).encode())
     for path in _inputs():
         digest.update(b"\0" + path.relative_to(HERE.parent).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -55,27 +60,35 @@ def build(progress: Progress) -> Built:
     from pyworkerd_isolates.wasm.preview1 import lone_engine  # noqa: PLC0415 (every start would pay for it)
 
     from .encodings import make_tables  # noqa: PLC0415 (every start would pay for it)
-    from .glue import glue  # noqa: PLC0415 (every start would pay for it)
+    from .glue import plain_glue  # noqa: PLC0415 (every start would pay for it)
 
     progress("joining QuickJS with the sandbox")
+    tables = make_tables()
+    merged = lone_engine(quickjs(), partial(plain_glue, tables=tables.data), assemble)
+    return Built(*merged, boot_script(tables.places).encode())
+
+
+def quickjs() -> bytes:
+    """The engine as it comes. Raises `EngineError`."""
     try:
-        binary = importlib.resources.files("quickjs_rs").joinpath("_guest.wasm").read_bytes()
+        return importlib.resources.files("quickjs_rs").joinpath("_guest.wasm").read_bytes()
     except (ModuleNotFoundError, OSError) as error:
         raise EngineError(f"the package quickjs-rs does not hold its engine: {error}") from None
-    tables = make_tables()
-    merged = lone_engine(binary, partial(glue, tables=tables.data), assemble)
-    return Built(merged.engine, merged.image, merged.refusals, boot_script(tables.places).encode())
 
 
-def boot_script(places: Mapping[str, tuple[int, int]]) -> str:
+def boot_script(places: Mapping[str, tuple[int, int]], *, has_storage: bool = False) -> str:
     """The script that the engine is booted with: all of the guest's modules, and what evaluates them.
 
     `places` are those of the engine's tables.
     """
+    from .glue import host_functions  # noqa: PLC0415 (every start would pay for it)
+
+    paths = {path.relative_to(GUEST).with_suffix("").as_posix(): path for path in sorted(GUEST.rglob("*.js"))}
     modules = {
-        PREFIX + path.relative_to(GUEST).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(GUEST.rglob("*.js"))
-        if path != BOOT
+        PREFIX + name: path.read_text(encoding="utf-8")
+        for name, path in paths.items()
+        if path != BOOT and (has_storage or not name.startswith(OBJECTS))
     }
     modules[TABLES] = f"export default {json.dumps(places)};"
-    return f"({BOOT.read_text(encoding='utf-8').strip().removesuffix(';')})({json.dumps(modules)})"
+    script = BOOT.read_text(encoding="utf-8").strip().removesuffix(";")
+    return f"({script})({json.dumps(modules)}, {json.dumps(host_functions(has_storage=has_storage))})"

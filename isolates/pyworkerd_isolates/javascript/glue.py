@@ -5,7 +5,7 @@ them for one step. Here they are called from inside: `step` and `load` hand the 
 two parts of a frame, a text and bytes, and write what it answers, a list of one text and any number of bytes, as a
 frame again. `boot` runs a script once, while the engine is built, and keeps the functions that it answers with.
 
-The guest has some functions that JavaScript cannot have, by one letter each (`_HOST`); and where QuickJS asks for a
+The guest has some functions that JavaScript cannot have, by one letter each (`HOST`); and where QuickJS asks for a
 module, guest functions answer that as well. Nothing leaves the engine.
 
 Whatever goes wrong here, for want of memory say, traps, which ends the isolate.
@@ -13,10 +13,15 @@ Whatever goes wrong here, for want of memory say, traps, which ends the isolate.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyworkerd_isolates.wasm import sha
 from pyworkerd_isolates.wasm.preview1 import Glue
+
+from . import sqlite, storage_glue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _USES: Final = {
     "qjs_alloc": ("i", "i"),
@@ -56,7 +61,7 @@ _KEPT: Final = (_STEP, _LOAD, _RESOLVE, _SOURCE)
 """Handles, in the order in which the script answers with the functions."""
 _QUEUE: Final = 100
 """Where QuickJS has the queue of jobs (of what promises have made ready); 0 if that was not found."""
-_HOST: Final = {
+HOST: Final = {
     "e": "encode",  # a text as UTF-8
     "d": "decode",  # and back
     "j": "jobs",  # run what promises have made ready
@@ -75,11 +80,29 @@ _BLOCK: Final = 1 << 16
 _MOST_RANDOM: Final = 65_536
 """Bytes at once: crypto.getRandomValues gives no more (Web Cryptography API, section 10.1.1)."""
 EXPORTS: Final = ("boot", "load", "step")
-FUNCTIONS: Final = tuple(_HOST)
 
 
-def glue(room: int, tables: bytes) -> Glue:
+def host_functions(*, has_storage: bool) -> dict[str, str]:
+    """Names of the functions that the guest has, by letter."""
+    return {**HOST, **storage_glue.HOST} if has_storage else HOST
+
+
+def plain_glue(room: int, _slot: int, tables: bytes) -> Glue:
     """The text for an engine that has room for its numbers at this address, and these bytes as constants."""
+    return _glue(room, HOST, _KEPT, _tables(tables), _USES)
+
+
+def glue_with_storage(room: int, slot: int, tables: bytes) -> Glue:
+    """The same for one with SQLite in it, and a free slot in its table."""
+    more = f"{_tables(tables)}\n{storage_glue.text(room, slot)}"
+    kept = (*_KEPT, *storage_glue.KEPT)
+    made = _glue(room, host_functions(has_storage=True), kept, more, {**_USES, **storage_glue.USES})
+    return made._replace(answers={**made.answers, **sqlite.ANSWERED}, constants=sqlite.CONSTANT)
+
+
+def _glue(
+    room: int, host: Mapping[str, str], kept: Sequence[int], more: str, uses: Mapping[str, tuple[str, str]]
+) -> Glue:
     places = {
         name: room + place
         for name, place in (
@@ -100,16 +123,16 @@ def glue(room: int, tables: bytes) -> Glue:
         _CALLS,
         _QUEUES,
         _BOOT_BEGINS,
-        *(_define(letter) for letter in _HOST),
+        *(_define(letter) for letter in host),
         _BOOT_ENDS,
-        *(_keep(place, room + kept) for place, kept in enumerate(_KEPT)),
+        *(_keep(place, room + at) for place, at in enumerate(kept)),
         "  (call $find_queue))",
         _HOST_FUNCTIONS,
         sha.functions(),
         _hash(),
-        _tables(tables),
+        more,
         _HOST_CALL,
-        *(_dispatch(letter, name) for letter, name in _HOST.items()),
+        *(_dispatch(letter, name) for letter, name in host.items()),
         "  (i32.const -1))",
         _MODULES,
         "(func $interrupted (result i32) (i32.const 0))",
@@ -123,7 +146,7 @@ def glue(room: int, tables: bytes) -> Glue:
         ("env", "host_module_normalize"): "host_resolve",
         ("env", "host_module_load"): "host_source",
     }
-    return Glue(text, _USES, answers, EXPORTS)
+    return Glue(text, uses, answers, EXPORTS)
 
 
 def _tables(data: bytes) -> str:

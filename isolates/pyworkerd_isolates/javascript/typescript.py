@@ -134,7 +134,7 @@ def _build(_progress: Progress) -> Built:
     return Built(*lone_engine(binary, _glue, assemble), is_guest=False)
 
 
-def _glue(room: int) -> Glue:
+def _glue(room: int, _slot: int) -> Glue:
     from pyworkerd_isolates.wasm.preview1 import Glue  # noqa: PLC0415 (every start would pay for it)
 
     return Glue(_TEXT.replace("<room>", f"(i32.const {room})"), _USES, {}, ("strip",))

@@ -20,7 +20,7 @@ from .errors import WasmFormatError
 from .leb import Buffer, decode_unsigned, encode_signed, encode_unsigned
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _INDEX = rb"[\x80-\xff]{0,4}+[\x00-\x7f]"
 _LONG = rb"[\x80-\xff]{0,9}+[\x00-\x7f]"
@@ -103,6 +103,24 @@ def renumber(body: Buffer, numbers: Renumbering) -> bytes:
             at = _after_counted(code, at)
     out.append(code[copied:])
     return b"".join(out)
+
+
+CALLS, GLOBALS = (0x10, 0x12), (0x23, 0x24)
+"""Opcodes that name a function or a global: call and return_call, global.get and global.set."""
+
+
+def named(body: Buffer) -> Iterator[tuple[int, int]]:
+    """Opcode and index of each instruction of a function body that names something."""
+    code = bytes(body)
+    at, end = _after_locals(code), len(code)
+    while at < end:
+        found = _SCAN(code, at)
+        assert found is not None, "every part of the pattern is optional"
+        at = found.end()
+        if found[1] is not None:
+            yield found[1][0], decode_unsigned(found[1], 1)[0]
+        elif at < end:
+            at = _after_counted(code, at)
 
 
 def _after_locals(code: bytes) -> int:

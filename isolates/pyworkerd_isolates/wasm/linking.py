@@ -73,7 +73,11 @@ class Linkage:
 
     def state_module(self) -> bytes:
         """The binary of the module whose data is the memory's content."""
-        instance = self._component.instances[self.state]
+        return self.binary(self.state)
+
+    def binary(self, number: int) -> bytes:
+        """The binary of a part's module."""
+        instance = self._component.instances[number]
         assert isinstance(instance, Instantiation)
         return bytes(self._component.modules[instance.module])
 
@@ -95,6 +99,20 @@ class Linkage:
         """The functions of an exported interface, whatever its version; None if it is not exported."""
         exported = self._component.exported
         return next((found for key, found in exported.items() if key.partition("@")[0] == name), None)
+
+    def number(self, definition: Definition) -> int:
+        """The number that a global begins with."""
+        stack: list[int] = []
+        for op, value in self._modules[definition.instance].globals[definition.place].initial:
+            if op == "const":
+                stack.append(value)
+            elif op == "global":
+                stack.append(self.number(self.parts[definition.instance].globals[value]))
+            elif len(stack) > 1:
+                stack.append(stack.pop() + stack.pop())
+        if len(stack) != 1:
+            raise WasmFormatError("a malformed constant expression")
+        return stack[0]
 
     def exports(self) -> Iterator[tuple[str, Lifted]]:
         """The lifted functions with their names, in the component's order."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .assembly import Assembly, check_engine, step_exports, system_part
+from .binary import WASM_PAGE
 from .component import Lowered
-from .core import I32, I64, Constant, FunctionType, Import, parse_module
+from .core import F64, I32, I64, Constant, FunctionType, Limits, parse_module
 from .errors import WasmFormatError
 from .image import image_of, memory_of
 from .linking import Definition, Part, Target
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from .core import CoreModule
+    from .leb import Buffer
     from .system import HostCall
 
 WASI = "wasi_snapshot_preview1"
@@ -40,37 +42,95 @@ class Glue(NamedTuple):
     text: str
     """Functions, among them `<name>_at` and `prepare_<name>` for each of `exports`, and those that answer imports."""
     uses: Mapping[str, tuple[str, str]]
-    """Exports of the module that the text calls, with their type: value types in and out, `i` and `l`."""
+    """Exports of the module that the text calls, and what it was joined with, with their type: value types in and out,
+    `i`, `l` and `d`."""
     answers: Mapping[tuple[str, str], str]
     """The module's other imports, and the function of the text that answers each."""
     exports: Sequence[str]
+    constants: Mapping[tuple[str, str], int] = {}
+    """Other imports that always answer the same number."""
 
 
 _NO_GLUE = Glue("", {}, {}, ())
 
 
-def lone_engine(binary: bytes, make_glue: Callable[[int], Glue], assemble: Callable[[str], bytes]) -> Merged:
+class Ground(NamedTuple):
+    """What is free in a module that others are joined with, and what they share."""
+
+    address: int
+    slot: int
+    stack: Definition
+    room: int
+    """Address of the `STACK_ROOM` bytes."""
+
+
+class Joined(NamedTuple):
+    """Other code that becomes a part of the engine."""
+
+    parts: Mapping[int, Part]
+    data: Sequence[tuple[int, bytes]]
+    """By address."""
+    slots: int
+    """Of the table, from the first one that was free."""
+    exports: Mapping[str, Definition]
+    calls: Mapping[Lowered, FunctionType]
+    """What it asks of its surroundings."""
+
+
+def lone_engine(
+    binary: bytes,
+    make_glue: Callable[[int, int], Glue],
+    assemble: Callable[[str], bytes],
+    join: Callable[[Ground], Joined] | None = None,
+) -> Merged:
     """The engine and the first image of a core module. Raises `WasmFormatError`.
 
-    `make_glue` is given the address of the `STACK_ROOM` bytes. The module has a memory, a table, active data, and as
-    its first global the stack pointer, as every module that LLVM made.
+    `make_glue` is given the address of the `STACK_ROOM` bytes and the first free slot of the table. The module has a
+    memory, a table, active data, and as its first global the stack pointer, as every module that LLVM made. What `join`
+    gives shares all of these.
     """
     module = parse_module(binary)
     room = _lower_stack(module)
-    glue = make_glue(room)
-    calls = [Lowered(item.module, item.name, None) for item in module.imported["func"]]
+    glue = make_glue(room, module.tables[0].minimum)
+    calls = {
+        Lowered(item.module, item.name, None): module.type_of(place)
+        for place, item in enumerate(module.imported["func"])
+    }
     if len(module.imports) != len(calls):
         raise WasmFormatError("the module imports something besides functions")
     own = [Definition(_STATE_INSTANCE, index) for index in range(len(calls), len(module.functions))]
     functions: list[Target] = [*calls, *own]
     part = Part(module, functions, [Definition(_STATE_INSTANCE, i) for i in range(len(module.globals))])
+    memory: Buffer = memory_of(binary)
+    joined = Joined({}, (), 0, {}, {})
+    if join is not None:
+        joined = join(Ground(len(memory), module.tables[0].minimum, Definition(_STATE_INSTANCE, 0), room))
+        module.tables[0] = Limits(module.tables[0].minimum + joined.slots, None)
+        memory = _with(memory, joined.data)
+        module.memories[0] = Limits(len(memory) // WASM_PAGE, None)
+    calls.update(joined.calls)
     refusals: list[str] = []
-    text = _text(module, glue, refusals)
-    guest = {name: Definition(_STATE_INSTANCE, module.export(name, "func")) for name in glue.uses}
+    text = _text(calls, glue, refusals)
+    guest = {
+        name: joined.exports.get(name) or Definition(_STATE_INSTANCE, module.export(name, "func"))
+        for name in glue.uses
+    }
     system = system_part(assemble(text), guest)
-    engine = Assembly({_STATE_INSTANCE: part}, _STATE_INSTANCE, system, calls).write(())
+    parts = {_STATE_INSTANCE: part, **joined.parts}
+    engine = Assembly(parts, _STATE_INSTANCE, system, list(calls)).write(())
     check_engine(engine, step_exports(glue.exports))
-    return Merged(engine, image_of(memory_of(binary)), tuple(refusals))
+    return Merged(engine, image_of(memory), tuple(refusals))
+
+
+def _with(memory: Buffer, data: Sequence[tuple[int, bytes]]) -> bytearray:
+    """The memory with more data behind it, a whole number of pages."""
+    end = max(address + len(content) for address, content in data)
+    grown = bytearray(memory) + bytes(-(-end // WASM_PAGE) * WASM_PAGE - len(memory))
+    for address, content in data:
+        if address < len(memory):
+            raise WasmFormatError("two parts of an engine have data at the same place")
+        grown[address : address + len(content)] = content
+    return grown
 
 
 def _lower_stack(module: CoreModule) -> int:
@@ -86,13 +146,10 @@ def _lower_stack(module: CoreModule) -> int:
     raise WasmFormatError("the module's first global is not a stack pointer")
 
 
-def _text(module: CoreModule, glue: Glue, refusals: list[str]) -> str:
+def _text(calls: Mapping[Lowered, FunctionType], glue: Glue, refusals: list[str]) -> str:
     from .chacha import generator  # noqa: PLC0415 - long text, needed once per machine
 
-    answers = [
-        _answer(place, item, module.type_of(place), glue, refusals)
-        for place, item in enumerate(module.imported["func"])
-    ]
+    answers = [_answer(place, item, calls[item], glue, refusals) for place, item in enumerate(calls)]
     uses = [
         f'(import "guest" "{name}" (func ${name}{_signature(*map(_types, kinds))}))'
         for name, kinds in glue.uses.items()
@@ -102,6 +159,7 @@ def _text(module: CoreModule, glue: Glue, refusals: list[str]) -> str:
             "(module",
             *uses,
             '(import "image" "memory" (memory 0))',
+            '(import "image" "table" (table 0 funcref))',
             STATE,
             generator(),
             FILL_EXACTLY,
@@ -112,11 +170,13 @@ def _text(module: CoreModule, glue: Glue, refusals: list[str]) -> str:
     )
 
 
-def _answer(place: int, item: Import, kind: FunctionType, glue: Glue, refusals: list[str]) -> str:
+def _answer(place: int, item: Lowered, kind: FunctionType, glue: Glue, refusals: list[str]) -> str:
     function = f'(func (export "host:{place}"){_signature(*kind)}'
     arguments = " ".join(f"(local.get {i})" for i in range(len(kind.params)))
     if (answered := glue.answers.get((item.module, item.name))) is not None:
         return f"{function} (call ${answered} {arguments}))"
+    if (constant := glue.constants.get((item.module, item.name))) is not None:
+        return f"{function} ({value_name(kind.results[0])}.const {constant}))"
     name, number = f"{item.module} {item.name}", len(refusals)
     if item.module == WASI and item.name in _ANSWERS:
         params, results, body = _ANSWERS[item.name]
@@ -134,14 +194,14 @@ def lone_answer(place: int, call: HostCall, refusals: list[str]) -> str:
     """The text of `host:<place>` for a function of WASI that nobody answers: an errno where it has one, `nosys` for
     what is not known.
     """
-    item = Import(call.module, call.name, "func")
+    item = Lowered(call.module, call.name, None)
     if call.name not in _ANSWERS and call.type.results == bytes((I32,)):
         return f'(func (export "host:{place}"){_signature(*call.type)} (i32.const {_NOT_SUPPORTED}))'
     return _answer(place, item, call.type, _NO_GLUE, refusals)
 
 
 def _types(letters: str) -> bytes:
-    return bytes({"i": I32, "l": I64}[letter] for letter in letters)
+    return bytes({"i": I32, "l": I64, "d": F64}[letter] for letter in letters)
 
 
 def _signature(params: bytes, results: bytes) -> str:

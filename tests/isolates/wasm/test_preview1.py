@@ -32,7 +32,7 @@ MODULE = """
 def built(name: str, kind: str, body: str) -> tuple[bytes, bytes, tuple[str, ...]]:
     text = MODULE.replace("NAME", name).replace("TYPE", kind).replace("BODY", body)
 
-    def glue(room: int) -> Glue:
+    def glue(room: int, _slot: int) -> Glue:
         assert room == 65536 - STACK_ROOM
         return Glue(GLUE_TEXT.replace("ROOM", str(room)), {"ask": ("", "i")}, {}, ("ask",))
 
@@ -118,4 +118,4 @@ def test_another_signature_than_the_system_has() -> None:
 )
 def test_modules_that_are_not_as_llvm_makes_them(text: str) -> None:
     with pytest.raises((WasmFormatError, wasmtime.WasmtimeError)):
-        lone_engine(bytes(wasmtime.wat2wasm(text)), lambda room: Glue("", {}, {}, ()), assemble)
+        lone_engine(bytes(wasmtime.wat2wasm(text)), lambda room, slot: Glue("", {}, {}, ()), assemble)

@@ -1,18 +1,15 @@
 // The first script of the engine: keeps the guest's own modules, and answers which functions the engine is to call.
-function (modules) {
+function (modules, functions) {
   "use strict";
   const host = {};
-  const names = {
-    encode: "e", decode: "d", jobs: "j", random: "r", now: "n", keyed: "k", hash: "h", chain: "c", evaluate: "m",
-    table: "t", take: "q", give: "g",
-  };
-  for (const [name, letter] of Object.entries(names)) {
+  for (const [letter, name] of Object.entries(functions)) {
     host[name] = globalThis[letter];
     delete globalThis[letter];
   }
   const own = new Map(Object.entries(modules));
   own.set("cloudflare:workers", `export * from "pyworkerd:workers/workers";`);
-  const guest = { step: null, load: null, resolve: null, source: null, ownName, ofNode };
+  const entries = ["pyworkerd:entry", "pyworkerd:objects/entry"].filter((name) => own.has(name));
+  const guest = { step: null, load: null, resolve: null, source: null, authorize: null, ownName, ofNode };
 
   let started = false;
 
@@ -34,9 +31,11 @@ function (modules) {
     ];
     globalThis.pyworkerd = { host, guest };
     let failure = null;
-    import("pyworkerd:entry").catch((error) => {
-      failure = error;
-    });
+    for (const name of entries) {
+      import(name).catch((error) => {
+        failure ??= error;
+      });
+    }
     host.jobs(0);
     started = true;
     delete globalThis.pyworkerd;
@@ -81,6 +80,11 @@ function (modules) {
     return text;
   }
 
+  // Where SQLite is inside: whether a statement may do something.
+  function authorize(action, first, second) {
+    return guest.authorize(action, first, second);
+  }
+
   queueMicrotask(() => {}); // by which the engine finds the queue of jobs
-  return [step, load, resolve, source];
+  return [step, load, resolve, source, authorize];
 }

@@ -6,6 +6,7 @@ import * as handlers from "pyworkerd:system/handlers";
 import { guest, utf8 } from "pyworkerd:system/host";
 import * as loop from "pyworkerd:system/loop";
 import { describe } from "pyworkerd:system/logs";
+import { become, object } from "pyworkerd:system/objects";
 import * as outbox from "pyworkerd:system/outbox";
 import * as sockets from "pyworkerd:system/sockets";
 import * as streams from "pyworkerd:system/streams";
@@ -72,6 +73,8 @@ const EVENTS = {
   __proto__: null,
   prime: warmUp,
   close_gaps() {},
+  become: ([, name, id, pages, ...rest], blobs) =>
+    become(name, id, pages === null ? NOTHING : blobs[pages], ...rest),
   init: (event, blobs) => setBindings(event[1], event[2], blobs),
   focus(event) {
     focus = new Set(event[1]);
@@ -92,6 +95,28 @@ const EVENTS = {
   ws_credit: (event) => sockets.onCredit(event[1], event[2]),
 };
 
+// Whose code an event runs, where that is not in it.
+const OWNERS = {
+  __proto__: null,
+  resolve: (event) => calls.find(event[1])?.invocation,
+  reject: (event) => calls.find(event[1])?.invocation,
+  data: (event) => streams.receiverOf(event[1]),
+  error: (event) => streams.receiverOf(event[1]),
+  pull: (event) => streams.senderOf(event[1]),
+  stop: (event) => streams.senderOf(event[1]),
+  ws_message: (event) => sockets.ownerOf(event[1]),
+  ws_closed: (event) => sockets.ownerOf(event[1]),
+};
+
+function perform(event, blobs) {
+  try {
+    EVENTS[event[0]](event, blobs);
+  } catch (error) {
+    if (!BEGIN.has(event[0])) throw error;
+    handlers.onFailed(error, event[1]);
+  }
+}
+
 const BEGIN = new Set(["fetch", "rpc", "handle", "cancel"]);
 // Events whose failure is that of an invocation, and not of the isolate.
 
@@ -104,15 +129,15 @@ guest.step = (header, rest) => {
     focus = null;
     for (let i = 0; i < events.length; i++) {
       const event = events[i];
-      try {
-        EVENTS[event[0]](event, blobs);
-      } catch (error) {
-        if (!BEGIN.has(event[0])) throw error;
-        handlers.onFailed(error, event[1]);
+      if (loop.isHolding) {
+        const owner = OWNERS[event[0]]?.(event) ?? null;
+        if (loop.holdBack(owner, () => perform(event, blobs))) continue;
       }
+      perform(event, blobs);
     }
     streams.resume(focus);
-    loop.runTimers(focus);
+    loop.goOn(focus);
+    object?.commit();
     const more = unsaid(sockets.flush(), streams.held());
     return outbox.take(more === null ? loop.due() : [0, more]);
   } catch (error) {

@@ -6,6 +6,7 @@ import { Invocation, running } from "pyworkerd:system/invocation";
 import { reportUnheard, wordsOf } from "pyworkerd:system/logs";
 import { run } from "pyworkerd:system/loop";
 import { explained } from "pyworkerd:system/modules";
+import { object } from "pyworkerd:system/objects";
 import { afford, blob, emit, emitText, refuseTooMuch } from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
@@ -99,13 +100,22 @@ function instanceOf(invocation, name, props) {
   return { instance: isClass ? new found(ctx, env) : found, isClass, ctx };
 }
 
+// In an object: what is done with that, when its turn has come.
+async function entered(use, ...given) {
+  return use(await object.enter(), ...given);
+}
+
 export function onFetch(event, blobs) {
   begin(FETCH, event, blobs);
 }
 
 function fetch(invocation, event, blobs) {
   const request = requestOf(event[4], event[5], event[6], bodyOf(event[7], blobs, invocation));
-  const { instance, isClass, ctx } = instanceOf(invocation, event[2], event[3]);
+  if (object !== null) return entered(fetchFrom, request);
+  return fetchFrom(instanceOf(invocation, event[2], event[3]), request);
+}
+
+function fetchFrom({ instance, isClass, ctx }, request) {
   if (typeof instance.fetch !== "function") {
     throw new Refusal("no_handler", "the entrypoint has no fetch() handler");
   }
@@ -138,7 +148,11 @@ export function onRpc(event, blobs) {
 }
 
 function call(invocation, event, blobs) {
-  const { instance, isClass } = instanceOf(invocation, event[2], event[3]);
+  if (object !== null) return entered(callOn, event, blobs);
+  return callOn(instanceOf(invocation, event[2], event[3]), event, blobs);
+}
+
+function callOn({ instance, isClass }, event, blobs) {
   const method = event[4];
   if (!isClass || !isMethod(instance, method)) {
     throw new Refusal("no_method", `the entrypoint has no method '${method}'`);
@@ -174,16 +188,22 @@ export function onHandle(event, blobs) {
   begin(HANDLE, event, blobs);
 }
 
-async function handle(invocation, event, blobs) {
-  const { instance, isClass, ctx } = instanceOf(invocation, event[2], event[3]);
+function handle(invocation, event, blobs) {
+  if (object !== null) return entered(handleBy, invocation, event, blobs);
+  return handleBy(instanceOf(invocation, event[2], event[3]), invocation, event, blobs);
+}
+
+async function handleBy({ instance, isClass, ctx }, invocation, event, blobs) {
   const handler = event[4];
   if (typeof instance[handler] !== "function") {
     throw new Refusal("no_handler", `the entrypoint has no ${handler}() handler`);
   }
-  const { given, outcome, failed } = makeEvent(handler, readValue(blobs[event[5]]));
+  const { given, outcome, failed, begins, ended } = makeEvent(handler, readValue(blobs[event[5]]));
+  if (begins !== undefined && !begins()) return null;
   try {
     await (isClass ? instance[handler](given) : instance[handler](given, env, ctx));
   } catch (error) {
+    ended?.();
     if (failed === undefined) throw error;
     reportUnheard(invocation, `${handler}() failed`, error);
     return failed();

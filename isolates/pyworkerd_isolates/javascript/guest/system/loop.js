@@ -132,21 +132,93 @@ function sweep() {
   }
 }
 
-// Run the timers that were due when the step began, of these invocations (null: of all).
-export function runTimers(focus) {
-  if (heap.length === 0) return;
+// What waits for its turn: after what runs now, for a later step, or for a gate to open.
+let later = [];
+let held = 0; // events among them
+let step = 0;
+let gate = null;
+// The invocations that alone may run (`objects/object`); null if all may.
+
+export let isHolding = false;
+// Whether events may have to wait.
+
+export function setGate(invocations) {
+  gate = invocations;
+  isHolding = gate !== null || held > 0;
+}
+
+// Whether an event of this invocation has to wait; if so, it is performed when its turn has come.
+export function holdBack(invocation, perform) {
+  if (invocation === null || gate?.has(invocation)) return false;
+  held += 1;
+  const go = () => {
+    held -= 1;
+    isHolding = gate !== null || held > 0;
+    perform();
+  };
+  later.push({ invocation, step: 0, perform: go });
+  return true;
+}
+
+// Go on in this invocation, but not from within what runs just now.
+export function soon(invocation, callback) {
+  later.push({ invocation, step: 0, perform: () => run(invocation, callback) });
+}
+
+// A promise of the step after this one.
+export function inNextStep() {
+  const invocation = needed();
+  return new Promise((resolve) => {
+    later.push({ invocation, step: step + 1, perform: () => run(invocation, resolve) });
+  });
+}
+
+function mayRun(invocation, focus) {
+  if (invocation.over) return true; // nobody's code: an event that nobody waits for any more
+  return (focus === null || focus.has(invocation.number)) && (gate === null || gate.has(invocation));
+}
+
+// The events are there: let go on what is ready besides, of these invocations (null: of all).
+export function goOn(focus) {
+  if (later.length > 0) runLater(focus);
+  if (heap.length > 0) runTimers(focus);
+  if (later.length > 0) runLater(focus);
+  step += 1;
+}
+
+function runLater(focus) {
+  for (let isMore = later.length > 0; isMore; ) {
+    isMore = false;
+    const waiting = later;
+    later = [];
+    for (const each of waiting) {
+      // Whoever opens or closes the gate decides about all that come after.
+      if (each.step <= step && mayRun(each.invocation, focus)) {
+        each.perform();
+        isMore = later.length > 0;
+      } else later.push(each);
+    }
+  }
+}
+
+// Run the timers that were due when the step began.
+function runTimers(focus) {
   const time = now();
-  const later = [];
+  const others = [];
   const ready = [];
   while (heap.length > 0 && heap[0].when <= time) {
     const timer = pop();
     if (timer.callback === null) continue;
-    (focus === null || focus.has(timer.invocation.number) ? ready : later).push(timer);
+    (mayRun(timer.invocation, focus) ? ready : others).push(timer);
   }
-  for (const timer of later) push(timer);
+  for (const timer of others) push(timer);
   for (const timer of ready) {
     const { callback, invocation } = timer;
     if (callback === null) continue;
+    if (gate !== null && !gate.has(invocation)) {
+      push(timer); // the gate was closed by a timer before this one
+      continue;
+    }
     forget(timer);
     run(invocation, callback);
   }
@@ -154,6 +226,14 @@ export function runTimers(focus) {
 
 // When to run again, in seconds, and for whom; null if only an event can make something go on.
 export function due() {
+  if (later.length > 0) {
+    const waiting = new Set();
+    for (const { invocation } of later) {
+      if (!invocation.over && mayRun(invocation, null)) waiting.add(invocation.number);
+    }
+    if (waiting.size > 0) return [0, [...waiting].slice(0, MAX_DUE)];
+  }
+  if (gate !== null) return dueBehindGate();
   while (heap.length > 0 && heap[0].callback === null) pop();
   if (heap.length === 0) return null;
   const when = heap[0].when;
@@ -167,4 +247,11 @@ export function due() {
     places.push(2 * place + 1, 2 * place + 2);
   }
   return [when / 1000, [...numbers].sort((a, b) => a - b)];
+}
+
+function dueBehindGate() {
+  const mine = heap.filter(({ callback, invocation }) => callback !== null && gate.has(invocation));
+  if (mine.length === 0) return null;
+  const first = mine.reduce((one, other) => (before(other, one) ? other : one));
+  return [first.when / 1000, [first.invocation.number]];
 }

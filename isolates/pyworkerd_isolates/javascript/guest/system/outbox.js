@@ -27,6 +27,11 @@ export function emitText(text) {
   effects.push(text);
 }
 
+// One that the others wait for.
+export function emitFirst(text) {
+  effects.unshift(text);
+}
+
 // Put bytes beside the effects, or a text as UTF-8. Returns the number that an effect names them by.
 export function blob(data) {
   const bytes = typeof data === "string" ? utf8(data) : data;

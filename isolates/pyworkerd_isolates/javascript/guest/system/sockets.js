@@ -185,6 +185,10 @@ export function makeWire(invocation, end) {
   return wire;
 }
 
+export function ownerOf(number) {
+  return open.get(number)?.invocation;
+}
+
 export function onMessage(number, data, isText, end) {
   const wire = open.get(number);
   if (wire === undefined) return;

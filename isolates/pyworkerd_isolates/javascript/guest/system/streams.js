@@ -33,6 +33,10 @@ export class Inbound {
     invocation.receives(this);
   }
 
+  get invocation() {
+    return this.#invocation;
+  }
+
   // The next chunk; null at the end.
   read() {
     if (!this.#asked && !this.#ended) {
@@ -114,6 +118,15 @@ export function onData(number, data, end) {
 
 export function onError(number, message) {
   inbound.get(number)?.fail(message);
+}
+
+// The invocations that bodies belong to, by number: of those that come in, and of those that are sent.
+export function receiverOf(number) {
+  return inbound.get(number)?.invocation;
+}
+
+export function senderOf(number) {
+  return outbound.get(number)?.invocation;
 }
 
 // A body that the worker sends.

@@ -122,7 +122,12 @@ function bytesOf(view) {
 
 // A value as bytes. Throws a DataCloneError for what has no meaning to somebody else.
 export function writeValue(value) {
-  const writer = new Writer(null);
+  return writeWith(value, null);
+}
+
+// The same, with what `special` says of objects of a class: tag and payload, or null.
+export function writeWith(value, special) {
+  const writer = new Writer(special);
   return frameOf(writer.write(value, 0), writer.blobs);
 }
 
@@ -174,8 +179,11 @@ function frameOf(tree, blobs) {
 }
 
 class Reader {
-  constructor(blobs) {
+  #readers;
+
+  constructor(blobs, readers) {
     this.blobs = blobs;
+    this.#readers = readers;
   }
 
   read(node) {
@@ -222,7 +230,7 @@ class Reader {
         return error;
       }
       default: {
-        const make = crossing.readers[tag];
+        const make = this.#readers[tag];
         if (make === undefined) throw new TypeError(`a ${tag} cannot be received here`);
         return make(this.read(payload));
       }
@@ -246,9 +254,14 @@ class Reader {
 
 // The value that `writeValue`, or the host, wrote. It keeps nothing of the frame.
 export function readValue(frame) {
+  return readWith(frame, crossing.readers);
+}
+
+// The same, with other readers of further tags.
+export function readWith(frame, readers) {
   const end = 4 + (frame[0] | (frame[1] << 8) | (frame[2] << 16) | (frame[3] << 24));
   const read = JSON.parse(decode(frame.subarray(4, end)));
-  return new Reader(cut(read[0], frame, end)).read(read[1]);
+  return new Reader(cut(read[0], frame, end), readers).read(read[1]);
 }
 
 // The blobs of a frame: views of what follows its header.

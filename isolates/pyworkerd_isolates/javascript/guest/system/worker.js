@@ -20,6 +20,8 @@ const PLACE = /(?:at |\()\/(\S+?):(\d+)(?::\d+)?\)?$/m;
 
 export const entrypoints = new Map();
 // What is exported, by name; "" is the default export.
+export const objects = new Map();
+// Exported classes of Durable Objects by name.
 
 // Whether an instance has an RPC method of this name: one of its class, not of every object, and none that is private.
 export function isMethod(instance, name) {
@@ -40,7 +42,8 @@ function handlersOf(value) {
 function exported(namespace) {
   for (const [name, value] of Object.entries(namespace)) {
     if (isKind(value, DurableObject)) {
-      throw new TypeError(`JavaScript workers cannot have Durable Objects yet: ${name} is one`);
+      objects.set(name, value);
+      continue;
     }
     const key = name === "default" ? "" : name;
     if (isKind(value, WorkerEntrypoint)) entrypoints.set(key, value);
@@ -53,10 +56,14 @@ function exported(namespace) {
     entrypoints.set("", script);
     exposeBindings(globalThis);
   }
-  if (entrypoints.size === 0) {
+  if (entrypoints.size === 0 && objects.size === 0) {
     const remedy = "write `export default { async fetch(request, env, ctx) { ... } }`";
     throw new TypeError(`the worker exports no handler: ${remedy}`);
   }
+}
+
+function described(exports) {
+  return Object.fromEntries([...exports].map(([key, value]) => [key, handlersOf(value)]));
 }
 
 // Run the worker's top level. Answers what the host should know about it, or how it failed.
@@ -82,8 +89,7 @@ export function load(header, rest) {
     else {
       exported(settled.namespace);
       modules.makeWhatIsNamed();
-      const described = Object.fromEntries([...entrypoints].map(([key, value]) => [key, handlersOf(value)]));
-      answer = ["ok", described, {}, takeLogs()];
+      answer = ["ok", described(entrypoints), described(objects), takeLogs()];
     }
   } catch (error) {
     answer = failure("raised", modules.explained(error));

@@ -44,6 +44,11 @@ class DurableObjectId {
   }
 }
 
+// The id of the object that this isolate is.
+export function ownId(hex) {
+  return makeId(hex, undefined, null);
+}
+
 // One object, wherever it lives: `fetch()` sends it a request, any other name is one of its methods.
 class DurableObjectStub extends Fetcher {
   constructor(index, id) {

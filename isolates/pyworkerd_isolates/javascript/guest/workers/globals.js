@@ -2,6 +2,7 @@
 
 import { randomNumber, required } from "pyworkerd:system/host";
 import { install as installWeb } from "pyworkerd:web/globals";
+import { WebSocketRequestResponsePair } from "pyworkerd:workers/auto_response";
 import { Cache, CacheStorage, caches } from "pyworkerd:workers/caches";
 import { fetch } from "pyworkerd:workers/fetcher";
 import { ExtendableEvent, FetchEvent, listening, QueueEvent, ScheduledEvent } from "pyworkerd:workers/script";
@@ -9,7 +10,7 @@ import { WebSocket, WebSocketPair } from "pyworkerd:workers/websocket";
 
 export function install(target) {
   installWeb(target);
-  define(target, { fetch, Cache, CacheStorage, caches, WebSocket, WebSocketPair });
+  define(target, { fetch, Cache, CacheStorage, caches, WebSocket, WebSocketPair, WebSocketRequestResponsePair });
   define(target, { ...listening, ExtendableEvent, FetchEvent, QueueEvent, ScheduledEvent });
   define(target, { global: target });
   for (const [name, [module, exported]] of Object.entries(LATER)) defineLater(target, name, module, exported);

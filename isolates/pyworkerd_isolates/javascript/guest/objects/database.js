@@ -1,0 +1,354 @@
+// The storage of a Durable Object: SQLite inside the isolate, on pages that the host keeps.
+//
+// The platform's SQL is synchronous, and a guest cannot wait in the middle of a step. So the database is here, in
+// memory: reads and writes need nobody. When a step ends, the pages that it has changed are the first of its effects,
+// and the host lets nothing else of the step leave before they are durable. What is committed here at the end of a step
+// is what the host keeps; a transaction that is still open then is not part of it. Python's objects have the same.
+
+import { guest } from "pyworkerd:system/host";
+import { blob, emitFirst, room } from "pyworkerd:system/outbox";
+import { TextDecoder } from "pyworkerd:web/encoding";
+
+const { host } = globalThis.pyworkerd;
+const PAGE = 4096;
+export const MAX_VALUE = 2 << 20;
+// Bytes of a text, a blob or a row (Workers: 2 MB).
+const LIMITS = [
+  [0, MAX_VALUE], // SQLITE_LIMIT_LENGTH
+  [1, 100000], // SQLITE_LIMIT_SQL_LENGTH
+  [2, 100], // SQLITE_LIMIT_COLUMN
+  [3, 100], // SQLITE_LIMIT_EXPR_DEPTH
+  [4, 5], // SQLITE_LIMIT_COMPOUND_SELECT
+  [5, 25000], // SQLITE_LIMIT_VDBE_OP
+  [6, 127], // SQLITE_LIMIT_FUNCTION_ARG
+  [7, 0], // SQLITE_LIMIT_ATTACHED
+  [8, 50], // SQLITE_LIMIT_LIKE_PATTERN_LENGTH
+  [9, 100], // SQLITE_LIMIT_VARIABLE_NUMBER
+  [10, 10], // SQLITE_LIMIT_TRIGGER_DEPTH
+];
+// As of workerd (sqlite.c++), but for the length.
+const PRAGMAS = new Set([
+  "table_list", "table_info", "table_xinfo", "index_list", "index_info", "index_xinfo", "foreign_key_check",
+  "foreign_key_list", "defer_foreign_keys", "quick_check", "function_list", "compile_options",
+]); // those that a worker may use: none of them changes how the database is kept
+const [PRAGMA, TRANSACTION, ATTACH, DETACH, SAVEPOINT] = [19, 22, 24, 25, 32];
+// What a statement may be about to do (sqlite3.h, "Authorizer Action Codes").
+const DONE = 101;
+const MOST_KEPT = 64;
+// Statements of a worker that are kept prepared.
+const CODES =
+  `OK ERROR INTERNAL PERM ABORT BUSY LOCKED NOMEM READONLY INTERRUPT IOERR CORRUPT NOTFOUND FULL CANTOPEN PROTOCOL EMPTY
+   SCHEMA TOOBIG CONSTRAINT MISMATCH MISUSE NOLFS AUTH FORMAT RANGE NOTADB`.split(/\s+/);
+
+let denied = null;
+
+guest.authorize = (action, first, second) => {
+  let refused;
+  if (action === PRAGMA) {
+    if (PRAGMAS.has(first.toLowerCase())) return 0;
+    refused = `PRAGMA ${first} is not allowed`;
+  } else if (action === TRANSACTION || action === SAVEPOINT) {
+    refused =
+      "To execute a transaction, please use the state.storage.transaction() or state.storage.transactionSync() APIs " +
+      "instead of the SQL BEGIN TRANSACTION or SAVEPOINT statements. The JavaScript API is safer because it will " +
+      "automatically roll back on exceptions, and because it interacts correctly with Durable Objects' automatic " +
+      "atomic write coalescing.";
+  } else if (action === ATTACH || action === DETACH) refused = "ATTACH and DETACH are not allowed";
+  else refused = `access to ${/^_cf_/i.test(first ?? "") ? first : second} is prohibited`;
+  denied ??= refused;
+  return 1;
+};
+
+function open(pages) {
+  if (host.open(pages) !== 0) throw new Error("the stored database cannot be opened");
+}
+
+function makeBlank() {
+  open(new Uint8Array(0));
+  for (const statement of [
+    `PRAGMA page_size = ${PAGE}`,
+    "CREATE TABLE _cf_KV (key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID",
+  ]) {
+    const prepared = host.prepare(statement, 0, 1);
+    host.row(prepared, 1);
+    host.finish(prepared);
+  }
+  return host.pages(0);
+}
+
+const BLANK = makeBlank();
+// A database in which nothing is stored.
+
+// SQLite takes any bytes for a text. What is no UTF-8 comes as bytes in a list.
+function textOf(value) {
+  return Array.isArray(value) ? lenient.decode(value[0]) : value;
+}
+
+const lenient = new TextDecoder();
+
+// What SQLite refused, with its text and the name of its result.
+export function refusal() {
+  const code = host.code(0) & 0xff;
+  const text = denied ?? textOf(host.message(0));
+  denied = null;
+  return new Error(`${text}: SQLITE_${CODES[code] ?? "ERROR"}`);
+}
+
+export function tooBig() {
+  return new Error("string or blob too big: SQLITE_TOOBIG");
+}
+
+// One statement, prepared; of the guest's own or of the worker's.
+class Statement {
+  #number;
+  #isOwn;
+  #parameters;
+
+  constructor(number, isOwn) {
+    this.#number = number;
+    this.#isOwn = isOwn ? 1 : 0;
+    this.#parameters = host.parameters(number);
+    this.reads = host.reads(number) === 1;
+  }
+
+  get names() {
+    return host.names(this.#number).map(textOf);
+  }
+
+  // All rows, each a list of values. Values are null, numbers, texts and Uint8Arrays.
+  run(values) {
+    const number = this.#number;
+    if (values.length !== this.#parameters) {
+      throw new Error("Wrong number of parameter bindings for SQL query.");
+    }
+    try {
+      for (let i = 0; i < values.length; i++) if (bind(number, i + 1, values[i]) !== 0) throw refusal();
+      const rows = [];
+      for (;;) {
+        const row = host.row(number, this.#isOwn);
+        if (row === DONE) return rows;
+        if (typeof row === "number") throw refusal();
+        rows.push(Array.isArray(row[0]) ? row[0].map(textOf) : row);
+      }
+    } finally {
+      host.reset(number);
+      for (let i = 0; i < values.length; i++) if (typeof values[i] === "object") host.bind_null(number, i + 1);
+    }
+  }
+
+  finish() {
+    host.finish(this.#number);
+  }
+}
+
+function bind(number, place, value) {
+  if (value === null) return host.bind_null(number, place);
+  if (typeof value === "number") return host.bind_number(number, place, value);
+  if (value.length > MAX_VALUE) throw tooBig();
+  return typeof value === "string"
+    ? host.bind_text(number, place, value.toWellFormed())
+    : host.bind_bytes(number, place, value);
+}
+
+// Opened when it is used first. `pages` is what the host has kept, empty if nothing.
+export class Database {
+  alarm;
+  ringing = null; // what the handler was given that runs just now, for the alarm that is kept until it has ended
+  dirty = false;
+  depth = 0;
+  #pages;
+  #keptAlarm;
+  #most;
+  #isOpen = false;
+  #own = new Map();
+  #kept = new Map();
+
+  constructor(pages, alarm, most) {
+    this.#pages = pages;
+    this.alarm = this.#keptAlarm = alarm;
+    this.#most = most;
+  }
+
+  #open() {
+    if (this.#isOpen) return;
+    const pages = this.#pages;
+    if (pages !== null) {
+      host.keep(pages);
+      this.#pages = null;
+    }
+    this.#begin(pages === null || pages.length === 0 ? BLANK : pages);
+  }
+
+  #begin(pages) {
+    open(pages);
+    this.#isOpen = true;
+    for (const pragma of [
+      "temp_store = MEMORY",
+      "journal_mode = MEMORY",
+      "cache_spill = OFF",
+      "foreign_keys = ON",
+      "trusted_schema = OFF",
+      `max_page_count = ${this.#most}`,
+    ]) {
+      const statement = this.#prepare(`PRAGMA ${pragma}`, 0, true);
+      statement.run([]);
+      statement.finish();
+    }
+    for (const [limit, value] of LIMITS) host.limit(limit, value);
+  }
+
+  #prepare(text, from, isOwn) {
+    denied = null;
+    const number = host.prepare(text, from, isOwn ? 1 : 0);
+    if (number < 0) throw refusal();
+    return number === 0 ? null : new Statement(number, isOwn);
+  }
+
+  // A statement of ours.
+  own(text, values = []) {
+    this.#open();
+    let statement = this.#own.get(text);
+    if (statement === undefined) {
+      statement = this.#prepare(text, 0, true);
+      this.#own.set(text, statement);
+    }
+    if (!statement.reads) this.dirty = true;
+    return statement.run(values);
+  }
+
+  // One statement of the worker's own, or several, of which the last one gets the values: what `use` makes of that one
+  // and its rows.
+  run(query, values, use) {
+    const text = query.toWellFormed();
+    if (text.length > MAX_VALUE) throw tooBig();
+    this.#open();
+    const known = this.#kept.get(text);
+    if (known !== undefined) {
+      this.#kept.delete(text);
+      this.#kept.set(text, known);
+      return use(known, this.#rows(known, values));
+    }
+    const size = byteLength(text);
+    for (let from = 0; ; ) {
+      const statement = this.#prepare(text, from, false);
+      const tail = host.tail(0);
+      if (statement === null) throw new Error("SQL code did not contain a statement.");
+      const isLast = tail >= size || this.#isEmpty(text, tail);
+      const isWhole = from === 0 && isLast;
+      try {
+        const rows = this.#rows(statement, isLast ? values : []);
+        if (isLast) return use(statement, rows);
+      } finally {
+        if (isWhole) this.#keep(text, statement);
+        else statement.finish();
+      }
+      from = tail;
+    }
+  }
+
+  #isEmpty(text, from) {
+    const number = host.prepare(text, from, 0);
+    if (number > 0) host.finish(number);
+    return number === 0;
+  }
+
+  #rows(statement, values) {
+    denied = null;
+    if (!statement.reads) this.dirty = true;
+    return statement.run(values);
+  }
+
+  #keep(text, statement) {
+    if (this.#kept.size === MOST_KEPT) {
+      const [[oldest, least]] = this.#kept;
+      this.#kept.delete(oldest);
+      least.finish();
+    }
+    this.#kept.set(text, statement);
+  }
+
+  // Rows written since it was opened.
+  get written() {
+    this.#open();
+    return host.written(0);
+  }
+
+  // Bytes.
+  get size() {
+    return this.own("PRAGMA page_count")[0][0] * PAGE;
+  }
+
+  // transactions -----------------------------------------------------------------------------------------------------
+
+  // A transaction, perhaps within another. Returns what `end` needs.
+  begin() {
+    this.own(`SAVEPOINT _cf_${this.depth + 1}`);
+    return ++this.depth;
+  }
+
+  // Keep what was written since, or none of it. A database that became full has undone everything by itself.
+  end(depth, keep) {
+    this.depth = depth - 1;
+    if (host.outside(0) === 1) {
+      if (keep) throw new Error("the transaction was undone: the database was full: SQLITE_FULL");
+      return;
+    }
+    if (!keep) this.own(`ROLLBACK TO _cf_${depth}`);
+    this.own(`RELEASE _cf_${depth}`);
+    this.dirty = true;
+  }
+
+  // Run a function; keep all that it writes, or none if it throws.
+  transaction(work) {
+    const depth = this.begin();
+    let result;
+    try {
+      result = work();
+    } catch (error) {
+      this.end(depth, false);
+      throw error;
+    }
+    this.end(depth, true);
+    return result;
+  }
+
+  // Nothing is stored any more.
+  clear() {
+    this.#open();
+    for (const statements of [this.#own, this.#kept]) {
+      for (const statement of statements.values()) statement.finish();
+      statements.clear();
+    }
+    this.#begin(BLANK);
+    this.dirty = true;
+  }
+
+  // what the host keeps ----------------------------------------------------------------------------------------------
+
+  // Put what has changed before all other effects of the step. Returns false if it is too much.
+  commit() {
+    if (!this.dirty && this.alarm === this.#keptAlarm) return true;
+    let size = (this.#pages === null ? host.kept_bytes(0) : this.#pages.length) / PAGE;
+    let [numbers, pages] = ["", new Uint8Array(0)];
+    if (this.dirty && this.#isOpen) {
+      this.dirty = this.depth > 0;
+      const [newSize, found, data] = host.changes(BLANK);
+      if (found.length === 0 && newSize === size && this.alarm === this.#keptAlarm) return true;
+      [size, numbers, pages] = [newSize, new Uint32Array(found.buffer).join(), data];
+      if (pages.length > room()) return false;
+    }
+    this.#keptAlarm = this.alarm;
+    emitFirst(`["commit",${size},[${numbers}],${blob(pages)},${this.alarm}]`);
+    return true;
+  }
+}
+
+function byteLength(text) {
+  let size = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    size += unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
+    if (unit >= 0xd800 && unit < 0xdc00) i += size += 1;
+  }
+  return size;
+}
