@@ -54,7 +54,7 @@ def compiled(wasmtime: Path, build: Path = BUILD) -> Path:
     The file holds native code. It is loaded from the user's own build folder, by wasmtime, which checks that
     its own version made it.
     """
-    component = _component(build)
+    component = component_file(build)
     key = _digest(component.name, output_of([str(wasmtime), "--version"]))
     target = build / f"wasi-hello-{key}.cwasm"
     if not target.is_file():
@@ -65,8 +65,8 @@ def compiled(wasmtime: Path, build: Path = BUILD) -> Path:
     return target
 
 
-def _component(build: Path) -> Path:
-    """The handler as a component."""
+def component_file(build: Path = BUILD) -> Path:
+    """The handler as a component, built if need be; five seconds, once. Raises BenchError."""
     if (reason := lacking()) is not None:
         raise BenchError(reason)
     key = _digest(WIT.read_text(), HANDLER, importlib.metadata.version("componentize-py"))

@@ -15,6 +15,7 @@ from pyworkerd.errors import ConfigurationError
 BENCHMARKS: Final = {
     "bindings": "pyworkerd_bench.bindings",
     "cold-start": "pyworkerd_bench.cold_start",
+    "components": "pyworkerd_bench.components",
     "density": "pyworkerd_bench.density",
     "fairness": "pyworkerd_bench.fairness",
     "javascript": "pyworkerd_bench.javascript",
