@@ -109,8 +109,8 @@ class Printed:
 def _response(account: Account, header: str) -> OutgoingResponse:
     fields = Fields(account)
     status = ""
-    for line in header.splitlines():
-        name, colon, value = line.partition(":")
+    for line in header.split("\n"):
+        name, colon, value = line.removesuffix("\r").partition(":")
         name, value = name.lower(), value.strip(" \t")
         if not colon:
             raise ProtocolError("the program prints a header line without a colon")

@@ -47,7 +47,7 @@ class ProgramIsolate(Isolate):
         begun = host.happened(*events.parts())
         if begun is not None:
             program.start(host.now_ns, *begun)
-            self._runs = True
+            self._runs, self._sound = True, False
         elif (answer := host.look_again()) is not None:
             program.answer_with(answer)
             self._runs = True
@@ -57,6 +57,7 @@ class ProgramIsolate(Isolate):
         end = monotonic() + slice_ms / 1e3 + _SPARE_S
         while self._runs and not host.cancelled:
             if program.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
+                self._sound = True  # it is in no call any more: its memory can be used again
                 return self._over()
             question = program.question()
             if question is None:
@@ -64,7 +65,6 @@ class ProgramIsolate(Isolate):
             try:
                 answer = host.ask(question)
             except Exit:
-                self._sound = False  # it is left in the middle of a call
                 return self._over()
             if answer is None:
                 self._runs = False
@@ -73,7 +73,6 @@ class ProgramIsolate(Isolate):
                 if monotonic() > end:
                     return None
         if host.cancelled or host.refused:
-            self._sound = False
             return self._over()
         self._stepping = False
         return host.output(over=False)

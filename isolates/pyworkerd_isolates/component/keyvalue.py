@@ -74,11 +74,12 @@ def _fetched(
     call = host.fetch(bucket.capability, method, f"http://kv/{quote(key, safe='')}", [], flow)
     host.calls[call] = reply
     if flow is not None and body is not None:
-        while body:
+        at = 0
+        while at < len(body):
             size = max(flow.room, 0)
-            flow.write(body[:size])
-            body = body[size:]
-            if body:
+            flow.write(body[at : at + size])
+            at += size
+            if at < len(body):
                 yield [Pollable(flow.writable), Pollable(reply.ready)]
                 if reply.ready():
                     return reply

@@ -8,7 +8,7 @@ from pyworkerd_isolates.errors import Trap
 from pyworkerd_isolates.protocol import CHUNK
 
 from .abi import NOWHERE, put, return_bytes, return_ok_bytes, u32
-from .handles import MAX_HANDLES, Pollable, Resource
+from .handles import Pollable, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .bodies import Inflow, Outflow
     from .host import Host
 
+MAX_POLLED: Final = 1024
+"""Things that are waited for at once."""
 _FAILED, _CLOSED = 0, 1
 """`stream-error`."""
 
@@ -261,7 +263,7 @@ def _splice_now(host: Host, stream: OutputStream, read: InputStream, most: int, 
 
 
 def _poll(host: Host, at: int, count: int, to: int) -> Answer:
-    if not count or count > MAX_HANDLES:
+    if not count or count > MAX_POLLED:
         raise Trap("the program waits for nothing, or for too much")
     numbers = host.memory.read(at, 4 * count)
     found = [

@@ -22,6 +22,7 @@ import mmap
 import platform
 import threading
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 from wasmtime import FuncType, ValType
 from wasmtime import _bindings as c
@@ -109,15 +110,22 @@ def _written(machine: str) -> mmap.mmap:
 
 
 _is_ready: Final = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p).value
-_types: Final = FuncType(
-    *([ValType.i32() if x == I32 else ValType.i64() for x in kinds] for kinds in ASK_TYPE)
-)
-_type_at: Final = ctypes.cast(_types.ptr(), ctypes.c_void_p).value
+_types: Final[WeakKeyDictionary[Machine, FuncType]] = WeakKeyDictionary()
+"""The type of `host.ask` for each machine: wasmtime binds it to the engine that it is first used with."""
 VALUE: Final = ctypes.sizeof(c.wasmtime_val_t)
 """Bytes of one argument or result."""
 AT: Final = c.wasmtime_val_t.of.offset
 """Where in it the number is."""
 _MODULE, _NAME = ASK.module.encode(), ASK.name.encode()
+
+
+def _type_for(machine: Machine) -> int | None:
+    """Its address."""
+    found = _types.get(machine)
+    if found is None:
+        kinds = [[ValType.i32() if kind == I32 else ValType.i64() for kind in part] for part in ASK_TYPE]
+        found = _types.setdefault(machine, FuncType(*kinds))
+    return ctypes.cast(found.ptr(), ctypes.c_void_p).value
 
 
 def define(machine: Machine, context: Any, waiting: Waiting, extern: int) -> None:
@@ -129,7 +137,7 @@ def define(machine: Machine, context: Any, waiting: Waiting, extern: int) -> Non
     linker = wasmtime_linker_new(machine.pointer)
     try:
         error = wasmtime_linker_define_async_func(
-            linker, _MODULE, len(_MODULE), _NAME, len(_NAME), _type_at, instructions(),
+            linker, _MODULE, len(_MODULE), _NAME, len(_NAME), _type_for(machine), instructions(),
             ctypes.addressof(waiting), None,
         )  # fmt: skip
         if error:

@@ -154,7 +154,11 @@ def _fits(form: str) -> bool:
     return kind == expected
 
 
-def component(body: str, uses: Mapping[str, str], extra: str = "") -> bytes:
+ALLOCATOR = "(local.set $at (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))"
+TYPES = {**KINDS, "wasi:random/random get-random-bytes": "li:"}
+
+
+def component(body: str, uses: Mapping[str, str], extra: str = "", allocator: str = ALLOCATOR) -> bytes:
     """A component whose `handle(request, out)` is in the text `body`. It calls `uses`: names in the text, questions.
 
     The text has `$realloc`, which never frees, and `(data ...)` goes to the memory's module by `extra`.
@@ -174,7 +178,7 @@ def component(body: str, uses: Mapping[str, str], extra: str = "") -> bytes:
     lines.append(f"""
       (core module $state (memory (export "memory") 2) (global $top (mut i32) (i32.const 65536)) {extra}
         (func (export "realloc") (param i32 i32 i32 i32) (result i32) (local $at i32)
-          (local.set $at (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+          {allocator}
           (global.set $top (i32.add (local.get $at) (local.get 3)))
           (local.get $at)))
       (core instance $state (instantiate $state))
@@ -192,7 +196,7 @@ def component(body: str, uses: Mapping[str, str], extra: str = "") -> bytes:
         )
         given.append('(export "drop" (func $c-drop))')
     imports = [
-        f'(import "env" "{alias}" (func ${alias}{_type(KINDS[question])}))'
+        f'(import "env" "{alias}" (func ${alias}{_type(TYPES[question])}))'
         for alias, question in uses.items()
     ]
     lines.append(f"""

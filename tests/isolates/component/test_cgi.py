@@ -75,6 +75,8 @@ def test_pieces_come_cut_anywhere(first, second):
         b"Status: 200\x00\n\n",
         b"b ad: x\n\n",
         b"x: \x01\n\n",
+        b"x: y\rz: w\n\n",
+        b"x: y\x0bz: w\n\n",
     ],
 )
 def test_what_is_no_header(text):

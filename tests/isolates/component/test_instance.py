@@ -1,9 +1,14 @@
 """A program's instance: where its questions come out."""
 
 import pytest
+from pyworkerd_isolates.bundle import Bundle
+from pyworkerd_isolates.cache import Cache
+from pyworkerd_isolates.component import compiler
+from pyworkerd_isolates.component.image import build_program
 from pyworkerd_isolates.errors import Trap
+from pyworkerd_isolates.native import Machine
 
-from tests.isolates.component.programs import HELLO
+from tests.isolates.component.programs import HELLO, compiled_here
 
 
 @pytest.fixture
@@ -42,3 +47,15 @@ def test_one_that_waits_can_be_closed(instance):
     instance.start(5, 1, 2)
     assert not instance.go_on(1000)
     instance.close()
+
+
+def test_each_machine_has_a_function_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiler, "compiled", compiled_here)
+    for _ in range(2):
+        machine = Machine()
+        image = build_program(machine, Cache(tmp_path), Bundle.of({"a.wasm": HELLO}))
+        made = image.instance(1 << 20)
+        made.start(5, 1, 2)
+        assert not made.go_on(1000)
+        for each in (made, image, machine):
+            each.close()

@@ -159,6 +159,17 @@ def test_its_caller_goes(start):
     assert run.done
 
 
+def test_one_that_is_ended_in_a_call_leaves_no_memory_for_the_next(start, programs):
+    slots = Slots()
+    driver = start(SLEEPING, slots)
+    driver.begin()
+    driver.step()
+    driver.end()
+    assert len(slots) == 0
+    start(SLEEPING, slots).fetch()
+    slots.forget(programs(SLEEPING))
+
+
 ASKING = component(
     handle(
         """(local.set $i (call $request (call $fields)))
