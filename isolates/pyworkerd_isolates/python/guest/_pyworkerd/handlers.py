@@ -249,9 +249,8 @@ async def _rpc(invocation, name, props, method, arguments):
         result = function(*positional, **named)
         if hasattr(result, "__await__"):
             result = await result
-        if streams := sdk.unread(result):
-            await sdk.read_first(streams)
-        outbox.effects.append(["return", invocation.number, outbox.blob(sdk.python_to_rpc(result))])
+        data = await sdk.message(result)
+        outbox.effects.append(["return", invocation.number, outbox.blob(data)])
     except BaseException as error:
         _fail(invocation, error)
     finally:

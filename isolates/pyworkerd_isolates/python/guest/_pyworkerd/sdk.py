@@ -10,5 +10,4 @@ SHAPES = None
 HANDLED = None
 python_from_rpc = None
 python_to_rpc = None
-unread = None
-read_first = None
+message = None

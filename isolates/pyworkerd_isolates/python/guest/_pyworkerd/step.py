@@ -10,7 +10,7 @@ from . import calls, handlers, invocation, layout, logs, objects, outbox, sdk, s
 sdk.Request, sdk.Response = workers.Request, workers.Response
 sdk.SHAPES = _bindings.SHAPES
 sdk.python_from_rpc, sdk.python_to_rpc = rpc.python_from_rpc, rpc.python_to_rpc
-sdk.unread, sdk.read_first = rpc.unread, rpc.read_first
+sdk.message = rpc.message
 sdk.HANDLED = background.HANDLED
 invocation.logs, invocation.unfinished = logs, logs.unfinished
 

@@ -3,7 +3,7 @@
 import _wire
 from _pyworkerd.calls import CallError, call
 
-from .rpc import python_from_rpc, python_to_rpc, read_first, unread
+from .rpc import message, python_from_rpc
 
 
 class Capability:
@@ -18,10 +18,7 @@ class Capability:
         return True
 
     async def _call(self, method, *positional, **named):
-        arguments = [list(positional), named]
-        if streams := unread(arguments):
-            await read_first(streams)
-        return read(await call(self._index, method, python_to_rpc(arguments)))
+        return read(await call(self._index, method, await message([list(positional), named])))
 
 
 def read(answer):

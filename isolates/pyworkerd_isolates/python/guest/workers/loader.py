@@ -8,7 +8,7 @@ from _pyworkerd import calls
 from .body import BodyStream
 from .capability import Capability
 from .request import Request
-from .rpc import python_to_rpc, read_first, unread
+from .rpc import message
 
 ADDRESS = "x-pyworkerd-loaded"
 """First header field of a request through the binding; the host takes it off."""
@@ -136,10 +136,7 @@ class LoadedEntrypoint:
         stub = self._stub
 
         async def method(*positional, **named):
-            given = [list(positional), named]
-            if streams := unread(given):
-                await read_first(streams)
-            arguments = python_to_rpc(given)
+            arguments = await message([list(positional), named])
             try:
                 return await self._call(await stub._load(), name, arguments)
             except calls.CallError as error:

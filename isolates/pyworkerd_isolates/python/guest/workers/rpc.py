@@ -2,15 +2,12 @@
 
 `python_to_rpc` and `python_from_rpc` go by the names of Cloudflare's SDK; here they make bytes (`_wire`
 values) and read them. Beside the plain values they know the types of this package. A body crosses as bytes:
-who sends one that streams reads it first (`unread`, `read_first`). `special` hooks extend them by what needs a
-channel: functions, stubs.
+`message` reads one that streams first. `special` hooks extend them by what needs a channel: functions, stubs.
 """
 
 # Private names are private to this package: they keep programs out, not its own modules.
 
 from __future__ import annotations
-
-from datetime import datetime
 
 import _wire
 
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_BODIES = 7 << 20
 """Bytes of all bodies that are read before a value is sent, as for JavaScript: with them, what a step gives out."""
-_LEAVES = frozenset((str, int, float, bool, type(None), bytes, datetime))
 
 
 class JsDict(dict):
@@ -71,8 +67,29 @@ def python_to_rpc(value: Any, special: Callable[[Any], tuple[str, Any] | None] |
     return _wire.dump_value(value, encode)
 
 
-def unread(value: Any) -> list[BodyStream]:
-    """The streams in a value that have to be read before it can be sent, those of requests and responses among them."""
+class _HasBodies(Exception):
+    """There is something in a value that may have to be read first. Nothing was taken from it."""
+
+
+async def message(value: Any) -> bytes:
+    """`python_to_rpc`, where bodies and streams that are not in hand are read first. Raises what they do, and
+    ValueError for more than `MAX_BODIES` bytes of them.
+    """
+    try:
+        return _wire.dump_value(value, _encode_without_bodies)
+    except _HasBodies:
+        await _read_first(_unread(value))
+        return python_to_rpc(value)
+
+
+def _encode_without_bodies(value: Any) -> tuple[str, Any] | None:
+    if isinstance(value, (Message, BodyStream)):
+        raise _HasBodies
+    return _encode(value)
+
+
+def _unread(value: Any) -> list[BodyStream]:
+    """The streams in a value that are not in hand, those of requests and responses among them."""
     found: list[BodyStream] = []
     todo, seen = [value], set()
     while todo:
@@ -80,8 +97,7 @@ def unread(value: Any) -> list[BodyStream]:
         if isinstance(each, (list, set, dict)):
             if id(each) not in seen:
                 seen.add(id(each))
-                items = each.values() if isinstance(each, dict) else each
-                todo.extend([item for item in items if type(item) not in _LEAVES])
+                todo.extend(each.values() if isinstance(each, dict) else each)
             continue
         stream = each._body if isinstance(each, Message) else each
         if isinstance(stream, BodyStream) and not stream.used and not stream._in_hand:
@@ -89,8 +105,7 @@ def unread(value: Any) -> list[BodyStream]:
     return found
 
 
-async def read_first(streams: list[BodyStream]) -> None:
-    """Read what `unread` has found. Raises what a stream does, and ValueError for more than `MAX_BODIES` bytes."""
+async def _read_first(streams: list[BodyStream]) -> None:
     room = MAX_BODIES
     for stream in streams:
         if not stream._in_hand:  # it may be there twice
