@@ -130,6 +130,52 @@ def test_chat() -> None:
         assert not any("error" in line.lower() for line in served.errors.rest())
 
 
+def test_chat_object(tmp_path: Path) -> None:
+    source, socket = example("chat-object")
+    shutil.copytree(source.parent, tmp_path / "chat", ignore=shutil.ignore_patterns(".pyworkerd"))
+    config = tmp_path / "chat/config.toml"
+    with serve(config, socket) as served:
+        place = served.address()
+        assert ask(place).headers["location"].endswith("/lobby")
+        assert "new WebSocket" in ask(place, "/lobby").body
+        address = f"{place[0]}:{place[1]}"
+        with (
+            connect(f"ws://{address}/lobby") as ann,
+            connect(f"ws://{address}/lobby", origin=f"http://{address}") as bob,
+            connect(f"ws://{address}/garden") as eve,
+        ):
+            ann.send("Ann")
+            assert json.loads(ann.recv()) == {"joined": "Ann", "here": ["Ann"]}
+            eve.send("Ann")
+            assert json.loads(eve.recv()) == {"joined": "Ann", "here": ["Ann"]}
+            bob.send("Bob")
+            assert (
+                json.loads(ann.recv()) == json.loads(bob.recv()) == {"joined": "Bob", "here": ["Ann", "Bob"]}
+            )
+            bob.send("hello, Ann")
+            assert json.loads(ann.recv()) == json.loads(bob.recv()) == {"name": "Bob", "text": "hello, Ann"}
+            with connect(f"ws://{address}/lobby") as twin:
+                twin.send("Bob")
+                with pytest.raises(ConnectionClosed):
+                    twin.recv()
+                assert (twin.close_code, twin.close_reason) == (4000, "choose another name")
+            bob.close()
+            assert json.loads(ann.recv()) == {"left": "Bob"}
+            with (
+                pytest.raises(InvalidStatus, match="403"),
+                connect(f"ws://{address}/lobby", origin="http://evil.example"),
+            ):
+                pass
+        in_good_order(served)
+    with serve(config, socket) as served:
+        place = served.address()
+        with connect(f"ws://{place[0]}:{place[1]}/lobby") as ann:
+            ann.send("Ann")
+            assert json.loads(ann.recv()) == {"name": "Bob", "text": "hello, Ann"}
+            assert json.loads(ann.recv()) == {"joined": "Ann", "here": ["Ann"]}
+        in_good_order(served)
+
+
 def test_typescript_in_front_of_python() -> None:
     with serve(*example("typescript")) as served:
         address = served.address()

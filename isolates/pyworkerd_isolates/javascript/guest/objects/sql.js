@@ -22,15 +22,18 @@ export class SqlStorageCursor {
   #values() {
     const row = this.#rows[this.#place];
     this.#rows[this.#place++] = null;
-    return row.map((value) => (value instanceof Uint8Array ? value.buffer : value));
+    for (let i = 0; i < row.length; i++) if (row[i] instanceof Uint8Array) row[i] = row[i].buffer;
+    return row;
   }
 
   #row() {
     const values = this.#values();
+    const names = this.#names;
     const made = {};
-    this.#names.forEach((name, place) => {
-      Object.defineProperty(made, name, { value: values[place], writable: true, enumerable: true, configurable: true });
-    });
+    for (let i = 0; i < names.length; i++) {
+      if (names[i] in made) define(made, names[i], values[i]);
+      else made[names[i]] = values[i];
+    }
     return made;
   }
 
@@ -83,6 +86,11 @@ export class SqlStorageCursor {
   }
 }
 expose(SqlStorageCursor);
+
+// A column that is called like something that every object has, or like another.
+function define(row, name, value) {
+  Object.defineProperty(row, name, { value, writable: true, enumerable: true, configurable: true });
+}
 
 function bindable(value) {
   if (value === null || value === undefined) return null;
