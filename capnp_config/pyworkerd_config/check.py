@@ -31,7 +31,7 @@ from .names import (
 from .problems import MAX_PROBLEMS, Problem, did_you_mean, listing, quote
 from .toml_bindings import unknown_kind_remedy
 
-MAIN_SUFFIXES = (".py", ".js", ".mjs", ".ts", ".mts", ".wasm")
+MAIN_SUFFIXES = (".py", ".js", ".mjs", ".ts", ".mts", ".jsx", ".tsx", ".wasm")
 """What the main file of a worker may end in: the languages of `pyworkerd_isolates.languages`."""
 MAX_TAILS = 10
 Check = Callable[[Config, BindingKinds], Iterable[Problem]]

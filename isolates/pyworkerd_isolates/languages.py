@@ -62,7 +62,7 @@ PYTHON: Final = Language(
 )
 JAVASCRIPT: Final = Language(
     "javascript",
-    (".js", ".mjs", ".ts", ".mts"),
+    (".js", ".mjs", ".ts", ".mts", ".jsx", ".tsx"),
     (
         "pyworkerd_isolates.javascript.build",
         "pyworkerd_isolates.javascript.typescript",

@@ -36,11 +36,13 @@ import { AutoRouter } from "itty-router";
 import Mustache from "mustache";
 import { nanoid } from "nanoid";
 import { z } from "zod";
+import { page } from "./page";
 
 const Item = z.object({ a: z.number().min(1), email: z.email().optional() });
 const router = AutoRouter({ base: "/itty" });
 router.get("/hello/:name", ({ name }) => ({ hello: name }));
 const paths = {
+  "/jsx": () => new Response(String(page("<you>"))),
   "/nanoid": () => new Response(nanoid()),
   "/mustache": () => {
     const page = "<b>{{name}}</b>{{#all}}[{{.}}]{{/all}}";
@@ -92,6 +94,8 @@ def with_packages(packages: Path, folder: Path) -> None:
 
 def test_packages_run_as_they_are(packages: Path, tmp_path: Path) -> None:
     (tmp_path / "worker.js").write_text(SOURCE)
+    (tmp_path / "page.tsx").write_text("export const page = (name: string) => <p class='x'>Hello {name}</p>;")
+    (tmp_path / "tsconfig.json").write_text('{ "compilerOptions": { "jsxImportSource": "hono/jsx", } }')
     with_packages(packages, tmp_path)
 
     async def main() -> list[str]:
@@ -100,14 +104,15 @@ def test_packages_run_as_they_are(packages: Path, tmp_path: Path) -> None:
             worker = await runtime.load(tmp_path / "worker.js", limits=limits)
             return [
                 await (await worker.fetch(path)).text()
-                for path in ("/nanoid", "/mustache", "/zod", "/itty/hello/x")
+                for path in ("/nanoid", "/mustache", "/zod", "/itty/hello/x", "/jsx")
             ]
 
-    name, page, checked, routed = asyncio.run(main())
+    name, page, checked, routed, written = asyncio.run(main())
     assert len(name) == 21
     assert page == "<b>&lt;x&gt;</b>[1][2]"
     assert json.loads(checked) == [True, "too_small", ["email"]]
     assert json.loads(routed) == {"hello": "x"}
+    assert written == '<p class="x">Hello &lt;you&gt;</p>'
 
 
 TOKENS = """

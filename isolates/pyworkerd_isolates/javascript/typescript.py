@@ -1,4 +1,4 @@
-"""TypeScript becomes JavaScript at deploy: its types are left out by OXC, as `quickjs-rs` ships it.
+"""TypeScript and JSX become JavaScript at deploy: OXC compiles them, as `quickjs-rs` ships it.
 
 What a tenant wrote is hostile, and a compiler is a large program: it runs in a sandbox like a tenant's own code, with
 as little to reach and with limits of its own.
@@ -19,6 +19,7 @@ from pyworkerd_isolates.errors import CpuExhausted, OutputTooLarge, ProtocolErro
 from pyworkerd_isolates.native import Instance
 from pyworkerd_isolates.versions import installed_version
 
+from .jsx import pragmas
 from .positions import mappings
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from pyworkerd_isolates.native import Machine
     from pyworkerd_isolates.wasm.preview1 import Glue
 
-_SUFFIXES: Final = {".ts": 1, ".mts": 1, ".cts": 1, ".tsx": 2}
-"""Of files with types, and which syntax is to be read."""
+_SUFFIXES: Final = {".ts": 1, ".mts": 1, ".cts": 1, ".tsx": 2, ".jsx": 2}
+"""Of files that are compiled, and which syntax is to be read."""
 _STRIP: Final = 1 << 8
 MAX_SOURCE: Final = 4 << 20
 """Bytes of one file; a megabyte takes about 0.1 s."""
@@ -71,10 +72,10 @@ class TypeScript:
             instance.seed(bytes(32))  # for hash tables; and the same source becomes the same text
             stripped, left, mapped = {}, float(BUDGET_MS), 0
             for name in typed:
-                began = time.thread_time()
-                stripped[name] = _strip(instance, name, bundle.files[name], left)
+                began, text = time.thread_time(), pragmas(bundle.files, name) + bundle.files[name]
+                stripped[name] = _strip(instance, name, text, left)
                 left -= (time.thread_time() - began) * 1000
-                mapped += 0 if _is_packaged(name) else len(bundle.files[name])
+                mapped += 0 if _is_packaged(name) else len(text)
                 if mapped <= MAX_MAPPED and not _is_packaged(name):
                     stripped[name] += MARK + _mappings(bundle.files[name], stripped[name])
         finally:
