@@ -90,3 +90,46 @@ def test_an_answer_that_cannot_be_sent_is_its_invocations_failure(
     assert failure is not None
     assert (failure.type_name, "cannot be sent" in failure.message) == ("TypeError", True)
     assert driver.fetch(method="POST", body=b'["new Response(1)"]').text == "1"
+
+
+ABORTED = """
+async function outcome(promise) {
+  try { return await promise; } catch (error) { return `${error?.name ?? error}`; }
+}
+export default {
+  async fetch(request) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const [first, second, third] = await Promise.all([1, 2, 3].map((n) => fetch(`http://a/${n}`, { signal })));
+    const reader = first.body.getReader();
+    const begun = (await reader.read()).value.length;
+    controller.abort();
+    const next = await outcome(reader.read());
+    const used = [await outcome(second.text()), await outcome(second.text()), await outcome(third.arrayBuffer())];
+    return Response.json([begun, next, ...used]);
+  },
+};
+"""
+
+
+def test_aborting_ends_the_bodies_that_came(start: Callable[..., Driver]) -> None:
+    def answer(call: Call | Fetch) -> object:
+        assert isinstance(call, Fetch)
+        return Reply(200, (), [b"abc"] * 3 if call.url.endswith("1") else b"whole")
+
+    driver = start({"w.js": ABORTED}, answer=answer)
+    assert driver.fetch("http://a/").json == [3, *["AbortError"] * 4]
+
+
+def test_data_urls_need_nobody(start: Callable[..., Driver]) -> None:
+    source = """
+    export default { async fetch() {
+      const response = await fetch("data:text/html;charset=utf-8;base64,YQ==#x");
+      const head = await fetch("data:,x", { method: "HEAD" });
+      const wrong = await fetch("data:none").catch(({ name }) => name);
+      return Response.json([response.status, response.headers.get("content-type"), await response.text(),
+        head.body, wrong]);
+    } };
+    """
+    driver = start({"w.js": source}, answer=lambda call: pytest.fail(f"it asked {call}"))
+    assert driver.fetch("http://a/").json == [200, "text/html;charset=utf-8", "a", None, "TypeError"]

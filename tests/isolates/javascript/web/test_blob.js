@@ -53,3 +53,18 @@ test("what blobs refuse", async () => {
   await fails(() => Blob.prototype.slice.call({}), "TypeError");
   equal(new Blob([], { type: "a\u0001" }).type, "");
 });
+
+test("arguments are converted in order, and once", () => {
+  const seen = [];
+  const text = (value) => ({ toString() { seen.push(value); return value; } });
+  const parts = { *[Symbol.iterator]() { yield text("a"); seen.push("between"); yield text("b"); } };
+  const blob = new Blob(parts, { type: text("x/y"), endings: text("native") });
+  equal([blob.size, blob.type, seen], [2, "x/y", ["a", "between", "b", "native", "x/y"]]);
+});
+
+test("a blob of one buffer has bytes of its own", async () => {
+  const bytes = Uint8Array.of(65);
+  const blob = new Blob([bytes]);
+  bytes[0] = 66;
+  equal(await blob.text(), "A");
+});

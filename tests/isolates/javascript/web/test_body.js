@@ -105,3 +105,20 @@ test("clones of a source share what it gives", async () => {
   equal(await Promise.all([response.text(), copy.text()]), ["ab", "ab"]);
   equal(from.log.length, 3);
 });
+
+test("what a program adds to Object.prototype does not come between", async () => {
+  const stream = new ReadableStream({ start(c) { c.enqueue(bytes("z")); c.close(); } });
+  const texts = [];
+  for (const response of [new Response("x"), new Response(bytes("y")), new Response(stream)]) {
+    const intrude = (done) => {
+      delete Object.prototype.then;
+      done({ bytes: bytes("other") });
+    };
+    Object.defineProperty(Object.prototype, "then", { value: intrude, configurable: true });
+    const text = response.text();
+    await text;
+    delete Object.prototype.then;
+    texts.push(await text);
+  }
+  equal(texts, ["x", "y", "z"]);
+});

@@ -218,3 +218,35 @@ def test_the_reason_is_that_of_the_first(run: Callable[..., Any]) -> None:
     return [early.reason, late.reason, AbortSignal.any([late]).reason];
     """
     assert run(body) == ["second", "second", "second"]
+
+
+def test_events_of_the_platform_are_trusted_and_no_others(run: Callable[..., Any]) -> None:
+    body = """
+    const seen = [];
+    const controller = new AbortController();
+    controller.signal.onabort = (event) => {
+      seen.push(event.isTrusted, Object.getOwnPropertyDescriptor(event, "isTrusted").configurable);
+      event.initEvent("again");
+      seen.push(event.type, event.isTrusted);
+    };
+    controller.abort();
+    const other = new CustomEvent("a", { detail: 1 });
+    other.initCustomEvent("b", true, true, 2);
+    return [...seen, other.isTrusted, other.type, other.bubbles, other.detail];
+    """
+    assert run(body) == [True, False, "abort", True, False, "b", True, 2]
+
+
+def test_a_listener_is_removed_by_its_capture_alone(run: Callable[..., Any]) -> None:
+    body = """
+    const target = new EventTarget();
+    const seen = [];
+    const listener = () => seen.push("heard");
+    target.addEventListener("a", listener, { passive: true });
+    target.removeEventListener("a", listener, { capture: true });
+    target.dispatchEvent(new Event("a"));
+    target.removeEventListener("a", listener, { get passive() { throw new Error("it asked"); } });
+    target.dispatchEvent(new Event("a"));
+    return seen;
+    """
+    assert run(body) == ["heard"]

@@ -65,3 +65,9 @@ test("what is no form is refused", async () => {
   await fails(() => new FormData().append("a", "text", "name"), "TypeError");
   await fails(() => new FormData().append("a"), "TypeError");
 });
+
+test("a file under another name is as old as it was", () => {
+  const form = new FormData();
+  form.set("a", new File(["x"], "first", { lastModified: 123 }), "second");
+  equal([form.get("a").name, form.get("a").lastModified], ["second", 123]);
+});

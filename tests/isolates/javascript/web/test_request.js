@@ -76,3 +76,31 @@ test("what requests refuse", async () => {
   await fails(() => new Request(used), "already been used");
   await fails(() => Reflect.get(Request.prototype, "url", {}), "TypeError");
 });
+
+test("options of browsers are looked at and kept", async () => {
+  const usual = new Request("http://a");
+  equal([usual.mode, usual.credentials, usual.cache, usual.referrer, usual.referrerPolicy, usual.destination],
+    ["cors", "same-origin", "default", "about:client", "", ""]);
+  const other = new Request("http://a", {
+    mode: "no-cors", credentials: "omit", cache: "no-store", referrer: "http://b", referrerPolicy: "origin", priority: "low",
+    window: null, duplex: "half",
+  });
+  equal([other.mode, other.credentials, other.cache, other.referrer, other.referrerPolicy],
+    ["no-cors", "omit", "no-store", "http://b/", "origin"]);
+  equal([other.clone().mode, new Request(other).credentials, new Request(other, { credentials: "include" }).mode],
+    ["no-cors", "omit", "no-cors"]);
+  for (const wrong of [
+    { mode: "navigate" }, { credentials: "some" }, { referrer: "/b" }, { referrerPolicy: "all" }, { priority: "first" },
+    { duplex: "full" }, { window: "w" }, { mode: "no-cors", method: "PUT" }, { mode: "__proto__" },
+  ]) {
+    await fails(() => new Request("http://a", wrong), "TypeError");
+  }
+  await fails(() => new Request("http://me:secret@a"), "Authorization");
+});
+
+test("what is refused has used up nothing", async () => {
+  const first = new Request("http://a", { method: "POST", body: "x" });
+  await fails(() => new Request(first, { method: "GET" }), "TypeError");
+  await fails(() => new Request(first, { headers: { "a b": "1" } }), "TypeError");
+  equal(await first.text(), "x");
+});

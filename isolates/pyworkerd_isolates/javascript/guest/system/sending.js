@@ -2,14 +2,14 @@
 
 import { reportUnheard } from "pyworkerd:system/logs";
 import { blob, room } from "pyworkerd:system/outbox";
-import { Inbound, Outbound, WINDOW } from "pyworkerd:system/streams";
+import { Outbound, WINDOW } from "pyworkerd:system/streams";
 import { utf8 } from "pyworkerd:system/host";
 
 // How a body (of `web/body`, claimed) is named in an effect, as JSON; and what sends the rest of it, or null.
 export function effectOf(invocation, body) {
   if (body === null) return { effect: "null", pump: null };
   if (body.source !== null) {
-    const number = body.source instanceof Inbound ? body.source.handOn() : null;
+    const number = body.source.handOn?.() ?? null;
     if (number !== null) return { effect: `["p",${number}]`, pump: null };
     return streamed(invocation, body.length, (outbound) => pumpSource(outbound, body.source));
   }

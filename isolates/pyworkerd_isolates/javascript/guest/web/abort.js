@@ -1,7 +1,7 @@
 // AbortController and AbortSignal (https://dom.spec.whatwg.org/#aborting-ongoing-activities).
 
 import {
-  Event, EventTarget, dispatchTo, getHandler, hasListeners, setHandler, watchListeners,
+  Event, EventTarget, dispatchTo, getHandler, hasListeners, setHandler, trust, watchListeners,
 } from "pyworkerd:web/events";
 import { dictionary, enforceRange, expose, illegalConstructor } from "pyworkerd:web/idl";
 import { setTimer } from "pyworkerd:system";
@@ -80,7 +80,7 @@ export class AbortSignal extends EventTarget {
     for (const source of this.#sources ?? []) source.#followers?.delete(this);
     this.#sources = null;
     for (const algorithm of algorithms ?? []) algorithm(this.#reason);
-    if (hasListeners(this, "abort")) dispatchTo(this, new Event("abort"));
+    if (hasListeners(this, "abort")) dispatchTo(this, trust(new Event("abort")));
   }
 
   static abort(reason = undefined) {

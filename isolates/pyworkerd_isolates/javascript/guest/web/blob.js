@@ -19,12 +19,13 @@ export class Blob {
       [this.#bytes, this.#type] = options;
       return;
     }
-    const { type = "", endings = "transparent" } = dictionary(options, "Blob constructor");
-    if (endings !== "transparent" && endings !== "native") {
-      throw new TypeError('Blob constructor: `endings` must be "transparent" or "native".');
-    }
-    this.#bytes = blobParts === undefined ? new Uint8Array(0) : joinParts(blobParts, endings === "native");
+    // In this order, as WebIDL has it: the parts, and of the options one by one.
+    const parts = blobParts === undefined ? [] : partsOf(blobParts);
+    const given = dictionary(options, "Blob constructor");
+    const native = isNative(given.endings);
+    const { type = "" } = given;
     this.#type = typeOf(type);
+    this.#bytes = joinParts(parts, native);
   }
 
   static {
@@ -76,25 +77,38 @@ const typeOf = (type) => {
   return /^[\x20-\x7e]*$/.test(text) ? text.toLowerCase() : "";
 };
 
+function isNative(endings) {
+  if (endings === undefined) return false;
+  const text = `${endings}`;
+  if (text === "native" || text === "transparent") return text === "native";
+  throw new TypeError('Blob constructor: `endings` must be "transparent" or "native".');
+}
+
+// Texts, and bytes of buffers, views and Blobs: not copied.
+function partsOf(given) {
+  const iterate = typeof given === "object" && given !== null ? given[Symbol.iterator] : undefined;
+  if (typeof iterate !== "function") throw new TypeError("Blob constructor: the parts must be iterable.");
+  const parts = [];
+  for (const part of { [Symbol.iterator]: () => iterate.call(given) }) parts.push(bytesIn(part) ?? partOf(part));
+  return parts;
+}
+
+function partOf(part) {
+  if (ArrayBuffer.isView(part) || part instanceof ArrayBuffer) return bytesOf(part, "Blob constructor");
+  return scalarString(part);
+}
+
 function joinParts(parts, native) {
-  if (typeof parts !== "object" || parts === null || typeof parts[Symbol.iterator] !== "function") {
-    throw new TypeError("Blob constructor: the parts must be iterable.");
-  }
   const pieces = [];
   let size = 0;
   for (const part of parts) {
-    const piece = bytesIn(part) ?? pieceOf(part, native);
+    const isText = typeof part === "string";
+    const piece = isText ? encode(native ? part.replace(/\r\n?/g, "\n") : part) : part;
     pieces.push(piece);
     size += piece.length;
   }
   const whole = concatenate(pieces, size);
-  return pieces.length === 1 && typeof parts[0] !== "string" && bytesIn(parts[0]) === undefined ? whole.slice() : whole;
-}
-
-function pieceOf(part, native) {
-  if (ArrayBuffer.isView(part) || part instanceof ArrayBuffer) return bytesOf(part, "Blob constructor");
-  const text = scalarString(part);
-  return encode(native ? text.replace(/\r\n?/g, "\n") : text);
+  return pieces.length === 1 && whole === parts[0] ? whole.slice() : whole;
 }
 
 export class File extends Blob {
@@ -122,4 +136,5 @@ export const blobBytes = (value) => bytesIn(value);
 export const makeBlob = (bytes, type) => new Blob(MAKING, [bytes, typeOf(type)]);
 
 /** A File of bytes that nobody else will write to. */
-export const makeFile = (bytes, name, type) => new File(MAKING, name, { made: [bytes, typeOf(type)] });
+export const makeFile = (bytes, name, type, lastModified = undefined) =>
+  new File(MAKING, name, { made: [bytes, typeOf(type)], lastModified });

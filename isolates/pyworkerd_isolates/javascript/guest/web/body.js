@@ -2,6 +2,7 @@
 // no stream until somebody asks for `body`.
 
 import { blobBytes, makeBlob } from "pyworkerd:web/blob";
+import { structuredClone } from "pyworkerd:web/clone";
 import { bytesOf } from "pyworkerd:web/encoding";
 import { formList, makeForm } from "pyworkerd:web/form_data";
 import { inherit } from "pyworkerd:web/idl";
@@ -16,6 +17,14 @@ import { concatenate, decode, encode } from "pyworkerd:web/utf8";
 const USED = "Body has already been used. It can only be used once. Use tee() first if you need to read it twice.";
 const LOCKED = "This ReadableStream is currently locked to a reader.";
 const NOTHING = new Uint8Array(0);
+
+// What promises give bytes in: nobody's `then` is found on it (nor on what a program adds to Object.prototype).
+class Box {
+  constructor(bytes) {
+    this.bytes = bytes;
+  }
+}
+Object.setPrototypeOf(Box.prototype, null);
 
 /** The content: a text, bytes, a source of the host's (`read()` promises the next bytes or null, `cancel()`), or a
  *  stream. Where there is a stream it alone counts. `length`: how many bytes, where that is known beforehand. */
@@ -32,6 +41,7 @@ export class Body {
 
   /** Marks it as used; a TypeError if it was. */
   claim() {
+    this.source?.check?.();
     if (this.stream !== null) {
       const inner = readableOf(this.stream);
       if (inner.disturbed) throw new TypeError(USED);
@@ -66,20 +76,23 @@ export class Body {
       const bytes = this.used ? NOTHING : this.text === null ? this.bytes : encode(this.text);
       if (bytes !== null && bytes.length > 0) made[1].enqueue(this.shared ? bytes.slice() : bytes);
       made[1].close();
-      readableOf(stream).disturbed = this.used;
+      if (this.used) {
+        const inner = readableOf(stream);
+        inner.disturbed = true;
+        new Reader(inner, false); // that of whoever has read it
+      }
     }
     this.stream = stream;
     this.text = this.bytes = this.source = null;
     return stream;
   }
 
-  /** Its bytes, or a promise of them. */
+  /** Its bytes in a Box, or a promise of that. */
   consume() {
     this.claim();
     if (this.stream !== null) return readAll(readableOf(this.stream));
     if (this.source !== null) return drain(this.source);
-    if (this.bytes !== null) return this.bytes;
-    return encode(this.text);
+    return new Box(this.bytes ?? encode(this.text));
   }
 
   /** Another body with the same content. */
@@ -93,7 +106,7 @@ export class Body {
     }
     const inner = readableOf(this.readable());
     if (inner.reader !== null) throw new TypeError(LOCKED);
-    const [own, other] = tee(inner).map(wrap);
+    const [own, other] = tee(inner, structuredClone).map(wrap);
     this.stream = own;
     return new Body(null, null, null, other, this.length);
   }
@@ -119,7 +132,7 @@ async function drain(source) {
   let size = 0;
   for (;;) {
     const bytes = await source.read();
-    if (bytes === null) return concatenate(pieces, size);
+    if (bytes === null) return new Box(concatenate(pieces, size));
     pieces.push(bytes);
     size += bytes.length;
   }
@@ -144,7 +157,7 @@ function readAll(stream) {
       more = true;
       if (!going) go();
     },
-    close: () => resolve(concatenate(pieces, size)),
+    close: () => resolve(new Box(concatenate(pieces, size))),
     error: reject,
   };
   const go = () => {
@@ -221,13 +234,13 @@ async function textOf(body) {
     body.claim();
     return unmarked(body.text.toWellFormed());
   }
-  return unmarked(decode(await body.consume()));
+  return unmarked(decode((await body.consume()).bytes));
 }
 
 // Bytes of one's own, in a buffer of their own.
 async function ownBytes(body) {
   if (body === null) return new Uint8Array(0);
-  const bytes = await body.consume();
+  const { bytes } = await body.consume();
   return body.shared || bytes.length !== bytes.buffer.byteLength ? bytes.slice() : bytes;
 }
 
@@ -240,24 +253,31 @@ function parseType(text) {
 /** The members that requests and responses share. `bodyOf(self)` gives the Body or null, `typeOf(self)` the value of
  *  its Content-Type or null; both throw for objects of other classes. */
 export function mixInBody(interfaceClass, bodyOf, typeOf) {
+  // What has been aborted says so at once.
+  const usable = (self) => {
+    const body = bodyOf(self);
+    body?.source?.check?.();
+    return body;
+  };
   const members = {
     get body() { return bodyOf(this)?.readable() ?? null; },
     get bodyUsed() { return bodyOf(this)?.isUsed() ?? false; },
-    async arrayBuffer() { return (await ownBytes(bodyOf(this))).buffer; },
-    async blob() { return makeBlob(await ownBytes(bodyOf(this)), typeOf(this) ?? ""); },
-    async bytes() { return ownBytes(bodyOf(this)); },
+    async arrayBuffer() { return (await ownBytes(usable(this))).buffer; },
+    async blob() { return makeBlob(await ownBytes(usable(this)), typeOf(this) ?? ""); },
+    async bytes() { return ownBytes(usable(this)); },
     async formData() {
-      const body = bodyOf(this);
+      const body = usable(this);
       const { essence, boundary } = parseType(typeOf(this));
+      const bytes = body === null ? NOTHING : (await body.consume()).bytes;
       if (essence === "multipart/form-data") {
         if (boundary === undefined) throw new TypeError("The Content-Type of the multipart body names no boundary.");
-        return makeForm(parseMultipart((await body?.consume()) ?? NOTHING, boundary));
+        return makeForm(parseMultipart(bytes, boundary));
       }
-      if (essence === "application/x-www-form-urlencoded") return makeForm(parseForm(await textOf(body)));
+      if (essence === "application/x-www-form-urlencoded") return makeForm(parseForm(decode(bytes)));
       throw new TypeError(`Unrecognized Content-Type header value for a form: ${essence || "none"}.`);
     },
-    async json() { return JSON.parse(await textOf(bodyOf(this))); },
-    async text() { return textOf(bodyOf(this)); },
+    async json() { return JSON.parse(await textOf(usable(this))); },
+    async text() { return textOf(usable(this)); },
   };
   Object.defineProperties(interfaceClass.prototype, Object.getOwnPropertyDescriptors(members));
 }

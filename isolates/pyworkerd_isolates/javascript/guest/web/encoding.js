@@ -20,9 +20,13 @@ export function bytesOf(source, where) {
 }
 
 export class TextEncoder {
-  get encoding() { return "utf-8"; }
+  #encoding = "utf-8";
+  get encoding() { return this.#encoding; }
 
-  encode(input = "") { return encode(`${input}`); }
+  encode(input = "") {
+    this.#encoding; // of another class: a TypeError
+    return encode(`${input}`);
+  }
 
   encodeInto(source, destination) {
     const text = `${source}`;

@@ -7,7 +7,7 @@ import { now } from "pyworkerd:system";
 const NONE = 0;
 const AT_TARGET = 2;
 
-let begin, finish, stopsNow, enterPassive;
+let begin, finish, stopsNow, enterPassive, trust, IS_TRUSTED;
 
 export class Event {
   #type;
@@ -21,6 +21,7 @@ export class Event {
   #stopped = false;
   #stoppedNow = false;
   #passive = false;
+  #trusted = false;
 
   constructor(type, init = undefined) {
     requireArguments(arguments.length, 1, "Event constructor");
@@ -30,6 +31,7 @@ export class Event {
     this.#cancelable = Boolean(options.cancelable);
     this.#composed = Boolean(options.composed);
     this.#time = now();
+    Object.defineProperty(this, "isTrusted", IS_TRUSTED); // unforgeable: of each event its own
   }
 
   static {
@@ -47,6 +49,16 @@ export class Event {
     };
     stopsNow = (event) => event.#stoppedNow;
     enterPassive = (event, passive) => { event.#passive = passive; };
+    trust = (event) => {
+      event.#trusted = true;
+      return event;
+    };
+    IS_TRUSTED = Object.freeze({
+      get: Object.getOwnPropertyDescriptor({ get isTrusted() { return this.#trusted; } }, "isTrusted").get,
+      set: undefined,
+      enumerable: true,
+      configurable: false,
+    });
   }
 
   get type() { return this.#type; }
@@ -59,14 +71,25 @@ export class Event {
   get composed() { return this.#composed; }
   get defaultPrevented() { return this.#canceled; }
   get returnValue() { return !this.#canceled; }
-  set returnValue(value) { if (!value) this.preventDefault(); }
+  set returnValue(value) {
+    this.#type; // of another class: a TypeError in any case
+    if (!value) this.preventDefault();
+  }
   get cancelBubble() { return this.#stopped; }
-  set cancelBubble(value) { if (value) this.#stopped = true; }
+  set cancelBubble(value) { this.#stopped ||= Boolean(value); }
   get timeStamp() { return this.#time; }
-  get isTrusted() { return (this.#type, false); }
   composedPath() { return this.#phase === NONE ? [] : [this.#target]; }
   stopPropagation() { this.#stopped = true; }
   stopImmediatePropagation() { this.#stopped = this.#stoppedNow = true; }
+  initEvent(type, bubbles = false, cancelable = false) {
+    requireArguments(arguments.length, 1, "'initEvent' on 'Event'");
+    if (this.#phase !== NONE) return;
+    this.#type = `${type}`;
+    this.#bubbles = Boolean(bubbles);
+    this.#cancelable = Boolean(cancelable);
+    this.#stopped = this.#stoppedNow = this.#canceled = this.#trusted = false;
+    this.#target = null;
+  }
   preventDefault() { if (this.#cancelable && !this.#passive) this.#canceled = true; }
 }
 expose(Event, { NONE, CAPTURING_PHASE: 1, AT_TARGET, BUBBLING_PHASE: 3 });
@@ -79,6 +102,13 @@ export class CustomEvent extends Event {
     this.#detail = init?.detail ?? null;
   }
   get detail() { return this.#detail; }
+  initCustomEvent(type, bubbles = false, cancelable = false, detail = null) {
+    requireArguments(arguments.length, 1, "'initCustomEvent' on 'CustomEvent'");
+    this.#detail; // of another class: a TypeError
+    if (this.eventPhase !== NONE) return;
+    this.initEvent(type, bubbles, cancelable);
+    this.#detail = detail;
+  }
 }
 expose(CustomEvent);
 
@@ -201,6 +231,7 @@ export class EventTarget {
 
   addEventListener(type, callback, options = undefined) {
     requireArguments(arguments.length, 2, "'addEventListener' on 'EventTarget'");
+    this.#listeners; // of another class: a TypeError in any case
     const { capture, once, passive, signal } = flattened(options);
     if (callback === null || callback === undefined) return;
     if (typeof callback !== "object" && typeof callback !== "function") {
@@ -216,7 +247,8 @@ export class EventTarget {
 
   removeEventListener(type, callback, options = undefined) {
     requireArguments(arguments.length, 2, "'removeEventListener' on 'EventTarget'");
-    const found = this.#find(`${type}`, callback, flattened(options).capture);
+    const capture = Boolean(typeof options === "object" && options !== null ? options.capture : options);
+    const found = this.#find(`${type}`, callback, capture);
     if (found !== undefined) this.#remove(`${type}`, found);
   }
 
@@ -269,4 +301,4 @@ function call(callback, target, event, heard) {
 
 /** For classes that are targets: whether anybody listens, dispatching, and what an `on...` attribute holds.
  *  `dispatchTo` tells `heard`, if it is given, what each listener returned and how it failed. */
-export { hasListeners, dispatchTo, getHandler, setHandler };
+export { hasListeners, dispatchTo, getHandler, setHandler, trust };

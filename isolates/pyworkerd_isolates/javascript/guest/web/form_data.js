@@ -96,7 +96,8 @@ function entry(name, value, filename, named) {
     return [key, scalarString(value)];
   }
   if (value instanceof File && !named) return [key, value];
-  return [key, makeFile(bytes, named ? filename : "blob", value.type)];
+  // As another file of the same time, where it is one.
+  return [key, makeFile(bytes, named ? filename : "blob", value.type, value.lastModified)];
 }
 
 /** The [name, value] pairs of a form, or undefined for anything else. */

@@ -6,6 +6,8 @@ const CUSTOM = Symbol.for("nodejs.util.inspect.custom");
 const COOKIE = "set-cookie";
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const USUAL_VALUE = /^[\x21-\xff](?:[\t\x20-\xff]*[\x21-\xff])?$/; // nothing to trim, and nothing to refuse
+const { ownKeys } = Reflect;
+const { propertyIsEnumerable: isEnumerable } = Object.prototype;
 const BREAKS = /[\0\r\n]/;
 const pairs = pairIterator("Headers");
 
@@ -53,13 +55,6 @@ function valueOf(value, name) {
     throw new TypeError(`Invalid value of the header ${name}: it has a character above U+00FF.`);
   }
   return text;
-}
-
-function refuseSymbols(init) {
-  const symbols = Object.getOwnPropertySymbols(init);
-  for (let i = 0; i < symbols.length; i += 1) {
-    if (Object.getOwnPropertyDescriptor(init, symbols[i])?.enumerable) nameOf(symbols[i]);
-  }
 }
 
 let fromPairs, flat, lock, copyOf, lookUp, setIfAbsent;
@@ -118,12 +113,13 @@ export class Headers {
       }
       const iterate = init[Symbol.iterator];
       if (iterate === undefined || iterate === null) {
-        const names = Object.keys(init);
+        const names = ownKeys(init);
         for (let i = 0; i < names.length; i += 1) {
-          const name = nameOf(names[i]);
-          this.#add(name, valueOf(init[names[i]], name));
+          const given = names[i];
+          if (!isEnumerable.call(init, given)) continue; // asked one by one, as of a record: a Proxy sees it
+          const name = nameOf(given);
+          this.#add(name, valueOf(init[given], name));
         }
-        refuseSymbols(init);
         return;
       }
       for (const pair of { [Symbol.iterator]: () => iterate.call(init) }) {

@@ -30,7 +30,8 @@ export function percentDecode(text) {
   }
 }
 
-function percentDecodeBytes(text) {
+/** The bytes of a text as UTF-8, with its percent-encoded bytes decoded. */
+export function percentDecodeBytes(text) {
   const bytes = encode(text);
   let size = 0;
   for (let i = 0; i < bytes.length; i += 1) {

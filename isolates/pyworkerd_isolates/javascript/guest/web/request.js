@@ -14,11 +14,41 @@ const MAKING = Symbol("a request is made here");
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const NORMALIZED = new Set(["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"]);
 const FORBIDDEN = new Set(["CONNECT", "TRACE", "TRACK"]);
+const SIMPLE = new Set(["GET", "HEAD", "POST"]);
 const REDIRECTS = new Set(["follow", "manual"]);
-const CACHES = new Set(["no-store", "no-cache", "reload"]);
+const CACHES = new Set(["default", "no-store", "no-cache", "reload"]);
 
 // What most requests have; the others have an object of their own.
-const USUAL = { cf: undefined, integrity: "", keepalive: false, cache: undefined, fetcher: null };
+const USUAL = {
+  cf: undefined, integrity: "", keepalive: false, cache: "default", fetcher: null, mode: "cors",
+  credentials: "same-origin", referrer: "about:client", referrerPolicy: "",
+};
+
+// Options that mean something to a browser: they are looked at and kept, and nothing else follows from them.
+const CHOICES = {
+  mode: new Set(["cors", "no-cors", "same-origin"]),
+  credentials: new Set(["omit", "same-origin", "include"]),
+  referrerPolicy: new Set([
+    "", "no-referrer", "no-referrer-when-downgrade", "same-origin", "origin", "strict-origin",
+    "origin-when-cross-origin", "strict-origin-when-cross-origin", "unsafe-url",
+  ]),
+  priority: new Set(["high", "low", "auto"]),
+  duplex: new Set(["half"]),
+};
+
+function chosen(name, value) {
+  const text = `${value}`;
+  if (!CHOICES[name].has(text)) throw new TypeError(`${WHERE}: \`${name}\` cannot be ${JSON.stringify(text)}.`);
+  return text;
+}
+
+function referrerOf(value) {
+  const text = `${value}`;
+  if (text === "") return "";
+  const record = parseURL(text);
+  if (record === null) throw new TypeError(`${WHERE}: \`referrer\` is no URL: ${text}`);
+  return serialize(record);
+}
 
 let stateOf, isRequest;
 
@@ -65,6 +95,13 @@ export class Request {
   get keepalive() { return this.#state.rest.keepalive; }
   get cache() { return this.#state.rest.cache; }
   get fetcher() { return this.#state.rest.fetcher; }
+  get mode() { return this.#state.rest.mode; }
+  get credentials() { return this.#state.rest.credentials; }
+  get referrer() { return this.#state.rest.referrer; }
+  get referrerPolicy() { return this.#state.rest.referrerPolicy; }
+  get destination() { return (this.#state, ""); }
+  get isReloadNavigation() { return (this.#state, false); }
+  get isHistoryNavigation() { return (this.#state, false); }
   get duplex() { return (this.#state, "half"); }
 
   clone() {
@@ -80,6 +117,9 @@ expose(Request);
 function fromURL(input, init) {
   const record = parseURL(input);
   if (record === null) throw new TypeError(`Invalid URL: ${input}`);
+  if (record.username !== "" || record.password !== "") {
+    throw new TypeError(`${WHERE}: a URL has a name or a password: send them as the header Authorization.`);
+  }
   const url = serialize(record);
   if (init === undefined) {
     return new State("GET", url, new HeaderState(null, null, null, false), null, "follow", null, USUAL);
@@ -90,19 +130,21 @@ function fromURL(input, init) {
 function fromRequest(other, init) {
   const { method, url, headers, body, redirect, given, signal, rest } = other;
   const state = new State(method, url, null, null, redirect, signal ?? given, rest);
-  const replaced = init !== undefined && init !== null && init.body !== undefined && init.body !== null;
-  if (body !== null && !replaced) {
-    // The content goes over: the other request is used up.
-    const { text, bytes, source, stream, length, shared } = body.take();
-    state.body = new Body(text, bytes, source, stream === null ? null : movedStream(stream), length);
-    state.body.shared = shared;
-  }
   if (init === undefined || init === null) {
     state.headers = new HeaderState(copyOf(headers.get()), null, null, false);
+    if (body !== null) state.body = moved(body);
     return state;
   }
   const inherited = dictionary(init, WHERE).headers === undefined ? copyOf(headers.get()) : null;
-  return withInit(state, init, inherited);
+  return withInit(state, init, inherited, body);
+}
+
+// The content goes over to another request: this one is used up.
+function moved(body) {
+  const { text, bytes, source, stream, length, shared } = body.take();
+  const other = new Body(text, bytes, source, stream === null ? null : movedStream(stream), length);
+  other.shared = shared;
+  return other;
 }
 
 // The same content as another stream: the first one is locked and disturbed from then on.
@@ -112,9 +154,11 @@ function movedStream(stream) {
   return readable;
 }
 
-function withInit(state, init, inherited = null) {
+function withInit(state, init, inherited = null, others = null) {
   const given = dictionary(init, WHERE);
-  const { method, headers, body, redirect, signal, cf, integrity, keepalive, cache, fetcher } = given;
+  const { method, headers, body, redirect, signal, cf, integrity, keepalive, cache, fetcher, window } = given;
+  const { mode, credentials, referrer, referrerPolicy, priority, duplex } = given;
+  if (window !== undefined && window !== null) throw new TypeError(`${WHERE}: \`window\` can be nothing but null.`);
   if (method !== undefined) state.method = methodOf(method);
   if (redirect !== undefined) {
     state.redirect = `${redirect}`;
@@ -123,28 +167,42 @@ function withInit(state, init, inherited = null) {
     }
   }
   if (cache !== undefined && !CACHES.has(cache)) throw new TypeError(`Unsupported cache mode: ${cache}`);
+  if (priority !== undefined) chosen("priority", priority);
+  if (duplex !== undefined) chosen("duplex", duplex);
+  const isRare =
+    mode !== undefined || credentials !== undefined || referrer !== undefined || referrerPolicy !== undefined;
   if (signal !== undefined) state.given = signalOf(given, WHERE);
-  let type = null;
-  if (body !== undefined && body !== null) {
-    if (state.method === "GET" || state.method === "HEAD") {
-      throw new TypeError("Request with a GET or HEAD method cannot have a body.");
+  if (isRare || cf !== undefined || integrity || keepalive || cache !== undefined || fetcher) {
+    const { rest } = state;
+    state.rest = {
+      cf: cf ?? rest.cf,
+      integrity: integrity === undefined ? rest.integrity : `${integrity}`,
+      keepalive: Boolean(keepalive),
+      cache: cache ?? rest.cache,
+      fetcher: fetcher ?? null,
+      mode: mode === undefined ? rest.mode : chosen("mode", mode),
+      credentials: credentials === undefined ? rest.credentials : chosen("credentials", credentials),
+      referrer: referrer === undefined ? rest.referrer : referrerOf(referrer),
+      referrerPolicy: referrerPolicy === undefined ? rest.referrerPolicy : chosen("referrerPolicy", referrerPolicy),
+    };
+    if (state.rest.mode === "no-cors" && !SIMPLE.has(state.method)) {
+      throw new TypeError(`${WHERE}: the method is not one of the mode "no-cors".`);
     }
-    state.body = extractBody(body);
-    type = bodyType;
-  } else if (state.body !== null && (state.method === "GET" || state.method === "HEAD")) {
-    throw new TypeError("Request with a GET or HEAD method cannot have a body.");
   }
   const made = headers === undefined ? inherited : new Headers(headers);
-  state.headers = new HeaderState(made, null, type, false);
-  if (cf !== undefined || integrity || keepalive || cache !== undefined || fetcher) {
-    state.rest = {
-      cf: cf ?? state.rest.cf,
-      integrity: integrity === undefined ? state.rest.integrity : `${integrity}`,
-      keepalive: Boolean(keepalive),
-      cache: cache ?? state.rest.cache,
-      fetcher: fetcher ?? null,
-    };
+  const isNew = body !== undefined && body !== null;
+  if ((isNew || others !== null) && (state.method === "GET" || state.method === "HEAD")) {
+    throw new TypeError("Request with a GET or HEAD method cannot have a body.");
   }
+  // The body comes last: what is refused has used up nothing.
+  let type = null;
+  if (isNew) {
+    state.body = extractBody(body);
+    type = bodyType;
+  } else if (others !== null) {
+    state.body = moved(others);
+  }
+  state.headers = new HeaderState(made, null, type, false);
   return state;
 }
 

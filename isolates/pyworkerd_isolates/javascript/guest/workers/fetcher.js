@@ -4,7 +4,8 @@ import { meta } from "pyworkerd:system/environment";
 import { CallError } from "pyworkerd:system/calls";
 import { needed } from "pyworkerd:system/loop";
 import { Capability, grantable } from "pyworkerd:workers/capability";
-import { responseOf, sendable } from "pyworkerd:workers/http";
+import { Followed } from "pyworkerd:workers/followed";
+import { dataResponse, responseOf, sendable } from "pyworkerd:workers/http";
 
 const OUTBOUND = 0;
 // The worker's own way out: index 0 of every worker's table.
@@ -20,7 +21,9 @@ async function send(capability, input, init) {
 }
 
 export async function sendParts(capability, { method, url, pairs, body, redirect, signal }) {
-  return responseOf(await Capability.fetch(capability, method, url, pairs, body, redirect, signal), url);
+  const answer = await Capability.fetch(capability, method, url, pairs, body, redirect, signal);
+  if (signal !== null && answer.body !== null) answer.body = new Followed(answer.body, signal);
+  return responseOf(answer, url);
 }
 
 // Private fields belong to the object behind the proxy, and so its methods are called on that one.
@@ -61,9 +64,15 @@ export function fetch(input, init = undefined) {
 Object.defineProperty(fetch, "length", { value: 1 });
 
 async function sendOut(input, init) {
+  const parts = sendable(input, init);
+  if (parts.signal?.aborted) {
+    parts.body?.stream?.cancel(parts.signal.reason);
+    throw parts.signal.reason;
+  }
+  if (parts.url.startsWith("data:")) return dataResponse(parts);
   if (meta.outbound === false) {
     throw new CallError("this worker has no outbound network (global_outbound = false)", "access_denied");
   }
   outbound ??= new Fetcher(OUTBOUND);
-  return send(outbound, input, init);
+  return sendParts(outbound, parts);
 }

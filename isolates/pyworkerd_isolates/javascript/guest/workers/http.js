@@ -1,6 +1,7 @@
 // Between what the host says of requests and responses and the objects that programs see.
 
 import { bodyOfBytes, bodyOfSource } from "pyworkerd:web/body";
+import { readDataURL } from "pyworkerd:web/data_url";
 import { makeRequest, Request, takeRequest } from "pyworkerd:web/request";
 import { makeResponse, Response, takeResponse } from "pyworkerd:web/response";
 import { concatenate } from "pyworkerd:web/utf8";
@@ -62,6 +63,14 @@ export async function readAll(body) {
     pieces.push(piece);
     size += piece.length;
   }
+}
+
+// The answer to a request whose URL is the answer itself.
+export function dataResponse({ method, url }) {
+  const data = method === "GET" || method === "HEAD" ? readDataURL(url) : null;
+  if (data === null) throw new TypeError(`this cannot be fetched with ${method}: ${url.slice(0, 100)}`);
+  const body = method === "HEAD" ? null : bodyOfBytes(data.bytes);
+  return makeResponse(200, "OK", [["content-type", data.type]], body, url);
 }
 
 export function streamOf(body) {
