@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_isolates.wasm import sha
+from pyworkerd_isolates.wasm import digests
 from pyworkerd_isolates.wasm.preview1 import Glue
 
 from . import sqlite, storage_glue
@@ -69,7 +69,7 @@ HOST: Final = {
     "n": "now",  # milliseconds since 1970
     "k": "keyed",  # whether there are random bytes
     "t": "table",  # so many bytes, from a place on, of the engine's tables (`encodings`)
-    "h": "hash",  # bytes that are a state and whole blocks: the next state (`wasm.sha`)
+    "h": "hash",  # bytes that are a state and whole blocks: the next state (`wasm.digests`)
     "c": "chain",  # so many rounds of PBKDF2: their sum
     "m": "evaluate",  # the namespace of a module with this source, at once
     "q": "take",  # all jobs out of the queue: a number for them, 0 if there are none
@@ -128,7 +128,7 @@ def _glue(
         *(_keep(place, room + at) for place, at in enumerate(kept)),
         "  (call $find_queue))",
         _HOST_FUNCTIONS,
-        sha.functions(),
+        digests.functions(),
         _hash(),
         more,
         _HOST_CALL,
@@ -180,9 +180,9 @@ def _hash() -> str:
     sizes = "\n".join(
         f"  (if (i32.eq (local.get $kind) (i32.const {number})) (then"
         f" (local.set $state (i32.const {digest.state})) (local.set $block (i32.const {digest.block}))))"
-        for number, digest in sha.DIGESTS.items()
+        for number, digest in digests.DIGESTS.items()
     )
-    return _HASH.replace("SIZES", sizes).replace("<chain_size>", f"(i32.const {sha.CHAIN})")
+    return _HASH.replace("SIZES", sizes).replace("<chain_size>", f"(i32.const {digests.CHAIN})")
 
 
 _ANSWERING: Final = """\
@@ -448,7 +448,7 @@ SIZES
   (local.set $size (i32.sub (call $qjs_last_len) (local.get $state)))
   (if (i32.or (i32.lt_s (local.get $size) (i32.const 0)) (i32.rem_u (local.get $size) (local.get $block)))
     (then (call $qjs_result_free) (return (i32.const -1))))
-  (call $sha_blocks (local.get $kind) (local.get $at)
+  (call $digest_blocks (local.get $kind) (local.get $at)
     (i32.add (local.get $at) (local.get $state))
     (i32.add (i32.add (local.get $at) (local.get $state)) (local.get $size)))
   (local.set $failed (call $new_uint8array (local.get $at) (local.get $state) <inner>))
@@ -466,14 +466,14 @@ SIZES
     (then (return (i32.const -1))))
   (local.set $at (call $qjs_last_ptr))
   (if (i32.ne (call $qjs_last_len) <chain_size>) (then (call $qjs_result_free) (return (i32.const -1))))
-  (call $sha_chain (local.get $kind) (local.get $at) (local.get $size) (local.get $block)
+  (call $digest_chain (local.get $kind) (local.get $at) (local.get $size) (local.get $block)
     (call $whole (i32.load offset=8 (local.get $arguments))))
   (local.set $failed (call $new_uint8array
-    (i32.add (local.get $at) (i32.const {sha.SUM})) (local.get $size) <inner>))
+    (i32.add (local.get $at) (i32.const {digests.SUM})) (local.get $size) <inner>))
   (call $qjs_result_free)
   (if (local.get $failed) (then (return (i32.const -1))))
   (i32.load <inner>))"""
-"""`$hash` takes a number and bytes; `$chain` a number, the digest's size, how many rounds, and what `wasm.sha` says."""
+"""`$hash` takes a number and bytes; `$chain` a number, the digest's size, how many rounds, bytes (`wasm.digests`)."""
 _HOST_CALL: Final = """\
 (func $host_call
   (param $name i32) (param $size i32) (param $this i32) (param $count i32) (param $arguments i32) (result i32)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyworkerd_isolates.errors import TopLevelEntropy
+from pyworkerd_isolates.errors import TopLevelEntropy, TopLevelRaised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,12 +73,42 @@ def test_a_top_level_may_use_what_needs_no_host(answer: Callable[..., Any]) -> N
     assert answer(expression, before) == ["/b", "made before", "1", "A"]
 
 
+def test_a_top_level_may_import_secrets_and_use_them(answer: Callable[..., Any]) -> None:
+    before = """
+    const bytes = new TextEncoder().encode("secret");
+    const algorithm = { name: "HMAC", hash: "SHA-256" };
+    const key = await crypto.subtle.importKey("raw", bytes, algorithm, false, ["sign"]);
+    const signature = await crypto.subtle.sign("HMAC", key, bytes);
+    const secret = await crypto.subtle.importKey("raw", bytes, "PBKDF2", false, ["deriveBits"]);
+    """
+    expression = """[
+      new Uint8Array(signature).toHex(),
+      new Uint8Array(await crypto.subtle.sign("HMAC", key, bytes)).toHex(),
+      secret.algorithm.name,
+    ]"""
+    mac = hmac.digest(b"secret", b"secret", "sha256").hex()
+    assert answer(expression, before) == [mac, mac, "PBKDF2"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "generateKey('Ed25519', false, ['sign'])",
+        "importKey('raw', new Uint8Array(32), 'Ed25519', false, ['verify'])",
+    ],
+)
+def test_a_top_level_has_no_host_that_computes(sandbox: Sandbox, call: str) -> None:
+    with pytest.raises(TopLevelRaised, match="while a request is handled"):
+        sandbox.image({"w.js": f"await crypto.subtle.{call}; export default {{ fetch() {{}} }};"})
+
+
 @pytest.mark.parametrize(
     "top",
     [
         "crypto.randomUUID()",
         "crypto.getRandomValues(new Uint8Array(1))",
         "const f = new FormData(); new Response(f)",
+        "await crypto.subtle.generateKey({ name: 'AES-GCM', length: 128 }, true, ['encrypt'])",
     ],
 )
 def test_a_top_level_has_no_entropy(sandbox: Sandbox, top: str) -> None:

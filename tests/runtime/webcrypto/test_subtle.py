@@ -267,7 +267,9 @@ const rsa = (members) => ({
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("subtle.digest('MD5', data)", "NotSupportedError: crypto.subtle: digest with the algorithm MD5 is"),
+        ("subtle.digest('MD4', data)", "NotSupportedError: crypto.subtle: digest with the algorithm MD4 is"),
+        ("subtle.generateKey({ name: 'HMAC', hash: 'MD5' }, true, ['sign'])",
+         "NotSupportedError: crypto.subtle: hash with the algorithm MD5 is not"),
         ("subtle.digest({}, data)", "TypeError: The algorithm has no name"),
         ("subtle.digest('SHA-1', 'text')", "TypeError: crypto.subtle: the data must be"),
         ("subtle.digest('SHA-1')", "TypeError: Failed to execute 'digest' on 'SubtleCrypto': 2 arguments"),

@@ -3,11 +3,12 @@
 import { CallError, call } from "pyworkerd:system/calls";
 import { meta } from "pyworkerd:system/environment";
 import { log as write } from "pyworkerd:system/logs";
+import { needed } from "pyworkerd:system/loop";
+import { writeValue } from "pyworkerd:system/values";
 
 export { chain, decode, encode, fill, hash, now, table } from "pyworkerd:system/host";
 export { authored } from "pyworkerd:system/positions";
 export { clearTimer, setTimer } from "pyworkerd:system/loop";
-import { writeValue } from "pyworkerd:system/values";
 
 const LEVELS = { debug: "debug", log: "info", info: "info", warn: "warning", error: "error", trace: "debug" };
 
@@ -19,6 +20,7 @@ const FAILURES = new Set(["DataError", "OperationError", "NotSupportedError"]);
 
 /** What only the host can compute, see `pyworkerd.webcrypto.operations`. Raises DOMExceptions of the standard. */
 export async function compute(method, ...values) {
+  needed();
   if (typeof meta.crypto !== "number") throw new CallError("this worker has no host that computes", "access_denied");
   try {
     return await call(meta.crypto, method, writeValue([values, {}]));

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         ("crypto.getRandomValues(new DataView(new ArrayBuffer(1)))", "TypeMismatchError: "),
         ("crypto.getRandomValues(new Uint8Array(65537))", "QuotaExceededError: "),
         ("crypto.subtle.timingSafeEqual(new Uint8Array(1), new Uint8Array(2))", "TypeError: "),
+        ("(0, crypto.randomUUID)()", "TypeError: Illegal invocation"),
+        ("crypto.getRandomValues.call({}, new Uint8Array(1))", "TypeError: Illegal invocation"),
         ("new Crypto()", "TypeError: Illegal constructor"),
     ],
 )

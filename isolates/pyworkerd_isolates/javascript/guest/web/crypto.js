@@ -49,6 +49,10 @@ expose(DigestStream);
 
 const subtle = Object.create(SubtleCrypto.prototype);
 
+function refuseDetached(self) {
+  if (self !== crypto) throw new TypeError("Illegal invocation: call it as a method of `crypto`.");
+}
+
 export class Crypto {
   constructor() { throw illegalConstructor(); }
 
@@ -57,6 +61,7 @@ export class Crypto {
   get DigestStream() { return DigestStream; }
 
   getRandomValues(array) {
+    refuseDetached(this);
     requireArguments(arguments.length, 1, "'getRandomValues' on 'Crypto'");
     if (!ArrayBuffer.isView(array) || !INTEGERS.has(kindOf.call(array))) {
       throw new DOMException("getRandomValues: the argument must be an array of integers.", "TypeMismatchError");
@@ -70,6 +75,7 @@ export class Crypto {
 
   /** A version 4 UUID (RFC 9562, section 5.4). */
   randomUUID() {
+    refuseDetached(this);
     const bytes = new Uint8Array(16);
     fill(bytes);
     bytes[6] = (bytes[6] & 0x0f) | 0x40;

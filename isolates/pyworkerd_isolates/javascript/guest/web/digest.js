@@ -1,9 +1,10 @@
-// SHA-1 and SHA-2 (FIPS 180-4), HMAC (RFC 2104), HKDF (RFC 5869) and PBKDF2 (RFC 8018): the engine does whole blocks,
-// here they are put together.
+// MD5 (RFC 1321), SHA-1 and SHA-2 (FIPS 180-4), HMAC (RFC 2104), HKDF (RFC 5869) and PBKDF2 (RFC 8018): the engine does
+// whole blocks, here they are put together.
 
 import { chain, hash } from "pyworkerd:system";
 import { concatenate } from "pyworkerd:web/utf8";
 
+const MD5 = 4;
 const PIECE = 65536; // bytes that are copied for the engine at once
 const hex = (text) => Uint8Array.fromHex(text);
 
@@ -19,6 +20,7 @@ class Algorithm {
 /** By name: sizes in bytes. */
 export const ALGORITHMS = {
   "__proto__": null,
+  "MD5": new Algorithm(MD5, 16, 64, "0123456789abcdeffedcba9876543210"),
   "SHA-1": new Algorithm(1, 20, 64, "67452301efcdab8998badcfe10325476c3d2e1f0"),
   "SHA-256": new Algorithm(2, 32, 64, "6a09e667bb67ae853c6ef372a54ff53a510e527f9b05688c1f83d9ab5be0cd19"),
   "SHA-384": new Algorithm(
@@ -60,8 +62,10 @@ function finished(algorithm, state, before, bytes) {
   const padded = Math.ceil((rest + 1 + block / 8) / block) * block;
   const data = joined(last, whole === 0 ? bytes : bytes.subarray(whole), last.length + padded);
   data[last.length + rest] = 0x80;
+  const isLittle = kind === MD5; // its numbers begin with the lowest byte
+  const step = isLittle ? 1 : -1;
   let bits = 8 * (before + bytes.length);
-  for (let at = data.length - 1; bits > 0; at -= 1) {
+  for (let at = data.length - (isLittle ? 8 : 1); bits > 0; at += step) {
     data[at] = bits;
     bits = Math.floor(bits / 256);
   }
@@ -124,7 +128,7 @@ export class HmacKey {
   /** The sum (XOR) of what so many rounds of signing make of `first`, the result of the first one. */
   repeat(first, rounds) {
     const { kind, size, block } = this.#algorithm;
-    const work = new Uint8Array(384); // `wasm/sha.py` says where what lies
+    const work = new Uint8Array(384); // `wasm/digests.py` says where what lies
     work.set(this.#inner, 0);
     work.set(this.#outer, 64);
     work.set(first, 128);

@@ -1,15 +1,17 @@
-"""SHA-1 and SHA-2 as WebAssembly text: what a digest is made of, block by block.
+"""MD5, SHA-1 and SHA-2 as WebAssembly text: what a digest is made of, block by block.
 
 An interpreter takes some hundred nanoseconds for a byte, these functions a few. They keep nothing: the state of a
 digest is bytes in the guest's memory, as the standard writes it, and padding is the caller's.
 
-Sources: FIPS 180-4, sections 4 (functions and constants) and 6 (computation); RFC 8018 section 5.2 (PBKDF2).
+Sources: FIPS 180-4, sections 4 (functions and constants) and 6 (computation); RFC 1321 section 3.4 (MD5); RFC 8018
+section 5.2 (PBKDF2).
 """
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count, islice
-from math import isqrt
+from math import isqrt, sin
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,10 +30,11 @@ DIGESTS: Final = {
     1: Digest("$sha1_blocks", 20, 64),
     2: Digest("$sha256_blocks", 32, 64),
     3: Digest("$sha512_blocks", 64, 128),
+    4: Digest("$md5_blocks", 16, 64),
 }
 """By the number that the functions are given. SHA-224 and SHA-384 are others' digests, cut, from another start."""
 INNER, OUTER, BLOCK, SUM, WORK, CHAIN = 0, 64, 128, 256, 320, 384
-"""Where things lie in the bytes that `$sha_chain` works on, and how many they are."""
+"""Where things lie in the bytes that `$digest_chain` works on, and how many they are."""
 
 _ROTATIONS_256: Final = ((2, 13, 22), (6, 11, 25), (7, 18, 3), (17, 19, 10))
 _ROTATIONS_512: Final = ((28, 34, 39), (14, 18, 41), (1, 8, 7), (19, 61, 6))
@@ -45,11 +48,22 @@ _SHA1: Final = (
 """Function and constant of each twenty rounds (4.1.1, 4.2.1)."""
 
 
+_MD5: Final = (
+    ("(i32.xor {d} (i32.and {b} (i32.xor {c} {d})))", 1, 0, (7, 12, 17, 22)),
+    ("(i32.xor {c} (i32.and {d} (i32.xor {b} {c})))", 5, 1, (5, 9, 14, 20)),
+    ("(i32.xor (i32.xor {b} {c}) {d})", 3, 5, (4, 11, 16, 23)),
+    ("(i32.xor {c} (i32.or {b} (i32.xor {d} (i32.const -1))))", 7, 0, (6, 10, 15, 21)),
+)
+"""Of each sixteen rounds: the function, by how many words it goes on and where it begins, and its rotations."""
+
+
 def functions() -> str:
-    """`$sha1_blocks`, `$sha256_blocks`, `$sha512_blocks`: state, address and end of whole blocks; the state is changed
-    in its place. `$sha_blocks` chooses one by its number; `$sha_chain` is what PBKDF2 repeats.
+    """`$md5_blocks`, `$sha1_blocks`, `$sha256_blocks`, `$sha512_blocks`: state, address and end of whole blocks; the
+    state is changed in its place. `$digest_blocks` chooses one by its number; `$digest_chain` is what PBKDF2 repeats.
     """
-    return "\n".join((_sha1(), _sha2("i32", _ROTATIONS_256), _sha2("i64", _ROTATIONS_512), _CHOOSE, _CHAIN))
+    return "\n".join(
+        (_md5(), _sha1(), _sha2("i32", _ROTATIONS_256), _sha2("i64", _ROTATIONS_512), _CHOOSE, _CHAIN)
+    )
 
 
 def _primes() -> Iterator[int]:
@@ -81,40 +95,63 @@ def _xor3(kind: str, a: str, b: str, c: str) -> str:
     return f"({kind}.xor ({kind}.xor {a} {b}) {c})"
 
 
-def _loaded(kind: str, address: str, offset: int) -> str:
+def _loaded(kind: str, address: str, offset: int, *, little: bool) -> str:
     if kind == "i64":
-        high, low = _loaded("i32", address, offset), _loaded("i32", address, offset + 4)
+        high, low = (_loaded("i32", address, at, little=False) for at in (offset, offset + 4))
         return f"(i64.or (i64.shl (i64.extend_i32_u {high}) (i64.const 32)) (i64.extend_i32_u {low}))"
-    return f"(call $swapped (i32.load offset={offset} align=1 {address}))"
+    word = f"(i32.load offset={offset} align=1 {address})"
+    return word if little else f"(call $swapped {word})"
 
 
-def _stored(kind: str, offset: int, value: str) -> list[str]:
+def _stored(kind: str, offset: int, value: str, *, little: bool) -> list[str]:
     if kind == "i64":
         high = f"(i32.wrap_i64 (i64.shr_u {value} (i64.const 32)))"
-        return [*_stored("i32", offset, high), *_stored("i32", offset + 4, f"(i32.wrap_i64 {value})")]
-    return [f"  (i32.store offset={offset} align=1 (local.get $state) (call $swapped {value}))"]
+        low = f"(i32.wrap_i64 {value})"
+        return [
+            line
+            for at, half in ((offset, high), (offset + 4, low))
+            for line in _stored("i32", at, half, little=False)
+        ]
+    word = value if little else f"(call $swapped {value})"
+    return [f"  (i32.store offset={offset} align=1 (local.get $state) {word})"]
 
 
-def _blocks(name: str, kind: str, words: str, rounds: list[str]) -> str:
-    """A function of this name: the rounds, for each block, on a state of these words (a, b, ...)."""
+def _blocks(name: str, kind: str, words: str, rounds: list[str], *, little: bool = False) -> str:
+    """A function of this name: the rounds, for each block, on a state of these words (a, b, ...), of which the first
+    byte is the highest or, `little`, the lowest.
+    """
     width = 8 if kind == "i64" else 4
+    load = partial(_loaded, kind, little=little)
     lines = [
         f"(func {name} (param $state i32) (param $at i32) (param $end i32)",
         *(f"  (local ${word} {kind}) (local $h{i} {kind})" for i, word in enumerate(words)),
         *(f"  (local $w{i} {kind})" for i in range(16)),
         f"  (local $t {kind})",
-        *(f"  (local.set $h{i} {_loaded(kind, _get('state'), width * i)})" for i in range(len(words))),
+        *(f"  (local.set $h{i} {load(_get('state'), width * i)})" for i in range(len(words))),
         "  (block $done (loop $more",
         "    (br_if $done (i32.ge_u (local.get $at) (local.get $end)))",
-        *(f"    (local.set $w{i} {_loaded(kind, _get('at'), width * i)})" for i in range(16)),
+        *(f"    (local.set $w{i} {load(_get('at'), width * i)})" for i in range(16)),
         *(f"    (local.set ${word} (local.get $h{i}))" for i, word in enumerate(words)),
         *(f"    {line}" for line in rounds),
         *(f"    (local.set $h{i} ({kind}.add (local.get $h{i}) {_get(w)}))" for i, w in enumerate(words)),
         f"    (local.set $at (i32.add (local.get $at) (i32.const {16 * width})))",
         "    (br $more)))",
-        *(line for i in range(len(words)) for line in _stored(kind, width * i, _get(f"h{i}"))),
+        *(line for i in range(len(words)) for line in _stored(kind, width * i, _get(f"h{i}"), little=little)),
     ]
     return "\n".join(lines) + ")"
+
+
+def _md5() -> str:
+    rounds, names = [], list("abcd")
+    for t in range(64):
+        a, b, c, d = map(_get, names)
+        function, step, first, rotations = _MD5[t // 16]
+        word, constant = _get(f"w{(first + step * t) % 16}"), int(abs(sin(t + 1)) * 2**32)
+        value = _sum("i32", a, function.format(b=b, c=c, d=d), f"(i32.const {constant})", word)
+        turned = f"(i32.rotl {value} (i32.const {rotations[t % 4]}))"
+        rounds.append(f"(local.set ${names[0]} (i32.add {b} {turned}))")
+        names = [names[3], *names[:3]]
+    return _blocks("$md5_blocks", "i32", "abcd", rounds, little=True)
 
 
 def _sha1() -> str:
@@ -178,7 +215,7 @@ _CHOOSE: Final = "\n".join(
   (i32.or
     (i32.and (i32.rotl (local.get $word) (i32.const 8)) (i32.const 0x00ff00ff))
     (i32.and (i32.rotr (local.get $word) (i32.const 8)) (i32.const 0xff00ff00))))
-(func $sha_blocks (param $kind i32) (param $state i32) (param $at i32) (param $end i32)""",
+(func $digest_blocks (param $kind i32) (param $state i32) (param $at i32) (param $end i32)""",
         *(
             f"  (if (i32.eq (local.get $kind) (i32.const {number}))"
             f" (then (call {digest.function} (local.get $state) (local.get $at) (local.get $end)) return))"
@@ -189,21 +226,21 @@ _CHOOSE: Final = "\n".join(
 )
 
 _CHAIN: Final = f"""\
-(func $sha_half (param $kind i32) (param $at i32) (param $key i32) (param $size i32) (param $block i32)
+(func $digest_half (param $kind i32) (param $at i32) (param $key i32) (param $size i32) (param $block i32)
   (local $work i32)
   (local.set $work (i32.add (local.get $at) (i32.const {WORK})))
   (memory.copy (local.get $work) (local.get $key) (i32.const 64))
-  (call $sha_blocks (local.get $kind) (local.get $work)
+  (call $digest_blocks (local.get $kind) (local.get $work)
     (i32.add (local.get $at) (i32.const {BLOCK}))
     (i32.add (i32.add (local.get $at) (i32.const {BLOCK})) (local.get $block)))
   (memory.copy (i32.add (local.get $at) (i32.const {BLOCK})) (local.get $work) (local.get $size)))
-(func $sha_chain (param $kind i32) (param $at i32) (param $size i32) (param $block i32) (param $count i32)
+(func $digest_chain (param $kind i32) (param $at i32) (param $size i32) (param $block i32) (param $count i32)
   (local $i i32) (local $place i32)
   (block $done (loop $more
     (br_if $done (i32.eqz (local.get $count)))
-    (call $sha_half (local.get $kind) (local.get $at)
+    (call $digest_half (local.get $kind) (local.get $at)
       (i32.add (local.get $at) (i32.const {INNER})) (local.get $size) (local.get $block))
-    (call $sha_half (local.get $kind) (local.get $at)
+    (call $digest_half (local.get $kind) (local.get $at)
       (i32.add (local.get $at) (i32.const {OUTER})) (local.get $size) (local.get $block))
     (local.set $i (i32.const 0))
     (loop $sum

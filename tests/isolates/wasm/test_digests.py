@@ -1,4 +1,4 @@
-"""SHA-1 and SHA-2 in WebAssembly against hashlib, and the rounds of PBKDF2."""
+"""MD5, SHA-1 and SHA-2 in WebAssembly against hashlib, and the rounds of PBKDF2."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import pytest
 import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd_isolates.wasm.sha import BLOCK, CHAIN, DIGESTS, INNER, OUTER, SUM, functions
+from pyworkerd_isolates.wasm.digests import BLOCK, CHAIN, DIGESTS, INNER, OUTER, SUM, functions
 
 TEXT = (
     f'(module (memory (export "memory") 1) {functions()}'
-    ' (export "blocks" (func $sha_blocks)) (export "chain" (func $sha_chain)))'
+    ' (export "blocks" (func $digest_blocks)) (export "chain" (func $digest_chain)))'
 )
 _ROOTS = [isqrt(prime << 128) & ((1 << 64) - 1) for prime in (2, 3, 5, 7, 11, 13, 17, 19)]
-NAMES = {1: "sha1", 2: "sha256", 3: "sha512"}
+NAMES = {1: "sha1", 2: "sha256", 3: "sha512", 4: "md5"}
 STARTS = {
     1: struct.pack(">5I", 0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0),
     2: struct.pack(">8I", *(root >> 32 for root in _ROOTS)),
     3: struct.pack(">8Q", *_ROOTS),
+    4: struct.pack("<4I", 0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476),
 }
 AT = 1001
 """An address that is aligned to nothing."""
@@ -48,13 +49,14 @@ def guest() -> Guest:
     return Guest()
 
 
-def padding(length: int, block: int) -> bytes:
-    return b"\x80" + bytes(-(length + 1 + block // 8) % block) + (8 * length).to_bytes(block // 8, "big")
+def padding(length: int, kind: int) -> bytes:
+    block, order = DIGESTS[kind].block, "little" if NAMES[kind] == "md5" else "big"
+    return b"\x80" + bytes(-(length + 1 + block // 8) % block) + (8 * length).to_bytes(block // 8, order)  # type: ignore[arg-type]
 
 
 @given(st.sampled_from(sorted(DIGESTS)), st.binary(max_size=700))
 def test_any_message(guest: Guest, kind: int, message: bytes) -> None:
-    data = message + padding(len(message), DIGESTS[kind].block)
+    data = message + padding(len(message), kind)
     assert guest.blocks(kind, STARTS[kind], data) == hashlib.new(NAMES[kind], message).digest()
 
 
@@ -74,7 +76,7 @@ def test_rounds_of_pbkdf2(guest: Guest, kind: int, rounds: int) -> None:
     work = bytearray(CHAIN)
     for place, part in ((INNER, inner), (OUTER, outer), (SUM, first)):
         work[place : place + len(part)] = part
-    work[BLOCK : BLOCK + block] = first + padding(block + size, block)
+    work[BLOCK : BLOCK + block] = first + padding(block + size, kind)
     guest.memory.write(guest.store, bytes(work), AT)
     guest.exports["chain"](guest.store, kind, AT, size, block, rounds)
     found = bytes(guest.memory.read(guest.store, AT + SUM, AT + SUM + size))
