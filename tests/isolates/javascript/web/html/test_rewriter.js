@@ -329,6 +329,14 @@ test("one rewriter serves many responses", async () => {
   equal(await Promise.all(both.map((each) => each.text())), ["<p>1</p>", "<p>2</p>"]);
 });
 
+test("elements may have many names", async () => {
+  const names = Array.from({ length: 3000 }, (_, i) => `x${i}`);
+  const html = names.map((name) => `<${name}>`).join("") + names.reverse().map((name) => `</${name}>`).join("");
+  equal(await text(html + html, ["x7", (e) => e.prepend("!")]), (html + html).replaceAll("<x7>", "<x7>!"));
+  equal(await text(html, ["x2999", (e) => e.after("!")]), html.replace("</x2999>", "</x2999>!"));
+  equal(await text(`<b>${html}</b>`, ["b > x0", (e) => e.after("!")]), `<b>${html}!</b>`);
+});
+
 test("what would take too much memory is refused", async () => {
   const limit = "TypeError: Parser error: The memory limit has been exceeded.";
   await fails(text("<p>".repeat(65537), ["b", () => {}]), limit);

@@ -11,7 +11,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const MATH = "http://www.w3.org/1998/Math/MathML";
 
 const MOST_OPEN = 65536;
-const MOST_NAMES = 1024; // that are known, beside those of open elements
+const MANY_NAMES = 1024; // after which those are forgotten that no open element has
 const MOST_TYPES = 65536; // names of children of one element
 
 const words = (text) => new Set(text.split(/\s+/));
@@ -105,6 +105,7 @@ export class Elements {
   #open = []; // `Open`, or a `Name`
   #root = new Open("", HTML, PLAIN, null, 0);
   #names = new Map();
+  #manyNames = MANY_NAMES;
   #matcher;
   #isQuiet; // a start tag here means nothing but its name
 
@@ -125,7 +126,7 @@ export class Elements {
     let known = this.#names.get(name);
     if (known === undefined) {
       known = new Name(name, this.#matcher.byName.has(name));
-      if (this.#names.size >= MOST_NAMES) this.#forgetNames();
+      if (this.#names.size >= this.#manyNames) this.#forgetNames();
       this.#names.set(name, known);
     }
     return known;
@@ -133,6 +134,7 @@ export class Elements {
 
   #forgetNames() {
     for (const [name, known] of this.#names) if (known.open === 0) this.#names.delete(name);
+    this.#manyNames = Math.max(MANY_NAMES, 2 * this.#names.size); // to look at all of them again and again takes long
   }
 
   /** Whether a start tag of this name needed no more than this: no selector asks for it, and its text is none of the
