@@ -174,6 +174,15 @@ def test_what_programs_see(start: Callable[..., Driver], expression: str, expect
     assert start({"w.js": source}).fetch().json == [expected]
 
 
+def test_handlers_of_a_rewriter_have_the_stores_of_its_transform(start: Callable[..., Driver]) -> None:
+    source = f"""{BEFORE}
+    const text = (piece) => piece.replace(piece.lastInTextNode ? "" : `${{store()}}`);
+    const rewriter = new HTMLRewriter().on("p", {{ text, async element(p) {{ await null; p.append(store()); }} }});
+    export default {{ fetch: () => storage.run("in", () => rewriter.transform(new Response("<p>x</p>"))) }};
+    """
+    assert start({"w.js": source}).fetch().text == "<p>inin</p>"
+
+
 def test_they_may_be_asked_for_in_a_request(start: Callable[..., Driver]) -> None:
     source = """
     export default { async fetch() {

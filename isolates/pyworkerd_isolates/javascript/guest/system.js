@@ -8,7 +8,7 @@ import { writeValue } from "pyworkerd:system/values";
 
 export { chain, decode, encode, fill, hash, now, table } from "pyworkerd:system/host";
 export { authored } from "pyworkerd:system/positions";
-export { clearTimer, setTimer } from "pyworkerd:system/loop";
+export { clearTimer, inContext, setTimer } from "pyworkerd:system/loop";
 
 const LEVELS = { debug: "debug", log: "info", info: "info", warn: "warning", error: "error", trace: "debug" };
 

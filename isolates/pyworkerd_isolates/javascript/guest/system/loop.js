@@ -23,6 +23,11 @@ export function useContexts(module) {
   contexts = module;
 }
 
+// A function that has the stores of now whenever it is called.
+export function inContext(callback) {
+  return contexts === null ? callback : contexts.bound(callback);
+}
+
 export function become(invocation) {
   current = invocation;
 }
@@ -95,8 +100,8 @@ function pop() {
 export function setTimer(callback, ms) {
   const invocation = needed();
   if (timers.size >= MAX_TIMERS) throw new Error(`more than ${MAX_TIMERS} timers wait at once`);
-  const call = contexts === null ? callback : contexts.bound(callback);
-  const timer = { when: now() + (ms > 0 ? ms : 0), order: ++order, callback: call, invocation };
+  const when = now() + (ms > 0 ? ms : 0);
+  const timer = { when, order: ++order, callback: inContext(callback), invocation };
   timers.set(timer.order, timer);
   (invocation.timers ??= new Set()).add(timer);
   push(timer);

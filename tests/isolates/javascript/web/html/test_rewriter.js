@@ -122,6 +122,10 @@ test("a character is never cut, and a malformed one only seen as such", async ()
     text(t) { seen.push(t.text); },
   }]).bytes();
   equal([[...bytes], seen.slice(3)], [[...broken], ["\ufffd", ""]]);
+  for (const last of ["</>", "<a", "</p"]) {
+    const cut = Uint8Array.of(0xe2, 0x82, ...new TextEncoder().encode(last));
+    equal([...(await rewrite(new Response(cut), [null, { text() {} }]).bytes())], [...cut]);
+  }
 });
 
 test("comments are read and changed, wherever they are", async () => {

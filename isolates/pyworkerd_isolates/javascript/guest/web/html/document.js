@@ -6,7 +6,7 @@ import { Elements, textAfter } from "pyworkerd:web/html/elements";
 import { Matcher } from "pyworkerd:web/html/matching";
 import { Comment, Doctype, DocumentEnd, Element, EndTag, Text, call } from "pyworkerd:web/html/tokens";
 import {
-  COMMENT, DATA, DOCTYPE, END, END_TAG, MORE, START_TAG, TEXT, Tokenizer, attributesOf, declared,
+  COMMENT, DATA, DOCTYPE, END, END_TAG, MARK, MORE, START_TAG, TEXT, Tokenizer, attributesOf, declared,
 } from "pyworkerd:web/html/tokenizer";
 
 const ENOUGH = 65536;
@@ -109,6 +109,9 @@ export class HtmlDocument {
         case DOCTYPE:
           waiting = this.#inText ? this.#afterText(this.#doctype) : this.#doctype();
           break;
+        case MARK:
+          if (this.#left !== "") waiting = this.#hearLeft();
+          break;
         case END:
           await (this.#inText ? this.#afterText(this.#end) : this.#end());
           return true;
@@ -176,13 +179,18 @@ export class HtmlDocument {
     return undefined;
   }
 
+  // What was the beginning of a character is none any more.
+  #hearLeft() {
+    const left = this.#left;
+    this.#left = "";
+    return this.#hear(left, false);
+  }
+
   // A text is over when something else comes; that is heard as well, as a text of no length.
   async #afterText(next) {
     this.#inText = false;
     this.#pass(this.#tokenizer.start);
-    const left = this.#left;
-    this.#left = "";
-    if (left !== "") await this.#hear(left, false);
+    if (this.#left !== "") await this.#hearLeft();
     await this.#hear("", true);
     await next.call(this);
   }

@@ -10,6 +10,7 @@ import { written } from "pyworkerd:web/html/tokens";
 import { dictionary, expose, methodOf, requireArguments } from "pyworkerd:web/idl";
 import { Response, hasBody, withBody } from "pyworkerd:web/response";
 import { encode } from "pyworkerd:web/utf8";
+import { inContext } from "pyworkerd:system";
 
 const PIECE = 65536;
 const CHARSET = /;[\t ]*charset=(?:"([^"]*)"|([^\t ;"]*))/i;
@@ -21,7 +22,7 @@ export class HTMLRewriter {
   on(selector, handlers) {
     requireArguments(arguments.length, 2, "'on' on 'HTMLRewriter'");
     const selectors = parseSelectors(`${selector}`);
-    this.#registrations.push({ selectors, ...functions(handlers, ["element", "comments", "text"], "on") });
+    this.#registrations.push({ selectors, handlers: functions(handlers, ["element", "comments", "text"], "on") });
     return this;
   }
 
@@ -37,13 +38,20 @@ export class HTMLRewriter {
     if (!(response instanceof Response)) throw new TypeError("transform: the argument must be a Response.");
     if (!hasBody(response)) return response;
     const charset = charsetOf(labelOf(response.headers.get("content-type") ?? ""));
-    const handlers = Object.fromEntries(Object.entries(this.#handlers).map(([kind, list]) => [kind, [...list]]));
-    const document = new HtmlDocument(charset, handlers, this.#registrations);
+    const handlers = mapValues(this.#handlers, (list) => list.map(inContext));
+    const registrations = this.#registrations.map(({ selectors, handlers: own }) => ({
+      selectors,
+      ...mapValues(own, (handler) => (handler === undefined ? undefined : inContext(handler))),
+    }));
+    const document = new HtmlDocument(charset, handlers, registrations);
     return withBody(response, (body) => bodyOfSource(new Rewritten(document, new Input(body), charset), undefined));
   }
 }
 Object.defineProperty(HTMLRewriter, "length", { value: 0, configurable: true });
 expose(HTMLRewriter);
+
+const mapValues = (object, change) =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
 
 function labelOf(type) {
   const found = CHARSET.exec(type);
