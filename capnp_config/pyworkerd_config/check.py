@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from functools import partial
 from itertools import islice
+from posixpath import normpath
+from typing import TYPE_CHECKING
 
 from .check_objects import objects
 from .check_queues import queues
@@ -30,6 +32,9 @@ from .names import (
 )
 from .problems import MAX_PROBLEMS, Problem, did_you_mean, listing, quote
 from .toml_bindings import unknown_kind_remedy
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAIN_SUFFIXES = (".py", ".js", ".mjs", ".ts", ".mts", ".jsx", ".tsx", ".wasm")
 """What the main file of a worker may end in: the languages of `pyworkerd_isolates.languages`."""
@@ -125,6 +130,9 @@ def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
         if worker.main.suffix not in MAIN_SUFFIXES:
             message = f"{quote(worker.main.name)} ends in none of {', '.join(MAIN_SUFFIXES)}"
             yield Problem(_at(service, "worker", "main"), message, 'write for example main = "src/shop.py"')
+        if not _is_below(worker.main, worker.root):
+            message = f"the main file {quote(worker.main.name)} does not lie below the worker's root"
+            yield Problem(_at(service, "worker", "root"), message, "name a folder that the main file lies in")
         if worker.compatibility_date is not None and date_fault(worker.compatibility_date):
             message = f"{quote(worker.compatibility_date)} is not a date"
             remedy = 'write for example compatibility_date = "2026-11-01"'
@@ -133,6 +141,12 @@ def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
         yield from _tails(config, service, worker)
         if worker.global_outbound is not None:
             yield from _reference(names, worker.global_outbound, _at(service, "worker", "global_outbound"))
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    """As far as names tell; links are followed when the files are read."""
+    inside, outer = normpath(path), normpath(folder)
+    return outer == "." or inside.startswith(outer.rstrip("/") + "/")
 
 
 def _crons(service: Service, worker: Worker) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .names import name_fault
@@ -16,9 +16,21 @@ def nothing_exists(_path: Path) -> bool:
     return False
 
 
-def main_candidates(name: str, folder: Path) -> tuple[Path, ...]:
+SUFFIXES = (".py", ".ts", ".js")
+"""Of programs that are looked for, best first."""
+
+
+def main_candidates(name: str, folder: Path, suffixes: Sequence[str] = SUFFIXES) -> tuple[Path, ...]:
     """The files that may hold the service's program, best first."""
-    return folder / f"{name}.py", folder / "src" / f"{name}.py", folder / name / "index.py"
+    return tuple(
+        place
+        for suffix in suffixes
+        for place in (
+            folder / f"{name}{suffix}",
+            folder / "src" / f"{name}{suffix}",
+            folder / name / f"index{suffix}",
+        )
+    )
 
 
 def find_main(name: str, folder: Path, is_file: IsFile) -> Path:

@@ -142,7 +142,9 @@ def _service(service: Service, folder: Path, *, defaults: bool) -> dict[str, Any
 def _worker(worker: Worker, folder: Path, *, defaults: bool) -> dict[str, Any]:
     values = _changed(worker, Worker(Path(), Path()), defaults=defaults)
     values["main"] = _path(worker.main, folder)
-    values.pop("root", None)  # follows from `main`
+    values.pop("root", None)
+    if worker.root != worker.main.parent:
+        values["root"] = _path(worker.root, folder)
     for key in ("crons", "tails"):
         if not getattr(worker, key):
             values.pop(key, None)

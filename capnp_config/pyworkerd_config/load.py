@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .check import check, workers
-from .conventions import main_candidates
+from .conventions import SUFFIXES, main_candidates
 from .dev_vars import parse_dev_vars
 from .kinds import BINDING_KINDS, BindingKinds
 from .model import Config, Place, Service, Worker
@@ -84,11 +84,14 @@ def _missing_assets(folder: Path, service: Service, worker: Worker) -> Iterator[
 def _missing_main(folder: Path, service: Service, worker: Worker) -> Iterator[Problem]:
     if _is_file(worker.main):
         return
-    candidates = main_candidates(service.name, folder)
+    candidates = main_candidates(service.name, folder, SUFFIXES[:1])
     place = service.places.at("worker", "main") if service.places.lines else service.place
     if worker.main == candidates[0]:
         looked = ", ".join(_shown(path, folder) for path in candidates)
-        message = f"no program for service {quote(service.name)}, looked for {looked}"
+        others = " and ".join(SUFFIXES[1:])
+        message = (
+            f"no program for service {quote(service.name)}, looked for {looked} and the same as {others}"
+        )
         yield Problem(place, message, 'create one of them or write main = "..." in [services.worker]')
     else:
         yield Problem(

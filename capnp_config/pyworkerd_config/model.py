@@ -140,7 +140,7 @@ class Worker:
 
     main: Path
     root: Path
-    """Folder whose modules and data files belong to the program (the folder of `main`)."""
+    """Folder whose modules and data files belong to the program (by default the folder of `main`)."""
     compatibility_date: str | None = None
     compatibility_flags: tuple[str, ...] = ()
     crons: tuple[str, ...] = ()

@@ -215,6 +215,7 @@ def _worker_table(kinds: BindingKinds) -> Table:
         "a worker",
         (
             Field("main", decode.path, 'main = "src/shop.py"'),
+            Field("root", decode.path, 'root = "."'),
             Field("compatibility_date", decode.day, 'compatibility_date = "2026-11-01"'),
             Field(
                 "compatibility_flags",
@@ -367,4 +368,5 @@ def _make_service(values: dict[str, Any], cursor: Cursor, is_file: IsFile) -> An
 
 def _make_worker(values: dict[str, Any], name: str, folder: Path, is_file: IsFile) -> Worker:
     main = values.pop("main", None) or find_main(name, folder, is_file)
-    return Worker(main=main, root=main.parent, **values)
+    root = values.pop("root", None) or main.parent
+    return Worker(main=main, root=root, **values)

@@ -1,42 +1,62 @@
 """What of a worker's folder is another worker's: it stays out of the bundle.
 
-A bundle is all that lies below the folder of the main module. Where workers lie side by side, or one below another,
-each would otherwise be able to read the programs of the others. Files that are no worker's own are shared by all of a
-folder.
+A bundle is all that lies below a worker's folder, by default that of its main module. Where workers lie side by side,
+or one below another, each would otherwise be able to read the programs of the others. Files that are no worker's own
+are shared by all of a folder.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from os.path import curdir, normpath, sep
+from typing import TYPE_CHECKING, TypeAlias
 
 from pyworkerd_config.model import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pyworkerd_config.model import Config
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    normal = normpath(path)
+    return () if normal == curdir else tuple(normal.split(sep))
 
 
 class Foreign:
     """The folders of one configuration."""
 
     def __init__(self, config: Config) -> None:
-        workers = {kind.main: kind for s in config.services if isinstance(kind := s.kind, Worker)}
+        workers = {kind.main: kind for s in config.services if isinstance(kind := s.kind, Worker)}.values()
         self._state = config.state_dir.absolute()
-        self._workers = sorted(
-            ((worker.root.parts, worker) for worker in workers.values()), key=lambda each: each[0]
-        )
+        self._by_root = sorted(((_parts(each.root), each) for each in workers), key=_first)
+        self._by_main = sorted(((_parts(each.main), each) for each in workers), key=_first)
 
     def to(self, worker: Worker) -> frozenset[Path]:
-        """The stores, main modules beside that of this worker, and folders of workers below its own."""
-        parts = worker.root.parts
-        below = self._state.is_relative_to(worker.root.absolute())
-        found: set[Path] = {self._state.resolve()} if below else set()
-        for index in range(bisect_left(self._workers, parts, key=lambda each: each[0]), len(self._workers)):
-            theirs, other = self._workers[index]
-            if theirs[: len(parts)] != parts:
-                break
-            if other.main != worker.main:
-                found.add((other.main if theirs == parts else other.root).resolve())
-        return frozenset(found)
+        """The stores, main modules of other workers below this one's folder, and folders of workers below its own."""
+        parts, own = _parts(worker.root), _parts(worker.main)
+        found = {self._state} if self._state.is_relative_to(worker.root.absolute()) else set()
+        found |= {other.main for _, other in _below(parts, self._by_main) if other.main != worker.main}
+        found |= {
+            other.root
+            for theirs, other in _below(parts, self._by_root)
+            if theirs != parts and own[: len(theirs)] != theirs
+        }
+        return frozenset(path.resolve() for path in found)
+
+
+_Placed: TypeAlias = "tuple[tuple[str, ...], Worker]"
+
+
+def _first(placed: _Placed) -> tuple[str, ...]:
+    return placed[0]
+
+
+def _below(parts: tuple[str, ...], placed: list[_Placed]) -> Iterator[_Placed]:
+    """Those, of ones in order, that begin with these parts."""
+    for index in range(bisect_left(placed, parts, key=_first), len(placed)):
+        if placed[index][0][: len(parts)] != parts:
+            break
+        yield placed[index]

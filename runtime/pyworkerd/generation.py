@@ -234,7 +234,7 @@ class Generation:
         except BundleError as error:
             raise ConfigurationError(f"{place}: service {model.name!r}: {error}") from error
         except ImageError as error:
-            raise ConfigurationError(sentence(error, worker.root, worker.main.name)) from error
+            raise ConfigurationError(sentence(error, worker.root, worker.main)) from error
 
     async def deploy(
         self, program: Program, model: WorkerModel | None = None, before: Running | None = None
@@ -579,8 +579,8 @@ def _other_service(name: str, model: Network | External | Disk, shared: Shared) 
     return ExternalService(name, model)
 
 
-def sentence(error: ImageError, root: Path, main: str) -> str:
+def sentence(error: ImageError, root: Path, main: Path) -> str:
     """Where a worker's top level failed, and how; its main module where the place is not known."""
-    place = f"{root / (error.file or main)}"
+    place = main if error.file is None else root / error.file
     line = f":{error.line}" if error.line is not None else ""
     return f"{place}{line}: {error}"

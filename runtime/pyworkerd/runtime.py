@@ -237,13 +237,13 @@ class Runtime:
                 for each in durable_objects
             },
         )
-        root, main = Path(), name
+        root, main = Path(), Path(name)
         try:
             if isinstance(worker, Mapping):
                 bundle = Bundle.of(worker)
-                main = f"{bundle.main}.py"
+                main = Path(f"{bundle.main}.py" if bundle.language.dotted else bundle.main)
             else:
-                root, main = Path(worker).parent, Path(worker).name
+                root, main = Path(worker).parent, Path(worker)
                 bundle = await self.fleet.run(_read_bundle, Path(worker))
             deployed = await self._load(
                 Program(name, bundle, all_from_python(bindings or {}), way_out, options, frozen, tuple(tails))

@@ -1,4 +1,4 @@
-"""A program without `main` is looked for in three places, in this order."""
+"""A program without `main` is looked for in three places, as three languages, in this order."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def test_the_first_that_exists_is_taken(first: int) -> None:
 
 
 def test_the_places() -> None:
-    assert main_candidates("shop", FOLDER) == (
-        Path("conf/shop.py"),
-        Path("conf/src/shop.py"),
-        Path("conf/shop/index.py"),
+    assert main_candidates("shop", FOLDER) == tuple(
+        Path(f"conf/{place}{suffix}")
+        for suffix in (".py", ".ts", ".js")
+        for place in ("shop", "src/shop", "shop/index")
     )
 
 

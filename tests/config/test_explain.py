@@ -87,7 +87,7 @@ def workers(draw: st.DrawFn) -> Worker:
     main = draw(PATHS)
     return Worker(
         main=main,
-        root=main.parent,
+        root=draw(st.sampled_from([main.parent, *main.parent.parents])),
         compatibility_date=draw(st.none() | st.dates().map(str)),
         compatibility_flags=tuple(draw(st.lists(PRINTABLE, max_size=2))),
         limits=draw(limits()),

@@ -28,7 +28,7 @@ def fault(path: Path) -> list[str]:
     return str(caught.value).replace(f"{path.parent}/", "").splitlines()
 
 
-@pytest.mark.parametrize("program", ["shop.py", "src/shop.py", "shop/index.py"])
+@pytest.mark.parametrize("program", ["shop.py", "src/shop.py", "shop/index.py", "shop.ts", "src/shop.js"])
 def test_a_program_is_found_by_convention(tmp_path: Path, program: str) -> None:
     worker = load(config_file(tmp_path, SOUND, program)).services[0].kind
     assert isinstance(worker, Worker)
@@ -38,14 +38,21 @@ def test_a_program_is_found_by_convention(tmp_path: Path, program: str) -> None:
 
 def test_no_program_says_where_it_was_looked_for(tmp_path: Path) -> None:
     message = (
-        'config.toml:5: no program for service "shop", looked for shop.py, src/shop.py, shop/index.py: '
+        'config.toml:5: no program for service "shop", looked for shop.py, src/shop.py, shop/index.py '
+        "and the same as .ts and .js: "
         'create one of them or write main = "..." in [services.worker]'
     )
     assert fault(config_file(tmp_path, SOUND)) == [message]
 
 
-def test_a_javascript_program_is_not_found_by_convention(tmp_path: Path) -> None:
-    assert "no program for service" in fault(config_file(tmp_path, SOUND, "shop.js"))[0]
+def test_the_root_of_a_worker_may_lie_above_its_main_file(tmp_path: Path) -> None:
+    text = SOUND + '[services.worker]\nmain = "src/shop.ts"\nroot = "{root}"\n'
+    worker = load(config_file(tmp_path, text.format(root="."), "src/shop.ts")).services[0].kind
+    assert isinstance(worker, Worker)
+    assert (worker.main, worker.root) == (tmp_path / "src/shop.ts", tmp_path)
+    for root in ("lib", "src/../lib", "src/shop", "../other"):
+        (message,) = fault(config_file(tmp_path, text.format(root=root), "src/shop.ts"))
+        assert 'the main file "shop.ts" does not lie below the worker\'s root: name a folder' in message
 
 
 def test_missing_files_are_told_with_everything_else(tmp_path: Path) -> None:

@@ -55,6 +55,40 @@ def test_workers_do_not_find_each_others_programs(with_runtime: Callable[..., No
     with_runtime(main, load(tmp_path / "config.toml"))
 
 
+PROJECT = """
+services = [
+  { name = "one", worker = { main = "src/one.ts", root = "." } },
+  { name = "two", worker = { main = "src/two.ts" } },
+  { name = "three", worker = { main = "lib/../src/three.ts", root = "lib/.." } },
+]
+"""
+
+
+def test_workers_of_one_project_share_its_packages_and_not_their_programs(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    for folder in ("src", "lib", "node_modules/shared"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "node_modules/shared/index.js").write_text("export default 'from the package';")
+    (tmp_path / "src/help.ts").write_text("export const help: string = 'help';")
+    for name in ("one", "two", "three"):
+        ways = ("shared", "./help", *(f"./{each}" for each in ("one", "two", "three") if each != name))
+        tries = "".join(f"await import('{way}').then(() => found.push('{way}'), () => {{}});" for way in ways)
+        source = f"export default {{ async fetch(): Promise<Response> {{ const found: string[] = []; {tries}"
+        (tmp_path / f"src/{name}.ts").write_text(source + "return Response.json(found); } };")
+    (tmp_path / "config.toml").write_text(PROJECT)
+
+    async def main(runtime: Runtime) -> None:
+        for name, found in {
+            "one": ["shared", "./help"],
+            "two": ["./help"],
+            "three": ["shared", "./help"],
+        }.items():
+            assert await (await runtime.worker(name).fetch("/")).json() == found, name
+
+    with_runtime(main, load(tmp_path / "config.toml"))
+
+
 def test_a_folder_that_only_begins_alike_is_no_neighbour() -> None:
     def worker(main: str) -> Worker:
         return Worker(Path(main), Path(main).parent)
