@@ -19,6 +19,13 @@ def test_the_engine_is_of_its_language(sandbox: Sandbox) -> None:
     assert engine is not sandbox.engine
 
 
+def test_objects_have_another_engine_where_their_language_says_so(sandbox: Sandbox) -> None:
+    engines = sandbox.engines
+    assert engines.of(PYTHON, has_storage=True) is engines.of(PYTHON)
+    assert engines.of(JAVASCRIPT, has_storage=True) is not engines.of(JAVASCRIPT)
+    assert engines.of(JAVASCRIPT, has_storage=True) is engines.of(JAVASCRIPT, has_storage=True)
+
+
 def test_an_engine_is_loaded_once_however_many_ask(sandbox: Sandbox) -> None:
     engines = Engines(sandbox.machine, sandbox.cache)
     with ThreadPoolExecutor(8) as pool:

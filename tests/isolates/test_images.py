@@ -102,6 +102,34 @@ def test_a_folder_is_known_again_without_being_read(images, folder, monkeypatch)
     assert second.memory_size == first.memory_size
 
 
+OBJECT = """
+import { DurableObject } from "cloudflare:workers";
+export class Room extends DurableObject {}
+"""
+
+
+def test_objects_in_javascript_have_an_engine_with_storage(images):
+    plain = images.get(Bundle.of({"w.js": "export default { fetch() {} };"}), LIMITS)
+    image = images.get(Bundle.of({"w.js": OBJECT}), LIMITS)
+    assert (plain.engine.language, image.engine.language) == ("javascript", "javascript_storage")
+    assert image.objects == {"Room": ()}
+    assert len(images) == 3  # the one of the smaller engine stays for a while
+    images.release(image)
+    images.release(plain)
+
+
+def test_a_folder_with_objects_is_known_again_without_being_read(images, tmp_path, monkeypatch):
+    (tmp_path / "w.js").write_text(f"// {os.urandom(8).hex()}\n{OBJECT}")
+    folder = Folder(tmp_path / "w.js", tmp_path)
+    first = images.get(folder, LIMITS)
+    monkeypatch.setattr(Folder, "read", None)  # whoever calls it fails
+    again = images.get(folder, LIMITS)
+    assert (again.name, again.built, again.engine) == (first.name, False, first.engine)
+    monkeypatch.undo()
+    (tmp_path / "w.js").write_text("export default { fetch() {} };")
+    assert images.get(folder, LIMITS).engine.language == "javascript"
+
+
 def test_what_another_version_noted_is_built_again(images, folder, monkeypatch):
     monkeypatch.setattr(known_module, "kept_notes", lambda _: {"memory": 1, "handlers": {}, "logs": []})
     first = images.get(folder, LIMITS)

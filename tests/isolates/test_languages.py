@@ -35,5 +35,12 @@ def test_what_is_built_is_named_by_its_language(language: Language) -> None:
     assert language.sources()[0].fingerprint == language.source().fingerprint
 
 
+def test_the_engine_of_objects_is_built_with_the_others() -> None:
+    assert JAVASCRIPT.has_storage_engine
+    assert not PYTHON.has_storage_engine
+    assert JAVASCRIPT.source(has_storage=True).language in {each.language for each in JAVASCRIPT.sources()}
+    assert PYTHON.source(has_storage=True) == PYTHON.source()
+
+
 def test_a_program_has_no_engine_to_be_built() -> None:
     assert WASM.sources() == ()

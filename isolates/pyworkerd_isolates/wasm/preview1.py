@@ -124,11 +124,11 @@ def lone_engine(
 
 def _with(memory: Buffer, data: Sequence[tuple[int, bytes]]) -> bytearray:
     """The memory with more data behind it, a whole number of pages."""
+    if min(address for address, _ in data) < len(memory):
+        raise WasmFormatError("two parts of an engine have data at the same place")
     end = max(address + len(content) for address, content in data)
     grown = bytearray(memory) + bytes(-(-end // WASM_PAGE) * WASM_PAGE - len(memory))
     for address, content in data:
-        if address < len(memory):
-            raise WasmFormatError("two parts of an engine have data at the same place")
         grown[address : address + len(content)] = content
     return grown
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 import wasmtime
@@ -10,7 +11,13 @@ from pyworkerd_isolates.capi import assemble
 from pyworkerd_isolates.errors import Refused
 from pyworkerd_isolates.native import Instance, Machine
 from pyworkerd_isolates.wasm import WasmFormatError
-from pyworkerd_isolates.wasm.preview1 import STACK_ROOM, Glue, lone_engine
+from pyworkerd_isolates.wasm.component import Lowered
+from pyworkerd_isolates.wasm.core import parse_module
+from pyworkerd_isolates.wasm.linking import Definition, Part
+from pyworkerd_isolates.wasm.preview1 import STACK_ROOM, Glue, Ground, Joined, lone_engine
+
+if TYPE_CHECKING:
+    from pyworkerd_isolates.wasm.merge import Merged
 
 GLUE_TEXT = """
 (func (export "prepare_ask") (param i32 i32) (result i32) (i32.const 64))
@@ -119,3 +126,58 @@ def test_another_signature_than_the_system_has() -> None:
 def test_modules_that_are_not_as_llvm_makes_them(text: str) -> None:
     with pytest.raises((WasmFormatError, wasmtime.WasmtimeError)):
         lone_engine(bytes(wasmtime.wat2wasm(text)), lambda room, slot: Glue("", {}, {}, ()), assemble)
+
+
+JOINED = """(module
+  (import "c" "answer" (func $answer (result i32)))
+  (import "c" "number" (func $number (result i64)))
+  (global $stack (mut i32) (i32.const 0))
+  (func $sum (export "sum") (result i32)
+    (i32.add (call $answer) (i32.add (i32.wrap_i64 (call $number)) (i32.load (i32.const 131072))))))"""
+
+
+def joined(ground: Ground, address: int) -> Joined:
+    assert ground == Ground(131072, 1, Definition(0, 0), 65536 - STACK_ROOM)
+    module = parse_module(wasmtime.wat2wasm(JOINED))
+    calls = [Lowered("c", "answer", None), Lowered("c", "number", None)]
+    kinds = {call: module.type_of(place) for place, call in enumerate(calls)}
+    part = Part(module, [*calls, Definition(1, 2)], [ground.stack])
+    return Joined({1: part}, [(address, b"\x07\0\0\0")], 3, {"sum": Definition(1, 2)}, kinds)
+
+
+def joint(text: str, address: int = 131072) -> Merged:
+    def glue(room: int, slot: int) -> Glue:
+        assert slot == 1
+        return Glue(
+            GLUE_TEXT.replace("ROOM", str(room)).replace("$ask", "$sum")
+            + "(func $forty (result i32) (i32.const 40))",
+            {"sum": ("", "i")},
+            {("c", "answer"): "forty"},
+            ("ask",),
+            {("c", "number"): -5},
+        )
+
+    return lone_engine(bytes(wasmtime.wat2wasm(text)), glue, assemble, lambda ground: joined(ground, address))
+
+
+PLAIN = MODULE.replace("NAME", "sched_yield").replace("TYPE", "(result i32)").replace("BODY", "(call $wasi)")
+
+
+def test_other_code_shares_memory_and_table(machine: Machine) -> None:
+    merged = joint(PLAIN)
+    with (
+        machine.mapped(machine.compile(merged.engine)) as code,
+        machine.mapped(machine.compile(merged.image)) as memory,
+    ):
+        instance = Instance(code, memory, 1 << 20, merged.refusals)
+        try:
+            assert instance.memory_size == 3 << 16
+            instance.seed(bytes(32))
+            assert len(instance.step("ask", 7, b"x", 1000, 1 << 16)) == 40 - 5 + 7
+        finally:
+            instance.close()
+
+
+def test_data_goes_where_nobody_has_any() -> None:
+    with pytest.raises(WasmFormatError, match="data at the same place"):
+        joint(PLAIN, 1024)

@@ -4,7 +4,7 @@ import * as calls from "pyworkerd:system/calls";
 import { setBindings } from "pyworkerd:system/environment";
 import * as handlers from "pyworkerd:system/handlers";
 import { guest, utf8 } from "pyworkerd:system/host";
-import * as loop from "pyworkerd:system/loop";
+import { due, goOn, holdBack, isHolding, MAX_DUE } from "pyworkerd:system/loop";
 import { describe } from "pyworkerd:system/logs";
 import { become, object } from "pyworkerd:system/objects";
 import * as outbox from "pyworkerd:system/outbox";
@@ -108,13 +108,9 @@ const OWNERS = {
   ws_closed: (event) => sockets.ownerOf(event[1]),
 };
 
-function perform(event, blobs) {
-  try {
-    EVENTS[event[0]](event, blobs);
-  } catch (error) {
-    if (!BEGIN.has(event[0])) throw error;
-    handlers.onFailed(error, event[1]);
-  }
+// Whether an event that begins nothing has to wait for its turn.
+function hasToWait(event, blobs) {
+  return holdBack(OWNERS[event[0]]?.(event) ?? null, () => EVENTS[event[0]](event, blobs));
 }
 
 const BEGIN = new Set(["fetch", "rpc", "handle", "cancel"]);
@@ -129,17 +125,19 @@ guest.step = (header, rest) => {
     focus = null;
     for (let i = 0; i < events.length; i++) {
       const event = events[i];
-      if (loop.isHolding) {
-        const owner = OWNERS[event[0]]?.(event) ?? null;
-        if (loop.holdBack(owner, () => perform(event, blobs))) continue;
+      if (isHolding && hasToWait(event, blobs)) continue;
+      try {
+        EVENTS[event[0]](event, blobs);
+      } catch (error) {
+        if (!BEGIN.has(event[0])) throw error;
+        handlers.onFailed(error, event[1]);
       }
-      perform(event, blobs);
     }
     streams.resume(focus);
-    loop.goOn(focus);
+    goOn(focus);
     object?.commit();
     const more = unsaid(sockets.flush(), streams.held());
-    return outbox.take(more === null ? loop.due() : [0, more]);
+    return outbox.take(more === null ? due() : [0, more]);
   } catch (error) {
     outbox.clear();
     outbox.emit(["crash", describe(error).slice(0, 4096)]);
@@ -150,7 +148,7 @@ guest.step = (header, rest) => {
 // Invocations that have more to say than one step has room for; null if none has.
 function unsaid(one, other) {
   if (one === null || other === null) return one ?? other;
-  return [...new Set([...one, ...other])].slice(0, loop.MAX_DUE);
+  return [...new Set([...one, ...other])].slice(0, MAX_DUE);
 }
 
 guest.load = load;

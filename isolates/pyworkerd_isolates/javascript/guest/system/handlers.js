@@ -100,22 +100,19 @@ function instanceOf(invocation, name, props) {
   return { instance: isClass ? new found(ctx, env) : found, isClass, ctx };
 }
 
-// In an object: what is done with that, when its turn has come.
-async function entered(use, ...given) {
-  return use(await object.enter(), ...given);
+// In an object: the same is asked once more when its turn has come, with what its handlers are called on.
+async function entered(ask, invocation, event, blobs, request) {
+  return ask(invocation, event, blobs, await object.enter(), request);
 }
 
 export function onFetch(event, blobs) {
   begin(FETCH, event, blobs);
 }
 
-function fetch(invocation, event, blobs) {
-  const request = requestOf(event[4], event[5], event[6], bodyOf(event[7], blobs, invocation));
-  if (object !== null) return entered(fetchFrom, request);
-  return fetchFrom(instanceOf(invocation, event[2], event[3]), request);
-}
-
-function fetchFrom({ instance, isClass, ctx }, request) {
+function fetch(invocation, event, blobs, target, made) {
+  const request = made ?? requestOf(event[4], event[5], event[6], bodyOf(event[7], blobs, invocation));
+  if (object !== null && target === undefined) return entered(fetch, invocation, event, blobs, request);
+  const { instance, isClass, ctx } = target ?? instanceOf(invocation, event[2], event[3]);
   if (typeof instance.fetch !== "function") {
     throw new Refusal("no_handler", "the entrypoint has no fetch() handler");
   }
@@ -147,12 +144,9 @@ export function onRpc(event, blobs) {
   begin(RPC, event, blobs);
 }
 
-function call(invocation, event, blobs) {
-  if (object !== null) return entered(callOn, event, blobs);
-  return callOn(instanceOf(invocation, event[2], event[3]), event, blobs);
-}
-
-function callOn({ instance, isClass }, event, blobs) {
+function call(invocation, event, blobs, target) {
+  if (object !== null && target === undefined) return entered(call, invocation, event, blobs);
+  const { instance, isClass } = target ?? instanceOf(invocation, event[2], event[3]);
   const method = event[4];
   if (!isClass || !isMethod(instance, method)) {
     throw new Refusal("no_method", `the entrypoint has no method '${method}'`);
@@ -188,12 +182,9 @@ export function onHandle(event, blobs) {
   begin(HANDLE, event, blobs);
 }
 
-function handle(invocation, event, blobs) {
-  if (object !== null) return entered(handleBy, invocation, event, blobs);
-  return handleBy(instanceOf(invocation, event[2], event[3]), invocation, event, blobs);
-}
-
-async function handleBy({ instance, isClass, ctx }, invocation, event, blobs) {
+async function handle(invocation, event, blobs, target) {
+  if (object !== null && target === undefined) return entered(handle, invocation, event, blobs);
+  const { instance, isClass, ctx } = target ?? instanceOf(invocation, event[2], event[3]);
   const handler = event[4];
   if (typeof instance[handler] !== "function") {
     throw new Refusal("no_handler", `the entrypoint has no ${handler}() handler`);
