@@ -395,13 +395,15 @@ class Instance:
                 return False
         finally:
             self._ticker.running.pop(me, None)
-        self.abandon()
-        native = self._native
-        error = native.error
-        if error or native.trap:
-            native.error = None
-            self._check(error)
+        self.finished()
         return True
+
+    def finished(self) -> None:
+        """The call has come to its end: forget it. Raises `Trap` if that is how it did."""
+        self.abandon()
+        error, self._native.error = self._native.error, None
+        if error or self._native.trap:
+            self._check(error)
 
     def answer(self, name: str, output_limit: int) -> bytes:
         """The last part: copy out the answer. The guest frees it at the beginning of its next step, or at once if it

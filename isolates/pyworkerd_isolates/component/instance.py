@@ -1,23 +1,31 @@
 """A program's instance: an engine that asks, on top of its memory.
 
     instance.start(now_ns, request, answer)
-    while not instance.go_on(slice_ms):
-        if (question := instance.question()) is not None:
-            instance.answer(...)
+    while (state := instance.run(slice_ms, ask, until)) != "over":
+        if state == "waits":
+            ...
+            instance.answer_with(42)
 
-`go_on` comes back when the call is over, when the slice is, or when the program has asked something.
+`run` comes back when the call is over, when the slice is, or when the program has asked something that has no answer
+yet.
 """
 
 from __future__ import annotations
 
 import ctypes
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from wasmtime import _bindings as c
 
-from pyworkerd_isolates.capi import wasmtime_func_call_async, wasmtime_memory_data_size
-from pyworkerd_isolates.errors import Trap
+from pyworkerd_isolates.capi import (
+    wasmtime_call_future_poll,
+    wasmtime_context_set_epoch_deadline,
+    wasmtime_func_call_async,
+    wasmtime_memory_data_size,
+)
+from pyworkerd_isolates.errors import ClosedIsolate, Trap
 from pyworkerd_isolates.native import Instance
 from pyworkerd_isolates.wasm.assembly import ASK_TYPE
 from pyworkerd_isolates.wasm.program import ENTRY
@@ -25,6 +33,8 @@ from pyworkerd_isolates.wasm.program import ENTRY
 from .waiting import AT, VALUE, Waiting, define
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from pyworkerd_isolates.native import Machine
 
 _NUMBER, _WIDE = f"{AT}x i {VALUE - AT - 4}x", f"{AT}x Q {VALUE - AT - 8}x"
@@ -53,12 +63,35 @@ class ProgramInstance(Instance):
             self._context, function, arguments, 3, result, 1, self._trap, error
         )
 
-    def question(self) -> tuple[int, ...] | None:
-        """What the program waits for: the number of the question and what it is about; None if it only paused."""
-        at = self._waiting.arguments
-        if at is None:
-            return None
-        return _ARGUMENTS.unpack(ctypes.string_at(at, _ARGUMENTS.size))
+    def run(
+        self, slice_ms: float, ask: Callable[[Sequence[int]], int | None], until: float
+    ) -> Literal["over", "waits", "paused"]:
+        """Run for about so long on the wall, answering questions with `ask`, which returns None if it has to wait;
+        at `until`, a monotonic time, no more of them. Raises `Trap`, and what `ask` raises.
+
+        Of `go_on` only what a question needs is done for each.
+        """
+        call, waiting, me = self._call, self._waiting, id(self)
+        if call is None:
+            raise ClosedIsolate("no call has begun")
+        ticker = self._ticker
+        wasmtime_context_set_epoch_deadline(self._context, ticker.ticks_for(slice_ms))
+        ticker.running[me] = ticker.steps
+        try:
+            while not wasmtime_call_future_poll(call):
+                at = waiting.arguments
+                if at is None:
+                    return "paused"
+                answer = ask(_ARGUMENTS.unpack(ctypes.string_at(at, _ARGUMENTS.size)))
+                if answer is None:
+                    return "waits"
+                self.answer_with(answer)
+                if monotonic() > until:
+                    return "paused"
+        finally:
+            ticker.running.pop(me, None)
+        self.finished()
+        return "over"
 
     def answer_with(self, value: int) -> None:
         """Let the program go on, with the next `go_on`."""

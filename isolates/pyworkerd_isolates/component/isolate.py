@@ -54,24 +54,18 @@ class ProgramIsolate(Isolate):
 
     def _advance(self, slice_ms: float) -> Output | None:
         host, program = self._host, self._program
-        end = monotonic() + slice_ms / 1e3 + _SPARE_S
-        while self._runs and not host.cancelled:
-            if program.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
-                self._sound = True  # it is in no call any more: its memory can be used again
-                return self._over()
-            question = program.question()
-            if question is None:
-                return None
+        if self._runs and not host.cancelled:
+            until = monotonic() + slice_ms / 1e3 + _SPARE_S
             try:
-                answer = host.ask(question)
+                state = program.run(min(slice_ms, self._budget_ms - self.last_step_ms), host.ask, until)
             except Exit:
                 return self._over()
-            if answer is None:
-                self._runs = False
-            else:
-                program.answer_with(answer)
-                if monotonic() > end:
-                    return None
+            if state == "over":
+                self._sound = True  # it is in no call any more: its memory can be used again
+                return self._over()
+            if state == "paused":
+                return None
+            self._runs = False
         if host.cancelled or host.refused:
             return self._over()
         self._stepping = False

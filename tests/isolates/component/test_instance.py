@@ -1,11 +1,13 @@
 """A program's instance: where its questions come out."""
 
+from math import inf
+
 import pytest
 from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.component import compiler
 from pyworkerd_isolates.component.image import build_program
-from pyworkerd_isolates.errors import Trap
+from pyworkerd_isolates.errors import ClosedIsolate, Trap
 from pyworkerd_isolates.native import Machine
 
 from tests.isolates.component.programs import HELLO, compiled_here
@@ -22,14 +24,27 @@ def test_questions_come_out_and_answers_go_in(instance):
     instance.seed(bytes(32))
     instance.start(5, 1, 2)
     asked = []
-    while not instance.go_on(1000):
-        question = instance.question()
-        assert question is not None
+
+    def ask(question):
         asked.append(question)
-        instance.answer_with(7)
-    assert instance.question() is None
+        return 7 if len(asked) % 2 else None
+
+    states = []
+    while not states or states[-1] != "over":
+        states.append(instance.run(1000, ask, inf))
+        if states[-1] == "waits":
+            instance.answer_with(7)
+    assert states.count("waits") == len(asked) // 2
+    with pytest.raises(ClosedIsolate, match="no call"):
+        instance.run(1000, ask, inf)
     assert asked[1][1] == 7  # the fields that it got are what the response is made of
     assert all(len(question) == 10 for question in asked)
+
+
+def test_who_asks_all_the_time_pauses(instance):
+    instance.start(5, 1, 2)
+    assert instance.run(1000, lambda _: 7, 0.0) == "paused"
+    assert instance.run(1000, lambda _: None, inf) == "waits"
 
 
 def test_its_memory_has_an_end(instance):
