@@ -48,7 +48,7 @@ USES: Final = {
 }
 SQLITE: Final = tuple(name for name in USES if name.startswith("sqlite3_"))
 HOST: Final = {
-    "O": "open",  # a database with these pages; the one before is closed
+    "O": "open",  # a database with these pages, or (1) with those that the host has; the one before is closed
     "K": "keep",  # these pages are what the host has
     "P": "prepare",  # a text's first statement from this byte on; whether it is the guest's own. 0: there is none
     "T": "tail",  # the byte at which the next one begins
@@ -169,7 +169,7 @@ _DATABASES: Final = """\
   (i64.store <name> (i64.const 0x6e69616d)) ;; "main"
   <name>)
 (func $open (param $arguments i32) (result i32)
-  (local $failed i32) (local $at i32) (local $size i32)
+  (local $failed i32) (local $at i32) (local $size i32) (local $from i32)
   (if (i32.load <database>) (then (drop (call $sqlite3_close_v2 (i32.load <database>)))))
   (i32.store <database> (i32.const 0))
   (i64.store <name> (i64.const 0x3a79726f6d656d3a)) ;; ":memory:"
@@ -177,10 +177,14 @@ _DATABASES: Final = """\
   (local.set $failed (call $sqlite3_open_v2 <name> <database> (i32.const 6) (i32.const 0)))
   (if (local.get $failed) (then (return (call $whole_number (local.get $failed)))))
   (local.set $size (call $bytes_of (local.get $arguments) (i32.const 0)))
+  (local.set $from (call $qjs_last_ptr))
+  (if (call $whole_at (local.get $arguments) (i32.const 1)) (then
+    (local.set $size (i32.load <kept_size>))
+    (local.set $from (i32.load <kept>))))
   (if (local.get $size) (then
     (local.set $at (call $sqlite3_malloc64 (i64.extend_i32_u (local.get $size))))
     (call $must (i32.eqz (local.get $at)))
-    (memory.copy (local.get $at) (call $qjs_last_ptr) (local.get $size))
+    (memory.copy (local.get $at) (local.get $from) (local.get $size))
     (local.set $failed (call $sqlite3_deserialize (i32.load <database>) (call $main) (local.get $at)
       (i64.extend_i32_u (local.get $size)) (i64.extend_i32_u (local.get $size)) (i32.const 3)))))
   (call $qjs_result_free)

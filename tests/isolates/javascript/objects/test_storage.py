@@ -95,7 +95,9 @@ def test_lists(room: Room, options: str, expected: list[str]) -> None:
         ),
         ("kv.get(Array.from({ length: 129 }, String))", "Maximum number of keys is 128."),
         ("kv.delete(Array.from({ length: 129 }, String))", "Maximum number of keys is 128."),
-        ("kv.put(1, 1)", "TypeError"),
+        ("kv.put(true, 1)", "TypeError"),
+        ("kv.get(undefined)", "TypeError"),
+        ("await storage.getCurrentBookmark()", "there are no bookmarks here"),
         ("kv.put('a', undefined)", "TypeError: put() called with undefined value."),
         ("kv.put('a', () => 1)", "DataCloneError"),
         ("kv.put({ a: 1, b: Symbol() })", "DataCloneError"),
@@ -113,6 +115,27 @@ def test_what_is_refused(room: Room, code: str, message: str) -> None:
     one = room()
     assert message in one.fails(code)
     assert one.run("return [...kv.list()]") == []
+
+
+def test_numbers_are_keys_as_texts(room: Room) -> None:
+    assert room().run(
+        "kv.put(1, 'one'); return [kv.get('1'), kv.get(1), [...kv.list({ limit: null })].length]"
+    ) == [
+        "one",
+        "one",
+        1,
+    ]
+
+
+def test_a_large_database_fits_where_it_is_read(room: Room) -> None:
+    one = room()
+    for first in range(0, 140, 50):
+        one.run(f"for (let n = {first}; n < {first} + 45; n++) kv.put(`${{n}}`, new Uint8Array(100000))")
+    pages = one.stored
+    assert len(pages) > 13_000_000
+    again = room(pages=pages, memory_mb=64)
+    assert again.run("kv.put('0', 1); return [kv.get('1').length, sql.databaseSize]")[0] == 100_000
+    assert len(again.driver.commits[0].numbers) < 40
 
 
 def test_the_largest_key_and_the_largest_value_fit(room: Room) -> None:

@@ -59,12 +59,17 @@ guest.authorize = (action, first, second) => {
   return 1;
 };
 
+const NOTHING = new Uint8Array(0);
+
+// Have a database with these pages open, or with those that the host has kept.
 function open(pages) {
-  if (host.open(pages) !== 0) throw new Error("the stored database cannot be opened");
+  if (host.open(pages ?? NOTHING, pages === null ? 1 : 0) !== 0) {
+    throw new Error("the stored database cannot be opened");
+  }
 }
 
 function makeBlank() {
-  open(new Uint8Array(0));
+  open(NOTHING);
   for (const statement of [
     `PRAGMA page_size = ${PAGE}`,
     "CREATE TABLE _cf_KV (key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID",
@@ -150,13 +155,12 @@ function bind(number, place, value) {
     : host.bind_bytes(number, place, value);
 }
 
-// Opened when it is used first. `pages` is what the host has kept, empty if nothing.
+// Opened when it is used first. `pages` is what the host has kept, empty if nothing; they are copied.
 export class Database {
   alarm;
   ringing = null; // what the handler was given that runs just now, for the alarm that is kept until it has ended
   dirty = false;
   depth = 0;
-  #pages;
   #keptAlarm;
   #most;
   #isOpen = false;
@@ -164,19 +168,13 @@ export class Database {
   #kept = new Map();
 
   constructor(pages, alarm, most) {
-    this.#pages = pages;
+    if (pages.length > 0) host.keep(pages);
     this.alarm = this.#keptAlarm = alarm;
     this.#most = most;
   }
 
   #open() {
-    if (this.#isOpen) return;
-    const pages = this.#pages;
-    if (pages !== null) {
-      host.keep(pages);
-      this.#pages = null;
-    }
-    this.#begin(pages === null || pages.length === 0 ? BLANK : pages);
+    if (!this.#isOpen) this.#begin(host.kept_bytes(0) === 0 ? BLANK : null);
   }
 
   #begin(pages) {
@@ -328,8 +326,8 @@ export class Database {
   // Put what has changed before all other effects of the step. Returns false if it is too much.
   commit() {
     if (!this.dirty && this.alarm === this.#keptAlarm) return true;
-    let size = (this.#pages === null ? host.kept_bytes(0) : this.#pages.length) / PAGE;
-    let [numbers, pages] = ["", new Uint8Array(0)];
+    let size = host.kept_bytes(0) / PAGE;
+    let [numbers, pages] = ["", NOTHING];
     if (this.dirty && this.#isOpen) {
       this.dirty = this.depth > 0;
       const [newSize, found, data] = host.changes(BLANK);

@@ -1,14 +1,14 @@
 // What only an engine with storage has.
 
 import { Database } from "pyworkerd:objects/database";
-import { become, Object_ } from "pyworkerd:objects/object";
+import { become, DurableInstance } from "pyworkerd:objects/object";
 import { makeState } from "pyworkerd:objects/state";
 import { setMaker } from "pyworkerd:system/objects";
 import { ownId } from "pyworkerd:workers/durable";
 
 setMaker((className, id, pages, alarm, most) => {
-  const database = new Database(pages.slice(), alarm, most);
-  const object = new Object_(className, database);
+  const database = new Database(pages, alarm, most);
+  const object = new DurableInstance(className, database);
   object.state = makeState(ownId(id), database);
   become(object);
   return object;

@@ -17,8 +17,8 @@ const DELETE = "DELETE FROM _cf_KV WHERE key = ? RETURNING 1";
 const COMPARISONS = { start: ">=", startAfter: ">", end: "<" };
 
 function keyOf(key) {
-  if (typeof key !== "string") throw new TypeError(`a key is a string, not ${typeof key}`);
-  const bytes = encode(key.toWellFormed());
+  if (typeof key !== "string" && typeof key !== "number") throw new TypeError(`a key is a string, not ${typeof key}`);
+  const bytes = encode(`${key}`.toWellFormed());
   if (bytes.length > MAX_KEY) throw new RangeError(`Keys cannot be larger than ${MAX_KEY} bytes.`);
   return bytes;
 }
@@ -89,8 +89,8 @@ export class SyncKvStorage {
     if (given.start !== undefined && given.startAfter !== undefined) {
       throw new TypeError("list() cannot be called with both start and startAfter values.");
     }
-    const { limit = -1, prefix = "" } = given;
-    if (given.limit !== undefined && !(limit > 0)) throw new TypeError("List limit must be positive.");
+    const limit = given.limit ?? -1;
+    if (limit !== -1 && !(limit > 0)) throw new TypeError("List limit must be positive.");
     const where = [];
     const values = [];
     for (const [name, comparison] of Object.entries(COMPARISONS)) {
@@ -98,8 +98,8 @@ export class SyncKvStorage {
       where.push(`key ${comparison} ?`);
       values.push(keyOf(given[name]));
     }
-    if (prefix !== "" && prefix !== null) {
-      const first = keyOf(prefix);
+    if ((given.prefix ?? "") !== "") {
+      const first = keyOf(given.prefix);
       where.push("key >= ?", "key < ?");
       values.push(first, after(first));
     }

@@ -15,7 +15,7 @@ const MAX_MESSAGE = 8192;
 let only = null;
 
 // The object. There is none before the event that says so.
-export function this_() {
+export function here() {
   return only;
 }
 
@@ -23,7 +23,7 @@ export function become(object) {
   only = object;
 }
 
-export class Object_ {
+export class DurableInstance {
   instance = null;
   aborted = false;
   #failure = null;

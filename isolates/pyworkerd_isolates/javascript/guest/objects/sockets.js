@@ -1,6 +1,6 @@
 // WebSockets that a Durable Object accepts for itself: their events are calls of its own handlers.
 
-import { this_ } from "pyworkerd:objects/object";
+import { here } from "pyworkerd:objects/object";
 import { now, utf8 } from "pyworkerd:system/host";
 import { WebSocketRequestResponsePair } from "pyworkerd:workers/auto_response";
 import { WebSocket } from "pyworkerd:workers/websocket";
@@ -83,7 +83,7 @@ export class ObjectSockets {
 }
 
 async function call(name, ...about) {
-  const object = this_();
+  const object = here();
   await object.admitted();
   const { instance } = object;
   if (typeof instance?.[name] === "function") await instance[name](...about);

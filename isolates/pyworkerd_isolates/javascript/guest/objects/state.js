@@ -1,6 +1,6 @@
 // `ctx` of a Durable Object: who it is, and what it may do about itself.
 
-import { this_ } from "pyworkerd:objects/object";
+import { here } from "pyworkerd:objects/object";
 import { ObjectSockets } from "pyworkerd:objects/sockets";
 import { makeStorage } from "pyworkerd:objects/storage";
 import { reportUnheard } from "pyworkerd:system/logs";
@@ -32,12 +32,12 @@ export class DurableObjectState {
   // than 30 s, the object is reset: the next call makes it anew.
   blockConcurrencyWhile(callback) {
     if (typeof callback !== "function") throw new TypeError("blockConcurrencyWhile() takes a function");
-    return this_().block(callback);
+    return here().block(callback);
   }
 
   // End this object now; the next call makes it anew.
   abort(reason = "Application called abort() to reset Durable Object.") {
-    this_().abort(reason);
+    here().abort(reason);
     throw new Error(`${reason}`);
   }
 

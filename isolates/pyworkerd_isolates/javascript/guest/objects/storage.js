@@ -1,7 +1,7 @@
 // `ctx.storage`: keys and values, SQL, transactions, alarms. What is written is durable before anybody hears of it.
 // All of it is there without waiting: `await` never lets another event in between.
 
-import { this_ } from "pyworkerd:objects/object";
+import { here } from "pyworkerd:objects/object";
 import { makeKv } from "pyworkerd:objects/kv";
 import { makeSql } from "pyworkerd:objects/sql";
 import { inNextStep } from "pyworkerd:system/loop";
@@ -65,7 +65,7 @@ export class DurableObjectStorage extends Keys {
 
   // Let `alarm()` be called at this time. There is one alarm, the last one that was set.
   async setAlarm(time) {
-    if (typeof this_().found.prototype.alarm !== "function") {
+    if (typeof here().found.prototype.alarm !== "function") {
       throw new Error(
         "Your Durable Object class must have an alarm() handler in order to call setAlarm()",
       );
@@ -87,12 +87,16 @@ export class DurableObjectStorage extends Keys {
     await inNextStep();
   }
 
+  async getCurrentBookmark() { throw noBookmarks(); }
+  async getBookmarkForTime() { throw noBookmarks(); }
+  async onNextSessionRestoreBookmark() { throw noBookmarks(); }
+
   // Run an async function while the object takes no other event; keep all that it writes, or none if it throws, or
   // calls `rollback()` of what it is given.
   async transaction(work) {
     if (typeof work !== "function") throw new TypeError("transaction() takes a function");
     const database = this.#database;
-    return this_().block(async () => {
+    return here().block(async () => {
       const given = new DurableObjectTransaction(MAKING, this.kv);
       const depth = database.begin();
       let result;
@@ -114,6 +118,10 @@ export class DurableObjectStorage extends Keys {
   }
 }
 expose(DurableObjectStorage);
+
+function noBookmarks() {
+  return new Error("there are no bookmarks here: what is stored has no history to go back in");
+}
 
 let isRolledBack;
 
@@ -142,7 +150,7 @@ export function makeStorage(database) {
 
 // What `alarm()` is given: for when it was set, and whether it was tried before.
 addEventKind("alarm", ({ scheduledTime, retryCount, isRetry, givenUp }) => {
-  const { database } = this_();
+  const { database } = here();
   const given = { scheduledTime, retryCount, isRetry };
   return {
     given,
