@@ -7,8 +7,9 @@ new bytes. Only `br_table` and `select t`, whose length is in their immediates, 
 
 Possessive repeats (`*+`) matter: they keep the matcher from remembering a million places to go back to.
 
-Source: WebAssembly core specification 2.0, section 5.4 (instructions). Supported: everything but vectors,
-`data.drop` and table instructions; one memory, one table. An unknown opcode raises `WasmFormatError`.
+Source: WebAssembly core specification 3.0, section 5.4 (instructions). Supported: those of 2.0 but for
+`data.drop` and table instructions, tail calls and relaxed vectors; one memory, one table. An unknown opcode
+raises `WasmFormatError`.
 """
 
 from __future__ import annotations
@@ -25,17 +26,27 @@ if TYPE_CHECKING:
 _INDEX = rb"[\x80-\xff]{0,4}+[\x00-\x7f]"
 _LONG = rb"[\x80-\xff]{0,9}+[\x00-\x7f]"
 
+_VECTOR = (
+    rb"[\x00-\x0b\x5c\x5d][\x00-\x3f]" + _INDEX,  # loads and stores
+    rb"[\x54-\x5b][\x00-\x3f]" + _INDEX + rb"[\x00-\x0f]",  # the same of one lane
+    rb"[\x0c\x0d][\x00-\xff]{16}",  # v128.const, i8x16.shuffle
+    rb"[\x15-\x22][\x00-\x0f]",  # extract and replace a lane
+    rb"[\x0e-\x14\x23-\x53\x5e-\x7f]",  # no immediate
+    rb"[\x80-\xff]\x01|[\x80-\x93]\x02",  # the same, of two bytes: 0x80 to 0x113
+)
+"""What follows the prefix 0xfd (section 5.4.9)."""
 _UNCHANGED = (
     rb"[\x00\x01\x05\x0b\x0f\x1a\x1b\x45-\xc4\xd1]",  # no immediate
     rb"[\x0c\x0d\x20-\x22\x41]" + _INDEX,  # br, br_if, local.*, i32.const
     rb"[\x28-\x3e][\x00-\x3f]" + _INDEX,  # loads and stores; bit 6 of the alignment would name another memory
-    rb"[\x02-\x04][\x40\x6f\x70\x7c-\x7f]",  # block, loop, if without a type index
+    rb"[\x02-\x04][\x40\x6f\x70\x7b-\x7f]",  # block, loop, if without a type index
     rb"\x42" + _LONG,  # i64.const
     rb"\x43[\x00-\xff]{4}",  # f32.const
     rb"\x44[\x00-\xff]{8}",  # f64.const
     rb"[\x3f\x40]\x00",  # memory.size, memory.grow
     rb"\xd0[\x6f\x70]",  # ref.null
     rb"\xfc(?:[\x00-\x07]|\x0a\x00\x00|\x0b\x00)",  # saturating truncations, memory.copy, memory.fill
+    rb"\xfd(?:%s)" % b"|".join(_VECTOR),
 )
 _RENUMBERED = (
     rb"[\x10\x12\x23\x24\xd2]" + _INDEX,  # call, return_call, global.get, global.set, ref.func

@@ -48,7 +48,19 @@ TEXT = r"""
     (ref.is_null (select (result funcref) (ref.null func) (ref.func $fact) (local.get 0))))
   (func $tail (type $unary) (return_call $fact (local.get 0)))
   (func $indirect_tail (type $unary) (return_call_indirect (type $unary) (local.get 0) (i32.const 1)))
+  (func $vectors (param i32) (result i32) (local $v v128)
+    (local.set $v (block (result v128) (v128.const i32x4 0x10111213 0x23242526 0x0fd01112 0x41424344)))
+    (v128.store offset=200 (i32.const 0) (local.get $v))
+    (v128.store32_lane offset=300 2 (i32.const 0) (local.get $v))
+    (local.set $v (i8x16.shuffle 16 1 18 3 20 5 22 7 24 9 26 11 28 13 30 15
+      (v128.load32_lane offset=200 1 (i32.const 0) (local.get $v))
+      (i32x4.add (v128.load32_zero offset=300 (i32.const 0)) (i32x4.splat (call $double (local.get 0))))))
+    (local.set $v (i8x16.swizzle (local.get $v) (i16x8.replace_lane 3 (local.get $v) (i32.const 259))))
+    (local.set $v (f32x4.convert_i32x4_s (i32x4.dot_i16x8_s (local.get $v) (v128.load8_splat (i32.const 201)))))
+    (i32.add (i32x4.extract_lane 3 (i32x4.trunc_sat_f64x2_s_zero (f64x2.promote_low_f32x4 (local.get $v))))
+      (i32.add (i64x2.bitmask (local.get $v)) (i16x8.extract_lane_u 7 (local.get $v)))))
   (func (export "run") (param i32) (result i32) (local $sum i32)
+    (local.set $sum (call $vectors (local.get 0)))
     (loop $again
       (local.set $sum (i32.add (i32.mul (local.get $sum) (i32.const 31))
         (call_indirect (type $unary) (local.get 0) (i32.rem_u (local.get 0) (i32.const 3)))))
@@ -111,7 +123,7 @@ def test_the_same_numbers_change_nothing():
     assert [renumber(body, numbers) for body in MODULE.bodies] == MODULE.bodies
 
 
-@given(st.permutations(range(10)), st.data(), st.integers(1, 6))
+@given(st.permutations(range(11)), st.data(), st.integers(1, 6))
 def test_a_permuted_module_does_the_same(functions, data, argument):
     types = data.draw(st.permutations(range(len(MODULE.types))))
     globals_ = data.draw(st.permutations(range(len(MODULE.globals))))
@@ -139,7 +151,11 @@ def test_constants_are_renumbered():
 @pytest.mark.parametrize(
     ("code", "what"),
     [
-        ("fd0c", "vectors"),
+        ("fd0c", "a vector that is cut off"),
+        ("fd004000", "a vector from another memory"),
+        ("fd540000", "a load of a lane that is cut off"),
+        ("fd9402", "a vector instruction that there is not"),
+        ("fd8c00", "a number with padding"),
         ("fe00", "threads"),
         ("2500", "table.get"),
         ("fc080000", "constants where there are none"),
