@@ -43,6 +43,31 @@ for (const rules of listeners) {
 return out;
 """
 
+CHANGE = """
+const rules = {
+  p: (e) => e.append("<p>").before("1").setAttribute("é", `"${e.getAttribute("x")}`),
+  b: (e) => e.remove().after("2"),
+  "svg *": (e) => e.replace("3"),
+  title: (e) => { e.setInnerContent("4"); e.onEndTag((end) => { end.name = "x"; }); },
+  "p > a": (e) => { e.removeAndKeepContent(); e.tagName = "y"; },
+};
+const rewrite = async (pieces) => {
+  const rewriter = new HTMLRewriter();
+  for (const [selector, element] of Object.entries(rules)) rewriter.on(selector, { element });
+  rewriter.on("a", { text(t) { if (t.lastInTextNode) t.after("5"); else t.remove(); } });
+  rewriter.onDocument({ comments(c) { c.replace(`6${c.text}`); }, end: (end) => end.append("7") });
+  return (await rewriter.transform(new Response(ReadableStream.from(pieces))).bytes()).toBase64();
+};
+const bytes = Uint8Array.fromBase64(html);
+const pieces = [];
+for (let at = 0, count = 0; at < bytes.length; count += 1) {
+  const size = sizes[count % sizes.length];
+  pieces.push(bytes.slice(at, at + size));
+  at += size;
+}
+return [await rewrite(bytes.length > 0 ? [bytes] : []), await rewrite(pieces)];
+"""
+
 bytes_of_documents = st.lists(
     st.sampled_from([part.encode() for part in PARTS]) | st.binary(max_size=4), max_size=40
 ).map(b"".join)
@@ -58,3 +83,11 @@ def test_what_nobody_changes_goes_out_as_it_came(
 ) -> None:
     given = base64.b64encode(html).decode()
     assert run(REWRITE, IMPORTS, html=given, sizes=sizes, charset=charset) == [given] * 4
+
+
+@given(bytes_of_documents, st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_where_it_is_cut_changes_nothing_of_what_handlers_do(
+    run: Callable[..., Any], html: bytes, sizes: list[int]
+) -> None:
+    whole, cut = run(CHANGE, IMPORTS, html=base64.b64encode(html).decode(), sizes=sizes)
+    assert base64.b64decode(whole) == base64.b64decode(cut)
