@@ -96,7 +96,7 @@ def _list(*, as_json: bool) -> None:
     width = max((len(each.name) for each in found), default=0)
     for each in found:
         state = "current" if each.current else "old"
-        _say(f"{each.name:<{width}}  {each.language:<10}  {_megabytes(each.size):>10}  {state}")
+        _say(f"{each.name:<{width}}  {each.language:<18}  {_megabytes(each.size):>10}  {state}")
 
 
 def _clean(*, as_json: bool) -> None:

@@ -23,7 +23,12 @@ def test_build_and_list(engine: Engine, tmp_path: Path) -> None:
     built = run("engine", "build", "--json")
     assert built.returncode == 0
     ready = json.loads(built.stdout)
-    assert [each["language"] for each in ready] == ["python", "javascript", "typescript"]
+    assert [each["language"] for each in ready] == [
+        "python",
+        "javascript",
+        "typescript",
+        "javascript_storage",
+    ]
     assert ready[0]["key"] == engine.key
     assert run("validate", project(tmp_path)).returncode == 0
 
@@ -31,7 +36,11 @@ def test_build_and_list(engine: Engine, tmp_path: Path) -> None:
     current = {each["kind"]: each for each in found if each["current"] and each["language"] == "python"}
     assert current.keys() == {"engine", "base", "image"}
     others = {(each["kind"], each["language"]) for each in found if each["current"]}
-    assert {(kind, name) for kind in ("engine", "base") for name in ("javascript", "typescript")} <= others
+    assert {
+        (kind, name)
+        for kind in ("engine", "base")
+        for name in ("javascript", "typescript", "javascript_storage")
+    } <= others
     assert current["base"]["name"] == f"base-python-{engine.key[:32]}.cwasm"
     assert current["engine"]["size"] > 1_000_000
 
