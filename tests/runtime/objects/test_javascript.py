@@ -51,6 +51,12 @@ export class Room extends DurableObject {
     return [...this.heard, this.env.SECRET];
   }
 
+  // Ed25519 gives equal signatures for equal keys, and for no others.
+  async signature() {
+    this.pair ??= await crypto.subtle.generateKey("Ed25519", false, ["sign"]);
+    return new Uint8Array(await crypto.subtle.sign("Ed25519", this.pair.privateKey, new Uint8Array(1)));
+  }
+
   numbers() {
     return [crypto.randomUUID(), this.ctx.storage.sql.exec("SELECT hex(randomblob(16)) AS n").one().n];
   }
@@ -247,6 +253,7 @@ def test_one_that_hibernates_has_all_it_had(tmp_path: Path) -> None:
         drawn = await worker.call("on", "a", "numbers")
         assert await worker.call("on", "a", "add") == 1
         await worker.call("on", "a", "remember", "before")
+        signature = await worker.call("on", "a", "signature")
         for _ in range(2):
             while states(worker) != [State.HIBERNATED]:
                 await asyncio.sleep(0.005)
@@ -254,6 +261,7 @@ def test_one_that_hibernates_has_all_it_had(tmp_path: Path) -> None:
             assert (await socket.receive()).endswith("awake a")
         assert await worker.call("on", "a", "remember", "after") == ["before", "after", "hush"]
         assert await worker.call("on", "a", "add") == 4
+        assert await worker.call("on", "a", "signature") == signature
         assert not set(await worker.call("on", "a", "numbers")) & set(drawn)
         await socket.close()
         with pytest.raises(WebSocketClosed):
