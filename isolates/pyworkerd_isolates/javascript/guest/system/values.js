@@ -26,13 +26,7 @@ class Later {
 
 class Writer {
   blobs = [];
-  unread = null;
   #open = null; // objects that are being written
-  #special;
-
-  constructor(special) {
-    this.#special = special;
-  }
 
   write(value, depth) {
     switch (typeof value) {
@@ -101,7 +95,7 @@ class Writer {
   // An object of a class.
   #instance(value, prototype, depth) {
     if (value instanceof Later) return { $: ["b", value.index] };
-    const special = this.#special === null ? null : this.#special(value, (body) => this.#later(body));
+    const special = this.special === null ? null : this.special(value, (body) => this.#later(body));
     if (special !== null) return { $: [special[0], this.write(special[1], depth + 2)] };
     const name = prototype.constructor?.name || "object";
     throw new DataCloneError(
@@ -116,6 +110,9 @@ class Writer {
   }
 }
 
+// What most writers have: nothing is said of objects of classes, and nothing has to be read first.
+Object.assign(Writer.prototype, { special: null, unread: null });
+
 function bytesOf(view) {
   return view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
@@ -127,13 +124,15 @@ export function writeValue(value) {
 
 // The same, with what `special` says of objects of a class: tag and payload, or null.
 export function writeWith(value, special) {
-  const writer = new Writer(special);
+  const writer = new Writer();
+  writer.special = special;
   return frameOf(writer.write(value, 0), writer.blobs);
 }
 
 // A value as bytes, for a method's arguments or what it returned; a promise of them if a body has to be read first.
 export function writeMessage(value) {
-  const writer = new Writer(crossing.write);
+  const writer = new Writer();
+  writer.special = crossing.write;
   const tree = writer.write(value, 0);
   return writer.unread === null ? frameOf(tree, writer.blobs) : readFirst(tree, writer);
 }
