@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _NUMBER, _WIDE = f"{AT}x i {VALUE - AT - 4}x", f"{AT}x Q {VALUE - AT - 8}x"
 _ARGUMENTS: Final = struct.Struct("<" + _NUMBER + _WIDE * (len(ASK_TYPE.params) - 1))
+MAX_GROWTH: Final = 16 << 20
+"""Bytes by which a memory may have grown and be used again."""
 _I64: Final = 1
 """WASMTIME_I64 of wasmtime/val.h."""
 
@@ -101,6 +103,22 @@ class ProgramInstance(Instance):
         result.kind, result.of.i64 = _I64, value
         waiting.arguments = None
         waiting.ready = 1
+
+    def reset(self, untouched: Instance, most: int) -> bool:
+        """See `Instance.reset`. A memory that has grown is put back as well: what has come is zero again, and the
+        program does not know of it (`wasm.program`).
+        """
+        runs = self.written()
+        base, size = self._window()
+        clean, clean_size = untouched._window()  # noqa: SLF001 - one of us
+        if runs is None or size - clean_size > MAX_GROWTH or sum(end - start for start, end in runs) > most:
+            return False
+        for start, end in runs:
+            middle = min(max(start, clean_size), end)
+            ctypes.memmove(base + start, clean + start, middle - start)
+            ctypes.memset(base + middle, 0, end - middle)
+        self._own("reset")
+        return True
 
     def read(self, at: int, size: int) -> bytes:
         """So many bytes of its memory. Raises `Trap` for what is not its memory."""

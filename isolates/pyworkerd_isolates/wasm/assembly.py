@@ -42,6 +42,8 @@ ASK_TYPE = FunctionType(bytes((I32, *(I64,) * 9)), bytes((I64,)))
 """The number of a question, and what it asks about; the answer."""
 ASKED = Lowered(ASK.module, ASK.name, None)
 """The same, for code that calls it."""
+MEMORY_SIZE, MEMORY_GROW = "host:memory_size", "host:memory_grow"
+"""What the system of a program exports for all others to call instead of the instructions."""
 
 
 def check_engine(engine: bytes, exports: Iterable[str], imports: Sequence[Import] = (MEMORY,)) -> None:
@@ -152,7 +154,9 @@ class Assembly:
             types = [self._types.setdefault(x, len(self._types)) for x in module.types]
             globals_ = [self._globals[x] for x in part.globals]
             constants = range(len(module.constants)) if part is self._parts[SYSTEM] else ()
-            numbers = Renumbering([self._functions[x] for x in part.functions], types, globals_, constants)
+            sizes = None if part is self._parts[SYSTEM] else self._sizes()
+            functions = [self._functions[x] for x in part.functions]
+            numbers = Renumbering(functions, types, globals_, constants, sizes)
             bodies += [_sized(renumber(body, numbers)) for body in module.bodies]
             own = module.functions[len(module.imported["func"]) :]
             function_types += [encode_unsigned(types[x]) for x in own]
@@ -160,6 +164,16 @@ class Assembly:
             bodies.append(_sized(body))
             function_types.append(self._type_number(type_))
         return bodies, function_types
+
+    def _sizes(self) -> tuple[int, int] | None:
+        """Numbers of the functions that stand for `memory.size` and `memory.grow`, where the system has them."""
+        module = self._parts[SYSTEM].module
+        if MEMORY_SIZE not in module.exports:
+            return None
+        size, grow = (
+            self._functions[Definition(SYSTEM, module.exports[x][1])] for x in (MEMORY_SIZE, MEMORY_GROW)
+        )
+        return size, grow
 
     def _type_number(self, type_: FunctionType) -> bytes:
         return encode_unsigned(self._types.setdefault(type_, len(self._types)))

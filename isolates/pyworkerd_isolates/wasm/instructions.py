@@ -21,7 +21,7 @@ from .errors import WasmFormatError
 from .leb import Buffer, decode_unsigned, encode_signed, encode_unsigned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _INDEX = rb"[\x80-\xff]{0,4}+[\x00-\x7f]"
 _LONG = rb"[\x80-\xff]{0,9}+[\x00-\x7f]"
@@ -43,7 +43,6 @@ _UNCHANGED = (
     rb"\x42" + _LONG,  # i64.const
     rb"\x43[\x00-\xff]{4}",  # f32.const
     rb"\x44[\x00-\xff]{8}",  # f64.const
-    rb"[\x3f\x40]\x00",  # memory.size, memory.grow
     rb"\xd0[\x6f\x70]",  # ref.null
     rb"\xfc(?:[\x00-\x07]|\x0a\x00\x00|\x0b\x00)",  # saturating truncations, memory.copy, memory.fill
     rb"\xfd(?:%s)" % b"|".join(_VECTOR),
@@ -54,14 +53,26 @@ _RENUMBERED = (
     rb"[\x02-\x04](?:[\x80-\xff]{1,4}+)?+[\x00-\x3f]",  # block, loop, if with a type index (a positive s33)
     rb"\xfc\x08" + _INDEX + rb"\x00",  # memory.init: segment, memory
 )
-_SCAN = re.compile(rb"(?:%s)*+(%s)?" % (b"|".join(_UNCHANGED), b"|".join(_RENUMBERED)), re.DOTALL).match
+_SIZES = (rb"[\x3f\x40]\x00",)  # memory.size, memory.grow
+
+
+def _scanner(
+    unchanged: Sequence[bytes], renumbered: Sequence[bytes]
+) -> Callable[[bytes, int], re.Match[bytes] | None]:
+    return re.compile(rb"(?:%s)*+(%s)?" % (b"|".join(unchanged), b"|".join(renumbered)), re.DOTALL).match
+
+
+_SCAN = _scanner(_UNCHANGED + _SIZES, _RENUMBERED)
+_SCAN_SIZES = _scanner(_UNCHANGED, _RENUMBERED + _SIZES)
+"""The same where asking for the memory's size, and for more of it, are calls."""
 _SKIP = re.compile(_INDEX, re.DOTALL).match
 
 
 class Renumbering(dict[bytes, bytes]):
     """The new bytes of each renumbered instruction, worked out when it is first met.
 
-    Each argument maps an old index (the place) to the new one.
+    Each argument maps an old index (the place) to the new one. `sizes` are functions to call instead of
+    `memory.size` and `memory.grow`.
     """
 
     def __init__(
@@ -70,8 +81,13 @@ class Renumbering(dict[bytes, bytes]):
         types: Sequence[int],
         globals_: Sequence[int],
         constants: Sequence[int] = (),
+        sizes: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
+        self.scan = _SCAN if sizes is None else _SCAN_SIZES
+        if sizes is not None:
+            for instruction, function in zip((b"\x3f\0", b"\x40\0"), sizes, strict=True):
+                self[instruction] = b"\x10" + encode_unsigned(function)
         self._numbers = {
             **dict.fromkeys((0x10, 0x12, 0xD2), functions),
             **dict.fromkeys((0x02, 0x03, 0x04, 0x11, 0x13), types),
@@ -101,9 +117,9 @@ def renumber(body: Buffer, numbers: Renumbering) -> bytes:
     code = bytes(body)
     at = copied = _after_locals(code)
     out = [code[:at]]
-    end = len(code)
+    end, scan = len(code), numbers.scan
     while at < end:
-        found = _SCAN(code, at)
+        found = scan(code, at)
         assert found is not None, "every part of the pattern is optional"
         at = found.end()
         instruction = found[1]

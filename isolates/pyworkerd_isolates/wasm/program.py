@@ -18,7 +18,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .assembly import ASK, ASKED, MEMORY, Assembly, check_engine, system_part
+from .assembly import (
+    ASK,
+    ASKED,
+    MEMORY,
+    MEMORY_GROW,
+    MEMORY_SIZE,
+    Assembly,
+    check_engine,
+    system_part,
+)
 from .binary import COMPONENT_HEADER, MODULE_HEADER
 from .chacha import generator
 from .component import RESOURCE, Lowered, parse_component
@@ -67,6 +76,8 @@ class _Parts(NamedTuple):
     calls: dict[Lowered, HostCall]
     guest: dict[str, Definition]
     """What the system calls of the program, by the names of its own imports."""
+    pages: int
+    """Of memory that it begins with."""
     starts: int
     handler: str
     """How the program is called."""
@@ -130,6 +141,7 @@ def _of_component(binary: bytes) -> _Parts:
         linkage.state_module(),
         calls,
         guest,
+        linkage.parts[linkage.state].module.memories[0].minimum,
         len(starts),
         "handle",
     )
@@ -157,7 +169,8 @@ def _of_module(binary: bytes) -> _Parts:
         if definition.place < len(lowered):
             raise WasmFormatError("the module begins with something that it imports")
         _check_type(module.type_of(definition.place), _NOTHING, "_start")
-    return _Parts({_ONLY: part}, _ONLY, None, binary, calls, guest, len(guest) - 1, "_start")
+    pages = module.memories[0].minimum
+    return _Parts({_ONLY: part}, _ONLY, None, binary, calls, guest, pages, len(guest) - 1, "_start")
 
 
 def _check_module(module: CoreModule) -> None:
@@ -190,6 +203,7 @@ def _text(found: _Parts, questions: list[str], refusals: list[str]) -> str:
         STATE,
         generator(),
         FILL_EXACTLY,
+        _SIZES.format(pages=found.pages, size=MEMORY_SIZE, grow=MEMORY_GROW),
         *(_ASK_WITH_MEMORY.format(number=number, **_WORDS) for number in allocators),
         "(global $started (mut i32) (i32.const 0))",
         f'(func (export "{ENTRY}") (param i64 i32 i32) (result i32)',
@@ -246,6 +260,21 @@ def _question(place: int, call: HostCall, number: int) -> str:
     return f'(func (export "host:{place}"){signature} {body})'
 
 
+_SIZES: Final = """\
+(global $pages (mut i32) (i32.const {pages}))
+(func (export "{size}") (result i32) (global.get $pages))
+(func (export "{grow}") (param $more i32) (result i32) (local $before i32) (local $after i32)
+  (local.set $before (global.get $pages))
+  (local.set $after (i32.add (local.get $before) (local.get $more)))
+  (if (i32.lt_u (local.get $after) (local.get $before)) (then (return (i32.const -1))))
+  (if (i32.gt_u (local.get $after) (memory.size)) (then
+    (if (i32.eq (i32.const -1) (memory.grow (i32.sub (local.get $after) (memory.size))))
+      (then (return (i32.const -1))))))
+  (global.set $pages (local.get $after))
+  (local.get $before))"""
+"""What the program believes of its memory's size. A memory never becomes smaller, but one that has grown for a request
+can so be used again for the next, which begins with what the file says: see `component.instance`.
+"""
 _WORDS: Final = {
     "params": " ".join(f"(param $p{i} i64)" for i in range(_MOST)),
     "given": " ".join(f"(local.get $p{i})" for i in range(_MOST)),

@@ -159,6 +159,43 @@ def test_its_caller_goes(start):
     assert run.done
 
 
+GROWING = component(
+    handle(
+        """(i32.store8 (i32.const 1024) (i32.add (i32.const 48) (memory.size)))
+        (local.set $i (memory.grow (i32.const 3)))
+        (i32.store8 (i32.const 1025) (i32.add (i32.const 48) (local.get $i)))
+        (i32.store8 (i32.const 1026) (i32.add (i32.const 48) (memory.size)))
+        (local.set $i (i32.sub (i32.mul (memory.size) (i32.const 65536)) (i32.const 1)))
+        (i32.store8 (i32.const 1027) (i32.add (i32.const 48) (i32.load8_u (local.get $i))))
+        (i32.store8 (local.get $i) (i32.const 9))
+        (i32.store8 (i32.const 1028) (i32.sub (i32.const 48) (memory.grow (i32.const 65536))))
+        (call $put (call $respond (local.get $out)) (i32.const 1024) (i32.const 5) (i32.const 32)) (call $close)""",
+        RESPOND,
+    ),
+    RESPONDING,
+)
+
+
+def test_a_memory_that_has_grown_is_as_small_for_the_next(start, programs):
+    slots = Slots()
+    for _ in range(3):
+        driver = start(GROWING, slots)
+        assert driver.fetch().body == b"22501"
+        driver.end()
+    assert len(slots) == 1
+    slots.forget(programs(GROWING))
+
+
+def test_memory_ends_at_the_limit_however_it_is_asked_for(start):
+    text = """(local.set $i (memory.size))
+        (loop $l (br_if $l (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+        (i32.store8 (i32.const 1024) (i32.eq (memory.size) (i32.const 320)))
+        (i32.store8 (i32.const 1025) (i32.eq (memory.grow (i32.const -1)) (i32.const -1)))
+        (i32.store8 (i32.const 1026) (i32.eq (memory.grow (i32.const 0)) (i32.const 320)))
+        (call $put (call $respond (local.get $out)) (i32.const 1024) (i32.const 3) (i32.const 32)) (call $close)"""
+    assert start(component(handle(text, RESPOND), RESPONDING), memory_mb=20).fetch().body == b"\1\1\1"
+
+
 def test_one_that_is_ended_in_a_call_leaves_no_memory_for_the_next(start, programs):
     slots = Slots()
     driver = start(SLEEPING, slots)

@@ -148,6 +148,12 @@ def test_constants_are_renumbered():
     assert renumber(body, Renumbering([], [], [], [7, 300])).hex() == "00fc08ac02000b"
 
 
+def test_asking_for_the_size_of_the_memory_can_be_a_call():
+    body = bytes.fromhex("003f004101400010000b")
+    assert renumber(body, Renumbering([5], [], [], (), (200, 7))).hex() == "0010c8014101100710050b"
+    assert renumber(body, Renumbering([5], [], [])).hex() == "003f004101400010050b"
+
+
 @pytest.mark.parametrize(
     ("code", "what"),
     [
