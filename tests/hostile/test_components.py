@@ -182,9 +182,9 @@ class Outcome:
         self.grown = 0
 
 
-async def attack(binary: bytes, times: int = 2) -> Outcome:
+async def attack(binary: bytes, wall_ms: int, times: int = 2) -> Outcome:
     outcome = Outcome()
-    limits = Limits(cpu_ms=100, wall_ms=400, memory_mb=64, log_kb=64)
+    limits = Limits(cpu_ms=100, wall_ms=wall_ms, memory_mb=64, log_kb=64)
     async with Runtime(options=RuntimeOptions(sinks=(outcome.logs.append,))) as runtime:
         bad = await runtime.load({"bad.wasm": binary}, limits=limits)
         good = await runtime.load({"good.wasm": HELLO})
@@ -208,7 +208,7 @@ async def attack(binary: bytes, times: int = 2) -> Outcome:
 def test_hostile_program(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiler, "compiled", compiled_here)
     binary, codes = CASES[mode]
-    outcome = asyncio.run(attack(binary))
+    outcome = asyncio.run(attack(binary, 400 if TIME in codes else 10_000))
     for status, code in outcome.answers:
         assert code in codes, (status, code, [entry.message for entry in outcome.logs][-3:])
         assert status in ((200,) if code is None else (500, 503))
