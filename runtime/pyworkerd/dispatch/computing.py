@@ -73,7 +73,7 @@ class Computation:
     )
 
     def __init__(
-        self, calls: _Told, computing: Computing, effect: Call, invocation: Invocation, cost_ms: float = 0.0
+        self, calls: _Told, computing: Computing, effect: Call, invocation: Invocation, cost_ms: float
     ) -> None:
         self._calls, self._computing, self._effect, self._invocation = calls, computing, effect, invocation
         self._cost_ms = cost_ms
@@ -89,9 +89,8 @@ class Computation:
             return True
         began = None
         try:
-            check_cost(
-                self._invocation, self._cost_ms
-            )  # others that it asked for may have used what was left
+            # What else the invocation asked for may have used what was left.
+            check_cost(self._invocation, self._cost_ms)
             self._computing.prepare()
             began = thread_time()
             self._answer = self._computing.compute(self._effect.method, self._effect.arguments)
@@ -112,12 +111,12 @@ class Computation:
 
     def over(self) -> None:
         """See `threads.Slices`."""
-        if self._cancelled:
-            self._calls.over(self._effect, self._invocation)
-            return
         invocation = self._invocation
         invocation.cpu_left_ms = max(invocation.cpu_left_ms - self._used_ms, 0.0)
-        self._calls.replied(self._effect, invocation, None, self._answer, self._error)
+        if self._cancelled:
+            self._calls.over(self._effect, invocation)
+        else:
+            self._calls.replied(self._effect, invocation, None, self._answer, self._error)
 
     def cancel(self) -> None:
         """Nobody waits for it any more: it does not begin, or its answer is dropped."""

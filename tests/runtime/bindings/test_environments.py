@@ -83,13 +83,14 @@ def test_all_are_closed_the_last_first_even_if_one_fails() -> None:
 
     async def main() -> None:
         grants = [Granting(name, Access("x", Opened(name, log, fails=name == "B"))) for name in "ABC"]
-        environment = await build(grants, Opened("outbound", log), StaticHost())
-        assert log == []
+        own = (Opened("caches", log), Opened("crypto", log))
+        environment = await build(grants, Opened("outbound", log), StaticHost(), *own)
+        assert (environment.caches, environment.crypto, log) == (4, 5, [])
         with pytest.raises(OSError, match="B"):
             await environment.aclose()
 
     asyncio.run(main())
-    assert log == ["C", "B", "A", "outbound"]
+    assert log == ["crypto", "caches", "C", "B", "A", "outbound"]
 
 
 def test_what_was_prepared_is_closed_when_a_later_binding_fails() -> None:

@@ -78,7 +78,7 @@ def invocation(cpu_ms: float = 50.0) -> Invocation:
 def test_what_it_took_is_its_invocations_cpu_time(works_s: float) -> None:
     told, adder, asked = Told(), Adder(), invocation(cpu_ms=10.0)
     adder.works_s = works_s
-    job = Computation(told, adder, call(1), asked)
+    job = Computation(told, adder, call(1), asked, 1.0)
     assert job.go_on(4.0)
     assert (told.heard, asked.cpu_left_ms) == ([], 10.0)
     job.over()
@@ -88,23 +88,33 @@ def test_what_it_took_is_its_invocations_cpu_time(works_s: float) -> None:
 
 def test_at_once_is_charged_by_the_turn_that_it_is_in() -> None:
     told, adder, asked = Told(), Adder(), invocation()
-    Computation(told, adder, call(1), asked).at_once()
+    Computation(told, adder, call(1), asked, 0.1).at_once()
     assert (told.heard, asked.cpu_left_ms, adder.prepared) == ([b"arguments!"], 50.0, 1)
 
 
 def test_what_nobody_waits_for_does_not_begin() -> None:
     told, adder = Told(), Adder()
-    job = Computation(told, adder, call(1), invocation())
+    job = Computation(told, adder, call(1), invocation(), 1.0)
     job.cancel()
     assert job.go_on(4.0)
     job.over()
     assert (told.heard, adder.threads) == (["over"], [])
 
 
+def test_what_was_computed_for_nobody_is_paid_for_as_well() -> None:
+    told, adder, asked = Told(), Adder(), invocation(cpu_ms=10.0)
+    adder.works_s = 0.02
+    job = Computation(told, adder, call(1), asked, 1.0)
+    job.go_on(4.0)
+    job.cancel()
+    job.over()
+    assert (told.heard, asked.cpu_left_ms) == (["over"], 0.0)
+
+
 @pytest.mark.parametrize("error", [WorkerException("DataError", "no"), ValueError("a bug"), Panic("a panic")])
 def test_whatever_it_raises_is_the_answer(error: BaseException) -> None:
     told = Told()
-    Computation(told, Adder(error=error), call(1), invocation()).at_once()
+    Computation(told, Adder(error=error), call(1), invocation(), 1.0).at_once()
     (heard,) = told.heard
     assert heard is error or (isinstance(heard, InternalError) and heard.__cause__ is error)
 

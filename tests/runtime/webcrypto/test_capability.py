@@ -10,6 +10,7 @@ from pyworkerd.dispatch.channels import Computing
 from pyworkerd.dispatch.computing import LONG_MS, QUICK_MS
 from pyworkerd.errors import NoSuchMethod, WorkerException
 from pyworkerd.messages import Body, Request
+from pyworkerd.runtime import Runtime
 from pyworkerd.webcrypto.capability import LITTLE, WebCrypto
 from pyworkerd_isolates import wire
 
@@ -61,6 +62,28 @@ def test_generating_a_key_of_rsa_takes_long(capability: WebCrypto) -> None:
     )  # it is refused when it is computed
     with pytest.raises(WorkerException, match="'bits' must be int"):
         capability.cost_ms("generate RSA", said("many", 3))
+
+
+@pytest.mark.parametrize(
+    ("files", "has_it"),
+    [
+        ({"w.js": "export default { fetch() { return new Response(); } };"}, True),
+        ({"w.py": "from workers import WorkerEntrypoint\n\nclass Default(WorkerEntrypoint): pass\n"}, False),
+    ],
+)
+def test_who_has_it(files: dict[str, str], has_it: bool) -> None:
+    """What a language has no use for, its workers are not given."""
+
+    async def main() -> None:
+        async with Runtime() as runtime:
+            worker = (await runtime.load(files)).service
+            index = worker.meta["crypto"]
+            assert (index is not None) is has_it
+            assert worker.channels.computing(0) is None
+            if has_it:
+                assert isinstance(worker.channels.computing(index), WebCrypto)
+
+    asyncio.run(main())
 
 
 def test_it_is_neither_called_nor_sent_anything(capability: WebCrypto) -> None:

@@ -60,7 +60,9 @@ function normalizeFor(algorithm, first, second) {
   }
 }
 
-async function cipher(ways, usage, algorithm, key, data) {
+async function cipher(ways, usage, given) {
+  requireArguments(given.length, 3, on(usage));
+  const [algorithm, key, data] = given;
   const slots = requireKey(key);
   requireBytes(data);
   const normalized = normalize(algorithm, usage);
@@ -87,20 +89,10 @@ async function importedFrom(format, data, algorithm, extractable, usages) {
 export class SubtleCrypto {
   constructor() { throw illegalConstructor(); }
 
-  async encrypt(algorithm, key, data) {
-    requireArguments(arguments.length, 3, on("encrypt"));
-    return cipher(ENCRYPT, "encrypt", algorithm, key, data);
-  }
-
-  async decrypt(algorithm, key, data) {
-    requireArguments(arguments.length, 3, on("decrypt"));
-    return cipher(DECRYPT, "decrypt", algorithm, key, data);
-  }
-
-  async sign(algorithm, key, data) {
-    requireArguments(arguments.length, 3, on("sign"));
-    return cipher(SIGN, "sign", algorithm, key, data);
-  }
+  // A promise of a promise would be settled some turns later.
+  encrypt(_algorithm, _key, _data) { return cipher(ENCRYPT, "encrypt", arguments); }
+  decrypt(_algorithm, _key, _data) { return cipher(DECRYPT, "decrypt", arguments); }
+  sign(_algorithm, _key, _data) { return cipher(SIGN, "sign", arguments); }
 
   async verify(algorithm, key, signature, data) {
     requireArguments(arguments.length, 4, on("verify"));
