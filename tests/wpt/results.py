@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+ANY: Final = "*"
+"""A row for it allows each failure of a case: what the case is about is not there at all."""
 FILE: Final = "(file)"
 """What the file itself is called among its subtests: it fails if its scripts do, or if it does not come to its end."""
 
@@ -75,6 +77,10 @@ class Expectations:
     fails: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     skips: Mapping[str, str] = field(default_factory=dict)
 
+    def rows(self, case: str) -> Mapping[str, str]:
+        """Those of a case, by subtest; where it has a variant, those of the whole file are its as well."""
+        return {**self.fails.get(case.partition("?")[0], {}), **self.fails.get(case, {})}
+
     def reason_to_skip(self, case: str) -> str | None:
         """Why a case is not run: its own row, or that of a folder that it lies in."""
         path = case.partition("?")[0]
@@ -109,10 +115,11 @@ def surprises(results: Iterable[Result], expected: Expectations) -> list[Surpris
     """Failures that have no row, and passes that have one. A row for a subtest that does not exist is none."""
     found = []
     for result in results:
-        rows = expected.fails.get(result.case, {})
+        rows = expected.rows(result.case)
         for subtest in result.subtests:
             reason = rows.get(subtest.name)
-            if subtest.status.good != (reason is None):
+            allowed = reason is not None or (ANY in rows and not subtest.status.good)
+            if subtest.status.good == allowed:
                 found.append(Surprise(result.case, subtest, reason))
     return found
 

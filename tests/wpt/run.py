@@ -104,7 +104,7 @@ def _print_table(results: Sequence[Result], wanted: Sequence[str], skipped: int)
 
 def _print_expected(results: Sequence[Result], expected: Expectations) -> None:
     for result in results:
-        for name, reason in expected.fails.get(result.case, {}).items():
+        for name, reason in expected.rows(result.case).items():
             print(f"expected: {result.case}: {name}: {expected.reasons[reason]}")
 
 

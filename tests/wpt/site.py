@@ -1,4 +1,6 @@
-"""Upstream's server, as far as files and what their names and addresses say: the `globalOutbound` of a test."""
+"""Upstream's server, as far as files, what their names and addresses say, and a few of its scripts (`handlers`): the
+`globalOutbound` of a test.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from pyworkerd.messages import Body, Response
 from pyworkerd.services.base import DEFAULT
 
 from .checkout import HOST, resolve
+from .handlers import HANDLERS, query_of
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Request
@@ -42,11 +45,15 @@ class Site:
     async def fetch(self, request: Request, target: Target = DEFAULT) -> Response:
         """A file, with the headers of the file beside it and those that `?pipe=` asks for. Raises `UpstreamError`."""
         del target
-        await request.body.aclose()
         parts = urlsplit(request.url)
-        if not (parts.hostname or "").endswith(HOST):
-            raise UpstreamError(f"there is no server {parts.hostname}: tests have the checkout alone")
         name = resolve("", unquote(parts.path)) or ""
+        handler = HANDLERS.get(name.rpartition("/")[2])
+        if not (parts.hostname or "").endswith(HOST):
+            await request.body.aclose()
+            raise UpstreamError(f"there is no server {parts.hostname}: tests have the checkout alone")
+        if handler is not None:
+            return await handler(request, query_of(parts.query))
+        await request.body.aclose()
         return await asyncio.to_thread(self._answer, name, parts.query, request.method)
 
     async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:

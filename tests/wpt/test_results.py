@@ -17,12 +17,21 @@ def result(case: str, file: str = "OK", **subtests: str) -> Result:
     return Result.of(case, {"status": file, "message": None, "subtests": each})
 
 
-EXPECTED = Expectations({"why": "It cannot."}, {"a.any.js": {"known": "why", FILE: "why", "absent": "why"}})
+EXPECTED = Expectations(
+    {"why": "It cannot."},
+    {
+        "a.any.js": {"known": "why", FILE: "why", "absent": "why"},
+        "c.any.js": {"*": "why"},
+        "v.any.js": {"one": "why"},
+    },
+)
 
 
 @pytest.mark.parametrize(
     ("found", "names"),
     [
+        (result("c.any.js", "ERROR", one="PASS", two="FAIL"), []),
+        (result("v.any.js?1", one="PASS", two="FAIL"), ["one", "two"]),
         (result("b.any.js", one="PASS", two="PRECONDITION_FAILED"), []),
         (result("b.any.js", one="FAIL", two="TIMEOUT", three="NOTRUN"), ["one", "two", "three"]),
         (result("b.any.js", "ERROR"), [FILE]),

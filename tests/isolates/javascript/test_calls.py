@@ -128,8 +128,15 @@ def test_data_urls_need_nobody(start: Callable[..., Driver]) -> None:
       const head = await fetch("data:,x", { method: "HEAD" });
       const wrong = await fetch("data:none").catch(({ name }) => name);
       return Response.json([response.status, response.headers.get("content-type"), await response.text(),
-        head.body, wrong]);
+        head.body, wrong, response.url]);
     } };
     """
     driver = start({"w.js": source}, answer=lambda call: pytest.fail(f"it asked {call}"))
-    assert driver.fetch("http://a/").json == [200, "text/html;charset=utf-8", "a", None, "TypeError"]
+    assert driver.fetch("http://a/").json == [
+        200,
+        "text/html;charset=utf-8",
+        "a",
+        None,
+        "TypeError",
+        "data:text/html;charset=utf-8;base64,YQ==",
+    ]

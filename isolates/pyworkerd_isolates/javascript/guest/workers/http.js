@@ -34,7 +34,11 @@ export function sendable(input, init) {
   return takeRequest(input instanceof Request && init === undefined ? input : new Request(input, init));
 }
 
-export function responseOf({ status, headers, body, url, wire }, asked) {
+const withoutFragment = (url) => (url.includes("#") ? url.slice(0, url.indexOf("#")) : url);
+
+export function responseOf({ status, headers, body, url: named, wire }, sent) {
+  const url = withoutFragment(named);
+  const asked = withoutFragment(sent);
   const socket = wire === undefined ? null : receive(wire, url, protocolOf(headers));
   return makeResponse(status, "", headers, given(body), url, url !== asked, socket);
 }
@@ -67,10 +71,10 @@ export async function readAll(body) {
 
 // The answer to a request whose URL is the answer itself.
 export function dataResponse({ method, url }) {
-  const data = method === "GET" || method === "HEAD" ? readDataURL(url) : null;
-  if (data === null) throw new TypeError(`this cannot be fetched with ${method}: ${url.slice(0, 100)}`);
+  const data = readDataURL(url);
+  if (data === null) throw new TypeError(`a URL that holds nothing: ${url.slice(0, 100)}`);
   const body = method === "HEAD" ? null : bodyOfBytes(data.bytes);
-  return makeResponse(200, "OK", [["content-type", data.type]], body, url);
+  return makeResponse(200, "OK", [["content-type", data.type]], body, withoutFragment(url));
 }
 
 export function streamOf(body) {
