@@ -56,7 +56,10 @@ function refuseDetached(self) {
 export class Crypto {
   constructor() { throw illegalConstructor(); }
 
-  get subtle() { return subtle; }
+  get subtle() {
+    refuseDetached(this);
+    return subtle;
+  }
 
   get DigestStream() { return DigestStream; }
 
