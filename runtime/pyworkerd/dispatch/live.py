@@ -227,7 +227,7 @@ class Live:
             map(self.invocations.__getitem__, self._mail), self._worker.placement.share(BATCH)
         )
         numbers = [invocation.id for invocation in self._in_step]
-        events = self._mail.take(numbers)
+        events = self._mail.take(numbers, all_of_them=len(self.invocations) == 1)
         self.crowd.leaves(numbers)
         self.calls.renew()
         expendable = all(invocation.can_run_again for invocation in self.invocations.values())

@@ -52,11 +52,12 @@ class Mail:
         self._waiting.clear()
         self._anyway.clear()
 
-    def take(self, invocations: Iterable[int]) -> Events:
-        """The events of a step for these invocations."""
+    def take(self, invocations: Iterable[int], *, all_of_them: bool = False) -> Events:
+        """The events of a step for these invocations; if they are all that there are, the guest need not be told."""
         numbers = list(invocations)
         events = Events()
-        events.focus(numbers)
+        if not all_of_them:
+            events.focus(numbers)
         anyway, self._anyway = self._anyway, []
         for event in anyway:
             event(events)

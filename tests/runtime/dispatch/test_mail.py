@@ -35,6 +35,13 @@ def test_a_step_takes_what_waits_for_its_invocations() -> None:
     assert not mail
 
 
+def test_a_step_for_all_that_there_are_does_not_name_them() -> None:
+    mail = Mail()
+    mail.send(1, cancel(10))
+    mail.enclose(cancel(99))
+    assert told(mail.take([1], all_of_them=True)) == [["cancel", 99], ["cancel", 10]]
+
+
 def test_what_is_for_nobody_makes_no_step() -> None:
     mail = Mail()
     mail.enclose(cancel(1))

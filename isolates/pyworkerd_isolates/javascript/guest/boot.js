@@ -22,7 +22,8 @@ function (modules, functions) {
     // every isolate. `python -m pyworkerd_bench.experiments.javascript_steps` tells which they are.
     guest.texts = [
       " ", ",", "[", "]", "[[", "],", "],[", ",[", "]]]", '["b",', '["done",', '["respond",', '["return",',
-      "init", "fetch", "rpc", "props", "ctx", "env", "instance", "isClass", "over", "answered", "timers", "bodies",
+      "worker", "outbound", "cache", "crypto", "log_bytes", "init", "focus", "fetch", "rpc", "props", "ctx",
+      "env", "instance", "isClass", "over", "answered", "timers", "bodies",
       "calls", "invocation", "number", "method", "url", "headers", "body", "redirect", "manual", "follow", "rest",
       "status", "made", "pairs", "type", "locked", "text", "bytes", "used", "shared", "effect", "pump",
       "content-type", "text/plain;charset=UTF-8", "application/json", "set-cookie", "automatic",
