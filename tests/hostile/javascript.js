@@ -97,6 +97,16 @@ const MODES = {
     emitter.on("x", () => emitter.emit("x"));
     emitter.emit("x");
   },
+  async rejections() {
+    const reason = new Error("x");
+    Object.defineProperty(reason, "message", { get() { throw new Error("getter"); } });
+    for (;;) { for (let i = 0; i < 1000; i++) Promise.reject(reason); await null; }
+  },
+  async rejected() {
+    Map.prototype.set = Map.prototype.delete = () => { throw new Error("map"); };
+    Promise.reject(new Proxy(new Error("x"), { get() { throw new Error("trap"); } }));
+    return new Response("x");
+  },
   async contexts() {
     const { AsyncLocalStorage } = await import("node:async_hooks");
     const storage = new AsyncLocalStorage();

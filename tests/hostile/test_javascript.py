@@ -74,6 +74,8 @@ CASES: dict[str, set[str | None]] = {
     "deep_equal": {RAISED},
     "buffers": {MEMORY, CPU, RAISED},
     "emitters": {RAISED},
+    "rejections": {CPU, MEMORY},
+    "rejected": ITS_OWN,
     "contexts": {CPU, MEMORY},
     "stores": ITS_OWN,
     "large_keys": {RAISED},

@@ -43,6 +43,7 @@ _USES: Final = {
     "get_typed_array_buffer": ("iiii", "i"),
     "call_function": ("iiiii", "i"),
     "free_value": ("i", ""),
+    "dup_handle": ("i", "i"),
     "eval_code": ("iii", "i"),
     "eval_module": ("iiiii", "i"),
     "execute_pending_jobs": ("", "i"),
@@ -57,7 +58,9 @@ _OUT, _ARGUMENTS = 16, 32
 _INNER_OUT, _INNER_ARGUMENTS = 48, 64
 """The same for what is called while the guest runs."""
 _STEP, _LOAD, _RESOLVE, _SOURCE, _UNDEFINED = 80, 84, 88, 92, 96
-_KEPT: Final = (_STEP, _LOAD, _RESOLVE, _SOURCE)
+_REJECTED, _HEARS, _REJECTION, _IGNORED = 12, 28, 40, 60
+"""For promises that are rejected: a handle, how far it is known that they are heard of, and a call's arguments."""
+_KEPT: Final = (_STEP, _LOAD, _RESOLVE, _SOURCE, _REJECTED)
 """Handles, in the order in which the script answers with the functions."""
 _QUEUE: Final = 100
 """Where QuickJS has the queue of jobs (of what promises have made ready); 0 if that was not found."""
@@ -87,21 +90,27 @@ def host_functions(*, has_storage: bool) -> dict[str, str]:
     return {**HOST, **storage_glue.HOST} if has_storage else HOST
 
 
-def plain_glue(room: int, _slot: int, tables: bytes) -> Glue:
-    """The text for an engine that has room for its numbers at this address, and these bytes as constants."""
-    return _glue(room, HOST, _KEPT, _tables(tables), _USES)
+def plain_glue(room: int, slot: int, tables: bytes) -> Glue:
+    """The text for an engine that has room for its numbers at this address, a free slot in its table, and these bytes
+    as constants."""
+    return _glue(room, HOST, _KEPT, _tables(tables), _USES, slot)
 
 
 def glue_with_storage(room: int, slot: int, tables: bytes) -> Glue:
-    """The same for one with SQLite in it, and a free slot in its table."""
-    more = f"{_tables(tables)}\n{storage_glue.text(room, slot)}"
+    """The same for one with SQLite in it, and a second slot."""
+    more = f"{_tables(tables)}\n{storage_glue.text(room, slot + 1)}"
     kept = (*_KEPT, *storage_glue.KEPT)
-    made = _glue(room, host_functions(has_storage=True), kept, more, {**_USES, **storage_glue.USES})
-    return made._replace(answers={**made.answers, **sqlite.ANSWERED}, constants=sqlite.CONSTANT)
+    made = _glue(room, host_functions(has_storage=True), kept, more, {**_USES, **storage_glue.USES}, slot)
+    return made._replace(answers={**made.answers, **sqlite.ANSWERED}, constants=sqlite.CONSTANT, slots=2)
 
 
 def _glue(
-    room: int, host: Mapping[str, str], kept: Sequence[int], more: str, uses: Mapping[str, tuple[str, str]]
+    room: int,
+    host: Mapping[str, str],
+    kept: Sequence[int],
+    more: str,
+    uses: Mapping[str, tuple[str, str]],
+    slot: int,
 ) -> Glue:
     places = {
         name: room + place
@@ -111,10 +120,11 @@ def _glue(
             ("inner", _INNER_OUT), ("inner1", _INNER_OUT + 4), ("inner2", _INNER_OUT + 8),
             ("inner_arguments", _INNER_ARGUMENTS), ("inner_argument1", _INNER_ARGUMENTS + 4),
             ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
-            ("queue", _QUEUE),
+            ("queue", _QUEUE), ("rejected", _REJECTED), ("hears", _HEARS), ("rejection", _REJECTION),
+            ("rejection1", _REJECTION + 4), ("ignored", _IGNORED),
         )
     }  # fmt: skip
-    filled = {"block": _BLOCK, "first": _FIRST_CAPACITY, "most_random": _MOST_RANDOM, **places}
+    filled = {"slot": slot, "block": _BLOCK, "first": _FIRST_CAPACITY, "most_random": _MOST_RANDOM, **places}
     parts = [
         _ANSWERING,
         _ENTERING,
@@ -122,11 +132,13 @@ def _glue(
         _SCRUBBING,
         _CALLS,
         _QUEUES,
+        _REJECTIONS,
         _BOOT_BEGINS,
         *(_define(letter) for letter in host),
         _BOOT_ENDS,
         *(_keep(place, room + at) for place, at in enumerate(kept)),
-        "  (call $find_queue))",
+        "  (call $find_queue)",
+        "  (call $hear_rejections))",
         _HOST_FUNCTIONS,
         digests.functions(),
         _hash(),
@@ -146,7 +158,7 @@ def _glue(
         ("env", "host_module_normalize"): "host_resolve",
         ("env", "host_module_load"): "host_source",
     }
-    return Glue(text, uses, answers, EXPORTS)
+    return Glue(text, uses, answers, EXPORTS, slots=1)
 
 
 def _tables(data: bytes) -> str:
@@ -338,6 +350,57 @@ _QUEUES: Final = """\
 """The queue is a ring of links (`struct list_head`: what is before, what is next) whose head lies in the runtime. The
 boot script leaves one job in it. So the head is the only place in memory that is a ring with one other place before
 that job has run, and a ring with itself afterwards."""
+_REJECTIONS: Final = f"""\
+(elem <slot> func $on_rejection)
+(func $minted (param $value i64) (result i32)
+  (local $blank i32) (local $nothing i64) (local $made i32)
+  (local.set $blank (call $new_undefined))
+  (call $must (i32.eqz (local.get $blank)))
+  (local.set $nothing (i64.load (local.get $blank)))
+  (i64.store (local.get $blank) (local.get $value))
+  (local.set $made (call $dup_handle (local.get $blank)))
+  (i64.store (local.get $blank) (local.get $nothing))
+  (call $free_value (local.get $blank))
+  (call $must (i32.eqz (local.get $made)))
+  (local.get $made))
+(func $on_rejection
+  (param $context i32) (param $promise i64) (param $reason i64) (param $is_handled i32) (param $opaque i32)
+  (local $first i32) (local $second i32)
+  (if (i32.ne (i32.load <hears>) (i32.const 1)) (then (i32.store <hears> (i32.const 1)) (return)))
+  (local.set $first (call $minted (local.get $promise)))
+  (local.set $second (call $minted (local.get $reason)))
+  (i32.store <rejection> (local.get $first))
+  (i32.store <rejection1> (local.get $second))
+  (if (i32.eqz (call $call_function (i32.load <rejected>) (i32.load <undefined>)
+      <rejection> (i32.sub (i32.const 2) (local.get $is_handled)) <ignored>))
+    (then (call $free_value (i32.load <ignored>))))
+  (call $free_value (local.get $first))
+  (call $free_value (local.get $second)))
+(func $first_word (param $number f64) (result i64)
+  (local $handle i32) (local $word i64)
+  (local.set $handle (call $number (local.get $number)))
+  (local.set $word (i64.load (local.get $handle)))
+  (call $free_value (local.get $handle))
+  (local.get $word))
+(func $hear_rejections
+  (local $tracker i32)
+  (if (i32.eqz (i32.load <queue>)) (then (return)))
+  (local.set $tracker (i32.sub (i32.load <queue>) (i32.const 8)))
+  (if (i64.ne (i64.load (local.get $tracker)) (i64.const 0)) (then (return)))
+  (if (i64.ne
+      (i64.sub (call $first_word (f64.const 0.5)) (call $first_word (f64.const 0.25)))
+      (i64.sub (i64.reinterpret_f64 (f64.const 0.5)) (i64.reinterpret_f64 (f64.const 0.25))))
+    (then (return)))
+  (i32.store (local.get $tracker) <slot>)
+  (i64.store <inner_arguments> (i64.const {int.from_bytes(b"Promise.", "little")}))
+  (i64.store offset=8 <inner_arguments> (i64.const {int.from_bytes(b"reject()", "little")}))
+  (call $must (call $eval_code <inner_arguments> (i32.const 16) <inner>))
+  (call $free_value (i32.load <inner>))
+  (if (i32.eqz (i32.load <hears>)) (then (i32.store (local.get $tracker) (i32.const 0)))))"""
+"""QuickJS calls a function that it was given (`JSHostPromiseRejectionTracker`) when a promise is rejected that nobody
+has handled, and when somebody does so later. Its address lies in the runtime before the queue of jobs; a rejection
+tells whether it does. The values that it is given become handles by way of one for another value, whose first word that
+value is; two numbers tell whether it is."""
 _BOOT_BEGINS: Final = """\
 (func (export "boot_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
   (local $global i32) (local $made i32)

@@ -76,7 +76,7 @@ class SQLite:
         def refuse(name: str) -> int:
             raise EngineError(f"the C library needs {name}")
 
-        slot = ground.slot + 1  # the first is for the glue
+        slot = ground.slot
         around = Around(lambda _: None, refuse, ground.stack)
         texts = self._c.cut([*_TEXTS, *_NUMBERS], Place(1, ground.address, slot), around, _NUMBERS)
         slots = {name: slot + place for place, name in enumerate(_NUMBERS)}
@@ -101,7 +101,7 @@ def _together(first: Piece, second: Piece) -> Joined:
     return Joined(
         {1: first.part, 2: second.part},
         [*first.data, *second.data],
-        1 + first.slots + second.slots,
+        first.slots + second.slots,
         second.exports,
         calls,
     )

@@ -49,6 +49,8 @@ class Glue(NamedTuple):
     exports: Sequence[str]
     constants: Mapping[tuple[str, str], int] = {}
     """Other imports that always answer the same number."""
+    slots: int = 0
+    """Of the table, from the first one that was free, that the text puts functions into."""
 
 
 _NO_GLUE = Glue("", {}, {}, ())
@@ -92,6 +94,7 @@ def lone_engine(
     module = parse_module(binary)
     room = _lower_stack(module)
     glue = make_glue(room, module.tables[0].minimum)
+    module.tables[0] = Limits(module.tables[0].minimum + glue.slots, None)
     calls = {
         Lowered(item.module, item.name, None): module.type_of(place)
         for place, item in enumerate(module.imported["func"])

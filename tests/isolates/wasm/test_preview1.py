@@ -181,3 +181,21 @@ def test_other_code_shares_memory_and_table(machine: Machine) -> None:
 def test_data_goes_where_nobody_has_any() -> None:
     with pytest.raises(WasmFormatError, match="data at the same place"):
         joint(PLAIN, 1024)
+
+
+def test_the_glue_may_put_functions_into_slots_of_its_own(machine: Machine) -> None:
+    text = MODULE.replace("NAME", "fd_close").replace("TYPE", "(param i32) (result i32)")
+    text = text.replace("BODY", "(call_indirect (result i32) (i32.const 1))")
+
+    def glue(room: int, slot: int) -> Glue:
+        assert slot == 1
+        own = f"(elem (i32.const {slot}) func $five) (func $five (result i32) (i32.const 5))"
+        return Glue(GLUE_TEXT.replace("ROOM", str(room)) + own, {"ask": ("", "i")}, {}, ("ask",), slots=1)
+
+    engine, image, refusals = lone_engine(bytes(wasmtime.wat2wasm(text)), glue, assemble)
+    with machine.mapped(machine.compile(engine)) as code, machine.mapped(machine.compile(image)) as memory:
+        instance = Instance(code, memory, 1 << 20, refusals)
+        try:
+            assert len(instance.step("ask", 7, b"x", 1000, 1 << 16)) == 5
+        finally:
+            instance.close()

@@ -9,7 +9,8 @@ function (modules, functions) {
   const own = new Map(Object.entries(modules));
   own.set("cloudflare:workers", `export * from "pyworkerd:workers/workers";`);
   const entries = ["pyworkerd:entry", "pyworkerd:objects/entry"].filter((name) => own.has(name));
-  const guest = { step: null, load: null, resolve: null, source: null, authorize: null, ownName, ofNode };
+  const guest = { step: null, load: null, resolve: null, source: null, rejected: null, authorize: null };
+  Object.assign(guest, { ownName, ofNode });
 
   let started = false;
 
@@ -86,6 +87,11 @@ function (modules, functions) {
     return guest.authorize(action, first, second);
   }
 
+  // A promise was rejected, with a reason that nobody has heard; or somebody has heard it now.
+  function rejected(promise, ...reason) {
+    guest.rejected?.(promise, ...reason);
+  }
+
   queueMicrotask(() => {}); // by which the engine finds the queue of jobs
-  return [step, load, resolve, source, authorize];
+  return [step, load, resolve, source, rejected, authorize];
 }

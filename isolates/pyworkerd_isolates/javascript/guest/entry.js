@@ -12,6 +12,7 @@ import * as sockets from "pyworkerd:system/sockets";
 import * as streams from "pyworkerd:system/streams";
 import { cut, readValue } from "pyworkerd:system/values";
 import { entrypoints, load } from "pyworkerd:system/worker";
+import "pyworkerd:system/rejections";
 import "pyworkerd:workers/bindings";
 import "pyworkerd:workers/crossing";
 import { WorkerEntrypoint } from "pyworkerd:workers/entrypoint";

@@ -1,7 +1,7 @@
 // One run of a handler: its number, what it has promised to finish after it answered, what ends with it.
 
 import { now } from "pyworkerd:system/host";
-import { clearTimersOf, run } from "pyworkerd:system/loop";
+import { clearTimersOf, run, tellOf } from "pyworkerd:system/loop";
 import { emit, emitText } from "pyworkerd:system/outbox";
 import { inherit } from "pyworkerd:web/idl";
 
@@ -32,6 +32,7 @@ export class Invocation {
 
   end() {
     if (!running.delete(this.number)) return;
+    tellOf(this);
     // Listeners hear that their WebSockets are closed; what they begin ends here.
     if (this.bodies !== undefined) for (const body of this.bodies) body.cancel();
     clearTimersOf(this);

@@ -28,6 +28,19 @@ export function inContext(callback) {
   return contexts === null ? callback : contexts.bound(callback);
 }
 
+// Promises that were rejected, and whose reason nobody has heard yet (`system/rejections`).
+export const unheard = new Map();
+let tell = null;
+
+export function tellBy(teller) {
+  tell = teller;
+}
+
+// Tell of those of an invocation that ends, while it can still be told to.
+export function tellOf(invocation) {
+  if (unheard.size > 0) tell(invocation);
+}
+
 export function become(invocation) {
   current = invocation;
 }
@@ -35,6 +48,7 @@ export function become(invocation) {
 export function run(invocation, callback, value) {
   if (contexts !== null) {
     contexts.run(invocation, callback, value);
+    if (unheard.size > 0) tell();
     return;
   }
   const before = current;
@@ -43,6 +57,7 @@ export function run(invocation, callback, value) {
     callback(value);
     jobs();
     if (contexts !== null) contexts.drain(); // it asked for them just now
+    if (unheard.size > 0) tell();
   } finally {
     current = before;
   }
@@ -52,6 +67,7 @@ export function run(invocation, callback, value) {
 export function drain() {
   jobs();
   if (contexts !== null) contexts.drain();
+  if (unheard.size > 0) tell();
 }
 
 export function needed() {

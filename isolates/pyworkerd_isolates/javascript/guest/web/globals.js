@@ -25,7 +25,9 @@ import { ByteLengthQueuingStrategy, CountQueuingStrategy } from "pyworkerd:web/s
 import { Navigator, Performance, navigator, performance } from "pyworkerd:web/surroundings";
 import { SubtleCrypto } from "pyworkerd:web/subtle";
 import { TextDecoderStream, TextEncoderStream } from "pyworkerd:web/text_streams";
-import { Scheduler, clearInterval, clearTimeout, scheduler, setInterval, setTimeout } from "pyworkerd:web/timers";
+import {
+  Scheduler, clearInterval, clearTimeout, queueMicrotask, scheduler, setInterval, setTimeout,
+} from "pyworkerd:web/timers";
 import {
   FixedLengthStream, IdentityTransformStream, TransformStream, TransformStreamDefaultController,
 } from "pyworkerd:web/transform";
@@ -35,7 +37,7 @@ import {
   WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
 } from "pyworkerd:web/writable";
 
-// The engine itself has DOMException, atob, btoa and queueMicrotask.
+// The engine itself has DOMException, atob and btoa.
 const GLOBALS = {
   AbortController,
   AbortSignal,
@@ -88,6 +90,7 @@ const GLOBALS = {
   crypto,
   navigator,
   performance,
+  queueMicrotask,
   reportError,
   scheduler,
   setInterval,

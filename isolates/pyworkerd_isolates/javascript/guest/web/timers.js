@@ -37,6 +37,13 @@ function sweep() {
   many = Math.max(FEW, 2 * intervals.size);
 }
 
+const queue = globalThis.queueMicrotask;
+
+// The engine's own, and what a callback throws is told: there it is lost.
+export function queueMicrotask(callback) {
+  queue(guarded(callback, [], "queueMicrotask"));
+}
+
 export function clearTimeout(id = undefined) {
   const number = Number(id);
   const shot = intervals.get(number)?.deref();
