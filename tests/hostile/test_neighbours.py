@@ -196,7 +196,10 @@ from _pyworkerd import sdk
 
 class Default(WorkerEntrypoint):
     async def garbage(self):
-        sdk.python_to_rpc = lambda value: b"\\x02\\0\\0\\0{}"
+        sdk.message = message
+
+async def message(value):
+    return b"\\x02\\0\\0\\0{}"
 """
     )
     caller = (
