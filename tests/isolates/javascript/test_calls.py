@@ -101,6 +101,7 @@ export default {
     const controller = new AbortController();
     const { signal } = controller;
     const [first, second, third] = await Promise.all([1, 2, 3].map((n) => fetch(`http://a/${n}`, { signal })));
+    if (request.url.endsWith("/on")) return second;
     const reader = first.body.getReader();
     const begun = (await reader.read()).value.length;
     controller.abort();
@@ -119,6 +120,7 @@ def test_aborting_ends_the_bodies_that_came(start: Callable[..., Driver]) -> Non
 
     driver = start({"w.js": ABORTED}, answer=answer)
     assert driver.fetch("http://a/").json == [3, *["AbortError"] * 4]
+    assert driver.fetch("http://a/on").text == "whole"
 
 
 def test_data_urls_need_nobody(start: Callable[..., Driver]) -> None:

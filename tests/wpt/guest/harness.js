@@ -1,4 +1,5 @@
 // Tests and their life, as testharness.js has them: what a file declares, the order in which it runs, and how it ends.
+// A rejection that nobody handles is not noticed: there is no event of it.
 
 import { AssertionError, OptionalFeatureUnsupportedError } from "./asserts.js";
 import { describe } from "./format.js";

@@ -8,7 +8,7 @@ import source from "./source.txt";
 import { surround } from "./surroundings.js";
 
 const { AssertionError, OptionalFeatureUnsupportedError, ...assertions } = asserts;
-const { STATUSES, run, ...declarations } = harness;
+const { STATUSES, guard, run, uncaught, ...declarations } = harness;
 const evaluate = globalThis.eval; // called by another name it runs a script in the global scope
 
 export default {

@@ -15,6 +15,9 @@ export class Followed {
     this.#signal = signal;
   }
 
+  /** How many bytes there will be, where that is known. */
+  get length() { return this.#bytes?.length; }
+
   /** Throws the reason where it has been aborted. */
   check() {
     if (!this.#signal.aborted) return;

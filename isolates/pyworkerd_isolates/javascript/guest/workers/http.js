@@ -7,10 +7,10 @@ import { makeResponse, Response, takeResponse } from "pyworkerd:web/response";
 import { concatenate } from "pyworkerd:web/utf8";
 import { leave, receive, WebSocket } from "pyworkerd:workers/websocket";
 
-// A body as it comes from the host: bytes in hand, an `Inbound`, or null.
+// A body as it comes from the host: bytes in hand, an `Inbound`, either of them as a `Followed`, or null.
 export function given(body) {
   if (body === null) return null;
-  return body instanceof Uint8Array ? bodyOfBytes(body) : bodyOfSource(body, undefined);
+  return body instanceof Uint8Array ? bodyOfBytes(body) : bodyOfSource(body, body.length);
 }
 
 export function requestOf(method, url, headers, body) {
