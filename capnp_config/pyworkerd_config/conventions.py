@@ -17,23 +17,17 @@ def nothing_exists(_path: Path) -> bool:
 
 
 SUFFIXES = (".py", ".ts", ".js")
-"""Of programs that are looked for, best first."""
+WRANGLER = (".ts", ".js", ".py")
+"""Of programs that are looked for, best first: by `config.toml`, and by Wrangler's files."""
 
 
 def main_candidates(name: str, folder: Path, suffixes: Sequence[str] = SUFFIXES) -> tuple[Path, ...]:
     """The files that may hold the service's program, best first."""
-    return tuple(
-        place
-        for suffix in suffixes
-        for place in (
-            folder / f"{name}{suffix}",
-            folder / "src" / f"{name}{suffix}",
-            folder / name / f"index{suffix}",
-        )
-    )
+    places = f"{name}", f"src/{name}", f"{name}/index"
+    return tuple(folder / f"{place}{suffix}" for suffix in suffixes for place in places)
 
 
-def find_main(name: str, folder: Path, is_file: IsFile) -> Path:
+def find_main(name: str, folder: Path, is_file: IsFile, suffixes: Sequence[str] = SUFFIXES) -> Path:
     """The first candidate that exists, or else the first; a name that is no name is not looked for."""
-    candidates = main_candidates(name, folder)
+    candidates = main_candidates(name, folder, suffixes)
     return next((path for path in candidates if not name_fault(name) and is_file(path)), candidates[0])

@@ -1,4 +1,4 @@
-"""The only module of this package that touches the disk."""
+"""The only module of this package that touches the disk: reads configurations of every dialect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .check import check, workers
-from .conventions import SUFFIXES, main_candidates
+from .conventions import SUFFIXES, WRANGLER, main_candidates
 from .dev_vars import parse_dev_vars
 from .kinds import BINDING_KINDS, BindingKinds
 from .model import Config, Place, Service, Worker
@@ -25,27 +25,45 @@ MAX_DATA_BYTES = 25 << 20
 """Largest file of a `data` binding: 25 MiB, as Workers' largest KV value and static asset."""
 
 
-def load(path: Path, *, kinds: BindingKinds = BINDING_KINDS) -> Config:
-    """Read a `config.toml` and the `.dev.vars` beside it, and check everything that can be checked.
+def load(path: Path, *, environment: str | None = None, kinds: BindingKinds = BINDING_KINDS) -> Config:
+    """Read a configuration and the `.dev.vars` beside it, and check everything that can be checked.
 
-    Raises `ConfigError` with all that is wrong, in the order of the file. Secrets of the process environment
-    are the runtime's part.
+    It is Wrangler's if its name begins with `wrangler` or it is JSON, and then `environment` may name a part of its
+    `env`; otherwise a `config.toml`. Raises `ConfigError` with all that is wrong, in the order of the file. Secrets of
+    the process environment are the runtime's part.
     """
     problems = ProblemList()
-    text = decode_text(_read(path, MAX_BYTES), Place(path))
-    config, whole = read_toml(text, Place(path), problems, kinds=kinds, is_file=_is_file)
+    place = Place(path)
+    text = decode_text(_read(path, MAX_BYTES), place)
+    secrets: dict[str, str] = {}
+    for found in _dev_vars(path, environment):
+        try:
+            secrets |= parse_dev_vars(decode_text(_read(found, MAX_BYTES), Place(found)), Place(found))
+        except ConfigError as error:
+            for problem in error.problems:
+                problems.add(problem)
+    if is_wrangler(path):
+        from .wrangler_reader import read_wrangler  # noqa: PLC0415 (start-up time)
+
+        config = read_wrangler(
+            text, place, problems, environment=environment, secrets=secrets, kinds=kinds, is_file=_is_file
+        )
+        whole = not problems
+    else:
+        config, whole = read_toml(text, place, problems, kinds=kinds, is_file=_is_file)
+        if environment is not None:
+            problems.add(Problem(place, "only a Wrangler file has environments", "leave --env out"))
     # An entry that could not be read would make every mention of its name look wrong.
-    found = [*check(config, kinds), *check_files(config)] if whole else check_files(config)
-    for problem in found:
+    for problem in [*check(config, kinds), *check_files(config)] if whole else check_files(config):
         problems.add(problem)
-    try:
-        secrets = _load_dev_vars(path.parent / DEV_VARS)
-    except ConfigError as error:
-        for problem in error.problems:
-            problems.add(problem)
     if problems:
         raise problems.error()
     return replace(config, secrets=secrets)
+
+
+def is_wrangler(path: Path) -> bool:
+    """Whether a file is in Wrangler's dialect."""
+    return path.suffix in (".json", ".jsonc") or path.name.startswith("wrangler")
 
 
 def check_files(config: Config) -> list[Problem]:
@@ -67,10 +85,23 @@ def read_data(path: Path) -> bytes:
     return _read(path, MAX_DATA_BYTES)
 
 
-def _load_dev_vars(path: Path) -> dict[str, str]:
-    if not _is_file(path):
-        return {}
-    return parse_dev_vars(decode_text(_read(path, MAX_BYTES), Place(path)), Place(path))
+def _dev_vars(path: Path, environment: str | None) -> list[Path]:
+    """The files of local secrets that count, in the order in which one overrides another (Wrangler, "Secrets").
+
+    One of the environment's own takes the place of the general one; `.env` counts where there is neither.
+    """
+    of_environment = [f"{DEV_VARS}.{environment}"] if environment is not None else []
+    for name in (*of_environment, DEV_VARS):
+        if _is_file(path.parent / name):
+            return [path.parent / name]
+    if not is_wrangler(path):
+        return []
+    endings = [
+        "",
+        ".local",
+        *([f".{environment}", f".{environment}.local"] if environment is not None else []),
+    ]
+    return [found for ending in endings if _is_file(found := path.parent / f".env{ending}")]
 
 
 def _missing_assets(folder: Path, service: Service, worker: Worker) -> Iterator[Problem]:
@@ -84,7 +115,7 @@ def _missing_assets(folder: Path, service: Service, worker: Worker) -> Iterator[
 def _missing_main(folder: Path, service: Service, worker: Worker) -> Iterator[Problem]:
     if _is_file(worker.main):
         return
-    candidates = main_candidates(service.name, folder, SUFFIXES[:1])
+    candidates = main_candidates(service.name, folder, (WRANGLER if worker.main.suffix == WRANGLER[0] else SUFFIXES)[:1])
     place = service.places.at("worker", "main") if service.places.lines else service.place
     if worker.main == candidates[0]:
         looked = ", ".join(_shown(path, folder) for path in candidates)

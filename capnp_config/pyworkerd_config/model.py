@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .problems import Problem
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -334,6 +336,8 @@ class Config:
     state_dir: Path = Path(".pyworkerd")
     deploy: Literal["eager", "lazy"] = "eager"
     """When workers are deployed: before the sockets listen, or each at its first request."""
+    warnings: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+    """What the file says and means nothing here."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values that `.dev.vars` beside the file offers to `secret` bindings; never printed."""
     place: Place = field(default=Place(), compare=False)

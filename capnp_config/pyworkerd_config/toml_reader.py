@@ -171,7 +171,7 @@ def _worker_first(value: Any, cursor: Cursor, field: Field) -> Any:
     return list_of(decode.name, "true, false or a list of texts")(value, cursor, field)
 
 
-_ASSETS = Table(
+ASSETS = Table(
     "assets",
     (
         Field("directory", decode.path, 'directory = "public"', required=True),
@@ -237,7 +237,7 @@ def _worker_table(kinds: BindingKinds) -> Table:
                 list_of(_made(_OBJECT_CLASS, ObjectClass), "a list of tables"),
                 'durable_objects = [{ class_name = "Room" }]',
             ),
-            Field("assets", _made(_ASSETS, Assets), 'assets = { directory = "public" }'),
+            Field("assets", _made(ASSETS, Assets), 'assets = { directory = "public" }'),
         ),
     )
 

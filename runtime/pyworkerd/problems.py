@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyworkerd_config import ConfigError
@@ -11,6 +12,10 @@ from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pyworkerd_config import Config
+
+logger = logging.getLogger("pyworkerd.config")
 
 MISTAKE: Final = 2
 """Exit status: the operator wrote something that cannot work."""
@@ -69,3 +74,9 @@ def status_of(error: Exception) -> int | None:
     if isinstance(error, ConfigError | ConfigurationError):
         return MISTAKE
     return FAILED if isinstance(error, IsolateError) else None
+
+
+def warn_of(config: Config) -> None:
+    """Tell the operator's log what the configuration says and means nothing here."""
+    for warning in config.warnings:
+        logger.warning("%s", warning)

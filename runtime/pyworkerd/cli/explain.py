@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyworkerd_config import load, to_json, to_toml
+from pyworkerd_config import to_json, to_toml
+
+from .configuration import add_configuration, read_configuration, tell_warnings
 
 if TYPE_CHECKING:
     import argparse
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument(
-        "config", type=Path, metavar="CONFIG", help="the configuration, for example config.toml"
-    )
+    add_configuration(parser)
     parser.add_argument(
         "--defaults", action="store_true", help="also print what was left out, with its default"
     )
@@ -26,7 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the model. Raises `ConfigError`."""
-    config = load(options.config)
+    config = read_configuration(options)
+    tell_warnings(config)
     if options.json:
         text = json.dumps(to_json(config), indent=2) + "\n"
     else:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_config import PROCESSES_RANGES, load, parse_address
+from pyworkerd_config import PROCESSES_RANGES, parse_address
 
 from pyworkerd.server import ServerOptions
 from pyworkerd.serving import DRAIN_S
 from pyworkerd.supervisor.run import run as supervise
 from pyworkerd.supervisor.settings import Settings
 
+from .configuration import add_configuration, read_configuration
 from .descriptors import raise_limit
 from .sockets import OPTION, with_addresses
 from .terminal import has_colours
@@ -33,7 +33,7 @@ LOGS: Final = ("readable", "json")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add = parser.add_argument
-    add("config", type=Path, metavar="CONFIG", help="the configuration, for example config.toml")
+    add_configuration(parser)
     add(OPTION, action="append", default=[], metavar="NAME=ADDRESS", help="listen there instead; repeatable")
     add("--parser", choices=PARSERS, default=PARSERS[0], help="HTTP parser (default: %(default)s)")
     add("--loop", choices=LOOPS, default="uvloop", help="event loop (default: %(default)s)")
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until a signal comes. Raises `ConfigError`, `ConfigurationError` or `Refusal`."""
 
     def configuration() -> Config:
-        return with_addresses(load(options.config), options.socket_addr)
+        return with_addresses(read_configuration(options), options.socket_addr)
 
     raise_limit()
     settings = Settings(

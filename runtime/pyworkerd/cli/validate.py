@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyworkerd_config import ConfigError, load
+from pyworkerd_config import ConfigError
 
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.problems import MISTAKE, Fault, Refusal, faults_of
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.supervisor.reports import Readable
+
+from .configuration import add_configuration, read_configuration, tell_warnings
 
 if TYPE_CHECKING:
     import argparse
@@ -25,16 +27,14 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument(
-        "config", type=Path, metavar="CONFIG", help="the configuration, for example config.toml"
-    )
+    add_configuration(parser)
     parser.add_argument("--no-deploy", action="store_true", help="do not run the workers' top level")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print `ok`, or raise what is wrong: `ConfigError`, `Refusal`."""
-    config = load(options.config)
+    config = read_configuration(options)
     faults: list[Fault] = []
     for check in (_check_certificates, _deploy)[: 1 if options.no_deploy else 2]:
         try:
@@ -43,7 +43,12 @@ def run(options: argparse.Namespace) -> int:
             faults += faults_of(error)
     if faults:
         raise Refusal(faults, MISTAKE)
-    sys.stdout.write((json.dumps({"ok": True, "problems": []}) if options.json else "ok") + "\n")
+    if options.json:
+        warnings = [str(warning) for warning in config.warnings]
+        sys.stdout.write(json.dumps({"ok": True, "problems": [], "warnings": warnings}) + "\n")
+    else:
+        tell_warnings(config)
+        sys.stdout.write("ok\n")
     return 0
 
 

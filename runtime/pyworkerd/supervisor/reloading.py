@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd.generation import digest_of
-from pyworkerd.problems import Fault, Refusal, faults_of, status_of
+from pyworkerd.problems import Fault, Refusal, faults_of, status_of, warn_of
 from pyworkerd.server import bind_socket
 from pyworkerd.serving import key_of
 
@@ -97,6 +97,7 @@ class Reloading:
         """Once. False if the ground moved. Raises what is wrong with the configuration."""
         supervisor = self._supervisor
         config = supervisor.settings.load()
+        warn_of(config)
         new: dict[str, Listener] = {}
         try:
             for socket in config.sockets:

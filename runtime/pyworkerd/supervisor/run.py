@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO, cast
 from pyworkerd.bindings.rate_limit.shared import SharedCounters
 from pyworkerd.observe import logs
 from pyworkerd.observe.own import OwnLogs
+from pyworkerd.problems import warn_of
 from pyworkerd.server import bind, bind_socket
 from pyworkerd.serving import key_of
 
@@ -55,6 +56,7 @@ def run(settings: Settings) -> int:
         if admin is not None:
             closing.callback(admin[0].close)
         closing.enter_context(OwnLogs(_sink(settings, err)))
+        warn_of(config)
         # asyncio's own loop: what uvloop keeps in C could not be left alone after a fork.
         loop = asyncio.SelectorEventLoop(selectors.DefaultSelector())
         out.attach(loop)

@@ -52,6 +52,7 @@ OPTIONAL = (
     "pyworkerd.services.external",
     "pyworkerd.storage.stores",
     "pyworkerd.websocket.wire",
+    "pyworkerd_config.wrangler_reader",
     "pyworkerd_isolates.wasm",
     "sqlite3",
     "wsproto",

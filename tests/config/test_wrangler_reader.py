@@ -1,0 +1,131 @@
+"""Wrangler's files, read into the model and printed in the words of `config.toml`: a corpus, and what is told of it."""
+
+# ruff: noqa: E501 - the sentences are the program's
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyworkerd_config import Config, ConfigError, Place, check, parse_toml, to_toml
+from pyworkerd_config.wrangler_reader import parse_wrangler
+
+CORPUS = Path(__file__).parent / "data" / "wrangler"
+EXPECTED = ".expected.toml"
+
+
+def read(name: str, environment: str | None = None, *secrets: str) -> Config:
+    path = CORPUS / name
+    return parse_wrangler(path.read_text(), Place(path), environment=environment, secrets=secrets)
+
+
+def parse(text: str, environment: str | None = None, *secrets: str) -> Config:
+    return parse_wrangler(text, Place(Path("wrangler.toml")), environment=environment, secrets=secrets)
+
+
+def fault(text: str, environment: str | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, environment)
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "environment"),
+    [
+        ("article.toml", None), ("everything.jsonc", None), ("environments.toml", None),
+        ("environments.toml", "production"), ("environments.toml", "named"),
+    ],
+)  # fmt: skip
+def test_the_corpus(name: str, environment: str | None) -> None:
+    config = read(name, environment)
+    stem = name.partition(".")[0] + (f".{environment}" if environment else "")
+    printed = to_toml(config)
+    assert printed == (CORPUS / f"{stem}{EXPECTED}").read_text()
+    assert parse_toml(printed, Place(CORPUS / name)) == config, "the same model, in the other dialect"
+
+
+def test_what_means_nothing_here_is_told_with_its_reason() -> None:
+    told = [str(warning).removeprefix(f"{CORPUS}/") for warning in read("everything.jsonc").warnings]
+    assert sorted(told) == [
+        'everything.jsonc:14: "jurisdiction" means nothing here: it is about Cloudflare\'s own network',
+        'everything.jsonc:23: "migrations" means nothing here: storage of a class begins with its first object; a class that was renamed begins anew',
+        'everything.jsonc:31: "inspector_port" means nothing here: there is no debugger',
+        'everything.jsonc:32: "observability" means nothing here: logs and metrics are always there',
+        'everything.jsonc:33: "ai" means nothing here: there is no such service here, and the binding is missing on env',
+        'everything.jsonc:34: unknown key "observabilty": did you mean "observability"?',
+        'everything.jsonc:7: "account_id" means nothing here: it is about Cloudflare\'s own network',
+    ]
+
+
+def test_only_other_workers_are_missing_in_the_corpus() -> None:
+    assert {problem.message for problem in check(read("everything.jsonc"))} == {
+        'unknown service "auth"', 'unknown service "chat"', 'unknown service "watch"',
+    }  # fmt: skip
+    for environment in (None, "production", "named"):
+        assert check(read("environments.toml", environment)) == []
+
+
+def test_local_secrets_are_bindings_and_take_the_place_of_variables() -> None:
+    worker = read("environments.toml", None, "STAGE", "TOKEN").services[0].kind
+    assert [(b.name, b.kind, b.value) for b in worker.bindings] == [  # type: ignore[union-attr]
+        ("STAGE", "secret", "STAGE"), ("DEBUG", "text", "yes"), ("CACHE", "kv", "test"), ("TOKEN", "secret", "TOKEN"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        ("main = 1", ['wrangler.toml:1: "main" must be a text, found an integer: write for example main = "src/index.ts"']),
+        (
+            'main = "a.ts"\nkv_namespaces = [{ id = "x" }]\n[vars]\nD = 2026-01-01',
+            [
+                'wrangler.toml:2: a KV namespace needs "binding": write for example binding = "CACHE"',
+                'wrangler.toml:4: "D" must be what JSON can hold, found a date: write for example [vars]',
+                'GREETING = "hello"',
+            ],
+        ),
+        ('main = "a.ts"\nqueues = { producers = 1 }', [
+            'wrangler.toml:2: "producers" must be a list of tables, found an integer: write for example [[queues.producers]]'
+        ]),
+        ('main = "a.ts"\nvars = 1', [
+            'wrangler.toml:2: "vars" must be a table, found an integer: write for example [vars]', 'GREETING = "hello"',
+        ]),
+        ('main = "a.ts"\nroutes = 1', [
+            'wrangler.toml:2: "routes" must be a list, found an integer: write for example routes = ["shop.example.com/*"]'
+        ]),
+        ('[[services]]\nroute = "/a/*"', [
+            'wrangler.toml: the file has no worker: write for example main = "src/index.ts"',
+            'wrangler.toml:1: a service needs "binding" or "name": write for example binding = "AUTH"',
+        ]),
+        ('main = "a.ts"\nratelimits = [{ name = "L", simple = { limit = 1 } }]', [
+            'wrangler.toml:2: a rate limit needs "period": write for example period = 60'
+        ]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong(text: str, messages: list[str]) -> None:
+    assert fault(text) == messages
+
+
+def test_environments_that_are_not_there() -> None:
+    text = 'main = "a.ts"\n[env.production]\n'
+    assert fault(text, "prodution") == [
+        'wrangler.toml: there is no environment "prodution": did you mean "production"?'
+    ]
+    assert fault('main = "a.ts"', "x") == ['wrangler.toml: there is no environment "x": the file has none']
+
+
+@pytest.mark.parametrize(
+    ("route", "routes"),
+    [
+        ('"a.example.com/x"', ["a.example.com/x"]),
+        ('"*.example.com/*"', ["*.example.com/*"]),
+        ('"*example.com/*"', ["example.com/*", "*.example.com/*"]),
+        ('{ pattern = "a.example.com", custom_domain = true }', ["a.example.com/*"]),
+        ('{ pattern = "a.example.com/*", zone_name = "example.com" }', ["a.example.com/*"]),
+    ],
+)
+def test_routes(route: str, routes: list[str]) -> None:
+    config = parse(f'name = "w"\nmain = "a.ts"\nroute = {route}')
+    assert list(config.services[0].routes) == [*routes, "/*"], (
+        "what no route takes is the file's own worker's"
+    )

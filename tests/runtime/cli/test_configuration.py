@@ -1,0 +1,114 @@
+"""Which configuration a command is about; Wrangler's files, served by the real command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from pyworkerd.cli.configuration import NAMES, add_configuration, read_configuration
+from pyworkerd_config import ConfigError
+
+from tests.runtime.cli.command import ask, run, serve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRAM = """
+export default {
+  async fetch(request: Request, env: { NAME?: string; TOKEN?: string; CACHE: any }): Promise<Response> {
+    await env.CACHE.put("seen", String(Number((await env.CACHE.get("seen")) ?? 0) + 1));
+    return new Response(`SERVICE ${env.NAME} ${env.TOKEN} ${await env.CACHE.get("seen")}`);
+  },
+};
+"""
+WRANGLER = """
+account_id = "0123"
+[[services]]
+name = "auth"
+route = "/auth/*"
+[[services]]
+name = "catalog"
+route = "/catalog/*"
+[[kv_namespaces]]
+binding = "CACHE"
+id = "0123abc"
+[env.production]
+name = "whole"
+main = "src/auth.ts"
+vars = { NAME = "production" }
+kv_namespaces = [{ binding = "CACHE" }]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    for name in ("auth", "catalog"):
+        (tmp_path / "src" / f"{name}.ts").write_text(PROGRAM.replace("SERVICE", name))
+    (tmp_path / "wrangler.toml").write_text(WRANGLER)
+    (tmp_path / ".dev.vars").write_text("TOKEN=swordfish\n")
+    return tmp_path
+
+
+def test_a_wrangler_file_with_several_services_is_served(folder: Path) -> None:
+    with serve("--config", folder / "wrangler.toml", "--socket-addr", "http=127.0.0.1:0") as served:
+        address = served.address()
+        assert ask(address, "/auth/login").body == "auth undefined swordfish 1"
+        assert ask(address, "/catalog/items").body == "catalog undefined swordfish 2", (
+            "they share the namespace"
+        )
+        assert ask(address, "/").status == 404
+        served.stop(15)
+    assert any("account_id" in line and "means nothing here" in line for line in served.errors.seen)
+
+
+def test_an_environment_of_it_is_served(folder: Path) -> None:
+    (folder / ".dev.vars.production").write_text("TOKEN=other\n")
+    with serve("-e", "production", folder / "wrangler.toml", "--socket-addr=http=127.0.0.1:0") as served:
+        assert ask(served.address(), "/anything").body == "auth production other 1"
+
+
+def test_validate_tells_what_means_nothing_here(folder: Path) -> None:
+    done = run("validate", "-c", folder / "wrangler.toml", "--no-deploy")
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+    assert done.stderr == (
+        f'warning: {folder}/wrangler.toml:2: "account_id" means nothing here: it is about Cloudflare\'s own network\n'
+    )
+    done = run("validate", folder / "wrangler.toml", "--no-deploy", "--json")
+    assert len(json.loads(done.stdout)["warnings"]) == 1
+    assert done.stderr == ""
+
+
+def read(*arguments: str) -> str:
+    parser = argparse.ArgumentParser()
+    add_configuration(parser)
+    try:
+        config = read_configuration(parser.parse_args(arguments))
+    except ConfigError as error:
+        return str(error)
+    return config.services[0].name
+
+
+def test_the_file_is_found_where_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read() == (
+        ".: no configuration is named, and there is none of config.toml, wrangler.json, wrangler.jsonc, wrangler.toml "
+        "here: write for example pyworkerd serve config.toml"
+    )
+    (tmp_path / "a.js").write_text("")
+    for name in reversed(NAMES[1:]):
+        stem = name.replace(".", "-")
+        toml = f'name = "{stem}"\nmain = "a.js"'
+        (tmp_path / name).write_text(
+            toml if name.endswith("toml") else f'{{"name": "{stem}", "main": "a.js"}}'
+        )
+        assert read() == stem
+    assert read("wrangler.jsonc") == read("-c", "wrangler.jsonc") == "wrangler-jsonc"
+    assert "two configurations" in read("wrangler.json", "-c", "wrangler.jsonc")
+
+
+def test_only_wrangler_has_environments(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("")
+    assert "only a Wrangler file has environments" in read(str(tmp_path / "config.toml"), "--env", "x")
