@@ -59,7 +59,7 @@ def test_lines_of_keys_and_items() -> None:
         ('{"a": "\\x"}', "wrangler.jsonc:1: not valid JSON: a text with an escape that JSON does not have"),
         ('{"a": "\\ud800"}', "wrangler.jsonc:1: not valid JSON: a text with half of a surrogate pair"),
         ('{"a": 1,\n"a": 2}', 'wrangler.jsonc:2: not valid JSON: the key "a" is given twice'),
-        ('{"a": "b\nc"}', "wrangler.jsonc:1: not valid JSON: expected a value"),
+        ('{"a": "b\nc"}', "wrangler.jsonc:1: not valid JSON: expected a text in double quotes"),
         ('{"a": ' + "9" * 5000 + "}", "wrangler.jsonc:1: not valid JSON: a number of too many digits"),
         ("{} {}", "wrangler.jsonc:1: not valid JSON: something follows after its end"),
         ("{} /*", "wrangler.jsonc:1: not valid JSON: something follows after its end"),

@@ -47,12 +47,12 @@ def test_the_corpus(name: str, environment: str | None) -> None:
 def test_what_means_nothing_here_is_told_with_its_reason() -> None:
     told = [str(warning).removeprefix(f"{CORPUS}/") for warning in read("everything.jsonc").warnings]
     assert sorted(told) == [
-        'everything.jsonc:14: "jurisdiction" means nothing here: it is about Cloudflare\'s own network',
-        'everything.jsonc:23: "migrations" means nothing here: storage of a class begins with its first object; a class that was renamed begins anew',
-        'everything.jsonc:31: "inspector_port" means nothing here: there is no debugger',
-        'everything.jsonc:32: "observability" means nothing here: logs and metrics are always there',
-        'everything.jsonc:33: "ai" means nothing here: there is no such service here, and the binding is missing on env',
-        'everything.jsonc:34: unknown key "observabilty": did you mean "observability"?',
+        'everything.jsonc:13: "jurisdiction" means nothing here: it is about Cloudflare\'s own network',
+        'everything.jsonc:22: "migrations" means nothing here: storage of a class begins with its first object; a class that was renamed begins anew',
+        'everything.jsonc:30: "inspector_port" means nothing here: there is no debugger',
+        'everything.jsonc:31: "observability" means nothing here: logs and metrics are always there',
+        'everything.jsonc:32: "ai" means nothing here: there is no such service here, and the binding is missing on env',
+        'everything.jsonc:33: unknown key "observabilty": did you mean "observability"?',
         'everything.jsonc:7: "account_id" means nothing here: it is about Cloudflare\'s own network',
     ]
 

@@ -26,6 +26,7 @@ _FOLDERS = {
 }
 
 TESTED_ELSEWHERE: dict[str, str] = {
+    "capnp_config/pyworkerd_config/wrangler_tables.py": "tests/config/test_wrangler_file.py",
     "isolates/pyworkerd_isolates/javascript/glue.py": "tests/isolates/javascript/test_engine.py",
     "isolates/pyworkerd_isolates/javascript/sqlite.py": "tests/isolates/javascript/test_storage_build.py",
     "isolates/pyworkerd_isolates/javascript/storage_glue.py": "tests/isolates/javascript/objects/test_sql.py",

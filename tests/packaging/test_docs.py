@@ -25,10 +25,11 @@ from pyworkerd.server import ServerOptions
 from pyworkerd.services.outbound_plan import OutboundLimits
 from pyworkerd.websocket.options import WireOptions
 from pyworkerd_config import check as check_config
-from pyworkerd_config import parse_toml, toml_https, toml_reader
+from pyworkerd_config import parse_toml, toml_https, toml_reader, wrangler_file, wrangler_tables
 from pyworkerd_config.kinds import BINDING_KINDS, NOT_YET
 from pyworkerd_config.limits import LIMIT_RANGES, PROCESSES_RANGES
 from pyworkerd_config.model import Limits, Place, Processes
+from pyworkerd_config.wrangler_reader import parse_wrangler
 from pyworkerd_isolates import protocol
 from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits
@@ -133,7 +134,7 @@ TABLES = {
     "network": toml_reader._NETWORK,
     "external": toml_reader._EXTERNAL,
     "disk": toml_reader._DISK,
-    "assets": toml_reader._ASSETS,
+    "assets": toml_reader.ASSETS,
     "[[stores]]": toml_reader._store_table(BINDING_KINDS),
     "[[queues]]": toml_reader._QUEUE,
 }
@@ -172,6 +173,18 @@ def test_the_configurations_that_the_pages_show_can_be_read(name: str) -> None:
     for block in blocks:
         config = parse_toml(block, Place(Path("config.toml")))
         assert check_config(config) == []
+
+
+def test_every_key_of_wrangler_is_described() -> None:
+    place = Place(Path("wrangler.toml"))
+    known = {key for row in rows("docs/wrangler.md", "What keys mean") for key in re.findall(r"\w+", row[0])}
+    assert known == wrangler_file.KEYS
+    told = {row[0]: row[1] for row in rows("docs/wrangler.md", "What means nothing here")}
+    assert told == wrangler_tables.NOT_HERE | wrangler_tables.NOT_IN_ROWS
+    (block,) = code_blocks(page("docs/wrangler.md"), "toml")
+    for environment in (None, "production"):
+        config = parse_wrangler(block, place, environment=environment)
+        assert (check_config(config), config.warnings) == ([], ())
 
 
 def test_all_that_tail_workers_are_told_is_described() -> None:
