@@ -115,11 +115,12 @@ def _missing_assets(folder: Path, service: Service, worker: Worker) -> Iterator[
 def _missing_main(folder: Path, service: Service, worker: Worker) -> Iterator[Problem]:
     if _is_file(worker.main):
         return
-    candidates = main_candidates(service.name, folder, (WRANGLER if worker.main.suffix == WRANGLER[0] else SUFFIXES)[:1])
+    order = WRANGLER if worker.main.suffix == WRANGLER[0] else SUFFIXES
+    candidates = main_candidates(service.name, folder, order[:1])
     place = service.places.at("worker", "main") if service.places.lines else service.place
     if worker.main == candidates[0]:
         looked = ", ".join(_shown(path, folder) for path in candidates)
-        others = " and ".join(SUFFIXES[1:])
+        others = " and ".join(order[1:])
         message = (
             f"no program for service {quote(service.name)}, looked for {looked} and the same as {others}"
         )
