@@ -123,7 +123,7 @@ def test_a_socket_that_is_not_there(tmp_path: Path) -> None:
     assert "--socket-addr: there is no socket named 'https': there are: http" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [(), ("sevre",), ("serve",), ("serve", "a.toml", "--parser", "llhttp")])
+@pytest.mark.parametrize("arguments", [(), ("sevre",), ("kv",), ("serve", "a.toml", "--parser", "llhttp")])
 def test_a_command_line_that_is_not_one(arguments: tuple[str, ...]) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")

@@ -42,7 +42,7 @@ def test_stores_are_left_alone(tmp_path: Path) -> None:
 
 def test_json(tmp_path: Path) -> None:
     good = run("validate", project(tmp_path), "--json")
-    assert json.loads(good.stdout) == {"ok": True, "problems": []}
+    assert json.loads(good.stdout) == {"ok": True, "problems": [], "warnings": []}
     path = project(tmp_path, CONFIG + 'mian = "x"\n')
     bad = run("validate", path, "--json")
     assert (bad.returncode, bad.stderr) == (2, "")
