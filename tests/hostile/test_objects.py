@@ -46,6 +46,8 @@ CASES: dict[str, set[str]] = {
     "numbers": {BAD},
     "forges": OWN,
     "schema": OWN,
+    "reenters": OWN,
+    "reenters_for_ever": OWN | {LOST},
     "setters": OWN,
     "then": OWN,
     "host": {"[]"},

@@ -145,6 +145,7 @@ def test_statements_are_prepared_once_and_see_a_new_schema(room: Room) -> None:
       sql.exec("ALTER TABLE t ADD COLUMN b DEFAULT 2");
       const after = sql.exec("SELECT * FROM t").one();
       for (let n = 0; n < 200; n++) sql.exec(`SELECT ${n}`);
+      for (let n = 0; n < 200; n++) sql.exec(`SELECT ${n}, '${"x".repeat(50000)}'`);
       storage.transactionSync(() => kv.put("a", 1));
       sql.exec("DROP TABLE t");
       await storage.deleteAll();

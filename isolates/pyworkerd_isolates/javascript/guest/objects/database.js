@@ -5,7 +5,7 @@
 // and the host lets nothing else of the step leave before they are durable. What is committed here at the end of a step
 // is what the host keeps; a transaction that is still open then is not part of it. Python's objects have the same.
 
-import { guest } from "pyworkerd:system/host";
+import { encode, guest } from "pyworkerd:system/host";
 import { blob, emitFirst, room } from "pyworkerd:system/outbox";
 import { TextDecoder } from "pyworkerd:web/encoding";
 
@@ -36,6 +36,10 @@ const [PRAGMA, TRANSACTION, ATTACH, DETACH, SAVEPOINT] = [19, 22, 24, 25, 32];
 const DONE = 101;
 const MOST_KEPT = 64;
 // Statements of a worker that are kept prepared.
+const LONG = 4096;
+// Characters of one that is not.
+const SHORT = 100;
+// Length of a text or bytes that a statement may hold on to.
 const CODES =
   `OK ERROR INTERNAL PERM ABORT BUSY LOCKED NOMEM READONLY INTERRUPT IOERR CORRUPT NOTFOUND FULL CANTOPEN PROTOCOL EMPTY
    SCHEMA TOOBIG CONSTRAINT MISMATCH MISUSE NOLFS AUTH FORMAT RANGE NOTADB`.split(/\s+/);
@@ -137,7 +141,7 @@ class Statement {
       }
     } finally {
       host.reset(number);
-      for (let i = 0; i < values.length; i++) if (typeof values[i] === "object") host.bind_null(number, i + 1);
+      for (let i = 0; i < values.length; i++) if (values[i]?.length > SHORT) host.bind_null(number, i + 1);
     }
   }
 
@@ -226,18 +230,18 @@ export class Database {
       this.#kept.set(text, known);
       return use(known, this.#rows(known, values));
     }
-    const size = byteLength(text);
+    const size = encode(text).length;
     for (let from = 0; ; ) {
       const statement = this.#prepare(text, from, false);
       const tail = host.tail(0);
       if (statement === null) throw new Error("SQL code did not contain a statement.");
       const isLast = tail >= size || this.#isEmpty(text, tail);
-      const isWhole = from === 0 && isLast;
+      const isKept = from === 0 && isLast && text.length <= LONG;
       try {
         const rows = this.#rows(statement, isLast ? values : []);
         if (isLast) return use(statement, rows);
       } finally {
-        if (isWhole) this.#keep(text, statement);
+        if (isKept) this.#keep(text, statement);
         else statement.finish();
       }
       from = tail;
@@ -339,14 +343,4 @@ export class Database {
     emitFirst(`["commit",${size},[${numbers}],${blob(pages)},${this.alarm}]`);
     return true;
   }
-}
-
-function byteLength(text) {
-  let size = 0;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    size += unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
-    if (unit >= 0xd800 && unit < 0xdc00) i += size += 1;
-  }
-  return size;
 }
