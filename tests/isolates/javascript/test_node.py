@@ -119,6 +119,14 @@ def test_with_and_without_prefix_and_by_require(start: Callable[..., Driver]) ->
     assert start(files).fetch().json == [1] * len(NAMES)
 
 
+def test_require_makes_nothing_anew(start: Callable[..., Driver]) -> None:
+    files = {
+        "w.js": "import again from './r.cjs'; export default { fetch() { again(); return new Response('x'); } };",
+        "r.cjs": "module.exports = () => { for (let i = 0; i < 20_000; i++) require('util'); };",
+    }
+    assert start(files, memory_mb=8).fetch().text == "x"
+
+
 @pytest.mark.parametrize("name", ["node:fs", "node:events/x", "node:", "node:../system/host"])
 def test_what_is_missing_is_named(sandbox: Sandbox, name: str) -> None:
     with pytest.raises(TopLevelRaised, match=rf'No such module "{name}". Of Node.js, workers have assert'):

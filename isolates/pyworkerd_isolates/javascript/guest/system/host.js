@@ -16,8 +16,16 @@ export function utf8(text) {
 
 // What one of the guest's own modules exports, evaluated now if it was not yet. `import()` would be later.
 export function required(name) {
-  return host.evaluate(`import * as found from "${name}"; export { found };`).found;
+  let found = namespaces.get(name);
+  if (found === undefined) {
+    ({ found } = host.evaluate(`import * as found from "${name}"; export { found };`));
+    namespaces.set(name, found);
+  }
+  return found;
 }
+
+const namespaces = new Map();
+// Each evaluation is a module of its own, which is never forgotten.
 
 // The guest's own module that a program means by this name, or undefined.
 export const { ownName, ofNode } = globalThis.pyworkerd.guest;
