@@ -8,6 +8,7 @@ memory, costs that process and nothing else.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -25,7 +26,8 @@ COMPILE_S: Final = 300
 """Seconds of CPU time on all cores, and on the wall: CPython as a component takes ten, SpiderMonkey twenty."""
 COMPILE_BYTES: Final = 8 << 30
 """Address space; wasmtime reserves much and touches little of it."""
-MAX_OUTPUT: Final = 512 << 20
+NICE: Final = 10
+"""It uses all cores, and others are being served meanwhile."""
 _MAX_NOTES: Final = 4 << 20
 _RUN: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -43,6 +45,8 @@ def compiled(binary: bytes, name: str) -> tuple[bytes, bytes, dict[str, Any]]:
         done = subprocess.run(  # noqa: S603 - this program itself
             command, input=binary, capture_output=True, check=False, timeout=COMPILE_S
         )
+    except OSError as error:
+        raise ImageError(f"the compiler cannot be started: {error}", file=name) from None
     except subprocess.TimeoutExpired:
         raise ImageError(f"it takes longer than {COMPILE_S} s to compile", file=name) from None
     if done.returncode:
@@ -63,6 +67,7 @@ def _last_line(text: bytes) -> str:
 
 def main() -> None:
     """The child."""
+    os.nice(NICE)
     for limit, most in (
         (resource.RLIMIT_CPU, COMPILE_S),
         (resource.RLIMIT_AS, COMPILE_BYTES),

@@ -75,18 +75,19 @@ class ProgramImage(Image):
 
 def program_name(bundle: Bundle) -> str:
     """The cache's name for a program: what it depends on, and nothing else."""
-    digest = hashlib.sha256(_fingerprint().encode())
-    digest.update(bundle.files[bundle.main])
-    return f"program-{digest.hexdigest()[:32]}.cwasm"
+    digest = hashlib.sha256(bundle.files[bundle.main]).hexdigest()
+    return f"program-{fingerprint()}-{digest[:32]}.cwasm"
 
 
 @lru_cache(1)
-def _fingerprint() -> str:
-    """A hash of all that a compiled program depends on, besides itself."""
+def fingerprint() -> str:
+    """A hash of all that a compiled program depends on, besides itself: what the names of those that are of use here
+    begin with.
+    """
     digest = hashlib.sha256(f"{capi.WASMTIME_VERSION}\0{Machine.settings}\0{cpu_features()}".encode())
     for path in (*sorted(Path(wasm.__file__).parent.glob("*.py")), Path(__file__).with_name("compiler.py")):
         digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:16]
 
 
 def build_program(machine: Machine, cache: Cache, bundle: Bundle) -> ProgramImage:

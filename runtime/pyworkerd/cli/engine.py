@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, TextIO
 
 from pyworkerd_isolates.cache import Cache, Entry
+from pyworkerd_isolates.component.image import fingerprint
 from pyworkerd_isolates.engine import engine_key, load_engine
 from pyworkerd_isolates.known import NAME as KNOWN
-from pyworkerd_isolates.languages import LANGUAGES
+from pyworkerd_isolates.languages import LANGUAGES, WASM
 from pyworkerd_isolates.native import Machine
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class Listed:
 
     name: str
     kind: str
-    """`engine` (code), `base` (the image that every worker starts from) or `image` (of one worker version)."""
+    """`engine` (code), `base` (the image that every worker starts from), `image` (of one worker version), or `program`
+    (a component: its code, or its memory)."""
     language: str
     size: int
     current: bool
@@ -60,6 +62,8 @@ def _listed(entry: Entry, wanted: set[str], keys: dict[str, str]) -> Listed:
     if kind == "image":
         language = next((language for key, language in keys.items() if key.startswith(owner)), None)
         return Listed(entry.name, kind, language or "?", entry.size, language is not None)
+    if kind == "program":
+        return Listed(entry.name, kind, WASM.name, entry.size, owner == fingerprint())
     current = entry.name in wanted or entry.name in {
         f"base-{language}-{key[:32]}.cwasm" for key, language in keys.items()
     }

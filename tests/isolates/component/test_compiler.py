@@ -27,6 +27,19 @@ def test_what_is_wrong_is_told_with_the_file(monkeypatch):
         compiled(HELLO, "a.wasm")
 
 
+def test_a_program_without_an_interpreter_of_its_own(monkeypatch):
+    monkeypatch.setattr(compiler.sys, "executable", "/nowhere/python")
+    with pytest.raises(ImageError, match="cannot be started"):
+        compiled(HELLO, "a.wasm")
+
+
+def test_who_takes_too_long(monkeypatch):
+    monkeypatch.setattr(compiler, "COMPILE_S", 0.05)
+    monkeypatch.setattr(compiler, "_RUN", "import time; time.sleep(60)")
+    with pytest.raises(ImageError, match="takes longer"):
+        compiled(HELLO, "a.wasm")
+
+
 def test_code_that_no_machine_could_run():
     notes, _ = wire.decode(compile_program(HELLO[:8]), max_header=1 << 16, max_blobs=2)
     assert "error" in notes

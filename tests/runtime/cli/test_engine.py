@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyworkerd.cli.engine import listed
 from pyworkerd_isolates.cache import Cache
+from pyworkerd_isolates.component.image import fingerprint
 from pyworkerd_isolates.engine import engine_key
 from pyworkerd_isolates.known import NAME as KNOWN
 from pyworkerd_isolates.python.build import source
@@ -69,6 +70,16 @@ def test_old_and_current_are_told_apart(tmp_path: Path) -> None:
     lines = run("engine", "list", PYWORKERD_HOME=str(tmp_path)).stdout.splitlines()
     assert len(lines) == 6
     assert any(line.startswith(wanted) and line.endswith("MB  current") for line in lines)
+
+
+def test_programs(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for owner in (fingerprint(), "0" * 16):
+        cache.put(f"program-{owner}-{'1' * 32}.cwasm", b"x", {})
+    found = {each.name.split("-")[1]: each for each in listed(cache.entries(), [source()])}
+    assert {each.kind for each in found.values()} == {"program"}
+    assert {each.language for each in found.values()} == {"wasm"}
+    assert [found[owner].current for owner in (fingerprint(), "0" * 16)] == [True, False]
 
 
 def test_clean(tmp_path: Path) -> None:
