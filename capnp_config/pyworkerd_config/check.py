@@ -12,6 +12,7 @@ from itertools import islice
 from posixpath import normpath
 from typing import TYPE_CHECKING
 
+from .check_isolation import isolation
 from .check_objects import objects
 from .check_queues import queues
 from .check_sockets import ADDRESS_REMEDY, socket_problems
@@ -294,6 +295,7 @@ _CHECKS: tuple[Check, ...] = (
     _bindings,
     stores,
     objects,
+    isolation,
     queues,
     _admin,
     _processes,

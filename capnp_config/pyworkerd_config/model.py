@@ -150,6 +150,9 @@ class Worker:
     """Workers whose `tail` handler is told what each invocation did (workerd.capnp, Worker.tails)."""
     limits: Limits = Limits()
     reuse: Literal["isolate", "request"] = "isolate"
+    isolation: Literal["wasm", "subinterpreter"] = "wasm"
+    """What its isolates are. Only `wasm` is a sandbox: the other kind is for trusted code that needs native packages.
+    """
     bindings: tuple[Binding, ...] = ()
     global_outbound: str | None = "internet"
     """Service that the worker's own `fetch()` goes to; None means that it has no network at all."""

@@ -230,6 +230,7 @@ def _worker_table(kinds: BindingKinds) -> Table:
             Field("crons", list_of(decode.name, "a list of texts"), 'crons = ["*/5 * * * *"]'),
             Field("tails", list_of(decode.name, "a list of texts"), 'tails = ["logs"]'),
             Field("reuse", decode.choice("isolate", "request"), 'reuse = "isolate"'),
+            Field("isolation", decode.choice("wasm", "subinterpreter"), 'isolation = "wasm"'),
             Field("bindings", bindings_reader(kinds), 'bindings = { GREETING = { text = "hello" } }'),
             Field("global_outbound", _global_outbound, 'global_outbound = "internet"'),
             Field(

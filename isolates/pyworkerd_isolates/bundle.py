@@ -96,14 +96,15 @@ class Bundle:
 
 def _main(path: str, files: dict[str, bytes]) -> tuple[str, dict[str, bytes], Language]:
     language = language_of(path) or PYTHON
-    return _module_name(path) if language.dotted else path, files, language
+    return module_name(path) if language.dotted else path, files, language
 
 
 def _one_of(words: tuple[str, ...]) -> str:
     return ", ".join(words[:-1]) + f" or {words[-1]}"
 
 
-def _module_name(path: str) -> str:
+def module_name(path: str) -> str:
+    """The dotted name of a Python file by its path below the root. Raises `BundleError` if it can have none."""
     stem = path.removesuffix(".py").removesuffix("/__init__")
     if "." in stem:
         raise BundleError(f"{path!r} cannot be imported: there is a dot in its name")

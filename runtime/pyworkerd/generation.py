@@ -21,7 +21,7 @@ from pyworkerd_config.model import Disk, External, Network
 from pyworkerd_config.model import Worker as WorkerModel
 from pyworkerd_config.problems import MAX_PROBLEMS
 from pyworkerd_isolates.bundle import Bundle, Folder
-from pyworkerd_isolates.errors import BundleError, ImageError
+from pyworkerd_isolates.errors import BundleError, EngineError, ImageError
 from pyworkerd_isolates.languages import JAVASCRIPT
 
 from pyworkerd.bindings.environments import Environment, build
@@ -34,6 +34,7 @@ from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.foreign import Foreign
+from pyworkerd.isolation import must_be_allowed, worker_class
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd.storage import layout
@@ -78,6 +79,10 @@ class Ground(Protocol):
     def service(self, name: str) -> Service:
         """What new requests can be sent to, by its name. Raises `ConfigurationError`."""
 
+    @property
+    def allow_trusted(self) -> bool:
+        """Whether workers may run without a sandbox that their configuration says so of."""
+
     def state_dir(self, config: Config) -> Path:
         """The folder of the stores of a configuration. It need not exist."""
 
@@ -98,6 +103,7 @@ class Program(NamedTuple):
     """Whether an image is made of it: see `pyworkerd_isolates.unfrozen`."""
     tails: tuple[str, ...] = ()
     """Workers that are told what its invocations did."""
+    isolation: str = "wasm"
 
 
 @dataclass(slots=True)
@@ -180,6 +186,7 @@ class Generation:
     async def _start_worker(
         self, model: ServiceModel, worker: WorkerModel, before: Running | None
     ) -> Running:
+        must_be_allowed(model, worker, self.ground.allow_trusted)
         if self.config.deploy == "eager":
             deployed = await self._deploy_model(model, worker, before)
             self._stays_awake(deployed)
@@ -228,10 +235,12 @@ class Generation:
             from pyworkerd.bindings.service import ServiceBinding  # noqa: PLC0415 (start-up time)
 
             bindings += (ServiceBinding(worker.assets.binding, assets),)
-        program = Program(model.name, source, bindings, worker.global_outbound, options, tails=worker.tails)
+        program = Program(
+            model.name, source, bindings, worker.global_outbound, options, True, worker.tails, worker.isolation
+        )  # fmt: skip
         try:
             return await self.deploy(program, worker, before)
-        except BundleError as error:
+        except (BundleError, EngineError) as error:
             raise ConfigurationError(f"{place}: service {model.name!r}: {error}") from error
         except ImageError as error:
             raise ConfigurationError(sentence(error, worker.root, worker.main)) from error
@@ -250,7 +259,7 @@ class Generation:
         sending = outbound(program.global_outbound, host)
         environment = await build(program.bindings, sending, host, caches, crypto)
         tails = Tails(program.tails, host.awake) if program.tails else None
-        worker = Worker(
+        worker = worker_class(program.isolation)(
             program.name,
             self.ground.fleet,
             program.source,

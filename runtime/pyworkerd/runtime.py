@@ -75,6 +75,8 @@ class RuntimeOptions:
     sinks: tuple[LogSink, ...] = ()
     """Where the logs of all workers go, besides `worker.logs`."""
     progress: Callable[[str], None] = lambda _: None
+    allow_trusted: bool = False
+    """Whether workers whose configuration says `isolation = "subinterpreter"` may run: without a sandbox."""
     environment: Mapping[str, str] | None = None
     """Environment for `environment` and `secret` bindings; None for the process's own."""
 
@@ -133,6 +135,11 @@ class Runtime:
     def sinks(self) -> tuple[LogSink, ...]:
         """See `RuntimeOptions`."""
         return self.options.sinks
+
+    @property
+    def allow_trusted(self) -> bool:
+        """See `RuntimeOptions`."""
+        return self.options.allow_trusted
 
     @property
     def environment(self) -> Mapping[str, str] | None:

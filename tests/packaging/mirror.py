@@ -20,6 +20,7 @@ _FOLDERS = {
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd": "tests/isolates/python",
     "isolates/pyworkerd_isolates/python/guest": "tests/isolates/python",
     "isolates/pyworkerd_isolates/javascript/guest": "tests/isolates/javascript",
+    "isolates/pyworkerd_isolates/subinterpreter/guest": "tests/isolates/subinterpreter",
     "isolates/pyworkerd_isolates": "tests/isolates",
     "capnp_config/pyworkerd_config": "tests/config",
     "bench/pyworkerd_bench": "tests/bench",

@@ -13,6 +13,7 @@ from pyworkerd_config import load
 
 from pyworkerd.cron.plan import jobs_of
 from pyworkerd.errors import ConfigurationError, PyworkerdError
+from pyworkerd.isolation import ALLOW, ALLOW_HELP
 from pyworkerd.observe import logs
 from pyworkerd.problems import FAILED, Fault, Refusal
 from pyworkerd.runtime import Runtime, RuntimeOptions
@@ -43,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "config", type=Path, metavar="CONFIG", help="the configuration, for example config.toml"
         )
         sub.add_argument("--json", action="store_true", help="print JSON")
+    running.add_argument(ALLOW, action="store_true", help=ALLOW_HELP)
     running.add_argument("worker", metavar="WORKER", help="the name of its service")
     running.add_argument(
         "cron",
@@ -64,7 +66,9 @@ def run(options: argparse.Namespace) -> int:
 
     async def once() -> None:
         sink = logs.Readable(sys.stderr, colour=has_colours(sys.stderr))
-        runtime = RuntimeOptions(progress=Readable().progress, sinks=(sink,))
+        runtime = RuntimeOptions(
+            progress=Readable().progress, sinks=(sink,), allow_trusted=options.allow_trusted
+        )
         async with Runtime(config, runtime) as opened:
             worker = await opened.deploy(options.worker)
             try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyworkerd_config import PROCESSES_RANGES, parse_address
 
+from pyworkerd.isolation import ALLOW, ALLOW_HELP
 from pyworkerd.server import ServerOptions
 from pyworkerd.serving import DRAIN_S
 from pyworkerd.supervisor.run import run as supervise
@@ -59,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="tell there how the server is, for example 127.0.0.1:9090",
     )
     add("--watch", action="store_true", help="reload when the configuration or a worker's file changes")
+    add(ALLOW, action="store_true", help=ALLOW_HELP)
     wait = f"how long running requests may take to finish after SIGTERM (default: {DRAIN_S:g})"
     add("--drain", type=float, default=DRAIN_S, metavar="SECONDS", help=wait)
 
@@ -82,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
         processes=options.processes,
         admin=options.admin,
         watch=options.watch,
+        allow_trusted=options.allow_trusted,
     )
     return supervise(settings)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyworkerd_config import ConfigError
 
 from pyworkerd.errors import ConfigurationError
+from pyworkerd.isolation import ALLOW, ALLOW_HELP
 from pyworkerd.problems import MISTAKE, Fault, Refusal, faults_of
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.supervisor.reports import Readable
@@ -30,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_configuration(parser)
     parser.add_argument("--no-deploy", action="store_true", help="do not run the workers' top level")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(ALLOW, action="store_true", help=ALLOW_HELP)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     faults: list[Fault] = []
     for check in (_check_certificates, _deploy)[: 1 if options.no_deploy else 2]:
         try:
-            check(config)
+            check(config, options)
         except (ConfigError, ConfigurationError) as error:
             faults += faults_of(error)
     if faults:
@@ -52,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_certificates(config: Config) -> None:
+def _check_certificates(config: Config, _: argparse.Namespace) -> None:
     if all(socket.https is None for socket in config.sockets):
         return
     from pyworkerd.server.tls import certificate_problems  # noqa: PLC0415 - slow to import
@@ -61,10 +63,12 @@ def _check_certificates(config: Config) -> None:
         raise ConfigError(problems)
 
 
-def _deploy(config: Config) -> None:
+def _deploy(config: Config, options: argparse.Namespace) -> None:
     async def deploy(folder: str) -> None:
-        options = RuntimeOptions(progress=Readable().progress, state_dir=Path(folder))
-        async with Runtime(replace(config, deploy="eager"), options):
+        runtime = RuntimeOptions(
+            progress=Readable().progress, state_dir=Path(folder), allow_trusted=options.allow_trusted
+        )
+        async with Runtime(replace(config, deploy="eager"), runtime):
             pass
 
     with tempfile.TemporaryDirectory(prefix="pyworkerd-") as folder:  # the stores are not touched

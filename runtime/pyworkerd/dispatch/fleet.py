@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.engines import Engines
-from pyworkerd_isolates.image import load_frame
+from pyworkerd_isolates.image import Image, load_frame
 from pyworkerd_isolates.images import Images
 from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.pool import Idle, Shared
@@ -29,7 +31,7 @@ from .hibernation import Hibernation
 from .loading import LoadingJob
 from .relief import Relief
 from .sleepers import Sleepers
-from .threads import CORES, Threads
+from .threads import CORES, Threads, give_way
 from .trimming import Trimming
 from .turns import Turns
 
@@ -38,8 +40,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyworkerd_isolates.bundle import Bundle, Folder
-    from pyworkerd_isolates.image import Image
     from pyworkerd_isolates.limits import Limits as IsolateLimits
+    from pyworkerd_isolates.subinterpreter.program import Program as TrustedProgram
+    from pyworkerd_isolates.subinterpreter.program import Programs
 
     from pyworkerd.observe.counters import WorkerCounters
     from pyworkerd.observe.snapshot import Snapshot
@@ -50,8 +53,11 @@ if TYPE_CHECKING:
     from .threads import Slices
     from .worker import Worker
 
+logger = logging.getLogger("pyworkerd.dispatch")
+
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
+_Source = TypeVar("_Source")
 
 MAX_ISOLATES: Final = 8000
 """Live isolates of one process. Each maps some regions, and Linux allows 65,530 (vm.max_map_count)."""
@@ -130,6 +136,8 @@ class Fleet:
         self.machine: Machine | None = None
         self.engines: Engines | None = None
         self.images: Images | None = None
+        self.programs: Programs | None = None
+        """Trusted workers, once there is one."""
 
     async def open(self, progress: Callable[[str], None] = lambda _: None) -> Engines:
         """Be ready to load engines, off the event loop's thread; once, however many ask at the same time. `progress` is
@@ -157,11 +165,28 @@ class Fleet:
         """The image of a worker's files, off the event loop's thread; `release` it. Raises `ImageError`."""
         await self.open()
         assert self.images is not None
-        getting = asyncio.ensure_future(self.run(self.images.get, source, limits))
+        return await self._get(self.images.get, self.images.release, source, limits)
+
+    async def program(self, folder: Folder, limits: IsolateLimits) -> TrustedProgram:
+        """What a trusted worker's files are, deployed; `release` it. Raises `ImageError` or `EngineError`."""
+        if self.programs is None:
+            from pyworkerd_isolates.subinterpreter.program import Programs  # noqa: PLC0415 (start-up time)
+
+            self.programs = Programs(give_way)
+        return await self._get(self.programs.get, self.programs.release, folder, limits)
+
+    async def _get(
+        self,
+        get: Callable[[_Source, IsolateLimits], _Result],
+        release: Callable[[_Result], None],
+        source: _Source,
+        limits: IsolateLimits,
+    ) -> _Result:
+        getting = asyncio.ensure_future(self.run(get, source, limits))
         try:
             return await asyncio.shield(getting)
         except asyncio.CancelledError:
-            getting.add_done_callback(self._unwanted)
+            getting.add_done_callback(partial(self._unwanted, release))
             raise
 
     async def load(self, account: Account[Slices], bundle: Bundle, limits: IsolateLimits) -> Image:
@@ -180,14 +205,17 @@ class Fleet:
                 self.release(job.image.result())
             raise
 
-    def _unwanted(self, getting: asyncio.Future[Image]) -> None:
+    def _unwanted(self, release: Callable[[_Result], None], getting: asyncio.Future[_Result]) -> None:
         made = not getting.cancelled() and getting.exception() is None
         if made and not self.closed:  # the end has unmapped everything
-            self.release(getting.result())
+            release(getting.result())
 
-    def release(self, image: Image) -> None:
+    def release(self, image: Image | TrustedProgram) -> None:
         """A worker needs its image no more."""
-        if image.sources is not None:
+        if not isinstance(image, Image):
+            assert self.programs is not None
+            self.programs.release(image)
+        elif image.sources is not None:
             image.sources.keep(None)
         elif self.images is not None:
             self.images.release(image)
@@ -330,6 +358,10 @@ class Fleet:
         self.closed = True
         self._builds.shutdown(wait=True)
         self.threads.close()
+        if self.programs is not None and (left := self.programs.close()):
+            logger.warning(
+                "%d isolates of trusted workers do not end: what they run goes on with the process", left
+            )
         self.long_threads.close()
         self.hibernation.close()
         if self.images is not None:

@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from pyworkerd_isolates.heaps import Heaps
-    from pyworkerd_isolates.isolate import Isolate
+    from pyworkerd_isolates.kinds import AnyIsolate
     from pyworkerd_isolates.native import Instance
     from pyworkerd_isolates.pool import Policy
 
@@ -113,7 +113,7 @@ class Live:
         self.answers: Answers = Answers(self, worker)
         self._worker = worker
         self._counters = worker.counters
-        self._isolate: Isolate | None = None
+        self._isolate: AnyIsolate | None = None
         self._mail = Mail()
         self._in_step: list[Invocation] = []
         """Those that the last step was for."""
@@ -236,7 +236,7 @@ class Live:
         if self._worker.placement.inline() and self.go_on(INLINE_MS):
             self.over()
         else:
-            self._worker.fleet.threads.submit(account_of(self._worker, self._in_step), self)
+            self._worker.threads.submit(account_of(self._worker, self._in_step), self)
 
     def _begin(self, invocation: Invocation, events: Events) -> None:
         invocation.begun = True
@@ -271,7 +271,7 @@ class Live:
         if self.state is State.DEAD:
             raise ClosedIsolate("it ended before its step did")
         if isolate is None:
-            isolate = self._isolate = self._worker.start_isolate()
+            isolate = self._isolate = self._worker.start_isolate(self)
             assert batch is not None
             self._worker.introduce(batch[0])
         if self.asleep:
@@ -320,7 +320,7 @@ class Live:
         self._effects = deque(result.effects)
         self._perform(isolate, result.wake)
 
-    def _perform(self, isolate: Isolate, wake: Wake | None) -> None:
+    def _perform(self, isolate: AnyIsolate, wake: Wake | None) -> None:
         """Do what the step asked for; what a turn has no time for in the next one."""
         effects = self._effects
         began, end = charged_ns(), perf_counter() + PERFORM_S
@@ -370,7 +370,7 @@ class Live:
         if isinstance(reached := translate(error, self._worker.limits), LimitExceeded):
             self._counters.limit(reached.code)
 
-    def _after_step(self, isolate: Isolate, wake: Wake | None) -> None:
+    def _after_step(self, isolate: AnyIsolate, wake: Wake | None) -> None:
         for invocation in self._in_step:
             if invocation.cpu_left_ms <= 0:
                 self.wind_up(invocation, invocation.budget.too_much_cpu())
@@ -382,13 +382,14 @@ class Live:
         if wake is not None and self.invocations:
             # Without an invocation nothing runs, whatever timers its code may have left behind.
             if (delay := wake.time - isolate.now_ns() / 1e9) > 0:
-                self._wake = self.loop.call_later(delay, self._due, wake)
+                self._wake = self.loop.call_later(delay, self.due, wake)
             else:
-                self._due(wake)
+                self.due(wake)
         self.look_again()
         self._worker.paused(self)
 
-    def _due(self, wake: Wake) -> None:
+    def due(self, wake: Wake) -> None:
+        """It wanted to run again by now."""
         self._mail.wake(number for number in wake.invocations if number in self.invocations)
         self.look_again()
 

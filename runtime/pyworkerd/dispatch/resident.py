@@ -58,7 +58,7 @@ class Resident(Worker):
         self.loop_account, self.clearing = home.loop_account, home.clearing
         self.thread_account, self.patient = home.thread_account, home.patient
         self.places, self.logs, self.sinks = home.places, home.logs, home.sinks
-        self._image, self.cost = home.image, home.cost
+        self._image, self.cost = home._image, home.cost  # noqa: SLF001 - they are one worker
         self.policy = replace(
             home.policy,
             isolates=1,

@@ -45,8 +45,15 @@ class Slices(Protocol):
         """It is over; called on the event loop."""
 
 
+class Steps(Protocol):
+    """Where steps go on that are not over at once."""
+
+    def submit(self, account: Account[Slices], step: Slices) -> None:
+        """Run a step in its turns, then `over` on the event loop."""
+
+
 class Threads:
-    """Used from one event loop."""
+    """Used from one event loop. Implements `Steps`."""
 
     def __init__(self, count: int | None = None, clock: Callable[[], float] = charged_s) -> None:
         self._count = count or CORES
@@ -59,7 +66,7 @@ class Threads:
         self._unfinished = 0
 
     def submit(self, account: Account[Slices], step: Slices) -> None:
-        """Run a step in its turns, then `over` on the event loop."""
+        """See `Steps`."""
         self._loop = asyncio.get_running_loop()
         with self._lock:
             self._queue.put(account, step)

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_isolates.bundle import Bundle, Folder
     from pyworkerd_isolates.image import Image
-    from pyworkerd_isolates.isolate import Isolate
+    from pyworkerd_isolates.kinds import AnyIsolate, Deployed
     from pyworkerd_isolates.pool import Policy
     from pyworkerd_isolates.protocol import Commit, Entry, Events
 
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from pyworkerd.services.base import Reply
 
     from .fleet import Fleet
-    from .threads import Slices
+    from .threads import Slices, Steps
 
 NOTHING: Final[Mapping[str, object]] = {}
 
@@ -116,6 +116,7 @@ class Worker(Telling):
         self.allowance = Allowance(given.cpu_ms, given.subrequests, self.log_bytes)
         self.policy = options.policy(fresh=source is not None and source.language.is_program)
         self.placement = Placement()
+        self.threads: Steps = fleet.threads
         self.loop_account: Account[Callable[[], None]] = kin.loop_account if kin else Account(given.weight)
         self.clearing = Clearing(fleet.turns, self.loop_account)
         self.thread_account: Account[Slices] = kin.thread_account if kin else Account(given.weight)
@@ -148,7 +149,7 @@ class Worker(Telling):
 
     # deploy ----------------------------------------------------------------------------------------------------------
 
-    async def deploy(self, image: Image | None = None) -> Image:
+    async def deploy(self, image: Image | None = None) -> Deployed:
         """Build the image, or find it, or take this one. Raises an `ImageError` with file and line."""
         if image is None:
             assert self.source is not None
@@ -157,12 +158,15 @@ class Worker(Telling):
         own = ISOLATE_COST if image.sources is None else UNFROZEN_COST
         self.cost = own + max(self._image.memory_size - self._image.engine.base_memory, 0)
         self.policy = replace(self.policy, cost=self.cost)
-        for level, source, message in self._image.logs if self._image.built else ():
+        self._tell(image)
+        return image
+
+    def _tell(self, deployed: Deployed) -> None:
+        for level, source, message in deployed.logs if deployed.built else ():
             self.log(0, level, source, message)
-        return self._image
 
     @property
-    def image(self) -> Image:
+    def image(self) -> Deployed:
         """The image; only after `deploy()`."""
         if self._image is None:
             raise InternalError(f"worker {self.name!r} was not deployed")
@@ -460,10 +464,12 @@ class Worker(Telling):
         """Tell a new isolate what it is; may be called on another thread."""
         events.init(self.environment, self.meta)
 
-    def start_isolate(self) -> Isolate:
-        """A new isolate of this worker; may be called on another thread."""
+    def start_isolate(self, live: Live) -> AnyIsolate:
+        """A new isolate of this worker, for this one; may be called on another thread."""
+        del live
+        assert self._image is not None
         slots = self.fleet.slots if self.policy.fresh else None
-        return self.image.isolate(self.limits, slots)
+        return self._image.isolate(self.limits, slots)
 
     def memory(self) -> int:
         """Bytes that it is reckoned at: its isolates, and the bodies that wait with its requests."""

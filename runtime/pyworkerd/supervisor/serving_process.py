@@ -103,7 +103,8 @@ class ServingProcess:
         limits = FleetLimits(
             memory=share.isolates, heaps=share.heaps, process=share.process, threads=share.threads
         )
-        options = RuntimeOptions(limits, sinks=(sink,), progress=self._progress)
+        trusted = self._settings.allow_trusted
+        options = RuntimeOptions(limits, sinks=(sink,), progress=self._progress, allow_trusted=trusted)
         self._runtime = Runtime(inherited.config, options)
         limits_of_all = SharedRateLimits(inherited.counters)
         self._runtime.shared.provide(RateLimits, limits_of_all)  # type: ignore[type-abstract]

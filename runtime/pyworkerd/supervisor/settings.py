@@ -49,6 +49,8 @@ class Settings:
     admin: str | None = None
     """An address that goes before the configuration's."""
     watch: bool = False
+    allow_trusted: bool = False
+    """Whether workers may run without a sandbox that ask for it: see `isolation`."""
 
 
 class Shares(NamedTuple):

@@ -723,7 +723,7 @@ def test_an_isolate_that_cannot_start_is_the_runtimes_fault(
     async def main(runtime: Runtime) -> None:
         worker = await runtime.load(worker_of("return Response('fine')"))
 
-        def fail() -> None:
+        def fail(_: object) -> None:
             raise OSError("no memory for another mapping")
 
         with monkeypatch.context() as patch:
