@@ -219,6 +219,15 @@ def test_what_is_not_sent_is_told_so(driver: Driver) -> None:
     ],
 )
 def test_what_somebody_else_forges(start: Callable[..., Driver], forged: object) -> None:
+    assert_refused(start, encode(forged))
+
+
+@pytest.mark.parametrize("header", ["", "5", "null", "[]", "[5,1]", '["ab",1]', '[{"length":4000000000},1]'])
+def test_a_frame_that_is_none(start: Callable[..., Driver], header: str) -> None:
+    assert_refused(start, len(header).to_bytes(4, "little") + header.encode())
+
+
+def assert_refused(start: Callable[..., Driver], value: bytes) -> None:
     worker = """
 import { WorkerEntrypoint } from "cloudflare:workers";
 
@@ -231,7 +240,7 @@ export default class extends WorkerEntrypoint {
     driver = start({"w.js": worker}, bindings=[("OTHER", "fetcher", 1)], answer=lambda _: LATER)
     run = driver.begin()
     driver.step()
-    driver.events.resolve_value(1, encode(forged))
+    driver.events.resolve_value(1, value)
     driver.settle()
     assert run.text == "refused"
     assert driver.fetch().done is False

@@ -260,6 +260,7 @@ export function readValue(frame) {
 export function readWith(frame, readers) {
   const end = 4 + (frame[0] | (frame[1] << 8) | (frame[2] << 16) | (frame[3] << 24));
   const read = JSON.parse(decode(frame.subarray(4, end)));
+  if (!Array.isArray(read) || !Array.isArray(read[0])) throw new TypeError("this is no value");
   return new Reader(cut(read[0], frame, end), readers).read(read[1]);
 }
 
