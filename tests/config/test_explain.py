@@ -97,6 +97,7 @@ def workers(draw: st.DrawFn) -> Worker:
         compatibility_flags=tuple(draw(st.lists(PRINTABLE, max_size=2))),
         limits=draw(limits()),
         reuse=draw(st.sampled_from(["isolate", "request"])),
+        isolation=draw(st.sampled_from(["wasm", "subinterpreter"])),
         bindings=tuple(draw(st.lists(bindings(), max_size=4, unique_by=lambda binding: binding.name))),
         global_outbound=draw(st.none() | st.just("internet") | PRINTABLE),
         tails=tuple(draw(st.lists(PRINTABLE, max_size=2))),
