@@ -232,6 +232,7 @@ def test_scripts_files_and_the_address(run: Run) -> None:
           assert_equals(response.headers.get("x-piped"), "yes");
           assert_object_equals(await response.json(), { a: 1 });
         }, "a resource");
+        promise_test(async () => { assert_equals((await fetch_json("resources/x.json")).a, 1); }, "its JSON");
         promise_test(async () => { assert_equals((await fetch("gone.txt")).status, 404); }, "a missing one");
         promise_test(() => fetch("http://elsewhere.test/").then(assert_unreached, () => {}), "elsewhere");
         test(() => {
@@ -250,7 +251,7 @@ def test_scripts_files_and_the_address(run: Run) -> None:
     }
     found = run(source, files)
     assert {name: outcome for name, outcome in found.items() if outcome[0] not in ("PASS", "OK")} == {}
-    assert len(found) == 7
+    assert len(found) == 8
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,13 @@ export function surround(scope, address) {
   const { redirect } = Response;
   Response.redirect = (...rest) =>
     rest.length === 0 ? redirect.call(Response) : redirect.call(Response, completed(rest[0], href), ...rest.slice(1));
+  const fetch = (...rest) => {
+    try {
+      return rest.length === 0 ? nativeFetch() : nativeFetch(completed(rest[0], href), ...rest.slice(1));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  };
   const values = {
     GLOBAL: { isWindow: () => false, isWorker: () => true, isShadowRealm: () => false },
     WorkerGlobalScope: GlobalScope,
@@ -37,13 +44,8 @@ export function surround(scope, address) {
     origin,
     isSecureContext: true,
     Request,
-    fetch: (...rest) => {
-      try {
-        return rest.length === 0 ? nativeFetch() : nativeFetch(completed(rest[0], href), ...rest.slice(1));
-      } catch (error) {
-        return Promise.reject(error);
-      }
-    },
+    fetch,
+    fetch_json: async (path) => (await fetch(path)).json(), // of testharness.js
   };
   for (const [name, value] of Object.entries(values)) {
     Object.defineProperty(scope, name, { value, writable: true, configurable: true });

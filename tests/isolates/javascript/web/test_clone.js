@@ -71,3 +71,19 @@ test("what cannot be copied is refused", async () => {
   }
   await fails(() => structuredClone(), "TypeError");
 });
+
+test("buffers that can be resized stay so, and a view has to be within its buffer", async () => {
+  const buffer = new ArrayBuffer(2, { maxByteLength: 8 });
+  const views = [new Uint8Array(buffer, 1, 1), new DataView(buffer, 1, 1)];
+  new Uint8Array(buffer).set([1, 2]);
+  const copy = structuredClone(buffer);
+  equal([new Uint8Array(copy), copy.maxByteLength, structuredClone(views[0])[0]], [[1, 2], 8, 2]);
+  buffer.resize(1);
+  for (const view of views) await fails(() => structuredClone(view), "DataCloneError");
+  for (const view of views) await fails(() => structuredClone(view, { transfer: [buffer] }), "DataCloneError");
+  equal(buffer.detached, false);
+});
+
+test("a file is as old as it was", () => {
+  equal(structuredClone(new File(["x"], "f", { lastModified: 42 })).lastModified, 42);
+});

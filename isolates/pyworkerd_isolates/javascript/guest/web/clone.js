@@ -85,8 +85,22 @@ function cloneSet(value, seen) {
   return copy;
 }
 
+const { keys: validated } = Object.getPrototypeOf(Uint8Array.prototype); // throws for one that is out of bounds
+const { get: sizeOfView } = Object.getOwnPropertyDescriptor(DataView.prototype, "byteLength");
+
+// A buffer may have become smaller than its view.
+function requireBounds(view) {
+  try {
+    if (view instanceof DataView) sizeOfView.call(view);
+    else validated.call(view);
+  } catch {
+    throw cannot("A view that is out of the bounds of its buffer");
+  }
+}
+
 function cloneView(value, seen) {
   if (!seen.views.has(value)) {
+    if (!value.buffer.detached) requireBounds(value);
     const size = value instanceof DataView ? value.byteLength : value.length;
     const Type = value instanceof DataView ? DataView : VIEWS[value[Symbol.toStringTag]];
     seen.views.set(value, [Type, value.byteOffset, size]);
@@ -97,7 +111,10 @@ function cloneView(value, seen) {
 
 function cloneBuffer(value, seen) {
   if (value.detached) throw cannot("A detached ArrayBuffer");
-  return remember(value.slice(), value, seen);
+  if (!value.resizable) return remember(value.slice(), value, seen);
+  const copy = new ArrayBuffer(value.byteLength, { maxByteLength: value.maxByteLength });
+  new Uint8Array(copy).set(new Uint8Array(value));
+  return remember(copy, value, seen);
 }
 
 function cloneError(value, seen) {
@@ -119,7 +136,8 @@ function cloneException(value, seen) {
 
 function cloneBlob(value, seen) {
   const bytes = blobBytes(value);
-  const copy = value instanceof File ? makeFile(bytes, value.name, value.type) : makeBlob(bytes, value.type);
+  const { name, type, lastModified } = value;
+  const copy = value instanceof File ? makeFile(bytes, name, type, lastModified) : makeBlob(bytes, type);
   return remember(copy, value, seen);
 }
 
