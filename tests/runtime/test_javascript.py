@@ -32,6 +32,7 @@ def get(config: Path, *paths: str) -> list[tuple[int, str]]:
                     for path in paths:
                         async with client.get(f"http://{socket.address}{path}") as response:
                             found.append((response.status, await response.text()))
+                        await runtime.quiet()  # what it promised to finish is done
                     return found
             finally:
                 await serving.aclose()
