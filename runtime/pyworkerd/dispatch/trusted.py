@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
-from pyworkerd_isolates.errors import Trap
+from pyworkerd_isolates.errors import ProtocolError, Trap
+from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.protocol import Wake
 
 from pyworkerd.errors import InternalError
@@ -105,12 +106,15 @@ class Handed:
 
     def ended(self, live: Live) -> None:
         """It is dead, and about to be closed. If a step of it runs, that is over."""
+        self._forget(live)
+        if live in self._stepping:
+            self._loop.call_soon(self._look, live)
+
+    def _forget(self, live: Live) -> None:
         if live in self._isolates:
             _, descriptor = self._isolates.pop(live)
             self._loop.remove_reader(descriptor)
             self._loop.remove_writer(descriptor)
-        if live in self._stepping:
-            self._loop.call_soon(self._look, live)
 
     def submit(self, account: Account[Slices], step: Slices) -> None:
         """A step begins."""
@@ -125,11 +129,16 @@ class Handed:
             self._hear(live)
 
     def _go_on(self, live: Live) -> None:
-        if live.go_on(0.0):
+        over = live.go_on(0.0)
+        isolate, descriptor = self._isolates.get(live, (None, -1))
+        if over or isolate is None:
+            if isolate is not None and isolate.state is State.DEAD:
+                # Its descriptor is closed, and the next one that somebody opens may have its number.
+                self._forget(live)
             self._loop.call_soon(self.over, live)
             return
-        isolate, descriptor = self._isolates[live]
         if isolate.answered:
+            self._loop.remove_reader(descriptor)
             self._threads.submit(self._account, _Reading(self, live))
             return
         self._stepping[live] = self._loop.call_later(LOOK_S, self._look, live)
@@ -144,14 +153,21 @@ class Handed:
         if live in self._isolates:
             self._answer_knock(live)
 
+    def read(self, live: Live) -> None:
+        """A long answer has been read: the step is over."""
+        self.over(live)
+        if live in self._isolates:
+            self._loop.add_reader(self._isolates[live][1], self._look, live)
+
     def _hear(self, live: Live) -> None:
         isolate, descriptor = self._isolates[live]
         try:
             isolate.hears()
-        except Trap:
+        except (Trap, ProtocolError):
             self._loop.remove_reader(descriptor)
             if not live.invocations:
                 live.end()
+                return
             isolate.knocked = True  # its next step tells
         self._answer_knock(live)
 
@@ -173,4 +189,4 @@ class _Reading:
         return self._live.go_on(slice_ms)
 
     def over(self) -> None:
-        self._steps.over(self._live)
+        self._steps.read(self._live)

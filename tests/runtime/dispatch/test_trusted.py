@@ -73,6 +73,12 @@ class Default(WorkerEntrypoint):
             return Response(await asyncio.to_thread(lambda: threading.current_thread().name))
         if path == "timer":
             await asyncio.sleep(0.01)
+        if path == "long":
+            for _ in range(900):
+                print("x" * 20)
+        if path == "leave":
+            import inside
+            inside._Line.read = lambda self: None  # it ends after this step
         if path == "kv":
             await self.env.KV.put("key", "kept")
             return Response(await self.env.KV.get("key"))
@@ -160,6 +166,31 @@ def test_a_step_that_does_not_end_is_answered_and_the_next_has_another_isolate(
         assert any("an isolate ended: the worker used more than 100 ms" in each for each in logs)
 
     with_runtime(main, configured(tmp_path, limits=replace(LIMITS, cpu_ms=100)), ALLOWED)
+
+
+@needs_them
+def test_an_idle_isolate_that_ends_by_itself_is_in_nobodys_way(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        assert await text(runtime, "leave") == "hello 1"
+        while runtime.statistics().isolates:
+            await asyncio.sleep(0)
+        assert await text(runtime, "") == "hello 1"
+
+    with_runtime(main, configured(tmp_path), ALLOWED)
+
+
+@needs_them
+def test_a_long_answer_is_read_beside_and_the_isolate_goes_on(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        assert await text(runtime, "long") == "hello 1"
+        assert await text(runtime, "timer") == "hello 2"
+        assert await text(runtime, "thread") == "worker_0"
+
+    with_runtime(main, configured(tmp_path), ALLOWED)
 
 
 @needs_them
