@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+NO_SANDBOX = "# its isolation is no security boundary: the code can do whatever the server can"
+
+
 def to_toml(config: Config, *, defaults: bool = False) -> str:
     """The model as `config.toml` text; read again at the same place it gives an equal model without secrets.
 
@@ -62,7 +65,8 @@ def _service_blocks(service: Mapping[str, Any]) -> list[list[str]]:
     if worker is not None:
         bindings: Mapping[str, Any] = worker.get("bindings", {})
         simple = {key: value for key, value in worker.items() if key != "bindings"}
-        blocks.append(["[services.worker]", *toml_lines(simple)])
+        warning = [] if simple.get("isolation", "wasm") == "wasm" else [NO_SANDBOX]
+        blocks.append(["[services.worker]", *warning, *toml_lines(simple)])
         lines = [f"{toml_key(name)} = {toml_value(value)}" for name, value in bindings.items()]
         blocks += [["[services.worker.bindings]", *lines]] if lines else []
     return blocks

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from pyworkerd_config.check_isolation import SINCE, isolation
-from pyworkerd_config.explain import to_json, to_toml
+from pyworkerd_config.explain import NO_SANDBOX, to_json, to_toml
 from pyworkerd_config.kinds import BINDING_KINDS
 from pyworkerd_config.model import Place, Worker
 from pyworkerd_config.problems import ConfigError
@@ -59,10 +59,11 @@ def test_what_it_cannot_be(main: str, more: str, told: str) -> None:
 
 def test_it_is_written_as_it_was_read_and_off_by_default() -> None:
     config = parse_toml(TEXT.format(main="w.py", isolation="subinterpreter", more=""), PLACE)
-    assert 'isolation = "subinterpreter"' in to_toml(config)
+    assert f'[services.worker]\n{NO_SANDBOX}\nmain = "w.py"\nisolation = "subinterpreter"' in to_toml(config)
     assert parse_toml(to_toml(config), PLACE) == config
     assert to_json(config)["services"][0]["worker"]["isolation"] == "subinterpreter"
     assert Worker(Path(), Path()).isolation == "wasm"
+    assert NO_SANDBOX not in to_toml(parse_toml(TEXT.format(main="w.py", isolation="wasm", more=""), PLACE))
 
 
 def test_another_word_is_refused() -> None:
