@@ -19,8 +19,7 @@ from pyworkerd_isolates.capi import assemble
 from pyworkerd_isolates.errors import EngineError, ImageError
 from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.wasm.errors import WasmFormatError
-from pyworkerd_isolates.wasm.image import memory_of
-from pyworkerd_isolates.wasm.program import MAX_MEMORY, make_program
+from pyworkerd_isolates.wasm.program import make_program
 
 COMPILE_S: Final = 300
 """Seconds of CPU time on all cores, and on the wall: CPython as a component takes ten, SpiderMonkey twenty."""
@@ -28,7 +27,10 @@ COMPILE_BYTES: Final = 8 << 30
 """Address space; wasmtime reserves much and touches little of it."""
 NICE: Final = 10
 """It uses all cores, and others are being served meanwhile."""
-_MAX_NOTES: Final = 4 << 20
+MAX_OUTPUT: Final = 512 << 20
+"""Bytes of native code and memory."""
+MAX_NOTES: Final = 1 << 20
+"""Bytes of what is to be known of them: names of what the program imports, for the most part."""
 _RUN: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from pyworkerd_isolates.component.compiler import main; main()"
@@ -54,7 +56,7 @@ def compiled(binary: bytes, name: str) -> tuple[bytes, bytes, dict[str, Any]]:
             "ran out of memory or time" if done.returncode < 0 or not done.stderr else _last_line(done.stderr)
         )
         raise ImageError(f"the program cannot be compiled: the compiler {why}", file=name)
-    notes, blobs = wire.decode(done.stdout, max_header=_MAX_NOTES, max_blobs=2)
+    notes, blobs = wire.decode(done.stdout, max_header=MAX_NOTES, max_blobs=2)
     if "error" in notes:
         raise ImageError(notes["error"], file=name)
     return bytes(blobs[0]), bytes(blobs[1]), notes
@@ -84,13 +86,22 @@ def compile_program(binary: bytes) -> bytes:
         program = make_program(binary, assemble)
         code, memory = machine.compile(program.engine), machine.compile(program.image)
     except (WasmFormatError, EngineError) as error:
-        return wire.encode({"error": str(error)[:4000]})
+        return _error(str(error))
     finally:
         machine.close()
     notes = {
         "questions": program.questions,
         "refusals": program.refusals,
-        "memory": len(memory_of(program.image, MAX_MEMORY)),
+        "memory": program.memory_size,
         "component": program.is_component,
     }
+    size = len(code) + len(memory)
+    if size > MAX_OUTPUT:
+        return _error(f"the program has {size} bytes when it is compiled; at most {MAX_OUTPUT} are supported")
+    if len(json.dumps(notes)) > MAX_NOTES:
+        return _error("the program imports too much that is not there")
     return wire.encode(notes, [code, memory])
+
+
+def _error(message: str) -> bytes:
+    return wire.encode({"error": message[:4000]})

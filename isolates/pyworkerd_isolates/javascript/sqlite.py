@@ -66,7 +66,7 @@ class SQLite:
 
     def __init__(self, component: bytes) -> None:
         linkage = Linkage(parse_component(component))
-        memory = memory_of(linkage.state_module())
+        memory = bytes(memory_of(linkage.state_module()))
         self._library = Library(linkage, "sqlite3_initialize", memory)
         self._c = Library(linkage, "strlen", memory)
 

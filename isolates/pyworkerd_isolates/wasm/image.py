@@ -31,11 +31,12 @@ _MAX_PAGES = 65536
 """4 GiB, core specification 4.2.8."""
 
 
-def image_of(memory: Buffer, maximum_pages: int | None = None) -> bytes:
+def image_of(memory: Buffer, maximum_pages: int | None = None, maximum_spread: int | None = None) -> bytes:
     """A module that defines this memory, exported as `memory`, and imports nothing.
 
-    `memory` is a whole number of 64 KiB pages; `maximum_pages` (64 KiB each) limits its growth. Raises
-    `ValueError`.
+    `memory` is a whole number of 64 KiB pages; `maximum_pages` (64 KiB each) limits its growth. Raises `ValueError`.
+    If what is not zero is spread over more than `maximum_spread` bytes, `WasmFormatError`: native code of an image has
+    them all, however few of them the file says.
     """
     view = memoryview(memory).cast("B")
     pages, rest = divmod(len(view), WASM_PAGE)
@@ -45,7 +46,13 @@ def image_of(memory: Buffer, maximum_pages: int | None = None) -> bytes:
         raise ValueError(f"a memory of {pages} pages cannot have a maximum of {maximum_pages}")
     limits = encode_unsigned(pages)
     limits = b"\0" + limits if maximum_pages is None else b"\x01" + limits + encode_unsigned(maximum_pages)
-    runs = _dense(list(_runs(view)))
+    found = list(_runs(view))
+    spread = found[-1][1] - found[0][0] if found else 0
+    if maximum_spread is not None and spread > maximum_spread:
+        raise WasmFormatError(
+            f"data is spread over {spread} bytes of the memory; at most {maximum_spread} are supported"
+        )
+    runs = _dense(found)
     parts: list[Buffer] = [encode_unsigned(len(runs))]
     for start, end in runs:
         parts += (
@@ -118,7 +125,7 @@ def _dense(runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return dense
 
 
-def memory_of(image: Buffer, maximum_bytes: int = 1 << 30) -> bytes:
+def memory_of(image: Buffer, maximum_bytes: int = 1 << 30) -> bytearray:
     """The memory that an image, or any module with active data, begins with.
 
     `maximum_bytes` guards against a header that announces gigabytes. Raises `WasmFormatError`.
@@ -139,7 +146,7 @@ def memory_of(image: Buffer, maximum_bytes: int = 1 << 30) -> bytes:
             reader.finish()
     if memory is None:
         raise WasmFormatError("an image has a memory")
-    return bytes(memory)
+    return memory
 
 
 def _checked_size(limits: Limits, maximum_bytes: int) -> int:

@@ -40,12 +40,20 @@ from .questions import ALLOCATE, CONTINUE, DROP, FILL, KINDS, OLDER
 from .system import REALLOC, STATE, HostCall, call_name, host_function, value_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 HANDLER: Final = "wasi:http/incoming-handler"
 ENTRY: Final = "handle_at"
 """What the engine exports: time, handle of the request, handle of its answer; a core module looks at none of them."""
 MAX_MEMORY: Final = 1 << 30
+MAX_SPREAD: Final = 128 << 20
+"""Bytes of memory over which the file's data is spread: on disk an image has all of them. Compilers put data together;
+CPython as a component has 30 MB.
+"""
+MAX_ENTRIES: Final = 1 << 18
+"""Of the table, 8 bytes of the host's memory in each isolate: more than a hundred thousand functions no program has."""
+MAX_GLOBALS: Final = 1 << 14
+"""16 bytes of the host's memory in each isolate."""
 _HANDLE: Final = FunctionType(bytes((I32, I32)), b"")
 _REALLOC_TYPE: Final = FunctionType(bytes((I32,) * 4), bytes((I32,)))
 _NOTHING: Final = FunctionType(b"", b"")
@@ -62,6 +70,8 @@ class Program(NamedTuple):
     image: bytes
     questions: tuple[str, ...]
     refusals: tuple[str, ...]
+    memory_size: int
+    """Bytes that it begins with."""
     is_component: bool
 
 
@@ -92,6 +102,7 @@ def make_program(binary: bytes, assemble: Callable[[str], bytes]) -> Program:
     if not is_component and not binary.startswith(MODULE_HEADER):
         raise WasmFormatError("this is neither a component nor a core module of WebAssembly")
     found = _of_component(binary) if is_component else _of_module(binary)
+    _check_sizes(found.parts.values())
     refusals: list[str] = []
     questions: list[str] = []
     text = _text(found, questions, refusals)
@@ -101,7 +112,8 @@ def make_program(binary: bytes, assemble: Callable[[str], bytes]) -> Program:
     engine = assembly.write(())
     check_engine(engine, [ENTRY], (MEMORY, ASK))
     memory = memory_of(found.binary, MAX_MEMORY)
-    return Program(engine, image_of(memory), tuple(questions), tuple(refusals), is_component)
+    image = image_of(memory, maximum_spread=MAX_SPREAD)
+    return Program(engine, image, tuple(questions), tuple(refusals), len(memory), is_component)
 
 
 # parts ---------------------------------------------------------------------------------------------------------------
@@ -171,6 +183,15 @@ def _of_module(binary: bytes) -> _Parts:
         _check_type(module.type_of(definition.place), _NOTHING, "_start")
     pages = module.memories[0].minimum
     return _Parts({_ONLY: part}, _ONLY, None, binary, calls, guest, pages, len(guest) - 1, "_start")
+
+
+def _check_sizes(parts: Collection[Part]) -> None:
+    """What the limit of the memory does not count: an isolate has it on the host."""
+    entries = max((table.minimum for part in parts for table in part.module.tables), default=0)
+    globals_ = sum(len(part.module.globals) - len(part.module.imported["global"]) for part in parts)
+    for found, most, what in ((entries, MAX_ENTRIES, "table entries"), (globals_, MAX_GLOBALS, "globals")):
+        if found > most:
+            raise WasmFormatError(f"the program has {found} {what}; at most {most} are supported")
 
 
 def _check_module(module: CoreModule) -> None:

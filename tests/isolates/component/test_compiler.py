@@ -1,12 +1,14 @@
 """Compiling in a process of its own."""
 
+import os
+
 import pytest
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.component import compiler
 from pyworkerd_isolates.component.compiler import compile_program, compiled
 from pyworkerd_isolates.errors import ImageError
 
-from tests.isolates.component.programs import HELLO
+from tests.isolates.component.programs import HELLO, cgi
 
 
 def test_a_process_compiles():
@@ -43,3 +45,22 @@ def test_who_takes_too_long(monkeypatch):
 def test_code_that_no_machine_could_run():
     notes, _ = wire.decode(compile_program(HELLO[:8]), max_header=1 << 16, max_blobs=2)
     assert "error" in notes
+
+
+def test_what_comes_out_has_a_bound(monkeypatch):
+    longest = "f" * compiler.MAX_NOTES
+    with pytest.raises(ImageError, match="imports too much"):
+        compiled(cgi("", imports=f'(import "env" "{longest}" (func))'), "a.wasm")
+    monkeypatch.setattr(compiler, "MAX_OUTPUT", 1000)
+    notes, _ = wire.decode(compile_program(HELLO), max_header=1 << 16, max_blobs=2)
+    assert "at most 1000 are supported" in notes["error"]
+
+
+def test_a_process_makes_way_for_others(monkeypatch):
+    told = "import os; compiler.compile_program = lambda _: sys.exit(str(os.nice(0)))"
+    begin, _, run = compiler._RUN.rpartition("from ")
+    monkeypatch.setattr(
+        compiler, "_RUN", f"{begin}from pyworkerd_isolates.component import compiler; {told}; from {run}"
+    )
+    with pytest.raises(ImageError, match=f"failed: {min(os.nice(0) + compiler.NICE, 19)}$"):
+        compiled(HELLO, "a.wasm")

@@ -51,6 +51,20 @@ def test_what_nobody_answers_is_refused_when_it_is_called():
             "another type than WASI",
         ),
         (module('(module (memory 20000) (func (export "_start")))'), "larger than"),
+        (
+            module(
+                '(module (memory 4096) (data (i32.const 0) "a") (data (i32.const 0xfffffff) "b")'
+                ' (func (export "_start")))'
+            ),
+            "spread over 268435456 bytes",
+        ),
+        (module('(module (memory 1) (table 4294967295 funcref) (func (export "_start")))'), "table entries"),
+        (
+            module(
+                '(module (memory 1) (func (export "_start"))' + "(global i32 (i32.const 0))" * 20_000 + ")"
+            ),
+            "20000 globals",
+        ),
     ],
 )
 def test_what_is_no_program(binary, message):
