@@ -70,6 +70,7 @@ class Tails:
         self._characters = 0
         self._dropped = 0
         self._telling: asyncio.Task[None] | None = None
+        self._closed = False
 
     def begin(self, worker: Worker, work: Work) -> Trace | None:
         """What gathers an invocation that begins; None if nobody is told of it."""
@@ -83,31 +84,31 @@ class Tails:
 
     def ended(self, worker: Worker, item: TraceItem, cpu_ms: float) -> None:
         """Nothing of an invocation is left."""
+        if self._closed:
+            return
         if len(self._waiting) >= MAX_WAITING or self._characters + item.size > MAX_CHARACTERS:
             self._dropped += 1
             return
         self._waiting.append(item.finish(cpu_ms, now_ms()))
         self._characters += item.size
-        if self._telling is None:
+        if not self.telling:
             # Not in the context of the request that ended: it is over, and it pays for nothing any more.
             self._telling = worker.loop.create_task(self._tell(worker), context=Context())
 
     async def _tell(self, worker: Worker) -> None:
-        try:
-            while self._waiting:
-                batch, dropped = self._waiting, self._dropped
-                self._waiting, self._characters, self._dropped = [], 0, 0
-                if dropped:
-                    worker.counters.limit("tails")
-                    worker.log(
-                        0, "warning", "pyworkerd",
-                        f"{dropped} invocations were not told to {', '.join(self._names)}: too slow to keep up",
-                    )  # fmt: skip
-                events = wire.dump_value(batch)
-                for name in self._names:
-                    await self._hand_over(worker, name, events)
-        finally:
-            self._telling = None
+        while self._waiting:
+            batch, dropped = self._waiting, self._dropped
+            self._waiting, self._characters, self._dropped = [], 0, 0
+            if dropped:
+                worker.counters.limit("tails")
+                worker.log(
+                    0, "warning", "pyworkerd",
+                    f"{dropped} invocations were not told to {', '.join(self._names)}: too slow to keep up",
+                )  # fmt: skip
+            # On a thread: of many small entries this takes a tenth of a second.
+            events = await worker.fleet.run(wire.dump_value, batch)
+            for name in self._names:
+                await self._hand_over(worker, name, events)
 
     async def _hand_over(self, worker: Worker, name: str, events: bytes) -> None:
         try:
@@ -120,15 +121,16 @@ class Tails:
     @property
     def telling(self) -> bool:
         """Whether something has not been told yet."""
-        return self._telling is not None
+        return self._telling is not None and not self._telling.done()
 
     async def quiet(self) -> None:
         """Wait until everything was told."""
-        while self._telling is not None:
+        while self._telling is not None and not self._telling.done():
             await asyncio.wait((self._telling,))
 
     async def aclose(self) -> None:
         """Tell nothing any more. Harmless when called again."""
+        self._closed = True
         if self._telling is not None:
             self._telling.cancel()
             await self.quiet()

@@ -24,6 +24,8 @@ LEVELS: Final = {"info": "log", "warning": "warn", "critical": "error"}
 """Where Workers have another name for one of ours."""
 MAX_CHARACTERS: Final = 256 * 1024
 """Of the texts of one item. What comes after them is left out, and the item says that it was truncated."""
+ENTRY: Final = 64
+"""Characters that an entry is reckoned at besides its texts: empty ones are not free."""
 
 
 class TraceItem:
@@ -83,12 +85,14 @@ class TraceItem:
 
     @property
     def size(self) -> int:
-        """Characters of its texts, those of the event included."""
+        """Characters of its texts, those of the event included; what was left out is not."""
         return self._characters
 
     def _fits(self, text: str) -> bool:
-        self._characters += len(text)
-        self.truncated = self.truncated or self._characters > MAX_CHARACTERS
+        characters = self._characters + ENTRY + len(text)
+        self.truncated = self.truncated or characters > MAX_CHARACTERS
+        if not self.truncated:
+            self._characters = characters
         return not self.truncated
 
     def finish(self, cpu_ms: float, now: float) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.dispatch import tails
+from pyworkerd.dispatch.worker import Worker
 from pyworkerd.errors import ExceededCpu, NoHandler, WorkerException
+from pyworkerd.observe.trace_item import TraceItem
 from pyworkerd_config.model import Limits
 from pyworkerd_isolates import wire
 
@@ -194,5 +196,50 @@ def test_of_a_batch_of_messages_its_size_is_told(with_runtime: Callable[..., Non
             await shop.service.handle("queue", batch, about={"queue": "jobs", "batchSize": 7})
         await runtime.quiet()
         assert [event["event"] for event in told(tail)] == [{"queue": "jobs", "batchSize": 7}]
+
+    with_runtime(main)
+
+
+def test_what_does_not_fit_is_left_out_and_the_rest_is_told(
+    with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tails, "MAX_CHARACTERS", 400_000)
+    # More than may wait, as exceptions, which no limit of a worker's log counts.
+    verbose = """
+from workers import Response, WorkerEntrypoint
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        from _pyworkerd import invocation, outbox
+        (number,) = invocation.running
+        for _ in range(10):
+            outbox.effects.append(["fail", number, "exception", "E", "", "x" * 60_000])
+        return Response("made")
+"""
+
+    async def main(runtime: Runtime) -> None:
+        counting = PYTHON.replace("event))", '[len(event["exceptions"]), event["truncated"]]))')
+        tail = await runtime.load({"t.py": counting}, name="t")
+        shop = await runtime.load({"w.py": verbose}, name="shop", tails=["t"])
+        with pytest.raises(WorkerException):
+            await shop.fetch("/")
+        await runtime.quiet()
+        assert told(tail) == [[4, True]]
+
+    with_runtime(main)
+
+
+def test_once_it_is_closed_nothing_is_told_any_more(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        tail = await runtime.load({"t.py": PYTHON}, name="t")
+        shop = await loaded(runtime)
+        worker, listeners = shop.service, shop.service.options.tails
+        assert isinstance(worker, Worker)
+        assert listeners is not None
+        listeners.ended(worker, TraceItem("shop", None, {}, "stateless", 0), 0.0)
+        await listeners.aclose()  # its task has not begun
+        listeners.ended(worker, TraceItem("shop", None, {}, "stateless", 0), 0.0)
+        assert not listeners.telling
+        await listeners.quiet()
+        assert not tail.logs
 
     with_runtime(main)

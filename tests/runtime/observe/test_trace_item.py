@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pyworkerd.observe.trace_item import MAX_CHARACTERS, TraceItem
+from pyworkerd.observe.trace_item import ENTRY, MAX_CHARACTERS, TraceItem
 
 
 def item() -> TraceItem:
@@ -61,5 +61,16 @@ def test_what_is_beyond_its_room_is_left_out_and_that_is_said() -> None:
         gathered.log("info", "x" * (MAX_CHARACTERS // 3), 1)
     gathered.exception("ValueError", "no", "", 1)
     told = gathered.finish(0, 1000)
-    assert (len(told["logs"]), told["exceptions"], told["truncated"]) == (3, [], True)
-    assert gathered.size > MAX_CHARACTERS
+    assert (len(told["logs"]), told["exceptions"], told["truncated"]) == (2, [], True)
+    assert gathered.size <= MAX_CHARACTERS  # or all of it would be dropped for want of room
+
+
+def test_entries_without_text_are_not_free() -> None:
+    gathered = item()
+    for _ in range(MAX_CHARACTERS // ENTRY):
+        gathered.log("info", "", 1)
+        gathered.exception("", "", "", 1)
+    assert gathered.size == MAX_CHARACTERS
+    told = gathered.finish(0, 1)
+    assert len(told["logs"]) + len(told["exceptions"]) == MAX_CHARACTERS // ENTRY
+    assert told["truncated"]
