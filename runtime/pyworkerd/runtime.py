@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
@@ -410,9 +411,8 @@ class Runtime:
         self._closed = True
         async with AsyncExitStack() as closing:  # the last is closed first
             if self._temporary is not None:
-                closing.push_async_callback(
-                    asyncio.to_thread, shutil.rmtree, self._temporary, ignore_errors=True
-                )
+                remove = partial(shutil.rmtree, self._temporary, ignore_errors=True)
+                closing.push_async_callback(asyncio.to_thread, remove)
             closing.push_async_callback(asyncio.to_thread, self.fleet.close)
             closing.push_async_callback(self.shared.aclose)
             for generation in (self._generation, self._prepared, *self._old):
