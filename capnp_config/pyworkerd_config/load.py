@@ -25,14 +25,40 @@ MAX_DATA_BYTES = 25 << 20
 """Largest file of a `data` binding: 25 MiB, as Workers' largest KV value and static asset."""
 
 
-def load(path: Path, *, environment: str | None = None, kinds: BindingKinds = BINDING_KINDS) -> Config:
+def load(
+    path: Path, *more: Path, environment: str | None = None, kinds: BindingKinds = BINDING_KINDS
+) -> Config:
     """Read a configuration and the `.dev.vars` beside it, and check everything that can be checked.
+
+    `more` are further files of Wrangler's: their workers are beside those of the first.
 
     It is Wrangler's if its name begins with `wrangler` or it is JSON, and then `environment` may name a part of its
     `env`; otherwise a `config.toml`. Raises `ConfigError` with all that is wrong, in the order of the file. Secrets of
     the process environment are the runtime's part.
     """
     problems = ProblemList()
+    read = [_read_one(each, environment, problems, kinds) for each in (path, *more)]
+    config, whole = read[0]
+    if more:
+        for other in (path, *more):
+            if not is_wrangler(other):
+                message = "only Wrangler's files can be several"
+                problems.add(Problem(Place(other), message, "write all services into one config.toml"))
+        from .wrangler_join import join  # noqa: PLC0415 (start-up time)
+
+        config, whole = join([each for each, _ in read], kinds), not problems
+    # An entry that could not be read would make every mention of its name look wrong.
+    for problem in [*check(config, kinds), *check_files(config)] if whole else check_files(config):
+        problems.add(problem)
+    if problems:
+        raise problems.error()
+    return config
+
+
+def _read_one(
+    path: Path, environment: str | None, problems: ProblemList, kinds: BindingKinds
+) -> tuple[Config, bool]:
+    """What could be read of a file, and whether every entry of it could be."""
     place = Place(path)
     text = decode_text(_read(path, MAX_BYTES), place)
     secrets: dict[str, str] = {}
@@ -53,12 +79,7 @@ def load(path: Path, *, environment: str | None = None, kinds: BindingKinds = BI
         config, whole = read_toml(text, place, problems, kinds=kinds, is_file=_is_file)
         if environment is not None:
             problems.add(Problem(place, "only a Wrangler file has environments", "leave --env out"))
-    # An entry that could not be read would make every mention of its name look wrong.
-    for problem in [*check(config, kinds), *check_files(config)] if whole else check_files(config):
-        problems.add(problem)
-    if problems:
-        raise problems.error()
-    return replace(config, secrets=secrets)
+    return replace(config, secrets=secrets), whole
 
 
 def is_wrangler(path: Path) -> bool:

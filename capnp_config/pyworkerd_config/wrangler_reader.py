@@ -15,10 +15,11 @@ from . import wrangler_tables as tables
 from .conventions import WRANGLER, IsFile, find_main, nothing_exists
 from .decode import MISSING, Cursor, Field, json_value
 from .kinds import BINDING_KINDS, BindingKinds
-from .model import Assets, Binding, Config, Limits, Place, Queue, Service, Socket, Store, Worker
+from .model import Assets, Binding, Config, Limits, Place, Queue, Service, Socket, Worker
 from .problems import ProblemList
 from .toml_reader import ASSETS, STATE_DIR, with_internet
 from .wrangler_file import WranglerFile
+from .wrangler_join import EVERYTHING, shared_stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -77,7 +78,7 @@ def read_wrangler(
             sockets=(Socket("http", address, place=file.top.place),),
             services=tuple(services),
             queues=tuple(_queues(file, services)),
-            stores=tuple(_stores(services, kinds, file.top.place)),
+            stores=tuple(shared_stores(services, kinds, file.top.place)),
             state_dir=file.top.folder / STATE_DIR,
             warnings=tuple(warnings.found),
             place=Place(place.file),
@@ -181,7 +182,7 @@ def _main(file: WranglerFile, bindings: tuple[Binding, ...], is_file: IsFile) ->
     name = _name(file)
     main = main or _by_convention(name, file.top.folder, is_file)
     # What no route takes is its own, as with `wrangler dev`.
-    routes = dict.fromkeys((*_routes(file, file.get("route"), file.get("routes")), "/*"))
+    routes = dict.fromkeys((*_routes(file, file.get("route"), file.get("routes")), EVERYTHING))
     yield Service(name, _worker(file, main, bindings), tuple(routes), place=file.top.place)
 
 
@@ -286,18 +287,3 @@ def _queues(file: WranglerFile, services: list[Service]) -> Iterator[Queue]:
 def _binds(service: Service, kind: str, name: str) -> bool:
     worker = service.kind
     return isinstance(worker, Worker) and any((b.kind, b.value) == (kind, name) for b in worker.bindings)
-
-
-def _stores(services: list[Service], kinds: BindingKinds, place: Place) -> Iterator[Store]:
-    """Those that several workers of the file have: an id means the same one to all."""
-    users: dict[tuple[str, str], list[str]] = {}
-    for service in services:
-        assert isinstance(service.kind, Worker)
-        for binding in service.kind.bindings:
-            if binding.kind in kinds and kinds[binding.kind].value == "store":
-                of = users.setdefault((binding.kind, binding.value), [])
-                if service.name not in of:
-                    of.append(service.name)
-    for (kind, name), names in users.items():
-        if len(names) > 1:
-            yield Store(kind, name, tuple(names), place=place)

@@ -27,7 +27,10 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "config", type=Path, nargs="?", metavar="CONFIG", help=f"config.toml, or Wrangler's file ({found})"
     )
-    parser.add_argument("-c", "--config", dest="named", type=Path, metavar="CONFIG", help="the same")
+    several = "the same; several of Wrangler's files make one server, which listens for the first"
+    parser.add_argument(
+        "-c", "--config", dest="named", action="append", default=[], type=Path, metavar="CONFIG", help=several
+    )
     parser.add_argument(
         "-e", "--env", metavar="NAME", help="the environment of a Wrangler file that is meant"
     )
@@ -35,7 +38,7 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
 
 def read_configuration(options: argparse.Namespace) -> Config:
     """Read it. Raises `ConfigError`."""
-    return load(_path(options), environment=options.env)
+    return load(*_paths(options), environment=options.env)
 
 
 def tell_warnings(config: Config) -> None:
@@ -45,12 +48,12 @@ def tell_warnings(config: Config) -> None:
         sys.stderr.write(f"{yellow}warning:{plain} {printable(str(warning))}\n")
 
 
-def _path(options: argparse.Namespace) -> Path:
-    named: list[Path] = [path for path in (options.config, options.named) if path is not None]
-    if len(named) > 1:
-        raise ConfigError([Problem(Place(named[1]), "two configurations are named", "leave one of them out")])
-    path = next((path for path in (*named, *map(Path, NAMES)) if named or path.is_file()), None)
+def _paths(options: argparse.Namespace) -> list[Path]:
+    named: list[Path] = [*([options.config] if options.config is not None else []), *options.named]
+    if named:
+        return named
+    path = next((path for path in map(Path, NAMES) if path.is_file()), None)
     if path is None:
         message = f"no configuration is named, and there is none of {', '.join(NAMES)} here"
         raise ConfigError([Problem(Place(Path()), message, "write for example pyworkerd serve config.toml")])
-    return path
+    return [path]

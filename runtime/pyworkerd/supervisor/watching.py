@@ -52,9 +52,10 @@ class Watch:
 def look(config: Config) -> Look:
     """Everything that a reload would read: the configuration, `.dev.vars`, data files, and what may be in bundles."""
     found: Look = {}
-    if config.place.file is not None:
-        _note(found, config.place.file)
-        _note(found, config.place.file.parent / DEV_VARS)
+    places = (config.place, *(service.place for service in config.services))
+    for file in dict.fromkeys(place.file for place in places if place.file is not None):
+        _note(found, file)
+        _note(found, file.parent / DEV_VARS)
     roots = set()
     for service in config.services:
         if not isinstance(service.kind, Worker):

@@ -81,6 +81,31 @@ def test_validate_tells_what_means_nothing_here(folder: Path) -> None:
     assert done.stderr == ""
 
 
+def test_workers_of_several_files_are_one_server(tmp_path: Path) -> None:
+    for name, other in (("front", "back"), ("back", "front")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.js").write_text(
+            "export default { async fetch(request, env) {\n"
+            f"  const seen = Number((await env.CACHE.get('n')) ?? 0) + 1; await env.CACHE.put('n', String(seen));\n"
+            f"  const rest = request.url.endsWith('/end') ? '' : await (await env.OTHER.fetch('http://x/end')).text();\n"
+            f"  return new Response(`{name} ${{env.TOKEN}} ${{seen}} ${{rest}}`);\n}} }};\n"
+        )
+        (tmp_path / name / ".dev.vars").write_text(f"TOKEN=of-{name}\n")
+        (tmp_path / name / "wrangler.json").write_text(
+            json.dumps(
+                {
+                    "name": name,
+                    "main": "index.js",
+                    "services": [{"binding": "OTHER", "service": other}],
+                    "kv_namespaces": [{"binding": "CACHE", "id": "shared"}],
+                }
+            )
+        )
+    files = [f"--config={tmp_path / name / 'wrangler.json'}" for name in ("front", "back")]
+    with serve(*files, "--socket-addr=http=127.0.0.1:0") as served:
+        assert ask(served.address(), "/anything").body == "front of-front 1 back of-back 2 "
+
+
 def read(*arguments: str) -> str:
     parser = argparse.ArgumentParser()
     add_configuration(parser)
@@ -106,7 +131,8 @@ def test_the_file_is_found_where_the_command_runs(tmp_path: Path, monkeypatch: p
         )
         assert read() == stem
     assert read("wrangler.jsonc") == read("-c", "wrangler.jsonc") == "wrangler-jsonc"
-    assert "two configurations" in read("wrangler.json", "-c", "wrangler.jsonc")
+    (tmp_path / "config.toml").write_text("")
+    assert "only Wrangler's files can be several" in read("config.toml", "-c", "wrangler.json")
 
 
 def test_only_wrangler_has_environments(tmp_path: Path) -> None:
