@@ -61,3 +61,27 @@ def test_only_those_that_name_it_pay_for_it(sandbox: Sandbox) -> None:
         plain.close()
         named.close()
     assert sizes[0] < sizes[1]
+
+
+def test_who_reads_no_more_is_not_waited_for(start: Callable[..., Driver]) -> None:
+    never = 'new HTMLRewriter().on("p", { element: () => new Promise(() => {}) })'
+    driver = start({"w.js": f'export default {{ fetch: () => {never}.transform(new Response("a<p>")) }};'})
+    run = driver.fetch()
+    assert (run.status, run.done) == (200, False)
+    driver.stop(*driver.streams)
+    driver.settle()
+    assert (run.done, run.logs) == (True, [])
+
+
+def test_names_of_documents_are_not_kept(start: Callable[..., Driver]) -> None:
+    """Those of another document than the one that is read now, where they are long."""
+    tags = (
+        'Array.from({ length: 100 }, (_, n) => `<${"x".repeat(20_000)}${n}${request.url.at(-1)}>`).join("")'
+    )
+    body = f"return new HTMLRewriter().transform(new Response({tags}));"
+    driver = start({"w.js": f"export default {{ fetch(request) {{ {body} }} }};"})
+    sizes = []
+    for letter in "abcdefgh":
+        assert driver.fetch(f"http://x/{letter}").complete
+        sizes.append(driver.isolate.memory_size)
+    assert sizes[-1] - sizes[1] < 1 << 20

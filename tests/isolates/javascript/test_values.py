@@ -164,6 +164,7 @@ ENDLESS = (
     "new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(65536)); }, "
     "cancel(error) { globalThis.gone = error.name; } })"
 )
+WORDS = ENDLESS.replace("new Uint8Array(65536)", "'text'")
 
 
 @pytest.mark.parametrize(
@@ -189,9 +190,20 @@ def test_bodies_that_cannot_be_sent(driver: Driver, source: str, name: str, mess
     assert (failure.type_name, message in failure.message) == (name, True)
 
 
-def test_what_is_not_sent_is_told_so(driver: Driver) -> None:
-    assert driver.call("make", f"[{ENDLESS}]").failure is not None
-    assert driver.call("make", "globalThis.gone").value == "RangeError"
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (f"[{ENDLESS}]", "RangeError"),
+        (f"[{ENDLESS}, () => 1]", "DataCloneError"),
+        (f"[new Response({ENDLESS}), () => 1]", "DataCloneError"),
+        (f"[{WORDS}, {ENDLESS}]", "DataCloneError"),
+        (WORDS, "DataCloneError"),
+    ],
+)
+def test_what_is_not_sent_is_told_so(driver: Driver, source: str, name: str) -> None:
+    failure = driver.call("make", source).failure
+    assert failure is not None
+    assert (failure.type_name, driver.call("make", "globalThis.gone").value) == (name, name)
 
 
 @pytest.mark.parametrize(

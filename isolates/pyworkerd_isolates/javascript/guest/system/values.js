@@ -133,7 +133,13 @@ export function writeWith(value, special) {
 export function writeMessage(value) {
   const writer = new Writer();
   writer.special = crossing.write;
-  const tree = writer.write(value, 0);
+  let tree;
+  try {
+    tree = writer.write(value, 0);
+  } catch (error) {
+    cancelAll(writer.unread ?? [], error);
+    throw error;
+  }
   return writer.unread === null ? frameOf(tree, writer.blobs) : readFirst(tree, writer);
 }
 
@@ -145,12 +151,17 @@ async function readFirst(tree, { blobs, unread }) {
     try {
       blobs[index] = await crossing.read(body, room);
     } catch (error) {
-      for (const other of unread.slice(at + 1)) crossing.cancel(other.body, error);
+      cancelAll(unread.slice(at + 1), error);
       throw error;
     }
     room -= blobs[index].length;
   }
   return frameOf(tree, blobs);
+}
+
+// Bodies that were taken, and that nobody reads.
+function cancelAll(unread, reason) {
+  for (const { body } of unread) crossing.cancel(body, reason);
 }
 
 function frameOf(tree, blobs) {

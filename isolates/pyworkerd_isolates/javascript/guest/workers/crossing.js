@@ -73,25 +73,28 @@ crossing.readers = {
   ReadableStream: ([bytes]) => bodyOfBytes(sent(bytes)).readable(),
 };
 
-// All of a body, unless it has more bytes than there is room for.
+// All of a body, unless it has more bytes than there is room for. Whose rest is not wanted, hears so.
 crossing.read = async ({ source, stream }, room) => {
   const reader = source ?? stream.getReader();
   const pieces = [];
   let size = 0;
-  for (;;) {
-    const piece = source === null ? nextOf(await reader.read()) : await reader.read();
-    if (piece === null) return concatenate(pieces, size);
-    size += piece.length;
-    if (size > room) {
-      const most = `${MAX_BYTES >> 20} MiB at once`;
-      const error = new RangeError(
-        `bodies and streams in calls and results may have ${most}: send what is larger by fetch()`,
-      );
-      crossing.cancel({ source, stream: null }, error);
-      if (source === null) reader.cancel(error).catch(() => {});
-      throw error;
+  try {
+    for (;;) {
+      const piece = source === null ? nextOf(await reader.read()) : await reader.read();
+      if (piece === null) return concatenate(pieces, size);
+      size += piece.length;
+      if (size > room) {
+        const most = `${MAX_BYTES >> 20} MiB at once`;
+        throw new RangeError(
+          `bodies and streams in calls and results may have ${most}: send what is larger by fetch()`,
+        );
+      }
+      if (piece.length > 0) pieces.push(piece);
     }
-    pieces.push(piece);
+  } catch (error) {
+    if (source === null) reader.cancel(error).catch(() => {});
+    else source.cancel(error);
+    throw error;
   }
 };
 

@@ -314,6 +314,20 @@ test("bodies are read as far as they are wanted", async () => {
   await reader.cancel();
 });
 
+test("where nobody reads any more, no other handler is called", async () => {
+  const called = [];
+  const waits = Promise.withResolvers();
+  const handlers = { async element(e) { called.push("element"); e.remove(); await waits.promise; } };
+  const reader = rewrite("<p></p>", ["p", handlers], [null, { end() { called.push("end"); } }]).body.getReader();
+  const reading = reader.read();
+  await wait(1);
+  await reader.cancel();
+  equal((await reading).done, true);
+  waits.resolve();
+  await wait(1);
+  equal(called, ["element"]);
+});
+
 test("handlers are functions of their object, and what else is given is refused", async () => {
   const handlers = { seen: 0, element() { this.seen += 1; } };
   await text("<p><p>", ["p", handlers]);

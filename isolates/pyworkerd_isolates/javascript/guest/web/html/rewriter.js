@@ -119,6 +119,8 @@ class Rewritten {
   #isWanting = true; // the document has gone through all of what it was given
   #isFinished = false; // there is no more for it
   #isOver = false;
+  #isCancelled = false; // nobody reads any more: handlers that wait may go on, and no other one is called
+  #stop = null; // answers whoever reads
   #failure = null;
 
   constructor(document, input, charset) {
@@ -127,17 +129,26 @@ class Rewritten {
     this.#charset = charset;
   }
 
-  async read() {
+  read() {
+    const { promise, resolve, reject } = Promise.withResolvers();
+    this.#stop = () => resolve(null);
+    this.#read().then(resolve, reject);
+    return promise;
+  }
+
+  async #read() {
     if (this.#failure !== null) throw this.#failure.reason;
     try {
-      for (;;) {
+      while (!this.#isCancelled) {
         const bytes = await this.#next();
         if (bytes !== null) return toBytes(bytes);
-        if (this.#isOver) return null;
+        if (this.#isOver) break;
         await this.#goOn();
       }
+      return null;
     } catch (error) {
       this.#failure = { reason: error };
+      this.#stop = null; // who reads hears the reason
       this.cancel(error);
       throw error;
     }
@@ -171,6 +182,7 @@ class Rewritten {
   async #goOn() {
     if (this.#isWanting) {
       const bytes = await this.#input.read();
+      if (this.#isCancelled) return;
       if (bytes === null) this.#document.finish();
       else this.#document.write(fromBytes(bytes));
       this.#isFinished = bytes === null;
@@ -181,9 +193,10 @@ class Rewritten {
   }
 
   cancel(reason) {
-    this.#isOver = true;
+    this.#isCancelled = true;
     this.#pieces = [];
     this.#inserted?.input.cancel(reason);
     this.#input.cancel(reason);
+    this.#stop?.();
   }
 }

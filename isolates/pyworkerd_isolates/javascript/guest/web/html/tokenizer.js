@@ -18,7 +18,8 @@ export const MARK = 7; // what is no token: the ends of a CDATA section, "</>", 
 const MOST = 3 << 20;
 // Bytes of one token: what Workers' parser may use of memory.
 const MOST_NAMES = 1024;
-// Names that are known in lower case.
+const LONGEST_NAME = 64;
+// Names that are known in lower case, for as long as the isolate lives.
 
 const NAME_END = /[\t\n\f\r />]/g;
 const ATTRIBUTE_NAME_END = /[\t\n\f\r />=]/g;
@@ -64,6 +65,7 @@ const names = new Map();
 function note(written) {
   const closing = written.startsWith("/");
   const known = { name: lower(closing ? written.slice(1) : written), kind: closing ? END_TAG : START_TAG };
+  if (written.length > LONGEST_NAME) return known;
   if (names.size >= MOST_NAMES) names.clear();
   names.set(written, known);
   return known;
