@@ -1,4 +1,4 @@
-"""What of a worker's folder is another worker's: it stays out of the bundle.
+"""What of a worker's folder is another worker's, or the server's: it stays out of the bundle.
 
 A bundle is all that lies below a worker's folder, by default that of its main module. Where workers lie side by side,
 or one below another, each would otherwise be able to read the programs of the others. Files that are no worker's own
@@ -31,11 +31,18 @@ class Foreign:
     def __init__(self, config: Config) -> None:
         workers = {kind.main: kind for s in config.services if isinstance(kind := s.kind, Worker)}.values()
         self._state = config.state_dir.absolute()
+        self._keys = frozenset(
+            certificate.key.resolve()
+            for socket in config.sockets
+            if socket.https is not None
+            for certificate in socket.https.certificates
+        )
         self._by_root = sorted(((_parts(each.root), each) for each in workers), key=_first)
         self._by_main = sorted(((_parts(each.main), each) for each in workers), key=_first)
 
     def to(self, worker: Worker) -> frozenset[Path]:
-        """The stores, main modules of other workers below this one's folder, and folders of workers below its own."""
+        """The stores, keys of TLS, main modules of other workers below this one's folder, and folders of workers below
+        its own."""
         parts, own = _parts(worker.root), _parts(worker.main)
         found = {self._state} if self._state.is_relative_to(worker.root.absolute()) else set()
         found |= {other.main for _, other in _below(parts, self._by_main) if other.main != worker.main}
@@ -44,7 +51,7 @@ class Foreign:
             for theirs, other in _below(parts, self._by_root)
             if theirs != parts and own[: len(theirs)] != theirs
         }
-        return frozenset(path.resolve() for path in found)
+        return self._keys | frozenset(path.resolve() for path in found)
 
 
 _Placed: TypeAlias = "tuple[tuple[str, ...], Worker]"

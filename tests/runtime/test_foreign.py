@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pyworkerd.foreign import Foreign
 from pyworkerd_config import load
-from pyworkerd_config.model import Config, Service, Worker
+from pyworkerd_config.model import Certificate, Config, Https, Service, Socket, Worker
+from pyworkerd_isolates.bundle import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +88,21 @@ def test_workers_of_one_project_share_its_packages_and_not_their_programs(
             assert await (await runtime.worker(name).fetch("/")).json() == found, name
 
     with_runtime(main, load(tmp_path / "config.toml"))
+
+
+def test_keys_of_tls_are_no_workers(tmp_path: Path) -> None:
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "link.pem").symlink_to("tls/key.pem")
+    for name in ("tls/key.pem", "tls/cert.pem", "a.py"):
+        (tmp_path / name).write_text("")
+    worker = Worker(tmp_path / "a.py", tmp_path)
+    certificate = Certificate(tmp_path / "tls" / "cert.pem", tmp_path / "link.pem")
+    config = Config(
+        services=(Service("a", worker),),
+        sockets=(Socket("tls", "*:443", https=Https((certificate,))), Socket("plain", "*:80")),
+    )
+    bundle = Folder(worker.main, worker.root, Foreign(config).to(worker)).read()
+    assert set(bundle.files) == {"a.py", "tls/cert.pem"}
 
 
 def test_a_folder_that_only_begins_alike_is_no_neighbour() -> None:
