@@ -33,6 +33,7 @@ _DESCRIPTIONS: tuple[tuple[type, str], ...] = (
     (datetime, "a date with a time"),
     (date, "a date"),
     (time, "a time"),
+    (type(None), "null"),
 )
 # Subclasses stand before their bases: a bool is an int, a datetime is a date.
 
@@ -238,7 +239,9 @@ def day(value: Any, cursor: Cursor, field: Field) -> Any:
 
 
 def json_value(value: Any, cursor: Cursor, field: Field) -> Any:
-    """What JSON can hold (RFC 8259): no dates or infinities. Nesting is bounded by `toml_lines.MAX_DEPTH`."""
+    """What JSON can hold (RFC 8259), but for null, which TOML has not: no dates or infinities. Nesting is bounded by
+    `toml_lines.MAX_DEPTH`.
+    """
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in parts:
         if json_value(item, cursor.inside(key), field) is MISSING:
@@ -247,6 +250,8 @@ def json_value(value: Any, cursor: Cursor, field: Field) -> Any:
         return integer(value, cursor, field)
     if isinstance(value, float) and not math.isfinite(value):
         return cursor.report(f"{cursor.label} is not a number that JSON has")
+    if value is None:
+        return cursor.report(f"{cursor.label} is null, which no binding can hold", "leave it out")
     if not isinstance(value, str | int | float | list | dict):
         return cursor.wrong("what JSON can hold", value, field)
     return value

@@ -125,7 +125,7 @@ class WranglerFile:
     def entry(self, value: Any, at: Cursor, table: Table) -> dict[str, Any] | None:
         """The values of one entry; None if it is none. Keys that it does not have here are warned of."""
         if isinstance(value, dict):
-            for key in value.keys() - table.known.keys():
+            for key in (key for key in value if key not in table.known):
                 why = tables.NOT_IN_ROWS.get(key)
                 remedy = did_you_mean(key, table.known, "it is not looked at") if why is None else ""
                 what = (

@@ -69,3 +69,12 @@ def test_every_key_that_means_nothing_here_is_told_with_a_reason(key: str) -> No
 def test_a_key_either_means_something_or_not() -> None:
     assert not KEYS & tables.NOT_HERE.keys()
     assert KEYS | tables.NOT_HERE.keys() >= tables.INHERITED
+
+
+def test_what_is_read_over_in_an_entry_is_told_in_the_order_of_the_file() -> None:
+    keys = [f"key{number}" for number in range(20)]
+    row = ", ".join(f"{key} = 1" for key in keys)
+    file, problems, warnings = opened(f'kv_namespaces = [{{ binding = "A", {row} }}]')
+    file.rows(tables.KV, "kv_namespaces")
+    assert [warning.message for warning in warnings.found] == [f'unknown key "{key}"' for key in keys]
+    assert not problems

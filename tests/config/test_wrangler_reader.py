@@ -106,6 +106,16 @@ def test_what_is_wrong(text: str, messages: list[str]) -> None:
     assert fault(text) == messages
 
 
+def test_null_is_told_as_such() -> None:
+    text = '{ "main": null,\n"vars": { "A": { "b": [null] } } }'
+    with pytest.raises(ConfigError) as caught:
+        parse_wrangler(text, Place(Path("wrangler.json")))
+    assert str(caught.value).splitlines() == [
+        'wrangler.json:1: "main" must be a text, found null: write for example main = "src/index.ts"',
+        'wrangler.json:2: item 1 of "b" is null, which no binding can hold: leave it out',
+    ]
+
+
 def test_environments_that_are_not_there() -> None:
     text = 'main = "a.ts"\n[env.production]\n'
     assert fault(text, "prodution") == [

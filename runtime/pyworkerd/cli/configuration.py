@@ -32,13 +32,13 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
         "-c", "--config", dest="named", action="append", default=[], type=Path, metavar="CONFIG", help=several
     )
     parser.add_argument(
-        "-e", "--env", metavar="NAME", help="the environment of a Wrangler file that is meant"
+        "-e", "--env", metavar="NAME", help='the environment of a Wrangler file that is meant; "": none'
     )
 
 
 def read_configuration(options: argparse.Namespace) -> Config:
     """Read it. Raises `ConfigError`."""
-    return load(*_paths(options), environment=options.env)
+    return load(*_paths(options), environment=options.env or None)
 
 
 def tell_warnings(config: Config) -> None:

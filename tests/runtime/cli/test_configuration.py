@@ -138,3 +138,8 @@ def test_the_file_is_found_where_the_command_runs(tmp_path: Path, monkeypatch: p
 def test_only_wrangler_has_environments(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("")
     assert "only a Wrangler file has environments" in read(str(tmp_path / "config.toml"), "--env", "x")
+
+
+def test_an_empty_environment_is_none_as_with_wrangler(folder: Path) -> None:
+    assert read(str(folder / "wrangler.toml"), "--env", "production") == "whole"
+    assert read(str(folder / "wrangler.toml"), "--env", "") == read(str(folder / "wrangler.toml")) == "auth"
