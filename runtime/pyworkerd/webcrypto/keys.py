@@ -6,7 +6,7 @@ module wrote it. It is looked at again whenever it comes back: the guest's memor
 Rule 1: the library sees no key before its algorithm is known to be the one that is meant. It reads others as well, and
         computes with some of them: a Diffie-Hellman key of 6 KB takes it seconds, with the interpreter's lock held.
 Rule 2: its own check of RSA keys tests primes, up to a quarter of a second, with the lock held. Here it is arithmetic:
-        that the parts belong together, so that none of them is larger than the modulus allows.
+        that the parts belong together, and are of the sizes that make an operation as quick as it should be.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ MIN_RSA_BITS: Final = 512
 """What the library computes with; it generates 1024 and more."""
 MAX_RSA_BITS: Final = 4096
 """Our own: an operation with a private key takes 2 ms, with twice as many bits 10."""
+MAX_EXPONENT_BITS: Final = 33
+"""Of a public exponent, as in BoringSSL. One as long as the modulus makes of 0.05 ms to verify a signature 4."""
+MAX_UNEVEN_BITS: Final = 16
+"""By which the primes of a key of RSA may differ in length. With one of a few bits a signature takes 45 ms, not 3."""
 MAX_KEY: Final = 8192
 """Bytes of a key. PKCS #8 of RSA with 4096 bits has 2.4 KiB."""
 EXPONENTS: Final = (3, 65537)
@@ -92,7 +96,7 @@ def public_key(kind: str, material: bytes) -> Public:
     _check_identifier(kind, material)
     key = cast("Public", _read(serialization.load_der_public_key, material))
     if isinstance(key, rsa.RSAPublicKey):
-        _check_bits(key.key_size)
+        _check_public(key.public_numbers())
     return key
 
 
@@ -101,7 +105,6 @@ def private_key(kind: str, material: bytes) -> Private:
     _check_identifier(kind, material, *_VERSIONS)
     key = cast("Private", _read(_load_private, material))
     if isinstance(key, rsa.RSAPrivateKey):
-        _check_bits(key.key_size)
         _check_parts(key.private_numbers())
     return key
 
@@ -227,11 +230,14 @@ def _check_identifier(kind: str, data: bytes, *before: bytes) -> None:
         raise data_error("the bytes are not a key of this format and algorithm")
 
 
-def _check_bits(bits: int) -> None:
+def _check_public(numbers: rsa.RSAPublicNumbers) -> None:
+    bits = numbers.n.bit_length()
     if not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
         raise data_error(
             f"the modulus of an RSA key has {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, this one {bits}"
         )
+    if numbers.e.bit_length() > MAX_EXPONENT_BITS:
+        raise data_error(f"the public exponent of an RSA key has at most {MAX_EXPONENT_BITS} bits")
 
 
 def _check_new_bits(bits: int) -> None:
@@ -241,6 +247,7 @@ def _check_new_bits(bits: int) -> None:
 
 def _check_parts(parts: rsa.RSAPrivateNumbers) -> None:
     p, q, d, public = parts.p, parts.q, parts.d, parts.public_numbers
+    _check_public(public)
     fits = min(p, q) > 2 and p * q == public.n and p % 2 and q % 2 and d < public.n
     if not (
         fits
@@ -250,6 +257,8 @@ def _check_parts(parts: rsa.RSAPrivateNumbers) -> None:
         and parts.iqmp * q % p == 1
     ):
         raise data_error("the parts of the RSA key do not belong together")
+    if abs(p.bit_length() - q.bit_length()) > MAX_UNEVEN_BITS:
+        raise data_error("the two primes of an RSA key are about equally long")
 
 
 def _number(members: Members, name: str) -> int:
@@ -267,7 +276,7 @@ def _rsa_members(key: rsa.RSAPublicKey) -> Members:
 
 def _rsa_from_members(members: Members) -> Public | Private:
     public = rsa.RSAPublicNumbers(_number(members, "e"), _number(members, "n"))
-    _check_bits(public.n.bit_length())
+    _check_public(public)
     if "d" not in members:
         return public.public_key()
     p, q, d, dp, dq, qi = (_number(members, name) for name in ("p", "q", "d", "dp", "dq", "qi"))

@@ -30,6 +30,10 @@ HASHES: Final[Mapping[str, hashes.HashAlgorithm]] = {
 }
 
 
+MAX_LABEL: Final = 65_536
+"""Bytes of a label of RSA-OAEP: the library digests it with the interpreter's lock held, 2 ms for each megabyte."""
+
+
 class _Edwards(NamedTuple):
     size: int
     """Bytes of a point."""
@@ -179,6 +183,8 @@ def _pss(name: str, salt: int) -> padding.PSS:
 
 def _oaep(name: str, label: bytes) -> padding.OAEP:
     algorithm = _hash(name)
+    if len(label) > MAX_LABEL:
+        raise operation_error(f"RSA-OAEP: the label has at most {MAX_LABEL} bytes here")
     return padding.OAEP(padding.MGF1(algorithm), algorithm, label or None)
 
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pyworkerd.errors import WorkerException
 from pyworkerd.webcrypto import keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 DER = serialization.Encoding.DER
 KEYS: dict[str, Any] = {
@@ -119,6 +120,20 @@ def test_a_modulus_has_a_size(bits: int) -> None:
     modulus = (1 << (bits - 1)) + 1
     members = {"n": modulus.to_bytes(-(-bits // 8), "big"), "e": b"\3"}
     refused(lambda: keys.from_members("RSA", members), f"512 to 4096 bits, this one {bits}")
+
+
+def test_a_key_that_makes_an_operation_slow_is_refused() -> None:
+    """Its parts belong together, and the library would compute with them, ten times as long as with others."""
+    p, q = 5, (1 << 1000) + 1  # whether it is prime, nobody looks
+    d = pow(3, -1, (p - 1) * (q - 1))
+    parts = {"dmp1": d % (p - 1), "dmq1": d % (q - 1), "iqmp": pow(q, -1, p)}
+    uneven = rsa_der(n=p * q, e=3, d=d, p=p, q=q, **parts)
+    refused(lambda: keys.private_key("RSA", uneven), "about equally long")
+    long = NUMBERS | {"e": (1 << 33) + 1}
+    members = {name: long[name].to_bytes(128, "big") for name in ("n", "e")}
+    refused(lambda: keys.from_members("RSA", members), "exponent of an RSA key has at most 33 bits")
+    public = rsa.RSAPublicNumbers(long["e"], long["n"]).public_key()
+    refused(lambda: keys.public_key("RSA", keys.material_of(public)), "at most 33 bits")
 
 
 @pytest.mark.parametrize(

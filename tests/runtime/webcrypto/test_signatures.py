@@ -106,6 +106,11 @@ def test_two_agree(kind: str) -> None:
         (lambda: signatures.sign_pss(OWN, "SHA-256", 100, DIGEST), "too short for this hash and salt"),
         (lambda: signatures.sign_pss(OWN, "SHA-256", -1, DIGEST), "the salt is too long"),
         (lambda: signatures.encrypt_oaep(KNOWN, "SHA-512", b"", b"x"), "too long for the key"),
+        (
+            lambda: signatures.encrypt_oaep(KNOWN, "SHA-1", bytes(65_537), b"x"),
+            "label has at most 65536 bytes",
+        ),
+        (lambda: signatures.decrypt_oaep(OWN, "SHA-1", bytes(65_537), b"x"), "label has at most 65536 bytes"),
         (lambda: signatures.agree("Ed25519", *pair("Ed25519")), "agree upon nothing"),
         (
             lambda: signatures.agree("X25519", pair("X25519")[0], pair("X25519")[1][:-32] + bytes(32)),
