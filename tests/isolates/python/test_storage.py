@@ -14,6 +14,8 @@ import asyncio
 from workers import DurableObject, Response
 
 class Room(DurableObject):
+    asyncio = asyncio
+
     async def run(self, code):
         names = {"storage": self.ctx.storage, "kv": self.ctx.storage.kv, "sql": self.ctx.storage.sql, "self": self}
         exec("async def main():\\n" + "\\n".join("    " + line for line in code.splitlines()), names)
@@ -328,6 +330,43 @@ storage.transaction_sync(outer)
 return kv.list()
 """
     assert ran(room(), code) == {"a": 1, "b": 1}
+
+
+def test_async_transactions_within_transactions(room):
+    code = """
+async def undone(inner):
+    await inner.put("a", 2)
+    inner.rollback()
+async def outer(txn):
+    await txn.put("a", 1)
+    await storage.transaction(undone)
+    await storage.transaction(lambda inner: inner.put("b", 3))
+await storage.transaction(outer)
+return kv.list()
+"""
+    assert ran(room(), code) == {"a": 1, "b": 3}
+
+
+def test_transactions_that_overlap_leave_nothing(room):
+    """The second one is within the first. Who wrote what is not known, so what the first one undoes is not either."""
+    driver = room()
+    code = """
+await storage.transaction(lambda txn: txn.put("before", 1))
+await storage.sync()
+async def short(txn):
+    await txn.put("a", 1)
+    await asyncio.sleep(0)
+async def long(txn):
+    await txn.put("b", 1)
+    for _ in range(9):
+        await asyncio.sleep(0)
+    await txn.put("c", 1)
+    raise ValueError
+await asyncio.gather(storage.transaction(short), storage.transaction(long), return_exceptions=True)
+"""
+    driver.call("run", code.replace("asyncio", "self.asyncio"))
+    assert "wait for each before the next one begins" in driver.aborted
+    assert ran(room(pages=stored(driver)), "return kv.list()") == {"before": 1}
 
 
 def test_what_a_transaction_has_not_kept_yet_does_not_go_out(room):

@@ -102,6 +102,9 @@ def test_lists(room: Room, options: str, expected: list[str]) -> None:
         ("kv.put('a', () => 1)", "DataCloneError"),
         ("kv.put({ a: 1, b: Symbol() })", "DataCloneError"),
         ("const a = {}; a.a = a; kv.put('a', a)", "DataCloneError"),
+        ("kv.list({ limit: Infinity })", "List limit must be positive."),
+        ("kv.list({ limit: 0.5 })", "List limit must be positive."),
+        ("kv.list({ limit: -1 })", "List limit must be positive."),
         ("kv.list({ limit: 0 })", "List limit must be positive."),
         ("kv.list({ limit: 'x' })", "List limit must be positive."),
         ("kv.list({ start: 'a', startAfter: 'b' })", "both start and startAfter"),
@@ -241,6 +244,47 @@ def test_transactions_within_transactions(room: Room) -> None:
       return [...kv.list()];
     """
     assert room().run(code) == [["a", 1], ["b", 1]]
+
+
+def test_async_transactions_within_transactions(room: Room) -> None:
+    code = """
+      await storage.transaction(async (txn) => {
+        await txn.put("a", 1);
+        await storage.transaction(async (inner) => {
+          await inner.put("a", 2);
+          inner.rollback();
+        });
+        await storage.transaction((inner) => inner.put("b", 3));
+      });
+      await storage.transaction(async () => {
+        await storage.transaction((inner) => inner.put("c", 4));
+        throw new Error();
+      }).catch(() => {});
+      return [...kv.list()];
+    """
+    assert room().run(code) == [["a", 1], ["b", 3]]
+
+
+@pytest.mark.parametrize("fails", ["", "throw new Error()"])
+def test_transactions_that_overlap_leave_nothing(room: Room, fails: str) -> None:
+    """The second one is within the first. Who wrote what is not known, so what the first one undoes is not either."""
+    one = room()
+    code = """
+      await storage.transaction((txn) => txn.put("before", 1));
+      await storage.sync();
+      await Promise.allSettled([
+        storage.transaction(async (txn) => { await txn.put("a", 1); FAILS }),
+        storage.transaction(async (txn) => {
+          await txn.put("b", 1);
+          for (let i = 0; i < 9; i++) await null;
+          await txn.put("c", 1);
+          throw new Error();
+        }),
+      ]);
+    """
+    one.driver.call("run", code.replace("FAILS", fails), entrypoint="Room")
+    assert "wait for each before the next one begins" in (one.driver.aborted or "")
+    assert room(pages=one.stored).run("return [...kv.list()]") == [["before", 1]]
 
 
 def test_what_a_transaction_has_not_kept_yet_does_not_go_out(room: Room) -> None:

@@ -11,6 +11,8 @@ const MAX_STORED = 131072;
 // Bytes of a value as it is stored (Workers: 128 KB).
 const MAX_KEYS = 128;
 // Keys of one call (Workers).
+const MAX_LIMIT = 2 ** 31 - 1;
+// Keys and values that `list` may be asked for.
 const GET = "SELECT value FROM _cf_KV WHERE key = ?";
 const PUT = "INSERT INTO _cf_KV (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
 const DELETE = "DELETE FROM _cf_KV WHERE key = ? RETURNING 1";
@@ -89,8 +91,8 @@ export class SyncKvStorage {
     if (given.start !== undefined && given.startAfter !== undefined) {
       throw new TypeError("list() cannot be called with both start and startAfter values.");
     }
-    const limit = given.limit ?? -1;
-    if (limit !== -1 && !(limit > 0)) throw new TypeError("List limit must be positive.");
+    const limit = Math.trunc(Number(given.limit ?? MAX_LIMIT));
+    if (!(limit > 0 && limit <= MAX_LIMIT)) throw new TypeError("List limit must be positive.");
     const where = [];
     const values = [];
     for (const [name, comparison] of Object.entries(COMPARISONS)) {
@@ -105,7 +107,7 @@ export class SyncKvStorage {
     }
     const condition = where.length > 0 ? ` WHERE ${where.join(" AND ")}` : "";
     const order = given.reverse ? "DESC" : "ASC";
-    values.push(Math.floor(Number(limit)));
+    values.push(limit);
     return this.#database.own(`SELECT key, value FROM _cf_KV${condition} ORDER BY key ${order} LIMIT ?`, values);
   }
 }

@@ -97,7 +97,7 @@ class Database:
         self._connection = None
         self._internal = False
         self._denied = None
-        self._depth = 0
+        self.depth = 0
         self.dirty = False
 
     def _open(self):
@@ -172,27 +172,27 @@ class Database:
 
     def begin(self):
         """A transaction, perhaps within another. Returns what `end` needs."""
-        self._depth += 1
-        self.own(f"SAVEPOINT _cf_{self._depth}")
-        return self._depth
+        self.depth += 1
+        self.own(f"SAVEPOINT _cf_{self.depth}")
+        return self.depth
 
     def end(self, depth, keep):
         """Keep what was written since, or none of it. A database that became full has undone everything by itself."""
         if not self.connection.in_transaction:
-            self._depth = depth - 1
+            self.depth = depth - 1
             if keep:
                 raise _sqlite3.OperationalError("the transaction was undone: the database was full")
             return
         if not keep:
             self.own(f"ROLLBACK TO _cf_{depth}")
         self.own(f"RELEASE _cf_{depth}")
-        self._depth = depth - 1
+        self.depth = depth - 1
         self.dirty = True
 
     def clear(self):
         """Nothing is stored any more."""
         self.connection.close()
-        self._connection, self._depth = None, 0
+        self._connection, self.depth = None, 0
         kept, self._kept = self._kept, b""
         self._open()
         self._kept = kept
@@ -207,7 +207,7 @@ class Database:
         numbers, pages = [], []
         data = self._kept
         if self.dirty and self._connection is not None:
-            self.dirty = self._depth > 0
+            self.dirty = self.depth > 0
             data = self._connection.serialize()
             if data == BLANK:
                 data = b""

@@ -27,6 +27,10 @@ _PUT = "INSERT INTO _cf_KV (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPD
 _DELETE = "DELETE FROM _cf_KV WHERE key = ?"
 _ROWS = frozenset(("SELECT", "VALUES", "EXPLAIN", "PRAGMA"))
 """What begins with these writes nothing."""
+_OVERLAP = (
+    "a transaction ended before one that had begun within it: wait for each before the next one begins; "
+    "nothing of what they wrote is kept"
+)
 
 
 class SqlError(Exception):
@@ -183,7 +187,7 @@ class DurableObjectStorage:
 
     async def delete_all(self, options=None, **named):
         """Forget everything, tables too."""
-        if self._database._depth:
+        if self._database.depth:
             raise RuntimeError("delete_all() cannot be called inside a transaction")
         self._database.clear()
 
@@ -218,7 +222,8 @@ class DurableObjectStorage:
 
     async def transaction(self, function):
         """Run `await function(transaction)` while the object takes no other event; keep all that it writes, or none if
-        it raises, or calls `transaction.rollback()`."""
+        it raises, or calls `transaction.rollback()`. Those that begin meanwhile are within it. If one of them is not
+        over when it ends, nobody knows who wrote what, and the object is reset."""
 
         async def run():
             transaction = DurableObjectTransaction(self)
@@ -228,15 +233,21 @@ class DurableObjectStorage:
                 if hasattr(result, "__await__"):
                     result = await result
             except BaseException:
-                self._database.end(depth, keep=False)
+                self._end(depth, False)
                 raise
-            if transaction.rolled_back:
-                self._database.end(depth, keep=False)
-            else:
-                _keep(self._database, depth)
+            self._end(depth, not transaction.rolled_back)
             return result
 
         return await objects.this.block(run, fatal=False)
+
+    def _end(self, depth, keep):
+        if depth != self._database.depth:
+            objects.this.abort(_OVERLAP)
+            raise RuntimeError(_OVERLAP)
+        if keep:
+            _keep(self._database, depth)
+        else:
+            self._database.end(depth, keep=False)
 
     def transaction_sync(self, function):
         """Run `function()`; keep all that it writes, or none if it raises."""
