@@ -36,7 +36,7 @@ def join(configs: Sequence[Config], kinds: BindingKinds) -> Config:
                 replace(each, routes=tuple(route for route in each.routes if route != EVERYTHING))
                 for each in own
             ]
-        services += _with_secrets(own, config, secrets)
+        services += _with_secrets(own, config, configs, secrets)
     joined = replace(
         first,
         services=tuple(services),
@@ -63,12 +63,20 @@ def shared_stores(services: Iterable[Service], kinds: BindingKinds, place: Place
             yield Store(kind, name, tuple(names), place=place)
 
 
-def _with_secrets(services: list[Service], config: Config, known: dict[str, str]) -> Iterator[Service]:
-    """The same services, with secrets that another file has with another value under names of their own."""
+def _with_secrets(
+    services: Iterable[Service], config: Config, configs: Sequence[Config], known: dict[str, str]
+) -> Iterator[Service]:
+    """The same services, with secrets that are not the same to all files under names of their own.
+
+    A file that has no value for one of its secrets must not be given another file's.
+    """
+    elsewhere = {
+        name for other in configs if other is not config for name in _bound(other) - other.secrets.keys()
+    }
     renamed = {
         name: f"{config.place.file}:{name}"
         for name, value in config.secrets.items()
-        if known.get(name, value) != value
+        if name in elsewhere or known.get(name, value) != value
     }
     known.update({renamed.get(name, name): value for name, value in config.secrets.items()})
     for service in services:
@@ -79,6 +87,17 @@ def _with_secrets(services: list[Service], config: Config, known: dict[str, str]
             for each in worker.bindings
         )
         yield replace(service, kind=replace(worker, bindings=bindings))
+
+
+def _bound(config: Config) -> set[str]:
+    """Names of the secrets that workers of a file have."""
+    return {
+        each.value
+        for service in config.services
+        if isinstance(service.kind, Worker)
+        for each in service.kind.bindings
+        if each.kind == "secret"
+    }
 
 
 def _queues(queues: Iterable[Queue]) -> Iterator[Queue]:

@@ -82,3 +82,22 @@ def test_each_worker_has_the_secrets_of_its_own_file() -> None:
         "front": {"TOKEN": "one", "SAME": "same", "MINE": "mine"},
         "back": {"TOKEN": "two", "SAME": "same"},
     }
+
+
+def test_a_secret_that_a_file_has_no_value_for_is_not_another_files() -> None:
+    needs = 'name = "NAME"\nmain = "NAME.ts"\nsecrets = { required = ["TOKEN"] }'
+    for front, back in (({"TOKEN": "one"}, {}), ({}, {"TOKEN": "one"})):
+        config = join(
+            [
+                read("a", needs.replace("NAME", "front"), **front),
+                read("b", needs.replace("NAME", "back"), **back),
+            ],
+            BINDING_KINDS,
+        )
+        found = [
+            config.secrets.get(each.value)
+            for service in config.services
+            if isinstance(service.kind, Worker)
+            for each in service.kind.bindings
+        ]
+        assert found == [front.get("TOKEN"), back.get("TOKEN")]
