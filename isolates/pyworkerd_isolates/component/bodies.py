@@ -23,13 +23,21 @@ CONTENT_LENGTH: Final = "content-length"
 class Inflow(Resource):
     """A body that the program receives: in hand, or a stream of this number."""
 
-    __slots__ = ("_account", "_begun", "_data", "_say", "_taken", "ended", "failed", "number")
+    __slots__ = ("_account", "_begun", "_data", "_say", "_taken", "ended", "failed", "length", "number")
 
     def __init__(
-        self, account: Account, say: Callable[[list[object]], None], data: bytes, number: int | None
+        self,
+        account: Account,
+        say: Callable[[list[object]], None],
+        data: bytes,
+        number: int | None,
+        length: int | None = None,
     ) -> None:
         self._account, self._say = account, say
+        account.hold(len(data))
         self._data = bytearray(data)
+        self.length = len(data) if number is None else length
+        """In bytes, if its sender says so."""
         self._begun = False
         """Something of it was asked for."""
         self._taken = 0
@@ -86,7 +94,7 @@ class Inflow(Resource):
 class Outflow:
     """A body that the program sends."""
 
-    __slots__ = ("_account", "_credit", "_pending", "finished", "length", "number", "stopped", "written")
+    __slots__ = ("_account", "_credit", "_pending", "finished", "given_up", "length", "stopped", "written")
 
     def __init__(self, account: Account, length: int | None) -> None:
         self._account = account
@@ -94,11 +102,11 @@ class Outflow:
         self._credit = WINDOW
         self.length = length
         """What its header says."""
-        self.number: int | None = None
-        """Of the stream, once it has begun."""
         self.written = 0
         self.finished = False
         """It is complete."""
+        self.given_up = False
+        """It will never be complete."""
         self.stopped = False
         """Nobody reads it."""
 
@@ -138,4 +146,5 @@ class Outflow:
     def complete(self) -> bool:
         """The program says that it is all. Returns whether it is as long as was said."""
         self.finished = self.length is None or self.length == self.written
+        self.given_up = not self.finished
         return self.finished

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from pyworkerd_isolates.errors import ProtocolError
-from pyworkerd_isolates.protocol import MAX_HEADER_BYTES
+from pyworkerd_isolates.protocol import MAX_HEADER_BYTES, MAX_HEADERS
 
 from .bodies import Outflow
 from .fields import FORBIDDEN, Fields
-from .messages import OutgoingResponse
+from .messages import OutgoingResponse, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,37 +28,52 @@ _OWN_NAME: Final = {"content-length": "CONTENT_LENGTH", "content-type": "CONTENT
 """Fields that have a variable without `HTTP_`."""
 _KEPT_BACK: Final = frozenset(("proxy",))
 """Programs take HTTP_PROXY for a setting (httpoxy, CVE-2016-5385)."""
+_MAX_LINES: Final = 2 * MAX_HEADERS
+"""Of a printed header: fields that belong to the server are left out, and looked at."""
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS: Final = re.compile(r"([2-5][0-9][0-9])(?: .*)?").fullmatch
+_REPLACED: Final = "\ufffd".encode()
+"""What a zero byte is told as: it would end a variable."""
 _PORTS: Final = {"http": "80", "https": "443"}
 
 
-def variables(method: str, url: str, headers: HeaderPairs) -> dict[str, str]:
+def variables(method: str, url: str, headers: HeaderPairs) -> dict[str, bytes]:
     """The meta-variables of a request (section 4.1). The whole path is `PATH_INFO`: a worker has no other script."""
-    parts = urlsplit(url)
-    found = {
+    scheme, authority, path, query = split(url)
+    server, port = _host(authority)
+    said = {
         "GATEWAY_INTERFACE": "CGI/1.1",
-        "PATH_INFO": unquote(parts.path, errors="replace").replace("\0", "\ufffd") or "/",
-        "QUERY_STRING": parts.query,
+        "QUERY_STRING": query,
         "REQUEST_METHOD": method,
-        "REQUEST_URI": (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        "REQUEST_URI": path + (f"?{query}" if query else ""),
         "SCRIPT_NAME": "",
-        "SERVER_NAME": (parts.hostname or "").replace("\0", ""),
-        "SERVER_PORT": parts.netloc.rpartition("]")[2].rpartition(":")[2]
-        if ":" in parts.netloc.rpartition("]")[2]
-        else _PORTS.get(parts.scheme, ""),
+        "SERVER_NAME": server,
+        "SERVER_PORT": port or _PORTS.get(scheme, ""),
         "SERVER_PROTOCOL": "HTTP/1.1",
         "SERVER_SOFTWARE": "pyworkerd",
     }
-    if parts.scheme == "https":
-        found["HTTPS"] = "on"
+    if scheme == "https":
+        said["HTTPS"] = "on"
+    found = {name: value.encode() for name, value in said.items()}
+    found["PATH_INFO"] = unquote_to_bytes(path).replace(b"\0", _REPLACED)
     for name, value in headers:
         known = name.lower()
         if known in _KEPT_BACK:
             continue
         key = _OWN_NAME.get(known) or "HTTP_" + known.upper().replace("-", "_")
-        found[key] = f"{found[key]}, {value}" if key in found else value
+        raw = value.encode("latin-1", "replace")
+        found[key] = found[key] + b", " + raw if key in found else raw
     return found
+
+
+def _host(authority: str) -> tuple[str, str]:
+    """Name and port, which may be empty; an address of IPv6 without its brackets."""
+    authority = authority.rpartition("@")[2].lower()
+    if authority.startswith("["):
+        name, _, rest = authority[1:].partition("]")
+        return name, rest.removeprefix(":")
+    name, _, port = authority.partition(":")
+    return name, port
 
 
 class Printed:
@@ -107,6 +122,8 @@ class Printed:
 
 
 def _response(account: Account, header: str) -> OutgoingResponse:
+    if header.count("\n") > _MAX_LINES:
+        raise ProtocolError(f"the program prints a header of more than {_MAX_LINES} lines")
     fields = Fields(account)
     status = ""
     for line in header.split("\n"):

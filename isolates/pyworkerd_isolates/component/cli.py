@@ -98,7 +98,8 @@ def _log(host: Host, level: int, context_at: int, context_size: int, at: int, si
     if level >= len(_LEVELS):
         raise Trap("the program logs with a level that there is not")
     source = text(host.memory, context_at, context_size, _MAX_NAME)
-    host.log.entry(_LEVELS[level], source or "log", host.memory.read(at, size))
+    # Not all of a memory is copied for what the log has no room for.
+    host.log.entry(_LEVELS[level], source or "log", host.memory.read(at, min(size, host.log.left)))
 
 
 _CLOCK: Final = "wasi:clocks/monotonic-clock "

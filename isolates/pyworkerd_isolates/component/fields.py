@@ -152,8 +152,11 @@ def _has(host: Host, me: int, at: int, size: int) -> int:
 
 
 def _set(host: Host, me: int, at: int, size: int, values: int, count: int, to: int) -> None:
-    found = [_value(host, *each) for each in pairs(host.memory, values, count, MAX_HEADERS)]
-    _said(host, host.handles.get(me, Fields).set(_name(host, at, size), found), to)
+    found = pairs(host.memory, values, count, MAX_HEADERS)
+    if sum(length for _, length in found) > MAX_HEADER_BYTES:  # before anything is read
+        raise Trap("the program handed over header fields that are too long")
+    said = [host.memory.read(*each) for each in found]
+    _said(host, host.handles.get(me, Fields).set(_name(host, at, size), said), to)
 
 
 def _delete(host: Host, me: int, at: int, size: int, to: int) -> None:

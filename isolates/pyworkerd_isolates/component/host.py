@@ -250,8 +250,8 @@ class Host:
         match body:
             case ["b", blob]:
                 return Inflow(self.account, self.say, blobs[blob], None)
-            case ["s", number, _]:
-                flow = self._inflows[number] = Inflow(self.account, self.say, b"", number)
+            case ["s", number, length]:
+                flow = self._inflows[number] = Inflow(self.account, self.say, b"", number, length)
                 return flow
         return Inflow(self.account, self.say, b"", None)
 
@@ -309,9 +309,12 @@ class Host:
             data = flow.take()
             if data or flow.finished:
                 self.say(["data", number, 0, flow.finished], [data])
-            if flow.finished or flow.stopped:
+            if flow.given_up and not flow.stopped:
+                self.say(["error", number, "the program gave this body up before it was complete"])
+            if flow.finished or flow.given_up or flow.stopped:
                 del self._outflows[number]
         if over:
+            self._going = self._waits = None
             self.log.finish()
             for number in self._outflows:
                 self.say(["error", number, "the program ended before this body was complete"])

@@ -50,8 +50,11 @@ class ProgramInstance(Instance):
 
     __slots__ = ("_waiting",)
 
-    def _imports(self, machine: Machine, ask_at: int) -> int:
+    def __init__(self, *arguments: Any) -> None:
         self._waiting = Waiting()
+        super().__init__(*arguments)
+
+    def _imports(self, machine: Machine, ask_at: int) -> int:
         define(machine, self._context, self._waiting, ask_at)
         return 2
 
@@ -98,11 +101,17 @@ class ProgramInstance(Instance):
     def answer_with(self, value: int) -> None:
         """Let the program go on, with the next `go_on`."""
         waiting = self._waiting
-        assert waiting.results is not None
+        if waiting.results is None:
+            raise ClosedIsolate("no question waits for an answer")
         result: Any = c.wasmtime_val_t.from_address(waiting.results)
         result.kind, result.of.i64 = _I64, value
         waiting.arguments = None
         waiting.ready = 1
+
+    def abandon(self) -> None:
+        """See `Instance.abandon`. What wasmtime kept for the call is not there any more."""
+        super().abandon()
+        self._waiting.arguments = self._waiting.results = None
 
     def reset(self, untouched: Instance, most: int) -> bool:
         """See `Instance.reset`. A memory that has grown is put back as well: what has come is zero again, and the

@@ -32,7 +32,7 @@ _SPARE_S: Final = 0.002
 class ProgramIsolate(Isolate):
     """One instance of a program."""
 
-    __slots__ = ("_host", "_program", "_runs")
+    __slots__ = ("_ended", "_host", "_program", "_runs")
 
     def __init__(self, image: ProgramImage, limits: Limits, slots: Slots | None = None) -> None:
         super().__init__(image.engine, image, limits, slots)
@@ -40,6 +40,8 @@ class ProgramIsolate(Isolate):
         self._host = image.host(self._program, limits)
         self._runs = False
         """It can go on: it does not wait for an answer."""
+        self._ended = False
+        """The program is over: what still comes is for nobody."""
 
     def _hand_in(self, events: Events) -> None:
         host, program = self._host, self._program
@@ -66,13 +68,14 @@ class ProgramIsolate(Isolate):
             if state == "paused":
                 return None
             self._runs = False
-        if host.cancelled or host.refused:
+        if (host.cancelled or host.refused) and not self._ended:
             return self._over()
         self._stepping = False
         return host.output(over=False)
 
     def _over(self) -> Output:
         self._runs = self._stepping = False
+        self._ended = True
         self._program.abandon()
         return self._host.output(over=True)
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from pyworkerd_isolates import wire
-from pyworkerd_isolates.errors import ProtocolError, Trap
+from pyworkerd_isolates.errors import ProtocolError
+from pyworkerd_isolates.protocol import WINDOW
 
-from .abi import Answer, Answering, put, put_list, text, u32
+from .abi import NOWHERE, Answer, Answering, allocate, put, put_list, text, u32
 from .bodies import Inflow, Outflow
 from .handles import Pollable, Resource
 
@@ -65,21 +66,23 @@ class _Reply:
 
 
 def _fetched(
-    host: Host, bucket: Bucket, method: str, key: str, body: bytes | None = None
+    host: Host, bucket: Bucket, method: str, key: str, body: tuple[int, int] | None = None
 ) -> Generator[Any, int, _Reply]:
+    """Send a request; `body` is where it lies in memory, which stays as it is while the program waits."""
     reply = _Reply()
     flow = None
     if body is not None:
-        flow = Outflow(host.account, len(body))
+        host.memory.read(sum(body), 0)  # it traps before the store has half of a value
+        flow = Outflow(host.account, body[1])
     call = host.fetch(bucket.capability, method, f"http://kv/{quote(key, safe='')}", [], flow)
     host.calls[call] = reply
     if flow is not None and body is not None:
-        at = 0
-        while at < len(body):
-            size = max(flow.room, 0)
-            flow.write(body[at : at + size])
-            at += size
-            if at < len(body):
+        at, left = body
+        while left:
+            size = min(max(flow.room, 0), left)
+            flow.write(host.memory.read(at, size))
+            at, left = at + size, left - size
+            if left:
                 yield [Pollable(flow.writable), Pollable(reply.ready)]
                 if reply.ready():
                     return reply
@@ -96,24 +99,9 @@ def _called(host: Host, bucket: Bucket, method: str, arguments: list[object]) ->
     return reply
 
 
-def _all_of(body: Inflow) -> Generator[Any, int, bytes | None]:
-    """A whole value; None if it cannot be completed."""
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        yield [Pollable(body.ready, body.want)]
-        piece = body.read(1 << 20)
-        if not piece and body.ended:
-            return None if body.failed is not None else b"".join(parts)
-        parts.append(piece)
-        size += len(piece)
-        if size > MAX_VALUE:
-            raise Trap("a value of a store is larger than values may be")
-
-
 def _failed(host: Host, to: int, why: str, offset: int = 4) -> Answer:
     """A result that is the error `other(why)`."""
-    data = why.encode()
+    data = why.encode("utf-8", "replace")
     at = yield from put(host.memory, data)
     host.memory.write(to, u32(1) + bytes(offset - 4) + u32(_OTHER) + u32(at) + u32(len(data)))
     return None
@@ -143,19 +131,36 @@ def _get(host: Host, me: int, at: int, size: int, to: int) -> Answer:
     if reply.status == 404:
         host.memory.write(to, u32(0) + u32(0))
         return None
-    data = yield from _all_of(reply.body)
-    if data is None:
+    length = reply.body.length
+    if length is None or length > MAX_VALUE:
+        raise ProtocolError("a store does not say how long its value is, or it is too long")
+    where = NOWHERE
+    if length:
+        where = yield allocate(length, 1)
+    if not (yield from _moved(host, reply.body, where, length)):
         return (yield from _failed(host, to, "the value broke off"))
-    where = yield from put(host.memory, data)
-    host.memory.write(to, u32(0) + u32(1) + u32(where) + u32(len(data)))
+    host.memory.write(to, u32(0) + u32(1) + u32(where) + u32(length))
     return None
+
+
+def _moved(host: Host, body: Inflow, at: int, size: int) -> Generator[Any, int, bool]:
+    """Have a body of so many bytes in memory, as it comes. Returns whether it was as long."""
+    while True:
+        yield [Pollable(body.ready, body.want)]
+        piece = body.read(WINDOW)
+        if not piece:
+            return size == 0 and body.failed is None
+        if len(piece) > size:
+            return False
+        host.memory.write(at, piece)
+        at, size = at + len(piece), size - len(piece)
 
 
 def _set(host: Host, me: int, at: int, size: int, value_at: int, value_size: int, to: int) -> Answer:
     bucket, key = host.handles.get(me, Bucket), _key(host, at, size)
     if value_size > MAX_VALUE:
         return (yield from _failed(host, to, f"a value has at most {MAX_VALUE} bytes"))
-    reply = yield from _fetched(host, bucket, "PUT", key, host.memory.read(value_at, value_size))
+    reply = yield from _fetched(host, bucket, "PUT", key, (value_at, value_size))
     if reply.fault is not None:
         return (yield from _failed(host, to, reply.fault))
     host.memory.write(to, b"\0")
@@ -189,8 +194,8 @@ def _listed(
     if reply.body is None:
         return reply.fault or ""
     try:
-        keys, further = wire.load_value((yield from _all_of(reply.body)) or b"")
-        return [str(key[0]).encode() for key in keys], further
+        keys, further = wire.load_value(reply.body.read(len(reply.body)))  # what a call returns is in hand
+        return [str(key[0]).encode("utf-8", "replace") for key in keys], further
     except (wire.WireError, ValueError, TypeError, IndexError):
         raise ProtocolError("the keys of a store cannot be read") from None
 

@@ -22,6 +22,11 @@ class Lines:
         self._say, self._invocation, self._left = say, invocation, most
         self._waiting = {"stdout": bytearray(), "stderr": bytearray()}
 
+    @property
+    def left(self) -> int:
+        """Bytes that are still taken."""
+        return max(self._left, 0)
+
     def stdout(self, data: bytes) -> None:
         """Written to standard output."""
         self._write("stdout", "info", data)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from pyworkerd_isolates.protocol import MAX_NAME, MAX_URL
 
@@ -20,18 +20,32 @@ if TYPE_CHECKING:
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 """The cases of `method`, in their order; one more is any other."""
 SCHEMES: Final = ("http", "https")
-_OTHER_METHOD, _OTHER_SCHEME = len(METHODS), len(SCHEMES)
+_parts = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)\??([^#]*)", re.DOTALL).match
+"""RFC 3986, appendix B."""
 
 
-class IncomingRequest(Resource):
-    """What the program is asked."""
+class Url(NamedTuple):
+    """The parts of one that came in; `path` begins with a slash."""
 
-    __slots__ = ("_body", "authority", "headers", "method", "path", "scheme")
+    scheme: str
+    authority: str
+    path: str
+    query: str
 
-    def __init__(self, method: str, url: str, headers: Fields, body: Inflow) -> None:
-        parts = urlsplit(url)
-        self.method, self.scheme, self.authority = method, parts.scheme, parts.netloc
-        self.path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+def split(url: str) -> Url:
+    """Take one apart that another worker may have made: it need not be one that anybody would follow."""
+    found = _parts(url)
+    scheme, authority, path, query = found.groups() if found is not None else ("http", "", url, "")
+    return Url(scheme.lower(), authority, path if path.startswith("/") else f"/{path}", query)
+
+
+class Incoming(Resource):
+    """What requests and responses that come in have in common."""
+
+    __slots__ = ("_body", "headers")
+
+    def __init__(self, headers: Fields, body: Inflow) -> None:
         self.headers = headers
         self._body: Inflow | None = body
 
@@ -39,6 +53,23 @@ class IncomingRequest(Resource):
         """Its body, once."""
         body, self._body = self._body, None
         return None if body is None else IncomingBody(body)
+
+    def dropped(self) -> None:
+        """If nobody has taken its body, nobody will."""
+        self.headers.dropped()
+        if self._body is not None:
+            self._body.stop()
+
+
+class IncomingRequest(Incoming):
+    """What the program is asked."""
+
+    __slots__ = ("authority", "method", "path", "scheme")
+
+    def __init__(self, method: str, url: str, headers: Fields, body: Inflow) -> None:
+        super().__init__(headers, body)
+        self.scheme, self.authority, path, query = split(url)
+        self.method, self.path = method, path + (f"?{query}" if query else "")
 
 
 class IncomingBody(Resource):
@@ -71,6 +102,16 @@ class OutgoingBody(Resource):
         self.body = body
         self.stream: BodyStream | None = None
 
+    def dropped(self) -> None:
+        """The program gives it up: only who finishes a body says that it is complete."""
+        self.close()
+        self.body.given_up = True
+
+    def close(self) -> None:
+        """Nothing more is written."""
+        if self.stream is not None:
+            self.stream.closed = True
+
 
 class Outgoing(Resource):
     """What requests and responses that the program makes have in common."""
@@ -81,6 +122,10 @@ class Outgoing(Resource):
         self.headers = headers
         headers.immutable = True
         self.body: Outflow | None = None
+
+    def dropped(self) -> None:
+        """It is not held any more, sent or not."""
+        self.headers.dropped()
 
 
 class OutgoingResponse(Outgoing):
@@ -106,24 +151,14 @@ class OutgoingRequest(Outgoing):
         self.authority: str | None = None
 
 
-class IncomingResponse(Resource):
+class IncomingResponse(Incoming):
     """What others answered."""
 
-    __slots__ = ("_body", "headers", "status")
+    __slots__ = ("status",)
 
     def __init__(self, status: int, headers: Fields, body: Inflow) -> None:
-        self.status, self.headers = status, headers
-        self._body: Inflow | None = body
-
-    def consume(self) -> IncomingBody | None:
-        """Its body, once."""
-        body, self._body = self._body, None
-        return None if body is None else IncomingBody(body)
-
-    def dropped(self) -> None:
-        """Nobody has taken its body."""
-        if self._body is not None:
-            self._body.stop()
+        super().__init__(headers, body)
+        self.status = status
 
 
 class ResponseOutparam(Resource):
@@ -181,12 +216,8 @@ def _authority(host: Host, me: int, to: int) -> Answer:
     return return_optional(host.memory, to, host.handles.get(me, IncomingRequest).authority.encode())
 
 
-def _request_headers(host: Host, me: int) -> int:
-    return host.handles.add(_copy(host, host.handles.get(me, IncomingRequest).headers))
-
-
-def _response_headers(host: Host, me: int) -> int:
-    return host.handles.add(_copy(host, host.handles.get(me, IncomingResponse).headers))
+def _incoming_headers(host: Host, me: int) -> int:
+    return host.handles.add(_copy(host, host.handles.get(me, Incoming).headers))
 
 
 def _outgoing_headers(host: Host, me: int) -> int:
@@ -206,12 +237,8 @@ def _give(host: Host, to: int, resource: Resource | None) -> None:
     host.memory.write(to, u32(1) if resource is None else u32(0) + u32(host.handles.add(resource)))
 
 
-def _consume_request(host: Host, me: int, to: int) -> None:
-    _give(host, to, host.handles.get(me, IncomingRequest).consume())
-
-
-def _consume_response(host: Host, me: int, to: int) -> None:
-    _give(host, to, host.handles.get(me, IncomingResponse).consume())
+def _consume(host: Host, me: int, to: int) -> None:
+    _give(host, to, host.handles.get(me, Incoming).consume())
 
 
 def _stream(host: Host, me: int, to: int) -> None:
@@ -280,8 +307,7 @@ def _finish_outgoing(host: Host, me: int, some: int, trailers: int, to: int) -> 
     body = host.handles.take(me, OutgoingBody)
     if some:  # there is nobody to send them to
         host.handles.take(trailers, Fields).dropped()
-    if body.stream is not None:
-        body.stream.closed = True
+    body.close()
     if body.body.complete():
         host.memory.write(to, b"\0")
     else:  # HTTP-response-body-size(some(written))
@@ -391,11 +417,11 @@ ANSWERS: Final[dict[str, Answering]] = {
     f"{_TYPES}incoming-request.path-with-query": _path,
     f"{_TYPES}incoming-request.scheme": _scheme,
     f"{_TYPES}incoming-request.authority": _authority,
-    f"{_TYPES}incoming-request.headers": _request_headers,
-    f"{_TYPES}incoming-request.consume": _consume_request,
+    f"{_TYPES}incoming-request.headers": _incoming_headers,
+    f"{_TYPES}incoming-request.consume": _consume,
     f"{_TYPES}incoming-response.status": _status,
-    f"{_TYPES}incoming-response.headers": _response_headers,
-    f"{_TYPES}incoming-response.consume": _consume_response,
+    f"{_TYPES}incoming-response.headers": _incoming_headers,
+    f"{_TYPES}incoming-response.consume": _consume,
     f"{_TYPES}incoming-body.stream": _stream,
     f"{_TYPES}incoming-body.finish": _finish_incoming,
     f"{_TYPES}future-trailers.subscribe": _trailers_ready,

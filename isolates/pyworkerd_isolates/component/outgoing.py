@@ -94,6 +94,7 @@ def _handle(host: Host, me: int, some: int, options: int, to: int) -> None:
         url = f"{scheme}://{request.authority}{path if path[0] in '/?' else '/' + path}"
         try:
             call = host.fetch(OUTBOUND, request.method, url, request.headers.pairs(), request.body)
+            request.dropped()
         except ProtocolError:
             fault = "HTTP-request-URI-invalid"
         else:

@@ -66,8 +66,9 @@ class CgiHost(Host):
         self.log = Lines(self.say, invocation, self._log_bytes)
         self.stdin = self._inflow(blobs, body)
         # A client must not be able to say what a binding says.
-        said = {**variables(method, url, headers), **self.environment}
-        self.variables = [f"{name}={value}".replace("\0", "").encode() for name, value in said.items()]
+        own = {name: value.encode() for name, value in self.environment.items()}
+        said = {**variables(method, url, headers), **own}
+        self.variables = [(f"{name}=".encode() + value).replace(b"\0", b"") for name, value in said.items()]
         return 0, 0
 
     def output(self, *, over: bool) -> Output:
@@ -184,7 +185,7 @@ def _write(host: CgiHost, descriptor: int, at: int, count: int, to: int) -> Answ
         yield [Pollable(lambda: printed.room != 0)]
     done = 0
     for where, size in buffers:
-        most = CHUNK if descriptor == _STDERR else printed.room
+        most = CHUNK - done if descriptor == _STDERR else printed.room
         if most < 0:
             return BROKEN_PIPE
         data = host.memory.read(where, min(size, most, CHUNK))

@@ -297,7 +297,7 @@ def _subscribe_to_output(host: Host, me: int) -> int:
 
 
 def _to_debug_string(host: Host, me: int, to: int) -> Answer:
-    return return_bytes(host.memory, to, host.handles.get(me, IoError).why.encode())
+    return return_bytes(host.memory, to, host.handles.get(me, IoError).why.encode("utf-8", "replace"))
 
 
 _STREAMS: Final = "wasi:io/streams "

@@ -31,8 +31,11 @@ class FakeMemory:
     def __init__(self, size: int = 1 << 20) -> None:
         self.data = bytearray(size)
         self.top = HEAP
+        self.sizes: list[int] = []
+        """What was read at once."""
 
     def read(self, at: int, size: int) -> bytes:
+        self.sizes.append(size)
         if at + size > len(self.data):
             raise Trap("outside")
         return bytes(self.data[at : at + size])

@@ -58,3 +58,19 @@ def test_a_body_is_as_long_as_was_said():
     assert not flow.complete()
     flow.write(b"c")
     assert flow.complete()
+
+
+def test_what_is_in_hand_counts_as_well():
+    account = Account()
+    first, second = (Inflow(account, [].append, b"abc", None) for _ in range(2))
+    assert (first.length, account.held) == (3, 6)
+    first.read(3)
+    second.stop()
+    assert account.held == 0
+
+
+def test_a_body_of_another_length_is_given_up():
+    flow = Outflow(Account(), 3)
+    flow.write(b"ab")
+    assert not flow.complete()
+    assert flow.given_up

@@ -25,7 +25,7 @@ def test_variables():
         ("proxy", "evil"),
     )
     found = variables("POST", "https://example.com:8443/a%20b/%00?q=%20", headers)
-    assert found == {
+    assert {name: value.decode() for name, value in found.items()} == {
         "CONTENT_LENGTH": "3", "CONTENT_TYPE": "a/b", "GATEWAY_INTERFACE": "CGI/1.1", "HTTPS": "on",
         "HTTP_X_A": "1, 2", "PATH_INFO": "/a b/\ufffd", "QUERY_STRING": "q=%20", "REQUEST_METHOD": "POST",
         "REQUEST_URI": "/a%20b/%00?q=%20", "SCRIPT_NAME": "", "SERVER_NAME": "example.com", "SERVER_PORT": "8443",
@@ -35,10 +35,23 @@ def test_variables():
 
 @pytest.mark.parametrize(
     ("url", "port"),
-    [("http://a/", "80"), ("https://a/", "443"), ("http://[::1]/", "80"), ("http://[::1]:81/", "81")],
+    [
+        ("http://a/", "80"),
+        ("https://a/", "443"),
+        ("http://[::1]/", "80"),
+        ("http://[::1]:81/", "81"),
+        ("http://[/", "80"),  # what another worker may say
+        ("http://a]:9/", "9"),
+        ("nothing", "80"),
+    ],
 )
 def test_ports(url, port):
-    assert variables("GET", url, ())["SERVER_PORT"] == port
+    assert variables("GET", url, ())["SERVER_PORT"].decode() == port
+
+
+def test_bytes_are_those_that_the_client_sent():
+    found = variables("GET", "http://a/%FF%C3%A9", (("x-a", "\xc3\xa9"),))
+    assert (found["PATH_INFO"], found["HTTP_X_A"]) == (b"/\xff\xc3\xa9", b"\xc3\xa9")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +90,7 @@ def test_pieces_come_cut_anywhere(first, second):
         b"x: \x01\n\n",
         b"x: y\rz: w\n\n",
         b"x: y\x0bz: w\n\n",
+        b"te:\n" * 1000 + b"\n",
     ],
 )
 def test_what_is_no_header(text):

@@ -53,6 +53,14 @@ def test_it_prints_and_logs():
     assert (asker.memory.number(0, 1), asker.memory.number(4, 1)) == (1, 1)
 
 
+def test_no_more_is_read_than_the_log_has_room_for():
+    asker = Asker(meta={"log_bytes": 1000})
+    for _ in range(2):
+        asker.ask("wasi:logging/logging log", 3, 0, 0, 0, 1 << 19)
+        assert max(asker.memory.sizes) == 1000
+    assert asker.memory.sizes[-1] == 0
+
+
 def test_time_stands_still():
     asker = Asker()
     asker.host.now_ns = 3_000_000_007

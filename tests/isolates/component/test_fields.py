@@ -1,12 +1,14 @@
 """Header fields, asked for as a program does."""
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd_isolates.component.account import Account
 from pyworkerd_isolates.component.fields import FORBIDDEN, Fields
 from pyworkerd_isolates.errors import Trap
-from pyworkerd_isolates.protocol import MAX_HEADERS
+from pyworkerd_isolates.protocol import MAX_HEADER_BYTES, MAX_HEADERS
 
 from tests.isolates.component.programs import LINE, Asker
 
@@ -96,3 +98,12 @@ def test_lengths():
     assert Fields(Account(), [("content-length", b"12")]).length() == 12
     for values in ([b"x"], [b"1", b"2"], [b"9" * 20], []):
         assert Fields(Account(), [("content-length", value) for value in values]).length() is None
+
+
+def test_of_what_is_too_long_nothing_is_read():
+    asker = Asker()
+    me = asker.ask(f"{LINE}fields")
+    at, _ = asker.memory.put(struct.pack("<II", 0, MAX_HEADER_BYTES // 2 + 1) * 2)
+    with pytest.raises(Trap, match="too long"):
+        asker.ask(f"{LINE}fields.set", me, *asker.memory.put("x-a"), at, 2, 0)
+    assert max(asker.memory.sizes) < 100

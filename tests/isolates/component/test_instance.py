@@ -64,6 +64,14 @@ def test_one_that_waits_can_be_closed(instance):
     instance.close()
 
 
+def test_a_call_that_was_given_up_takes_no_answer(instance):
+    instance.start(5, 1, 2)
+    assert instance.run(1000, lambda _: None, inf) == "waits"
+    instance.abandon()
+    with pytest.raises(ClosedIsolate, match="no question"):
+        instance.answer_with(7)
+
+
 def test_each_machine_has_a_function_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(compiler, "compiled", compiled_here)
     for _ in range(2):

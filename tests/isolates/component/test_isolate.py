@@ -159,6 +159,18 @@ def test_its_caller_goes(start):
     assert run.done
 
 
+def test_what_comes_after_the_end_is_for_nobody(start):
+    driver = start(SLEEPING)
+    run = driver.begin()
+    driver.step()
+    driver.events.cancel(run.number)
+    driver.step()
+    driver.isolate.ahead_ns = 10**12  # what it waited for has come
+    driver.events.cancel(run.number)
+    driver.step()
+    assert run.done
+
+
 GROWING = component(
     handle(
         """(i32.store8 (i32.const 1024) (i32.add (i32.const 48) (memory.size)))

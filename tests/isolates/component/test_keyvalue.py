@@ -2,6 +2,7 @@
 
 import pytest
 from pyworkerd_isolates import wire
+from pyworkerd_isolates.component.keyvalue import MAX_VALUE
 from pyworkerd_isolates.errors import ProtocolError, Trap
 from pyworkerd_isolates.events import Events
 from pyworkerd_isolates.protocol import WINDOW, Call, Data, Fetch, Pull, StreamRef
@@ -68,7 +69,7 @@ def test_get():
 def test_a_value_that_streams():
     asker, me = opened()
     asker.ask(f"{OF}bucket.get", me, *asker.memory.put("k"), 0)
-    answered(asker, response(200, StreamRef(5, None)))
+    answered(asker, response(200, StreamRef(5, 4)))
     assert asker.effects() == [Pull(5, WINDOW)]
     for piece, end in ((b"ab", False), (b"cd", True)):
         events = Events()
@@ -76,13 +77,37 @@ def test_a_value_that_streams():
         asker.tell(events)
         answer = asker.look_again()
     assert (answer, asker.memory.text(8)) == (0, b"abcd")
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_value_that_is_not_as_long_as_was_said(length):
+    asker, me = opened()
     asker.ask(f"{OF}bucket.get", me, *asker.memory.put("k"), 0)
-    answered(asker, response(200, StreamRef(6, None)))
+    answered(asker, response(200, StreamRef(6, length)))
+    events = Events()
+    events.data(6, b"ab", True)
+    asker.tell(events)
+    asker.look_again()
+    assert [asker.memory.number(at) for at in (0, 4)] == [1, 2]
+
+
+def test_a_value_that_breaks_off():
+    asker, me = opened()
+    asker.ask(f"{OF}bucket.get", me, *asker.memory.put("k"), 0)
+    answered(asker, response(200, StreamRef(6, 0)))
     events = Events()
     events.error(6, "gone")
     asker.tell(events)
     asker.look_again()
     assert [asker.memory.number(at) for at in (0, 4)] == [1, 2]
+
+
+@pytest.mark.parametrize("length", [None, MAX_VALUE + 1])
+def test_a_value_that_may_be_of_any_length(length):
+    asker, me = opened()
+    asker.ask(f"{OF}bucket.get", me, *asker.memory.put("k"), 0)
+    with pytest.raises(ProtocolError, match="how long"):
+        answered(asker, response(200, StreamRef(6, length)))
 
 
 def test_set():
@@ -102,6 +127,20 @@ def test_set():
     assert asker.look_again() == 0
     asker.ask(f"{OF}bucket.set", me, *key, 0, 1 << 26, 0)
     assert asker.memory.number(0, 1) == 1
+
+
+def test_nothing_is_sent_of_what_does_not_lie_in_memory():
+    asker, me = opened()
+    with pytest.raises(Trap, match="outside"):
+        asker.ask(f"{OF}bucket.set", me, *asker.memory.put("k"), 0, len(asker.memory.data) + 1, 0)
+    assert asker.effects() == []
+
+
+def test_no_value_is_held_on_the_host():
+    asker, me = opened()
+    asker.ask(f"{OF}bucket.set", me, *asker.memory.put("k"), 0, 1 << 20, 0)
+    assert asker.host.account.held == WINDOW
+    assert max(asker.memory.sizes) == WINDOW
 
 
 def test_delete_and_exists():

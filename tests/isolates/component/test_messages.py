@@ -1,9 +1,9 @@
 """Requests and responses, asked for as a program does."""
 
 import pytest
-from pyworkerd_isolates.component.messages import METHODS
+from pyworkerd_isolates.component.messages import METHODS, split
 from pyworkerd_isolates.errors import Trap
-from pyworkerd_isolates.protocol import Broken, Data, Done, Fail, Respond, StreamRef
+from pyworkerd_isolates.protocol import Broken, Data, Done, Fail, Respond, Stop, StreamRef
 
 from tests.isolates.component.programs import LINE, Asker
 
@@ -84,6 +84,56 @@ def test_a_body_of_another_length_is_an_error():
     asker.ask(WRITE, stream, *asker.memory.put("he"), 0)
     asker.ask(f"{LINE}outgoing-body.finish", body, 0, 0, 0)
     assert [asker.memory.number(at) for at in (0, 8, 16, 24)] == [1, 28, 1, 2]
+
+    broken = [type(each) for each in asker.effects()]
+    assert broken == [Respond, Data, Broken]
+    assert [type(each) for each in asker.effects(over=True)] == [Done]
+
+
+def test_a_body_that_is_given_up_breaks_off_at_once():
+    asker = Asker()
+    body, stream = respond(asker, [])
+    asker.ask(WRITE, stream, *asker.memory.put("he"), 0)
+    asker.ask("drop", body)
+    respond_, data, broken = asker.effects()
+    assert (data.data, type(broken)) == (b"he", Broken)
+    asker.ask(WRITE, stream, *asker.memory.put("llo"), 0)
+    assert asker.memory.number(0, 1) == 1
+    assert asker.effects(over=True) == [Done(1)]
+    assert respond_.body.number == broken.stream
+
+
+def test_who_gives_up_a_request_reads_nothing_of_it():
+    asker = Asker(body=StreamRef(5, None))
+    asker.ask("drop", asker.request)
+    assert asker.effects() == [Stop(5)]
+    asker = Asker(body=StreamRef(5, None))
+    asker.ask(f"{LINE}incoming-request.consume", asker.request, 0)
+    asker.ask("drop", asker.request)
+    assert asker.effects() == []
+
+
+def test_what_is_given_up_takes_no_room():
+    asker = Asker(headers=(("x-a", "1"),), body=b"abc")
+    for make in ("outgoing-response", "outgoing-request"):
+        asker.ask("drop", asker.ask(f"{LINE}{make}", asker.fields(("x-a", b"1"))))
+    asker.ask("drop", asker.request)
+    assert asker.host.account.held == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("HTTPS://u@a:1/b/c?d?e#f", ("https", "u@a:1", "/b/c", "d?e")),
+        ("http://a", ("http", "a", "/", "")),
+        ("http://a?b", ("http", "a", "/", "b")),
+        ("http://[", ("http", "[", "/", "")),
+        ("http://a]\u2100/", ("http", "a]\u2100", "/", "")),
+        ("nothing", ("http", "", "/nothing", "")),
+    ],
+)
+def test_urls_need_not_be_any(url, parts):
+    assert split(url) == parts
 
 
 def test_an_answer_is_given_once():

@@ -8,7 +8,7 @@ from pyworkerd_isolates.component.host import Exit
 from pyworkerd_isolates.component.preview1 import CgiHost
 from pyworkerd_isolates.errors import Trap
 from pyworkerd_isolates.events import Events
-from pyworkerd_isolates.protocol import Data, Done, Fail, Log, Respond, StreamRef
+from pyworkerd_isolates.protocol import CHUNK, Data, Done, Fail, Log, Respond, StreamRef
 
 from tests.isolates.component.programs import Asker
 
@@ -55,6 +55,13 @@ def test_a_response_is_printed():
     assert asker.effects(over=True) == [
         Log(1, "error", "stderr", "oh"), Respond(1, 200, (("x-a", "b"),), b"body"), Done(1),
     ]  # fmt: skip
+
+
+def test_no_more_is_said_at_once_than_a_chunk():
+    asker = asking()
+    text = b"x" * (CHUNK // 2 + 1)
+    assert say(asker, text, text, text, to=2) == 0
+    assert asker.memory.number(0) == CHUNK
 
 
 def test_a_body_streams_and_waits():

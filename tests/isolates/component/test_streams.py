@@ -70,6 +70,17 @@ def test_what_breaks_off_is_an_error():
     assert (asker.memory.number(0, 1), asker.memory.number(8, 1)) == (1, 7)
 
 
+def test_why_it_broke_off_may_be_said_by_anybody():
+    asker = Asker(body=StreamRef(9, None))
+    me = reading(asker)
+    events = Events()
+    events.error(9, "half of a character: \ud800")
+    asker.tell(events)
+    asker.ask(f"{OF}input-stream.read", me, 100, 0)
+    asker.ask("wasi:io/error error.to-debug-string", asker.memory.number(8), 0)
+    assert asker.memory.text(0) == b"half of a character: ?"
+
+
 def test_writing_waits_for_credit():
     asker = Asker()
     me, memory = writing(asker), asker.memory
