@@ -32,7 +32,7 @@ _SPARE_S: Final = 0.002
 class ProgramIsolate(Isolate):
     """One instance of a program."""
 
-    __slots__ = ("_ended", "_host", "_program", "_runs")
+    __slots__ = ("_ended", "_host", "_program", "_runs", "_written")
 
     def __init__(self, image: ProgramImage, limits: Limits, slots: Slots | None = None) -> None:
         super().__init__(image.engine, image, limits, slots)
@@ -42,8 +42,11 @@ class ProgramIsolate(Isolate):
         """It can go on: it does not wait for an answer."""
         self._ended = False
         """The program is over: what still comes is for nobody."""
+        self._written = 0
+        """Bytes of its memory that were its own when it last began to wait."""
 
     def _hand_in(self, events: Events) -> None:
+        self._live()  # its memory may be another's by now
         host, program = self._host, self._program
         host.now_ns = self.now_ns()
         begun = host.happened(*events.parts())
@@ -70,6 +73,9 @@ class ProgramIsolate(Isolate):
             self._runs = False
         if (host.cancelled or host.refused) and not self._ended:
             return self._over()
+        if not self._ended:
+            runs = program.written()
+            self._written = self.memory_size if runs is None else sum(end - start for start, end in runs)
         self._stepping = False
         return host.output(over=False)
 
@@ -78,6 +84,13 @@ class ProgramIsolate(Isolate):
         self._ended = True
         self._program.abandon()
         return self._host.output(over=True)
+
+    @property
+    def growth(self) -> int:
+        """What it holds while it waits. A program begins with as much memory as its file says, which costs nothing
+        before it is written to: no other measure than the kernel's would be both just and safe.
+        """
+        return self._written
 
     def put_away(self, heaps: Heaps) -> Heap:
         """A native stack cannot be written down. Raises `HeapError`."""

@@ -6,7 +6,7 @@ ready, and as long as they are not, the call that runs the program comes back (`
 
 Such a function is called on the program's own stack, without the interpreter's lock. Python must not run there: it
 would take the lock in the middle of a step, run signal handlers and finalizers inside of a tenant's call, and Python
-3.14 ends the process when it finds itself on a stack that it does not know. So the function is the eight instructions
+3.14 ends the process when it finds itself on a stack that it does not know. So the function is the ten instructions
 below, the same for every program. It keeps no state and looks at nothing of the guest's; it notes down in this
 isolate's own `Waiting` where the arguments and the results are, and says "not ready". wasmtime keeps both where they
 are until the call goes on (wasmtime/async.h).

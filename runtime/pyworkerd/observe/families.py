@@ -56,7 +56,10 @@ FAMILIES: Final[dict[str, Family]] = {
     "steps": Family("counter", _WORKER, 1, "Steps, which are calls into an isolate"),
     "cpu_seconds": Family("counter", _WORKER, _NS, "CPU time of all steps"),
     "isolates": Family("gauge", ("worker", "state"), 1, "Live isolates by state"),
-    "isolate_memory_bytes": Family("gauge", _WORKER, 1, "Linear memory of live isolates, most of it shared"),
+    "isolate_memory_bytes": Family(
+        "gauge", _WORKER, 1,
+        "Linear memory of live isolates, most of it shared; what waiting components have written to comes on top",
+    ),
     "evictions": Family("counter", _WORKER, 1, "Idle isolates that were ended, for room or after idle time"),
     "hibernations": Family("counter", _WORKER, 1, "Durable Objects whose memory was put away"),
     "wakes": Family("counter", _WORKER, 1, "Durable Objects that have it back"),

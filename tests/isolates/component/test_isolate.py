@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from pyworkerd_isolates.errors import CpuExhausted, MemoryExhausted, Refused, Trap
+from pyworkerd_isolates import native
+from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted, MemoryExhausted, Refused, Trap
+from pyworkerd_isolates.events import Events
+from pyworkerd_isolates.pages import PAGES
 from pyworkerd_isolates.slots import Slots
 from pyworkerd_isolates.testing import Reply
 
@@ -157,6 +160,49 @@ def test_its_caller_goes(start):
     driver.events.cancel(run.number)
     driver.step()
     assert run.done
+
+
+FILLING = component(
+    handle(
+        """(call $block (call $after (i64.const 1)))
+        (memory.fill (i32.const 8192) (i32.const 1) (i32.const 100000))
+        (call $block (call $after (i64.const 5000000000)))""",
+        RESPOND,
+    ),
+    {
+        **RESPONDING,
+        "after": "wasi:clocks/monotonic-clock subscribe-duration",
+        "block": "wasi:io/poll pollable.block",
+    },
+)
+
+
+def test_what_it_has_written_to_is_what_it_takes_while_it_waits(start, monkeypatch):
+    if PAGES is None:
+        pytest.skip("no kernel that tells")
+    driver = start(FILLING)
+    driver.begin()
+    driver.step()
+    assert driver.isolate.growth < 50_000
+    driver.isolate.ahead_ns = 10
+    driver.step()
+    assert 100_000 <= driver.isolate.growth <= 2 << 16
+    monkeypatch.setattr(native, "PAGES", None)
+    driver = start(FILLING)
+    driver.begin()
+    driver.step()
+    assert driver.isolate.growth == driver.isolate.memory_size == 2 << 16
+
+
+def test_a_memory_that_was_given_back_is_not_touched(start):
+    driver = start(SLEEPING)
+    driver.begin()
+    driver.step()
+    isolate = driver.isolate
+    isolate.end()
+    isolate.ahead_ns = 10**12
+    with pytest.raises(ClosedIsolate):
+        isolate.begin(Events(), 50)
 
 
 def test_what_comes_after_the_end_is_for_nobody(start):
