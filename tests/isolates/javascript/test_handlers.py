@@ -256,6 +256,15 @@ def test_logs_are_the_invocations_own(start: Callable[..., Driver]) -> None:
     assert driver.isolate.image.logs == (("info", "console", "top"),)
 
 
+def test_an_error_of_many_causes_is_logged_as_far_as_there_is_stack(start: Callable[..., Driver]) -> None:
+    causes = (
+        "for (let i = 0; i < 3000; i++) e = Object.assign(new Error(`${i}`, { cause: e }), { stack: '' });"
+    )
+    body = f"let e; {causes} console.log(e); return new Response('');"
+    run = start({"w.js": f"export default {{ async fetch() {{ {body} }} }};"}).fetch()
+    assert [log.message.count("[cause]: [Error]") for log in run.logs] == [1]
+
+
 def test_logs_have_a_limit(start: Callable[..., Driver]) -> None:
     body = "for (let i = 0; i < 100000; i++) console.log('x'.repeat(100)); return new Response('')"
     driver = start({"w.js": f"export default {{ async fetch() {{ {body} }} }};"}, meta={"log_bytes": 10_000})

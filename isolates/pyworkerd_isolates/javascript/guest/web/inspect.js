@@ -62,7 +62,7 @@ function formatObject(value, state, level) {
     kind = PLAIN; // it inherits from a map, say, and is none
     head = PLAIN.head(value, name);
   }
-  if (level > state.depth && !kind.whole && !isEmpty(value)) {
+  if ((level > state.depth && !kind.whole && !isEmpty(value)) || level > MAX_DEPTH) {
     return `[${Array.isArray(value) ? "Array" : name ?? "Object"}]`;
   }
   const deepest = state.deepest;

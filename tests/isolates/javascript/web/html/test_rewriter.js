@@ -314,6 +314,12 @@ test("bodies are read as far as they are wanted", async () => {
   await reader.cancel();
 });
 
+test("an attribute that is removed is not there a second time", async () => {
+  const remove = (e) => { e.removeAttribute("onClick"); equal(e.hasAttribute("onclick"), false); };
+  equal(await text("<p a onclick=1 ONCLICK='2' b onclick>", ["p", remove]), "<p a b>");
+  equal(await text("<p a  b>", ["p", remove]), "<p a  b>");
+});
+
 test("where nobody reads any more, no other handler is called", async () => {
   const called = [];
   const waits = Promise.withResolvers();

@@ -132,10 +132,14 @@ export class ElementChanges extends Changes {
     this.isRewritten = true;
   }
 
+  // All of this name: browsers take the first one, and would take the next one then.
   unset(name) {
-    const found = this.find(name);
-    if (found === undefined) return;
-    this.tag.attributes.splice(this.tag.attributes.indexOf(found), 1);
+    const unwanted = lower(this.charset.encode(name));
+    const { attributes } = this.tag;
+    let kept = 0;
+    for (const each of attributes) if (each.name !== unwanted) attributes[kept++] = each;
+    if (kept === attributes.length) return;
+    attributes.length = kept;
     this.isRewritten = true;
   }
 
