@@ -2,7 +2,8 @@
 
 Invocations of one worker that end while its tail workers are busy are told together, so that a flood of requests is a
 small number of calls. What they cannot keep up with is dropped, and the worker's log says how much. Invocations of
-`tail` handlers are not told to anybody: otherwise two workers that tail each other would never come to rest.
+`tail` handlers, and those that they cause by calls, are not told to anybody: otherwise workers that tail each other, or
+call whom they tail, would never come to rest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pyworkerd_isolates import wire
 
 from pyworkerd.errors import PyworkerdError
 from pyworkerd.observe.redaction import joined, redact_headers, redact_url
+from pyworkerd.observe.scope import begin, scope
 from pyworkerd.observe.trace_item import TraceItem
 
 from .failures import outcome
@@ -23,6 +25,8 @@ from .invocation import CallWork, FetchWork, HandlerWork
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    from pyworkerd.observe.scope import Scope
 
     from .invocation import Invocation, Work
     from .worker import Worker
@@ -72,9 +76,9 @@ class Tails:
         self._telling: asyncio.Task[None] | None = None
         self._closed = False
 
-    def begin(self, worker: Worker, work: Work) -> Trace | None:
+    def begin(self, worker: Worker, work: Work, work_for: Scope) -> Trace | None:
         """What gathers an invocation that begins; None if nobody is told of it."""
-        if isinstance(work, HandlerWork) and work.method == HANDLER:
+        if work_for.root.tail:
             return None
         event, target = event_of(work), work.target
         model = "stateless" if target.object is None else "durableObject"
@@ -111,8 +115,15 @@ class Tails:
                 await self._hand_over(worker, name, events)
 
     async def _hand_over(self, worker: Worker, name: str, events: bytes) -> None:
+        own = begin()[0]
+        own.tail = True
         try:
-            await (await self._find(name)).handle(HANDLER, events)
+            listener = await self._find(name)  # whoever it has to wake works for nobody
+            before = scope.set(own)
+            try:
+                await listener.handle(HANDLER, events)
+            finally:
+                scope.reset(before)
         except PyworkerdError as error:
             worker.log(0, "error", "pyworkerd", f"the tail worker {name!r} failed: {error}")
         except Exception as error:  # noqa: BLE001 - a fault of the runtime must not end the telling of the others

@@ -265,7 +265,7 @@ class Worker(Telling):
             self.subrequests, self.log_bytes, context, work_for,
         )  # fmt: skip
         if (tails := self.options.tails) is not None:
-            invocation.trace = tails.begin(self, work)
+            invocation.trace = tails.begin(self, work, work_for)
         return invocation
 
     async def _invoke(self, work: Work, work_for: Scope) -> Response | bytes:

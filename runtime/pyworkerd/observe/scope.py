@@ -31,6 +31,7 @@ class Scope:
         "service",
         "span_id",
         "state",
+        "tail",
         "trace_id",
     )
 
@@ -48,6 +49,8 @@ class Scope:
         """Whether an isolate was started for it, by whichever service."""
         self.calls = 0
         """Calls that were made within the process for the request, by whichever worker: kept at its root."""
+        self.tail = False
+        """Whether it is a `tail` handler's, of which nobody is told: kept at its root."""
         self._root = root
         self._sends = True
 

@@ -140,6 +140,32 @@ def test_invocations_of_tail_handlers_are_told_to_nobody(with_runtime: Callable[
     with_runtime(main)
 
 
+def test_what_tail_handlers_cause_is_told_to_nobody(with_runtime: Callable[..., None]) -> None:
+    calling = """
+from workers import WorkerEntrypoint
+times = []
+class Default(WorkerEntrypoint):
+    async def tail(self, events):
+        print(len(events))
+        times.append(len(events))
+        if len(times) < 10:
+            await self.env.SHOP.fetch("http://worker/again")
+            await self.env.SHOP.add(1, 2)
+"""
+
+    async def main(runtime: Runtime) -> None:
+        shop = await loaded(runtime)
+        tail = await runtime.load({"t.py": calling}, name="t", bindings={"SHOP": shop})
+        await (await shop.fetch("/")).aclose()
+        await runtime.quiet()
+        await (await shop.fetch("/")).aclose()
+        await runtime.quiet()
+        assert [entry.message for entry in shop.logs] == ["asked for /", "asked for /again"] * 2
+        assert [entry.message for entry in tail.logs] == ["1", "1"]
+
+    with_runtime(main)
+
+
 def test_what_ends_while_the_tail_workers_are_busy_is_told_together_and_only_so_much_waits(
     with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
