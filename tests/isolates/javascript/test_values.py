@@ -234,6 +234,10 @@ def test_what_somebody_else_forges(start: Callable[..., Driver], forged: object)
     assert_refused(start, encode(forged))
 
 
+def test_bytes_that_somebody_else_names_twice(start: Callable[..., Driver]) -> None:
+    assert_refused(start, encode([{"$": ["b", 0]}] * 2, [b"x"]))
+
+
 @pytest.mark.parametrize("header", ["", "5", "null", "[]", "[5,1]", '["ab",1]', '[{"length":4000000000},1]'])
 def test_a_frame_that_is_none(start: Callable[..., Driver], header: str) -> None:
     assert_refused(start, len(header).to_bytes(4, "little") + header.encode())

@@ -216,8 +216,11 @@ class Reader {
 
   #tagged(tag, payload) {
     switch (tag) {
-      case "b":
-        return this.blobs[payload].slice();
+      case "b": {
+        const bytes = this.blobs[payload].slice();
+        this.blobs[payload] = undefined; // who writes names each once: to copy one again and again takes all memory
+        return bytes;
+      }
       case "i": {
         const negative = payload.startsWith("-");
         const value = BigInt(`0x${negative ? payload.slice(1) : payload}`);
