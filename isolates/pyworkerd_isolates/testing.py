@@ -510,6 +510,9 @@ class Driver:
 
     def _abort(self, effect: Abort) -> None:
         self.aborted = effect.message
+        for run in self._open.values():
+            run.failure = Fail(run.number, "exception", "DurableObjectAbort", effect.message, "")
+            run.done = True
 
     def _crash(self, effect: Crash) -> None:
         raise ProtocolError(f"the guest's own machinery failed: {effect.message}")

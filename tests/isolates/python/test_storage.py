@@ -443,3 +443,22 @@ def test_what_an_aborted_step_wrote_is_dropped(room):
     ran(driver, "kv.put('a', 1)")
     driver.call("run", "kv.put('a', 2)\nself.ctx.abort('no')")
     assert len(driver.commits) == 1
+
+
+def test_nobody_hears_of_what_an_aborted_step_wrote(room):
+    """Its own caller, another one in the same step, and whoever it would have called."""
+    driver = room()
+    code = """
+print('said')
+kv.put('a', 2)
+asyncio.ensure_future(self.env.ELSE('kept'))
+return 'kept'
+"""
+    first = driver.begin_call("run", code.replace("asyncio", "self.asyncio"))
+    second = driver.begin_call("run", "self.ctx.abort('no')")
+    driver.settle()
+    assert driver.aborted == "no"
+    assert first.returned is None
+    assert second.failure is not None
+    assert not driver.seen
+    assert [log.message for log in driver.logs] == ["said"]

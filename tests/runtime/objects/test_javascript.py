@@ -214,6 +214,18 @@ def test_what_an_aborted_step_wrote_is_gone(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_who_changed_too_much_in_one_step_is_not_told_that_it_was_kept(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, _: Runtime) -> None:
+        many = "WITH RECURSIVE c(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM c LIMIT 9) SELECT n FROM c"
+        query = f"CREATE TABLE t AS SELECT randomblob(1000000) AS b FROM ({many})"
+        with pytest.raises(PyworkerdError, match="write less at a time"):
+            await worker.call("on", "a", "rows", query)
+        with pytest.raises(PyworkerdError, match="no such table"):
+            await worker.call("on", "a", "rows", "SELECT count(*) FROM t")
+
+    run(tmp_path, test)
+
+
 def test_an_alarm_rings_and_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alarms, "backoff", lambda *_: 0.01)
 

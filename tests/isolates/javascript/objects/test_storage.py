@@ -357,9 +357,9 @@ def test_a_database_that_is_full_refuses_and_lives(room: Room) -> None:
 
 def test_a_step_that_changes_too_much_ends_the_object(room: Room) -> None:
     one = room()
-    one.driver.call(
-        "run", "for (let n = 0; n < 80; n++) kv.put(`${n}`, new Uint8Array(100000))", entrypoint="Room"
-    )
+    code = "for (let n = 0; n < 80; n++) kv.put(`${n}`, new Uint8Array(100000)); return 'kept'"
+    run = one.driver.call("run", code, entrypoint="Room")
+    assert run.returned is None
     assert "changed more of the object's storage" in str(one.driver.aborted)
     assert one.driver.commits == []
 
@@ -370,6 +370,20 @@ def test_what_an_aborted_step_wrote_is_dropped(room: Room) -> None:
     assert "no" in one.fails("kv.put('a', 2); self.ctx.abort('no')")
     assert one.driver.aborted == "no"
     assert len(one.driver.commits) == 1
+
+
+def test_nobody_hears_of_what_an_aborted_step_wrote(room: Room) -> None:
+    """Its own caller, another one in the same step, and whoever it would have called."""
+    driver = room().driver
+    code = "console.log('said'); kv.put('a', 2); self.env.ELSE('kept'); return 'kept'"
+    first = driver.begin_call("run", code, entrypoint="Room")
+    second = driver.begin_call("run", "self.ctx.abort('no')", entrypoint="Room")
+    driver.settle()
+    assert driver.aborted == "no"
+    assert first.returned is None
+    assert second.failure is not None
+    assert not driver.seen
+    assert [log.message for log in driver.logs] == ["said"]
 
 
 # alarms ---------------------------------------------------------------------------------------------------------------

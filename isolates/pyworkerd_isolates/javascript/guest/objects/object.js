@@ -5,7 +5,7 @@
 
 import { env } from "pyworkerd:system/environment";
 import { clearTimer, needed, setGate, setTimer, soon } from "pyworkerd:system/loop";
-import { emit } from "pyworkerd:system/outbox";
+import { emitAlone } from "pyworkerd:system/outbox";
 import { objects } from "pyworkerd:system/worker";
 
 const BLOCK_MS = 30000;
@@ -26,6 +26,7 @@ export function become(object) {
 export class DurableInstance {
   instance = null;
   aborted = false;
+  #reason = null;
   #failure = null;
   #closers = new Map(); // invocations that have closed the gate, and how often
   #opened = null;
@@ -66,7 +67,7 @@ export class DurableInstance {
       this.instance = new this.found(this.state, env);
     } catch (error) {
       this.#failure = { error };
-      this.abort("the object's constructor failed");
+      this.abort(`the object's constructor failed: ${textOf(error)}`);
       throw error;
     }
     if (this.#closers.size > 0) {
@@ -114,11 +115,11 @@ export class DurableInstance {
 
   // the end ----------------------------------------------------------------------------------------------------------
 
-  // End the object with this step: nothing of what it wrote in it is kept.
+  // End the object with this step: nothing of what it wrote in it is kept, and nobody hears of it.
   abort(reason) {
     if (this.aborted) return;
     this.aborted = true;
-    emit(["abort", textOf(reason).slice(0, MAX_MESSAGE)]);
+    this.#reason = textOf(reason).slice(0, MAX_MESSAGE);
   }
 
   // The step ends: what it has changed in the storage goes out before all else.
@@ -126,6 +127,7 @@ export class DurableInstance {
     if (!this.aborted && !this.database.commit()) {
       this.abort("a step changed more of the object's storage than it can give out at once: write less at a time");
     }
+    if (this.aborted) emitAlone(["abort", this.#reason]);
   }
 }
 

@@ -40,6 +40,14 @@ export function blob(data) {
   return blobs.length - 1;
 }
 
+// One that ends the object: of the others only what was logged goes out. They tell of what is not kept.
+export function emitAlone(effect) {
+  effects = effects.filter((text) => text.startsWith('["log",'));
+  blobs = [];
+  held = 0;
+  emit(effect);
+}
+
 // Bytes for which this step has room.
 export function room() {
   return MAX_BYTES - held;

@@ -32,6 +32,7 @@ class Object:
         self._database = database
         self.instance = None
         self.aborted = False
+        self._reason = None
         self._failure = None
         self._closed = 0
         self._opened = None
@@ -69,7 +70,7 @@ class Object:
             self.instance = self.found(self.state, environment.env)
         except BaseException as error:
             self._failure = error
-            self.abort("the object's constructor failed")
+            self.abort(f"the object's constructor failed: {error}")
             raise
         if self._closed:
             self._opened = asyncio.get_running_loop().create_future()
@@ -118,14 +119,16 @@ class Object:
     # the end ---------------------------------------------------------------------------------------------------------
 
     def abort(self, reason):
-        """End the object with this step: nothing of what it wrote in it is kept."""
+        """End the object with this step: nothing of what it wrote in it is kept, and nobody hears of it."""
         if not self.aborted:
             self.aborted = True
-            outbox.effects.append(["abort", str(reason)[:MAX_MESSAGE]])
+            self._reason = str(reason)[:MAX_MESSAGE]
 
     def commit(self):
         """The step ends: what it has changed in the storage goes out before all else."""
-        if not self.aborted:
+        if self.aborted:
+            outbox.put_alone(["abort", self._reason])
+        else:
             self._database.commit()
 
 

@@ -41,6 +41,13 @@ def abandon(call):
     effects.append(["abandon", call])
 
 
+def put_alone(effect):
+    """One that ends the object: of the others only what was logged goes out. They tell of what is not kept."""
+    effects[:] = [each for each in effects if each[0] == "log"]
+    blobs.clear()
+    effects.append(effect)
+
+
 def take(wake):
     """All of it as one frame, with the time at which the loop wants to be run again. Empties the outbox."""
     frame = _wire.encode([wake, effects], blobs)
