@@ -175,11 +175,6 @@ def members_of(key: Public | Private) -> Members:
     return {"x": key.public_key().public_bytes_raw(), "d": key.private_bytes_raw()}
 
 
-def is_private(key: Public | Private) -> bool:
-    """Whether it can sign, decrypt or agree."""
-    return isinstance(key, Private)
-
-
 def material_of(key: Public | Private) -> bytes:
     """A key as the guest keeps it."""
     if isinstance(key, Public):

@@ -5,8 +5,8 @@ import { DataCloneError, readWith, writeWith } from "pyworkerd:system/values";
 import { structuredClone } from "pyworkerd:web/clone";
 
 const VIEWS = {
-  __proto__: null, Int8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array,
-  Float64Array, BigInt64Array, BigUint64Array, DataView,
+  __proto__: null, Int8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float16Array,
+  Float32Array, Float64Array, BigInt64Array, BigUint64Array, DataView,
 };
 const MAX_DEPTH = 200;
 
