@@ -173,7 +173,7 @@ def test_it_stays_as_it_is_where_no_instance_can_be_made_to_compare_with(
 
     with started(sandbox) as driver:
         driver.fetch()
-        monkeypatch.setattr(isolate_module, "Instance", refuse)
+        monkeypatch.setattr(isolate_module.Isolate, "_untouched", refuse)
         assert driver.isolate.trim() == 0
         assert driver.fetch().status == 200
 
