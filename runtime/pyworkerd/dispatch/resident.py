@@ -48,15 +48,16 @@ class Resident(Worker):
     """One object. It is there from the first request for it until it is evicted, or leaves."""
 
     def __init__(self, home: Worker, objects: Objects, class_name: str, object_id: str) -> None:
-        super().__init__(home.name, home.fleet, home.source, home.options, home.environment, home.channels)
+        super().__init__(
+            home.name, home.fleet, home.source, home.options, home.environment, home.channels, kin=home
+        )
         self.class_name, self.object_id = class_name, object_id
         self._home, self._parent = objects, home
         options = objects.options(class_name)
         self._key = (options.unique_key, object_id)
         self._hibernates = options.hibernate and home.fleet.hibernation.limit > 0
         self._stays, self._idle_s = options.stays, options.idle_s
-        self.loop_account, self.clearing = home.loop_account, home.clearing
-        self.thread_account, self.patient = home.thread_account, home.patient
+        self.clearing = home.clearing
         self.places, self.logs, self.sinks = home.places, home.logs, home.sinks
         self._image, self.cost = home._image, home.cost  # noqa: SLF001 - they are one worker
         self.policy = replace(

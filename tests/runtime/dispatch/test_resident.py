@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.dispatch import resident
+from pyworkerd.dispatch.fairness import Account
 from pyworkerd.errors import (
     ExceededCpu,
     ExceededWallTime,
@@ -148,6 +149,17 @@ def test_calls_are_delivered_in_order_of_arrival(with_runtime: Callable[..., Non
         assert sorted(n for answer in answers for n in answer) == list(range(1, 201))
         assert len(residents(worker)) == 2
         assert all(len(each._members) == 1 for each in residents(worker))
+
+    with_room(with_runtime, test)
+
+
+def test_objects_have_no_turns_besides_their_workers(with_runtime: Callable[..., None]) -> None:
+    async def test(worker: LoadedWorker) -> None:
+        await worker.call("on", "a", "enter")
+        (room,), home = residents(worker), worker.service
+        accounts = {name: value for name, value in vars(home).items() if isinstance(value, Account)}
+        assert len(accounts) == 4
+        assert {name: getattr(room, name) for name in accounts} == accounts
 
     with_room(with_runtime, test)
 
