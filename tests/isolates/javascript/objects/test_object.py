@@ -156,6 +156,18 @@ def test_a_gate_that_stays_closed_resets_the_object(room: Room) -> None:
     assert driver.aborted == "blockConcurrencyWhile() took longer than 30 s"
 
 
+def test_a_gate_without_a_timer_is_not_closed(room: Room) -> None:
+    """Nothing would open it again."""
+    one = room()
+    code = (
+        "for (let n = 0; n < 10000; n++) setTimeout(() => {}, 1e6); self.ctx.blockConcurrencyWhile(() => 1)"
+    )
+    assert "more than 10000 timers" in one.fails(code)
+    run = begin(one.driver, "note", 1)
+    one.driver.step()
+    assert run.value == [1]
+
+
 @pytest.mark.parametrize(
     ("constructor", "why"),
     [

@@ -82,10 +82,10 @@ export class DurableInstance {
   // `fatal`.
   block(callback, fatal = true) {
     const invocation = needed();
+    const late = setTimer(() => this.abort(`blockConcurrencyWhile() took longer than ${BLOCK_MS / 1000} s`), BLOCK_MS);
     this.#closers.set(invocation, (this.#closers.get(invocation) ?? 0) + 1);
     setGate(this.#closers);
     invocation.hold();
-    const late = setTimer(() => this.abort(`blockConcurrencyWhile() took longer than ${BLOCK_MS / 1000} s`), BLOCK_MS);
     const over = () => {
       clearTimer(late);
       const times = this.#closers.get(invocation) - 1;
