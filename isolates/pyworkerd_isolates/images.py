@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from .bundle import Folder
+from .component.children import Children
 from .errors import EngineError
 from .image import Image, build_image, image_name, image_prefix, image_suffix, needs_storage, open_image
 from .known import Known
@@ -56,6 +57,7 @@ class Images:
     ) -> None:
         self._engines, self._cache, self._slots = engines, cache, slots
         self._most_unused = unused
+        self._children = Children()
         self._known = Known(cache)
         self._mapped: dict[str, _Mapped] = {}
         self._unused: OrderedDict[str, None] = OrderedDict()
@@ -107,7 +109,9 @@ class Images:
         from .component.image import build_program, program_name  # noqa: PLC0415 (start-up time)
 
         machine = self._engines.machine
-        return self._hold(program_name(bundle), lambda: build_program(machine, self._cache, bundle))
+        return self._hold(
+            program_name(bundle), lambda: build_program(machine, self._cache, bundle, self._children)
+        )
 
     def _hold(self, name: str, make: Callable[[], Image]) -> Image:
         with self._lock:
@@ -145,6 +149,10 @@ class Images:
                 gone.append(self._mapped.pop(self._unused.popitem(last=False)[0]))
         for one in gone:
             one.close()
+
+    def stop_compiling(self) -> None:
+        """End the compilers of programs: whoever waits for one gets an error, at once."""
+        self._children.close()
 
     def close(self) -> None:
         """Unmap everything, and write down what became known."""

@@ -12,7 +12,7 @@ import os
 import resource
 import subprocess
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.capi import assemble
@@ -20,6 +20,9 @@ from pyworkerd_isolates.errors import EngineError, ImageError
 from pyworkerd_isolates.native import Machine
 from pyworkerd_isolates.wasm.errors import WasmFormatError
 from pyworkerd_isolates.wasm.program import make_program
+
+if TYPE_CHECKING:
+    from .children import Children
 
 COMPILE_S: Final = 300
 """Seconds of CPU time on all cores, and on the wall: CPython as a component takes ten, SpiderMonkey twenty."""
@@ -37,26 +40,23 @@ _RUN: Final = (
 )
 
 
-def compiled(binary: bytes, name: str) -> tuple[bytes, bytes, dict[str, Any]]:
+def compiled(binary: bytes, name: str, children: Children) -> tuple[bytes, bytes, dict[str, Any]]:
     """Native code of a program's engine and of its memory, and notes for the cache. Raises `ImageError`.
 
     Takes seconds; call it on a thread.
     """
     command = [sys.executable, "-c", _RUN, json.dumps(sys.path)]
     try:
-        done = subprocess.run(  # noqa: S603 - this program itself
-            command, input=binary, capture_output=True, check=False, timeout=COMPILE_S
-        )
+        with children.started(command) as child:
+            output, said = child.communicate(binary, timeout=COMPILE_S)
     except OSError as error:
         raise ImageError(f"the compiler cannot be started: {error}", file=name) from None
     except subprocess.TimeoutExpired:
         raise ImageError(f"it takes longer than {COMPILE_S} s to compile", file=name) from None
-    if done.returncode:
-        why = (
-            "ran out of memory or time" if done.returncode < 0 or not done.stderr else _last_line(done.stderr)
-        )
+    if child.returncode:
+        why = "ran out of memory or time" if child.returncode < 0 or not said else _last_line(said)
         raise ImageError(f"the program cannot be compiled: the compiler {why}", file=name)
-    notes, blobs = wire.decode(done.stdout, max_header=MAX_NOTES, max_blobs=2)
+    notes, blobs = wire.decode(output, max_header=MAX_NOTES, max_blobs=2)
     if "error" in notes:
         raise ImageError(notes["error"], file=name)
     return bytes(blobs[0]), bytes(blobs[1]), notes

@@ -22,6 +22,7 @@ from pyworkerd_isolates.image import Image
 from pyworkerd_isolates.native import Machine
 
 from .answers import answering
+from .children import Children
 from .host import Host
 from .instance import ProgramInstance
 from .preview1 import CgiHost
@@ -90,7 +91,9 @@ def fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def build_program(machine: Machine, cache: Cache, bundle: Bundle) -> ProgramImage:
+def build_program(
+    machine: Machine, cache: Cache, bundle: Bundle, children: Children | None = None
+) -> ProgramImage:
     """The image of a worker whose main file is a program: found, or compiled first. May take long: call it on a thread.
 
     Raises `ImageError` for what is no program, or cannot be compiled within the limits.
@@ -105,7 +108,7 @@ def build_program(machine: Machine, cache: Cache, bundle: Bundle) -> ProgramImag
         built = True
         from .compiler import compiled  # noqa: PLC0415 (every start would pay for it)
 
-        code, memory, notes = compiled(bundle.files[bundle.main], bundle.main)
+        code, memory, notes = compiled(bundle.files[bundle.main], bundle.main, children or Children())
         cache.put(memory_name, memory, {})
         return code, notes
 

@@ -114,6 +114,8 @@ class Fleet:
         """For what can be cut into no slices."""
         self.turns = Turns()
         self._builds = ThreadPoolExecutor(CORES, thread_name_prefix="pyworkerd-build")
+        self._compiles = ThreadPoolExecutor(CORES, thread_name_prefix="pyworkerd-compile")
+        """For programs: a hostile one makes its compiler run for minutes, and nothing else waits for that."""
         self.closed = False
         self._opening = asyncio.Lock()
         self._home = home
@@ -157,15 +159,21 @@ class Fleet:
 
     async def run(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Run something that blocks or takes long on a thread. Raises `Overloaded` once the fleet is closed."""
+        return await self._run(self._builds, function, *arguments)
+
+    async def _run(
+        self, threads: ThreadPoolExecutor, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments
+    ) -> _Result:
         if self.closed:
             raise Overloaded("the runtime is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._builds, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(threads, function, *arguments)
 
     async def image(self, source: Folder | Bundle, limits: IsolateLimits) -> Image:
         """The image of a worker's files, off the event loop's thread; `release` it. Raises `ImageError`."""
         await self.open()
         assert self.images is not None
-        return await self._get(self.images.get, self.images.release, source, limits)
+        threads = self._compiles if source.language.is_program else self._builds
+        return await self._get(self.images.get, self.images.release, source, limits, threads)
 
     async def program(self, folder: Folder, limits: IsolateLimits) -> TrustedProgram:
         """What a trusted worker's files are, deployed; `release` it. Raises `ImageError` or `EngineError`."""
@@ -173,7 +181,7 @@ class Fleet:
             from pyworkerd_isolates.subinterpreter.program import Programs  # noqa: PLC0415 (start-up time)
 
             self.programs = Programs(give_way)
-        return await self._get(self.programs.get, self.programs.release, folder, limits)
+        return await self._get(self.programs.get, self.programs.release, folder, limits, self._builds)
 
     async def _get(
         self,
@@ -181,8 +189,9 @@ class Fleet:
         release: Callable[[_Result], None],
         source: _Source,
         limits: IsolateLimits,
+        threads: ThreadPoolExecutor,
     ) -> _Result:
-        getting = asyncio.ensure_future(self.run(get, source, limits))
+        getting = asyncio.ensure_future(self._run(threads, get, source, limits))
         try:
             return await asyncio.shield(getting)
         except asyncio.CancelledError:
@@ -356,6 +365,9 @@ class Fleet:
     def close(self) -> None:
         """End the threads and let go of the engine; may block. All isolates have ended before."""
         self.closed = True
+        if self.images is not None:
+            self.images.stop_compiling()
+        self._compiles.shutdown(wait=True)
         self._builds.shutdown(wait=True)
         self.threads.close()
         if self.programs is not None and (left := self.programs.close()):

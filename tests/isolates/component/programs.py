@@ -288,7 +288,7 @@ class Clocked(ProgramIsolate):
         return super().now_ns() + self.ahead_ns
 
 
-def compiled_here(binary: bytes, name: str) -> tuple[bytes, bytes, dict[str, Any]]:
+def compiled_here(binary: bytes, name: str, _children: object) -> tuple[bytes, bytes, dict[str, Any]]:
     """`compiler.compiled`, without a process of its own: that is tested by itself."""
     notes, blobs = decode(compile_program(binary), max_header=1 << 22, max_blobs=2)
     if "error" in notes:

@@ -5,6 +5,7 @@ import os
 import pytest
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.component import compiler
+from pyworkerd_isolates.component.children import Children
 from pyworkerd_isolates.component.compiler import compile_program, compiled
 from pyworkerd_isolates.errors import ImageError
 
@@ -12,34 +13,34 @@ from tests.isolates.component.programs import HELLO, cgi
 
 
 def test_a_process_compiles():
-    code, memory, notes = compiled(HELLO, "a.wasm")
+    code, memory, notes = compiled(HELLO, "a.wasm", Children())
     assert code[:4] == memory[:4] == b"\x7fELF"
     assert notes["component"]
 
 
 def test_what_is_wrong_is_told_with_the_file(monkeypatch):
     with pytest.raises(ImageError, match="neither") as caught:
-        compiled(b"text", "a.wasm")
+        compiled(b"text", "a.wasm", Children())
     assert caught.value.file == "a.wasm"
     monkeypatch.setattr(compiler, "_RUN", "import os; os.kill(os.getpid(), 9)")
     with pytest.raises(ImageError, match="ran out of memory or time"):
-        compiled(HELLO, "a.wasm")
+        compiled(HELLO, "a.wasm", Children())
     monkeypatch.setattr(compiler, "_RUN", "raise MemoryError")
     with pytest.raises(ImageError, match="MemoryError"):
-        compiled(HELLO, "a.wasm")
+        compiled(HELLO, "a.wasm", Children())
 
 
 def test_a_program_without_an_interpreter_of_its_own(monkeypatch):
     monkeypatch.setattr(compiler.sys, "executable", "/nowhere/python")
     with pytest.raises(ImageError, match="cannot be started"):
-        compiled(HELLO, "a.wasm")
+        compiled(HELLO, "a.wasm", Children())
 
 
 def test_who_takes_too_long(monkeypatch):
     monkeypatch.setattr(compiler, "COMPILE_S", 0.05)
     monkeypatch.setattr(compiler, "_RUN", "import time; time.sleep(60)")
     with pytest.raises(ImageError, match="takes longer"):
-        compiled(HELLO, "a.wasm")
+        compiled(HELLO, "a.wasm", Children())
 
 
 def test_code_that_no_machine_could_run():
@@ -50,7 +51,7 @@ def test_code_that_no_machine_could_run():
 def test_what_comes_out_has_a_bound(monkeypatch):
     longest = "f" * compiler.MAX_NOTES
     with pytest.raises(ImageError, match="imports too much"):
-        compiled(cgi("", imports=f'(import "env" "{longest}" (func))'), "a.wasm")
+        compiled(cgi("", imports=f'(import "env" "{longest}" (func))'), "a.wasm", Children())
     monkeypatch.setattr(compiler, "MAX_OUTPUT", 1000)
     notes, _ = wire.decode(compile_program(HELLO), max_header=1 << 16, max_blobs=2)
     assert "at most 1000 are supported" in notes["error"]
@@ -63,4 +64,4 @@ def test_a_process_makes_way_for_others(monkeypatch):
         compiler, "_RUN", f"{begin}from pyworkerd_isolates.component import compiler; {told}; from {run}"
     )
     with pytest.raises(ImageError, match=f"failed: {min(os.nice(0) + compiler.NICE, 19)}$"):
-        compiled(HELLO, "a.wasm")
+        compiled(HELLO, "a.wasm", Children())

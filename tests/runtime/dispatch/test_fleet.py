@@ -8,8 +8,12 @@ from typing import Any, cast
 
 import pytest
 from pyworkerd.dispatch.fleet import FED, Fleet, FleetLimits
+from pyworkerd.dispatch.threads import CORES
 from pyworkerd.errors import Overloaded
 from pyworkerd_isolates.bundle import Bundle
+from pyworkerd_isolates.component import compiler
+from pyworkerd_isolates.component.compiler import compiled
+from pyworkerd_isolates.errors import IsolateError
 from pyworkerd_isolates.limits import Limits
 
 
@@ -171,5 +175,29 @@ def test_an_image_that_nobody_waits_for_any_more_when_the_end_comes() -> None:
         for _ in range(10):
             await asyncio.sleep(0)
         assert failures == []
+
+    asyncio.run(main())
+
+
+def test_nothing_waits_for_a_compiler_and_it_ends_with_the_fleet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "compiled", compiled)  # other tests may have replaced it
+    monkeypatch.setattr(compiler, "_RUN", "import time; time.sleep(600)")
+    binaries = [b"\0asm\1\0\0\0" + bytes((number,)) for number in range(2 * CORES)]
+
+    async def main() -> None:
+        fleet = Fleet()
+        await fleet.open()
+        assert fleet.images is not None
+        limits = Limits()
+        waiting = [
+            asyncio.create_task(fleet.image(Bundle.of({"a.wasm": binary}), limits)) for binary in binaries
+        ]
+        while len(fleet.images._children._running) < CORES:
+            assert not any(each.done() for each in waiting)
+            await asyncio.sleep(0.01)
+        assert await fleet.run(str, 5) == "5"
+        await asyncio.to_thread(fleet.close)
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(end, IsolateError) for end in ends)
 
     asyncio.run(main())
