@@ -302,7 +302,7 @@ def test_an_instance_that_cannot_be_made_is_the_end_of_it(
         raise Trap("no memory")
 
     sleep(driver, heaps)
-    monkeypatch.setattr(isolate_module, "Instance", refuse)
+    monkeypatch.setattr(isolate_module.Isolate, "_untouched", refuse)
     with pytest.raises(HeapError, match="no memory"):
         driver.isolate.wake()
     assert driver.isolate.state is State.DEAD
