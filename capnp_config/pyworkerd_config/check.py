@@ -146,8 +146,8 @@ def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
 
 def _is_below(path: Path, folder: Path) -> bool:
     """As far as names tell; links are followed when the files are read."""
-    inside, outer = normpath(path), normpath(folder)
-    return outer == "." or inside.startswith(outer.rstrip("/") + "/")
+    inside, outer = normpath(path.absolute()), normpath(folder.absolute())
+    return inside.startswith(outer.rstrip("/") + "/")
 
 
 def _crons(service: Service, worker: Worker) -> Iterator[Problem]:

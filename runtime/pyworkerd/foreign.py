@@ -8,7 +8,7 @@ are shared by all of a folder.
 from __future__ import annotations
 
 from bisect import bisect_left
-from os.path import curdir, normpath, sep
+from os.path import normpath, sep
 from typing import TYPE_CHECKING, TypeAlias
 
 from pyworkerd_config.model import Worker
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 def _parts(path: Path) -> tuple[str, ...]:
-    normal = normpath(path)
-    return () if normal == curdir else tuple(normal.split(sep))
+    return tuple(part for part in normpath(path.absolute()).split(sep) if part)
 
 
 class Foreign:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from pyworkerd_config import ConfigError, Worker, load, read_data
 from pyworkerd_config.load import MAX_DATA_BYTES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SOUND = '[[sockets]]\nname = "http"\naddress = "127.0.0.1:0"\nservice = "shop"\n[[services]]\nname = "shop"\n'
 
@@ -53,6 +50,17 @@ def test_the_root_of_a_worker_may_lie_above_its_main_file(tmp_path: Path) -> Non
     for root in ("lib", "src/../lib", "src/shop", "../other"):
         (message,) = fault(config_file(tmp_path, text.format(root=root), "src/shop.ts"))
         assert 'the main file "shop.ts" does not lie below the worker\'s root: name a folder' in message
+
+
+def test_a_root_above_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SOUND + '[services.worker]\nmain = "shop.ts"\nroot = "{root}"\n'
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for root in ("..", "../here", str(tmp_path), "/"):
+        config_file(tmp_path / "here", text.format(root=root), "shop.ts")
+        load(Path("config.toml"))
+    config_file(tmp_path / "here", text.format(root="../there"), "shop.ts")
+    assert "does not lie below" in fault(Path("config.toml"))[0]
 
 
 def test_missing_files_are_told_with_everything_else(tmp_path: Path) -> None:

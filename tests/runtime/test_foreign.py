@@ -13,6 +13,7 @@ from pyworkerd_isolates.bundle import Folder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
     from pyworkerd.runtime import Runtime
 
 LOOK = """
@@ -88,6 +89,19 @@ def test_workers_of_one_project_share_its_packages_and_not_their_programs(
             assert await (await runtime.worker(name).fetch("/")).json() == found, name
 
     with_runtime(main, load(tmp_path / "config.toml"))
+
+
+def test_a_root_above_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here" / "b").mkdir(parents=True)
+    for name in ("a.py", "b.py", "b/c.py"):
+        (tmp_path / "here" / name).write_text("")
+    (tmp_path / "shared.txt").write_text("")
+    monkeypatch.chdir(tmp_path / "here")
+    wide = Worker(Path("a.py"), Path(".."))
+    others = [Worker(Path("b.py"), Path()), Worker(Path("b/c.py"), Path("b"))]
+    config = Config(services=tuple(Service(str(each.main), each) for each in (wide, *others)))
+    bundle = Folder(wide.main, wide.root, Foreign(config).to(wide)).read()
+    assert set(bundle.files) == {"here/a.py", "shared.txt"}
 
 
 def test_keys_of_tls_are_no_workers(tmp_path: Path) -> None:
