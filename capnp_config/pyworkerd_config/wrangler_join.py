@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .model import Config, Queue, Service, Store, Worker
+from .problems import Problem, quote
 from .toml_reader import with_internet
 
 if TYPE_CHECKING:
@@ -37,12 +38,13 @@ def join(configs: Sequence[Config], kinds: BindingKinds) -> Config:
                 for each in own
             ]
         services += _with_secrets(own, config, configs, secrets)
+    named = [queue for config in configs for queue in config.queues]
     joined = replace(
         first,
         services=tuple(services),
-        queues=tuple(_queues(queue for config in configs for queue in config.queues)),
+        queues=tuple(_queues(named)),
         stores=tuple(shared_stores(services, kinds, first.place)),
-        warnings=tuple(warning for config in configs for warning in config.warnings),
+        warnings=(*(warning for config in configs for warning in config.warnings), *_second_consumers(named)),
         secrets=secrets,
     )
     return with_internet(joined)
@@ -98,6 +100,18 @@ def _bound(config: Config) -> set[str]:
         for each in service.kind.bindings
         if each.kind == "secret"
     }
+
+
+def _second_consumers(queues: Iterable[Queue]) -> Iterator[Problem]:
+    first: dict[str, Queue] = {}
+    for queue in queues:
+        if queue.consumer is not None and (known := first.setdefault(queue.name, queue)) is not queue:
+            yield Problem(
+                queue.place,
+                f"{quote(queue.consumer)} gets no messages of queue {quote(queue.name)}, which "
+                f"{quote(known.consumer or '')} consumes",
+                "leave one of the consumers out",
+            )
 
 
 def _queues(queues: Iterable[Queue]) -> Iterator[Queue]:

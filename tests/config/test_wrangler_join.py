@@ -101,3 +101,12 @@ def test_a_secret_that_a_file_has_no_value_for_is_not_another_files() -> None:
             for each in service.kind.bindings
         ]
         assert found == [front.get("TOKEN"), back.get("TOKEN")]
+
+
+def test_a_second_consumer_of_a_queue_is_told_that_it_gets_nothing() -> None:
+    text = 'name = "NAME"\nmain = "NAME.ts"\n[[queues.consumers]]\nqueue = "jobs"'
+    config = join([read(name, text.replace("NAME", name)) for name in ("front", "back")], BINDING_KINDS)
+    assert [queue.consumer for queue in config.queues] == ["front"]
+    (warning,) = config.warnings
+    assert warning.place.file == Path("back", "wrangler.toml")
+    assert warning.message == '"back" gets no messages of queue "jobs", which "front" consumes'
