@@ -82,7 +82,7 @@ def test_hostile_objects(mode: str, tmp_path: Path, sandbox: object) -> None:
     if mode != "fine":
         assert set(answers) <= CASES[mode], answers
         if mode == "gate":
-            assert then == TIME  # for 30 s, as long as a gate may be closed
+            assert then == TIME  # until its isolate ends (`live.GRACE_S`)
         elif CASES[mode] is not OWN:
             assert then == "1"  # nothing of what was broken off was kept
     assert others == ["1", "2"]

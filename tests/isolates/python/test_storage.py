@@ -332,6 +332,61 @@ return kv.list()
     assert ran(room(), code) == {"a": 1, "b": 1}
 
 
+def test_what_cannot_be_kept_in_the_end_is_undone(room):
+    """Else the transaction would stay open, and nothing that is written after it would ever go out."""
+    driver = room()
+    code = """
+sql.exec("CREATE TABLE p (n INTEGER PRIMARY KEY)")
+sql.exec("CREATE TABLE c (p REFERENCES p (n) DEFERRABLE INITIALLY DEFERRED)")
+results = []
+def work(*_):
+    sql.exec("INSERT INTO c VALUES (7)")
+try:
+    storage.transaction_sync(work)
+except Exception as error:
+    results.append(str(error))
+try:
+    await storage.transaction(work)
+except Exception as error:
+    results.append(str(error))
+kv.put("after", 1)
+return [*results, len(sql.exec("SELECT * FROM c").to_array())]
+"""
+    first, second, count = ran(driver, code)
+    assert "FOREIGN KEY constraint failed" in first
+    assert "FOREIGN KEY constraint failed" in second
+    assert count == 0
+    assert ran(room(pages=stored(driver)), "return kv.get('after')") == 1
+
+
+def test_nothing_is_written_in_a_transaction_that_is_undone_already(room):
+    driver = room()
+    code = """
+sql.exec("CREATE TABLE t (n UNIQUE); INSERT INTO t VALUES (1)")
+results = []
+def outer():
+    kv.put("before", 1)
+    for work in (
+        lambda: sql.exec("INSERT OR ROLLBACK INTO t VALUES (1)"),
+        lambda: kv.put("after", 1),
+        lambda: storage.transaction_sync(lambda: kv.put("within", 1)),
+        lambda: sql.exec("INSERT INTO t VALUES (2)"),
+    ):
+        try:
+            work()
+        except Exception as error:
+            results.append("undone" in str(error))
+try:
+    storage.transaction_sync(outer)
+except Exception as error:
+    results.append("undone" in str(error))
+kv.put("then", 1)
+return [results, kv.list()]
+"""
+    assert ran(driver, code) == [[False, True, True, True, True], {"then": 1}]
+    assert ran(room(pages=stored(driver)), "return kv.list()") == {"then": 1}
+
+
 def test_async_transactions_within_transactions(room):
     code = """
 async def undone(inner):

@@ -246,6 +246,50 @@ def test_transactions_within_transactions(room: Room) -> None:
     assert room().run(code) == [["a", 1], ["b", 1]]
 
 
+def test_what_cannot_be_kept_in_the_end_is_undone(room: Room) -> None:
+    """Else the transaction would stay open, and nothing that is written after it would ever go out."""
+    one = room()
+    code = """
+      sql.exec("CREATE TABLE p (n INTEGER PRIMARY KEY)");
+      sql.exec("CREATE TABLE c (p REFERENCES p (n) DEFERRABLE INITIALLY DEFERRED)");
+      const results = [];
+      const work = () => { sql.exec("INSERT INTO c VALUES (7)"); };
+      try { storage.transactionSync(work); } catch (error) { results.push(error.message); }
+      await storage.transaction(async () => work()).catch((error) => results.push(error.message));
+      kv.put("after", 1);
+      return [...results, sql.exec("SELECT * FROM c").toArray().length];
+    """
+    failed = "FOREIGN KEY constraint failed: SQLITE_CONSTRAINT"
+    assert one.run(code) == [failed, failed, 0]
+    assert room(pages=one.stored).run("return kv.get('after')") == 1
+
+
+def test_nothing_is_written_in_a_transaction_that_is_undone_already(room: Room) -> None:
+    code = """
+      sql.exec("CREATE TABLE t (n UNIQUE); INSERT INTO t VALUES (1)");
+      const results = [];
+      try {
+        storage.transactionSync(() => {
+          kv.put("before", 1);
+          for (const work of [
+            () => sql.exec("INSERT OR ROLLBACK INTO t VALUES (1)"),
+            () => kv.put("after", 1),
+            () => storage.transactionSync(() => kv.put("within", 1)),
+            () => sql.exec("INSERT INTO t VALUES (2)"),
+          ]) {
+            try { work(); } catch (error) { results.push(error.message.slice(-14)); }
+          }
+        });
+      } catch (error) { results.push(error.message.slice(0, 34)); }
+      kv.put("then", 1);
+      return [results, [...kv.list()], sql.exec("SELECT n FROM t").toArray().length];
+    """
+    one = room()
+    failed = ["ITE_CONSTRAINT", *[": SQLITE_ABORT"] * 3, "SQLite has undone the transaction:"]
+    assert one.run(code) == [failed, [["then", 1]], 1]
+    assert room(pages=one.stored).run("return [...kv.list()]") == [["then", 1]]
+
+
 def test_async_transactions_within_transactions(room: Room) -> None:
     code = """
       await storage.transaction(async (txn) => {

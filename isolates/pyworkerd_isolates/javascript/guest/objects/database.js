@@ -107,6 +107,10 @@ export function tooBig() {
   return new Error("string or blob too big: SQLITE_TOOBIG");
 }
 
+function undone() {
+  return new Error("SQLite has undone the transaction: it was full, or a statement said ROLLBACK: SQLITE_ABORT");
+}
+
 // One statement, prepared; of the guest's own or of the worker's.
 class Statement {
   #number;
@@ -206,9 +210,15 @@ export class Database {
     return number === 0 ? null : new Statement(number, isOwn);
   }
 
+  // For a statement. What SQLite has undone by itself is no transaction any more: nothing may be written as if it were.
+  #ready() {
+    this.#open();
+    if (this.depth > 0 && host.outside(0) === 1) throw undone();
+  }
+
   // A statement of ours.
   own(text, values = []) {
-    this.#open();
+    this.#ready();
     let statement = this.#own.get(text);
     if (statement === undefined) {
       statement = this.#prepare(text, 0, true);
@@ -223,7 +233,7 @@ export class Database {
   run(query, values, use) {
     const text = query.toWellFormed();
     if (text.length > MAX_VALUE) throw tooBig();
-    this.#open();
+    this.#ready();
     const known = this.#kept.get(text);
     if (known !== undefined) {
       this.#kept.delete(text);
@@ -288,16 +298,29 @@ export class Database {
     return ++this.depth;
   }
 
-  // Keep what was written since, or none of it. A database that became full has undone everything by itself.
+  // Keep what was written since, or none of it. What cannot be kept, such as a foreign key that was deferred and leads
+  // nowhere, is undone.
   end(depth, keep) {
     this.depth = depth - 1;
     if (host.outside(0) === 1) {
-      if (keep) throw new Error("the transaction was undone: the database was full: SQLITE_FULL");
+      if (keep) throw undone();
       return;
     }
-    if (!keep) this.own(`ROLLBACK TO _cf_${depth}`);
-    this.own(`RELEASE _cf_${depth}`);
     this.dirty = true;
+    if (keep) {
+      try {
+        this.own(`RELEASE _cf_${depth}`);
+      } catch (error) {
+        this.#undo(depth);
+        throw error;
+      }
+    } else this.#undo(depth);
+  }
+
+  #undo(depth) {
+    if (host.outside(0) === 1) return;
+    this.own(`ROLLBACK TO _cf_${depth}`);
+    this.own(`RELEASE _cf_${depth}`);
   }
 
   // Run a function; keep all that it writes, or none if it throws.

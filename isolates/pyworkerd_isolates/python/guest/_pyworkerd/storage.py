@@ -144,9 +144,15 @@ class Database:
     def connection(self):
         return self._connection or self._open()
 
+    def _ready(self):
+        # What SQLite has undone by itself is no transaction any more, and nothing may be written as if it were.
+        if self.depth and not self.connection.in_transaction:
+            raise _undone()
+        return self.connection
+
     def run(self, statement, arguments=()):
         """A statement of a worker's own. What it was refused for is `_sqlite3.DatabaseError` with that text."""
-        connection, self._denied = self.connection, None
+        connection, self._denied = self._ready(), None
         try:
             return connection.execute(statement, arguments)
         except _sqlite3.Error as error:
@@ -156,7 +162,7 @@ class Database:
 
     def own(self, statement, arguments=()):
         """A statement of ours."""
-        connection = self.connection
+        connection = self._ready()
         self._internal = True
         try:
             return connection.execute(statement, arguments)
@@ -172,22 +178,32 @@ class Database:
 
     def begin(self):
         """A transaction, perhaps within another. Returns what `end` needs."""
+        self.own(f"SAVEPOINT _cf_{self.depth + 1}")
         self.depth += 1
-        self.own(f"SAVEPOINT _cf_{self.depth}")
         return self.depth
 
     def end(self, depth, keep):
-        """Keep what was written since, or none of it. A database that became full has undone everything by itself."""
-        if not self.connection.in_transaction:
-            self.depth = depth - 1
-            if keep:
-                raise _sqlite3.OperationalError("the transaction was undone: the database was full")
-            return
-        if not keep:
-            self.own(f"ROLLBACK TO _cf_{depth}")
-        self.own(f"RELEASE _cf_{depth}")
+        """Keep what was written since, or none of it. What cannot be kept, such as a foreign key that was deferred and
+        leads nowhere, is undone."""
         self.depth = depth - 1
+        if not self.connection.in_transaction:
+            if keep:
+                raise _undone()
+            return
         self.dirty = True
+        if not keep:
+            self._undo(depth)
+            return
+        try:
+            self.own(f"RELEASE _cf_{depth}")
+        except _sqlite3.Error:
+            self._undo(depth)
+            raise
+
+    def _undo(self, depth):
+        if self.connection.in_transaction:
+            self.own(f"ROLLBACK TO _cf_{depth}")
+            self.own(f"RELEASE _cf_{depth}")
 
     def clear(self):
         """Nothing is stored any more."""
@@ -218,6 +234,12 @@ class Database:
         effect = ["commit", len(data) // PAGE, numbers, outbox.blob(b"".join(pages)), self.alarm]
         outbox.effects.insert(0, effect)
         self._kept, self._kept_alarm = data, self.alarm
+
+
+def _undone():
+    return _sqlite3.OperationalError(
+        "SQLite has undone the transaction: it was full, or a statement said ROLLBACK"
+    )
 
 
 def _compare(before, after, numbers, pages):
