@@ -7,11 +7,13 @@ memory, costs that process and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates import wire
@@ -28,6 +30,8 @@ COMPILE_S: Final = 300
 """Seconds of CPU time on all cores, and on the wall: CPython as a component takes ten, SpiderMonkey twenty."""
 COMPILE_BYTES: Final = 8 << 30
 """Address space; wasmtime reserves much and touches little of it."""
+COMPILE_DATA: Final = 3 << 30
+"""Bytes that may be written to: CPython as a component takes a third of a gigabyte, and a memory may begin with one."""
 NICE: Final = 10
 """It uses all cores, and others are being served meanwhile."""
 MAX_OUTPUT: Final = 512 << 20
@@ -70,9 +74,12 @@ def _last_line(text: bytes) -> str:
 def main() -> None:
     """The child."""
     os.nice(NICE)
+    with contextlib.suppress(OSError):  # a system without it
+        Path("/proc/self/oom_score_adj").write_text("1000")  # whoever is served is more important
     for limit, most in (
         (resource.RLIMIT_CPU, COMPILE_S),
         (resource.RLIMIT_AS, COMPILE_BYTES),
+        (resource.RLIMIT_DATA, COMPILE_DATA),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (most, most))

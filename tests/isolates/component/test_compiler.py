@@ -1,6 +1,7 @@
 """Compiling in a process of its own."""
 
 import os
+import sys
 
 import pytest
 from pyworkerd_isolates import wire
@@ -57,11 +58,29 @@ def test_what_comes_out_has_a_bound(monkeypatch):
     assert "at most 1000 are supported" in notes["error"]
 
 
-def test_a_process_makes_way_for_others(monkeypatch):
-    told = "import os; compiler.compile_program = lambda _: sys.exit(str(os.nice(0)))"
+def child(monkeypatch, change):
+    """Have a compiler's process do something else."""
     begin, _, run = compiler._RUN.rpartition("from ")
-    monkeypatch.setattr(
-        compiler, "_RUN", f"{begin}from pyworkerd_isolates.component import compiler; {told}; from {run}"
-    )
+    run = f"{begin}from pathlib import Path; from pyworkerd_isolates.component import compiler; {change}; from {run}"
+    monkeypatch.setattr(compiler, "_RUN", run)
+
+
+def test_a_process_makes_way_for_others(monkeypatch):
+    child(monkeypatch, "import os; compiler.compile_program = lambda _: sys.exit(str(os.nice(0)))")
     with pytest.raises(ImageError, match=f"failed: {min(os.nice(0) + compiler.NICE, 19)}$"):
+        compiled(HELLO, "a.wasm", Children())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what Linux does when memory runs out")
+def test_a_process_is_the_first_to_go(monkeypatch):
+    told = "Path('/proc/self/oom_score_adj').read_text()"
+    child(monkeypatch, f"compiler.compile_program = lambda _: sys.exit({told})")
+    with pytest.raises(ImageError, match="failed: 1000"):
+        compiled(HELLO, "a.wasm", Children())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit that counts what is mapped on Linux only")
+def test_a_process_has_so_much_memory(monkeypatch):
+    child(monkeypatch, "compiler.COMPILE_DATA = 1 << 28; compiler.compile_program = lambda _: bytes(1 << 28)")
+    with pytest.raises(ImageError, match="failed: MemoryError"):
         compiled(HELLO, "a.wasm", Children())
