@@ -127,6 +127,7 @@ def _externals(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
 
 def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
     names = _service_names(config)
+    programs = frozenset(service.name for service, _ in workers(config))
     for service, worker in workers(config):
         if worker.main.suffix not in MAIN_SUFFIXES:
             message = f"{quote(worker.main.name)} ends in none of {', '.join(MAIN_SUFFIXES)}"
@@ -139,7 +140,7 @@ def _programs(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
             remedy = 'write for example compatibility_date = "2026-11-01"'
             yield Problem(_at(service, "worker", "compatibility_date"), message, remedy)
         yield from _crons(service, worker)
-        yield from _tails(config, service, worker)
+        yield from _tails(names, programs, service, worker)
         if worker.global_outbound is not None:
             yield from _reference(names, worker.global_outbound, _at(service, "worker", "global_outbound"))
 
@@ -166,16 +167,17 @@ def _crons(service: Service, worker: Worker) -> Iterator[Problem]:
             yield Problem(_at(service, "worker", "crons", place), error.message, error.remedy)
 
 
-def _tails(config: Config, service: Service, worker: Worker) -> Iterator[Problem]:
-    kinds = {each.name: each.kind for each in config.services}
+def _tails(
+    names: frozenset[str], programs: frozenset[str], service: Service, worker: Worker
+) -> Iterator[Problem]:
     at = partial(_at, service, "worker", "tails")
     if len(worker.tails) > MAX_TAILS:
         message = f"a worker has {MAX_TAILS} tail workers at most, found {len(worker.tails)}"
         yield Problem(at(), message, "let one of them tell the others")
         return
     for place, name in enumerate(worker.tails):
-        yield from _reference(frozenset(kinds), name, at(place))
-        if name in kinds and not isinstance(kinds[name], Worker):
+        yield from _reference(names, name, at(place))
+        if name in names and name not in programs:
             yield Problem(
                 at(place), f"the service {quote(name)} is no worker", "a tail is a worker with a tail handler"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd_config import (
@@ -21,6 +22,9 @@ from pyworkerd_config import (
     with_internet,
 )
 from pyworkerd_config.problems import MAX_PROBLEMS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PLACE = Place(Path("config.toml"))
 GOLDEN = Path(__file__).parent / "data" / "problems.txt"
@@ -123,3 +127,25 @@ def test_without_internet_the_default_outbound_leads_nowhere() -> None:
 def test_a_mistake_made_ten_thousand_times_is_told_a_hundred_times() -> None:
     sockets = tuple(Socket(f"s{i}", "nowhere", "a") for i in range(10_000))
     assert len(check(Config(sockets=sockets))) == MAX_PROBLEMS
+
+
+class Counted(tuple[Service, ...]):
+    """Services that know how often somebody went through them."""
+
+    __slots__ = ()
+    times = 0
+
+    def __iter__(self) -> Iterator[Service]:
+        type(self).times += 1
+        return super().__iter__()
+
+
+def test_services_are_gone_through_as_often_however_many_there_are() -> None:
+    def times(number: int) -> int:
+        Counted.times = 0
+        workers = [Service(f"w{i}", Worker(Path(f"w{i}.py"), Path(), tails=("w0",))) for i in range(number)]
+        services = with_internet(Config(services=tuple(workers))).services
+        assert messages(Config(services=Counted(services))) == []
+        return Counted.times
+
+    assert times(50) == times(2)
