@@ -36,6 +36,8 @@ class Foreign:
             if socket.https is not None
             for certificate in socket.https.certificates
         )
+        self._real: dict[Path, Path] = {}
+        """Links followed: to ask the disk for every neighbour of every worker would take minutes."""
         self._by_root = sorted(((_parts(each.root), each) for each in workers), key=_first)
         self._by_main = sorted(((_parts(each.main), each) for each in workers), key=_first)
 
@@ -50,7 +52,12 @@ class Foreign:
             for theirs, other in _below(parts, self._by_root)
             if theirs != parts and own[: len(theirs)] != theirs
         }
-        return self._keys | frozenset(path.resolve() for path in found)
+        return self._keys.union(map(self._resolved, found))
+
+    def _resolved(self, path: Path) -> Path:
+        if path not in self._real:
+            self._real[path] = path.resolve()
+        return self._real[path]
 
 
 _Placed: TypeAlias = "tuple[tuple[str, ...], Worker]"
