@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DEV_VARS = ".dev.vars"
 """Wrangler's name for the file of local secrets, beside the configuration."""
+ENV = ".env"
+"""What the names of those begin with that count beside a Wrangler file where there is none of the other."""
 
 MAX_DATA_BYTES = 25 << 20
 """Largest file of a `data` binding: 25 MiB, as Workers' largest KV value and static asset."""
@@ -122,7 +124,7 @@ def _dev_vars(path: Path, environment: str | None) -> list[Path]:
         ".local",
         *([f".{environment}", f".{environment}.local"] if environment is not None else []),
     ]
-    return [found for ending in endings if _is_file(found := path.parent / f".env{ending}")]
+    return [found for ending in endings if _is_file(found := path.parent / f"{ENV}{ending}")]
 
 
 def _missing_assets(folder: Path, service: Service, worker: Worker) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_config.load import DEV_VARS
+from pyworkerd_config.load import DEV_VARS, ENV, is_wrangler
 from pyworkerd_config.model import Worker
 from pyworkerd_isolates.bundle import MAX_FILES
 from pyworkerd_isolates.languages import LANGUAGES
@@ -50,12 +50,14 @@ class Watch:
 
 
 def look(config: Config) -> Look:
-    """Everything that a reload would read: the configuration, `.dev.vars`, data files, and what may be in bundles."""
+    """Everything that a reload would read: the configuration, local secrets, data files, and what may be in bundles."""
     found: Look = {}
     places = (config.place, *(service.place for service in config.services))
     for file in dict.fromkeys(place.file for place in places if place.file is not None):
         _note(found, file)
         _note(found, file.parent / DEV_VARS)
+        if is_wrangler(file):
+            _note_secrets(found, file.parent)
     roots = set()
     for service in config.services:
         if not isinstance(service.kind, Worker):
@@ -83,6 +85,17 @@ def _note(found: Look, path: Path | os.DirEntry[str]) -> None:
     except OSError:
         return
     found[os.fspath(path)] = (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def _note_secrets(found: Look, folder: Path) -> None:
+    """Those of Wrangler's files of local secrets that are there, of whichever environment."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if f"{entry.name}.".startswith((f"{DEV_VARS}.", f"{ENV}.")) and entry.is_file():
+                    _note(found, entry)
+    except OSError:
+        return
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -67,6 +67,26 @@ def test_what_a_reload_would_read_is_looked_at(
     assert (look(config) != before) is counts
 
 
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        (".dev.vars", True),
+        (".dev.vars.production", True),
+        (".env", True),
+        (".env.local", True),
+        (".envrc", False),
+        (".env/x", False),
+    ],
+)
+def test_local_secrets_beside_a_wrangler_file_are_looked_at(tmp_path: Path, name: str, counts: bool) -> None:
+    (tmp_path / "w.js").write_text("")
+    (tmp_path / "wrangler.toml").write_text('name = "w"\nmain = "w.js"')
+    config = load(tmp_path / "wrangler.toml")
+    before = look(config)
+    touch(tmp_path / name)
+    assert (look(config) != before) == counts
+
+
 def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time(tmp_path: Path) -> None:
     config = load(project(tmp_path))
     before = look(config)
