@@ -17,7 +17,9 @@ import _wire
 from _pyworkerd import calls, environment, handlers, invocation, outbox, streams
 from workers import Response, WorkerEntrypoint, env
 
-ENTRY = next(module for module in list(sys.modules.values()) if hasattr(module, "EVENTS"))
+MODULES = list(sys.modules.values())
+ENTRY = next(module for module in MODULES if hasattr(module, "PRELOADED"))
+STEP = next(module for module in MODULES if hasattr(module, "EVENTS"))
 
 def effect(*parts, blobs=()):
     outbox.blobs.extend(blobs)
@@ -94,7 +96,7 @@ def test_forged_output_ends_the_isolate_and_nothing_else(start, image, neighbour
 
 
 BROKEN_MACHINERY = {
-    "no events": "ENTRY.EVENTS.clear()",
+    "no events": "STEP.EVENTS.clear()",
     "no modules": "sys.modules.clear()",
     "no builtins": "import builtins\nfor name in list(vars(builtins)): delattr(builtins, name)",
     "no running loop": "asyncio.events._set_running_loop(None)",
