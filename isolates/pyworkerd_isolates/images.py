@@ -113,6 +113,14 @@ class Images:
             program_name(bundle), lambda: build_program(machine, self._cache, bundle, self._children)
         )
 
+    def is_compiled(self, bundle: Bundle) -> bool:
+        """Whether to `get` a program will take milliseconds, most likely: it is mapped, or cached."""
+        from .component.image import is_cached, program_name  # noqa: PLC0415 (start-up time)
+
+        name = program_name(bundle)
+        mapped = self._mapped.get(name)
+        return (mapped is not None and mapped.image is not None) or is_cached(self._cache, name)
+
     def _hold(self, name: str, make: Callable[[], Image]) -> Image:
         with self._lock:
             mapped = self._mapped.setdefault(name, _Mapped())

@@ -80,6 +80,15 @@ def program_name(bundle: Bundle) -> str:
     return f"program-{fingerprint()}-{digest[:32]}.cwasm"
 
 
+def _memory_name(name: str) -> str:
+    return name.replace(".cwasm", "-memory.cwasm")
+
+
+def is_cached(cache: Cache, name: str) -> bool:
+    """Whether a program of this name needs no compiler, as far as can be seen without reading it."""
+    return all((cache.folder / file).exists() for file in (name, _memory_name(name)))
+
+
 @lru_cache(1)
 def fingerprint() -> str:
     """A hash of all that a compiled program depends on, besides itself: what the names of those that are of use here
@@ -100,7 +109,7 @@ def build_program(
     """
     started = time.perf_counter()
     name = program_name(bundle)
-    memory_name = name.replace(".cwasm", "-memory.cwasm")
+    memory_name = _memory_name(name)
     built = False
 
     def build() -> tuple[bytes, dict[str, Any]]:
@@ -113,7 +122,7 @@ def build_program(
         return code, notes
 
     def complete(_entry: Entry) -> bool:
-        return (cache.folder / memory_name).exists()
+        return is_cached(cache, name)
 
     entry = cache.get_or_build(name, build, complete)
     memory_entry = cache.get(memory_name)

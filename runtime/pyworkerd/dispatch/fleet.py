@@ -11,6 +11,7 @@ from functools import partial
 from itertools import count, islice
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
+from pyworkerd_isolates.bundle import Folder
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.engines import Engines
 from pyworkerd_isolates.image import Image, load_frame
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pyworkerd_isolates.bundle import Bundle, Folder
+    from pyworkerd_isolates.bundle import Bundle
     from pyworkerd_isolates.limits import Limits as IsolateLimits
     from pyworkerd_isolates.subinterpreter.program import Program as TrustedProgram
     from pyworkerd_isolates.subinterpreter.program import Programs
@@ -172,7 +173,11 @@ class Fleet:
         """The image of a worker's files, off the event loop's thread; `release` it. Raises `ImageError`."""
         await self.open()
         assert self.images is not None
-        threads = self._compiles if source.language.is_program else self._builds
+        threads = self._builds
+        if source.language.is_program:
+            source = await self.run(source.read) if isinstance(source, Folder) else source
+            if not await self.run(self.images.is_compiled, source):
+                threads = self._compiles
         return await self._get(self.images.get, self.images.release, source, limits, threads)
 
     async def program(self, folder: Folder, limits: IsolateLimits) -> TrustedProgram:

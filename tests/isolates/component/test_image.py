@@ -4,7 +4,7 @@ import pytest
 from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.component import compiler
-from pyworkerd_isolates.component.image import build_program, program_name
+from pyworkerd_isolates.component.image import build_program, is_cached, program_name
 from pyworkerd_isolates.errors import ImageError
 from pyworkerd_isolates.native import Machine
 
@@ -21,9 +21,11 @@ def machine():
 def test_a_program_is_compiled_once(machine, tmp_path, monkeypatch):
     cache, bundle = Cache(tmp_path), Bundle.of({"a.wasm": HELLO})
     monkeypatch.setattr(compiler, "compiled", compiled_here)
+    assert not is_cached(cache, program_name(bundle))
     with_code = build_program(machine, cache, bundle)
     assert (with_code.built, with_code.handlers, with_code.is_component) == (True, {"": ("fetch",)}, True)
     with_code.close()
+    assert is_cached(cache, program_name(bundle))
     monkeypatch.setattr(compiler, "compiled", None)
     again = build_program(machine, cache, bundle)
     assert (again.built, again.name, again.memory_size) == (False, program_name(bundle), 2 << 16)
@@ -36,6 +38,10 @@ def test_what_is_damaged_is_compiled_again(machine, tmp_path, monkeypatch):
     build_program(machine, cache, bundle).close()
     for path in cache.folder.glob("*-memory.cwasm"):
         path.write_bytes(b"damaged")
+    build_program(machine, cache, bundle).close()
+    for path in cache.folder.glob("*-memory.cwasm"):
+        path.unlink()
+    assert not is_cached(cache, program_name(bundle))
     image = build_program(machine, cache, bundle)
     assert not image.is_component
     image.close()

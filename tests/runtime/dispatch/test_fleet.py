@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from pyworkerd.dispatch.fleet import FED, Fleet, FleetLimits
@@ -15,6 +15,11 @@ from pyworkerd_isolates.component import compiler
 from pyworkerd_isolates.component.compiler import compiled
 from pyworkerd_isolates.errors import IsolateError
 from pyworkerd_isolates.limits import Limits
+
+from tests.isolates.component.programs import HELLO, compiled_here
+
+if TYPE_CHECKING:
+    from pyworkerd_isolates.image import Image
 
 
 class Timers:
@@ -180,22 +185,25 @@ def test_an_image_that_nobody_waits_for_any_more_when_the_end_comes() -> None:
 
 
 def test_nothing_waits_for_a_compiler_and_it_ends_with_the_fleet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiler, "compiled", compiled)  # other tests may have replaced it
-    monkeypatch.setattr(compiler, "_RUN", "import time; time.sleep(600)")
+    monkeypatch.setattr(compiler, "compiled", compiled_here)
     binaries = [b"\0asm\1\0\0\0" + bytes((number,)) for number in range(2 * CORES)]
+    limits = Limits()
+
+    async def get(fleet: Fleet, binary: bytes) -> Image:
+        return await fleet.image(Bundle.of({"a.wasm": binary}), limits)
 
     async def main() -> None:
         fleet = Fleet()
-        await fleet.open()
+        assert (await get(fleet, HELLO)).memory_size
         assert fleet.images is not None
-        limits = Limits()
-        waiting = [
-            asyncio.create_task(fleet.image(Bundle.of({"a.wasm": binary}), limits)) for binary in binaries
-        ]
+        monkeypatch.setattr(compiler, "compiled", compiled)
+        monkeypatch.setattr(compiler, "_RUN", "import time; time.sleep(600)")
+        waiting = [asyncio.create_task(get(fleet, binary)) for binary in binaries]
         while len(fleet.images._children._running) < CORES:
             assert not any(each.done() for each in waiting)
             await asyncio.sleep(0.01)
         assert await fleet.run(str, 5) == "5"
+        assert not (await get(fleet, HELLO)).built
         await asyncio.to_thread(fleet.close)
         ends = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(isinstance(end, IsolateError) for end in ends)
