@@ -424,6 +424,27 @@ await asyncio.gather(storage.transaction(short), storage.transaction(long), retu
     assert ran(room(pages=stored(driver)), "return kv.list()") == {"before": 1}
 
 
+def test_one_that_outlives_a_synchronous_transaction_leaves_nothing(room):
+    driver = room()
+    code = """
+async def outlives(txn):
+    await txn.put("b", 1)
+    await self.asyncio.sleep(0)
+    raise ValueError
+def outer():
+    coroutine = storage.transaction(outlives)
+    kv.put("a", 1)
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        pass
+storage.transaction_sync(outer)
+"""
+    driver.call("run", code)
+    assert "wait for each before the next one begins" in (driver.aborted or "")
+    assert driver.commits == []
+
+
 def test_what_a_transaction_has_not_kept_yet_does_not_go_out(room):
     driver = room()
     code = """

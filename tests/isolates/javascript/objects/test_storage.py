@@ -331,6 +331,19 @@ def test_transactions_that_overlap_leave_nothing(room: Room, fails: str) -> None
     assert room(pages=one.stored).run("return [...kv.list()]") == [["before", 1]]
 
 
+def test_one_that_outlives_a_transaction_without_promises_leaves_nothing(room: Room) -> None:
+    one = room()
+    code = """
+      storage.transactionSync(() => {
+        kv.put("a", 1);
+        storage.transaction(async (txn) => { await txn.put("b", 1); await null; throw new Error(); }).catch(() => {});
+      });
+    """
+    assert "wait for each before the next one begins" in one.fails(code)
+    assert "wait for each" in (one.driver.aborted or "")
+    assert one.driver.commits == []
+
+
 def test_what_a_transaction_has_not_kept_yet_does_not_go_out(room: Room) -> None:
     one = room()
     code = """

@@ -5,6 +5,7 @@
 // and the host lets nothing else of the step leave before they are durable. What is committed here at the end of a step
 // is what the host keeps; a transaction that is still open then is not part of it. Python's objects have the same.
 
+import { here } from "pyworkerd:objects/object";
 import { encode, guest } from "pyworkerd:system/host";
 import { blob, emitFirst, room } from "pyworkerd:system/outbox";
 import { TextDecoder } from "pyworkerd:web/encoding";
@@ -43,6 +44,10 @@ const SHORT = 100;
 const CODES =
   `OK ERROR INTERNAL PERM ABORT BUSY LOCKED NOMEM READONLY INTERRUPT IOERR CORRUPT NOTFOUND FULL CANTOPEN PROTOCOL EMPTY
    SCHEMA TOOBIG CONSTRAINT MISMATCH MISUSE NOLFS AUTH FORMAT RANGE NOTADB`.split(/\s+/);
+
+const OVERLAP =
+  "a transaction ended before one that had begun within it: wait for each before the next one begins; " +
+  "nothing of what they wrote is kept";
 
 let denied = null;
 
@@ -299,8 +304,12 @@ export class Database {
   }
 
   // Keep what was written since, or none of it. What cannot be kept, such as a foreign key that was deferred and leads
-  // nowhere, is undone.
+  // nowhere, is undone. If one that began within it is not over, nobody knows who wrote what: the object is reset.
   end(depth, keep) {
+    if (depth !== this.depth) {
+      here().abort(OVERLAP);
+      throw new Error(OVERLAP);
+    }
     this.depth = depth - 1;
     if (host.outside(0) === 1) {
       if (keep) throw undone();

@@ -9,9 +9,6 @@ import { expose, illegalConstructor } from "pyworkerd:web/idl";
 import { addEventKind } from "pyworkerd:workers/background";
 
 const MAKING = Symbol("made here");
-const OVERLAP =
-  "a transaction ended before one that had begun within it: wait for each before the next one begins; " +
-  "nothing of what they wrote is kept";
 
 // The four methods that a storage and a transaction have.
 class Keys {
@@ -95,27 +92,21 @@ export class DurableObjectStorage extends Keys {
   async onNextSessionRestoreBookmark() { throw noBookmarks(); }
 
   // Run an async function while the object takes no other event; keep all that it writes, or none if it throws, or
-  // calls `rollback()` of what it is given. Those that begin meanwhile are within it. If one of them is not over when
-  // it ends, nobody knows who wrote what, and the object is reset.
+  // calls `rollback()` of what it is given. Those that begin meanwhile are within it.
   async transaction(work) {
     if (typeof work !== "function") throw new TypeError("transaction() takes a function");
     const database = this.#database;
     return here().block(async () => {
       const given = new DurableObjectTransaction(MAKING, this.kv);
       const depth = database.begin();
-      const end = (keep) => {
-        if (depth === database.depth) return database.end(depth, keep);
-        here().abort(OVERLAP);
-        throw new Error(OVERLAP);
-      };
       let result;
       try {
         result = await work(given);
       } catch (error) {
-        end(false);
+        database.end(depth, false);
         throw error;
       }
-      end(!isRolledBack(given));
+      database.end(depth, !isRolledBack(given));
       return result;
     }, false);
   }

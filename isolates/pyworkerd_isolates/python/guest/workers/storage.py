@@ -109,15 +109,18 @@ class SyncKvStorage:
         try:
             result = work()
         except BaseException:
-            self._database.end(depth, keep=False)
+            _end(self._database, depth, False)
             raise
-        _keep(self._database, depth)
+        _end(self._database, depth, True)
         return result
 
 
-def _keep(database, depth):
+def _end(database, depth, keep):
+    if depth != database.depth:
+        objects.this.abort(_OVERLAP)
+        raise RuntimeError(_OVERLAP)
     try:
-        database.end(depth, keep=True)
+        database.end(depth, keep)
     except _sqlite3.Error as error:
         raise _explained(error) from None
 
@@ -233,21 +236,12 @@ class DurableObjectStorage:
                 if hasattr(result, "__await__"):
                     result = await result
             except BaseException:
-                self._end(depth, False)
+                _end(self._database, depth, False)
                 raise
-            self._end(depth, not transaction.rolled_back)
+            _end(self._database, depth, not transaction.rolled_back)
             return result
 
         return await objects.this.block(run, fatal=False)
-
-    def _end(self, depth, keep):
-        if depth != self._database.depth:
-            objects.this.abort(_OVERLAP)
-            raise RuntimeError(_OVERLAP)
-        if keep:
-            _keep(self._database, depth)
-        else:
-            self._database.end(depth, keep=False)
 
     def transaction_sync(self, function):
         """Run `function()`; keep all that it writes, or none if it raises."""
