@@ -7,6 +7,7 @@ as little to reach and with limits of its own.
 from __future__ import annotations
 
 import importlib.resources
+import re
 import struct
 import threading
 import time
@@ -36,6 +37,9 @@ MAX_SOURCE: Final = 4 << 20
 """Bytes of one file; a megabyte takes about 0.1 s."""
 MAX_MAPPED: Final = 1 << 20
 """Bytes of a worker's TypeScript whose lines are known afterwards: a megabyte takes about 0.3 s."""
+MAX_WORDS: Final = 1 << 17
+"""Words in them, as many as a megabyte usually has: what is made of single letters would take ten times as long."""
+_WORD: Final = re.compile(rb"[\w$\x80-\xff]+")
 MARK: Final = b"\n//# pyworkerd-mappings="
 """What stands before the mappings of a compiled file, at its end. The guest takes both off."""
 MEMORY: Final = 512 << 20
@@ -70,13 +74,16 @@ class TypeScript:
         instance = Instance(engine.code, engine.base(), MEMORY, engine.refusals)
         try:
             instance.seed(bytes(32))  # for hash tables; and the same source becomes the same text
-            stripped, left, mapped = {}, float(BUDGET_MS), 0
+            stripped, left, mapped, words = {}, float(BUDGET_MS), 0, 0
             for name in typed:
                 began, text = time.thread_time(), pragmas(bundle.files, name) + bundle.files[name]
                 stripped[name] = _strip(instance, name, text, left)
                 left -= (time.thread_time() - began) * 1000
                 mapped += 0 if _is_packaged(name) else len(text)
-                if mapped <= MAX_MAPPED and not _is_packaged(name):
+                if mapped > MAX_MAPPED or _is_packaged(name):
+                    continue
+                words += max(_words(text), _words(stripped[name]))
+                if words <= MAX_WORDS:
                     stripped[name] += MARK + _mappings(bundle.files[name], stripped[name])
         finally:
             instance.close()
@@ -90,6 +97,10 @@ class TypeScript:
 
 def _is_packaged(name: str) -> bool:
     return "node_modules" in name.split("/")
+
+
+def _words(text: bytes) -> int:
+    return sum(1 for _ in _WORD.finditer(text))
 
 
 def _mappings(source: bytes, output: bytes) -> bytes:

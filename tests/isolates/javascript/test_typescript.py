@@ -131,6 +131,16 @@ def test_mappings_have_a_bound_and_are_of_the_workers_own_files(
     assert [name for name in files if typescript.MARK in compiled[name]] == ["w.ts"]
 
 
+@pytest.mark.parametrize("word", ["a", "\u00e9", "<a/>"])
+def test_words_that_are_mapped_have_a_bound(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr(typescript, "MAX_WORDS", 50)
+    files = {"w.tsx": "export const few = 1;", "x.tsx": f"[{f'{word},' * 50}];", "y.tsx": "export {};"}
+    compiled = sandbox.engines.of(JAVASCRIPT).prepared(Bundle.of(files)).files
+    assert [name for name in files if typescript.MARK in compiled[name]] == ["w.tsx"]
+
+
 @pytest.mark.parametrize("end", ["", "AAAA,,;;*", ";" * 1000, "9" * 1000])
 def test_mappings_that_a_program_wrote_itself_do_no_harm(sandbox: Sandbox, end: str) -> None:
     source = f"export default {{ fetch() {{ throw new Error('x'); }} }};{typescript.MARK.decode()}{end}"
