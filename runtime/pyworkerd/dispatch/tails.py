@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates import wire
 
-from pyworkerd.errors import PyworkerdError
+from pyworkerd.bindings.arguments import bounded
+from pyworkerd.errors import PyworkerdError, WorkerException
 from pyworkerd.observe.redaction import joined, redact_headers, redact_url
 from pyworkerd.observe.scope import begin, scope
 from pyworkerd.observe.trace_item import TraceItem
@@ -110,9 +111,9 @@ class Tails:
                     f"{dropped} invocations were not told to {', '.join(self._names)}: too slow to keep up",
                 )  # fmt: skip
             # On a thread: of many small entries this takes a tenth of a second.
-            events = await worker.fleet.run(wire.dump_value, batch)
-            for name in self._names:
-                await self._hand_over(worker, name, events)
+            for events in await worker.fleet.run(written, batch):
+                for name in self._names:
+                    await self._hand_over(worker, name, events)
 
     async def _hand_over(self, worker: Worker, name: str, events: bytes) -> None:
         own = begin()[0]
@@ -145,6 +146,26 @@ class Tails:
         if self._telling is not None:
             self._telling.cancel()
             await self.quiet()
+
+
+def written(items: list[dict[str, Any]]) -> list[bytes]:
+    """These items in lists, few and as long as a handler may be given; an item that is too much by itself is cut, and
+    says so.
+    """
+    value = wire.dump_value(items)
+    try:
+        return [bounded(value, "what happened")]
+    except WorkerException:
+        pass
+    half = len(items) // 2
+    if half:
+        return written(items[:half]) + written(items[half:])
+    (item,) = items
+    logs, exceptions = item["logs"], item["exceptions"]
+    if not logs and not exceptions:
+        return []  # only headers that no server lets through are so large
+    less = {"logs": logs[: len(logs) // 2], "exceptions": exceptions[: len(exceptions) // 2]}
+    return written([{**item, **less, "truncated": True}])
 
 
 def event_of(work: Work) -> dict[str, Any]:

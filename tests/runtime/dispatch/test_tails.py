@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyworkerd.bindings.arguments import bounded
 from pyworkerd.dispatch import tails
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.errors import ExceededCpu, NoHandler, WorkerException
@@ -269,3 +270,34 @@ def test_once_it_is_closed_nothing_is_told_any_more(with_runtime: Callable[..., 
         assert not tail.logs
 
     with_runtime(main)
+
+
+def item(*messages: str) -> dict[str, Any]:
+    gathered = TraceItem("shop", None, {}, "stateless", 0)
+    for message in messages:
+        gathered.log("info", message, 0)
+    return gathered.finish(0, 0)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [item("hello"), item()],
+        [item("x" * 200_000)] * 8,
+        [item("\u044f" * 100_000, "\u044f" * 100_000)] * 2,
+        [item(*[""] * 4000)] * 5,
+        [item(*['"[{,'] * 3000)] * 3,
+    ],
+    ids=["few", "long", "foreign", "many", "marks"],
+)
+def test_whatever_was_gathered_is_written_so_that_a_handler_may_be_given_it(
+    items: list[dict[str, Any]],
+) -> None:
+    values = tails.written(items)
+    told = [each for value in values for each in wire.load_value(bounded(value, "it"), max_size=1 << 24)]
+    assert len(told) == len(items)
+    for before, after in zip(items, told, strict=True):
+        assert after["logs"] == before["logs"][: len(after["logs"])]
+        assert bool(after["logs"]) == bool(before["logs"])
+        assert after["truncated"] == (len(after["logs"]) < len(before["logs"]))
+    assert len(values) <= len(items)
