@@ -50,9 +50,14 @@ USES = {
     "authority": f"{LINE}outgoing-request.set-authority",
     "random": "wasi:random/random get-random-bytes",
     "drop": "drop",
+    "log": "wasi:logging/logging log",
+    "assign": f"{LINE}fields.set",
 }
 FOREVER = "(loop $l {} (br $l))"
 STREAM = "(local.set $j (call $respond (local.get $out)))"
+LIST_OF_VALUES = """(loop $l (i64.store (i32.shl (local.get $k) (i32.const 3)) (i64.const 0x1ec3000000400))
+  (local.set $k (i32.add (local.get $k) (i32.const 1))) (br_if $l (i32.lt_u (local.get $k) (i32.const 256))))"""
+"""256 times the same 126,000 bytes."""
 NINE = "(i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)"
 
 COMPONENTS: dict[str, tuple[str, set[str | None]]] = {
@@ -120,6 +125,22 @@ COMPONENTS: dict[str, tuple[str, set[str | None]]] = {
     "random_megabytes": (
         FOREVER.format("(call $random (i64.const 0x100000) (i32.const 32))"),
         {RAISED, CPU, MEMORY},
+    ),
+    "log_of_all_memory": (
+        "(drop (memory.grow (i32.const 900)))"
+        + FOREVER.format(
+            "(call $log (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0x3800000))"
+        ),
+        {CPU},
+    ),
+    "values_at_once": (
+        LIST_OF_VALUES
+        + "(call $assign (call $fields) (i32.const 4096) (i32.const 5) (i32.const 0) (i32.const 256) (i32.const 8))",
+        {RAISED},
+    ),
+    "body_given_up": (
+        STREAM + "(call $drop (i32.load (i32.const 4))) (call $block (call $after (i64.const -1)))",
+        {ANSWERED},
     ),
     "ends_itself": ("(call $exit (i32.const 1))", {"worker_exception"}),
 }
