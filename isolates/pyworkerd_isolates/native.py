@@ -96,7 +96,7 @@ _TRAP_NAMES: Final = {
     9: "unreachable code reached",
 }
 
-_copy = PYFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)(("memmove", ctypes.PyDLL(None)))
+copy = PYFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)(("memmove", ctypes.PyDLL(None)))
 _compare_long = CFUNCTYPE(ctypes.c_int, c_void_p, c_void_p, c_size_t)(("memcmp", ctypes.CDLL(None)))
 WASM_PAGE: Final = 1 << 16
 """Bytes by which memories grow."""
@@ -370,7 +370,7 @@ class Instance:
         pointer = self.invoke(f"prepare_{name}", previous, size)
         if pointer + size > wasmtime_memory_data_size(self._context, self._memory):
             raise ProtocolError("the guest's allocator named an address outside its memory")
-        (_copy if size < SMALL else ctypes.memmove)(self._base + pointer, data, size)
+        (copy if size < SMALL else ctypes.memmove)(self._base + pointer, data, size)
         now, where, length = self._arguments
         now.i64, where.i32, length.i32 = now_ns, pointer, size
         arguments, result, error = self._call_at
@@ -545,7 +545,7 @@ class Instance:
         if runs is None or size != clean_size or sum(end - start for start, end in runs) > most:
             return False
         for start, end in runs:
-            _copy(base + start, clean + start, end - start)
+            copy(base + start, clean + start, end - start)
         self._previous = 0
         self._own("reset")
         return True

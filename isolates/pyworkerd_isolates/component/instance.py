@@ -26,7 +26,7 @@ from pyworkerd_isolates.capi import (
     wasmtime_memory_data_size,
 )
 from pyworkerd_isolates.errors import ClosedIsolate, Trap
-from pyworkerd_isolates.native import Instance
+from pyworkerd_isolates.native import Instance, copy
 from pyworkerd_isolates.wasm.assembly import ASK_TYPE
 from pyworkerd_isolates.wasm.program import ENTRY
 
@@ -124,8 +124,9 @@ class ProgramInstance(Instance):
             return False
         for start, end in runs:
             middle = min(max(start, clean_size), end)
-            ctypes.memmove(base + start, clean + start, middle - start)
-            ctypes.memset(base + middle, 0, end - middle)
+            copy(base + start, clean + start, middle - start)
+            if end > middle:
+                ctypes.memset(base + middle, 0, end - middle)
         self._own("reset")
         return True
 
@@ -140,4 +141,6 @@ class ProgramInstance(Instance):
         size = len(data)
         if at + size > wasmtime_memory_data_size(self._context, self._memory):
             raise Trap("the program named an address outside of its memory")
-        ctypes.memmove(self._base + at, data, size)
+        copy(
+            self._base + at, data, size
+        )  # never much: who gave the lock up for it would wait to have it back
