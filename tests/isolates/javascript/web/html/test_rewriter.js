@@ -334,6 +334,20 @@ test("where nobody reads any more, no other handler is called", async () => {
   equal(called, ["element"]);
 });
 
+test("what was to be inserted hears that nobody reads", async () => {
+  const cancelled = [];
+  const stream = (name) => new ReadableStream({ cancel(reason) { cancelled.push(`${name} ${reason}`); } });
+  const append = (e) => { e.append(stream(e.getAttribute("id"))); };
+  const reader = rewrite("<p id=1></p><p id=2></p>", ["p", append]).body.getReader();
+  await reader.read();
+  await reader.cancel("gone");
+  equal(cancelled.sort(), ["1 gone", "2 gone"]);
+  cancelled.length = 0;
+  const fail = (e) => { append(e); if (e.hasAttribute("last")) throw "failed"; };
+  await fails(text("<p id=1></p><p id=2 last></p>", ["p", fail]), "failed");
+  equal(cancelled, ["1 failed"]);
+});
+
 test("handlers are functions of their object, and what else is given is refused", async () => {
   const handlers = { seen: 0, element() { this.seen += 1; } };
   await text("<p><p>", ["p", handlers]);

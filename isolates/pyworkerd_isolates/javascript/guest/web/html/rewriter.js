@@ -194,7 +194,11 @@ class Rewritten {
 
   cancel(reason) {
     this.#isCancelled = true;
-    this.#pieces = [];
+    for (const each of [...this.#pieces.splice(0), ...this.#document.take()]) {
+      if (typeof each === "string" || each.body === null) continue;
+      each.body.source?.cancel(reason);
+      each.body.stream?.cancel(reason).catch(() => {});
+    }
     this.#inserted?.input.cancel(reason);
     this.#input.cancel(reason);
     this.#stop?.();
