@@ -93,11 +93,11 @@ class Objects:
     @property
     def busy(self) -> bool:
         """Whether any of them has something to do."""
-        return any(resident.busy for resident in self._residents.values())
+        return any(resident.runs for resident in self._residents.values())
 
     async def quiet(self) -> None:
-        """Wait until none is busy."""
-        while busy := [resident for resident in self._residents.values() if resident.busy]:
+        """Wait until none of them has."""
+        while busy := [resident for resident in self._residents.values() if resident.runs]:
             await asyncio.gather(*(resident.quiet() for resident in busy))
 
     async def aclose(self) -> None:

@@ -531,12 +531,16 @@ class Worker(Telling):
     def busy(self) -> bool:
         """Whether any request waits or any invocation runs, its `waitUntil` included, or tail workers are told."""
         tails = self.options.tails
-        return self._runs or (tails is not None and tails.telling)
+        return self.runs or (tails is not None and tails.telling)
 
     @property
-    def _runs(self) -> bool:
-        own = bool(self._waiting) or any(live.invocations for live in self._members.values())
-        return own or self.objects.busy
+    def runs(self) -> bool:
+        """The same without tail workers."""
+        return self._runs_itself or self.objects.busy
+
+    @property
+    def _runs_itself(self) -> bool:
+        return bool(self._waiting) or any(live.invocations for live in self._members.values())
 
     @property
     def occupied(self) -> bool:
@@ -547,14 +551,14 @@ class Worker(Telling):
         """Wait until it is not busy. It may become busy again. Its WebSockets are closed, or they would hold it up."""
         for live in self._members.values():
             live.sockets.shut(RESTART)
-        while self._runs:
+        while self.runs:
             self._quiet = self._quiet or asyncio.Event()
             await (self.objects.quiet() if self.objects.busy else self._quiet.wait())
         if self.options.tails is not None:
             await self.options.tails.quiet()
 
     def _tell_quiet(self) -> None:
-        if self._quiet is not None and not self._runs:
+        if self._quiet is not None and not self._runs_itself:  # `quiet` looks what its objects do
             self._quiet.set()
             self._quiet = None
 

@@ -13,7 +13,7 @@ from pyworkerd.dispatch import tails
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.errors import ExceededCpu, NoHandler, WorkerException
 from pyworkerd.observe.trace_item import TraceItem
-from pyworkerd_config.model import Limits
+from pyworkerd_config.model import Binding, Limits, ObjectClass
 from pyworkerd_isolates import wire
 
 if TYPE_CHECKING:
@@ -268,6 +268,52 @@ def test_once_it_is_closed_nothing_is_told_any_more(with_runtime: Callable[..., 
         assert not listeners.telling
         await listeners.quiet()
         assert not tail.logs
+
+    with_runtime(main)
+
+
+@pytest.mark.parametrize("path", ["tailed", "works on"])
+def test_a_worker_with_objects_in_memory_comes_to_rest(with_runtime: Callable[..., None], path: str) -> None:
+    """Whether the last request ends while tail workers are told, or while an object goes on by itself."""
+    source = """
+import asyncio
+from workers import DurableObject, Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        await self.env.ROOM.get_by_name("a").enter(False)
+        await self.env.GATE()
+        await self.env.ROOM.get_by_name("a").enter(request.url.endswith("on"))
+        return Response("made")
+
+class Room(DurableObject):
+    async def enter(self, stays):
+        if stays:
+            self.ctx.wait_until(asyncio.sleep(0.05))
+"""
+
+    async def main(runtime: Runtime) -> None:
+        arrived, opened = asyncio.Event(), asyncio.Event()
+
+        async def gate() -> None:
+            arrived.set()
+            await opened.wait()
+
+        await runtime.load({"t.py": PYTHON}, name="t")
+        bindings = {"GATE": gate, "ROOM": Binding("ROOM", "durable_object", "Room")}
+        listeners = ["t"] if path == "tailed" else []
+        shop = await runtime.load(
+            {"w.py": source}, bindings=bindings, durable_objects=[ObjectClass("Room")], tails=listeners
+        )
+        asking = asyncio.create_task(shop.fetch(f"/{path[-2:]}"))
+        await arrived.wait()
+        await asyncio.sleep(0.02)  # the object's own call has ended, and was told
+        resting = asyncio.create_task(runtime.quiet())
+        await asyncio.sleep(0)
+        opened.set()
+        await (await asking).aclose()
+        await resting
+        assert not shop.service.busy
 
     with_runtime(main)
 
