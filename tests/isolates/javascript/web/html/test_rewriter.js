@@ -324,7 +324,7 @@ test("where nobody reads any more, no other handler is called", async () => {
   const called = [];
   const waits = Promise.withResolvers();
   const handlers = { async element(e) { called.push("element"); e.remove(); await waits.promise; } };
-  const reader = rewrite("<p></p>", ["p", handlers], [null, { end() { called.push("end"); } }]).body.getReader();
+  const reader = rewrite("<p></p><p></p>", ["p", handlers], [null, { end() { called.push("end"); } }]).body.getReader();
   const reading = reader.read();
   await wait(1);
   await reader.cancel();

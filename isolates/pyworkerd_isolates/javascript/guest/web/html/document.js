@@ -51,6 +51,7 @@ class Registration {
 export class HtmlDocument {
   pieces = [];
   #size = 0; // of the pieces that are bytes
+  #most = ENOUGH; // of that
   #tokenizer = new Tokenizer();
   #charset;
   #handlers; // of the document: lists of functions by kind
@@ -87,10 +88,15 @@ export class HtmlDocument {
     this.#tokenizer.finish();
   }
 
+  /** Nothing of it is wanted any more: it goes no further than the token that it is at. */
+  stop() {
+    this.#most = 0;
+  }
+
   /** Goes on until the input is used up or there are enough pieces. Promises which: `true` if the input is used up. */
   async go() {
     const tokenizer = this.#tokenizer;
-    while (this.#size < ENOUGH) {
+    while (this.#size < this.#most) {
       const kind = tokenizer.next();
       let waiting;
       switch (kind) {

@@ -119,7 +119,7 @@ class Rewritten {
   #isWanting = true; // the document has gone through all of what it was given
   #isFinished = false; // there is no more for it
   #isOver = false;
-  #isCancelled = false; // nobody reads any more: handlers that wait may go on, and no other one is called
+  #isCancelled = false; // nobody reads any more: handlers of a token may go on, and none of another is called
   #stop = null; // answers whoever reads
   #failure = null;
 
@@ -194,6 +194,7 @@ class Rewritten {
 
   cancel(reason) {
     this.#isCancelled = true;
+    this.#document.stop();
     for (const each of [...this.#pieces.splice(0), ...this.#document.take()]) {
       if (typeof each === "string" || each.body === null) continue;
       each.body.source?.cancel(reason);
