@@ -172,10 +172,12 @@ class Cache:
         Returns how many bytes were freed. Running processes keep what they have mapped.
         """
         found = []
-        for path in self.folder.iterdir():
-            if path.name.startswith(prefix) and _is_name(path.name):
-                with contextlib.suppress(FileNotFoundError):
-                    found.append((_asked_ns(path), path.lstat().st_size, path))
+        with os.scandir(self.folder) as listed:  # each deploy does this, and there may be thousands
+            for each in listed:
+                if each.name.startswith(prefix) and _is_name(each.name):
+                    path = self.folder / each.name
+                    with contextlib.suppress(FileNotFoundError):
+                        found.append((_asked_ns(path), each.stat(follow_symlinks=False).st_size, path))
         kept = freed = 0
         for _, size, path in sorted(found, reverse=True):
             kept += size
