@@ -356,7 +356,7 @@ def test_a_client_that_goes_on_sending_is_cut_off(loop: str, ends: bytes) -> Non
                 while True:
                     await asyncio.get_running_loop().sock_sendall(raw, bytes(64 * 1024))
             raw.close()
-            # `discard_bytes`, and one read of uvloop's.
-            assert place.server.statistics().received - before <= 2 * 256 * 1024 + 64 * 1024
+            # What uvloop read together with the end, `discard_bytes`, and one more read.
+            assert place.server.statistics().received - before <= 3 * 256 * 1024
 
     run(main, loop)
