@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from . import cold_start, density, fairness, soak, throughput, websockets
+from pyworkerd.cli.bench import BENCHMARKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
-    "cold-start": cold_start.main,
-    "density": density.main,
-    "fairness": fairness.main,
-    "soak": soak.main,
-    "throughput": throughput.main,
-    "websockets": websockets.main,
-}
-"""One row per benchmark; each reads its own arguments and returns an exit status."""
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark that the first argument names, with the rest."""
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    command = COMMANDS.get(name)
-    if command is None:
-        print(f"usage: pyworkerd bench {{{','.join(COMMANDS)}}} ...", file=sys.stderr)
+    if name not in BENCHMARKS:
+        print(f"usage: pyworkerd bench {{{','.join(BENCHMARKS)}}} ...", file=sys.stderr)
         return 0 if name in {"-h", "--help"} else 2
-    return command(rest)
+    status: int = importlib.import_module(BENCHMARKS[name]).main(rest)
+    return status
 
 
 if __name__ == "__main__":

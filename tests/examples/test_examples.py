@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from tests.runtime.cli.command import Served, ask, run, serve
 
@@ -93,6 +93,23 @@ def test_shop(tmp_path: Path) -> None:
     assert run("cron", "run", config, "office").returncode == 0
 
 
+def talk(ann: ClientConnection, bob: ClientConnection, room: str) -> None:
+    """Two people talk; a third one with a name that is taken, and a page from elsewhere, are refused."""
+    bob.send("Bob")
+    assert json.loads(ann.recv()) == json.loads(bob.recv()) == {"joined": "Bob", "here": ["Ann", "Bob"]}
+    bob.send("hello, Ann")
+    assert json.loads(ann.recv()) == json.loads(bob.recv()) == {"name": "Bob", "text": "hello, Ann"}
+    with connect(room) as twin:
+        twin.send("Bob")
+        with pytest.raises(ConnectionClosed):
+            twin.recv()
+        assert (twin.close_code, twin.close_reason) == (4000, "choose another name")
+    bob.close()
+    assert json.loads(ann.recv()) == {"left": "Bob"}
+    with pytest.raises(InvalidStatus, match="403"), connect(room, origin="http://evil.example"):
+        pass
+
+
 def test_chat() -> None:
     with serve(*example("chat")) as served:
         place = served.address()
@@ -107,24 +124,7 @@ def test_chat() -> None:
         ):
             ann.send("Ann")
             assert json.loads(ann.recv()) == {"joined": "Ann", "here": ["Ann"]}
-            bob.send("Bob")
-            assert (
-                json.loads(ann.recv()) == json.loads(bob.recv()) == {"joined": "Bob", "here": ["Ann", "Bob"]}
-            )
-            bob.send("hello, Ann")
-            assert json.loads(ann.recv()) == json.loads(bob.recv()) == {"name": "Bob", "text": "hello, Ann"}
-            with connect(f"ws://{address}/chat") as twin:
-                twin.send("Bob")
-                with pytest.raises(ConnectionClosed):
-                    twin.recv()
-                assert (twin.close_code, twin.close_reason) == (4000, "choose another name")
-            bob.close()
-            assert json.loads(ann.recv()) == {"left": "Bob"}
-            with (
-                pytest.raises(InvalidStatus, match="403"),
-                connect(f"ws://{address}/chat", origin="http://evil.example"),
-            ):
-                pass
+            talk(ann, bob, f"ws://{address}/chat")
             # Whoever stops the server says so to everybody who is still there.
             served.process.send_signal(signal.SIGTERM)
             with pytest.raises(ConnectionClosed):
@@ -152,24 +152,7 @@ def test_chat_object(tmp_path: Path) -> None:
             assert json.loads(ann.recv()) == {"joined": "Ann", "here": ["Ann"]}
             eve.send("Ann")
             assert json.loads(eve.recv()) == {"joined": "Ann", "here": ["Ann"]}
-            bob.send("Bob")
-            assert (
-                json.loads(ann.recv()) == json.loads(bob.recv()) == {"joined": "Bob", "here": ["Ann", "Bob"]}
-            )
-            bob.send("hello, Ann")
-            assert json.loads(ann.recv()) == json.loads(bob.recv()) == {"name": "Bob", "text": "hello, Ann"}
-            with connect(f"ws://{address}/lobby") as twin:
-                twin.send("Bob")
-                with pytest.raises(ConnectionClosed):
-                    twin.recv()
-                assert (twin.close_code, twin.close_reason) == (4000, "choose another name")
-            bob.close()
-            assert json.loads(ann.recv()) == {"left": "Bob"}
-            with (
-                pytest.raises(InvalidStatus, match="403"),
-                connect(f"ws://{address}/lobby", origin="http://evil.example"),
-            ):
-                pass
+            talk(ann, bob, f"ws://{address}/lobby")
         in_good_order(served)
     with serve(config, socket) as served:
         place = served.address()

@@ -229,8 +229,11 @@ class Host:
     ) -> tuple[int, int]:
         self.invocation = invocation
         self.log = Lines(self.say, invocation, self._log_bytes)
-        inflow = self._inflow(blobs, body)
-        request = IncomingRequest(method, url, told(self.account, headers), inflow)
+        return self._asked(method, url, headers, self._inflow(blobs, body))
+
+    def _asked(self, method: str, url: str, headers: HeaderPairs, body: Inflow) -> tuple[int, int]:
+        """The program is to answer a request: what its function is called with."""
+        request = IncomingRequest(method, url, told(self.account, headers), body)
         return self.handles.add(request), self.handles.add(ResponseOutparam())
 
     def _other(self, _blobs: Sequence[bytes], invocation: int, *_: object) -> None:

@@ -6,7 +6,7 @@ Source: wasi_snapshot_preview1.witx (records and their layout, errno).
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pyworkerd_isolates.errors import Trap
 from pyworkerd_isolates.protocol import CHUNK, Output
@@ -15,7 +15,6 @@ from .abi import u32
 from .cgi import Printed, variables
 from .handles import Pollable
 from .host import Host
-from .logs import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pyworkerd_isolates.protocol import HeaderPairs
 
     from .abi import Answer, Answering, Memory
+    from .bodies import Inflow
 
 SUCCESS, BAD_DESCRIPTOR, INVALID, BROKEN_PIPE = 0, 8, 28, 64
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
@@ -51,20 +51,8 @@ class CgiHost(Host):
         self.printed = Printed(self.account, self.respond)
         self.variables: list[bytes] = []
 
-    def _fetch(
-        self,
-        blobs: Sequence[bytes],
-        invocation: int,
-        _entrypoint: str | None,
-        _props: object,
-        method: str,
-        url: str,
-        headers: HeaderPairs,
-        body: list[Any] | None,
-    ) -> tuple[int, int]:
-        self.invocation = invocation
-        self.log = Lines(self.say, invocation, self._log_bytes)
-        self.stdin = self._inflow(blobs, body)
+    def _asked(self, method: str, url: str, headers: HeaderPairs, body: Inflow) -> tuple[int, int]:
+        self.stdin = body
         # A client must not be able to say what a binding says.
         own = {name: value.encode() for name, value in self.environment.items()}
         said = {**variables(method, url, headers), **own}
