@@ -64,7 +64,7 @@ def _pairs(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[int, i
         at = begin
         for place in range(next_after, anchor_after):
             try:
-                at = before.index(after[place], at, min(at + _REACH, anchor_before)) + 1
+                at = before.index(after[place], at, min(at + _REACH + 1, anchor_before)) + 1
             except ValueError:
                 continue
             yield at - 1, place
