@@ -14,6 +14,7 @@ from .terminal import has_colours
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from pyworkerd_config import Config
 
@@ -27,6 +28,11 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "config", type=Path, nargs="?", metavar="CONFIG", help=f"config.toml, or Wrangler's file ({found})"
     )
+    add_named(parser)
+
+
+def add_named(parser: argparse.ArgumentParser) -> None:
+    """Add those that are options: `-c` and `-e`."""
     several = "the same; several of Wrangler's files make one server, which listens for the first"
     parser.add_argument(
         "-c", "--config", dest="named", action="append", default=[], type=Path, metavar="CONFIG", help=several
@@ -36,9 +42,9 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_configuration(options: argparse.Namespace) -> Config:
-    """Read it. Raises `ConfigError`."""
-    return load(*_paths(options), environment=options.env or None)
+def read_configuration(options: argparse.Namespace, names: Sequence[str] = NAMES) -> Config:
+    """Read it; without a name the first of `names` that is here. Raises `ConfigError`."""
+    return load(*paths_of(options, names), environment=options.env or None)
 
 
 def tell_warnings(config: Config) -> None:
@@ -48,12 +54,15 @@ def tell_warnings(config: Config) -> None:
         sys.stderr.write(f"{yellow}warning:{plain} {printable(str(warning))}\n")
 
 
-def _paths(options: argparse.Namespace) -> list[Path]:
+def paths_of(options: argparse.Namespace, names: Sequence[str] = NAMES) -> list[Path]:
+    """The files that are meant. Raises `ConfigError` if none is named and there is none."""
     named: list[Path] = [*([options.config] if options.config is not None else []), *options.named]
     if named:
         return named
-    path = next((path for path in map(Path, NAMES) if path.is_file()), None)
+    path = next((path for path in map(Path, names) if path.is_file()), None)
     if path is None:
-        message = f"no configuration is named, and there is none of {', '.join(NAMES)} here"
-        raise ConfigError([Problem(Place(Path()), message, "write for example pyworkerd serve config.toml")])
+        message = f"no configuration is named, and there is none of {', '.join(names)} here"
+        raise ConfigError(
+            [Problem(Place(Path()), message, f"write for example pyworkerd {options.command} config.toml")]
+        )
     return [path]

@@ -395,6 +395,7 @@ def test_scheduled_and_queue(start: Callable[..., Driver]) -> None:
         }
         if (batch.messages[0].body.fail) throw new Error("batch");
       },
+      test(controller, env, ctx) { ctx.waitUntil(Promise.resolve(Object.keys(controller))); },
     };"""
     driver = start({"w.js": source})
 
@@ -419,6 +420,7 @@ def test_scheduled_and_queue(start: Callable[..., Driver]) -> None:
     run = handle("queue", {"queue": "q", "messages": failing})
     assert run.value == {"failed": True, "all": None, "acks": [5], "retries": []}
     assert handle("alarm", {}).failure is not None
+    assert handle("test", None).value is None
 
 
 AFTERWARDS = """

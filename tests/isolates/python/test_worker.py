@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 HEAD = "from workers import Response, WorkerEntrypoint\n"
 
 
@@ -52,6 +54,20 @@ def test_handlers_are_reported_for_each_entrypoint(sandbox):
         "": ("fetch", "queue", "scheduled"),
         "Other": ("alarm", "fetch", "queue", "scheduled"),
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "handlers"),
+    [
+        ("def test(controller): pass", {"": ("test",)}),
+        ("def on_fetch(request): pass\ndef test(): pass", {"": ("fetch", "test")}),
+        ("class Default(WorkerEntrypoint):\n    def fetch(self): pass\ndef test(): pass", {"": ("fetch",)}),
+        ("class A(WorkerEntrypoint):\n    def test(self): pass\ntest = print", {"A": ("test",)}),
+    ],
+)
+def test_a_global_test_handler_is_one_where_nothing_else_is_exported_by_default(sandbox, source, handlers):
+    """It has no prefix, so it is a handler only if it is a function of the module's own."""
+    assert sandbox.image(HEAD + source).handlers == handlers
 
 
 def test_a_handler_that_takes_a_worker_by_surprise(sandbox):

@@ -108,6 +108,7 @@ def test_workers_of_several_files_are_one_server(tmp_path: Path) -> None:
 
 def read(*arguments: str) -> str:
     parser = argparse.ArgumentParser()
+    parser.set_defaults(command="serve")
     add_configuration(parser)
     try:
         config = read_configuration(parser.parse_args(arguments))

@@ -39,7 +39,11 @@ class TailRequest {
   }
 }
 
+// What a `test` handler is given. workerd's has no members either.
+class TestController {}
+
 const KINDS = {
+  test: () => ({ given: new TestController(), outcome: () => null }),
   tail(items) {
     for (const { event } of items) if (event.request !== undefined) event.request = new TailRequest(event.request);
     return { given: items, outcome: () => null };

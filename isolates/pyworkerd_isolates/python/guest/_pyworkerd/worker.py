@@ -31,6 +31,8 @@ class Legacy:
 
     def __init__(self, module):
         self._handlers = {name: getattr(module, key) for key, name in LEGACY.items() if hasattr(module, key)}
+        if _tests_itself(module):
+            self._handlers["test"] = module.test
 
     def __call__(self, ctx, env):
         return _LegacyInstance(self._handlers, ctx, env)
@@ -108,12 +110,20 @@ def _entrypoints_of(module, classes):
         if None in found:
             raise TypeError("Cannot define multiple default entrypoints")
         found[None] = Legacy(module)
+    elif None not in found and _tests_itself(module):
+        found[None] = Legacy(module)
     if not found and not classes:
         raise TypeError(
             f"{module.__name__} exports no entrypoint: "
             "define `class Default(WorkerEntrypoint)` with `async def fetch(self, request)`"
         )
     return found
+
+
+def _tests_itself(module):
+    """Whether it has a global `test` handler, which has no prefix: a function, and the module's own."""
+    found = getattr(module, "test", None)
+    return inspect.isfunction(found) and found.__module__ == module.__name__
 
 
 def _handlers_of(entrypoint):

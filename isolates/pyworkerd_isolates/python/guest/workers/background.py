@@ -1,4 +1,4 @@
-"""What handlers are given that no client waits for: `scheduled`, `queue`, `alarm`, `tail`."""
+"""What handlers are given that no client waits for: `scheduled`, `queue`, `alarm`, `tail`, `test`."""
 
 from __future__ import annotations
 
@@ -45,11 +45,24 @@ class ScheduledController:
         return {"no_retry": self._no_retry}
 
 
+class TestController:
+    """What `test(controller, env, ctx)` is given. workerd's has no members either."""
+
+    __slots__ = ()
+
+    def __init__(self, _: object) -> None:
+        pass
+
+    def _outcome(self) -> None:
+        return None
+
+
 HANDLED: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "alarm": AlarmInvocationInfo,
     "scheduled": ScheduledController,
     "queue": MessageBatch,
     "tail": TraceItems,
+    "test": TestController,
 }
 """Handlers by name, and what each is given, made of what the host sends; its `_outcome()` goes back to the host. If the
 handler fails, so does its `_failed()`, where it has one: otherwise the failure.

@@ -1,0 +1,163 @@
+"""`pyworkerd test`, the real command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pyworkerd.cli.test import OWN_NAMES, told_apart
+
+from tests.runtime.cli.command import run
+
+CONFIG = """\
+[[services]]
+name = "shop"
+[services.worker]
+main = "shop.py"
+crons = ["* * * * *"]
+bindings = { STORE = { kv = "store" } }
+[[services]]
+name = "python"
+[services.worker]
+main = "python/main.py"
+bindings = { SHOP = { service = "shop" } }
+[[services]]
+name = "typed"
+[services.worker]
+main = "typed.ts"
+bindings = { SHOP = { service = "shop" } }
+"""
+FILES = {
+    "shop.py": """\
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        before = await self.env.STORE.get("visits")
+        await self.env.STORE.put("visits", "1")
+        return Response(f"visited {before}")
+
+    def add(self, a, b):
+        return a + b
+""",
+    "python/main.py": """\
+from workers import WorkerEntrypoint
+
+async def test(controller, env, ctx):
+    assert await env.SHOP.add(1, 2) == 3
+
+class Visits(WorkerEntrypoint):
+    async def test(self):
+        print("visiting")
+        assert await (await self.env.SHOP.fetch("http://shop/")).text() == "visited None"
+
+class Fails(WorkerEntrypoint):
+    async def test(self, controller):
+        self.deeper()
+
+    def deeper(self):
+        raise ValueError("no \\x1b[31mluck")
+
+class Waits(WorkerEntrypoint):
+    async def test(self):
+        from asyncio import Event
+        await Event().wait()
+""",
+    "typed.ts": """\
+import assert from "node:assert";
+import { WorkerEntrypoint } from "cloudflare:workers";
+
+export default {
+  async test(controller: object, env: { SHOP: any }): Promise<void> {
+    assert.strictEqual(await env.SHOP.add(1, 2), 3);
+  },
+};
+export const wrong = {
+  test() {
+    assert.strictEqual(1, 2);
+  },
+};
+export class Classy extends WorkerEntrypoint {
+  async test(controller: object): Promise<void> {
+    assert.deepStrictEqual(Object.keys(controller), []);
+  }
+}
+export const noTest = { fetch() {} };
+""",
+}
+ALL = "python python:Fails python:Visits python:Waits typed typed:Classy typed:wrong"
+
+
+def project(folder: Path) -> Path:
+    (folder / "python").mkdir()
+    (folder / "config.toml").write_text(CONFIG)
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    return folder / "config.toml"
+
+
+def test_what_passes_what_fails_and_where(tmp_path: Path) -> None:
+    config = project(tmp_path)
+    done = run("test", config, "--json", "--timeout=1")
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["ok"], told["failed"]) == (False, 3)
+    found = {f"{t['service']}:{t['entrypoint']}": t["failure"] for t in told["tests"]}
+    passed = {name for name, failure in found.items() if failure is None}
+    assert passed == {"python:None", "python:Visits", "typed:None", "typed:Classy"}
+    failure = found["python:Fails"]
+    assert (failure["file"], failure["line"]) == (str(tmp_path / "python/main.py"), 16)
+    assert failure["message"] == "ValueError: no \x1b[31mluck"
+    assert "in test\n    self.deeper()" in failure["traceback"]
+    assert found["python:Waits"]["message"] == "it has not ended within 1 s"
+    assert (found["typed:wrong"]["file"], found["typed:wrong"]["line"]) == (str(tmp_path / "typed.ts"), 11)
+    assert all(test["milliseconds"] >= 0 for test in told["tests"])
+    assert "stdout: visiting" in done.stderr
+    assert not (tmp_path / ".pyworkerd").exists(), "tests leave the stores alone"
+
+
+def test_filters_and_what_people_read(tmp_path: Path) -> None:
+    config = project(tmp_path)
+    done = run("test", config, "python:F*", "typed:default")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[0] == "[ TEST ] python:Fails"
+    assert lines[1].startswith("[ FAIL ] python:Fails (")
+    assert lines[2] == rf"    {tmp_path}/python/main.py:16: ValueError: no \x1b[31mluck"
+    assert "\x1b" not in done.stdout
+    assert [line.split(" (")[0] for line in lines[-3:-1]] == ["[ TEST ] typed", "[ PASS ] typed"]
+    assert lines[-1] == "1 passed, 1 failed"
+    done = run("test", config, "typed:C*", "python:default")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "2 passed, 0 failed")
+
+
+def test_the_list(tmp_path: Path) -> None:
+    done = run("test", "--list", "-c", project(tmp_path))
+    assert (done.returncode, sorted(done.stdout.split())) == (0, sorted(ALL.split()))
+
+
+def test_no_tests_are_no_success(tmp_path: Path) -> None:
+    done = run("test", project(tmp_path), "shop")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: no tests found: export an entrypoint with a `test` handler" in done.stderr
+    done = run("test", tmp_path / "config.toml", "shop", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (1, {"ok": False, "failed": 0, "tests": []})
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan", "soon"])
+def test_a_time_out_that_is_none(seconds: str) -> None:
+    done = run("test", f"--timeout={seconds}")
+    assert done.returncode == 2
+    assert "a number of seconds, more than 0" in done.stderr
+
+
+def test_names_and_filters_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "odd").write_text("")
+    odd = str(tmp_path / "odd")
+    assert told_apart(["config.toml", "a"], named=False) == (Path("config.toml"), ["a"])
+    assert told_apart([odd, "a:*"], named=False) == (Path(odd), ["a:*"])
+    assert told_apart(["shop:*", "config.toml"], named=False) == (None, ["shop:*", "config.toml"])
+    assert told_apart(["config.toml"], named=True) == (None, ["config.toml"])
+    assert told_apart([], named=False) == (None, [])
+    assert OWN_NAMES[0] == "test.toml", "a configuration for tests goes first"
