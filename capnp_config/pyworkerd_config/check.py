@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .check_isolation import isolation
 from .check_objects import objects
 from .check_queues import queues
+from .check_rate_limits import rate_limits
 from .check_sockets import ADDRESS_REMEDY, socket_problems
 from .check_stores import stores
 from .kinds import BINDING_KINDS, NOT_YET, BindingKinds
@@ -290,6 +291,7 @@ _CHECKS: tuple[Check, ...] = (
     _names,
     _sockets,
     _routes,
+    rate_limits,
     _networks,
     _externals,
     _programs,

@@ -21,6 +21,7 @@ from .model import (
     ObjectClass,
     Processes,
     Queue,
+    RateLimit,
     Service,
     Socket,
     Store,
@@ -129,7 +130,11 @@ def _https(https: Https, folder: Path, *, defaults: bool) -> dict[str, Any]:
 
 
 def _service(service: Service, folder: Path, *, defaults: bool) -> dict[str, Any]:
-    routes = {"routes": list(service.routes)} if defaults or service.routes else {}
+    routes: dict[str, Any] = {"routes": list(service.routes)} if defaults or service.routes else {}
+    if service.rate_limits:
+        routes["rate_limits"] = [
+            _changed(each, RateLimit(0, 0), defaults=defaults) for each in service.rate_limits
+        ]
     kind: dict[str, Any]
     if isinstance(service.kind, Worker):
         kind = {"worker": _worker(service.kind, folder, defaults=defaults)}

@@ -59,6 +59,14 @@ QUEUE_RANGES: Mapping[str, Range] = MappingProxyType(
 )
 """What Cloudflare's queues take, and sizes of our own."""
 
+RATE_LIMIT_RANGES: Mapping[str, Range] = MappingProxyType(
+    {
+        "limit": Range(1, 1_000_000_000),
+        "period": Range(1, 86_400),  # seconds; a day, the longest that Cloudflare's own rules count
+    }
+)
+"""What is said of requests that come in."""
+
 OBJECT_RANGES: Mapping[str, Range] = MappingProxyType(
     {"idle_ms": Range(1, 86_400_000)}  # one day
 )

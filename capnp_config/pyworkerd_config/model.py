@@ -197,12 +197,26 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """So many requests in each period that come in by a socket; the next one is refused before its service is asked."""
+
+    limit: int
+    period: int
+    """Seconds."""
+    route: str = "/*"
+    """Of the service's requests those that count, in the words of `routes`."""
+    key: str = "client"
+    """What has a count of its own: `client`, an address; `header:NAME`, a value; or all together, `everyone`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A named thing that requests can be sent to."""
 
     name: str
     kind: Worker | Network | External | Disk
     routes: tuple[str, ...] = ()
+    rate_limits: tuple[RateLimit, ...] = ()
     place: Place = field(default=Place(), compare=False)
     places: Places = field(default=Places(), compare=False, repr=False)
 

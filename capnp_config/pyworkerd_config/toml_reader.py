@@ -22,6 +22,7 @@ from .model import (
     Place,
     Processes,
     Queue,
+    RateLimit,
     Service,
     Socket,
     Store,
@@ -243,12 +244,28 @@ def _worker_table(kinds: BindingKinds) -> Table:
     )
 
 
+RATE_LIMIT = Table(
+    "a rate limit",
+    (
+        Field("limit", decode.integer, "limit = 100", required=True),
+        Field("period", decode.integer, "period = 60", required=True),
+        Field("route", decode.name, 'route = "/api/*"'),
+        Field("key", decode.name, 'key = "client"'),
+    ),
+)
+
+
 def _service_table(kinds: BindingKinds) -> Table:
     return Table(
         "a service",
         (
             Field("name", decode.name, 'name = "shop"', required=True),
             Field("routes", list_of(decode.name, "a list of texts"), 'routes = ["/api/*"]'),
+            Field(
+                "rate_limits",
+                list_of(_made(RATE_LIMIT, RateLimit), "a list of tables"),
+                "rate_limits = [{ limit = 100, period = 60 }]",
+            ),
             # A worker's values stay a dictionary here: the program may be found by the service's name.
             Field(
                 "worker", nested(_worker_table(kinds), lambda values, _: sound(values)), "[services.worker]"
@@ -321,7 +338,7 @@ def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
     )
 
 
-def _made(table: Table, model: type[Network | External | Disk | ObjectClass | Assets]) -> Reader:
+def _made(table: Table, model: type[Network | External | Disk | ObjectClass | Assets | RateLimit]) -> Reader:
     """Reader of a table whose keys are the fields of a class, all of them right."""
 
     def make(values: dict[str, Any], _cursor: Cursor) -> Any:
@@ -363,8 +380,8 @@ def _make_service(values: dict[str, Any], cursor: Cursor, is_file: IsFile) -> An
         return MISSING
     if isinstance(kind, dict):
         kind = _make_worker(kind, name, cursor.folder, is_file)
-    routes = values.get("routes", ())
-    return Service(name, kind, () if routes is MISSING else routes, place=cursor.place, places=cursor.places)
+    told = sound({key: values[key] for key in ("routes", "rate_limits") if key in values})
+    return Service(name, kind, **told, place=cursor.place, places=cursor.places)
 
 
 def _make_worker(values: dict[str, Any], name: str, folder: Path, is_file: IsFile) -> Worker:

@@ -20,8 +20,9 @@ from pyworkerd.observe.scope import begin
 from pyworkerd.observe.scope import scope as current_scope
 from pyworkerd.runtime import Runtime
 from pyworkerd.server.failures import answer, log_failure
+from pyworkerd.server.info import connection_info
 
-from .asgi_scope import answered, headers_of, url_of
+from .asgi_scope import answered, headers_of, info_of, url_of
 from .asgi_websocket import serve_websocket
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class AsgiApp:
         request = None
         current, headers = begin(headers_of(scope))
         current_scope.set(current)
+        connection_info.set(info_of(scope))
         try:
             request = await _request(scope, headers, incoming)
             response = await self._handle(request)

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from pyworkerd.http.forwarded import plain_address
 from pyworkerd.http.semantics import OF_CONNECTION
 from pyworkerd.observe.trace import REQUEST_ID
+from pyworkerd.server.info import ConnectionInfo, authority
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
@@ -41,6 +43,16 @@ def url_of(scope: Scope, headers: Headers) -> str:
     query = scope.get("query_string", b"").decode("latin-1")
     scheme = scope.get("scheme", "http")
     return f"{_SCHEMES.get(scheme, scheme)}://{host}{path}" + (f"?{query}" if query else "")
+
+
+def info_of(scope: Scope) -> ConnectionInfo:
+    """Who is at the other end, as far as the ASGI server tells: what it believes of proxies is its business."""
+    host, port = scope.get("client") or (None, None)
+    name, own = scope.get("server") or ("localhost", None)
+    client = plain_address(host) if isinstance(host, str) else None
+    return ConnectionInfo(
+        client, port, name if own is None else authority(name, own), scope.get("scheme", "http")
+    )
 
 
 def answered(headers: Headers, request_id: str) -> list[tuple[bytes, bytes]]:

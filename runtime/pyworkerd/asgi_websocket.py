@@ -15,11 +15,12 @@ from pyworkerd.messages import Request, Response, header
 from pyworkerd.observe.scope import begin
 from pyworkerd.observe.scope import scope as current_scope
 from pyworkerd.server.failures import answer, log_failure
+from pyworkerd.server.info import connection_info
 from pyworkerd.websocket import Close, Piece, WebSocket, WebSocketClosed, splice
 from pyworkerd.websocket.base import LOST, MAX_MESSAGE, NO_CODE, TOO_BIG, may_be_sent
 from pyworkerd.websocket.handshake import PROTOCOL
 
-from .asgi_scope import answered, headers_of, url_of
+from .asgi_scope import answered, headers_of, info_of, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,6 +43,7 @@ async def serve_websocket(
     """One connection of the scope "websocket"."""
     current, headers = begin(headers_of(scope))
     current_scope.set(current)
+    connection_info.set(info_of(scope))
     offered = list(scope.get("subprotocols") or ())
     fields = (*(pair for pair in headers if pair[0] != "upgrade"), ("upgrade", "websocket"))
     request = Request("GET", url_of(scope, headers), fields)

@@ -7,7 +7,7 @@ and the HTTP `status` that it becomes when it reaches a client.
     ├── ConfigurationError      the operator wrote something that cannot work
     ├── ClientError             the HTTP peer sent something that cannot be served
     │   ├── BadRequest 400  RequestTimeout 408  BodyTooLarge 413  UriTooLong 414
-    │   ├── Misdirected 421  UpgradeRequired 426  HeadersTooLarge 431
+    │   ├── Misdirected 421  UpgradeRequired 426  RateLimited 429  HeadersTooLarge 431
     │   └── NotImplementedByServer 501  VersionNotSupported 505
     ├── NoRoute                 nothing is configured for this request
     ├── WorkerError             the tenant's program failed
@@ -108,6 +108,17 @@ class UpgradeRequired(ClientError):
     code = "upgrade_required"
     status = 426
     headers = (("sec-websocket-version", "13"),)
+
+
+class RateLimited(ClientError):
+    """More requests than a rate limit of the service lets through (RFC 6585 section 4)."""
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, limit: int, period: int, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"more than {limit} requests in {period} s; the next ones count in {retry_after} s")
 
 
 class HeadersTooLarge(ClientError):

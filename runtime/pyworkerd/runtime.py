@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config.model import ObjectClass
 
+    from pyworkerd.admission import Admission
     from pyworkerd.bindings.d1.handle import D1
     from pyworkerd.bindings.kv.handle import KV
     from pyworkerd.bindings.queue.handle import Queue
@@ -96,6 +97,7 @@ class Runtime:
         self._starting: set[str] = set()
         self._closed = False
         self._temporary: Path | None = None
+        self._admission = self._admission_of(self.config)
 
     async def __aenter__(self) -> Self:
         try:
@@ -184,9 +186,17 @@ class Runtime:
         """New requests go to what was prepared. Returns the generation before, which goes on: `retire` it."""
         self._prepared = None
         before, self._generation = self._generation, generation
+        self._admission = self._admission_of(generation.config, self._admission)
         generation.take_over(before)
         self._old.add(before)
         return before
+
+    def _admission_of(self, config: Config, before: Admission | None = None) -> Admission | None:
+        if not any(service.rate_limits for service in config.services):
+            return None
+        from pyworkerd.admission import Admission  # noqa: PLC0415 (start-up time)
+
+        return Admission(config.services, self.shared, before)
 
     async def retire(self, generation: Generation) -> None:
         """Close an old generation when nothing runs in it any more."""
@@ -369,6 +379,8 @@ class Runtime:
         name = service or generation.route(request)
         if (work_for := scope.get()) is not None and not work_for.root.service:
             work_for.root.service = name
+            if self._admission is not None:
+                await self._admission.admit(name, request)
         return await generation.service(name).fetch(request, target)
 
     def ask(
@@ -380,6 +392,8 @@ class Runtime:
         found = generation.service(name)
         ask: Ask | None = getattr(found, "ask", None)
         if ask is None:
+            return None
+        if self._admission is not None and not self._admission.admit_nowait(name, request, span, context):
             return None
         span.service = name
         return ask(request, span, context, reply)
@@ -402,6 +416,8 @@ class Runtime:
         self.fleet.measure(snapshot)
         dropped = [sink.dropped for sink in self.options.sinks if isinstance(sink, Background)]
         add(snapshot, "log_lines_dropped", (), sum(dropped))
+        if self._admission is not None:
+            self._admission.write(snapshot)
         return snapshot
 
     async def aclose(self) -> None:

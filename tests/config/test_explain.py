@@ -24,6 +24,7 @@ from pyworkerd_config import (
     Network,
     Place,
     Processes,
+    RateLimit,
     Service,
     Socket,
     Store,
@@ -115,6 +116,12 @@ SERVICES = st.builds(
         st.builds(External, address=PRINTABLE, https=st.booleans(), certificate_host=st.none() | PRINTABLE),
     ),
     routes=st.lists(PRINTABLE, max_size=2).map(tuple),
+    rate_limits=st.lists(
+        st.builds(
+            RateLimit, COUNTS, COUNTS, route=st.just("/*") | PRINTABLE, key=st.just("client") | PRINTABLE
+        ),
+        max_size=2,
+    ).map(tuple),
     place=st.just(Place()),
     places=st.just(parse_toml("", Place()).services[0].places),
 )

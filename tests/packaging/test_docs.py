@@ -129,6 +129,7 @@ TABLES = {
     "[[sockets]]": toml_reader._SOCKET,
     "https": toml_https.HTTPS,
     "[[services]]": toml_reader._service_table(BINDING_KINDS),
+    "rate_limits": toml_reader.RATE_LIMIT,
     "[services.worker]": toml_reader._worker_table(BINDING_KINDS),
     "limits": toml_reader._LIMITS,
     "network": toml_reader._NETWORK,

@@ -67,6 +67,9 @@ FAMILIES: Final[dict[str, Family]] = {
     "limits_hit": Family("counter", ("worker", "limit"), 1, "How often a limit was reached"),
     "queue_depth": Family("gauge", _WORKER, 1, "Requests and calls that wait for an isolate"),
     "queue_wait_seconds": Family("summary", _WORKER, _NS, "Time that requests and calls waited for an isolate"),
+    "requests_limited": Family(
+        "counter", ("service",), 1, "Requests that a rate limit of their service refused before it was asked"
+    ),
     "log_entries": Family("counter", _WORKER, 1, "Log entries of a worker, and about it"),
     "log_lines_dropped": Family("counter", (), 1, "Lines that came faster than they could be written"),
     "reckoned_memory_bytes": Family("gauge", (), 1, "Private memory that isolates are reckoned at"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Final, TypeVar
 
 MAX_KEYS: Final = 10_000
@@ -33,6 +34,10 @@ class Window:
         """The window that a moment (seconds since 1970) lies in."""
         return int(now // self.period)
 
+    def left(self, now: float) -> int:
+        """Whole seconds until the next one, from 1."""
+        return max(1, ceil((self.number(now) + 1) * self.period - now))
+
 
 class RateLimits(ABC):
     """A provider of counters. Asked by all workers of the process, for different namespaces."""
@@ -40,6 +45,10 @@ class RateLimits(ABC):
     @abstractmethod
     async def take(self, window: Window, key: str, now: float) -> bool:
         """Count a use of `key` at the moment `now`; whether it is within the limit. One that is not is not counted."""
+
+    def take_nowait(self, window: Window, key: str, now: float) -> bool | None:  # noqa: ARG002 - of those that can
+        """The same at once; None, and nothing is counted, if it has to be waited for."""
+        return None
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -63,6 +72,10 @@ class InMemoryRateLimits(RateLimits):
         self._sweep_at = FEW
 
     async def take(self, window: Window, key: str, now: float) -> bool:
+        """See `RateLimits`."""
+        return self.take_nowait(window, key, now)
+
+    def take_nowait(self, window: Window, key: str, now: float) -> bool:
         """See `RateLimits`."""
         counters = self._current(window, now)
         if key in counters.own or len(counters.own) < self._max_keys:

@@ -135,13 +135,19 @@ class SharedRateLimits(RateLimits):
 
     async def take(self, window: Window, key: str, now: float) -> bool:
         """See `RateLimits`. Raises `Overloaded` if a process holds the lock that does not go on."""
-        table = self._table
         pauses = 0
-        while not any(table.lock() for _ in range(TRIES)):
+        while (taken := self.take_nowait(window, key, now)) is None:
             pauses += 1
             if pauses * PAUSE_S > PATIENCE_S:
                 raise Overloaded("the counters of rate limits are held by a process that was stopped")
             await asyncio.sleep(PAUSE_S)
+        return taken
+
+    def take_nowait(self, window: Window, key: str, now: float) -> bool | None:
+        """See `RateLimits`."""
+        table = self._table
+        if not any(table.lock() for _ in range(TRIES)):
+            return None
         try:
             return self._take(window, key, table.later(now))
         finally:
