@@ -37,13 +37,14 @@ if TYPE_CHECKING:
 NO_SANDBOX = "# its isolation is no security boundary: the code can do whatever the server can"
 
 
-def to_toml(config: Config, *, defaults: bool = False) -> str:
+def to_toml(config: Config, *, defaults: bool = False, folder: Path | None = None) -> str:
     """The model as `config.toml` text; read again at the same place it gives an equal model without secrets.
 
-    `defaults` writes out what would be the same if it were left out. Raises `ValueError` for JSON values that
-    TOML has not (null), which only other dialects can bring.
+    `defaults` writes out what would be the same if it were left out; `folder` is where the text will lie, by default
+    where the configuration lies. Raises `ValueError` for JSON values that TOML has not (null), which only other
+    dialects can bring.
     """
-    document = _document(config, defaults=defaults)
+    document = plain(config, defaults=defaults, folder=folder)
     blocks = [toml_lines({key: value for key, value in document.items() if not isinstance(value, list)})]
     blocks += [["[[sockets]]", *toml_lines(socket)] for socket in document["sockets"]]
     blocks += [["[[stores]]", *toml_lines(store)] for store in document["stores"]]
@@ -56,7 +57,7 @@ def to_json(config: Config) -> dict[str, Any]:
     """The model as plain values with the keys of `config.toml`, defaults included, paths relative to the
     file.
     """
-    return _document(config, defaults=True)
+    return plain(config, defaults=True)
 
 
 def _service_blocks(service: Mapping[str, Any]) -> list[list[str]]:
@@ -73,8 +74,12 @@ def _service_blocks(service: Mapping[str, Any]) -> list[list[str]]:
     return blocks
 
 
-def _document(config: Config, *, defaults: bool) -> dict[str, Any]:
-    folder = config.place.file.parent if config.place.file else Path()
+def plain(config: Config, *, defaults: bool, folder: Path | None = None) -> dict[str, Any]:
+    """The model as plain values with the keys of `config.toml`; paths are relative to `folder`, by default the file's
+    own.
+    """
+    if folder is None:
+        folder = config.place.file.parent if config.place.file else Path()
     services = list(config.services)
     # The reader puts it back at the end, and only if no other service has its name.
     if not defaults and services and with_internet(replace(config, services=tuple(services[:-1]))) == config:

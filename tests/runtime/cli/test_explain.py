@@ -6,7 +6,6 @@ import json
 import tomllib
 from typing import TYPE_CHECKING
 
-from pyworkerd.cli.explain import _escaped
 from pyworkerd_config import load
 
 from tests.runtime.cli.command import CONFIG, project, run
@@ -44,7 +43,7 @@ def test_json(tmp_path: Path) -> None:
 def test_secrets_are_not_printed(tmp_path: Path) -> None:
     path = project(tmp_path, CONFIG + BINDINGS)
     (tmp_path / ".dev.vars").write_text("TOKEN=swordfish\n")
-    for arguments in ((), ("--json",), ("--defaults",)):
+    for arguments in ((), ("--json",), ("--defaults",), ("--as", "wrangler.json")):
         done = run("explain", path, *arguments, TOKEN="swordfish")
         assert done.returncode == 0
         assert "TOKEN" in done.stdout
@@ -56,7 +55,35 @@ def test_nothing_that_a_terminal_would_obey_is_printed(tmp_path: Path) -> None:
         done = run("explain", project(tmp_path, CONFIG + BINDINGS), *arguments)
         assert "\\u009b\\u202eb" in done.stdout
         assert all(char.isprintable() or char == "\n" for char in done.stdout)
-    assert tomllib.loads(_escaped('a = "\U000e0001"\n')) == {"a": "\U000e0001"}
+
+
+def test_it_converts_and_tells_what_is_lost(tmp_path: Path) -> None:
+    path = project(tmp_path, CONFIG + "limits = { cpu_ms = 20, memory_mb = 64 }\n" + BINDINGS)
+    done = run("explain", path, "--as", "wrangler.toml")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "lost: wrangler.toml cannot say it: services.w.worker.limits.memory_mb is 64, and would be left out\n"
+    )
+    (tmp_path / "wrangler.toml").write_text(done.stdout)
+    back = run("explain", tmp_path / "wrangler.toml", TOKEN="x")
+    assert (back.returncode, back.stderr) == (0, "")
+    assert "limits = { cpu_ms = 20 }" in back.stdout
+
+
+def test_several_workers_are_several_files(tmp_path: Path) -> None:
+    path = project(tmp_path, CONFIG + '[[services]]\nname = "v"\n[services.worker]\nmain = "w.py"\n')
+    printed = run("explain", path, "--as", "wrangler.jsonc").stdout
+    assert [line for line in printed.splitlines() if line.startswith("//")] == [
+        "// wrangler.w.jsonc", "// wrangler.v.jsonc",
+    ]  # fmt: skip
+    done = run("explain", path, "--as", "wrangler.jsonc", "--output", tmp_path / "out")
+    files = [tmp_path / "out" / f"wrangler.{name}.jsonc" for name in "wv"]
+    assert done.stdout.splitlines() == [str(file) for file in files]
+    joined = load(*files)
+    assert [service.name for service in joined.services] == ["w", "v", "internet"]
+    again = run("explain", path, "--as", "wrangler.jsonc", "--output", tmp_path / "out")
+    assert again.returncode == 2, "nothing is overwritten"
+    assert f"{files[0]}: it is there already" in again.stderr
 
 
 def test_a_mistake(tmp_path: Path) -> None:
