@@ -40,7 +40,7 @@ FIELDS: Final = {
 KEYS: Final = frozenset(
     (
         *FIELDS, "vars", "secrets", "triggers", "route", "routes", "assets", "limits", "ratelimits", "tail_consumers",
-        "queues", *(path[0] for path, _ in tables.LISTS),
+        "queues", "pyworkerd", *(path[0] for path, _ in tables.LISTS),
     )
 )  # fmt: skip
 """All keys that mean something here, but those that are read only at the top."""

@@ -16,10 +16,12 @@ from .conventions import WRANGLER, IsFile, find_main, nothing_exists
 from .decode import MISSING, Cursor, Field, json_value
 from .kinds import BINDING_KINDS, BindingKinds
 from .model import Assets, Binding, Config, Limits, Place, Queue, Service, Socket, Worker
-from .problems import ProblemList
+from .names import binding_name_fault
+from .problems import ProblemList, did_you_mean, listing, quote
 from .toml_reader import ASSETS, STATE_DIR, with_internet
 from .wrangler_file import WranglerFile
 from .wrangler_join import EVERYTHING, shared_stores
+from .wrangler_limits import with_rate_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -68,7 +70,8 @@ def read_wrangler(
     warnings = ProblemList()
     file = WranglerFile(text, place, problems, warnings, environment)
     bindings = tuple(_bindings(file, tuple(secrets)))
-    services = [*_main(file, bindings, is_file), *_others(file, bindings, is_file)]
+    siblings = tuple(_siblings(file))
+    services = [*_main(file, (*siblings, *bindings), is_file), *_others(file, siblings, bindings, is_file)]
     if not services and file.get("main") is None:
         file.top.report("the file has no worker", 'write for example main = "src/index.ts"')
     dev = file.table("dev", tables.DEV)
@@ -76,7 +79,7 @@ def read_wrangler(
     return with_internet(
         Config(
             sockets=(Socket("http", address, place=file.top.place),),
-            services=tuple(services),
+            services=tuple(with_rate_limits(file, services)),
             queues=tuple(_queues(file, services)),
             stores=tuple(shared_stores(services, kinds, file.top.place)),
             state_dir=file.top.folder / STATE_DIR,
@@ -93,6 +96,15 @@ def _bindings(file: WranglerFile, secrets: tuple[str, ...]) -> Iterator[Binding]
     for name in (*required, *secrets):
         found[name] = Binding(name, "secret", name, place=file.top.place)
     yield from found.values()
+
+
+def _siblings(file: WranglerFile) -> Iterator[Binding]:
+    """The other workers of the file as bindings, under their own names: the file's own worker has them."""
+    for row, at in file.rows(tables.SERVICE, "services"):
+        if "binding" not in row and "name" in row:
+            name = re.sub(r"[^A-Za-z0-9_]", "_", row["name"])
+            if binding_name_fault(name) is None:
+                yield Binding(name, "service", row["name"], place=at.place)
 
 
 def _all_bindings(file: WranglerFile) -> Iterator[Binding]:
@@ -186,7 +198,10 @@ def _main(file: WranglerFile, bindings: tuple[Binding, ...], is_file: IsFile) ->
     yield Service(name, _worker(file, main, bindings), tuple(routes), place=file.top.place)
 
 
-def _others(file: WranglerFile, bindings: tuple[Binding, ...], is_file: IsFile) -> Iterator[Service]:
+def _others(
+    file: WranglerFile, siblings: tuple[Binding, ...], bindings: tuple[Binding, ...], is_file: IsFile
+) -> Iterator[Service]:
+    known = {binding.name: binding for binding in (*siblings, *bindings)}
     for row, at in file.rows(tables.SERVICE, "services"):
         if "binding" in row:
             continue
@@ -197,10 +212,21 @@ def _others(file: WranglerFile, bindings: tuple[Binding, ...], is_file: IsFile) 
         written = ((row[key], at.inside(key)) if key in row else None for key in ("route", "routes"))
         yield Service(
             row["name"],
-            _worker(file, main, bindings, alone=False),
+            _worker(file, main, _chosen(row, at, known) if "bindings" in row else bindings, alone=False),
             tuple(_routes(file, *written)),
             place=at.place,
         )
+
+
+def _chosen(row: dict[str, Any], at: Cursor, known: Mapping[str, Binding]) -> tuple[Binding, ...]:
+    """Those of the file's bindings that one worker of it is to have."""
+    for place, name in enumerate(row["bindings"]):
+        if name not in known:
+            there_are = f"the file has {listing(known, 'and')}" if known else "the file has none"
+            at.inside("bindings", place).report(
+                f"there is no binding {quote(name)}", did_you_mean(name, known, there_are)
+            )
+    return tuple(known[name] for name in dict.fromkeys(row["bindings"]) if name in known)
 
 
 def _name(file: WranglerFile) -> str:
@@ -214,6 +240,7 @@ def _by_convention(name: str, folder: Path, is_file: IsFile) -> Path:
 
 
 def _worker(file: WranglerFile, main: Path, bindings: tuple[Binding, ...], *, alone: bool = True) -> Worker:
+    bindings = tuple({binding.name: binding for binding in bindings}.values())
     assets = _assets(file) if alone else None
     if assets is not None:
         bindings = tuple(binding for binding in bindings if binding.name != assets.binding)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from . import decode
 from .decode import Cursor, Field, Table, list_of
+from .toml_reader import RATE_LIMIT as IN_TOML
 
 _TEXTS: Final = list_of(decode.name, "a list of texts")
 _CLOUD: Final = "it is about Cloudflare's own network"
@@ -77,6 +78,7 @@ NOT_HERE: Final = {
 INHERITED: Final = frozenset(
     (
         "name", "main", "compatibility_date", "compatibility_flags", "route", "routes", "triggers", "assets", "limits",
+        "pyworkerd",
         *(key for key, why in NOT_HERE.items() if why is not _SERVICE),
     )
 )  # fmt: skip
@@ -137,13 +139,23 @@ SERVICE: Final = rows(
     Field("entrypoint", decode.name, 'entrypoint = "Admin"'), Field("props", decode.json_value, "props = {}"),
     Field("name", decode.name, 'name = "auth"'), Field("main", decode.path, 'main = "auth.ts"'),
     Field("route", anything, 'route = "/auth/*"'), Field("routes", anything, 'routes = ["/auth/*"]'),
-    optional=("binding", "service", "entrypoint", "props", "name", "main", "route", "routes"),
+    Field("bindings", _TEXTS, 'bindings = ["CACHE"]'),
+    optional=("binding", "service", "entrypoint", "props", "name", "main", "route", "routes", "bindings"),
 )  # fmt: skip
 """A binding to another worker; or, with `name` and without `binding`, a worker of this file."""
 RATE_LIMIT: Final = rows(
     "a rate limit", Field("name", decode.name, 'name = "LIMIT"'), Field("simple", anything, "simple = {}"),
     Field("namespace_id", anything, 'namespace_id = "1001"'), optional=("namespace_id",),
 )  # fmt: skip
+OURS: Final = rows(
+    "pyworkerd's own table", Field("rate_limits", anything, "rate_limits = [{ limit = 100, period = 60 }]"),
+    optional=("rate_limits",),
+)  # fmt: skip
+INCOMING: Final = rows(
+    "a rate limit", Field("service", decode.name, 'service = "auth"'), *IN_TOML.fields,
+    optional=("service", "route", "key"),
+)  # fmt: skip
+"""A rate limit on what comes in, in `[pyworkerd]`."""
 SIMPLE: Final = rows(
     "a rate limit", Field("limit", decode.count, "limit = 100"), Field("period", decode.count, "period = 60")
 )

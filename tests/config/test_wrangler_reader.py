@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pyworkerd_config import Config, ConfigError, Place, check, parse_toml, to_toml
+from pyworkerd_config import Config, ConfigError, Place, Worker, check, parse_toml, to_toml
 from pyworkerd_config.wrangler_reader import parse_wrangler
 
 CORPUS = Path(__file__).parent / "data" / "wrangler"
@@ -139,3 +139,57 @@ def test_routes(route: str, routes: list[str]) -> None:
     assert list(config.services[0].routes) == [*routes, "/*"], (
         "what no route takes is the file's own worker's"
     )
+
+
+SEVERAL = """\
+name = "front"
+main = "front.ts"
+vars = { GREETING = "hello" }
+kv_namespaces = [{ binding = "CACHE", id = "c" }]
+
+[[services]]
+name = "user-data"
+bindings = []
+
+[[services]]
+name = "catalog"
+bindings = ["CACHE", "user_data"]
+
+[[services]]
+name = "open"
+"""
+
+
+def env_of(config: Config) -> dict[str, list[str]]:
+    return {
+        service.name: [binding.name for binding in service.kind.bindings]
+        for service in config.services
+        if isinstance(service.kind, Worker)
+    }
+
+
+def test_each_worker_of_a_file_may_say_which_bindings_it_has() -> None:
+    config = parse(SEVERAL)
+    assert env_of(config) == {
+        "front": ["user_data", "catalog", "open", "GREETING", "CACHE"],
+        "user-data": [],
+        "catalog": ["CACHE", "user_data"],
+        "open": ["GREETING", "CACHE"],
+    }
+    front = config.services[0].kind
+    assert isinstance(front, Worker)
+    assert (front.bindings[0].kind, front.bindings[0].value) == ("service", "user-data")
+    assert check(config) == []
+
+
+def test_what_is_written_goes_before_the_names_of_workers() -> None:
+    text = SEVERAL.replace('GREETING = "hello"', 'catalog = "a text"')
+    front = parse(text).services[0].kind
+    assert isinstance(front, Worker)
+    assert [(b.kind, b.value) for b in front.bindings if b.name == "catalog"] == [("text", "a text")]
+
+
+def test_a_binding_that_the_file_has_not_is_named() -> None:
+    assert fault(SEVERAL.replace('"CACHE", "user', '"CASHE", "user')) == [
+        'wrangler.toml:12: there is no binding "CASHE": did you mean "CACHE"?'
+    ]

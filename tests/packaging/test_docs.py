@@ -182,8 +182,8 @@ def test_every_key_of_wrangler_is_described() -> None:
     assert known == wrangler_file.KEYS
     told = {row[0]: row[1] for row in rows("docs/wrangler.md", "What means nothing here")}
     assert told == wrangler_tables.NOT_HERE | wrangler_tables.NOT_IN_ROWS
-    (block,) = code_blocks(page("docs/wrangler.md"), "toml")
-    for environment in (None, "production"):
+    whole, several, limits = code_blocks(page("docs/wrangler.md"), "toml")
+    for block, environment in ((whole, None), (whole, "production"), (several + limits, None)):
         config = parse_wrangler(block, place, environment=environment)
         assert (check_config(config), config.warnings) == ([], ())
 

@@ -1,0 +1,48 @@
+"""Rate limits on what comes in, as a Wrangler file has them: in the table `[pyworkerd]`, which is ours alone.
+
+Wrangler itself only warns of a table that it does not know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from . import wrangler_tables as tables
+from .model import RateLimit
+from .problems import did_you_mean, listing, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .decode import Cursor
+    from .model import Service
+    from .wrangler_file import WranglerFile
+
+
+def with_rate_limits(file: WranglerFile, services: Sequence[Service]) -> Iterator[Service]:
+    """The workers of a file with the limits that it names for them; for its own one where it names none."""
+    file.table("pyworkerd", tables.OURS)
+    found: dict[str, list[RateLimit]] = {service.name: [] for service in services}
+    for row, at in file.rows(tables.INCOMING, "pyworkerd", "rate_limits"):
+        name = row.get("service") or _own(file, services)
+        if name in found:
+            found[name].append(RateLimit(**{key: row[key] for key in row if key != "service"}))
+        else:
+            _refuse(name, at, list(found))
+    for service in services:
+        limits = tuple(found[service.name])
+        yield replace(service, rate_limits=limits) if limits else service
+
+
+def _own(file: WranglerFile, services: Sequence[Service]) -> str | None:
+    """The file's own worker is the first, if it has one."""
+    return services[0].name if services and (len(services) == 1 or file.value("main") is not None) else None
+
+
+def _refuse(name: str | None, at: Cursor, known: list[str]) -> None:
+    there_are = f"there are {listing(known, 'and')}" if known else "the file has none"
+    if name is None:
+        at.report('a rate limit needs "service", since the file has no worker of its own', there_are)
+    else:
+        at.inside("service").report(f"unknown service {quote(name)}", did_you_mean(name, known, there_are))
