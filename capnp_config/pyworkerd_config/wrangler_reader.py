@@ -296,7 +296,10 @@ def _queues(file: WranglerFile, services: list[Service]) -> Iterator[Queue]:
         row["queue"]: row.get("delivery_delay", 0)
         for row, _ in file.rows(tables.PRODUCER, "queues", "producers")
     }
-    consumers = {row["queue"]: (row, at) for row, at in file.rows(tables.CONSUMER, "queues", "consumers")}
+    consumers: dict[str, tuple[dict[str, Any], Cursor]] = {}
+    for row, at in file.rows(tables.CONSUMER, "queues", "consumers"):
+        if consumers.setdefault(row["queue"], (row, at))[0] is not row:
+            at.report(f"a second consumer of queue {quote(row['queue'])}", "leave one of the two out")
     dead = (row["dead_letter_queue"] for row, _ in consumers.values() if "dead_letter_queue" in row)
     for name in dict.fromkeys((*delays, *consumers, *dead)):
         row, at = consumers.get(name, ({}, file.top))

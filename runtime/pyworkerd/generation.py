@@ -38,6 +38,7 @@ from pyworkerd.isolation import must_be_allowed, worker_class
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd.storage import layout
+from pyworkerd.triggers import tell_unanswered
 from pyworkerd.webcrypto.capability import WebCrypto
 
 if TYPE_CHECKING:
@@ -239,11 +240,14 @@ class Generation:
             model.name, source, bindings, worker.global_outbound, options, True, worker.tails, worker.isolation
         )  # fmt: skip
         try:
-            return await self.deploy(program, worker, before)
+            running = await self.deploy(program, worker, before)
         except (BundleError, EngineError) as error:
             raise ConfigurationError(f"{place}: service {model.name!r}: {error}") from error
         except ImageError as error:
             raise ConfigurationError(sentence(error, worker.root, worker.main)) from error
+        if running is not before:
+            tell_unanswered(running.service, self.config, worker)
+        return running
 
     async def deploy(
         self, program: Program, model: WorkerModel | None = None, before: Running | None = None

@@ -87,6 +87,9 @@ def test_local_secrets_are_bindings_and_take_the_place_of_variables() -> None:
         ('main = "a.ts"\nqueues = { producers = 1 }', [
             'wrangler.toml:2: "producers" must be a list of tables, found an integer: write for example [[queues.producers]]'
         ]),
+        ('main = "a.ts"\n[[queues.consumers]]\nqueue = "q"\n[[queues.consumers]]\nqueue = "q"\nmax_retries = 1', [
+            'wrangler.toml:4: a second consumer of queue "q": leave one of the two out'
+        ]),
         ('main = "a.ts"\nvars = 1', [
             'wrangler.toml:2: "vars" must be a table, found an integer: write for example [vars]', 'GREETING = "hello"',
         ]),
