@@ -91,6 +91,8 @@ def plain(config: Config, *, defaults: bool, folder: Path | None = None) -> dict
         document["deploy"] = config.deploy
     if config.admin is not None:
         document["admin"] = _changed(config.admin, Admin(""), defaults=defaults)
+        if config.admin.tokens is not None:
+            document["admin"]["tokens"] = _path(config.admin.tokens, folder)
     processes = _changed(config.processes, Processes(), defaults=defaults)
     if processes:
         document["processes"] = processes

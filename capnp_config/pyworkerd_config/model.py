@@ -313,11 +313,15 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """The address that tells operators how things stand. Reachable for whoever can connect to it."""
+    """The address that tells operators how things stand. Reachable for whoever can connect to it; what changes things,
+    or tells more, only with a token, or by a Unix socket.
+    """
 
     address: str
     hosts: tuple[str, ...] = ()
     """Names that requests may give as their host, besides IP addresses, `localhost` and the address's own."""
+    tokens: Path | None = None
+    """File of the tokens with which the API may be used over TCP: their hashes; None: it may not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ _ADMIN = Table(
     (
         Field("address", decode.name, 'address = "127.0.0.1:9090"', required=True),
         Field("hosts", list_of(decode.name, "a list of texts"), 'hosts = ["pyworkerd.internal"]'),
+        Field("tokens", decode.path, 'tokens = "admin.tokens"'),
     ),
 )
 

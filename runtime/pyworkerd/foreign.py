@@ -35,15 +35,15 @@ class Foreign:
             for socket in config.sockets
             if socket.https is not None
             for certificate in socket.https.certificates
-        )
+        ) | ({config.admin.tokens.resolve()} if config.admin is not None and config.admin.tokens else set())
         self._real: dict[Path, Path] = {}
         """Links followed: to ask the disk for every neighbour of every worker would take minutes."""
         self._by_root = sorted(((_parts(each.root), each) for each in workers), key=_first)
         self._by_main = sorted(((_parts(each.main), each) for each in workers), key=_first)
 
     def to(self, worker: Worker) -> frozenset[Path]:
-        """The stores, keys of TLS, main modules of other workers below this one's folder, and folders of workers below
-        its own."""
+        """The stores, keys of TLS, tokens, main modules of other workers below this one's folder, and workers' folders
+        below its own."""
         parts, own = _parts(worker.root), _parts(worker.main)
         found = {self._state} if self._state.is_relative_to(worker.root.absolute()) else set()
         found |= {other.main for _, other in _below(parts, self._by_main) if other.main != worker.main}

@@ -195,7 +195,12 @@ QUEUES = st.builds(
 )
 CONFIGS = st.builds(
     Config,
-    admin=st.none() | st.builds(Admin, address=PRINTABLE, hosts=st.lists(PRINTABLE, max_size=2).map(tuple)),
+    admin=st.none() | st.builds(
+        Admin,
+        address=PRINTABLE,
+        hosts=st.lists(PRINTABLE, max_size=2).map(tuple),
+        tokens=st.none() | INSIDE,
+    ),
     processes=st.builds(
         Processes,
         **{name: st.integers(r.minimum, r.maximum) for name, r in PROCESSES_RANGES.items()},

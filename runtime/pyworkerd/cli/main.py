@@ -51,6 +51,7 @@ COMMANDS: Final = {
     "r2": Row("look into a worker's bucket, and change it", "pyworkerd.cli.r2"),
     "do": Row("what Durable Objects have stored, as databases", "pyworkerd.cli.do"),
     "queue": Row("how queues stand, and messages by hand", "pyworkerd.cli.queue"),
+    "token": Row("make a token for the API of the admin address", "pyworkerd.cli.token"),
     "state": Row("back up everything that is stored, and restore it", "pyworkerd.cli.state"),
     "engine": Row("build, list or remove the engines of this machine", "pyworkerd.cli.engine"),
     "bench": Row("measure this installation, beside others", "pyworkerd.cli.bench"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config import Config
 
+    from pyworkerd.admin.tokens import TokenFile
     from pyworkerd.server import Listener
 
     from .reports import Reports
@@ -87,14 +88,18 @@ async def _make(
     return Supervisor(settings, config, listeners, report, log, counters)
 
 
-def _admin(settings: Settings, config: Config) -> tuple[Listener, Sequence[str]] | None:
-    """The admin address, bound, and the names that it has. A Unix socket is the operator's alone."""
+def _admin(settings: Settings, config: Config) -> tuple[Listener, Sequence[str], TokenFile] | None:
+    """The admin address, bound, the names that it has, and its tokens. A Unix socket is the operator's alone."""
     address = settings.admin or (config.admin.address if config.admin is not None else None)
     if address is None:
         return None
+    from pyworkerd.admin.tokens import VARIABLE, TokenFile, from_environment  # noqa: PLC0415 (start-up time)
+
+    of_environment = from_environment(os.environ.get(VARIABLE))
+    tokens = TokenFile(config.admin.tokens if config.admin is not None else None, of_environment)
     before = os.umask(0o177)
     try:
-        return bind(address), config.admin.hosts if config.admin is not None else ()
+        return bind(address), config.admin.hosts if config.admin is not None else (), tokens
     finally:
         os.umask(before)
 

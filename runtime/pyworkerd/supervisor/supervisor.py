@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pyworkerd_config import Config
 
     from pyworkerd.admin.site import Site
+    from pyworkerd.admin.tokens import TokenFile
     from pyworkerd.bindings.rate_limit.shared import SharedCounters
     from pyworkerd.server import Listener, Seat
 
@@ -271,11 +272,11 @@ class Supervisor:
 
     # the admin address -------------------------------------------------------------------------------
 
-    async def admit(self, listener: Listener, hosts: Sequence[str]) -> None:
+    async def admit(self, listener: Listener, hosts: Sequence[str], tokens: TokenFile) -> None:
         """Answer on the admin address until the end. Raises `ConfigurationError`."""
         from pyworkerd.admin.site import Site  # noqa: PLC0415 (start-up time)
 
-        self._admin = Site(self, hosts)
+        self._admin = Site(self, hosts, tokens)
         await self._admin.start(listener)
         self.report.admin(Listening("admin", str(listener.address), None))
 
