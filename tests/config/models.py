@@ -195,7 +195,8 @@ QUEUES = st.builds(
 )
 CONFIGS = st.builds(
     Config,
-    admin=st.none() | st.builds(
+    admin=st.none()
+    | st.builds(
         Admin,
         address=PRINTABLE,
         hosts=st.lists(PRINTABLE, max_size=2).map(tuple),
