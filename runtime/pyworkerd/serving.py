@@ -94,15 +94,21 @@ class _Routed:
 class Serving:
     """The servers of one runtime. `start`, then `drain` and `aclose`.
 
-    `balance` is for a process that shares its sockets with others.
+    `balance` is for a process that shares its sockets with others; `around` makes another handler of a
+    socket's.
     """
 
     def __init__(
-        self, runtime: Runtime, options: ServerOptions | None = None, balance: Balance | None = None
+        self,
+        runtime: Runtime,
+        options: ServerOptions | None = None,
+        balance: Balance | None = None,
+        around: Callable[[Handler], Handler] | None = None,
     ) -> None:
         self._runtime = runtime
         self._chores = Chores(runtime)
         self._balance = balance
+        self._around = around
         self._given = options or ServerOptions()
         self._open: dict[str, _Open] = {}
         self._old: dict[Generation, asyncio.Task[None]] = {}
@@ -146,7 +152,8 @@ class Serving:
         return snapshot
 
     def _handler(self, service: str | None) -> Handler:
-        return _Routed(self._runtime, service)
+        handler: Handler = _Routed(self._runtime, service)
+        return handler if self._around is None else self._around(handler)
 
     # another configuration ---------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ class Command(Protocol):
 
 COMMANDS: Final = {
     "serve": Row("serve a configuration", "pyworkerd.cli.serve"),
+    "dev": Row("serve a configuration while its workers are written", "pyworkerd.cli.dev"),
     "validate": Row(
         "check a configuration, and deploy its workers to see that they start", "pyworkerd.cli.validate"
     ),

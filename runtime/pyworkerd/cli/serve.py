@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--admin",
-        type=_address,
+        type=address,
         metavar="ADDRESS",
         help="tell there how the server is, for example 127.0.0.1:9090",
     )
@@ -96,7 +96,8 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _address(text: str) -> str:
+def address(text: str) -> str:
+    """An argument that is an address."""
     if parse_address(text) is None:
         raise argparse.ArgumentTypeError("write host:port or unix:/path")
     return text

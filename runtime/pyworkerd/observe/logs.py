@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TextIO
 
 from .access import AccessEntry, as_json, as_text
@@ -135,6 +135,40 @@ class Json(_Lines):
         if isinstance(entry, AccessEntry):
             return as_json(entry)
         return json.dumps({"event": "log", **entry.shown()._asdict()}) + "\n"
+
+
+class Brief(_Lines):
+    """For who writes workers and has only these to look at: who and what, and for a request how it was answered."""
+
+    def __init__(self, stream: TextIO | None = None, *, colour: bool = False) -> None:
+        super().__init__(stream)
+        self._colour = colour
+
+    def line(self, entry: Entry) -> str:
+        """One line, and more that are set in where a message has more."""
+        if isinstance(entry, AccessEntry):
+            colour = (
+                "31" if entry.status >= 500 or not entry.status else "33" if entry.status >= 400 else "32"
+            )
+            what = one_line(f"{entry.method or '-'} {entry.path}")
+            notes = "".join(f", {note}" for note in ("cold" if entry.cold else "", entry.error) if note)
+            return (
+                f"{what} {self._in(colour, str(entry.status or '-'))} ({entry.duration_ms:.0f} ms{notes})\n"
+            )
+        message = printable(entry.shown().message).rstrip("\n").replace("\n", "\n    ")
+        line = f"[{one_line(entry.worker) or 'pyworkerd'}] {message}"
+        return self._in(_COLOURS.get(entry.level, ""), line) + "\n"
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colour and colour else text
+
+
+FORMATS: Final[Mapping[str, Callable[[TextIO, bool], _Lines]]] = {
+    "readable": lambda stream, colour: Readable(stream, colour=colour),
+    "json": lambda stream, _: Json(stream),
+    "brief": lambda stream, colour: Brief(stream, colour=colour),
+}
+"""How lines may be written, by the names that settings have for them."""
 
 
 def to_logging(entry: LogEntry) -> None:

@@ -127,6 +127,12 @@ class Discard(NamedTuple):
     generation: int
 
 
+class Trouble(NamedTuple):
+    """What is wrong with the files as they are now; nothing, when they have been loaded again."""
+
+    faults: tuple[Fault, ...]
+
+
 class Drain(NamedTuple):
     """Accept nothing more, finish what runs for so long, and end."""
 
@@ -146,7 +152,7 @@ class Ask(NamedTuple):
 
 
 FromProcess: TypeAlias = Progress | Ready | Prepared | Refused | Switched | Beat | Leaving | Answer
-FromSupervisor: TypeAlias = Prepare | Switch | Discard | Drain | Hurry | Ask
+FromSupervisor: TypeAlias = Prepare | Switch | Discard | Trouble | Drain | Hurry | Ask
 Message: TypeAlias = FromProcess | FromSupervisor
 
 # Readers ----------------------------------------------------------------------------------------
@@ -219,6 +225,7 @@ FROM_SUPERVISOR: Final[Mapping[str, tuple[Callable[..., FromSupervisor], tuple[_
     "prepare": (Prepare, (_number, _SOCKETS)),
     "switch": (Switch, (_number,)),
     "discard": (Discard, (_number,)),
+    "trouble": (Trouble, (_FAULTS,)),
     "drain": (Drain, (_number,)),
     "hurry": (Hurry, ()),
     "ask": (Ask, (_number, _NAME, _data)),

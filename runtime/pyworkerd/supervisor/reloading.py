@@ -89,14 +89,16 @@ class Reloading:
         except Exception as error:
             if status_of(error) is None:
                 raise
-            supervisor.report.not_reloaded(faults_of(error))
+            supervisor.not_reloaded(faults_of(error))
         else:
+            supervisor.mended()
             supervisor.report.reloaded(asyncio.get_running_loop().time() - started)
 
     async def _try(self) -> bool:
         """Once. False if the ground moved. Raises what is wrong with the configuration."""
         supervisor = self._supervisor
         config = supervisor.settings.load()
+        supervisor.was_read(config)
         warn_of(config)
         new: dict[str, Listener] = {}
         try:

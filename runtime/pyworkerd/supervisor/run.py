@@ -43,14 +43,14 @@ def run(settings: Settings) -> int:
     Raises `ConfigError` or `ConfigurationError`, or what a serving process refuses as `Refusal`.
     """
     out, err = Output(1), Output(2)
-    report: Reports = Json(out) if settings.json else Readable(out, err)
+    report = _report(settings, out, err)
     counters = SharedCounters()
     before = open_descriptors()
     with ExitStack() as closing:
         closing.callback(err.finish, LAST_WORDS_S)
         closing.callback(out.finish, LAST_WORDS_S)
         config = settings.load()
-        listeners = _bind(config)
+        listeners = _bind(config, settings.bound)
         for listener in listeners.values():
             closing.callback(listener.close)
         admin = _admin(settings, config)
@@ -104,11 +104,12 @@ def _admin(settings: Settings, config: Config) -> tuple[Listener, Sequence[str],
         os.umask(before)
 
 
-def _bind(config: Config) -> dict[str, Listener]:
+def _bind(config: Config, bound: Mapping[str, Listener]) -> dict[str, Listener]:
     listeners: dict[str, Listener] = {}
     try:
         for socket in config.sockets:
-            listeners[key_of(socket)] = bind_socket(socket)
+            key = key_of(socket)
+            listeners[key] = bound[key].share() if key in bound else bind_socket(socket)
     except BaseException:
         for listener in listeners.values():
             listener.close()
@@ -116,6 +117,14 @@ def _bind(config: Config) -> dict[str, Listener]:
     return listeners
 
 
+def _report(settings: Settings, out: Output, err: Output) -> Reports:
+    if settings.dev is None:
+        return Json(out) if settings.json else Readable(out, err)
+    from .dev_reports import DevReports  # noqa: PLC0415 (start-up time)
+
+    return DevReports(out, err, colour=settings.colour)
+
+
 def _sink(settings: Settings, stream: Output) -> logs.LogSink:
     text = cast("TextIO", stream)  # all of it that is used
-    return logs.Json(text) if settings.log == "json" else logs.Readable(text, colour=settings.colour)
+    return logs.FORMATS[settings.log](text, settings.colour)

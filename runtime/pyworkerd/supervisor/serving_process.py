@@ -49,8 +49,10 @@ from .messages import (
     Switch,
     Switched,
 )
+from .messages import Trouble as Told
 from .questions import QUESTIONS
 from .settings import Inheritance, shares
+from .trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -78,7 +80,7 @@ def serve(end: socket.socket, inherited: Inheritance) -> int:
         logging.getLogger(name).handlers.clear()  # the supervisor's
     settings = inherited.settings
     stream = sys.stderr
-    lines = logs.Json(stream) if settings.log == "json" else logs.Readable(stream, colour=settings.colour)
+    lines = logs.FORMATS[settings.log](stream, settings.colour)
     with (
         closing(Background(lines.write)) as background,
         OwnLogs(background),
@@ -110,7 +112,8 @@ class ServingProcess:
         self._runtime.shared.provide(RateLimits, limits_of_all)  # type: ignore[type-abstract]
         server = replace(self._settings.server, access_log=sink if self._settings.access_log else None)
         self._balance = Balance(inherited.seat)
-        self._serving = Serving(self._runtime, server, self._balance)
+        self._trouble = Trouble(self._settings.dev) if self._settings.dev is not None else None
+        self._serving = Serving(self._runtime, server, self._balance, self._trouble)
         self._orders: asyncio.Queue[Prepare | Switch | Discard] = asyncio.Queue()
         self._beside: tuple[int, Beside] | None = None
         """What is prepared, and its generation."""
@@ -191,6 +194,9 @@ class ServingProcess:
                 self._hurry.set()
             case Ask(number, question, argument):
                 self._channel.send(Answer(number, self._answer(question, argument)))
+            case Told(faults):
+                if self._trouble is not None:
+                    self._trouble.faults = faults
             case Prepare() | Switch() | Discard():
                 self._orders.put_nowait(message)
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pyworkerd.bindings.rate_limit.shared import SharedCounters
     from pyworkerd.server import Listener, Seat
 
+    from .trouble import TroublePage
+
 MIB: Final = 1024 * 1024
 REPLACE_FACTOR: Final = 1.5
 """What a process may have of its own, in parts of its isolates' budget: what is reckoned for an isolate is not all
@@ -38,7 +40,7 @@ class Settings:
     server: ServerOptions = field(default_factory=ServerOptions)
     make_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     """The event loop of a serving process. The supervisor's own is asyncio's: it forks."""
-    log: Literal["readable", "json"] = "readable"
+    log: Literal["readable", "json", "brief"] = "readable"
     colour: bool = False
     json: bool = False
     """Whether to report in JSON."""
@@ -49,6 +51,10 @@ class Settings:
     admin: str | None = None
     """An address that goes before the configuration's."""
     watch: bool = False
+    dev: TroublePage | None = None
+    """For who writes workers: reports are theirs, and this page is shown while files cannot be loaded."""
+    bound: Mapping[str, Listener] = field(default_factory=dict)
+    """Sockets that are bound already, by `serving.key_of`."""
     allow_trusted: bool = False
     """Whether workers may run without a sandbox that ask for it: see `isolation`."""
 

@@ -24,7 +24,7 @@ from pyworkerd.server.notify import READY, STOPPING, notify
 from pyworkerd.serving import Listening, key_of
 
 from .child import Child, Gone
-from .messages import Leaving, Prepared, Progress, Ready, Refused, Switched
+from .messages import Leaving, Prepared, Progress, Ready, Refused, Switched, Trouble
 from .policy import Failures, GiveUp, Kill, Leave, Start, State, plan
 from .reloading import Reloading
 from .settings import Inheritance, shares
@@ -102,6 +102,11 @@ class Supervisor:
         self._admin: Site | None = None
         self.totals = Totals()
         self._on_terminal = os.isatty(2)
+        self._trouble: tuple[Fault, ...] = ()
+        """Why the last reload was refused."""
+        self._seen = config
+        """The last configuration that could be read, whether it is served or not."""
+        self._watched = Watch(look(config) if settings.watch else {})
         self._watching = asyncio.ensure_future(self._watch()) if settings.watch else None
         self._signals(install=True)
         self.think()
@@ -218,6 +223,8 @@ class Supervisor:
                 address = str(self.listeners[key_of(socket)].address)
                 secure = socket.https is not None
                 self.report.listening(Listening(socket.name, address, socket.service, secure))
+        if self._trouble:
+            self._tell_trouble(child)
         self.digest = self.digest or message.digest
         if message.digest != self.digest:
             logger.warning(
@@ -325,11 +332,36 @@ class Supervisor:
         if not self.stopping:
             self._reloading.request()
 
+    def was_read(self, config: Config) -> None:
+        """A configuration could be read, and may be refused: from now on its files are looked at."""
+        if self.settings.watch:
+            self._seen = config
+            self._watched.learn(look(config))
+
+    def not_reloaded(self, faults: Sequence[Fault]) -> None:
+        """What is there now cannot work: what was there before goes on."""
+        self._trouble = tuple(faults)
+        self.report.not_reloaded(faults)
+        for child in self.serving():
+            self._tell_trouble(child)
+
+    def mended(self) -> None:
+        """What is there now is served."""
+        if self._trouble:
+            self._trouble = ()
+            for child in self.serving():
+                self._tell_trouble(child)
+
+    def _tell_trouble(self, child: Child) -> None:
+        if self.settings.dev is not None:
+            from .excerpts import with_excerpt  # noqa: PLC0415 (not before something fails)
+
+            child.tell(Trouble(tuple(map(with_excerpt, self._trouble))))
+
     async def _watch(self) -> None:
-        watch = Watch(look(self.config))
         while True:
             started = self._loop.time()
-            if watch.changed(look(self.config)):
+            if self._watched.changed(look(self._seen)):
                 self.reload()
             await asyncio.sleep(pause_after(self._loop.time() - started))
 

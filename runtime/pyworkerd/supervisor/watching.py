@@ -48,6 +48,11 @@ class Watch:
         self._told = seen
         return True
 
+    def learn(self, seen: Look) -> None:
+        """Other files are looked at from now on: those that are new to it have not changed."""
+        self._told = {name: self._told.get(name, state) for name, state in seen.items()}
+        self._last = seen
+
 
 def look(config: Config) -> Look:
     """Everything that a reload would read: the configuration, local secrets, data files, and what may be in bundles."""

@@ -128,12 +128,14 @@ class Served:
 
 
 @contextmanager
-def serve(*arguments: str | Path, processes: int | None = 1, **environment: str) -> Iterator[Served]:
+def serve(
+    *arguments: str | Path, processes: int | None = 1, verb: str = "serve", **environment: str
+) -> Iterator[Served]:
     """`pyworkerd serve ...`; killed at the end if it still runs. `processes` None leaves their number to it."""
     if processes is not None:
         arguments = (*arguments, f"--processes={processes}")
     with subprocess.Popen(
-        [PROGRAM, "serve", *arguments],
+        [PROGRAM, verb, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,7 +9,8 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd.observe.logs import PIECE, SHOWN, Json, LogEntry, Readable, Recent, to_logging
+from pyworkerd.observe.access import AccessEntry
+from pyworkerd.observe.logs import FORMATS, PIECE, SHOWN, Brief, Json, LogEntry, Readable, Recent, to_logging
 
 TRACE, REQUEST = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 ENTRY = LogEntry(1_800_000_000.25, "shop", 7, "warning", "orders", "two\nlines", REQUEST, TRACE)
@@ -32,6 +33,54 @@ def test_colours_only_where_they_are_wanted() -> None:
     assert written(ENTRY, colour=True).endswith("\x1b[0m\n")
     assert "\x1b" not in written(ENTRY, colour=False)
     assert "\x1b" not in written(ENTRY._replace(level="info"), colour=True)
+
+
+def brief(entry: LogEntry | AccessEntry, *, colour: bool = False) -> str:
+    stream = io.StringIO()
+    Brief(stream, colour=colour)(entry)
+    return stream.getvalue()
+
+
+def test_brief() -> None:
+    assert brief(ENTRY) == "[shop] two\n    lines\n"
+    assert brief(ENTRY._replace(worker="")) == "[pyworkerd] two\n    lines\n"
+    assert brief(ENTRY, colour=True) == "\x1b[33m[shop] two\n    lines\x1b[0m\n"
+    request = AccessEntry(
+        0.0,
+        REQUEST,
+        TRACE,
+        "203.0.113.9",
+        "POST",
+        "a",
+        "/cart\x1b",
+        "HTTP/1.1",
+        503,
+        "exceeded_cpu",
+        1,
+        2,
+        51.2,
+        "s",
+        True,
+    )
+    assert brief(request) == "POST /cart\\x1b 503 (51 ms, cold, exceeded_cpu)\n"
+    assert brief(request, colour=True) == "POST /cart\\x1b \x1b[31m503\x1b[0m (51 ms, cold, exceeded_cpu)\n"
+    gone = request._replace(status=0, method="", path="", cold=False, error="cancelled")
+    assert brief(gone) == "-  - (51 ms, cancelled)\n"
+
+
+@given(st.builds(LogEntry, st.just(0.0), st.text(), st.integers(), st.text(), st.text(), st.text()))
+def test_no_entry_can_forge_a_brief_line(entry: LogEntry) -> None:
+    first, *others = brief(entry).removesuffix("\n").split("\n")
+    assert first.startswith("[")
+    assert all(line.startswith("    ") for line in others)
+
+
+def test_formats() -> None:
+    stream = io.StringIO()
+    for make in FORMATS.values():
+        make(stream, False)(ENTRY)
+    assert stream.getvalue().count("orders") == 2
+    assert list(FORMATS) == ["readable", "json", "brief"]
 
 
 @given(st.builds(LogEntry, st.just(0.0), st.text(), st.integers(), st.text(), st.text(), st.text()))

@@ -36,6 +36,7 @@ from pyworkerd.supervisor.messages import (
     Refused,
     Switch,
     Switched,
+    Trouble,
     encode,
 )
 
@@ -58,6 +59,7 @@ SUPERVISOR = st.one_of(
     st.builds(Prepare, NUMBERS, SOCKETS),
     st.builds(Switch, NUMBERS),
     st.builds(Discard, NUMBERS),
+    st.builds(Trouble, st.lists(FAULTS, max_size=3).map(tuple)),
     st.builds(Drain, NUMBERS),
     st.just(Hurry()),
     st.builds(Ask, NUMBERS, NAMES, st.binary(max_size=50)),

@@ -28,6 +28,16 @@ def test_a_change_is_told_once_and_when_it_is_over() -> None:
     ]  # fmt: skip
 
 
+def test_files_that_are_new_to_it_have_not_changed() -> None:
+    watch = Watch({"f": (0, 0, 0), "gone": (0, 0, 0)})
+    learnt = {"f": (1, 0, 0), "new": (0, 0, 0)}
+    watch.learn(learnt)
+    assert watch.changed(learnt), "what it knew before has"
+    assert not watch.changed(learnt)
+    watch.learn({**learnt, "more": (0, 0, 0)})
+    assert not watch.changed({**learnt, "more": (0, 0, 0)})
+
+
 def test_pauses_grow_with_the_work() -> None:
     assert pause_after(0.001) == PAUSE_S
     assert pause_after(1.0) == 20.0
@@ -120,3 +130,16 @@ def test_saving_a_file_reloads(tmp_path: Path) -> None:
         write(tmp_path, "three")
         served.errors.until("reloaded in")
         assert ask(address).body == "three"
+
+
+def test_files_of_a_worker_that_was_refused_are_looked_at(tmp_path: Path) -> None:
+    with supervised(write(tmp_path), "--watch", processes=1) as served:
+        served.complete()
+        other = tmp_path / "other"
+        other.mkdir()
+        (other / "o.py").write_text("half a fi(")
+        with (tmp_path / "config.toml").open("a") as file:
+            file.write('[[services]]\nname = "o"\n[services.worker]\nmain = "other/o.py"\n')
+        assert "o.py:1" in served.errors.until("not reloaded")
+        (other / "o.py").write_text(SAYS)
+        served.errors.until("reloaded in")
