@@ -151,7 +151,7 @@ def test_queue_events(start: Start) -> None:
 def test_what_is_exported_counts_and_listeners_beside_it_do_not(start: Start) -> None:
     source = """
 addEventListener("fetch", (event) => event.respondWith(new Response("listener")));
-export default { fetch: () => new Response(typeof GREETING) };
+export default { fetch: () => new Response(typeof globalThis["GREET" + "ING"]) };
 """
     driver = start({"w.js": source}, bindings=[("GREETING", "value", wire.dump_value("hello"))])
     assert driver.fetch().text == "undefined"

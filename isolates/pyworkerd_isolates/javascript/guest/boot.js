@@ -8,6 +8,7 @@ function (modules, functions) {
   }
   const own = new Map(Object.entries(modules));
   own.set("cloudflare:workers", `export * from "pyworkerd:workers/workers";`);
+  own.set("@cloudflare/workers-types", `export * from "pyworkerd:workers/by_name";`);
   const entries = ["pyworkerd:entry", "pyworkerd:objects/entry"].filter((name) => own.has(name));
   const guest = { step: null, load: null, resolve: null, source: null, rejected: null, authorize: null };
   Object.assign(guest, { ownName, ofNode });
@@ -15,7 +16,7 @@ function (modules, functions) {
   let started = false;
 
   function isOwn(name) {
-    return name.startsWith("pyworkerd:") || name.startsWith("cloudflare:") || !started;
+    return /^(?:pyworkerd:|cloudflare:|@cloudflare\/)/.test(name) || !started;
   }
 
   function start() {
@@ -56,9 +57,9 @@ function (modules, functions) {
     return guest.load(header, rest);
   }
 
-  // The module that every program has by this name, of "cloudflare:" or (with or without "node:") of Node.js.
+  // The module that every program has by this name, of Cloudflare or (with or without "node:") of Node.js.
   function ownName(name) {
-    if (name.startsWith("cloudflare:")) return own.has(name) ? name : undefined;
+    if (name.startsWith("cloudflare:") || name.startsWith("@cloudflare/")) return own.has(name) ? name : undefined;
     const node = `pyworkerd:node/${name.startsWith("node:") ? name.slice(5) : name}`;
     return own.has(node) ? node : undefined;
   }

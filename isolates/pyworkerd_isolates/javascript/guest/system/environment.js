@@ -14,6 +14,15 @@ export function setShapes(table) {
 }
 
 let exposed = null;
+const free = new Set();
+// Names by which a program may mean a binding, without `env` before them.
+const MOST_FREE = 256;
+
+// A program has these names in it. What is no binding's does nothing.
+export function mayBeGlobal(names) {
+  for (const name of names) if (free.size < MOST_FREE) free.add(name);
+}
+
 const listeners = [];
 
 // Who wants to hear of all bindings as soon as there are any.
@@ -39,6 +48,8 @@ export function setBindings(bindings, about, blobs) {
     env[name] = made;
     if (exposed !== null) {
       Reflect.defineProperty(exposed, name, { value: made, writable: true, enumerable: true, configurable: true });
+    } else if (free.has(name) && !(name in globalThis)) {
+      Reflect.defineProperty(globalThis, name, { value: made, writable: true, enumerable: false, configurable: true });
     }
   }
   for (const listener of listeners) listener(env);

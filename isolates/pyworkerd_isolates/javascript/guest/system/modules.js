@@ -2,6 +2,7 @@
 // node_modules by their `exports`, JSON, text and bytes as default exports, CommonJS wrapped.
 // Sources: HTML (module specifiers), Node.js "Modules: Packages" (exports, imports, conditions, main).
 
+import { mayBeGlobal } from "pyworkerd:system/environment";
 import { decode, guest, ofNode, ownName, required } from "pyworkerd:system/host";
 import { keepMappings } from "pyworkerd:system/positions";
 
@@ -300,14 +301,24 @@ guest.resolve = (base, name) => {
 const NAMED = {
   HTMLRewriter: "pyworkerd:web/html/rewriter",
   Buffer: "pyworkerd:node/buffer",
+  "D1Database.": "pyworkerd:workers/by_name",
+  ServiceBinding: "pyworkerd:workers/by_name",
   "process.": "pyworkerd:node/process",
 };
 const wanted = new Set();
+const CAPITALS = /(?<![\w$.])[A-Z][A-Z0-9_]+(?![\w$])/g;
+// As bindings are called. A program that has such a name in it may mean the binding, as a global.
+let toLookAt = 1 << 17;
+// Characters of its own files, in the order in which they are loaded: it takes some 50 ns for each.
 
 function program(path) {
   const found = text(path);
   if (found === undefined) return undefined;
   for (const name in NAMED) if (found.includes(name)) wanted.add(NAMED[name]);
+  if (found.length <= toLookAt && !path.includes("node_modules/")) {
+    toLookAt -= found.length;
+    mayBeGlobal(found.match(CAPITALS) ?? []);
+  }
   return keepMappings(path, found);
 }
 

@@ -27,7 +27,9 @@ function define(target, values) {
 // What most workers do not ask for: the module that makes it when one does, and its export.
 const LATER = {
   Buffer: ["node/buffer", "Buffer"],
+  D1Database: ["workers/by_name", "D1Database"],
   HTMLRewriter: ["web/html/rewriter", "HTMLRewriter"],
+  ServiceBinding: ["workers/by_name", "ServiceBinding"],
   clearImmediate: ["node/timers", "clearImmediate"],
   process: ["node/process", "default"],
   setImmediate: ["node/timers", "setImmediate"],
