@@ -18,7 +18,7 @@ ENGINE    := $(BIN)/pyworkerd engine build
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help serve test check bench soak fuzz wpt format engine clean
+.PHONY: help serve test check bench soak fuzz wpt docs format engine clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -50,6 +50,9 @@ fuzz: $(INSTALLED) ## fuzz the front end and the protocol for SECONDS=600
 
 wpt: engine ## run upstream's web-platform-tests in JavaScript workers (WPT=a checkout; ARGS=areas, files)
 	$(BIN)/python -m tests.wpt.run --root $(or $(WPT),$(error WPT= has to name a checkout of web-platform-tests)) $(ARGS)
+
+docs: $(INSTALLED) ## write docs/support.md, of the tables and of tests/support/apis.toml
+	$(BIN)/python -m tests.support
 
 format: $(INSTALLED) ## bring the sources into their format
 	$(BIN)/ruff check --fix-only

@@ -135,6 +135,8 @@ def _document(service: Row, queues: list[Row], ids: Iterator[int]) -> Row:
     consumers = [_consumer(queue) for queue in queues if queue.get("consumer") == service["name"]]
     if consumers:
         document.setdefault("queues", {})["consumers"] = consumers
+    if "rate_limits" in service:
+        document["pyworkerd"] = {"rate_limits": service["rate_limits"]}
     return document
 
 

@@ -128,6 +128,10 @@ def workers(draw: st.DrawFn) -> Worker:
 
 
 TEXTS = st.lists(st.text(max_size=5), max_size=2).map(tuple)
+RATE_LIMITS = st.lists(
+    st.builds(RateLimit, COUNTS, COUNTS, route=st.just("/*") | PRINTABLE, key=st.just("client") | PRINTABLE),
+    max_size=2,
+).map(tuple)
 SERVICES = st.builds(
     Service,
     name=NAMES | st.just("internet"),
@@ -139,12 +143,7 @@ SERVICES = st.builds(
         st.builds(Disk, path=PATHS, writable=st.booleans(), allow_dotfiles=st.booleans()),
     ),
     routes=st.lists(PRINTABLE, max_size=2).map(tuple),
-    rate_limits=st.lists(
-        st.builds(
-            RateLimit, COUNTS, COUNTS, route=st.just("/*") | PRINTABLE, key=st.just("client") | PRINTABLE
-        ),
-        max_size=2,
-    ).map(tuple),
+    rate_limits=RATE_LIMITS,
     place=st.just(Place()),
     places=st.just(parse_toml("", Place()).services[0].places),
 )
@@ -282,7 +281,9 @@ def _wrangler_config(draw: st.DrawFn) -> Config:
     }
     routes = st.lists(st.sampled_from(["/api/*", "a.example.com/*", "/b"]), max_size=2, unique=True)
     services = tuple(
-        Service(name, worker, (*draw(routes), *(("/*",) if number == 0 else ())), place=Place())
+        Service(
+            name, worker, (*draw(routes), *(("/*",) if number == 0 else ())), draw(RATE_LIMITS), place=Place()
+        )
         for number, (name, worker) in enumerate(programs.items())
     )
     consumed = [

@@ -25,7 +25,7 @@ from pyworkerd.server import ServerOptions
 from pyworkerd.services.outbound_plan import OutboundLimits
 from pyworkerd.websocket.options import WireOptions
 from pyworkerd_config import check as check_config
-from pyworkerd_config import parse_toml, toml_https, toml_reader, wrangler_file, wrangler_tables
+from pyworkerd_config import parse_toml, toml_https, toml_reader, wrangler_file
 from pyworkerd_config.kinds import BINDING_KINDS, NOT_YET
 from pyworkerd_config.limits import LIMIT_RANGES, PROCESSES_RANGES
 from pyworkerd_config.model import Limits, Place, Processes
@@ -180,8 +180,6 @@ def test_every_key_of_wrangler_is_described() -> None:
     place = Place(Path("wrangler.toml"))
     known = {key for row in rows("docs/wrangler.md", "What keys mean") for key in re.findall(r"\w+", row[0])}
     assert known == wrangler_file.KEYS
-    told = {row[0]: row[1] for row in rows("docs/wrangler.md", "What means nothing here")}
-    assert told == wrangler_tables.NOT_HERE | wrangler_tables.NOT_IN_ROWS
     whole, several, limits = code_blocks(page("docs/wrangler.md"), "toml")
     for block, environment in ((whole, None), (whole, "production"), (several + limits, None)):
         config = parse_wrangler(block, place, environment=environment)
