@@ -61,6 +61,7 @@ class WranglerFile:
         self._values: dict[str, Any] = {}
         self._tables: dict[str, dict[str, Any]] = {}
         self._rows: dict[tuple[str, ...], list[Row]] = {}
+        self._workers: list[Row] | None = None
         self._own = {} if environment is None else self._environment(environment)
         for key in {**self._data, **self._own}:
             self._look_at(key, self._at(key))
@@ -142,11 +143,24 @@ class WranglerFile:
             self._rows[path] = list(self._read_rows(table, *path))
         return self._rows[path]
 
+    def workers(self) -> list[Row]:
+        """The entries of `services` that are workers of the file. An environment without `services` has those of the
+        top: Wrangler, which does not know them, has no rule for it.
+        """
+        if self._workers is None:
+            rows = self.rows(tables.SERVICE, "services")
+            if self.get("services") is None and "services" in self._data:
+                at = self.top.inside("services")
+                rows = list(self._read_entries(self._data["services"], at, tables.SERVICE, "services"))
+            self._workers = [(row, at) for row, at in rows if "binding" not in row]
+        return self._workers
+
     def _read_rows(self, table: Table, *path: str) -> Iterator[Row]:
         found = self.get(path[0])
-        if found is None:
-            return
-        value, at = found
+        if found is not None:
+            yield from self._read_entries(*found, table, *path)
+
+    def _read_entries(self, value: Any, at: Cursor, table: Table, *path: str) -> Iterator[Row]:
         for key in path[1:]:
             value, at = (value.get(key, []) if isinstance(value, dict) else value), at.inside(key)
         if not isinstance(value, list):

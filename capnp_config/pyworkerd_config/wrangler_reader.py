@@ -100,8 +100,8 @@ def _bindings(file: WranglerFile, secrets: tuple[str, ...]) -> Iterator[Binding]
 
 def _siblings(file: WranglerFile) -> Iterator[Binding]:
     """The other workers of the file as bindings, under their own names: the file's own worker has them."""
-    for row, at in file.rows(tables.SERVICE, "services"):
-        if "binding" not in row and "name" in row:
+    for row, at in file.workers():
+        if "name" in row:
             name = re.sub(r"[^A-Za-z0-9_]", "_", row["name"])
             if binding_name_fault(name) is None:
                 yield Binding(name, "service", row["name"], place=at.place)
@@ -188,8 +188,7 @@ _MAKERS: Final[Mapping[tuple[str, ...], Callable[[dict[str, Any]], _Made]]] = {
 def _main(file: WranglerFile, bindings: tuple[Binding, ...], is_file: IsFile) -> Iterator[Service]:
     """The file's own worker, if it has one."""
     main = file.value("main")
-    several = any("binding" not in row for row, _ in file.rows(tables.SERVICE, "services"))
-    if main is None and (several or file.get("main") is not None):
+    if main is None and (file.workers() or file.get("main") is not None):
         return
     name = _name(file)
     main = main or _by_convention(name, file.top.folder, is_file)
@@ -202,9 +201,7 @@ def _others(
     file: WranglerFile, siblings: tuple[Binding, ...], bindings: tuple[Binding, ...], is_file: IsFile
 ) -> Iterator[Service]:
     known = {binding.name: binding for binding in (*siblings, *bindings)}
-    for row, at in file.rows(tables.SERVICE, "services"):
-        if "binding" in row:
-            continue
+    for row, at in file.workers():
         if "name" not in row:
             at.report('a service needs "binding" or "name"', 'write for example binding = "AUTH"')
             continue

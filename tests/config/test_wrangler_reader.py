@@ -196,3 +196,19 @@ def test_a_binding_that_the_file_has_not_is_named() -> None:
     assert fault(SEVERAL.replace('"CACHE", "user', '"CASHE", "user')) == [
         'wrangler.toml:12: there is no binding "CASHE": did you mean "CACHE"?'
     ]
+
+
+def test_environments_have_the_workers_of_the_file_with_their_own_variables_and_stores() -> None:
+    service = '[[services]]\nbinding = "ELSEWHERE"\nservice = "elsewhere"\n'
+    text = f'{SEVERAL}{service}[env.production]\nkv_namespaces = [{{ binding = "CACHE", id = "p" }}]\n'
+    assert env_of(parse(text, "production")) == {
+        "front-production": ["user_data", "catalog", "open", "CACHE"],
+        "user-data": [],
+        "catalog": ["CACHE", "user_data"],
+        "open": ["CACHE"],
+    }
+    own = f'{text}[[env.production.services]]\nname = "alone"\n'
+    assert list(env_of(parse(own, "production"))) == ["front-production", "alone"]
+    assert fault(SEVERAL + "[env.production]\n", "production") == [
+        'wrangler.toml:12: there is no binding "CACHE": the file has "user_data", "catalog" and "open"'
+    ]
