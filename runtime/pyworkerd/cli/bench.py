@@ -28,6 +28,7 @@ BENCHMARKS: Final = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments; those of a benchmark are its own."""
+    parser.epilog = "examples: pyworkerd bench cold-start;  pyworkerd bench throughput --quick --json"
     parser.add_argument("benchmark", choices=BENCHMARKS, help="what to measure")
     parser.add_argument(
         "arguments", nargs=argparse.REMAINDER, metavar="...", help="see `pyworkerd bench NAME --help`"

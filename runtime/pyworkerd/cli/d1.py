@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.problems import MISTAKE, Fault, Refusal
 
+from . import d1_by_name
 from .stores import add_config, binding_of, cell, read_file, say, with_runtime
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.epilog = "example: pyworkerd d1 query config.toml shop DB 'SELECT count(*) FROM items'"
+    parser.epilog = (
+        "examples: pyworkerd d1 query config.toml shop DB 'SELECT count(*) FROM items';  "
+        "pyworkerd d1 migrations apply shop -c wrangler.toml"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     asking = verbs.add_parser("query", help="run one statement, and print its rows")
     migrating = verbs.add_parser("migrate", help="apply the migrations that are new, as a deploy would")
@@ -35,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sub.add_argument(
             "binding", metavar="BINDING", help="the name that the database has on the worker's env"
         )
-    asking.add_argument("sql", metavar="SQL")
+    d1_by_name.configure(verbs)
+    asking.add_argument("sql", metavar="SQL", help="one statement, with ? for values")
     asking.add_argument("values", metavar="VALUE", nargs="*", help="for its parameters: JSON, or else a text")
     exporting.add_argument("--path", type=Path, help="the file to write, in place of standard output")
     importing.add_argument("--path", type=Path, required=True, help="the file of SQL")
@@ -43,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it. Raises `ConfigError`, `ConfigurationError`, `Refusal`."""
+    if options.verb in d1_by_name.VERBS:
+        return d1_by_name.run(options)
 
     async def work(runtime: Runtime) -> int:
         bound = binding_of(runtime.config, "d1", options.worker, options.binding)

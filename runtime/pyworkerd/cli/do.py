@@ -41,8 +41,8 @@ ROLLBACK_JOURNAL: Final = b"\1\1"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = (
-        "example: pyworkerd do export config.toml shop ROOMS --name lobby --path lobby.sqlite3, "
-        "a database for any SQLite; nothing of it is trusted: its content is the worker's"
+        "example: pyworkerd do export config.toml shop ROOMS --name lobby --path lobby.sqlite3;  that is "
+        "a database for any SQLite, and nothing of it is trusted: its content is the worker's"
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     listing = verbs.add_parser("list", help="objects that have stored something, their bytes and alarms")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
+    parser.epilog = "examples: pyworkerd engine build;  pyworkerd engine list --json"
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, (summary, _) in ACTIONS.items():
         action = actions.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")

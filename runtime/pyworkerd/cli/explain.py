@@ -28,6 +28,7 @@ INCOMPLETE: Final = 3
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
+    parser.epilog = "examples: pyworkerd explain;  pyworkerd explain config.toml --as wrangler.toml"
     add_configuration(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument(

@@ -30,12 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("binding", metavar="BINDING", help="the name that the store has on the worker's env")
     listing.add_argument("--prefix", default="", help="only keys that begin so")
     for sub in (getting, putting, deleting):
-        sub.add_argument("key", metavar="KEY")
+        sub.add_argument("key", metavar="KEY", help="what it is called in the store")
     value = putting.add_mutually_exclusive_group(required=True)
-    value.add_argument("value", nargs="?", metavar="VALUE")
+    value.add_argument("value", nargs="?", metavar="VALUE", help="text, in place of --path")
     value.add_argument("--path", type=Path, help="a file that holds the value")
     putting.add_argument("--ttl", type=int, metavar="SECONDS", help="how long it lives, 60 or more")
-    putting.add_argument("--metadata", type=json.loads, metavar="JSON")
+    putting.add_argument("--metadata", type=json.loads, metavar="JSON", help="kept beside the value")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
@@ -55,16 +55,19 @@ COMMANDS: Final = {
     "token": Row("make a token for the API of the admin address", "pyworkerd.cli.token"),
     "state": Row("back up everything that is stored, and restore it", "pyworkerd.cli.state"),
     "engine": Row("build, list or remove the engines of this machine", "pyworkerd.cli.engine"),
+    "completion": Row("print what lets a shell complete commands and options", "pyworkerd.cli.completion"),
     "bench": Row("measure this installation, beside others", "pyworkerd.cli.bench"),
 }
+ALIASES: Final = {"queues": "queue"}
+"""As Wrangler calls them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default the process's own. Returns the exit status; argparse exits by itself with 2."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser(given).parse_args(given)
+    options = parser_of(given).parse_args(given)
     try:
-        status = _load(options.command).run(options)
+        status = _load(ALIASES.get(options.command, options.command)).run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -82,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+def parser_of(given: Collection[str]) -> argparse.ArgumentParser:
+    """The parser of a command line. Of the commands that are not among these words it has only the names."""
     parser = argparse.ArgumentParser(
         prog="pyworkerd",
         description="Serve programs of people who do not trust each other, each in a WebAssembly isolate of its own.",
@@ -91,8 +95,11 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, row in COMMANDS.items():
-        sub = commands.add_parser(name, help=row.help, description=f"{row.help[0].upper()}{row.help[1:]}.")
-        if name in given:
+        also = [alias for alias, meant in ALIASES.items() if meant == name]
+        sub = commands.add_parser(
+            name, aliases=also, help=row.help, description=f"{row.help[0].upper()}{row.help[1:]}."
+        )
+        if any(word in given for word in (name, *also)):
             _load(name).configure(sub)
     return parser
 

@@ -35,7 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     peeking.add_argument("--count", type=int, default=10, metavar="N", help="how many (default 10)")
     sending.add_argument("body", metavar="BODY", help="JSON, or text with --text")
     sending.add_argument("--text", action="store_true", help="the body is text as it is")
-    sending.add_argument("--delay", type=float, default=None, metavar="SECONDS")
+    sending.add_argument(
+        "--delay", type=float, default=None, metavar="SECONDS", help="before it is delivered"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         )
     listing.add_argument("--prefix", default="", help="only keys that begin so")
     for sub in (heading, getting, putting, deleting):
-        sub.add_argument("key", metavar="KEY")
+        sub.add_argument("key", metavar="KEY", help="what it is called in the bucket")
     getting.add_argument("--path", type=Path, help="the file to write, in place of standard output")
     putting.add_argument("--path", type=Path, required=True, help="the file that holds it")
     putting.add_argument("--content-type", metavar="TYPE", help="default: by the end of the file's name")

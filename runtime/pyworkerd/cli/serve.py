@@ -34,6 +34,9 @@ LOGS: Final = ("readable", "json")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add = parser.add_argument
+    parser.epilog = (
+        "examples: pyworkerd serve config.toml;  pyworkerd serve -c wrangler.toml --env production"
+    )
     add_configuration(parser)
     add(OPTION, action="append", default=[], metavar="NAME=ADDRESS", help="listen there instead; repeatable")
     add("--parser", choices=PARSERS, default=PARSERS[0], help="HTTP parser (default: %(default)s)")

@@ -36,13 +36,13 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def with_runtime(path: Path, work: Callable[[Runtime], Awaitable[T]]) -> T:
+def with_runtime(config: Config | Path, work: Callable[[Runtime], Awaitable[T]]) -> T:
     """Do something with the stores of a configuration. Raises `ConfigError`, `ConfigurationError`, and `Refusal` for
     what a store refuses.
     """
 
     async def main() -> T:
-        runtime = Runtime(load(path))
+        runtime = Runtime(load(config) if isinstance(config, Path) else config)
         try:
             return await work(runtime)
         except ConfigurationError:

@@ -20,6 +20,7 @@ LONGEST_DAYS: Final = 3650
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
+    parser.epilog = "example: pyworkerd token ada --file tokens --days 90"
     add = parser.add_argument
     add("name", help="whose it is: what versions say of who deployed them")
     add(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
+    parser.epilog = "examples: pyworkerd validate;  pyworkerd validate config.toml --no-deploy --json"
     add_configuration(parser)
     parser.add_argument("--no-deploy", action="store_true", help="do not run the workers' top level")
     parser.add_argument("--json", action="store_true", help="print JSON")

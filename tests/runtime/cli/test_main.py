@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pyworkerd.cli import main as module
 
-from tests.runtime.cli.command import PATIENCE_S, PROGRAM, project, run
+from tests.runtime.cli.command import CONFIG, PATIENCE_S, PROGRAM, project, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def test_help_names_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
     for name, row in module.COMMANDS.items():
-        assert re.search(rf"^    {name}\s", done.stdout, re.MULTILINE)
+        assert re.search(rf"^    {name}[\s(]", done.stdout, re.MULTILINE)
         assert row.help.split(",")[0] in " ".join(done.stdout.split())
 
 
@@ -44,6 +44,13 @@ def test_every_command_has_its_module_and_its_help(name: str) -> None:
     done = run(name, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: pyworkerd {name} ")
+
+
+@pytest.mark.parametrize("alias", module.ALIASES)
+def test_commands_have_the_names_that_wrangler_has_for_them(alias: str, tmp_path: Path) -> None:
+    done = run(alias, "list", project(tmp_path, CONFIG + '[[queues]]\nname = "q"\nproducers = ["w"]\n'))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("q: 0 messages")
 
 
 def test_as_a_module() -> None:
