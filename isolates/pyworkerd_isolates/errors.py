@@ -10,6 +10,7 @@ IsolateError
 │   └── OutputTooLarge
 ├── HeapError          what an isolate had in memory could not be put away (it goes on), or not be had back (it is dead)
 │   └── HeapsFull
+├── RecordingError     what was to be run again is no recording, or cannot be run here
 └── ClosedIsolate      use after close: a bug of the caller
 """
 
@@ -92,6 +93,10 @@ class HeapsFull(HeapError):
     def __init__(self, size: int) -> None:
         self.size = size
         super().__init__(f"there is no room for a heap of {size} bytes")
+
+
+class RecordingError(IsolateError):
+    """What was to be run again is no recording, or cannot be run here."""
 
 
 class ClosedIsolate(IsolateError):

@@ -10,6 +10,7 @@ bundle on the same engine is built once. It holds no secret and no binding, beca
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -47,6 +48,7 @@ CACHED_BYTES: Final = 2 << 30
 """Disk for images, some 70 of them: those that were not asked for longest go first, and are built again when needed."""
 MAX_ENTRYPOINTS: Final = 1000
 MAX_LOGS: Final = 1000
+_NAME: Final = re.compile(r"image-[0-9a-f]{16}-[0-9a-f]{32}-[0-9]{1,6}\.cwasm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,11 @@ def image_prefix(engine: Engine) -> str:
 def image_suffix(limits: Limits) -> str:
     """What the names of all images under these limits end with."""
     return f"-{limits.memory_mb}.cwasm"
+
+
+def is_image_name(name: str) -> bool:
+    """Whether it could be the name of an image, whoever wrote it."""
+    return _NAME.fullmatch(name) is not None
 
 
 def build_image(engine: Engine, cache: Cache, bundle: Bundle, limits: Limits) -> Image:

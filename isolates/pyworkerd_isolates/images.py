@@ -24,6 +24,7 @@ from .known import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from .bundle import Bundle
     from .cache import Cache
@@ -62,6 +63,11 @@ class Images:
         self._mapped: dict[str, _Mapped] = {}
         self._unused: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def folder(self) -> Path:
+        """Where they are kept, by their names."""
+        return self._cache.folder
 
     def __len__(self) -> int:
         return len(self._mapped)

@@ -122,10 +122,14 @@ class Isolate:
         instance = (source.take(image) if source is not None else None) or self._new_instance()
         self._instance: Instance | None = instance
         if self._loading is None:
-            instance.seed(secrets.token_bytes(32))
+            instance.seed(self._key())
 
     def __repr__(self) -> str:
         return f"<Isolate {self.state.value} of {self.image.name}: {self.steps} steps>"
+
+    def _key(self) -> bytes:
+        """What its random numbers are made from, from now on."""
+        return secrets.token_bytes(32)
 
     def _untouched(self) -> Instance:
         return self.image.instance(self.limits.memory_bytes)
@@ -221,7 +225,7 @@ class Isolate:
     def _loaded(self, instance: Instance) -> None:
         """The top level is over, as when it was tried. Only now there is entropy, and what the worker may use."""
         first, self._first, self._loading = self._first, b"", None
-        instance.seed(secrets.token_bytes(32))
+        instance.seed(self._key())
         instance.begin("step", self.now_ns(), first)
 
     def _read(self, let_others: Callable[[], object] | None = None) -> Output:
@@ -353,7 +357,7 @@ class Isolate:
                 return False
             if not wait and not heaps.fill_now(heap, instance.views(heap.runs)):
                 return False
-            instance.seed(secrets.token_bytes(32))
+            instance.seed(self._key())
         except (HeapError, Trap, EngineError) as error:
             self._fail(error)
             raise HeapError(f"its memory cannot be had back: {error}") from error

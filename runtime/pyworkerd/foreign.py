@@ -12,12 +12,13 @@ from os.path import normpath, sep
 from typing import TYPE_CHECKING, TypeAlias
 
 from pyworkerd_config.model import Worker
+from pyworkerd_isolates.bundle import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pyworkerd_config.model import Config
+    from pyworkerd_config.model import Config, Place
 
 
 def _parts(path: Path) -> tuple[str, ...]:
@@ -53,6 +54,15 @@ class Foreign:
             if theirs != parts and own[: len(theirs)] != theirs
         }
         return self._keys.union(map(self._resolved, found))
+
+    def folder(self, worker: Worker, place: Place) -> Folder:
+        """What this worker's bundle is read from. It was configured there."""
+        exclude = self.to(worker)
+        if place.file is not None:
+            exclude |= {place.file.resolve()}
+        if worker.assets is not None:
+            exclude |= {worker.assets.directory.resolve()}
+        return Folder(worker.main, worker.root, exclude)
 
     def _resolved(self, path: Path) -> Path:
         if path not in self._real:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
@@ -216,12 +216,7 @@ class Generation:
         self, model: ServiceModel, worker: WorkerModel, before: Running | None = None
     ) -> Running:
         place = model.place
-        exclude = self._foreign.to(worker)
-        if place.file is not None:
-            exclude |= {place.file.resolve()}
         assets = None if worker.assets is None else site(model.name, worker.assets, self.ground.shared)
-        if worker.assets is not None:
-            exclude |= {worker.assets.directory.resolve()}
         options = WorkerOptions(
             worker.limits,
             worker.reuse,
@@ -230,7 +225,7 @@ class Generation:
             classes(model.name, worker),
             assets,
         )
-        source = Folder(worker.main, worker.root, exclude)
+        source = self._foreign.folder(worker, place)
         bindings = configure_all(worker.bindings)
         if assets is not None and worker.assets is not None and worker.assets.binding is not None:
             from pyworkerd.bindings.service import ServiceBinding  # noqa: PLC0415 (start-up time)
@@ -263,11 +258,12 @@ class Generation:
         sending = outbound(program.global_outbound, host)
         environment = await build(program.bindings, sending, host, caches, crypto)
         tails = Tails(program.tails, host.awake) if program.tails else None
-        worker = worker_class(program.isolation)(
+        recorder = self.ground.fleet.recorder_of(program.name)
+        worker = worker_class(program.isolation, recorded=recorder is not None)(
             program.name,
             self.ground.fleet,
             program.source,
-            replace(program.options, caches=environment.caches, crypto=environment.crypto, tails=tails),
+            environment.complete(program.options, tails, recorder),
             environment.entries,
             environment.table,
         )

@@ -29,8 +29,12 @@ def must_be_allowed(service: Service, worker: WorkerModel, allow_trusted: bool) 
         )
 
 
-def worker_class(isolation: str) -> type[Worker]:
-    """What runs workers of this kind."""
+def worker_class(isolation: str, *, recorded: bool = False) -> type[Worker]:
+    """What runs workers of this kind, of whose invocations some may be recorded."""
+    if isolation != TRUSTED and recorded:
+        from pyworkerd.dispatch.recorded import RecordedWorker  # noqa: PLC0415 (start-up time)
+
+        return RecordedWorker
     if isolation != TRUSTED:
         return Worker
     from pyworkerd.dispatch.trusted import TrustedWorker  # noqa: PLC0415 (start-up time)

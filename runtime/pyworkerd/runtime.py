@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from pyworkerd.observe.scope import Scope
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.queues.broker import Sender
+    from pyworkerd.replay.options import RecordOptions
     from pyworkerd.services.base import Ask, Pending, Reply
 
 INTERNET: Final = "internet"
@@ -81,6 +82,8 @@ class RuntimeOptions:
     """Whether workers whose configuration says `isolation = "subinterpreter"` may run: without a sandbox."""
     environment: Mapping[str, str] | None = None
     """Environment for `environment` and `secret` bindings; None for the process's own."""
+    record: RecordOptions | None = None
+    """Which invocations are recorded, if any: see docs/replay.md."""
 
 
 class Runtime:
@@ -89,7 +92,7 @@ class Runtime:
     def __init__(self, config: Config | None = None, options: RuntimeOptions | None = None) -> None:
         self.options = options or RuntimeOptions()
         self.shared = Shared()
-        self.fleet = Fleet(self.options.fleet, self.options.home)
+        self.fleet = Fleet(self.options.fleet, self.options.home, self.options.record)
         self._generation = Generation(with_internet(config or Config()), self)
         self._prepared: Generation | None = None
         self._old: set[Generation] = set()

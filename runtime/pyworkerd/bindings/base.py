@@ -137,6 +137,8 @@ class Binding(ABC):
 
     kind: ClassVar[str]
     """The word in the configuration, and the name of the folder."""
+    hidden: ClassVar[bool] = False
+    """Whether what it grants must not be written down."""
     shape: ClassVar[str | None] = None
     """Shape of the `Access` that it grants; None if it grants a `Value`."""
 

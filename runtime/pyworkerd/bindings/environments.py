@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pyworkerd.dispatch.channels import Table
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyworkerd_isolates.protocol import Entry
+
+    from pyworkerd.dispatch.options import WorkerOptions
+    from pyworkerd.dispatch.tails import Tails
+    from pyworkerd.replay.recorder import Recorder
 
     from .base import Binding, Capability, Grant, Host
 
@@ -29,7 +33,22 @@ class Environment:
     """Index of the capability that the Cache API asks; None if there is none."""
     crypto: int | None
     """The same of `crypto.subtle`."""
+    hidden: frozenset[str]
+    """Names of those whose values must not be written down."""
     _closing: AsyncExitStack = field(repr=False)
+
+    def complete(
+        self, options: WorkerOptions, tails: Tails | None, recorder: Recorder | None
+    ) -> WorkerOptions:
+        """The options of a worker that has this environment."""
+        return replace(
+            options,
+            caches=self.caches,
+            crypto=self.crypto,
+            hidden=self.hidden,
+            tails=tails,
+            recorder=recorder,
+        )
 
     async def aclose(self) -> None:
         """Stage 4 of all bindings, the last first; an exception of one does not keep the others open."""
@@ -61,8 +80,9 @@ async def build(
                 closing.push_async_callback(grant.capability.aclose)
             entries[binding.name] = _entry(binding.name, grant, capabilities)
         of_caches, of_crypto = (_append(each, capabilities, closing) for each in (caches, crypto))
+        hidden = frozenset(binding.name for binding in bindings if binding.hidden)
         return Environment(
-            tuple(entries.values()), Table(capabilities), of_caches, of_crypto, closing.pop_all()
+            tuple(entries.values()), Table(capabilities), of_caches, of_crypto, hidden, closing.pop_all()
         )
 
 

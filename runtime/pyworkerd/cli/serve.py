@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd_config import PROCESSES_RANGES, parse_address
@@ -23,6 +24,7 @@ from .terminal import has_colours
 if TYPE_CHECKING:
     from pyworkerd_config import Config
 
+    from pyworkerd.replay.options import RecordOptions
     from pyworkerd.server import ErrorPage
 
 LOOPS: Final = {"uvloop": "uvloop", "asyncio": "asyncio"}
@@ -64,6 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--watch", action="store_true", help="reload when the configuration or a worker's file changes")
     add(ALLOW, action="store_true", help=ALLOW_HELP)
+    _add_recording(parser)
     wait = f"how long running requests may take to finish after SIGTERM (default: {DRAIN_S:g})"
     add("--drain", type=float, default=DRAIN_S, metavar="SECONDS", help=wait)
 
@@ -71,8 +74,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal comes. Raises `ConfigError`, `ConfigurationError` or `Refusal`."""
 
+    record = _recording(options)
+
     def configuration() -> Config:
-        return with_addresses(read_configuration(options), options.socket_addr)
+        config = with_addresses(read_configuration(options), options.socket_addr)
+        if record is not None:
+            from pyworkerd.replay.options import check  # noqa: PLC0415 (only with --record)
+
+            check(record, config)
+        return config
 
     raise_limit()
     settings = Settings(
@@ -88,8 +98,55 @@ def run(options: argparse.Namespace) -> int:
         admin=options.admin,
         watch=options.watch,
         allow_trusted=options.allow_trusted,
+        record=record,
     )
     return supervise(settings)
+
+
+def _add_recording(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("recording", "what `pyworkerd replay` runs again: see docs/replay.md")
+    add = group.add_argument
+    add("--record", type=Path, metavar="FOLDER", help="record invocations there; off by default")
+    add(
+        "--record-worker", action="append", default=[], metavar="NAME",
+        help="only those of this worker; repeatable",
+    )  # fmt: skip
+    add(
+        "--record-rate",
+        type=_share,
+        default=1.0,
+        metavar="SHARE",
+        help="so many of them, from 0 to 1 (default: all)",
+    )
+    add("--record-failures", action="store_true", help="keep only those that failed")
+    add("--record-keep", type=_kept, default=100, metavar="N", help="how many stay (default: %(default)s)")
+
+
+def _recording(options: argparse.Namespace) -> RecordOptions | None:
+    if options.record is None:
+        return None
+    from pyworkerd.replay.options import RecordOptions  # noqa: PLC0415 (only with --record)
+
+    return RecordOptions(
+        options.record.absolute(), tuple(options.record_worker), options.record_rate, options.record_failures,
+        options.record_keep,
+    )  # fmt: skip
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError("a number above 0, 1 at most")
+    return share
+
+
+def _kept(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError("a number from 1 to 10000")
+    return int(text)
 
 
 def _count(text: str) -> int:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     from pyworkerd.observe.counters import WorkerCounters
     from pyworkerd.observe.snapshot import Snapshot
+    from pyworkerd.replay.options import RecordOptions
+    from pyworkerd.replay.recorder import Recorder
 
     from .fairness import Account
     from .live import Live
@@ -104,7 +106,12 @@ class FleetStatistics:
 class Fleet:
     """One per runtime. Engines are loaded (or built, once per machine) when a worker needs them; `close()` ends all."""
 
-    def __init__(self, limits: FleetLimits | None = None, home: Path | None = None) -> None:
+    def __init__(
+        self,
+        limits: FleetLimits | None = None,
+        home: Path | None = None,
+        record: RecordOptions | None = None,
+    ) -> None:
         limits = limits or FleetLimits()
         self.meters = Meters(limits.labelled)
         self._maximum = limits.isolates
@@ -120,6 +127,8 @@ class Fleet:
         self.closed = False
         self._opening = asyncio.Lock()
         self._home = home
+        self._record = record
+        self._recorder: Recorder | None = None
         self._idle: OrderedDict[int, Live] = OrderedDict()
         self.workers: set[Worker] = set()
         self._hungry: dict[Worker, None] = {}
@@ -157,6 +166,17 @@ class Fleet:
         engines = Engines(self.machine, cache, progress)
         self.images = Images(engines, cache, self.slots)
         return engines
+
+    def recorder_of(self, worker: str) -> Recorder | None:
+        """What writes down some invocations of the worker of this name. Only once this is open."""
+        if self._record is None or not self._record.chooses(worker):
+            return None
+        if self._recorder is None:
+            from pyworkerd.replay.recorder import Recorder  # noqa: PLC0415 (start-up time)
+
+            assert self.images is not None
+            self._recorder = Recorder(self._record, self.images.folder)
+        return self._recorder
 
     async def run(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Run something that blocks or takes long on a thread. Raises `Overloaded` once the fleet is closed."""
@@ -370,6 +390,8 @@ class Fleet:
     def close(self) -> None:
         """End the threads and let go of the engine; may block. All isolates have ended before."""
         self.closed = True
+        if self._recorder is not None:
+            self._recorder.close()
         if self.images is not None:
             self.images.stop_compiling()
         self._compiles.shutdown(wait=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.logs import LogSink
+    from pyworkerd.replay.recorder import Recorder
     from pyworkerd.services.base import Target
 
     from .tails import Tails
@@ -76,6 +77,10 @@ class WorkerOptions:
     """Who is told what its invocations did."""
     caches: int | None = None
     """Index of the capability that the Cache API asks."""
+    recorder: Recorder | None = None
+    """What writes down some of its invocations."""
+    hidden: frozenset[str] = frozenset()
+    """Names of bindings whose values nobody is to read."""
     crypto: int | None = None
     """Index of the capability that `crypto.subtle` asks; None where the language has none."""
 

@@ -46,6 +46,11 @@ def redact_url(url: str) -> str:
     return _WORDS.sub(lambda word: REDACTED if _is_id(word.group()) else word.group(), url)
 
 
+def ids_of(url: str) -> list[str]:
+    """What `redact_url` leaves out."""
+    return [word for word in _WORDS.findall(url) if _is_id(word)]
+
+
 def _is_id(word: str) -> bool:
     if _HEX.fullmatch(word) and len(word.replace("-", "")) >= _MIN_HEX:
         return True

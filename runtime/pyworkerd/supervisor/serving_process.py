@@ -106,7 +106,10 @@ class ServingProcess:
             memory=share.isolates, heaps=share.heaps, process=share.process, threads=share.threads
         )
         trusted = self._settings.allow_trusted
-        options = RuntimeOptions(limits, sinks=(sink,), progress=self._progress, allow_trusted=trusted)
+        options = RuntimeOptions(
+            limits, sinks=(sink,), progress=self._progress, allow_trusted=trusted,
+            record=self._settings.record,
+        )  # fmt: skip
         self._runtime = Runtime(inherited.config, options)
         limits_of_all = SharedRateLimits(inherited.counters)
         self._runtime.shared.provide(RateLimits, limits_of_all)  # type: ignore[type-abstract]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyworkerd_config import Config
 
     from pyworkerd.bindings.rate_limit.shared import SharedCounters
+    from pyworkerd.replay.options import RecordOptions
     from pyworkerd.server import Listener, Seat
 
     from .trouble import TroublePage
@@ -55,6 +56,8 @@ class Settings:
     """For who writes workers: reports are theirs, and this page is shown while files cannot be loaded."""
     bound: Mapping[str, Listener] = field(default_factory=dict)
     """Sockets that are bound already, by `serving.key_of`."""
+    record: RecordOptions | None = None
+    """Which invocations are recorded, if any."""
     allow_trusted: bool = False
     """Whether workers may run without a sandbox that ask for it: see `isolation`."""
 

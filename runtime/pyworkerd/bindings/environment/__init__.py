@@ -19,6 +19,7 @@ class EnvironmentBinding(Binding):
     __slots__ = ("_variable",)
 
     kind = "environment"
+    hidden = True
 
     def __init__(self, name: str, variable: str, place: Place | None = None) -> None:
         super().__init__(name, place)

@@ -43,6 +43,7 @@ class SecretBinding(Binding):
     __slots__ = ("_source",)
 
     kind = "secret"
+    hidden = True
 
     def __init__(self, name: str, source: str | Secret, place: Place | None = None) -> None:
         super().__init__(name, place)
