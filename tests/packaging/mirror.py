@@ -58,6 +58,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/objects/sockets.py": "tests/runtime/objects/test_framing.py",
     "runtime/pyworkerd/bindings/service/depth.py": "tests/runtime/bindings/test_service.py",
     "runtime/pyworkerd/dispatch/objects.py": "tests/runtime/dispatch/test_resident.py",
+    "runtime/pyworkerd/replay/recorder.py": "tests/runtime/dispatch/test_recorded.py",
+    "runtime/pyworkerd/replay/twin.py": "tests/runtime/dispatch/test_recorded.py",
     "runtime/pyworkerd/caches/memory.py": "tests/contracts/test_caches.py",
     "runtime/pyworkerd/caches/sqlite.py": "tests/contracts/test_caches.py",
     "runtime/pyworkerd/caches/store.py": "tests/contracts/test_caches.py",

@@ -62,14 +62,14 @@ def read_effects(frame: bytes, limits: Limits) -> Output:
 
 
 def event_fields(event: list[Any], blobs: Sequence[bytes]) -> dict[str, Any]:
-    """An event, field by field; its name is `event`."""
+    """An event, field by field; its name is its `kind`."""
     name, fields = event[0], event[1:]
     if name == "resolve" and len(fields) > 1 and type(fields[1]) is str:
         name, fields = f"resolve {fields[1]}", [fields[0], *fields[2:]]
     names = EVENTS.get(name, ())
     if len(names) != len(fields):
-        return {"event": name, "fields": fields}
-    told: dict[str, Any] = {"event": name}
+        return {"kind": name, "fields": fields}
+    told: dict[str, Any] = {"kind": name}
     for key, value in zip(names, fields, strict=True):
         if key[0] == "*":
             told[key[1:]] = content(key[1:], blob_of(value, blobs))
@@ -83,8 +83,8 @@ def event_fields(event: list[Any], blobs: Sequence[bytes]) -> dict[str, Any]:
 
 
 def effect_fields(effect: Effect) -> dict[str, Any]:
-    """An effect, field by field; its name is `effect`."""
-    told: dict[str, Any] = {"effect": type(effect).__name__.lower()}
+    """An effect, field by field; its name is its `kind`."""
+    told: dict[str, Any] = {"kind": type(effect).__name__.lower()}
     for key, value in effect._asdict().items():
         if isinstance(value, bytes):
             told[key] = content(key, value)

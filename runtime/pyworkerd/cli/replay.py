@@ -93,14 +93,15 @@ def _replay(recording: Recording, options: argparse.Namespace, view: _View) -> i
 
 
 def _image(recording: Recording, options: argparse.Namespace, engines: Engines, cache: Cache) -> Found:
-    if not options.changed:
+    named = options.config is not None or bool(options.named)
+    if not named and not options.changed:
         found = find(recording, engines, cache)
         if found is not None:
             return found
     try:
         config = read_configuration(options)
     except ConfigError:
-        if options.config is not None or options.named:
+        if named:
             raise
         raise RecordingError(
             f"the image that it was recorded on is not in this machine's cache: name the configuration of "
@@ -163,7 +164,7 @@ class _Readable(_View):
         for event in _events(each.recorded):
             self._say("<", line(event))
         for effect in _effects(each.now, limits):
-            if effect["effect"] == "log":
+            if effect["kind"] == "log":
                 self._say("|", f"{effect['level']} {effect['source']}: {effect['message']}")
             else:
                 self._say(">", line(effect))
@@ -239,7 +240,7 @@ def _effects(step: Step, limits: Limits) -> list[dict[str, Any]]:
     try:
         return [effect_fields(each) for each in read_effects(step.answer, limits).effects]
     except IsolateError as error:
-        return [{"effect": "broken", "message": str(error)}]
+        return [{"kind": "broken", "message": str(error)}]
 
 
 def _where(difference: Difference) -> str:

@@ -48,6 +48,7 @@ def check(options: RecordOptions, config: Config) -> None:
     named and is none, or cannot be recorded.
     """
     wrong = [why for name in options.workers if (why := _cannot(name, config))]
+    wrong += _is_part_of(options.folder, config)
     if wrong:
         raise ConfigurationError(*wrong)
     _must_be_private(options.folder)
@@ -67,6 +68,20 @@ def _cannot(name: str, config: Config) -> str:
             f"{OPTION}-worker: {name!r} is a component: only Python, JavaScript and TypeScript are recorded"
         )
     return ""
+
+
+def _is_part_of(folder: Path, config: Config) -> list[str]:
+    """What is wrong with a folder that would be read as files of a worker: with each deploy, and by its code."""
+    folder = folder.resolve()
+    for service in config.services:
+        if isinstance(service.kind, Worker) and folder.is_relative_to(root := service.kind.root.resolve()):
+            if any(part.startswith(".") for part in folder.relative_to(root).parts):
+                continue  # hidden files are never a worker's
+            return [
+                f"{OPTION}: {folder} lies in the folder of the worker {service.name!r}, and what is in there is part "
+                f"of it: name another one, or one whose name begins with a dot, such as {root / '.recordings'}"
+            ]
+    return []
 
 
 def _must_be_private(folder: Path) -> None:

@@ -156,9 +156,10 @@ class Recorder:
             return
         known = self._look(ended)
         language, storage, _ = ended.image.engine.language.partition(STORAGE)
+        tape, limits = ended.tape, ended.limits
         recording = Recording(
-            ended.worker, language, bool(storage), ended.image.name, known.digest, ended.limits.cpu_ms, ended.limits.memory_mb, ended.began_ms,
-            ended.request_id, ended.trace_id, ended.tape.key, tuple(ended.tape.steps), ended.tape.complete,
+            ended.worker, language, bool(storage), ended.image.name, known.digest, limits.cpu_ms, limits.memory_mb,
+            ended.began_ms, ended.request_id, ended.trace_id, tape.key, tuple(tape.steps), tape.complete,
             files=known.files, version=version("pyworkerd"),
         )  # fmt: skip
         recording = censored(recording, ended.bindings, ended.image, ended.limits)

@@ -1,0 +1,88 @@
+"""`pyworkerd serve --record` and `pyworkerd replay`, the real commands."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.runtime.cli.command import CONFIG, ask, project, run, serve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORKER = """\
+import random
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        print("\\x1b[2Jasked")
+        return Response(f"{random.random()} {self.env.TOKEN}")
+"""
+
+
+def recorded(folder: Path, *options: str) -> tuple[Path, Path]:
+    """A configuration, and what was recorded of one request."""
+    config = project(folder, CONFIG + '[services.worker.bindings]\nTOKEN = { secret = "TOKEN" }\n', w=WORKER)
+    with serve(config, "--record", folder / ".recordings", *options, TOKEN="sk-live-4711") as served:
+        assert ask(served.address()).body.endswith("sk-live-4711")
+        assert served.stop(signal.SIGTERM) == 0
+        assert "Traceback" not in "\n".join(served.errors.rest())
+    (recording,) = (folder / ".recordings").iterdir()
+    return config, recording
+
+
+def test_what_was_recorded_is_replayed_and_what_has_changed_is_told(tmp_path: Path) -> None:
+    config, recording = recorded(tmp_path, "--record-worker", "w")
+    assert b"4711" not in recording.read_bytes()
+    equal = run("replay", recording)
+    assert (equal.returncode, equal.stderr) == (0, "")
+    lines = equal.stdout.splitlines()
+    assert lines[0].startswith("# w, request ")
+    assert lines[1] == "# the binding TOKEN is a placeholder"
+    assert "| info stdout: \\x1b[2Jasked" in lines
+    assert lines[-1] == "= equal: 1 of 1 steps did what was recorded"
+
+    told: list[dict[str, Any]] = [
+        json.loads(line) for line in run("replay", recording, "--json").stdout.splitlines()
+    ]
+    assert [each["event"] for each in told] == ["recording", "step", "end"]
+    assert told[1]["events"][1]["url"].startswith("http://127.0.0.1")
+    assert [each["kind"] for each in told[1]["effects"]] == ["log", "respond", "done"]
+    assert told[2] == {"event": "end", "equal": True, "steps": 1, "of": 1, "difference": None}
+
+    (tmp_path / "w.py").write_text(WORKER.replace("asked", "changed"))
+    refused = run("replay", recording, config)
+    assert refused.returncode == 2
+    assert "the code of 'w' is not what was recorded (w.py differ)" in refused.stderr
+    changed = run("replay", recording, config, "--changed")
+    assert changed.returncode == 1
+    assert "! different: step 1, effect 1" in changed.stdout
+    assert (
+        "! now:      log invocation=1 level='info' source='stdout' message='\\x1b[2Jchanged'"
+        in changed.stdout
+    )
+
+
+def test_steps_wait_for_enter(tmp_path: Path) -> None:
+    _, recording = recorded(tmp_path)
+    (tmp_path / "empty").mkdir()
+    stepped = run("replay", recording, "--step")
+    assert stepped.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--record-worker", "nobody"], "no worker named 'nobody'"),
+        (["--record-rate", "0"], "above 0"),
+        (["--record-keep", "0"], "from 1 to 10000"),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused(options: list[str], why: str, tmp_path: Path) -> None:
+    refused = run("serve", project(tmp_path), "--record", tmp_path / ".recordings", *options)
+    assert refused.returncode == 2
+    assert why in refused.stderr
