@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.packaging.markdown import rows
 from tests.runtime.cli.command import CONFIG, ask, project, run, serve
 
 if TYPE_CHECKING:
@@ -65,6 +68,17 @@ def test_what_was_recorded_is_replayed_and_what_has_changed_is_told(tmp_path: Pa
         "! now:      log invocation=1 level='info' source='stdout' message='\\x1b[2Jchanged'"
         in changed.stdout
     )
+
+
+@pytest.mark.parametrize(("command", "heading"), [("serve", "Recording"), ("replay", "Replaying")])
+def test_the_page_has_every_option(command: str, heading: str) -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    importlib.import_module(f"pyworkerd.cli.{command}").configure(parser)
+    options = {each.option_strings[-1] for each in parser._actions if each.option_strings}
+    listed = {row[0].partition(" ")[0] for row in rows("docs/replay.md", heading)} - {"CONFIG`"}
+    assert listed == {
+        option for option in options if option.startswith("--record") is (command == "serve")
+    } - {"--config", "--env"}
 
 
 def test_steps_wait_for_enter(tmp_path: Path) -> None:
