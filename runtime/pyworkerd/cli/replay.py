@@ -41,12 +41,12 @@ _COLOURS: Final = {"<": "36", ">": "33", "|": "2", "=": "32", "!": "31"}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.epilog = "example: pyworkerd replay recordings/1763991234567-shop-00f0.recording config.toml"
+    parser.epilog = "examples: pyworkerd replay x.recording;  pyworkerd replay x.recording config.toml --json"
     add = parser.add_argument
     add("recording", type=Path, metavar="FILE", help="what `pyworkerd serve --record` wrote")
     add_configuration(parser)
     add("--json", action="store_true", help="print JSON, one object per line")
-    add("--step", action="store_true", help="wait for Enter after each step; q ends")
+    add("--step", type=int, metavar="N", help="show this step alone; the first is 1")
     add("--changed", action="store_true", help="run the configuration's code, whatever was recorded")
 
 
@@ -80,9 +80,8 @@ def _replay(recording: Recording, options: argparse.Namespace, view: _View) -> i
         try:
             for each in replay(recording, found.image):
                 number, difference = each.number + 1, each.difference
-                view.step(each, recording.limits)
-                if options.step and not _goes_on():
-                    break
+                if options.step in (None, number):
+                    view.step(each, recording.limits)
         finally:
             found.image.close()
         view.ends(number, len(recording.steps), difference)
@@ -108,12 +107,6 @@ def _image(recording: Recording, options: argparse.Namespace, engines: Engines, 
             f"{recording.worker!r}, so that it can be built again"
         ) from None
     return build(recording, bundle_of(config, recording.worker), engines, cache, changed=options.changed)
-
-
-def _goes_on() -> bool:
-    sys.stdout.flush()
-    answer = sys.stdin.readline()
-    return answer != "" and answer.strip() != "q"
 
 
 class _View:

@@ -77,10 +77,11 @@ def _is_part_of(folder: Path, config: Config) -> list[str]:
         if isinstance(service.kind, Worker) and folder.is_relative_to(root := service.kind.root.resolve()):
             if any(part.startswith(".") for part in folder.relative_to(root).parts):
                 continue  # hidden files are never a worker's
-            return [
+            wrong = (
                 f"{OPTION}: {folder} lies in the folder of the worker {service.name!r}, and what is in there is part "
                 f"of it: name another one, or one whose name begins with a dot, such as {root / '.recordings'}"
-            ]
+            )
+            return [wrong]
     return []
 
 

@@ -57,6 +57,10 @@ def test_what_was_recorded_is_replayed_and_what_has_changed_is_told(tmp_path: Pa
     assert [each["kind"] for each in told[1]["effects"]] == ["log", "respond", "done"]
     assert told[2] == {"event": "end", "equal": True, "steps": 1, "of": 1, "difference": None}
 
+    other = run("replay", recording, "--step", "2").stdout.splitlines()
+    assert [line for line in other if line[0] in "<|>"] == []
+    assert other[-1] == lines[-1]
+
     (tmp_path / "w.py").write_text(WORKER.replace("asked", "changed"))
     refused = run("replay", recording, config)
     assert refused.returncode == 2
@@ -79,13 +83,6 @@ def test_the_page_has_every_option(command: str, heading: str) -> None:
     assert listed == {
         option for option in options if option.startswith("--record") is (command == "serve")
     } - {"--config", "--env"}
-
-
-def test_steps_wait_for_enter(tmp_path: Path) -> None:
-    _, recording = recorded(tmp_path)
-    (tmp_path / "empty").mkdir()
-    stepped = run("replay", recording, "--step")
-    assert stepped.returncode == 0
 
 
 @pytest.mark.parametrize(
