@@ -23,6 +23,7 @@ from tests.runtime.cli.command import Served, ask, run, serve
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+CONFIGURATIONS = ("config.toml", "wrangler.toml")
 
 
 def example(name: str) -> tuple[Path, str]:
@@ -223,9 +224,13 @@ def test_every_example_is_valid_and_has_a_test(folder: str) -> None:
     if list((EXAMPLES / folder).glob("*/package.json")):  # it has to be installed first
         assert f'examples/{folder}"' in (ROOT / "tests/runtime/test_packages.py").read_text()
         return
-    assert f'example("{folder}")' in Path(__file__).read_text()
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert f'example("{folder}")' in tests or f'examples/{folder}"' in tests
     if not (EXAMPLES / folder / "build.py").exists():  # it has to be built first
-        assert run("validate", EXAMPLES / folder / "config.toml").stdout == "ok\n"
+        (config,) = (
+            EXAMPLES / folder / name for name in CONFIGURATIONS if (EXAMPLES / folder / name).exists()
+        )
+        assert run("validate", config).stdout == "ok\n"
 
 
 def test_make_serves_hello() -> None:

@@ -1,0 +1,246 @@
+"""`examples/edge-microservices`: what the article that this project began with shows, part by part."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import aiohttp
+import pytest
+from pyworkerd.runtime import Runtime
+from pyworkerd.serving import Serving
+from pyworkerd_bench.http_client import get_request
+from pyworkerd_bench.load import Load, generate
+from pyworkerd_config import Config, ConfigError, Worker, load
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+EXAMPLE = Path(__file__).parents[2] / "examples/edge-microservices"
+OF_EACH = {
+    "front": {"CACHE": "kv", "auth": "service", "header": "service", "offers": "service"},
+    "auth": {"DB": "d1"},
+    "catalog": {"prices": "service"},
+    "prices": {},
+    "header": {},
+    "offers": {"catalog": "service"},
+    "logs": {"LOGS": "kv"},
+}
+"""All that each worker may use."""
+LIMIT = 20
+"""Of a client, on /catalog/items in a minute."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    ignored = shutil.ignore_patterns(".pyworkerd")
+    return Path(shutil.copytree(EXAMPLE, tmp_path / "edge", ignore=ignored))
+
+
+def configured(folder: Path, environment: str | None = None) -> Config:
+    """What the example says, on a port that is free."""
+    config = load(folder / "wrangler.toml", environment=environment)
+    return replace(config, sockets=(replace(config.sockets[0], address="127.0.0.1:0"),))
+
+
+class Site(NamedTuple):
+    """The example, served."""
+
+    runtime: Runtime
+    serving: Serving
+    client: aiohttp.ClientSession
+    port: int
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str]:
+        async with self.client.get(path, headers=headers) as response:
+            return response.status, await response.text()
+
+    async def publish(self, config: Config) -> None:
+        """As a reload does."""
+        await self.serving.switch(await self.serving.prepare(config))
+
+    def counted(self, worker: str, family: str = "requests") -> int:
+        rows = self.serving.metrics().get(family, {})
+        return sum(numbers[0] for row, numbers in rows.items() if row[0] == worker)
+
+
+@asynccontextmanager
+async def served(config: Config) -> AsyncIterator[Site]:
+    async with Runtime(config) as runtime:
+        serving = Serving(runtime)
+        try:
+            (socket,) = await serving.start()
+            jar = aiohttp.CookieJar(unsafe=True)
+            async with aiohttp.ClientSession(f"http://{socket.address}", cookie_jar=jar) as client:
+                yield Site(runtime, serving, client, int(socket.address.rpartition(":")[2]))
+        finally:
+            await serving.aclose()
+
+
+@pytest.mark.parametrize("environment", [None, "production"])
+def test_each_worker_has_what_it_needs_and_no_more(environment: str | None) -> None:
+    config = load(EXAMPLE / "wrangler.toml", environment=environment)
+    assert config.sockets[0].address == "127.0.0.1:8787"
+    assert config.warnings == ()
+    workers = {each.name: each.kind for each in config.services if isinstance(each.kind, Worker)}
+    assert {
+        name: {binding.name: binding.kind for binding in worker.bindings} for name, worker in workers.items()
+    } == OF_EACH
+
+
+def test_a_visit(folder: Path) -> None:
+    async def main() -> None:
+        async with served(configured(folder)) as site:
+            assert await site.get("/auth/login") == (200, '{"login":"POST a form with your name"}')
+            assert (await site.get("/auth/me"))[0] == 401
+            status, items = await site.get("/catalog/items")
+            assert status == 200
+            assert json.loads(items)["items"][1] == {"name": "tea", "price": 4.5}
+            assert (await site.get("/prices/"))[0] == 404, "no route leads there"
+
+            _, page = await site.get("/")
+            assert page.index("Tea, at the edge") < page.index("<form") < page.index("<li>tea, 4.50 €</li>")
+            async with site.client.post("/auth/login", data={"name": "<Ann>"}) as response:
+                assert 'id="greeting">Hello, &#60;Ann&#62;!</p>' in await response.text()
+            assert (await site.client.post("/auth/login", data={"name": ""})).status == 400
+
+            for source in (None, "CACHE"):
+                async with site.client.get("/homepage") as response:
+                    assert response.headers.get("x-from") == source
+                    assert "<form" in await response.text()
+                await site.runtime.quiet()
+            users = await site.runtime.d1("my-db", worker="auth").query("SELECT name FROM users")
+            assert users == [{"name": "<Ann>"}]
+
+            logs = site.runtime.kv("edge-logs", worker="logs")
+            names = [entry.name for entry in (await logs.list(prefix="log:")).keys]
+            told = [json.loads(await logs.get(name) or "") for name in names]
+            assert {"auth", "catalog", "front", "header", "offers", "prices"} <= {
+                each["scriptName"] for each in told
+            }
+            assert ["somebody logged in"] in [each["logs"] for each in told]
+
+    asyncio.run(main())
+
+
+GATED = """
+let open;
+const opened = new Promise((resolve) => { open = resolve; });
+export default { async fetch(request) {
+  if (request.url.endsWith("/open")) open();
+  await opened;
+  return Response.json({ items: [{ name: "late", price: 1 }] });
+} };
+"""
+
+
+def test_fragments_are_sent_as_they_come(folder: Path) -> None:
+    async def main() -> None:
+        (folder / "catalog/index.ts").write_text(GATED)
+        async with served(configured(folder)) as site, site.client.get("/") as response:
+            seen = b""
+            while b"Log in" not in seen:
+                seen += await response.content.readany()
+            assert b"Tea, at the edge" in seen
+            assert b"late" not in seen
+            assert (await site.get("/catalog/open"))[0] == 200
+            assert "<li>late, 1.00 €</li>" in (await response.read()).decode()
+
+    asyncio.run(main())
+
+
+def test_a_fragment_that_fails_is_missing_and_the_page_is_there(folder: Path) -> None:
+    async def main() -> None:
+        (folder / "header/index.ts").write_text("export default { fetch() { throw new Error('broken'); } };")
+        async with served(configured(folder)) as site:
+            status, page = await site.get("/")
+            assert status == 200
+            assert page.index("This part is missing today.") < page.index("<li>tea, 4.50 €</li>")
+            assert page.rstrip().endswith("</html>")
+
+    asyncio.run(main())
+
+
+def flood(port: int) -> Load:
+    """From one client; `refused` of it are the answers that were none of the limit's."""
+    request = [get_request("/catalog/items")]
+    return generate(port, request, connections=8, warmup=0, seconds=0.3, status=429)
+
+
+def test_a_flood_ends_before_the_catalog(folder: Path) -> None:
+    async def main() -> None:
+        async with served(configured(folder)) as site:
+            load = await asyncio.to_thread(flood, site.port)
+            assert LIMIT <= load.refused <= 2 * LIMIT, "a minute may have begun in the middle"
+            assert site.counted("catalog") == load.refused
+            assert site.counted("catalog", "requests_limited") >= load.answers - load.refused > LIMIT
+            async with site.client.get("/catalog/items") as response:
+                assert (response.status, response.headers["x-pyworkerd-error"]) == (429, "rate_limited")
+                assert 1 <= int(response.headers["retry-after"]) <= 60
+            assert "<li>tea, 4.50 €</li>" in (await site.get("/"))[1], "the page asks within the process"
+
+    asyncio.run(main())
+
+
+def test_one_service_is_published_and_the_others_go_on(folder: Path) -> None:
+    async def main() -> None:
+        async with served(configured(folder)) as site:
+            await site.get("/catalog/items")
+            await site.get("/auth/login")
+            before = {name: site.counted(name, "cold_starts") for name in OF_EACH}
+            source = folder / "auth/index.ts"
+            source.write_text(source.read_text().replace("POST a form with your name", "second version"))
+            await site.publish(configured(folder))
+            assert "second version" in (await site.get("/auth/login"))[1]
+            assert (await site.get("/catalog/items"))[0] == 200
+            after = {name: site.counted(name, "cold_starts") for name in OF_EACH}
+            assert after == {**before, "auth": before["auth"] + 1}
+
+    asyncio.run(main())
+
+
+def test_a_mistake_is_told_before_anything_is_published(folder: Path) -> None:
+    text = (folder / "wrangler.toml").read_text()
+    (folder / "wrangler.toml").write_text(text.replace('bindings = ["prices"]', 'bindings = ["price"]'))
+    with pytest.raises(ConfigError, match=r'there is no binding "price": did you mean "prices"\?'):
+        load(folder / "wrangler.toml")
+
+
+GREEDY = """
+const NAMES = ["front", "auth", "header", "offers", "logs", "catalog", "internet"];
+const made = NAMES.map((name) => new ServiceBinding(name));
+const db = D1Database.fromEnv("DB");
+const said = async (ask) => { try { return `got ${await ask()}`; } catch (error) { return `${error}`; } };
+export default { async fetch(request, env) {
+  const found = [Object.keys(env).join(), typeof CACHE, typeof LOGS, typeof DB];
+  for (const each of made) found.push(await said(() => each.fetch("/me")));
+  for (const name of NAMES) found.push(await said(() => new ServiceBinding(name)));
+  found.push(await said(() => db.execute("SELECT name FROM users")));
+  for (const host of [new URL(request.url).host, "auth", "169.254.169.254"])
+    found.push(await said(() => fetch(`http://${host}/me`)));
+  return Response.json(found);
+} };
+"""
+
+
+def test_everything_else_is_out_of_reach(folder: Path) -> None:
+    async def main() -> None:
+        (folder / "catalog/index.ts").write_text(GREEDY)
+        async with served(configured(folder)) as site:
+            env, *rest = json.loads((await site.get("/catalog/items"))[1])
+            assert env == "prices"
+            assert rest[:3] == ["undefined"] * 3
+            assert not [answer for answer in rest if answer.startswith("got")]
+            named = [
+                answer
+                for answer in rest
+                if "the configuration of this worker names no such binding" in answer
+            ]
+            assert len(named) == 15
+
+    asyncio.run(main())
