@@ -29,3 +29,13 @@ interface CacheStorage {
 interface ExecutionContext {
   waitUntil(promise: Promise<unknown>): void;
 }
+
+declare module "node:assert" {
+  const assert: {
+    ok(value: unknown): void;
+    match(text: string, pattern: RegExp): void;
+    strictEqual(found: unknown, wanted: unknown): void;
+    deepStrictEqual(found: unknown, wanted: unknown): void;
+  };
+  export default assert;
+}

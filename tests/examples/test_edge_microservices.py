@@ -18,6 +18,8 @@ from pyworkerd_bench.http_client import get_request
 from pyworkerd_bench.load import Load, generate
 from pyworkerd_config import Config, ConfigError, Worker, load
 
+from tests.runtime.cli.command import run
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -244,3 +246,14 @@ def test_everything_else_is_out_of_reach(folder: Path) -> None:
             assert len(named) == 15
 
     asyncio.run(main())
+
+
+def test_its_own_tests() -> None:
+    done = run("test", "-c", EXAMPLE / "tests/wrangler.toml", "-c", EXAMPLE / "wrangler.toml", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [(test["entrypoint"], test["ok"]) for test in json.loads(done.stdout)["tests"]] == [
+        ("homepage", True),
+        ("items", True),
+        ("login", True),
+    ]
+    assert "error" not in done.stderr, "their tail worker was told"

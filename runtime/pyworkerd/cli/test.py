@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -114,6 +115,9 @@ async def _run(
             for case in cases:
                 report.begins(case)
                 report.ended(await run_case(runtime, case, options.timeout))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(options.timeout):
+                    await runtime.quiet()  # what tests have promised, and what tail workers are told of them
         finally:
             await chores.aclose()
     return 0 if report.summary() else FAILED
