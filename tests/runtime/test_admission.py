@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +15,12 @@ from pyworkerd.errors import RateLimited
 from pyworkerd.messages import Request
 from pyworkerd.server import ServerOptions
 from pyworkerd.serving import Serving
-from pyworkerd_config.model import Config, Network, RateLimit, Service, Socket
+from pyworkerd_config.model import Config, Https, Network, RateLimit, Service, Socket
 from pyworkerd_config.model import Worker as WorkerModel
 
 from tests.runtime.server.client import Client, get
+from tests.runtime.server.pem import client_context, pair
+from tests.runtime.server.test_http2_connection import Peer
 from tests.runtime.test_asgi import ask as ask_app
 
 if TYPE_CHECKING:
@@ -250,3 +253,28 @@ def test_calls_between_workers_are_not_counted(with_runtime: Callable[..., None]
             await answer.aclose()
 
     with_runtime(main, limited(tmp_path, RateLimit(1, DAY)))
+
+
+def test_over_http2(with_runtime: Callable[..., None], tmp_path: Path) -> None:
+    """Streams of one connection count as requests of one client."""
+
+    async def main(runtime: Runtime) -> None:
+        serving = Serving(runtime)
+        (socket,) = await serving.start()
+        host, _, port = socket.address.rpartition(":")
+        context = client_context()
+        context.set_alpn_protocols(["h2"])
+        peer = Peer(*await asyncio.open_connection(host, int(port), ssl=context, server_hostname="localhost"))
+        head = [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/shop/")]
+        streams = [peer.ask(head) for _ in range(5)]
+        answers = [await peer.response(stream) for stream in streams]
+        assert sorted(status for status, _, _ in answers) == [200, 200, 429, 429, 429]
+        refused = next(headers for status, headers, _ in answers if status == 429)
+        assert refused["x-pyworkerd-error"] == "rate_limited"
+        assert int(refused["retry-after"]) >= 1
+        peer.writer.close()
+        await serving.aclose()
+
+    config = limited(tmp_path, RateLimit(2, DAY))
+    https = Https((pair(tmp_path, "localhost", "127.0.0.1"),), http2=True)
+    with_runtime(main, replace(config, sockets=(replace(config.sockets[0], https=https),)))
