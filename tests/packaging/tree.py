@@ -13,6 +13,8 @@ PACKAGES = {
     "pyworkerd_config": ROOT / "capnp_config/pyworkerd_config",
     "pyworkerd_bench": ROOT / "bench/pyworkerd_bench",
 }
+TEMPLATES = PACKAGES["pyworkerd"] / "templates"
+"""Files that `pyworkerd init` writes: programs of their own, and no modules of the package."""
 MADE = frozenset((".git", ".venv", "build", "dist", "node_modules", ".pyworkerd"))
 
 
@@ -37,14 +39,15 @@ def modules() -> tuple[Path, ...]:
         path
         for folder in PACKAGES.values()
         for path in sorted(folder.rglob("*.py"))
-        if "__pycache__" not in path.parts
+        if "__pycache__" not in path.parts and not path.is_relative_to(TEMPLATES)
     )
 
 
 @cache
 def scripts() -> tuple[Path, ...]:
     """Every JavaScript module that is installed."""
-    return tuple(path for folder in PACKAGES.values() for path in sorted(folder.rglob("*.js")))
+    found = (path for folder in PACKAGES.values() for path in sorted(folder.rglob("*.js")))
+    return tuple(path for path in found if not path.is_relative_to(TEMPLATES))
 
 
 def relative(path: Path) -> str:

@@ -38,6 +38,7 @@ class Command(Protocol):
 
 
 COMMANDS: Final = {
+    "init": Row("begin a project from a template", "pyworkerd.cli.init"),
     "serve": Row("serve a configuration", "pyworkerd.cli.serve"),
     "dev": Row("serve a configuration while its workers are written", "pyworkerd.cli.dev"),
     "validate": Row(
