@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from pyworkerd.bindings.queue.handle import Queue
     from pyworkerd.bindings.r2.handle import R2
     from pyworkerd.messages import Request, Response
+    from pyworkerd.observe.feed import Feed
     from pyworkerd.observe.logs import LogSink
     from pyworkerd.observe.scope import Scope
     from pyworkerd.observe.snapshot import Snapshot
@@ -77,6 +78,8 @@ class RuntimeOptions:
     """Folder of engines and images; None for the user's own cache."""
     sinks: tuple[LogSink, ...] = ()
     """Where the logs of all workers go, besides `worker.logs`."""
+    feed: Feed | None = None
+    """Hears how invocations end. It is no sink by itself: give it to `sinks` as well."""
     progress: Callable[[str], None] = lambda _: None
     allow_trusted: bool = False
     """Whether workers whose configuration says `isolation = "subinterpreter"` may run: without a sandbox."""
@@ -92,7 +95,7 @@ class Runtime:
     def __init__(self, config: Config | None = None, options: RuntimeOptions | None = None) -> None:
         self.options = options or RuntimeOptions()
         self.shared = Shared()
-        self.fleet = Fleet(self.options.fleet, self.options.home, self.options.record)
+        self.fleet = Fleet(self.options.fleet, self.options.home, self.options.record, self.options.feed)
         self._generation = Generation(with_internet(config or Config()), self)
         self._prepared: Generation | None = None
         self._old: set[Generation] = set()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.generation import Generation
     from pyworkerd.messages import Request, Response
+    from pyworkerd.observe.feed import Feed
     from pyworkerd.observe.scope import Scope
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.runtime import Runtime
@@ -150,6 +151,11 @@ class Serving:
         for opened in self._open.values():
             opened.server.statistics().write(snapshot, opened.model.name)
         return snapshot
+
+    @property
+    def feed(self) -> Feed | None:
+        """What workers said and did lately, if it is kept."""
+        return self._runtime.options.feed
 
     def _handler(self, service: str | None) -> Handler:
         handler: Handler = _Routed(self._runtime, service)

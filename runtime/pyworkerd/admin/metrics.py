@@ -26,6 +26,12 @@ _END: Final = b"# EOF\n"
 
 async def metrics(server: Server, request: Request) -> Response:
     """The sum over all processes, in the format that the request accepts."""
+    text, content_type = await _exposed(await counted(server), header(request.headers, "accept") or "")
+    return Response(200, (("content-type", content_type),), Body(text))
+
+
+async def counted(server: Server) -> Snapshot:
+    """The sum over all processes."""
     answers: dict[int, Snapshot] = {}
     for number, packed in (await server.ask("collect")).items():
         try:
@@ -33,9 +39,7 @@ async def metrics(server: Server, request: Request) -> Response:
         except SnapshotError as error:
             logger.error("serving process %d: what it counted cannot be read: %s", number, error)  # noqa: TRY400
         await asyncio.sleep(0)
-    total = server.totals.add(answers, server.numbers())
-    text, content_type = await _exposed(total, header(request.headers, "accept") or "")
-    return Response(200, (("content-type", content_type),), Body(text))
+    return server.totals.add(answers, server.numbers())
 
 
 async def _exposed(snapshot: Snapshot, accept: str) -> tuple[bytes, str]:

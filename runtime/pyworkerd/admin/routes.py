@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from pyworkerd.messages import Body, Response, text_response
 
+from .dashboard import dashboard
 from .metrics import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from pyworkerd.messages import Request
+    from pyworkerd.observe.feed import Feed
     from pyworkerd.observe.totals import Totals
+
+    from .live import Live
 
 
 class Server(Protocol):
@@ -33,8 +38,20 @@ class Server(Protocol):
     def numbers(self) -> Collection[int]:
         """Of its processes, whatever they are doing."""
 
-    async def ask(self, question: str, argument: bytes = b"") -> dict[int, bytes]:
-        """Ask all serving processes: see `supervisor.questions`. By their numbers, those that answered in time."""
+    live: Live
+    """What is kept for those who look at it."""
+    feed: Feed | None
+    """What it said itself."""
+
+    def workers(self) -> Sequence[str]:
+        """Names of the workers of the configuration."""
+
+    async def ask(
+        self, question: str, argument: bytes = b"", each: Mapping[int, bytes] = MappingProxyType({})
+    ) -> dict[int, bytes]:
+        """Ask all serving processes: see `supervisor.questions`. By their numbers, those that answered in time. `each`
+        has other arguments for some.
+        """
 
 
 Page = Callable[[Server, "Request"], Awaitable[Response]]
@@ -44,7 +61,7 @@ HEADERS: Final = (
     ("x-content-type-options", "nosniff"),
     ("content-security-policy", "default-src 'none'"),
 )
-"""Of every answer: what is true now is not kept, and nothing in it is ever run."""
+"""Of every answer that has not its own: what is true now is not kept, and nothing in it is ever run."""
 
 
 async def _live(_server: Server, _request: Request) -> Response:
@@ -64,6 +81,7 @@ async def _processes(server: Server, _request: Request) -> Response:
 
 
 ROUTES: Final[Mapping[str, Mapping[str, Page]]] = {
+    "/": {"GET": dashboard},
     "/live": {"GET": _live},
     "/ready": {"GET": _ready},
     "/processes": {"GET": _processes},

@@ -57,7 +57,9 @@ class Site:
         elif answer is None:
             page = find(request)
             answer = page if isinstance(page, Response) else await page(self._about, request)
-        return Response(answer.status, (*answer.headers, *HEADERS), answer.body)
+        own = {name for name, _ in answer.headers}
+        more = tuple(pair for pair in HEADERS if pair[0] not in own)
+        return Response(answer.status, (*answer.headers, *more), answer.body)
 
     async def aclose(self) -> None:
         """Answer nothing more."""

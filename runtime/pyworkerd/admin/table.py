@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from . import session
+from . import logs, session, status
 from .api import Route
 
 if TYPE_CHECKING:
@@ -24,4 +24,6 @@ async def _document(_call: Call) -> dict[str, Any]:
 ROUTES: Final[Sequence[Route]] = (
     Route("GET", "/openapi.json", _document, "This document", dict[str, Any]),
     *session.ROUTES,
+    *status.ROUTES,
+    *logs.ROUTES,
 )

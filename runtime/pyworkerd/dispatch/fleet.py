@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pyworkerd_isolates.subinterpreter.program import Programs
 
     from pyworkerd.observe.counters import WorkerCounters
+    from pyworkerd.observe.feed import Feed
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.replay.options import RecordOptions
     from pyworkerd.replay.recorder import Recorder
@@ -111,8 +112,11 @@ class Fleet:
         limits: FleetLimits | None = None,
         home: Path | None = None,
         record: RecordOptions | None = None,
+        feed: Feed | None = None,
     ) -> None:
         limits = limits or FleetLimits()
+        self.feed = feed
+        """Hears how invocations end, if somebody wants to know."""
         self.meters = Meters(limits.labelled)
         self._maximum = limits.isolates
         self._budget = limits.memory or int(memory() * MEMORY_SHARE)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .asked import Asking
     from .budget import Budget
     from .callers import Callers
+    from .outcomes import Watched
     from .tails import Trace
 
 
@@ -108,8 +109,8 @@ class Invocation:
     """Tells whoever works for it elsewhere that its caller has gone."""
     place: Callers | None = None
     """Where it has a place: in the queue, or in an isolate."""
-    trace: Trace | None = None
-    """What is gathered of it for tail workers."""
+    trace: Trace | Watched | None = None
+    """What is gathered of it for tail workers, and for whoever follows the server."""
 
     def __post_init__(self) -> None:
         self.cpu_left_ms = self.shared_left_ms = self.budget.cpu_ms
@@ -181,7 +182,7 @@ class Invocation:
         if self.answer is not None and not self.answer.done():
             answer, self.answer = self.answer, None
             if self.trace is not None:
-                self.trace.item.answered(None if isinstance(value, bytes) else value.status)
+                self.trace.answered(None if isinstance(value, bytes) else value.status)
             answer.set_result(value)
 
     def fail(self, error: Exception) -> None:

@@ -57,6 +57,10 @@ class Trace:
         """Its handler raised."""
         self.item.exception(name, message, stack, now_ms())
 
+    def answered(self, status: int | None) -> None:
+        """It gave an answer: with this status, if it was a request."""
+        self.item.answered(status)
+
     def failed(self, error: BaseException) -> None:
         """It was answered with an error."""
         self.item.failed(outcome(error)[1])

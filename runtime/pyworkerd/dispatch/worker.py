@@ -55,6 +55,7 @@ from .live import Live
 from .measuring import measure_pool
 from .objects import Objects
 from .options import ISOLATE_COST, UNFROZEN_COST, WorkerOptions
+from .outcomes import Watched
 from .placement import Placement
 from .sharing import account_of, background_weight
 from .sockets import RESTART, Places
@@ -264,8 +265,9 @@ class Worker(Telling):
             self._background if type(work) is HandlerWork else self._budget,
             self.subrequests, self.log_bytes, context, work_for,
         )  # fmt: skip
-        if (tails := self.options.tails) is not None:
-            invocation.trace = tails.begin(self, work, work_for)
+        tails, feed = self.options.tails, self.fleet.feed
+        trace = None if tails is None else tails.begin(self, work, work_for)
+        invocation.trace = trace if feed is None or not feed.watched else Watched(feed, self.name, trace)
         return invocation
 
     async def _invoke(self, work: Work, work_for: Scope) -> Response | bytes:

@@ -22,9 +22,9 @@ class OwnLogs(logging.Handler):
         ...
     """
 
-    def __init__(self, sink: LogSink, level: int = logging.INFO) -> None:
+    def __init__(self, *sinks: LogSink, level: int = logging.INFO) -> None:
         super().__init__(level)
-        self._sink = sink
+        self._sinks = sinks
         self._before: list[tuple[logging.Logger, int, bool]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -33,7 +33,9 @@ class OwnLogs(logging.Handler):
             work_for = scope.get()
             ids = (work_for.request_id, work_for.trace_id) if work_for is not None else ("", "")
             level, text = record.levelname.lower(), self.format(record)
-            self._sink(LogEntry(record.created, "", 0, level, record.name, text, *ids))
+            entry = LogEntry(record.created, "", 0, level, record.name, text, *ids)
+            for sink in self._sinks:
+                sink(entry)
         except Exception:  # noqa: BLE001  (a log call must not fail; `logging` itself does the same)
             self.handleError(record)
 

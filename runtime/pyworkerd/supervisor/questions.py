@@ -20,4 +20,14 @@ def _collect(serving: Serving, _: bytes) -> bytes:
     return pack(serving.metrics())
 
 
-QUESTIONS: Final[Mapping[str, Callable[[Serving, bytes], bytes]]] = {"collect": _collect}
+def _entries(serving: Serving, question: bytes) -> bytes:
+    """What workers said and did lately: an `observe.feed.Answer` to a `Question`."""
+    from pyworkerd.observe.feed import read_question  # noqa: PLC0415 (start-up time)
+
+    return serving.feed.answer(read_question(question)).pack() if serving.feed is not None else b""
+
+
+QUESTIONS: Final[Mapping[str, Callable[[Serving, bytes], bytes]]] = {
+    "collect": _collect,
+    "entries": _entries,
+}

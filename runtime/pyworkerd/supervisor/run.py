@@ -20,6 +20,7 @@ from .forking import fork, open_descriptors
 from .output import Output
 from .reports import Json, Readable
 from .serving_process import serve
+from .settings import feed_of
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def run(settings: Settings) -> int:
         admin = _admin(settings, config)
         if admin is not None:
             closing.callback(admin[0].close)
-        closing.enter_context(OwnLogs(_sink(settings, err)))
+        feed = feed_of(settings, config)
+        closing.enter_context(OwnLogs(_sink(settings, err), *((feed,) if feed is not None else ())))
         warn_of(config)
         # asyncio's own loop: what uvloop keeps in C could not be left alone after a fork.
         loop = asyncio.SelectorEventLoop(selectors.DefaultSelector())
@@ -65,7 +67,7 @@ def run(settings: Settings) -> int:
         closing.callback(loop.close)
         supervisor = loop.run_until_complete(_make(settings, config, listeners, report, err, counters))
         if admin is not None:
-            loop.run_until_complete(supervisor.admit(*admin))
+            loop.run_until_complete(supervisor.admit(*admin, feed))
         while (inherited := loop.run_until_complete(supervisor.next_fork())) is not None:
             shared = before | {e.fileno() for each in inherited.listeners.values() for e in each.sockets}
             try:

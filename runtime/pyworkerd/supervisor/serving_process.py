@@ -51,12 +51,13 @@ from .messages import (
 )
 from .messages import Trouble as Told
 from .questions import QUESTIONS
-from .settings import Inheritance, shares
+from .settings import Inheritance, feed_of, shares
 from .trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
+    from pyworkerd.observe.feed import Feed
     from pyworkerd.server.address import TcpAddress, UnixAddress
     from pyworkerd.services.base import Service
 
@@ -81,22 +82,25 @@ def serve(end: socket.socket, inherited: Inheritance) -> int:
     settings = inherited.settings
     stream = sys.stderr
     lines = logs.FORMATS[settings.log](stream, settings.colour)
+    feed = feed_of(settings, inherited.config)
     with (
         closing(Background(lines.write)) as background,
-        OwnLogs(background),
+        OwnLogs(background, *((feed,) if feed is not None else ())),
         asyncio.Runner(loop_factory=settings.make_loop) as runner,
     ):
-        return runner.run(_serve(end, inherited, background))
+        return runner.run(_serve(end, inherited, background, feed))
 
 
-async def _serve(end: socket.socket, inherited: Inheritance, sink: Background) -> int:
-    return await ServingProcess(end, inherited, sink).run()
+async def _serve(end: socket.socket, inherited: Inheritance, sink: Background, feed: Feed | None) -> int:
+    return await ServingProcess(end, inherited, sink, feed).run()
 
 
 class ServingProcess:
     """Made and run inside its event loop."""
 
-    def __init__(self, end: socket.socket, inherited: Inheritance, sink: Background) -> None:
+    def __init__(
+        self, end: socket.socket, inherited: Inheritance, sink: Background, feed: Feed | None
+    ) -> None:
         self._settings = inherited.settings
         self._listeners = inherited.listeners
         self._loop = asyncio.get_running_loop()
@@ -107,8 +111,8 @@ class ServingProcess:
         )
         trusted = self._settings.allow_trusted
         options = RuntimeOptions(
-            limits, sinks=(sink,), progress=self._progress, allow_trusted=trusted,
-            record=self._settings.record,
+            limits, sinks=(sink, feed) if feed is not None else (sink,), feed=feed, progress=self._progress,
+            allow_trusted=trusted, record=self._settings.record,
         )  # fmt: skip
         self._runtime = Runtime(inherited.config, options)
         limits_of_all = SharedRateLimits(inherited.counters)

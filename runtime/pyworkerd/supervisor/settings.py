@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyworkerd_config import Config
 
     from pyworkerd.bindings.rate_limit.shared import SharedCounters
+    from pyworkerd.observe.feed import Feed
     from pyworkerd.replay.options import RecordOptions
     from pyworkerd.server import Listener, Seat
 
@@ -60,6 +61,15 @@ class Settings:
     """Which invocations are recorded, if any."""
     allow_trusted: bool = False
     """Whether workers may run without a sandbox that ask for it: see `isolation`."""
+
+
+def feed_of(settings: Settings, config: Config) -> Feed | None:
+    """What keeps log entries and outcomes for the admin address; nothing does where there is none."""
+    if settings.admin is None and config.admin is None:
+        return None
+    from pyworkerd.observe.feed import Feed  # noqa: PLC0415 (start-up time)
+
+    return Feed()
 
 
 class Shares(NamedTuple):

@@ -13,7 +13,8 @@ import os
 import signal
 from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pyworkerd_config.model import Worker
 
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
 
     from pyworkerd_config import Config
 
+    from pyworkerd.admin.live import Live
     from pyworkerd.admin.site import Site
     from pyworkerd.admin.tokens import TokenFile
     from pyworkerd.bindings.rate_limit.shared import SharedCounters
+    from pyworkerd.observe.feed import Feed
     from pyworkerd.server import Listener, Seat
 
     from .forking import Fork
@@ -101,6 +104,9 @@ class Supervisor:
         self._started_at = self._loop.time()
         self._admin: Site | None = None
         self.totals = Totals()
+        self.feed: Feed | None = None
+        self.live: Live = cast("Live", None)
+        """Set with the admin address."""
         self._on_terminal = os.isatty(2)
         self._trouble: tuple[Fault, ...] = ()
         """Why the last reload was refused."""
@@ -279,10 +285,17 @@ class Supervisor:
 
     # the admin address -------------------------------------------------------------------------------
 
-    async def admit(self, listener: Listener, hosts: Sequence[str], tokens: TokenFile) -> None:
-        """Answer on the admin address until the end. Raises `ConfigurationError`."""
-        from pyworkerd.admin.site import Site  # noqa: PLC0415 (start-up time)
+    async def admit(
+        self, listener: Listener, hosts: Sequence[str], tokens: TokenFile, feed: Feed | None
+    ) -> None:
+        """Answer on the admin address until the end; `feed` has what the supervisor itself logs.
 
+        Raises `ConfigurationError`.
+        """
+        from pyworkerd.admin.live import Live  # noqa: PLC0415 (start-up time)
+        from pyworkerd.admin.site import Site  # noqa: PLC0415 (the same)
+
+        self.feed, self.live = feed, Live(self)
         self._admin = Site(self, hosts, tokens)
         await self._admin.start(listener)
         self.report.admin(Listening("admin", str(listener.address), None))
@@ -308,13 +321,28 @@ class Supervisor:
         """See `admin.routes.Server`."""
         return {child.number for child in self.children.values()}
 
+    def workers(self) -> list[str]:
+        """See `admin.routes.Server`."""
+        return [each.name for each in self.config.services if isinstance(each.kind, Worker)]
+
     # asking them -------------------------------------------------------------------------------------
 
-    async def ask(self, question: str, argument: bytes = b"", seconds: float = ANSWER_S) -> dict[int, bytes]:
-        """Ask all serving processes (see `questions`). By their numbers, those that answered in time."""
+    async def ask(
+        self,
+        question: str,
+        argument: bytes = b"",
+        each: Mapping[int, bytes] = MappingProxyType({}),
+        seconds: float = ANSWER_S,
+    ) -> dict[int, bytes]:
+        """Ask all serving processes (see `questions`). By their numbers, those that answered in time. `each` has other
+        arguments for some.
+        """
         asked = self.serving()
         answers = await asyncio.gather(
-            *(asyncio.wait_for(child.ask(question, argument), seconds) for child in asked),
+            *(
+                asyncio.wait_for(child.ask(question, each.get(child.number, argument)), seconds)
+                for child in asked
+            ),
             return_exceptions=True,
         )
         found = {}
@@ -425,6 +453,7 @@ class Supervisor:
         self._signals(install=False)
         await self._reloading.aclose()
         if self._admin is not None:
+            await self.live.aclose()
             await self._admin.aclose()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_S):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyworkerd.admin.live import Live
 from pyworkerd.admin.routes import ROUTES, find
 from pyworkerd.messages import Request, Response
+from pyworkerd.observe.feed import Feed, read_question
 from pyworkerd.observe.totals import Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Fixed:
@@ -19,9 +25,16 @@ class Fixed:
         self.figures = (serving, wanted)
         self.totals = Totals()
         self.answers: dict[int, bytes] = {}
+        self.feeds: dict[int, Feed] = {}
+        self.feed: Feed | None = None
+        self.named: list[str] = []
+        self.live = Live(self)
 
     def numbers(self) -> set[int]:
-        return set(self.answers)
+        return {*self.answers, *self.feeds}
+
+    def workers(self) -> list[str]:
+        return self.named
 
     def readiness(self) -> tuple[int, int]:
         return self.figures
@@ -29,9 +42,16 @@ class Fixed:
     def describe(self) -> dict[str, Any]:
         return {"processes": [{"number": 1}]}
 
-    async def ask(self, question: str, argument: bytes = b"") -> dict[int, bytes]:
-        assert question == "collect"
-        return self.answers
+    async def ask(
+        self, question: str, argument: bytes = b"", each: Mapping[int, bytes] = MappingProxyType({})
+    ) -> dict[int, bytes]:
+        if question == "collect":
+            return self.answers
+        assert question == "entries"
+        return {
+            number: feed.answer(read_question(each.get(number, argument))).pack()
+            for number, feed in self.feeds.items()
+        }
 
 
 def ask(path: str, serving: int = 1, method: str = "GET") -> tuple[int, bytes]:
@@ -57,7 +77,7 @@ def test_processes_as_json() -> None:
 
 
 def test_what_is_not_there() -> None:
-    status, body = ask("/")
+    status, body = ask("/nothing")
     assert (status, body) == (404, f"there are {', '.join(ROUTES)}\n".encode())
     page = find(Request("POST", "http://localhost/live"))
     assert isinstance(page, Response)
