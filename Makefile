@@ -51,8 +51,9 @@ fuzz: $(INSTALLED) ## fuzz the front end and the protocol for SECONDS=600
 wpt: engine ## run upstream's web-platform-tests in JavaScript workers (WPT=a checkout; ARGS=areas, files)
 	$(BIN)/python -m tests.wpt.run --root $(or $(WPT),$(error WPT= has to name a checkout of web-platform-tests)) $(ARGS)
 
-docs: $(INSTALLED) ## write docs/support.md, of the tables and of tests/support/apis.toml
+docs: $(INSTALLED) ## write what is made of the code: docs/support.md, the tables of docs/command-line.md
 	$(BIN)/python -m tests.support
+	$(BIN)/python -m tests.packaging.command_line
 
 format: $(INSTALLED) ## bring the sources into their format
 	$(BIN)/ruff check --fix-only

@@ -20,7 +20,7 @@ LEAVES = list(leaves())
 
 def test_the_page_has_every_command_with_its_arguments() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert page[page.index(BEGIN) :] == tables(), "python -m tests.packaging.command_line writes it anew"
+    assert page[page.index(BEGIN) :] == tables(), "make docs writes it anew"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 NAMES: Final = ("config.toml", "wrangler.json", "wrangler.jsonc", "wrangler.toml")
 """What is looked for in the working directory if none is named; Wrangler's in the order in which it looks."""
 
+COMPILED: Final = ".pyworkerd"
+"""Suffix of compiled files."""
+
 
 def add_configuration(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
@@ -44,7 +47,20 @@ def add_named(parser: argparse.ArgumentParser) -> None:
 
 def read_configuration(options: argparse.Namespace, names: Sequence[str] = NAMES) -> Config:
     """Read it; without a name the first of `names` that is here. Raises `ConfigError`."""
-    return load(*paths_of(options, names), environment=options.env or None)
+    paths = paths_of(options, names)
+    if any(path.suffix == COMPILED for path in paths):
+        return _compiled(paths, options.env)
+    return load(*paths, environment=options.env or None)
+
+
+def _compiled(paths: Sequence[Path], environment: str | None) -> Config:
+    from pyworkerd.compiled import open_compiled  # noqa: PLC0415 (start-up time)
+
+    if len(paths) > 1 or environment:
+        raise ConfigError(
+            [Problem(Place(paths[0]), "a compiled file is all of a configuration", "name it alone")]
+        )
+    return open_compiled(paths[0])
 
 
 def tell_warnings(config: Config) -> None:

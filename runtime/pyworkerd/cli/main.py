@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "explain": Row("print a configuration as it was understood", "pyworkerd.cli.explain"),
     "test": Row("run the test handlers that workers export", "pyworkerd.cli.test"),
     "replay": Row("run a recorded invocation again, step by step", "pyworkerd.cli.replay"),
+    "compile": Row("put a configuration and all its files into one that serve runs", "pyworkerd.cli.compile"),
     "cron": Row("list cron expressions, or run a scheduled handler by hand", "pyworkerd.cli.cron"),
     "analytics": Row("ask a worker's dataset with SQL", "pyworkerd.cli.analytics"),
     "kv": Row("look into a worker's KV store, and change it", "pyworkerd.cli.kv"),
