@@ -135,9 +135,18 @@ def _document(service: Row, queues: list[Row], ids: Iterator[int]) -> Row:
     consumers = [_consumer(queue) for queue in queues if queue.get("consumer") == service["name"]]
     if consumers:
         document.setdefault("queues", {})["consumers"] = consumers
+    if classes := _classes(document):
+        # Means nothing here, and is what Wrangler itself wants.
+        document["migrations"] = [{"tag": "v1", "new_sqlite_classes": classes}]
     if "rate_limits" in service:
         document["pyworkerd"] = {"rate_limits": service["rate_limits"]}
     return document
+
+
+def _classes(document: Row) -> list[str]:
+    """Durable Object classes of the worker's own."""
+    bound = document.get("durable_objects", {}).get("bindings", [])
+    return list(dict.fromkeys(row["class_name"] for row in bound if "script_name" not in row))
 
 
 def _consumer(queue: Row) -> Row:

@@ -77,8 +77,8 @@ class Cache:
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or default_home()
         self.folder = self.home / "sealed"
-        _private_folder(self.home)
-        _private_folder(self.folder)
+        private_folder(self.home)
+        private_folder(self.folder)
         self._key = _load_key(self.home / "key")
 
     def get(self, name: str) -> Entry | None:
@@ -333,7 +333,8 @@ def _must_be_private(status: os.stat_result) -> None:
         )
 
 
-def _private_folder(path: Path) -> None:
+def private_folder(path: Path) -> None:
+    """Make a folder that only this user may enter, unless it is there. Raises `EngineError` if it is another user's."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.stat()
     if status.st_uid != os.getuid():

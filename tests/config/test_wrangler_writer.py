@@ -142,3 +142,10 @@ def test_toml_has_no_null() -> None:
     config = Config(services=(replace(parse_toml(SHOP, Place()).services[0], kind=worker),))
     with pytest.raises(ValueError, match="null"):
         to_wrangler_toml(wrangler_files(config, Path())[0].document)
+
+
+def test_classes_are_named_for_wrangler_itself() -> None:
+    room, other = '{ durable_object = "Room" }', '{ durable_object = "D", service_name = "x" }'
+    bindings = f"{{ A = {room}, B = {room}, C = {other} }}"
+    (found,) = shop(SHOP + f"bindings = {bindings}\n")
+    assert found["migrations"] == [{"tag": "v1", "new_sqlite_classes": ["Room"]}]

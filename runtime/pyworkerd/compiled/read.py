@@ -25,8 +25,8 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from pyworkerd_config import Place, load
-from pyworkerd_isolates.cache import default_home
+from pyworkerd_config import ConfigError, Place, Problem, load
+from pyworkerd_isolates.cache import default_home, private_folder
 
 from .layout import (
     CONFIG,
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 KEPT: Final = 16
 """Unpacked files that are kept though nobody serves them: those that were opened last."""
+HELD: Final = 8
+"""Of one process: after so many reloads, each with another file, nothing of the first is served any more."""
 _END: Final = struct.Struct("<4s4H2LH")
 """End of central directory record (APPNOTE.TXT 4.3.16), without a comment."""
 _END_ZIP64: Final = b"PK\x06\x07"
@@ -68,14 +70,18 @@ _in_use: dict[Path, int] = {}
 def open_compiled(path: Path, home: Path | None = None) -> Config:
     """The configuration of a compiled file, all its files in place. Secrets come from the process's environment alone.
 
-    `home` is where files are unpacked, by default where engines and images are cached. Raises `ConfigError`.
+    `home` is where files are unpacked, by default where engines and images are cached. Raises `ConfigError`, and
+    `EngineError` if that belongs to another user.
     """
     try:
         folder = _unpacked(path, (home or default_home()) / "compiled")
     except OSError as error:
         where = Path(error.filename) if error.filename else path
         raise problem(Place(where), f"cannot be read or written ({error.strerror})") from None
-    config = load(folder / CONFIG)
+    try:
+        config = load(folder / CONFIG)
+    except ConfigError as error:
+        raise _of_another_version(error, path, folder) from None
     for service in config.services:
         if any(below(each, folder) is None for each in inside(service)):
             raise problem(Place(path), f"service {service.name!r} names a file that is not in this one")
@@ -84,6 +90,17 @@ def open_compiled(path: Path, home: Path | None = None) -> Config:
         lambda found, what, _: path.parent / _beside(found, folder, what, path),
         lambda found: found if (part := below(found, folder)) is None else path.parent / part,
     )
+
+
+def _of_another_version(error: ConfigError, path: Path, folder: Path) -> ConfigError:
+    """The same, and that another version made the file, if so: that may be why."""
+    made_by = _made_by((folder / MANIFEST).read_bytes())[0]
+    if made_by == version("pyworkerd"):
+        return error
+    why = Problem(
+        Place(path), f"it was compiled by pyworkerd {made_by!a}", "compile it again with this version"
+    )
+    return ConfigError([why, *error.problems], error.omitted)
 
 
 def _beside(found: Path, folder: Path, what: str, path: Path) -> Path:
@@ -99,7 +116,8 @@ def _unpacked(path: Path, cache: Path) -> Path:
         if os.fstat(file.fileno()).st_size > MAX_BYTES:
             raise problem(Place(path), f"the file is larger than {MAX_BYTES >> 20:,} MiB")
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (cache.parent, cache):
+            private_folder(each)
         folder = cache / digest
         _hold(folder)
         if not folder.is_dir():
@@ -118,6 +136,8 @@ def _hold(folder: Path) -> None:
             _in_use[folder] = descriptor
         else:  # it was removed just before
             os.close(descriptor)
+    while len(_in_use) > HELD:
+        os.close(_in_use.pop(next(iter(_in_use))))
 
 
 def _trim(cache: Path) -> None:
@@ -215,8 +235,7 @@ def _check_manifest(archive: zipfile.ZipFile, place: Place) -> None:
     with archive.open(MANIFEST) as file:
         raw = file.read(MAX_MANIFEST + 1)
     try:
-        manifest = json.loads(raw if len(raw) <= MAX_MANIFEST else b"null")
-        made_by, format_ = str(manifest["pyworkerd"])[:40], manifest["format"]
+        made_by, format_ = _made_by(raw if len(raw) <= MAX_MANIFEST else b"")
     except (ValueError, KeyError, TypeError, RecursionError):
         raise problem(place, f"its {MANIFEST} cannot be read", _MAKE_ANEW) from None
     if format_ != FORMAT or isinstance(format_, bool):
@@ -225,6 +244,12 @@ def _check_manifest(archive: zipfile.ZipFile, place: Place) -> None:
             f"it was compiled by pyworkerd {made_by!a} in another form than pyworkerd {version('pyworkerd')} reads",
             f"compile it again with pyworkerd {version('pyworkerd')}",
         )
+
+
+def _made_by(manifest: bytes) -> tuple[str, object]:
+    """The version that made a file, cut short, and the form that it has."""
+    values = json.loads(manifest)
+    return str(values["pyworkerd"])[:40], values["format"]
 
 
 def _extract(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], folder: Path, place: Place) -> None:

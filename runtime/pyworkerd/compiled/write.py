@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from dataclasses import replace
 from importlib.metadata import version
@@ -244,4 +245,10 @@ def _write_entry(archive: zipfile.ZipFile, name: str, data: Path | bytes) -> Non
     info = zipfile.ZipInfo(name, _EPOCH)
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = (0o40700 if name.endswith("/") else 0o100600) << 16
-    archive.writestr(info, data if isinstance(data, bytes) else data.read_bytes())
+    if isinstance(data, bytes):
+        archive.writestr(info, data)
+        return
+    with data.open("rb") as source:
+        info.file_size = os.fstat(source.fileno()).st_size  # zipfile chooses its form by it
+        with archive.open(info, "w") as written:
+            shutil.copyfileobj(source, written)

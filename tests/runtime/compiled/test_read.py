@@ -66,7 +66,6 @@ def test_what_was_compiled_is_what_is_opened(tmp_path: Path) -> None:
     assert worker.main.read_text() == (tmp_path / "project/src/w.js").read_text()
     assert (files.path / "a.txt").read_text() == "file"  # type: ignore[union-attr]
     assert inbox.path == tmp_path / "inbox"  # type: ignore[union-attr]
-    assert worker.main.stat().st_mode & 0o077 == 0 or (tmp_path / "home/compiled").stat().st_mode & 0o077 == 0
 
 
 def test_it_is_unpacked_once(opened: Callable[[bytes], Path]) -> None:
@@ -138,6 +137,10 @@ HOSTILE = {
         "the disk 'd' lies outside of the folder of this file",
     ),
     "configuration": (packed({**SOUND, "config.toml": "x = 1"}), 'unknown key "x"'),
+    "configuration of another version": (
+        packed({**SOUND, "config.toml": "x = 1"}),
+        "it was compiled by pyworkerd '0': compile it again with this version",
+    ),
 }
 
 
@@ -200,6 +203,24 @@ def test_whatever_is_damaged_is_told(
     finally:
         for folder in [each for each in module._in_use if each.is_relative_to(tmp_path)]:
             os.close(module._in_use.pop(folder))
+
+
+def test_a_process_holds_as_many_as_it_may_still_serve(opened: Callable[[bytes], Path]) -> None:
+    folders = [opened(packed({**SOUND, f"services/w/code/{n}.py": ""})) for n in range(module.HELD + 2)]
+    assert list(module._in_use) == folders[2:]
+
+
+def test_a_folder_that_others_may_enter_is_made_private(
+    opened: Callable[[bytes], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "home/compiled").mkdir(parents=True)
+    (tmp_path / "home/compiled").chmod(0o777)
+    folder = opened(packed(SOUND))
+    assert [each.stat().st_mode & 0o077 for each in (folder, folder.parent, folder.parent.parent)] == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_folders_that_nobody_serves_are_removed_and_others_are_not(
