@@ -10,6 +10,7 @@ from .kinds import BINDING_KINDS, BindingKind, BindingKinds
 from .limits import LIMIT_RANGES, PROCESSES_RANGES
 from .load import check_files, load, read_data
 from .model import (
+    Acme,
     Admin,
     Assets,
     Binding,
@@ -39,6 +40,7 @@ __all__ = [
     "BINDING_KINDS",
     "LIMIT_RANGES",
     "PROCESSES_RANGES",
+    "Acme",
     "Admin",
     "Assets",
     "Binding",

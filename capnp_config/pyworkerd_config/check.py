@@ -12,6 +12,7 @@ from itertools import islice
 from posixpath import normpath
 from typing import TYPE_CHECKING
 
+from .check_acme import acme
 from .check_isolation import isolation
 from .check_objects import objects
 from .check_queues import queues
@@ -290,6 +291,7 @@ def _at(entry: Service | Socket | Config, *path: str | int) -> Place:
 _CHECKS: tuple[Check, ...] = (
     _names,
     _sockets,
+    acme,
     _routes,
     rate_limits,
     _networks,

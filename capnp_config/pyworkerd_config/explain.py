@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .model import (
+    Acme,
     Admin,
     Assets,
     Binding,
@@ -133,6 +134,9 @@ def _https(https: Https, folder: Path, *, defaults: bool) -> dict[str, Any]:
         values["client_ca"] = _path(https.client_ca, folder)
     else:
         values.pop("require_client_certs", None)
+    if https.acme is not None:
+        told = _changed(https.acme, Acme(()), defaults=defaults)
+        values["acme"] = {**told, "agree_to_terms": https.acme.agree_to_terms}
     return {**(pairs[0] if len(pairs) == 1 else {"certificates": pairs}), **values}
 
 

@@ -229,6 +229,23 @@ class Certificate:
     key: Path
 
 
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Acme:
+    """An authority that signs the certificate of a socket by itself (RFC 8555), and signs it anew in time."""
+
+    hosts: tuple[str, ...]
+    """Names that the certificate is to hold for."""
+    agree_to_terms: bool = False
+    """Whether the operator agrees to the authority's terms of service: nothing is asked of it otherwise."""
+    email: str | None = None
+    """For the authority, to tell of what concerns the account."""
+    directory: str = LETS_ENCRYPT
+    """URL of the authority."""
+
+
 @dataclass(frozen=True, slots=True)
 class Https:
     """TLS on a socket (workerd.capnp, TlsOptions). The files are read when the socket is opened, and again when they
@@ -244,6 +261,8 @@ class Https:
     """Whether a client without one is turned away. Means nothing without `client_ca`."""
     http2: bool = False
     """Whether HTTP/2 is offered beside HTTP/1.1."""
+    acme: Acme | None = None
+    """Who signs the certificate; None: whoever puts the files there. There is one certificate then."""
 
 
 FORWARDED: tuple[str, ...] = ("x-forwarded-for", "x-forwarded-proto")

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import decode
 from .decode import MISSING, Cursor, Field, Reader, Table, list_of, nested, sound
-from .model import Certificate, Https
+from .model import Acme, Certificate, Https
 
 HTTPS_EXAMPLE = 'https = { cert = "cert.pem", key = "key.pem" }'
 
@@ -49,7 +49,28 @@ def _make_https(values: dict[str, Any], cursor: Cursor) -> Any:
         return cursor.inside("require_client_certs").report(
             '"require_client_certs" needs "client_ca"', 'write for example client_ca = "clients.pem"'
         )
+    if "acme" in values and len(one) < 2:
+        return cursor.inside("acme").report(
+            '"acme" beside "certificates"', 'write one "cert" and one "key", which it keeps'
+        )
     return Https(several, **sound(values))
+
+
+ACME = Table(
+    "acme",
+    (
+        Field(
+            "hosts", list_of(decode.name, "a list of texts"), 'hosts = ["shop.example.com"]', required=True
+        ),
+        Field("agree_to_terms", decode.boolean, "agree_to_terms = true", required=True),
+        Field("email", decode.name, 'email = "ops@example.com"'),
+        Field("directory", decode.name, 'directory = "https://acme.example.com/directory"'),
+    ),
+)
+
+
+def _make_acme(values: dict[str, Any], _cursor: Cursor) -> Any:
+    return MISSING if MISSING in values.values() else Acme(**values)
 
 
 HTTPS = Table(
@@ -62,6 +83,11 @@ HTTPS = Table(
         Field("client_ca", decode.path, 'client_ca = "clients.pem"'),
         Field("require_client_certs", decode.boolean, "require_client_certs = false"),
         Field("http2", decode.boolean, "http2 = true"),
+        Field(
+            "acme",
+            nested(ACME, _make_acme),
+            'acme = { hosts = ["shop.example.com"], agree_to_terms = true }',
+        ),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""What a runtime does that no client waits for: cron expressions and queues."""
+"""What a runtime does that no client waits for: cron expressions, queues, certificates."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config.model import Config, Queue
 
+    from pyworkerd.acme.keeper import Keeper
     from pyworkerd.cron.clock import Clock
     from pyworkerd.cron.plan import Job
     from pyworkerd.queues.consumer import Consumers
@@ -39,6 +40,7 @@ class Chores:
         self._runtime = runtime
         self._clock: Clock | None = None
         self._consumers: Consumers | None = None
+        self._keeper: Keeper | None = None
         self._started = False
 
     def start(self) -> None:
@@ -58,6 +60,16 @@ class Chores:
             self._consumers.changed()
         elif any(queue.consumer is not None for queue in self.queues()):
             self._start_consumers()
+        if self._keeper is not None:
+            self._keeper.changed()
+        elif any(socket.https is not None and socket.https.acme for socket in self._runtime.config.sockets):
+            self._start_keeper()
+
+    def _start_keeper(self) -> None:
+        from pyworkerd.acme.keeper import Keeper, folder_of, managed  # noqa: PLC0415 (start-up time)
+
+        self._keeper = Keeper(lambda: managed(self._runtime.config), folder_of(self._state_dir()))
+        self._keeper.start()
 
     def _start_clock(self) -> None:
         from pyworkerd.cron.clock import Clock  # noqa: PLC0415 (start-up time)
@@ -81,6 +93,9 @@ class Chores:
             await self._clock.aclose()
         if self._consumers is not None:
             await self._consumers.stop()
+        if self._keeper is not None:
+            await self._keeper.aclose()
+            self._keeper = None
 
     async def quiet(self) -> None:
         """Wait for what was begun."""

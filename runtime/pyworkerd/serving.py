@@ -121,7 +121,7 @@ class Serving:
         Raises `ConfigurationError` for one that cannot be used, `ConfigError` for certificates that cannot.
         """
         config = self._runtime.config
-        edges = await _open_edges(config)
+        edges = await self._open_edges(config)
         listening = [
             await self._begin(socket, config, edges[socket.name], (bound or {}).get(socket.name))
             for socket in config.sockets
@@ -159,7 +159,20 @@ class Serving:
 
     def _handler(self, service: str | None) -> Handler:
         handler: Handler = _Routed(self._runtime, service)
+        config = self._runtime.config
+        if _has_acme(config):
+            from pyworkerd.acme.challenges import Answering  # noqa: PLC0415 (start-up time)
+            from pyworkerd.acme.keeper import folder_of  # noqa: PLC0415
+
+            handler = Answering(folder_of(self._runtime.state_dir(config)), handler)
         return handler if self._around is None else self._around(handler)
+
+    async def _open_edges(self, config: Config) -> dict[str, Edge]:
+        if _has_acme(config):
+            from pyworkerd.acme.keeper import begin_all, folder_of  # noqa: PLC0415 (start-up time)
+
+            await asyncio.to_thread(begin_all, config, folder_of(self._runtime.state_dir(config)))
+        return {socket.name: await open_edge(socket) for socket in config.sockets}
 
     # another configuration ---------------------------------------------------------------------------
 
@@ -170,7 +183,7 @@ class Serving:
         """
         listeners = dict(bound or {})
         try:
-            edges = await _open_edges(config)
+            edges = await self._open_edges(config)
             for socket in self.new_sockets(config):
                 if socket.name not in listeners:
                     listeners[socket.name] = await asyncio.to_thread(bind_socket, socket)
@@ -270,8 +283,8 @@ def key_of(socket: Socket) -> str:
     return f"{socket.name}={socket.address}" if socket.address.endswith(":0") else socket.address
 
 
-async def _open_edges(config: Config) -> dict[str, Edge]:
-    return {socket.name: await open_edge(socket) for socket in config.sockets}
+def _has_acme(config: Config) -> bool:
+    return any(socket.https is not None and socket.https.acme is not None for socket in config.sockets)
 
 
 def _close(listeners: Mapping[str, Listener]) -> None:

@@ -128,6 +128,7 @@ TABLES = {
     "admin": toml_reader._ADMIN,
     "[[sockets]]": toml_reader._SOCKET,
     "https": toml_https.HTTPS,
+    "acme": toml_https.ACME,
     "[[services]]": toml_reader._service_table(BINDING_KINDS),
     "rate_limits": toml_reader.RATE_LIMIT,
     "[services.worker]": toml_reader._worker_table(BINDING_KINDS),

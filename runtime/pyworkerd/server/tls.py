@@ -80,8 +80,8 @@ def certificate_problems(config: Config) -> list[Problem]:
     """What is wrong with the certificates of a configuration. Blocks on the disk."""
     problems: list[Problem] = []
     for socket in config.sockets:
-        if socket.https is None:
-            continue
+        if socket.https is None or (socket.https.acme is not None and not any(stamp_of(socket.https))):
+            continue  # what is not there yet the authority will make
         try:
             load(socket.https, alpn(socket.https))
         except UnusableFiles as error:
