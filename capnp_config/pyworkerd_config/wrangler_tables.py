@@ -214,6 +214,6 @@ NOT_IN_ROWS: Final = {
     "inspector_ip": "there is no debugger",
     "enable_containers": "there are no containers",
     "container_engine": "there are no containers",
-    "generate_types": "write the types by hand",
+    "generate_types": "`pyworkerd types` writes them",
 }
 """The same for keys inside of entries."""

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from workers import Response, WebSocketPair, WorkerEntrypoint
+from workers import Response, WebSocket, WebSocketPair, WorkerEntrypoint
 
 PAGE = Path("index.html").read_text()
 MAX_NAME, MAX_TEXT = 40, 2000
-room = {}
+room: dict[WebSocket, str] = {}
 """Names by socket."""
 
 

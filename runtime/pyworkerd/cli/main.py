@@ -45,6 +45,7 @@ COMMANDS: Final = {
         "check a configuration, and deploy its workers to see that they start", "pyworkerd.cli.validate"
     ),
     "explain": Row("print a configuration as it was understood", "pyworkerd.cli.explain"),
+    "types": Row("write declarations of what workers find on env, for type checkers", "pyworkerd.cli.types"),
     "test": Row("run the test handlers that workers export", "pyworkerd.cli.test"),
     "replay": Row("run a recorded invocation again, step by step", "pyworkerd.cli.replay"),
     "compile": Row("put a configuration and all its files into one that serve runs", "pyworkerd.cli.compile"),
