@@ -58,7 +58,7 @@ function plot(lines) {
         // Errors are drawn where there were any.
         const empty = line.kind === "error" && !series.some((sample) => sample[line.field]);
         paths[index].setAttribute("d", empty ? "" : pathOf(points));
-        if (index === 0) area.setAttribute("d", areaOf(points));
+        if (index === 0) area.setAttribute("d", empty ? "" : areaOf(points));
       });
       return top;
     },
@@ -117,7 +117,7 @@ function chart(title, lines, format) {
       const highest = drawn.draw(series);
       lines.forEach((line, index) => write(shownValues[index], format(now[line.field])));
       write(value, format(now[lines[0].field]));
-      write(top, `highest ${format(highest)}`);
+      write(top, `highest ${highest ? format(highest) : NONE}`);
     },
   };
 }

@@ -68,7 +68,7 @@ async function logIn(event) {
   }
   $("token").value = "";
   await begin();
-  $("main").focus();
+  $("main").focus({ preventScroll: true });
 }
 
 async function logOut() {

@@ -138,7 +138,7 @@ function drawPages(status) {
   const { found, known, workers } = status;
   write($("workers-count"), found === known ? whole.format(known) : `${whole.format(found)} of ${whole.format(known)}`);
   $("workers-none").hidden = found > 0;
-  $("workers-table").hidden = found === 0;
+  $("workers-frame").hidden = found === 0;
   write($("workers-none"), known ? "No worker has this in its name." : "No worker is configured, and none was loaded.");
   $("pages").hidden = found <= PAGE;
   const [first, last] = [chosen.offset + 1, chosen.offset + workers.length].map(whole.format);
