@@ -21,6 +21,7 @@ from .model import (
     Https,
     KeyPath,
     Limits,
+    Module,
     Network,
     ObjectClass,
     Place,
@@ -35,6 +36,7 @@ from .model import (
 from .names import SystemdAddress, TcpAddress, UnixAddress, parse_address
 from .problems import ConfigError, Problem
 from .toml_reader import parse_toml, with_internet
+from .workerd_options import WorkerdOptions
 
 __all__ = [
     "BINDING_KINDS",
@@ -54,6 +56,7 @@ __all__ = [
     "Https",
     "KeyPath",
     "Limits",
+    "Module",
     "Network",
     "ObjectClass",
     "Place",
@@ -68,6 +71,7 @@ __all__ = [
     "TcpAddress",
     "UnixAddress",
     "Worker",
+    "WorkerdOptions",
     "check",
     "check_files",
     "load",

@@ -28,6 +28,7 @@ from .model import (
     Store,
     Worker,
 )
+from .toml_modules import written_module
 from .toml_reader import STATE_DIR, with_internet
 from .toml_writer import toml_key, toml_lines, toml_value
 
@@ -161,10 +162,16 @@ def _service(service: Service, folder: Path, *, defaults: bool) -> dict[str, Any
 
 def _worker(worker: Worker, folder: Path, *, defaults: bool) -> dict[str, Any]:
     values = _changed(worker, Worker(Path(), Path()), defaults=defaults)
-    values["main"] = _path(worker.main, folder)
-    values.pop("root", None)
-    if worker.root != worker.main.parent:
-        values["root"] = _path(worker.root, folder)
+    for key in ("main", "root", "modules"):
+        values.pop(key, None)
+    if worker.modules:
+        values["modules"] = [
+            written_module(each, lambda path: _path(path, folder)) for each in worker.modules
+        ]
+    else:
+        values = {"main": _path(worker.main, folder), **values}
+        if worker.root != worker.main.parent:
+            values["root"] = _path(worker.root, folder)
     for key in ("crons", "tails"):
         if not getattr(worker, key):
             values.pop(key, None)

@@ -1,4 +1,4 @@
-"""The only module of this package that touches the disk: reads configurations of every dialect."""
+"""Reads configurations of every dialect. Besides it only `workerd_files` and `workerd_process` touch the disk."""
 
 from __future__ import annotations
 
@@ -18,28 +18,42 @@ from .toml_reader import read_toml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .workerd_options import WorkerdOptions
+
 DEV_VARS = ".dev.vars"
 """Wrangler's name for the file of local secrets, beside the configuration."""
 ENV = ".env"
 """What the names of those begin with that count beside a Wrangler file where there is none of the other."""
+
+CAPNP = ".capnp"
+MAX_MESSAGE_BYTES = 128 << 20
+"""Largest encoded configuration: it holds all programs, and a worker may have 64 MiB."""
+MAX_SEGMENTS = 512
+"""Of an encoded message (Cap'n Proto itself: 512)."""
+NO_ENVIRONMENTS = "only a Wrangler file has environments"
 
 MAX_DATA_BYTES = 25 << 20
 """Largest file of a `data` binding: 25 MiB, as Workers' largest KV value and static asset."""
 
 
 def load(
-    path: Path, *more: Path, environment: str | None = None, kinds: BindingKinds = BINDING_KINDS
+    path: Path,
+    *more: Path,
+    environment: str | None = None,
+    kinds: BindingKinds = BINDING_KINDS,
+    workerd: WorkerdOptions | None = None,
 ) -> Config:
     """Read a configuration and the `.dev.vars` beside it, and check everything that can be checked.
 
     `more` are further files of Wrangler's: their workers are beside those of the first.
 
     It is Wrangler's if its name begins with `wrangler` or it is JSON, and then `environment` may name a part of its
-    `env`; otherwise a `config.toml`. Raises `ConfigError` with all that is wrong, in the order of the file. Secrets of
-    the process environment are the runtime's part.
+    `env`; workerd's if its name ends in `.capnp` or it is an encoded message, and then `workerd` says what workerd's
+    command line does; otherwise a `config.toml`. Raises `ConfigError` with all that is wrong, in the order of the file.
+    Secrets of the process environment are the runtime's part.
     """
     problems = ProblemList()
-    read = [_read_one(each, environment, problems, kinds) for each in (path, *more)]
+    read = [_read_one(each, environment, problems, kinds, workerd) for each in (path, *more)]
     config, whole = read[0]
     if more:
         for other in (path, *more):
@@ -58,10 +72,21 @@ def load(
 
 
 def _read_one(
-    path: Path, environment: str | None, problems: ProblemList, kinds: BindingKinds
+    path: Path,
+    environment: str | None,
+    problems: ProblemList,
+    kinds: BindingKinds,
+    workerd: WorkerdOptions | None,
 ) -> tuple[Config, bool]:
     """What could be read of a file, and whether every entry of it could be."""
     place = Place(path)
+    binary = is_message(path) if workerd is None or not workerd.binary else True
+    if binary or path.suffix == CAPNP:
+        if environment is not None:
+            problems.add(Problem(place, NO_ENVIRONMENTS, "leave --env out"))
+        return _read_workerd(path, problems, workerd, binary=binary), not problems
+    if workerd is not None and (meant := workerd.written()):
+        problems.add(Problem(place, f"only workerd's configuration has {meant}", "leave it out"))
     text = decode_text(_read(path, MAX_BYTES), place)
     secrets: dict[str, str] = {}
     for found in _dev_vars(path, environment):
@@ -80,8 +105,46 @@ def _read_one(
     else:
         config, whole = read_toml(text, place, problems, kinds=kinds, is_file=_is_file)
         if environment is not None:
-            problems.add(Problem(place, "only a Wrangler file has environments", "leave --env out"))
+            problems.add(Problem(place, NO_ENVIRONMENTS, "leave --env out"))
     return replace(config, secrets=secrets), whole
+
+
+def _read_workerd(
+    path: Path, problems: ProblemList, options: WorkerdOptions | None, *, binary: bool
+) -> Config:
+    from . import workerd_files, workerd_process  # noqa: PLC0415 (start-up time)
+    from .workerd_options import DEFAULTS  # noqa: PLC0415
+    from .workerd_reader import read_workerd  # noqa: PLC0415
+    from .workerd_values import Document  # noqa: PLC0415
+
+    options = options or DEFAULTS
+    if binary:
+        data = _read(path, MAX_MESSAGE_BYTES)
+        values = workerd_process.read_message(path, data, workerd_files.SCHEMA.read_bytes())
+        where, embedded = workerd_files.Where(None, 0, None, Place(path)), {}
+    else:
+        files = workerd_files.collect(path, _read, options.import_paths)
+        values = workerd_process.read_texts(files, options.constant)
+        where, embedded = files.where(options.constant), files.embedded
+    return read_workerd(values, where, Document(problems, embedded, _read), path, options)
+
+
+def is_message(path: Path) -> bool:
+    """Whether a file is an encoded message of Cap'n Proto: it begins with the number of its segments less one, and
+    their sizes in words ("Encoding", Serialization Over a Stream); no text begins like that.
+    """
+    if path.suffix in (".toml", ".json", ".jsonc", CAPNP) or not _is_file(path):
+        return False
+    try:
+        with path.open("rb") as file:
+            head, size = file.read(4), path.stat().st_size
+            segments = int.from_bytes(head, "little") + 1
+            if len(head) < 4 or segments > MAX_SEGMENTS:
+                return False
+            words = [int.from_bytes(file.read(4), "little") for _ in range(segments)]
+    except OSError:
+        return False
+    return size == (segments // 2 + 1 + sum(words)) * 8
 
 
 def is_wrangler(path: Path) -> bool:
@@ -136,7 +199,7 @@ def _missing_assets(folder: Path, service: Service, worker: Worker) -> Iterator[
 
 
 def _missing_main(folder: Path, service: Service, worker: Worker) -> Iterator[Problem]:
-    if _is_file(worker.main):
+    if worker.modules or _is_file(worker.main):
         return
     order = WRANGLER if worker.main.suffix == WRANGLER[0] else SUFFIXES
     candidates = main_candidates(service.name, folder, order[:1])

@@ -137,8 +137,21 @@ class Assets:
 
 
 @dataclass(frozen=True, slots=True)
+class Module:
+    """One module of a program that the configuration itself lists (workerd.capnp, Worker.Module)."""
+
+    name: str
+    """By which other modules import it: a path below the program's root. What is code has a suffix that says so."""
+    kind: Literal["code", "common", "text", "data", "json"]
+    """`common` is CommonJS; what is not code is the module's default export, as a text, as bytes or parsed."""
+    content: str | bytes | Path = field(repr=False)
+    """In the configuration, or the file that holds it: that is read when the worker is deployed."""
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Worker:
-    """A tenant's program."""
+    """A tenant's program: `main` and what lies beside it below `root`, or else `modules`."""
 
     main: Path
     root: Path
@@ -158,6 +171,10 @@ class Worker:
     """Service that the worker's own `fetch()` goes to; None means that it has no network at all."""
     durable_objects: tuple[ObjectClass, ...] = ()
     assets: Assets | None = None
+    modules: tuple[Module, ...] = ()
+    """All that the program consists of, the main module first, where the configuration lists it; then `main` is that
+    module's name below the folder of the configuration, and nothing is read from there.
+    """
 
     def object_class(self, name: str) -> ObjectClass:
         """What holds for a Durable Object class of this name, whether anything was said about it or not."""

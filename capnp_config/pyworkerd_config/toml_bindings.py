@@ -86,6 +86,11 @@ def _as_it_is(values: dict[str, Any], _cursor: Cursor) -> Any:
 def _data(value: Any, cursor: Cursor, field: Field) -> Any:
     if isinstance(value, dict):
         return _DATA_FILE(value, cursor, field)
+    return read_base64(value, cursor, field)
+
+
+def read_base64(value: Any, cursor: Cursor, field: Field) -> Any:
+    """Bytes as base64."""
     if not isinstance(value, str):
         return cursor.wrong("base64 text or { file = ... }", value, field)
     try:

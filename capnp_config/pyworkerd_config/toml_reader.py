@@ -17,6 +17,7 @@ from .model import (
     Disk,
     External,
     Limits,
+    Module,
     Network,
     ObjectClass,
     Place,
@@ -32,6 +33,8 @@ from .problems import ProblemList, listing
 from .toml_bindings import bindings_reader
 from .toml_document import parse_document
 from .toml_https import HTTPS_EXAMPLE, read_https
+from .toml_modules import EXAMPLE as MODULES_EXAMPLE
+from .toml_modules import read_modules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -241,6 +244,7 @@ def _worker_table(kinds: BindingKinds) -> Table:
                 'durable_objects = [{ class_name = "Room" }]',
             ),
             Field("assets", _made(ASSETS, Assets), 'assets = { directory = "public" }'),
+            Field("modules", read_modules, MODULES_EXAMPLE),
         ),
     )
 
@@ -386,6 +390,9 @@ def _make_service(values: dict[str, Any], cursor: Cursor, is_file: IsFile) -> An
 
 
 def _make_worker(values: dict[str, Any], name: str, folder: Path, is_file: IsFile) -> Worker:
+    modules: tuple[Module, ...] = values.get("modules", ())
+    if modules:
+        values.update(main=folder / modules[0].name, root=folder)
     main = values.pop("main", None) or find_main(name, folder, is_file)
     root = values.pop("root", None) or main.parent
     return Worker(main=main, root=root, **values)

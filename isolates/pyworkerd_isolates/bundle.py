@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,12 +15,22 @@ from .errors import BundleError
 from .languages import PYTHON, SUFFIXES, Language, language_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 MAX_FILES: Final = 20_000
 """Workers: 20,000 asset files."""
 MAX_BUNDLE_BYTES: Final = 64 * 1024 * 1024
 """Workers: 64 MiB per script."""
+
+
+class Listed(NamedTuple):
+    """A module of a worker whose modules are listed, instead of being the files of a folder."""
+
+    name: str
+    """A path below the root."""
+    kind: str
+    """`code`, `common` (CommonJS), `text`, `data` or `json`."""
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,9 @@ class Bundle:
     main: str
     files: Mapping[str, bytes]
     language: Language = PYTHON
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """What those are whose names need not tell, by name: see `Listed.kind`. For languages that import more than code.
+    """
 
     def __post_init__(self) -> None:
         if len(self.files) > MAX_FILES:
@@ -84,6 +97,16 @@ class Bundle:
                 raise BundleError(f"the worker has no file that ends in {_one_of(SUFFIXES)}")
         return cls(*_main(main, files))
 
+    @classmethod
+    def listed(cls, modules: Sequence[Listed]) -> Bundle:
+        """A worker from a list of modules, the main one first."""
+        if not modules:
+            raise BundleError("the worker has no module")
+        files = {module.name: module.content for module in modules}
+        main, files, language = _main(modules[0].name, files)
+        kinds = {} if language.dotted else {module.name: module.kind for module in modules}
+        return cls(main, files, language, kinds)
+
     def digest(self) -> str:
         """A name for exactly this content."""
         digest = hashlib.sha256(self.main.encode())
@@ -91,6 +114,8 @@ class Bundle:
             data = self.files[name]
             digest.update(f"\0{name}\0{len(data)}\0".encode())
             digest.update(data)
+            if name in self.kinds:
+                digest.update(self.kinds[name].encode())
         return digest.hexdigest()
 
 

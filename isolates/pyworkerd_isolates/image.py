@@ -181,9 +181,10 @@ def _run_top_level(engine: Engine, bundle: Bundle, limits: Limits) -> tuple[byte
 
 
 def load_frame(bundle: Bundle) -> bytes:
-    """What `load` is handed: the name of the main module, and every file."""
-    names = sorted(bundle.files)
-    message = [bundle.main, [[name, index] for index, name in enumerate(names)]]
+    """What `load` is handed: the name of the main module, and every file; its kind, where the name need not tell it."""
+    names, kinds = sorted(bundle.files), bundle.kinds
+    files = [[name, index, *([kinds[name]] if name in kinds else [])] for index, name in enumerate(names)]
+    message = [bundle.main, files]
     return wire.encode(message, [bundle.files[name] for name in names])
 
 

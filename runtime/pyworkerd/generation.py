@@ -20,7 +20,7 @@ from pyworkerd_config.check_objects import unique_key
 from pyworkerd_config.model import Disk, External, Network
 from pyworkerd_config.model import Worker as WorkerModel
 from pyworkerd_config.problems import MAX_PROBLEMS
-from pyworkerd_isolates.bundle import Bundle, Folder
+from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.errors import BundleError, EngineError, ImageError
 from pyworkerd_isolates.languages import JAVASCRIPT
 
@@ -37,6 +37,7 @@ from pyworkerd.foreign import Foreign
 from pyworkerd.isolation import must_be_allowed, worker_class
 from pyworkerd.routing import Table
 from pyworkerd.services.base import DEFAULT, Service, Target
+from pyworkerd.sources import sentence_of, source_of
 from pyworkerd.storage import layout
 from pyworkerd.triggers import tell_unanswered
 from pyworkerd.webcrypto.capability import WebCrypto
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_config.model import Assets, Config, Queue
     from pyworkerd_config.model import Service as ServiceModel
+    from pyworkerd_isolates.bundle import Folder
     from pyworkerd_isolates.image import Image
 
     from pyworkerd.bindings.base import Binding
@@ -225,21 +227,21 @@ class Generation:
             classes(model.name, worker),
             assets,
         )
-        source = self._foreign.folder(worker, place)
         bindings = configure_all(worker.bindings)
         if assets is not None and worker.assets is not None and worker.assets.binding is not None:
             from pyworkerd.bindings.service import ServiceBinding  # noqa: PLC0415 (start-up time)
 
             bindings += (ServiceBinding(worker.assets.binding, assets),)
-        program = Program(
-            model.name, source, bindings, worker.global_outbound, options, True, worker.tails, worker.isolation
-        )  # fmt: skip
         try:
+            source = await source_of(self._foreign.folder(worker, place), worker, self.ground.fleet)
+            program = Program(
+                model.name, source, bindings, worker.global_outbound, options, True, worker.tails, worker.isolation
+            )  # fmt: skip
             running = await self.deploy(program, worker, before)
         except (BundleError, EngineError) as error:
             raise ConfigurationError(f"{place}: service {model.name!r}: {error}") from error
         except ImageError as error:
-            raise ConfigurationError(sentence(error, worker.root, worker.main)) from error
+            raise ConfigurationError(sentence_of(error, worker)) from error
         if running is not before:
             tell_unanswered(running.service, self.config, worker)
         return running
@@ -586,10 +588,3 @@ def _other_service(name: str, model: Network | External | Disk, shared: Shared) 
     from pyworkerd.services.external import ExternalService  # noqa: PLC0415 (start-up time)
 
     return ExternalService(name, model)
-
-
-def sentence(error: ImageError, root: Path, main: Path) -> str:
-    """Where a worker's top level failed, and how; its main module where the place is not known."""
-    place = main if error.file is None else root / error.file
-    line = f":{error.line}" if error.line is not None else ""
-    return f"{place}{line}: {error}"

@@ -34,12 +34,13 @@ from pyworkerd.dispatch.options import ClassOptions, WorkerOptions
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, Overloaded
-from pyworkerd.generation import Generation, Program, sentence
+from pyworkerd.generation import Generation, Program
 from pyworkerd.loaded import LoadedWorker
 from pyworkerd.observe.background import Background
 from pyworkerd.observe.scope import scope
 from pyworkerd.observe.snapshot import add
 from pyworkerd.services.base import DEFAULT, Service, Target
+from pyworkerd.sources import sentence
 from pyworkerd.storage import layout
 
 if TYPE_CHECKING:

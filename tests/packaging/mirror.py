@@ -28,6 +28,12 @@ _FOLDERS = {
 
 TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/admin/table.py": "tests/runtime/admin/test_openapi.py",
+    "capnp_config/pyworkerd_config/workerd_bindings.py": "tests/config/test_workerd_reader.py",
+    "capnp_config/pyworkerd_config/workerd_child.py": "tests/config/test_workerd_process.py",
+    "capnp_config/pyworkerd_config/workerd_options.py": "tests/config/test_workerd_reader.py",
+    "capnp_config/pyworkerd_config/workerd_tls.py": "tests/config/test_workerd_reader.py",
+    "capnp_config/pyworkerd_config/workerd_values.py": "tests/config/test_workerd_reader.py",
+    "capnp_config/pyworkerd_config/workerd_worker.py": "tests/config/test_workerd_reader.py",
     "capnp_config/pyworkerd_config/wrangler_tables.py": "tests/config/test_wrangler_file.py",
     "isolates/pyworkerd_isolates/javascript/glue.py": "tests/isolates/javascript/test_engine.py",
     "isolates/pyworkerd_isolates/javascript/sqlite.py": "tests/isolates/javascript/test_storage_build.py",

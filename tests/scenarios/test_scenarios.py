@@ -32,7 +32,8 @@ from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.serving import Serving
 from pyworkerd_config import ConfigError, load
 
-FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/config.toml"))
+NAMES = ("config.toml", "config.capnp")
+FOLDERS = sorted(path.parent for name in NAMES for path in Path(__file__).parent.glob(f"*/{name}"))
 REQUEST = frozenset(("path", "method", "host", "headers", "body", "body_mb", "socket", "times"))
 TALK = frozenset(("path", "talk", "protocols", "protocol", "times", "socket", "logs"))
 ANSWER = frozenset(("status", "answer_headers", "answer", "contains", "json", "size_mb", "logs"))
@@ -99,7 +100,8 @@ async def serve(folder: Path, expect: dict[str, Any]) -> None:
     options = RuntimeOptions(
         sinks=(lambda entry: logs.append(entry.message),), environment=expect.get("environment", {})
     )
-    async with Runtime(load(folder / "config.toml"), options) as runtime:
+    config = next(path for name in NAMES if (path := folder / name).is_file())
+    async with Runtime(load(config), options) as runtime:
         serving = Serving(runtime)
         bases = {socket.name: f"http://{socket.address}" for socket in await serving.start()}
         try:
@@ -110,6 +112,8 @@ async def serve(folder: Path, expect: dict[str, Any]) -> None:
                     await asyncio.gather(*(do(client, base, expected) for _ in range(times)))
                     while "talk" in expected and runtime.worker("room").service.busy:
                         await asyncio.sleep(0)
+                    if "logs" in expected:
+                        await runtime.quiet()  # tail workers are told when an invocation has ended
                     for text in expected.get("logs", ()):
                         assert any(text in message for message in logs), logs
         finally:
@@ -117,10 +121,11 @@ async def serve(folder: Path, expect: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_scenario(folder: Path, tmp_path: Path) -> None:
+def test_scenario(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expect = tomllib.loads((folder / "expect.toml").read_text(encoding="utf-8"))
     assert expect.keys() <= {"environment", "error", "files", "requests"}
     folder = shutil.copytree(folder, tmp_path / folder.name)
+    monkeypatch.chdir(folder)  # in workerd's dialect the paths of disks start from there
     for name, text in expect.get("files", {}).items():
         (folder / name).write_text(text, encoding="utf-8")
     if "error" not in expect:

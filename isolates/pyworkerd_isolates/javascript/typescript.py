@@ -45,6 +45,8 @@ MARK: Final = b"\n//# pyworkerd-mappings="
 MEMORY: Final = 512 << 20
 BUDGET_MS: Final = 20_000
 """CPU time for all files of a worker: at that rate, the largest takes a third of it."""
+CODE: Final = ("code", "common")
+"""Kinds of listed modules that may have types (`bundle.Listed.kind`)."""
 _FORMAT: Final = "typescript 1"
 
 
@@ -64,7 +66,7 @@ class TypeScript:
 
     def compiled(self, bundle: Bundle) -> Bundle:
         """The worker with its types left out. Raises `TopLevelRaised` with the file's name."""
-        typed = [name for name in bundle.files if _kind(name)]
+        typed = [name for name in bundle.files if _kind(name) and bundle.kinds.get(name, "code") in CODE]
         if not typed:
             return bundle
         with self._lock:

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_config import ConfigError, Place, Problem, load
+from pyworkerd_config import ConfigError, Place, Problem, WorkerdOptions, load
+from pyworkerd_config.problems import quote
 
 from pyworkerd.observe.text import printable
 
@@ -29,7 +30,17 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     found = f"default: the first of {', '.join(NAMES)} that is here"
     parser.add_argument(
-        "config", type=Path, nargs="?", metavar="CONFIG", help=f"config.toml, or Wrangler's file ({found})"
+        "config",
+        type=Path,
+        nargs="?",
+        metavar="CONFIG",
+        help=f"config.toml, Wrangler's file or workerd's ({found})",
+    )
+    parser.add_argument(
+        "constant",
+        nargs="?",
+        metavar="CONSTANT",
+        help="of workerd's file, the constant that is the configuration",
     )
     add_named(parser)
 
@@ -43,6 +54,33 @@ def add_named(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-e", "--env", metavar="NAME", help='the environment of a Wrangler file that is meant; "": none'
     )
+    of_workerd = parser.add_argument_group("of workerd's configurations")
+    add = of_workerd.add_argument
+    add(
+        "-I",
+        "--import-path",
+        dest="import_paths",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="a folder whose files it may import and embed as well; repeatable",
+    )
+    add("-b", "--binary", action="store_true", help="it is an encoded message (known by its content as well)")
+    add(
+        "--external-addr",
+        action="append",
+        default=[],
+        metavar="NAME=ADDRESS",
+        help="where an external server is; repeatable",
+    )
+    add(
+        "--directory-path",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="the folder of a disk service; repeatable",
+    )
 
 
 def read_configuration(options: argparse.Namespace, names: Sequence[str] = NAMES) -> Config:
@@ -50,7 +88,17 @@ def read_configuration(options: argparse.Namespace, names: Sequence[str] = NAMES
     paths = paths_of(options, names)
     if any(path.suffix == COMPILED for path in paths):
         return _compiled(paths, options.env)
-    return load(*paths, environment=options.env or None)
+    workerd = WorkerdOptions(
+        constant=_constant(options),
+        import_paths=tuple(options.import_paths),
+        binary=options.binary,
+        sockets=_pairs("--socket-addr", getattr(options, "socket_addr", ())),
+        externals=_pairs("--external-addr", options.external_addr),
+        directories={
+            name: Path(path) for name, path in _pairs("--directory-path", options.directory_path).items()
+        },
+    )
+    return load(*paths, environment=options.env or None, workerd=workerd)
 
 
 def _compiled(paths: Sequence[Path], environment: str | None) -> Config:
@@ -63,6 +111,32 @@ def _compiled(paths: Sequence[Path], environment: str | None) -> Config:
     return open_compiled(paths[0])
 
 
+def _constant(options: argparse.Namespace) -> str:
+    return str(options.config) if _is_constant(options) else getattr(options, "constant", None) or ""
+
+
+def _is_constant(options: argparse.Namespace) -> bool:
+    """Whether what stands where the configuration may is the name of a constant: `serve -c config.capnp production`."""
+    return (
+        options.config is not None
+        and len(options.named) == 1
+        and options.named[0].suffix == ".capnp"
+        and not options.config.exists()
+    )
+
+
+def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE`, by name. Raises `ConfigError`."""
+    found = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if not name or not value:
+            message = f"{option}: {quote(text)} has no name or no value"
+            raise ConfigError([Problem(Place(Path()), message, f"write {option} NAME=VALUE")])
+        found[name] = value
+    return found
+
+
 def tell_warnings(config: Config) -> None:
     """Tell the operator what the file says and means nothing here."""
     yellow, plain = ("\x1b[33m", "\x1b[0m") if has_colours(sys.stderr) else ("", "")
@@ -73,6 +147,8 @@ def tell_warnings(config: Config) -> None:
 def paths_of(options: argparse.Namespace, names: Sequence[str] = NAMES) -> list[Path]:
     """The files that are meant. Raises `ConfigError` if none is named and there is none."""
     named: list[Path] = [*([options.config] if options.config is not None else []), *options.named]
+    if len(named) == 2 and _is_constant(options):
+        return named[1:]
     if named:
         return named
     path = next((path for path in map(Path, names) if path.is_file()), None)

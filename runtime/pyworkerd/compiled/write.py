@@ -25,6 +25,7 @@ from pyworkerd_isolates.errors import BundleError
 from pyworkerd.bindings.d1.migrations import read as read_migrations
 from pyworkerd.foreign import Foreign
 from pyworkerd.services.assets.index import OWN, Index
+from pyworkerd.sources import read_bundle
 from pyworkerd.storage.tree import Tree
 
 from .layout import (
@@ -162,16 +163,20 @@ def _packed_worker(service: Service, worker: Worker, config: Config, files: _Fil
     exclude |= {place.file.resolve() for place in (config.place, service.place) if place.file is not None}
     if worker.assets is not None:
         exclude |= {worker.assets.directory.resolve()}
-    for name, content in Folder(worker.main, worker.root, exclude).read().files.items():
+    for name, content in read_bundle(Folder(worker.main, worker.root, exclude), worker).files.items():
         files.add(f"{top}/{name}", content)
-    main = worker.main.resolve().relative_to(worker.root.resolve())
+    if worker.modules:
+        main, root = _TOP / worker.modules[0].name, _TOP
+    else:
+        main, root = _TOP / top / worker.main.resolve().relative_to(worker.root.resolve()), _TOP / top
     assets = worker.assets
     if assets is not None:
         assets = _packed_assets(service.name, assets, files)
     return replace(
         worker,
-        main=_TOP / top / main,
-        root=_TOP / top,
+        main=main,
+        root=root,
+        modules=tuple(replace(each, content=_TOP / top / each.name) for each in worker.modules),
         assets=assets,
         bindings=tuple(_packed_binding(service.name, each, files) for each in worker.bindings),
     )

@@ -12,6 +12,7 @@ from pyworkerd_isolates.languages import LANGUAGES
 from pyworkerd_isolates.limits import Limits
 
 from pyworkerd.foreign import Foreign
+from pyworkerd.sources import read_bundle
 
 if TYPE_CHECKING:
     from pyworkerd_config import Config
@@ -71,7 +72,7 @@ def bundle_of(config: Config, worker: str) -> Bundle:
     """The files of a worker of a configuration. Raises `RecordingError` if it has none of this name, `BundleError`."""
     for service in config.services:
         if service.name == worker and isinstance(service.kind, Worker):
-            return Foreign(config).folder(service.kind, service.place).read()
+            return read_bundle(Foreign(config).folder(service.kind, service.place), service.kind)
     raise RecordingError(f"the configuration has no worker {worker!r}, whose recording this is")
 
 

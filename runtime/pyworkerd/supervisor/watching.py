@@ -68,9 +68,10 @@ def look(config: Config) -> Look:
         if not isinstance(service.kind, Worker):
             continue
         roots.add(service.kind.root)
-        for binding in service.kind.bindings:
-            if isinstance(binding.value, Path):
-                _note(found, binding.value)
+        contents = (module.content for module in service.kind.modules)
+        for value in (*contents, *(binding.value for binding in service.kind.bindings)):
+            if isinstance(value, Path):
+                _note(found, value)
     for root in sorted(roots):
         for number, path in enumerate(_files(root)):
             if number >= MAX_FILES:

@@ -70,6 +70,31 @@ def test_an_environment_of_it_is_served(folder: Path) -> None:
         assert ask(served.address(), "/anything").body == "auth production other 1"
 
 
+WORKERD = """using W = import "/workerd/workerd.capnp";
+const one :W.Config = (services = [(name = "files", disk = ()), (name = "main", worker = .main)],
+  sockets = [(name = "http", service = "main"), (name = "files", address = "127.0.0.1:0", service = "files")]);
+const two :W.Config = (v8Flags = ["--expose-gc"]);
+const main :W.Worker = (serviceWorkerScript = embed "main.js", compatibilityDate = "2025-01-01");
+"""
+
+
+def test_a_file_of_workerds_is_served_and_its_constants_are_named(tmp_path: Path) -> None:
+    (tmp_path / "config.capnp").write_text(WORKERD)
+    (tmp_path / "main.js").write_text(
+        'addEventListener("fetch", (event) => event.respondWith(new Response("script")))'
+    )
+    said = ("--directory-path", f"files={tmp_path}", "--socket-addr", "http=127.0.0.1:0")
+    with serve("-c", tmp_path / "config.capnp", "one", *said) as served:
+        assert ask(served.address(), "/").body == "script"
+    done = run("validate", tmp_path / "config.capnp", "two", "--no-deploy")
+    assert (done.returncode, done.stdout) == (0, "ok\n")
+    assert '"Config.v8Flags" means nothing here' in done.stderr
+    done = run("validate", tmp_path / "config.capnp", "--no-deploy")
+    assert "the file has several configurations: name one of them after the file: one, two" in done.stderr
+    done = run("validate", tmp_path / "config.capnp", "one", "--no-deploy", "--directory-path", "files")
+    assert '--directory-path: "files" has no name or no value' in done.stderr
+
+
 def test_validate_tells_what_means_nothing_here(folder: Path) -> None:
     done = run("validate", "-c", folder / "wrangler.toml", "--no-deploy")
     assert (done.returncode, done.stdout) == (0, "ok\n")

@@ -52,8 +52,19 @@ const FORMS = {
   ".wasm": "data",
 };
 
-export function addFile(path, bytes) {
+const kinds = new Map();
+// What files are, by path, where that is listed: "code", "common", "text", "data", "json".
+
+export function addFile(path, bytes, kind = undefined) {
   files.set(path, bytes);
+  if (kind !== undefined) kinds.set(path, kind);
+}
+
+// What is made of a file that is no code; undefined of code.
+function formOf(path) {
+  const kind = kinds.get(path);
+  if (kind === undefined) return FORMS[suffixOf(path)];
+  return kind === "code" || kind === "common" ? undefined : kind;
 }
 
 export function text(path) {
@@ -225,6 +236,7 @@ export function locate(base, name, conditions = CONDITIONS) {
 }
 
 function isCommon(path, source) {
+  if (kinds.has(path)) return kinds.get(path) === "common";
   if (path.endsWith(".cjs") || path.endsWith(".cts")) return true;
   if (path.endsWith(".mjs") || path.endsWith(".mts") || !path.includes("node_modules/")) return false;
   for (let folder = folderOf(path); folder !== "" && !folder.endsWith("node_modules"); folder = folderOf(folder)) {
@@ -252,7 +264,7 @@ function load(path) {
   if (known !== undefined) return known.exports;
   const module = { exports: {}, id: path, loaded: false };
   common.set(path, module);
-  const form = FORMS[suffixOf(path)];
+  const form = formOf(path);
   if (form !== undefined) {
     module.exports = valueOf(path, form);
   } else {
@@ -287,7 +299,7 @@ guest.resolve = (base, name) => {
     const path = locate(base.startsWith("/") ? base.slice(1) : "", name);
     const known = named.get(path);
     if (known !== undefined) return known;
-    const isValue = FORMS[suffixOf(path)] !== undefined || isCommon(path, text(path));
+    const isValue = formOf(path) !== undefined || isCommon(path, text(path));
     const found = isValue ? GIVEN + path : `/${path}`;
     named.set(path, found);
     return found;
@@ -349,7 +361,7 @@ guest.source = (name) => {
 
 // A module whose default export is a value that is there already, and whose other exports are the value's properties.
 function moduleOf(path) {
-  const form = FORMS[suffixOf(path)];
+  const form = formOf(path);
   const value = form === undefined ? load(path) : valueOf(path, form);
   values.set(path, value);
   const lines = [

@@ -34,6 +34,13 @@ function isKind(value, kind) {
   return typeof value === "function" && value.prototype instanceof kind;
 }
 
+// Whether it is a class of Durable Objects of the older kind, which extends nothing.
+function isObjectClass(value) {
+  if (typeof value !== "function" || isKind(value, WorkerEntrypoint)) return false;
+  const isClass = Function.prototype.toString.call(value).startsWith("class");
+  return isClass && ["fetch", "alarm"].some((name) => typeof value.prototype[name] === "function");
+}
+
 function handlersOf(value) {
   const found = typeof value === "function" ? value.prototype : value;
   return HANDLERS.filter((name) => typeof found?.[name] === "function").sort();
@@ -41,7 +48,7 @@ function handlersOf(value) {
 
 function exported(namespace) {
   for (const [name, value] of Object.entries(namespace)) {
-    if (isKind(value, DurableObject)) {
+    if (isKind(value, DurableObject) || (name !== "default" && isObjectClass(value))) {
       objects.set(name, value);
       continue;
     }
@@ -70,7 +77,7 @@ function described(exports) {
 export function load(header, rest) {
   const [lengths, [main, names]] = JSON.parse(header);
   const blobs = cut(lengths, rest);
-  for (const [path, index] of names) modules.addFile(path, blobs[index].slice());
+  for (const [path, index, kind] of names) modules.addFile(path, blobs[index].slice(), kind);
   forbidEntropy();
   let settled = null;
   import(`/${main}`).then(

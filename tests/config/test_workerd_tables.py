@@ -1,0 +1,73 @@
+"""The tables of workerd's fields, held to the schema and to the page."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pyworkerd_config.workerd_files import SCHEMA
+from pyworkerd_config.workerd_tables import FIELDS
+
+from tests.packaging.tree import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = ROOT / "docs/workerd.md"
+UNUSED = ("FallbackServiceRequest", "FallbackServiceRequest.Attribute")
+OPENING = re.compile(
+    r"(?:struct (?P<struct>\w+)|enum (?P<enum>\w+)|(?P<union>union)|(?P<group>\w+) :(?:group|union)) \{"
+)
+FIELD = re.compile(r"(\w+) @\d+ *:.*;")
+
+
+def fields(text: str) -> Iterator[tuple[str, str]]:
+    """Structs or groups and their fields, as the text of the schema has them."""
+    scope: list[str] = []
+    for line in map(str.strip, re.sub(r"#.*", "", text).splitlines()):
+        if opening := OPENING.fullmatch(line):
+            if opening["group"]:
+                yield ".".join(filter(None, scope)), opening["group"]
+            # A union without a name is no scope of its own; an enumeration has no fields.
+            scope.append(
+                opening["struct"] or opening["group"] or (f"!{opening['enum']}" if opening["enum"] else "")
+            )
+        elif line == "}":
+            scope.pop()
+        elif field := FIELD.fullmatch(line):
+            yield ".".join(filter(None, scope)), field[1]
+
+
+def test_every_field_of_the_schema_has_a_row() -> None:
+    found: dict[str, set[str]] = {}
+    for struct, field in fields(SCHEMA.read_text()):
+        if struct not in UNUSED:
+            found.setdefault(struct, set()).add(field)
+    assert {struct: set(rows) for struct, rows in FIELDS.items()} == found
+
+
+def test_every_row_says_what_to_do() -> None:
+    for struct, rows in FIELDS.items():
+        for name, field in rows.items():
+            assert (field.status == "supported") == (not field.note), f"{struct}.{name}"
+
+
+def test_the_page_has_every_field_as_the_tables_do() -> None:
+    assert table() in PAGE.read_text()
+
+
+def table() -> str:
+    """The part of docs/workerd.md that the tables make; `python -m tests.config.test_workerd_tables` prints it."""
+    lines = []
+    for struct, rows in sorted(FIELDS.items()):
+        lines += [f"### {struct}", "", "| field | | |", "|---|---|---|"]
+        lines += [
+            f"| `{name}` | {field.status} | {field.note.replace('|', chr(92) + '|')} |"
+            for name, field in rows.items()
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,79 @@
+"""Where things stand in a Cap'n Proto text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyworkerd_config import ConfigError, Place
+from pyworkerd_config.workerd_text import MAX_DEPTH, Text, read_text
+
+PLACE = Place(Path("config.capnp"))
+TEXT = """# const no :Config = (import "no.capnp");
+using W = import "/workerd/workerd.capnp";
+using Shop = import "shop.capnp".Shop;
+@0xe6afd26682091c02;
+const config :W.Config = (
+  services = [ (name = "a, (b]", worker = .shop), # (
+    (name =.name, worker = Shop.worker) ],
+  script = embed "a \\"b.js",
+);
+struct Scope { const inner :Text = "x"; }
+"""
+
+
+def read(text: str) -> Text:
+    return read_text(text, PLACE)
+
+
+def test_constants_have_their_values_with_places() -> None:
+    text = read(TEXT)
+    assert list(text.constants) == ["config", "Scope.inner"]
+    services = text.constants["config"].fields["services"]
+    assert text.line(services.at) == 6
+    first, second = services.items
+    assert (text.line(first.at), text.line(second.at)) == (6, 7)
+    assert first.fields["worker"].refers == ("", "shop")
+    assert second.fields["name"].refers == ("", "name")
+    assert second.fields["worker"].refers == ("Shop", "worker")
+    assert text.line(text.constants["config"].fields["script"].at) == 8
+
+
+def test_files_that_are_named_are_found_outside_of_comments_and_texts() -> None:
+    text = read(TEXT)
+    assert [(each.word, each.path) for each in text.references] == [
+        ("import", "/workerd/workerd.capnp"),
+        ("import", "shop.capnp"),
+        ("embed", 'a \\"b.js'),
+    ]
+    first = text.references[0]
+    assert text.source[first.start : first.end] == '"/workerd/workerd.capnp"'
+    assert text.aliases == {"W": (0, ()), "Shop": (1, ("Shop",))}
+
+
+@pytest.mark.parametrize(
+    ("source", "has_id"),
+    [
+        ("@0xe6afd26682091c02;", True),
+        ("struct A @0xe6afd26682091c02 {}", False),
+        ("# @0x1;\n", False),
+        ("", False),
+    ],
+)
+def test_whether_a_file_has_an_id(source: str, has_id: bool) -> None:
+    assert read(source).has_id is has_id
+
+
+def test_brackets_may_not_lie_in_one_another_for_ever() -> None:
+    read(f"const a :T = {'(' * MAX_DEPTH}")
+    with pytest.raises(ConfigError, match=r"config\.capnp:2: brackets lie in one another more than 64 deep"):
+        read(f"\nconst a :T = {'(' * (MAX_DEPTH + 1)}")
+
+
+@given(st.text(alphabet='()[]{}",;=.@#\n`\\ ab01const using import embed struct'))
+def test_no_text_is_too_strange(source: str) -> None:
+    text = read(source)
+    for each in text.references:
+        assert source[each.start] == source[each.end - 1] == '"'
