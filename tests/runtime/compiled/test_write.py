@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from pyworkerd.compiled import compile_to
+from pyworkerd.compiled import compile_to, open_compiled
 from pyworkerd.compiled import write as module
-from pyworkerd_config import ConfigError, load
+from pyworkerd.sources import read_modules
+from pyworkerd_config import ConfigError, Worker, load
 
 from tests.runtime.compiled.projects import CONFIG, project
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOLDS = [
     "manifest.json", "config.toml",
@@ -34,6 +32,24 @@ def test_it_holds_what_is_served_and_no_secret(tmp_path: Path) -> None:
     assert b"swordfish" not in everything
     assert str(tmp_path).encode() not in everything, "it does not say where it was made"
     assert (summary.workers, summary.files, summary.size) == (1, len(HOLDS) - 2, output.stat().st_size)
+
+
+def test_modules_that_are_listed_are_in_it_under_their_names(tmp_path: Path) -> None:
+    (tmp_path / "w.js").write_text("export default {}")
+    (tmp_path / "config.capnp").write_text(
+        'using W = import "/workerd/workerd.capnp";\n'
+        'const c :W.Config = (services = [(name = "w", worker = (modules = [\n'
+        '  (name = "worker", esModule = embed "w.js"), (name = "lib/word", text = "hello")]))],\n'
+        '  sockets = [(name = "http", address = "127.0.0.1:0", service = "w")]);\n'
+    )
+    config = load(tmp_path / "config.capnp")
+    compile_to(config, tmp_path / "app.pyworkerd")
+    kind = open_compiled(tmp_path / "app.pyworkerd").services[0].kind
+    before = config.services[0].kind
+    assert isinstance(kind, Worker)
+    assert isinstance(before, Worker)
+    assert read_modules(kind.modules) == read_modules(before.modules)
+    assert all(isinstance(module.content, Path) for module in kind.modules)
 
 
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
