@@ -20,6 +20,8 @@ LATELY_S: Final = 10.0
 """What `lately` goes back at most."""
 APART_S: Final = 1.9
 """Between two sums that are kept for it."""
+RATE_LIMITS: Final = "rate_limits"
+"""Among the limits that were reached: requests that never came to the worker."""
 _BUCKETS: Final = len(BOUNDS_MS) + 1
 
 
@@ -118,7 +120,8 @@ def figures_of(snapshot: Snapshot) -> dict[str, Figures]:
     """By worker; those that have no label of their own are together under `families.OTHERS`."""
     found: dict[str, Figures] = {}
     for family, read in _READ.items():
-        of_worker = FAMILIES[family].labels.index("worker")
+        names = FAMILIES[family].labels
+        of_worker = names.index("worker" if "worker" in names else "service")
         for labels, value in snapshot.get(family, {}).items():
             name = labels[of_worker]
             read(found.setdefault(name, Figures()), labels, value)
@@ -169,6 +172,10 @@ def _sum(field: str) -> Callable[[Figures, Labels, Value], None]:
     return lambda to, _, value: setattr(to, field, getattr(to, field) + value[0])
 
 
+def _refused(to: Figures, _: Labels, value: Value) -> None:
+    to.limits[RATE_LIMITS] = to.limits.get(RATE_LIMITS, 0) + value[0]
+
+
 _READ: Final[Mapping[str, Callable[[Figures, Labels, Value], None]]] = {
     "requests": _requests,
     "request_duration_seconds": _durations,
@@ -176,6 +183,7 @@ _READ: Final[Mapping[str, Callable[[Figures, Labels, Value], None]]] = {
     "queue_wait_seconds": _waits,
     "isolates": _by("isolates"),
     "limits_hit": _by("limits"),
+    "requests_limited": _refused,
     "cpu_seconds": _sum("cpu_ns"),
     "cold_starts": _sum("cold_starts"),
     "evictions": _sum("evictions"),

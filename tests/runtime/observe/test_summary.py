@@ -51,6 +51,7 @@ def counted() -> Snapshot:
     add(snapshot, "isolate_memory_bytes", ("shop",), 4096)
     add(snapshot, "queue_depth", ("other",), 3)
     add(snapshot, "connections", ("http",), 9)
+    add(snapshot, "requests_limited", ("shop",), 5)
     return snapshot
 
 
@@ -60,7 +61,7 @@ def test_by_worker() -> None:
     shop = figures["shop"]
     assert (shop.requests, shop.errors, shop.canceled, shop.calls, shop.call_errors) == (6, 2, 1, 7, 1)
     assert (shop.cold_starts, shop.cpu_ns, shop.logged) == (2, 1_500_000_000, 7)
-    assert (shop.waits, shop.waited_ns, shop.limits) == (1, 250_000_000, {"queue": 1})
+    assert (shop.waits, shop.waited_ns, shop.limits) == (1, 250_000_000, {"queue": 1, "rate_limits": 5})
     assert (shop.isolates, shop.memory) == ({"idle": 2, "busy": 1}, 4096)
     assert sum(shop.buckets) == 6
     assert figures["other"].queue == 3
