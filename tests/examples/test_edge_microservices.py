@@ -257,3 +257,12 @@ def test_its_own_tests() -> None:
         ("login", True),
     ]
     assert "error" not in done.stderr, "their tail worker was told"
+
+
+def test_its_types(tmp_path: Path) -> None:
+    files = ("-c", EXAMPLE / "wrangler.toml", "-c", EXAMPLE / "tests/wrangler.toml")
+    done = run("types", *files, "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    declared = (tmp_path / "worker-configuration.d.ts").read_text()
+    assert "interface FrontEnv {\n  CACHE: KVNamespace;" in declared
+    assert "interface TestsEnv {\n  auth: Service<" in declared, "several files are one server"

@@ -2,13 +2,7 @@
 
 import assert from "node:assert";
 
-interface Env {
-  front: ServiceBinding;
-  auth: ServiceBinding;
-  catalog: ServiceBinding;
-}
-
-type Test = { test(controller: unknown, env: Env): Promise<void> };
+type Test = { test(controller: TestController, env: TestsEnv): Promise<void> };
 
 const here = (path: string) => `http://edge.test${path}`;
 

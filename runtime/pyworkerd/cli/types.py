@@ -39,10 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write them. Raises `ConfigError`, `Refusal`."""
     paths = paths_of(options)
+    configs = [load(*paths, environment=options.env or None)]
     tests = paths[0].with_name(OWN_NAMES[0])
     if not options.named and options.config is None and tests.is_file():
-        paths.append(tests)
-    configs = [load(path, environment=options.env or None) for path in paths]
+        configs.append(load(tests, environment=options.env or None))
     folder: Path = options.output or paths[0].parent
     changed = []
     for name, text in declarations(configs, folder).items():
