@@ -106,12 +106,16 @@ class Keeper:
                         await self._look.wait()
 
     def _lock(self, held: ExitStack) -> bool:
-        self._files.prepare()
-        with ExitStack() as trying:
-            if not trying.enter_context(self._files.locked("keeper", wait=False)):
-                return False
-            held.push(trying.pop_all())
-            return True
+        try:
+            self._files.prepare()
+            with ExitStack() as trying:
+                if not trying.enter_context(self._files.locked("keeper", wait=False)):
+                    return False
+                held.push(trying.pop_all())
+        except OSError as error:
+            logger.warning("certificates are not looked at: %s: %s", error.filename, error.strerror)
+            return False
+        return True
 
     async def _renew(self) -> bool:
         """Order what is due. Whether any of it failed."""
