@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 from pyworkerd.errors import NoSuchMethod, WorkerException
-from pyworkerd.runtime import Runtime
+from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd_config import load
 from pyworkerd_isolates.component import compiler
 
@@ -125,6 +126,20 @@ def test_a_python_worker_asks_a_component(running: Callable[..., None]) -> None:
             await front.fetch("/call")
 
     running(HELLO, main)
+
+
+def test_whoever_waits_for_a_compiler_hears_of_it(monkeypatch: pytest.MonkeyPatch, sandbox: object) -> None:
+    monkeypatch.setattr(compiler, "compiled", compiled_here)
+    binary = cgi("(call $say (i32.const 1024) (i32.const 8))", f"A: {uuid4()}\\n\\nhi")
+
+    async def told() -> list[str]:
+        steps: list[str] = []
+        async with Runtime(None, RuntimeOptions(progress=steps.append)) as runtime:
+            await runtime.load({"new.wasm": binary})
+        return steps
+
+    assert asyncio.run(told()) == ["compiling new.wasm, 0.0 MB: a large component takes a while"]
+    assert asyncio.run(told()) == [], "it is cached"
 
 
 def test_a_component_asks_a_python_worker(running: Callable[..., None]) -> None:

@@ -23,7 +23,7 @@ from pyworkerd.problems import MISTAKE, Refusal, faults_of, status_of
 from pyworkerd.server import HttpServer, ServerOptions, bind_socket
 from pyworkerd.serving import key_of
 from pyworkerd.supervisor.dev_reports import DevReports
-from pyworkerd.supervisor.excerpts import with_excerpt
+from pyworkerd.supervisor.excerpts import folders_of, with_excerpt
 from pyworkerd.supervisor.run import run as supervise
 from pyworkerd.supervisor.settings import Settings
 from pyworkerd.supervisor.trouble import Trouble
@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
             except (ConfigError, Refusal) as error:
                 if status_of(error) != MISTAKE:
                     raise
-                faults = faults_of(error)
+                faults = [with_excerpt(fault, files.folders()) for fault in faults_of(error)]
             report.broken(faults)
             socket = first_socket(files.config, options)
             if key_of(socket) not in bound:
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
 async def _wait(files: Files, listener: Listener, faults: Sequence[Fault]) -> None:
     """Show what is wrong until a file changes. Whoever comes meanwhile waits in the queue of the same socket."""
     trouble = Trouble(trouble_page)
-    trouble.faults = [with_excerpt(fault) for fault in faults]
+    trouble.faults = faults
     server = HttpServer(trouble(_Unavailable(faults)))
     sys.stderr.write(
         f"Waiting for a change; http://{await server.start(listener.share())} shows this, too.\n"
@@ -167,6 +167,11 @@ class Files:
     def changed(self) -> bool:
         """Whether there is something else now than what was read last."""
         return self._watch.changed(self.look())
+
+    def folders(self) -> frozenset[Path]:
+        """Where lines may be shown from."""
+        own = frozenset(path.parent for path in self._paths)
+        return own if self.config is None else own | folders_of(self.config)
 
     def look(self) -> Look:
         """What of them is there."""

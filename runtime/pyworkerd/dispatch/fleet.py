@@ -130,6 +130,7 @@ class Fleet:
         """For programs: a hostile one makes its compiler run for minutes, and nothing else waits for that."""
         self.closed = False
         self._opening = asyncio.Lock()
+        self._progress: Callable[[str], None] = lambda _: None
         self._home = home
         self._record = record
         self._recorder: Recorder | None = None
@@ -160,6 +161,7 @@ class Fleet:
         told what is built, from whatever thread."""
         async with self._opening:
             if self.engines is None:
+                self._progress = progress
                 self.engines = await self.run(self._load, progress)
                 self.relief.start()
         return self.engines
@@ -202,6 +204,8 @@ class Fleet:
             source = await self.run(source.read) if isinstance(source, Folder) else source
             if not await self.run(self.images.is_compiled, source):
                 threads = self._compiles
+                size = len(source.files[source.main]) / 1e6
+                self._progress(f"compiling {source.main}, {size:.1f} MB: a large component takes a while")
         return await self._get(self.images.get, self.images.release, source, limits, threads)
 
     async def program(self, folder: Folder, limits: IsolateLimits) -> TrustedProgram:

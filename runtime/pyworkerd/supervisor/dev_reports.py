@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pyworkerd.observe.text import one_line, printable
 
-from .excerpts import with_excerpt
 from .reports import Readable, url
 
 if TYPE_CHECKING:
@@ -47,8 +46,8 @@ class DevReports(Readable):
         self._tell("The version before goes on until this is mended.", "2")
 
     def broken(self, faults: Sequence[Fault]) -> None:
-        """The files cannot be loaded."""
-        for fault in map(with_excerpt, faults):
+        """The files cannot be loaded. Further lines of a text are those of the source."""
+        for fault in faults:
             first, _, rest = printable(fault.text).partition("\n")
             self._tell(f"error: {first}", "31")
             if rest:

@@ -117,9 +117,10 @@ class ServingProcess:
         self._runtime = Runtime(inherited.config, options)
         limits_of_all = SharedRateLimits(inherited.counters)
         self._runtime.shared.provide(RateLimits, limits_of_all)  # type: ignore[type-abstract]
-        server = replace(self._settings.server, access_log=sink if self._settings.access_log else None)
-        self._balance = Balance(inherited.seat)
         self._trouble = Trouble(self._settings.dev) if self._settings.dev is not None else None
+        log = sink if self._trouble is None else self._trouble.leaves_out(sink)
+        server = replace(self._settings.server, access_log=log if self._settings.access_log else None)
+        self._balance = Balance(inherited.seat)
         self._serving = Serving(self._runtime, server, self._balance, self._trouble)
         self._orders: asyncio.Queue[Prepare | Switch | Discard] = asyncio.Queue()
         self._beside: tuple[int, Beside] | None = None

@@ -368,6 +368,11 @@ class Supervisor:
 
     def not_reloaded(self, faults: Sequence[Fault]) -> None:
         """What is there now cannot work: what was there before goes on."""
+        if self.settings.dev is not None:
+            from .excerpts import folders_of, with_excerpt  # noqa: PLC0415 (not before something fails)
+
+            folders = folders_of(self._seen)
+            faults = [with_excerpt(fault, folders) for fault in faults]
         self._trouble = tuple(faults)
         self.report.not_reloaded(faults)
         for child in self.serving():
@@ -382,9 +387,7 @@ class Supervisor:
 
     def _tell_trouble(self, child: Child) -> None:
         if self.settings.dev is not None:
-            from .excerpts import with_excerpt  # noqa: PLC0415 (not before something fails)
-
-            child.tell(Trouble(tuple(map(with_excerpt, self._trouble))))
+            child.tell(Trouble(self._trouble))
 
     async def _watch(self) -> None:
         while True:

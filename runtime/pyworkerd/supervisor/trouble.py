@@ -15,6 +15,7 @@ from pyworkerd.problems import Fault
 if TYPE_CHECKING:
     from contextvars import Context
 
+    from pyworkerd.observe.access import AccessEntry, AccessSink
     from pyworkerd.observe.scope import Scope
     from pyworkerd.server import Handler
     from pyworkerd.services.base import Ask, Pending, Reply
@@ -36,6 +37,15 @@ class Trouble:
     def answer(self, request: Request) -> Response | None:
         """The page, if something is wrong and somebody looks at one."""
         return self._page(self.faults) if self.faults and opens_page(request) else None
+
+    def leaves_out(self, log: AccessSink) -> AccessSink:
+        """An access log without the pages of this: there is one each second, for as long as somebody looks at it."""
+
+        def write(entry: AccessEntry) -> None:
+            if not self.faults or entry.service:
+                log(entry)
+
+        return write
 
 
 class _Troubled:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
 
 from pyworkerd.problems import Fault
 from pyworkerd.supervisor.dev_reports import DevReports
 
 from tests.runtime.supervisor.test_reports import tell
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_addresses_on_standard_output_and_all_else_beside_it() -> None:
@@ -32,8 +28,7 @@ def test_addresses_on_standard_output_and_all_else_beside_it() -> None:
     ]
 
 
-def test_colours_and_the_lines_in_question(tmp_path: Path) -> None:
-    (tmp_path / "w.py").write_text("x = \x1b(\n")
+def test_colours_and_the_lines_in_question() -> None:
     err = io.StringIO()
-    DevReports(io.StringIO(), err, colour=True).broken([Fault(f"{tmp_path}/w.py:1: no")])
-    assert err.getvalue() == f"\x1b[31merror: {tmp_path}/w.py:1: no\x1b[0m\n\n> 1 | x = \\x1b(\n"
+    DevReports(io.StringIO(), err, colour=True).broken([Fault("w.py:1: no\n\n> 1 | x = \x1b(")])
+    assert err.getvalue() == "\x1b[31merror: w.py:1: no\x1b[0m\n\n> 1 | x = \\x1b(\n"

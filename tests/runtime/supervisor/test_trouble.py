@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,3 +77,15 @@ def test_a_handler_that_cannot_be_asked() -> None:
     handler: Any = Trouble(lambda _: Response(500))(plain)
     assert handler.ask(Request("GET", "http://a/"), None, None, None) is None
     assert asyncio.run(handler(Request("GET", "http://a/"))).status == 204
+
+
+def test_the_pages_are_left_out_of_the_log() -> None:
+    seen: list[Any] = []
+    trouble = Trouble(lambda _: Response(500))
+    log = trouble.leaves_out(seen.append)
+    page, other = SimpleNamespace(service=""), SimpleNamespace(service="w")
+    for faults in (FAULTS, ()):
+        trouble.faults = faults
+        log(page)  # type: ignore[arg-type]
+        log(other)  # type: ignore[arg-type]
+    assert seen == [other, page, other]
