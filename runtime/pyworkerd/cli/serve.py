@@ -19,6 +19,7 @@ from pyworkerd.supervisor.settings import Settings
 from .configuration import add_configuration, read_configuration
 from .descriptors import raise_limit
 from .sockets import OPTION, with_addresses
+from .telemetry import add_otel, wants_otel
 from .terminal import has_colours
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--watch", action="store_true", help="reload when the configuration or a worker's file changes")
     add(ALLOW, action="store_true", help=ALLOW_HELP)
+    add_otel(parser)
     _add_recording(parser)
     wait = f"how long running requests may take to finish after SIGTERM (default: {DRAIN_S:g})"
     add("--drain", type=float, default=DRAIN_S, metavar="SECONDS", help=wait)
@@ -98,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
         admin=options.admin,
         watch=options.watch,
         allow_trusted=options.allow_trusted,
+        otel=wants_otel(options),
         record=record,
     )
     return supervise(settings)

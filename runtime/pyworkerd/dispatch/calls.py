@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .channels import Channels, Computing
     from .invocation import Invocation
     from .sockets import Sockets
+    from .spans import CallSpans
     from .streams import Door
     from .threads import Slices
 
@@ -44,6 +45,9 @@ class Asker(Protocol):
     def calls(self) -> int:
         """How many calls within the process a request, and all that it causes, may make before this worker's are
         refused."""
+
+    def call_spans(self) -> CallSpans | None:
+        """What tells of the calls of one isolate; None where nobody is told."""
 
     def compute(self, job: Slices, invocation: Invocation, cost_ms: float) -> None:
         """Run a computation of this invocation on a thread, in the worker's turns."""
@@ -130,6 +134,7 @@ class Calls:
         "_refused",
         "_room",
         "_sockets",
+        "_spans",
         "_waiting",
     )
 
@@ -137,6 +142,7 @@ class Calls:
         self._door, self._bodies, self._sockets, self._asker, self._limit = (
             door, bodies, sockets, asker, limit
         )  # fmt: skip
+        self._spans = asker.call_spans()
         self._waiting: dict[int, _Waiting] = {}
         self._leaving = 0
         """Tasks that nobody waits for any more, and that have not ended yet."""
@@ -200,6 +206,8 @@ class Calls:
         invocation.hold(Abandon(effect.call))
         self._door.room.promised += _size(effect)
         self._door.room.hold(_size(effect))
+        if self._spans is not None:
+            self._spans.begins(effect, invocation)
 
     def _charge(self, invocation: Invocation, effect: Call | Fetch) -> tuple[Computing | None, float]:
         """What will compute it, if it is to be computed, and what that costs."""
@@ -276,6 +284,8 @@ class Calls:
 
     def _reject(self, effect: Call | Fetch, error: Exception) -> None:
         code, message, type_name = self._asker.describe(error)
+        if self._spans is not None:
+            self._spans.fails(effect, error)
         self._door.send(
             effect.invocation, lambda events: events.reject(effect.call, code, message, type_name)
         )
@@ -297,6 +307,8 @@ class Calls:
     ) -> None:
         """A call that was asked is answered: bytes, or a response and its URL."""
         wanted = self._is_wanted(effect)
+        if error is not None and self._spans is not None:
+            self._spans.fails(effect, error)
         self.over(effect, invocation)
         if error is None and isinstance(effect, Fetch):
             if invocation.done or not wanted:
@@ -327,6 +339,8 @@ class Calls:
         self._door.room.promised -= _size(effect)
         self._door.room.hold(-_size(effect))
         invocation.let_go(Abandon(effect.call))
+        if self._spans is not None:
+            self._spans.over(effect, invocation)
 
     def close(self, body: Body | None) -> None:
         """What was to be sent will not be."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .budget import Budget
     from .callers import Callers
     from .outcomes import Watched
+    from .spans import InvocationSpan
     from .tails import Trace
 
 
@@ -109,8 +110,8 @@ class Invocation:
     """Tells whoever works for it elsewhere that its caller has gone."""
     place: Callers | None = None
     """Where it has a place: in the queue, or in an isolate."""
-    trace: Trace | Watched | None = None
-    """What is gathered of it for tail workers, and for whoever follows the server."""
+    trace: Trace | Watched | InvocationSpan | None = None
+    """What is gathered of it for tail workers, for its trace, and for whoever follows the server."""
 
     def __post_init__(self) -> None:
         self.cpu_left_ms = self.shared_left_ms = self.budget.cpu_ms

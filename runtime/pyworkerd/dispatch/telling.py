@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING
 
 from pyworkerd.errors import ExceededDepth, ExceededSubrequests, PyworkerdError, WorkerException
 from pyworkerd.observe.logs import LogEntry
+from pyworkerd.observe.spans import told
+
+from .spans import CallSpans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyworkerd_isolates.protocol import Entry
+
     from pyworkerd.observe.counters import WorkerCounters
     from pyworkerd.observe.logs import LogSink
     from pyworkerd.observe.scope import Scope
@@ -22,6 +29,7 @@ class Telling:
 
     name: str
     counters: WorkerCounters
+    environment: Sequence[Entry]
     sinks: tuple[LogSink, ...]
 
     def log(
@@ -33,6 +41,10 @@ class Telling:
         self.counters.log_entries += 1
         for sink in self.sinks:
             sink(entry)
+
+    def call_spans(self) -> CallSpans | None:
+        """See `calls.Asker`."""
+        return None if told.listener is None else CallSpans(self.name, self.environment)
 
     def describe(self, error: Exception) -> tuple[str, str, str | None]:
         """An error as its asker may see it: code, sentence, and the exception's type if a worker raised it."""

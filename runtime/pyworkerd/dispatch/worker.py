@@ -55,10 +55,10 @@ from .live import Live
 from .measuring import measure_pool
 from .objects import Objects
 from .options import ISOLATE_COST, UNFROZEN_COST, WorkerOptions
-from .outcomes import Watched
 from .placement import Placement
 from .sharing import account_of, background_weight
 from .sockets import RESTART, Places
+from .spans import trace_of
 from .telling import Telling
 
 if TYPE_CHECKING:
@@ -265,9 +265,7 @@ class Worker(Telling):
             self._background if type(work) is HandlerWork else self._budget,
             self.subrequests, self.log_bytes, context, work_for,
         )  # fmt: skip
-        tails, feed = self.options.tails, self.fleet.feed
-        trace = None if tails is None else tails.begin(self, work, work_for)
-        invocation.trace = trace if feed is None or not feed.watched else Watched(feed, self.name, trace)
+        invocation.trace = trace_of(self, work, work_for)
         return invocation
 
     async def _invoke(self, work: Work, work_for: Scope) -> Response | bytes:

@@ -11,7 +11,7 @@ from .scope import scope
 if TYPE_CHECKING:
     from .logs import LogSink
 
-ROOTS: Final = ("pyworkerd", "asyncio", "aiohttp")
+ROOTS: Final = ("pyworkerd", "asyncio", "aiohttp", "opentelemetry")
 """Loggers of this project, and of the libraries that speak while it runs."""
 
 

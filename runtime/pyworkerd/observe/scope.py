@@ -11,7 +11,8 @@ from contextvars import ContextVar
 from os import urandom
 from typing import TYPE_CHECKING, Final
 
-from .trace import PARENT, RANDOM, STATE, format_parent, parse_parent, parse_state
+from .spans import told
+from .trace import PARENT, RANDOM, SAMPLED, STATE, format_parent, parse_parent, parse_state
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
@@ -27,6 +28,8 @@ class Scope:
         "calls",
         "cold",
         "flags",
+        "parent_id",
+        "received",
         "request_id",
         "service",
         "span_id",
@@ -36,11 +39,21 @@ class Scope:
     )
 
     def __init__(
-        self, trace_id: str, span_id: str, flags: int, state: str, root: Scope | None = None
+        self,
+        trace_id: str,
+        span_id: str,
+        flags: int,
+        state: str,
+        root: Scope | None = None,
+        parent_id: str = "",
     ) -> None:
         self.trace_id, self.span_id, self.flags, self.state = trace_id, span_id, flags, state
         self.request_id: str = span_id if root is None else root.request_id
         """The span id of the request that came in: 16 hexadecimal digits. The client gets it as `REQUEST_ID`."""
+        self.parent_id = parent_id
+        """The span that this one is a part of; empty if it is the first of its trace."""
+        self.received = False
+        """Whether it came in over HTTP, so that a server tells of it when it is over."""
         self.service = ""
         """The service that it was sent to."""
         self.caller = ""
@@ -72,7 +85,7 @@ class Scope:
 
         A sender that wrote a `traceparent` of its own keeps it. One that only hands on what it was given does not.
         """
-        span = Scope(self.trace_id, urandom(8).hex(), self.flags, self.state, self.root)
+        span = Scope(self.trace_id, urandom(8).hex(), self.flags, self.state, self.root, self.span_id)
         span.caller = caller
         given = [value for name, value in headers if name == PARENT]
         if given and given != [format_parent(self.trace_id, self.span_id, self.flags)]:
@@ -85,13 +98,14 @@ def begin(headers: Headers = ()) -> tuple[Scope, Headers]:
     """A request that comes in: its scope, and its headers without those of the trace.
 
     It continues the trace of a well-formed `traceparent`; otherwise it is the first of a new one, with an id that is
-    random and not marked as sampled, since nothing here records spans.
+    random. It is marked as sampled if somebody is told of its spans (`spans`), and wants to be told of these.
     """
     for name, _ in headers:
         if name in (PARENT, STATE):
             return _continue(headers), _without(headers)
     ids = urandom(24).hex()
-    return Scope(ids[:32], ids[32:], RANDOM, ""), headers
+    flags = RANDOM if told.decide is None else _decided(RANDOM, told.decide(ids[:32], None))
+    return Scope(ids[:32], ids[32:], flags, ""), headers
 
 
 def _continue(headers: Headers) -> Scope:
@@ -100,7 +114,15 @@ def _continue(headers: Headers) -> Scope:
     if parent is None:
         return begin()[0]
     states = [value for name, value in headers if name == STATE]
-    return Scope(parent.trace_id, urandom(8).hex(), parent.flags, parse_state(states) if states else "")
+    flags = parent.flags
+    if told.decide is not None:
+        flags = _decided(flags, told.decide(parent.trace_id, (parent.span_id, flags)))
+    state = parse_state(states) if states else ""
+    return Scope(parent.trace_id, urandom(8).hex(), flags, state, None, parent.span_id)
+
+
+def _decided(flags: int, sampled: bool) -> int:
+    return flags | SAMPLED if sampled else flags & ~SAMPLED
 
 
 def _without(headers: Headers) -> Headers:

@@ -21,10 +21,14 @@ class Record:
     __slots__ = ("_began", "_version", "error", "request", "scope", "sent", "status")
 
     def __init__(self) -> None:
-        self.begin(cast("Scope", None))
+        self._renew(cast("Scope", None), "")
 
     def begin(self, scope: Scope, version: str = "") -> None:
         """A request whose head is complete, or one that could not be read."""
+        scope.received = True
+        self._renew(scope, version)
+
+    def _renew(self, scope: Scope, version: str) -> None:
         self._began = monotonic_ns()
         self.scope, self._version = scope, version
         self.request: Request | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyworkerd.http import parser_class
 from pyworkerd.http.dates import format_date
 from pyworkerd.messages import Request, Response
+from pyworkerd.observe.spans import say_request, told
 
 from .statistics import Counters
 
@@ -111,8 +112,12 @@ class Shared:
     def log(self, record: Record, info: ConnectionInfo, body: RequestBody | None) -> None:
         """A request is over: count it, and tell the access log, if there is one."""
         self.counters.answers[record.status // 100] += 1
+        if self.options.access_log is None and told.listener is None:
+            return
+        entry = record.entry(info, body)
         if self.options.access_log is not None:
-            self.options.access_log(record.entry(info, body))
+            self.options.access_log(entry)
+        say_request(record.scope, entry)
 
     def complain(self, message: str, *values: object) -> None:
         """Tell the operator of peers that may be misconfigured; now and then, since anybody can cause it."""

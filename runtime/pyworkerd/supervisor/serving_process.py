@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from pyworkerd.observe.feed import Feed
+    from pyworkerd.observe.otel import Telemetry
     from pyworkerd.server.address import TcpAddress, UnixAddress
     from pyworkerd.services.base import Service
 
@@ -127,6 +128,7 @@ class ServingProcess:
         """What is prepared, and its generation."""
         self._leave, self._hurry = asyncio.Event(), asyncio.Event()
         self._drain_s = self._settings.drain_s
+        self._telemetry: Telemetry | None = None
 
     async def run(self) -> int:
         """See `serve`."""
@@ -138,6 +140,8 @@ class ServingProcess:
         finally:
             beating.cancel()
             await self._serving.aclose()
+            if self._telemetry is not None:
+                await self._telemetry.aclose()
             await self._runtime.aclose()
             self._channel.close()
         return status
@@ -160,6 +164,11 @@ class ServingProcess:
         return 0
 
     async def _start(self) -> None:
+        if self._settings.otel:
+            from pyworkerd.observe.otel import Telemetry  # noqa: PLC0415 (half a second, and only with --otel)
+
+            self._telemetry = Telemetry(self._serving.metrics)
+            self._telemetry.start()
         await self._runtime.open()
         await self._serving.start({name: each.share() for name, each in self._listeners.items()})
         sys.setswitchinterval(SWITCH_S)

@@ -57,6 +57,8 @@ class Settings:
     """For who writes workers: reports are theirs, and this page is shown while files cannot be loaded."""
     bound: Mapping[str, Listener] = field(default_factory=dict)
     """Sockets that are bound already, by `serving.key_of`."""
+    otel: bool = False
+    """Whether spans and metrics go to a collector: see `observe.otel`."""
     record: RecordOptions | None = None
     """Which invocations are recorded, if any."""
     allow_trusted: bool = False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from pyworkerd.bindings.arguments import bounded
 from pyworkerd.errors import ExceededDepth, PyworkerdError, UpstreamError
 from pyworkerd.observe.scope import Scope, begin, scope
+from pyworkerd.observe.spans import Outside
 
 from . import depth
 
@@ -160,10 +161,11 @@ class ServiceCapability:
             request = replace(request, headers=headers)
         if self.external:
             outside = cast("FollowsRedirects", self._service)
-            work = outside.fetch(request, self._target, redirect=redirect)
+            with Outside(span, request.method, request.url) as leaving:
+                response = await one_deeper(outside.fetch(request, self._target, redirect=redirect), span)
+                leaving.status = response.status
         else:
-            work = self._service.fetch(request, self._target)
-        response = await one_deeper(work, span)
+            response = await one_deeper(self._service.fetch(request, self._target), span)
         if redirect == "error" and response.status in REDIRECTS:
             await response.body.aclose()
             raise UpstreamError("the answer is a redirect, which this request does not allow")
