@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 OPTION: Final = "--otel"
 EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http"
 PROTOCOL: Final = "http/protobuf"
-_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL")  # fmt: skip
+_VARIABLES: Final = tuple(f"OTEL_EXPORTER_OTLP_{signal}PROTOCOL" for signal in ("", "TRACES_", "METRICS_"))
 
 
 def add_otel(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pyworkerd.otel")
 
 SERVICE: Final = "pyworkerd"
-CLOSE_S: Final = 5.0
+CLOSE_S: Final = 2.0
 """How long the end waits for what is still to be sent."""
 SNAPSHOT_S: Final = 10.0
 """How long the thread that sends metrics waits for the event loop's figures."""
