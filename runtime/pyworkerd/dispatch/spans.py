@@ -35,10 +35,9 @@ TRIGGERS: Final = {"scheduled": "timer", "alarm": "timer", "queue": "pubsub"}
 def trace_of(worker: Worker, work: Work, work_for: Scope) -> Trace | Watched | InvocationSpan | None:
     """What gathers an invocation that begins: for tail workers, for who follows the server, for its trace."""
     tails, feed = worker.options.tails, worker.fleet.feed
-    trace: Trace | Watched | None = None if tails is None else tails.begin(worker, work, work_for)
-    if feed is not None and feed.watched:
-        trace = Watched(feed, worker.name, trace)
-    return InvocationSpan(worker, work, trace) if spans.wanted(work_for) else trace
+    trace = None if tails is None else tails.begin(worker, work, work_for)
+    watched = trace if feed is None or not feed.watched else Watched(feed, worker.name, trace)
+    return InvocationSpan(worker, work, watched) if spans.wanted(work_for) else watched
 
 
 class InvocationSpan:
