@@ -65,11 +65,37 @@ class Events:
         """A request begins an invocation."""
         self._events.append(["fetch", invocation, entrypoint, props, method, url, headers, self._body(body)])
 
+    def _value(self, value: bytes, stubs: Sequence[int] | None) -> object:
+        blob = self._blob(value)
+        return blob if stubs == () else [blob, stubs]
+
     def rpc(
-        self, invocation: int, entrypoint: str | None, props: object, method: str, arguments: bytes
+        self,
+        invocation: int,
+        entrypoint: str | None,
+        props: object,
+        method: str,
+        arguments: bytes,
+        stubs: Sequence[int] | None = (),
     ) -> None:
-        """A method call begins an invocation."""
-        self._events.append(["rpc", invocation, entrypoint, props, method, self._blob(arguments)])
+        """A method call begins an invocation. `stubs` are those that the arguments name; None: there was no room."""
+        self._events.append(["rpc", invocation, entrypoint, props, method, self._value(arguments, stubs)])
+
+    def invoke(
+        self,
+        invocation: int,
+        loan: int,
+        reads: bool,
+        method: str,
+        arguments: bytes,
+        stubs: Sequence[int] | None = (),
+    ) -> None:
+        """Something that the guest lends is called, or asked for a property: an invocation begins."""
+        self._events.append(["invoke", invocation, loan, reads, method, self._value(arguments, stubs)])
+
+    def released(self, loan: int) -> None:
+        """Nobody holds a stub of something that the guest lent any more."""
+        self._events.append(["released", loan])
 
     def handle(
         self, invocation: int, entrypoint: str | None, props: object, handler: str, event: bytes
@@ -97,9 +123,9 @@ class Events:
         """Nobody reads a body that the guest sends any more."""
         self._events.append(["stop", stream])
 
-    def resolve_value(self, call: int, value: bytes) -> None:
-        """A call returned an encoded value."""
-        self._events.append(["resolve", call, "value", self._blob(value)])
+    def resolve_value(self, call: int, value: bytes, stubs: Sequence[int] | None = ()) -> None:
+        """A call returned an encoded value, which names these stubs."""
+        self._events.append(["resolve", call, "value", self._value(value, stubs)])
 
     def resolve_response(
         self, call: int, status: int, headers: HeaderPairs, body: bytes | StreamRef | None, url: str

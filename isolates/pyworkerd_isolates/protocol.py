@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 from . import wire
 from .errors import OutputTooLarge, ProtocolError
@@ -42,6 +42,8 @@ MAX_HEADER_BYTES: Final = 131_072
 """Workers: 128 KB of headers in total."""
 MAX_HEADERS: Final = 256
 MAX_TEXT: Final = 65_536
+MAX_STUBS: Final = 250
+"""Stubs that one value names; the guests' `MAX_STUBS` is the same number."""
 MAX_DUE: Final = 64
 """Invocations that are named as due at once; the guest's `loop.MAX_DUE` is the same number."""
 LONG_HEADER: Final = 16_384
@@ -91,8 +93,28 @@ class Respond(NamedTuple):
     body: BodyRef
 
 
+class Reference(NamedTuple):
+    """A stub that a value names: of something that the guest lends, by a number of its own, or one that it holds."""
+
+    lends: bool
+    number: int
+
+
+class Shared(bytes):
+    """An encoded value that names stubs, by their place in a list."""
+
+    stubs: tuple[Reference, ...] = ()
+
+    @classmethod
+    def of(cls, value: bytes, stubs: tuple[Reference, ...]) -> Self:
+        """This value, with these."""
+        made = cls(value)
+        made.stubs = stubs
+        return made
+
+
 class Return(NamedTuple):
-    """An RPC method returned; `value` is an encoded value."""
+    """An RPC method returned; `value` is an encoded value, perhaps `Shared`."""
 
     invocation: int
     value: bytes
@@ -149,12 +171,20 @@ class Part(NamedTuple):
     id: str
 
 
-Named: TypeAlias = int | Part
+class Held(NamedTuple):
+    """A stub that this isolate holds, by its number there; `reads` a property of what it leads to, or calls."""
+
+    stub: int
+    reads: bool
+
+
+Named: TypeAlias = int | Part | Held
 """How an effect names what it is sent through."""
 
 
 class Call(NamedTuple):
-    """Call a method of a capability; `arguments` is an encoded value."""
+    """Call a method of a capability, or through a stub, whose method "" is what it leads to itself. `arguments` is an
+    encoded value, perhaps `Shared`."""
 
     call: int
     invocation: int
@@ -180,6 +210,12 @@ class Abandon(NamedTuple):
     """The guest no longer waits for a call."""
 
     call: int
+
+
+class Drop(NamedTuple):
+    """The guest lets go of a stub that it holds."""
+
+    stub: int
 
 
 class Upgrade(NamedTuple):
@@ -243,7 +279,7 @@ class Crash(NamedTuple):
 
 Effect: TypeAlias = (
     Crash | Log | Respond | Return | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch | Abandon
-    | Upgrade | SocketSend | SocketClose | SocketCredit | Commit | Abort
+    | Drop | Upgrade | SocketSend | SocketClose | SocketCredit | Commit | Abort
 )  # fmt: skip
 
 
@@ -261,7 +297,7 @@ class Output(NamedTuple):
     effects: list[Effect]
 
 
-FAIL_REASONS: Final = frozenset(("exception", "no_handler", "no_entrypoint", "no_method"))
+FAIL_REASONS: Final = frozenset(("exception", "no_handler", "no_entrypoint", "no_method", "broken_stub"))
 REDIRECTS: Final = frozenset(("follow", "manual", "error"))
 
 _Blobs: TypeAlias = Sequence[bytes]
@@ -320,6 +356,28 @@ def _capability(value: Any, blobs: _Blobs) -> Named:
     if type(value) is not list or len(value) != 2 or type(value[1]) is not str or not _is_id(value[1]):
         raise ProtocolError("a capability is neither a number nor a part of one")
     return Part(_number(value[0], blobs), value[1])
+
+
+def _asked(value: Any, blobs: _Blobs) -> Named:
+    if type(value) is list and len(value) == 2 and type(value[1]) is bool:
+        return Held(_number(value[0], blobs), value[1])
+    return _capability(value, blobs)
+
+
+def _value(value: Any, blobs: _Blobs) -> bytes:
+    if type(value) is int:
+        return _blob(value, blobs)
+    if type(value) is not list or len(value) != 2 or type(value[1]) is not list:
+        raise ProtocolError("a value is neither bytes nor bytes with stubs")
+    if len(value[1]) > MAX_STUBS:
+        raise ProtocolError(f"a value names more than {MAX_STUBS} stubs")
+    return Shared.of(_blob(value[0], blobs), tuple([_reference(each, blobs) for each in value[1]]))
+
+
+def _reference(value: Any, blobs: _Blobs) -> Reference:
+    if type(value) is not list or len(value) != 2:
+        raise ProtocolError("a stub is not [lends, number]")
+    return Reference(_flag(value[0], blobs), _number(value[1], blobs))
 
 
 def _moment(value: Any, blobs: _Blobs) -> int | None:
@@ -427,19 +485,20 @@ _url = _matching("a URL", r"[^\x00-\x20\x7f\ud800-\udfff]+", MAX_URL)
 _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
     "log": (Log, (_number, _level, _name, _long)),
     "respond": (Respond, (_number, _status, _headers, _body)),
-    "return": (Return, (_number, _blob)),
+    "return": (Return, (_number, _value)),
     "fail": (Fail, (_number, _one_of(FAIL_REASONS), _name, _long, _long)),
     "done": (Done, (_number,)),
     "data": (Data, (_number, _optional_blob, _flag)),
     "error": (Broken, (_number, _long)),
     "pull": (Pull, (_number, _number)),
     "stop": (Stop, (_number,)),
-    "call": (Call, (_number, _number, _capability, _method_name, _blob)),
+    "call": (Call, (_number, _number, _asked, _method_name, _value)),
     "fetch": (
         Fetch,
         (_number, _number, _capability, _http_method, _url, _headers, _body, _one_of(REDIRECTS)),
     ),
     "abandon": (Abandon, (_number,)),
+    "drop": (Drop, (_number,)),
     "upgrade": (Upgrade, (_number, _headers, _number)),
     "ws_send": (SocketSend, (_number, _optional_blob, _flag, _flag)),
     "ws_close": (SocketClose, (_number, _close_code, _reason)),

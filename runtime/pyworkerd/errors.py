@@ -12,10 +12,10 @@ and the HTTP `status` that it becomes when it reaches a client.
     ├── NoRoute                 nothing is configured for this request
     ├── WorkerError             the tenant's program failed
     │   └── WorkerException  NoHandler  NoSuchEntrypoint  NoSuchMethod  BadEffect  BadCall  WebSocketRefused
-    │       LoadFailed  NotLoaded
+    │       LoadFailed  NotLoaded  BrokenStub
     ├── LimitExceeded           the tenant's program went past one of its limits
     │   └── ExceededCpu  ExceededMemory  ExceededWallTime  ExceededSubrequests  ExceededOutput
-    │       ExceededDepth  ExceededWebSockets
+    │       ExceededDepth  ExceededWebSockets  ExceededStubs
     ├── Overloaded              no isolate could start in time
     ├── IsolateLost             the isolate ended for a reason that was not this request's
     ├── UpstreamError           an outside server, or the way to it, failed
@@ -193,6 +193,12 @@ class NotLoaded(WorkerError):
     code = "not_loaded"
 
 
+class BrokenStub(WorkerError):
+    """What a stub leads to has gone."""
+
+    code = "broken_stub"
+
+
 class BadEffect(WorkerError):
     """What came out of a step was not well formed, or asked for what was never given; its isolate was ended."""
 
@@ -263,6 +269,12 @@ class ExceededWebSockets(LimitExceeded):
     """More open WebSockets than `limits.websockets`."""
 
     code = "exceeded_websockets"
+
+
+class ExceededStubs(LimitExceeded):
+    """More stubs than one isolate, or one invocation, may lend at once."""
+
+    code = "exceeded_stubs"
 
 
 class Overloaded(PyworkerdError):

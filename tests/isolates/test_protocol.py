@@ -19,16 +19,20 @@ from pyworkerd_isolates.protocol import (
     Crash,
     Data,
     Done,
+    Drop,
     Events,
     Fail,
     Fetch,
     HandedOn,
+    Held,
     Log,
     Output,
     Part,
     Pull,
+    Reference,
     Respond,
     Return,
+    Shared,
     SocketClose,
     SocketCredit,
     SocketSend,
@@ -47,6 +51,8 @@ REAL = [
     (["respond", 3, 200, [], ["s", 4, 10]], Respond(3, 200, (), StreamRef(4, 10))),
     (["respond", 4, 200, [], ["p", 7]], Respond(4, 200, (), HandedOn(7))),
     (["return", 5, 0], Return(5, b"blob")),
+    (["return", 5, [0, [[True, 3], [False, 4]]]], Return(5, b"blob")),
+    (["drop", 4], Drop(4)),
     (["fail", 6, "exception", "ValueError", "no", "tb"], Fail(6, "exception", "ValueError", "no", "tb")),
     (["done", 7], Done(7)),
     (["data", 8, 0, False], Data(8, b"blob", False)),
@@ -66,6 +72,8 @@ REAL = [
     (["ws_close", 1, 4000, "bye \ud800"], SocketClose(1, 4000, "bye \ufffd")),
     (["ws_close", 1, None, ""], SocketClose(1, 1005, "")),
     (["ws_credit", 1, 65536], SocketCredit(1, 65536)),
+    (["call", 8, 1, [2, False], "", 0], Call(8, 1, Held(2, False), "", b"blob")),
+    (["call", 8, 1, [2, True], "size", [0, []]], Call(8, 1, Held(2, True), "size", b"blob")),
     (["call", 8, 1, [2, "0a" * 32], "get", 0], Call(8, 1, Part(2, "0a" * 32), "get", b"blob")),
     (["commit", 3, [0, 2], 0, None], Commit(3, (0, 2), b"blob", None)),
     (["commit", 0, [], 0, 1_800_000_000_000], Commit(0, (), b"blob", 1_800_000_000_000)),
@@ -90,6 +98,14 @@ def test_every_effect_is_read_as_it_was_meant():
     assert {effect[0] for effect, _ in REAL} == set(protocol._EFFECTS)
 
 
+def test_a_value_comes_with_the_stubs_that_it_names():
+    (effect,) = decode_effects(frame(["return", 5, [0, [[True, 3], [False, 4]]]]), LIMITS).effects
+    assert type(effect.value) is Shared
+    assert effect.value.stubs == (Reference(True, 3), Reference(False, 4))
+    (effect,) = decode_effects(frame(["return", 5, 0]), LIMITS).effects
+    assert type(effect.value) is bytes
+
+
 BAD = {
     "not a list": {},
     "an empty list": [],
@@ -107,6 +123,16 @@ BAD = {
     "bytes that are not there": ["return", 1, 1],
     "bytes before the first": ["return", 1, -1],
     "bytes named by a flag": ["return", 1, False],
+    "a value with stubs that are no list": ["return", 1, [0, 1]],
+    "a value of three": ["return", 1, [0, [], []]],
+    "a value with stubs and no bytes": ["return", 1, [None, []]],
+    "a stub of one": ["return", 1, [0, [[True]]]],
+    "a stub that says nothing of whose it is": ["return", 1, [0, [[1, 1]]]],
+    "a stub that is no number": ["return", 1, [0, [[True, "1"]]]],
+    "more stubs than a value names": ["return", 1, [0, [[True, each] for each in range(251)]]],
+    "a stub that is fetched from": ["fetch", 1, 1, [2, False], "GET", "http://a/", [], None, "follow"],
+    "a stub of three": ["call", 1, 1, [2, False, 1], "x", 0],
+    "a stub by a text": ["call", 1, 1, ["2", False], "x", 0],
     "pages that are no numbers": ["commit", 1, ["0"], 0, None],
     "pages that are no list": ["commit", 1, 0, 0, None],
     "an alarm that is text": ["commit", 1, [0], 0, "now"],
@@ -374,6 +400,8 @@ EVENTS = {
     "focus": st.tuples(st.lists(numbers, max_size=3)),
     "fetch": st.tuples(numbers, entrypoints, json_values, texts, texts, headers, bodies),
     "rpc": st.tuples(numbers, entrypoints, json_values, texts, st.binary(max_size=10)),
+    "invoke": st.tuples(numbers, numbers, st.booleans(), texts, st.binary(max_size=10)),
+    "released": st.tuples(numbers),
     "handle": st.tuples(numbers, entrypoints, json_values, texts, st.binary(max_size=10)),
     "cancel": st.tuples(numbers),
     "data": st.tuples(numbers, st.binary(max_size=10), st.booleans()),
@@ -424,10 +452,21 @@ def test_events_round_trip(script):
             assert (kind, fields.pop(1)) == ("resolve", name.removeprefix("resolve_"))
         else:
             assert kind == name
-        where = {"rpc": 4, "handle": 4, "data": 1, "resolve_value": 1, "ws_message": 1}.get(name)
+        where = {"rpc": 4, "invoke": 4, "handle": 4, "data": 1, "resolve_value": 1, "ws_message": 1}.get(name)
         if where is not None:
             fields[where] = b"" if fields[where] is None else blobs[fields[where]]
         assert [meant(field, blobs) for field in fields] == wanted
+
+
+@pytest.mark.parametrize("stubs", [[1, 2], None])
+def test_a_value_that_names_stubs_has_them_beside_it(stubs):
+    events = Events()
+    events.rpc(1, None, {}, "x", b"value", stubs)
+    events.invoke(2, 7, False, "x", b"value", stubs)
+    events.resolve_value(3, b"value", stubs)
+    decoded, blobs = wire.decode(events.frame())
+    assert [event[-1] for event in decoded] == [[0, stubs], [1, stubs], [2, stubs]]
+    assert list(map(bytes, blobs)) == [b"value"] * 3
 
 
 @given(EVENTS["init"], EVENTS["become"], EVENTS["focus"])

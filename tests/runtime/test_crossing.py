@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # What a value is called in its language, and a text that is the same for equal values in both.
 IN_JAVASCRIPT = """
-import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
+import { RpcStub, RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
 
 const bytes = (value) => [...value].join(" ");
 const list = async (values) => (await Promise.all(values)).join(", ");
@@ -38,11 +38,15 @@ const PLAIN = {
   File: async (value) => `${value.name} ${value.lastModified} ${value.type} ${await value.text()}`,
   FormData: pairs,
   ReadableStream: async (value) => new Response(value).text(),
+  RpcStub: async (value) => `${await value().catch(() => value.one())}`,
 };
-const nameOf = (value) =>
-  value === null ? "null" : typeof value === "object" ? value.constructor.name : typeof value;
+const nameOf = (value) => {
+  if (value instanceof RpcStub) return "RpcStub";
+  return value === null ? "null" : typeof value === "object" ? value.constructor.name : typeof value;
+};
 const plain = (value) => PLAIN[value instanceof Error ? "Error" : nameOf(value)]?.(value) ?? String(value);
-const make = (expression) => Function("RpcTarget", `return (async () => (${expression}))()`)(RpcTarget);
+const make = (expression, env) =>
+  Function("RpcTarget", "env", `return (async () => (${expression}))()`)(RpcTarget, env);
 const show = async (value) => [nameOf(value), await plain(value)];
 
 export default class extends WorkerEntrypoint {
@@ -50,14 +54,15 @@ export default class extends WorkerEntrypoint {
     const { other, way, expressions } = await request.json();
     return Response.json(await Promise.all(expressions.map(async (expression) => {
       try {
-        if (way === "argument") return await this.env[other].show(await make(expression));
+        if (way === "argument") return await this.env[other].show(await make(expression, this.env));
         return await show(await this.env[other].make(expression));
       } catch (error) {
         return ["refused", `${error.name}: ${error.message}`];
       }
     })));
   }
-  async make(expression) { return make(expression); }
+  async make(expression) { return make(expression, this.env); }
+  lend() { return () => 1; }
   async show(value) { return show(value); }
 }
 """
@@ -66,7 +71,8 @@ import asyncio
 from datetime import UTC, datetime
 
 from workers import (
-    Blob, BodyStream, File, FormData, Headers, Request, Response, WebSocketPair, WorkerEntrypoint,
+    Blob, BodyStream, File, FormData, Headers, Request, Response, RpcPromise, RpcStub, RpcTarget, WebSocketPair,
+    WorkerEntrypoint,
 )
 
 
@@ -103,6 +109,11 @@ async def plain(value):
         return f"{value.type} {await value.text()}"
     if isinstance(value, BodyStream):
         return (await value.read()).decode()
+    if isinstance(value, RpcStub):
+        try:
+            return str(await value())
+        except Exception:
+            return str(await value.one())
     return str(value)
 
 
@@ -123,13 +134,14 @@ class Default(WorkerEntrypoint):
     async def try_one(self, other, way, expression):
         try:
             if way == "argument":
-                return await other.show(eval(expression))
+                return await other.show(await self.make(expression))
             return await show(await other.make(expression))
         except Exception as error:
             return ["refused", f"{type(error).__name__}: {error}"]
 
     async def make(self, expression):
-        return eval(expression)
+        value = eval(expression, globals(), {"env": self.env})
+        return await value if isinstance(value, RpcPromise) else value
 
     async def show(self, value):
         return await show(value)
@@ -157,9 +169,10 @@ async def send(way: str) -> dict[tuple[str, str], list[list[str]]]:
     """What became of each expression, by sender and receiver. `way`: as an argument, or as a result."""
     found = {}
     async with Runtime() as runtime:
-        receivers = {name: await runtime.load(source) for name, source in LANGUAGES.items()}
+        lender = {"OTHER": await runtime.load(LANGUAGES["JavaScript"])}
+        receivers = {name: await runtime.load(source, bindings=lender) for name, source in LANGUAGES.items()}
         for asking, source in LANGUAGES.items():
-            worker = await runtime.load(source, bindings=receivers)
+            worker = await runtime.load(source, bindings={**receivers, **lender})
             for other in LANGUAGES:
                 sender, receiver = (asking, other) if way == "argument" else (other, asking)
                 expressions = [each for _, senders, _ in ROWS for each in senders[sender]]

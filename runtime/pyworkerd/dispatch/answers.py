@@ -12,6 +12,8 @@ from pyworkerd_isolates.protocol import Crash, Fail, Log, Respond, Return, Upgra
 from pyworkerd.errors import (
     ERROR_HEADER,
     BadEffect,
+    BrokenStub,
+    ExceededStubs,
     NoHandler,
     NoSuchEntrypoint,
     NoSuchMethod,
@@ -19,6 +21,7 @@ from pyworkerd.errors import (
     WorkerException,
 )
 from pyworkerd.messages import Response
+from pyworkerd.services.stubs import gone
 
 from .failures import too_much_memory
 from .invocation import CallWork, FetchWork
@@ -33,7 +36,9 @@ if TYPE_CHECKING:
 
 _EXCEPTION: Final = "exception"
 """The source of entries about exceptions, which tail workers get as such."""
-_FAILURES: Final = {"no_handler": NoHandler, "no_entrypoint": NoSuchEntrypoint, "no_method": NoSuchMethod}
+_FAILURES: Final = {
+    "broken_stub": BrokenStub, "no_handler": NoHandler, "no_entrypoint": NoSuchEntrypoint, "no_method": NoSuchMethod,
+}  # fmt: skip
 
 
 class Answers:
@@ -93,9 +98,17 @@ class Answers:
     def returned(self, effect: Return) -> None:
         """What a method returned."""
         invocation = self._asked(effect.invocation, CallWork)
-        if invocation is not None:
-            invocation.touched_outside = True
-            invocation.succeed(effect.value)
+        stubs = self._live.stubs
+        if invocation is None:
+            stubs.refuse(effect.value)
+            return
+        invocation.touched_outside = True
+        try:
+            value = stubs.carry(effect.value, invocation)
+        except ExceededStubs as error:
+            invocation.fail(error)
+        else:
+            invocation.succeed(value)
 
     def _asked(self, number: int, kind: type) -> Invocation | None:
         """The invocation that this answers; None if its caller has gone. Answering twice breaks the protocol."""
@@ -112,7 +125,7 @@ class Answers:
         if invocation is None:
             raise BadEffect("the worker failed something that it was not asked")
         if effect.reason != "exception":
-            invocation.fail(_FAILURES[effect.reason](effect.message))
+            invocation.fail(_FAILURES[effect.reason](effect.message) if effect.message else gone())
             return
         if not invocation.answered():
             level = "error" if invocation.client_error is None else "info"

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pyworkerd.observe.scope import Scope
     from pyworkerd.services.base import CallReply, Reply, Target
 
-    from .invocation import Invocation, Work
+    from .invocation import Invocation, LentWork, Work
+    from .live import Live
     from .worker import Worker
 
 
@@ -142,6 +143,23 @@ def ask_call(
     if target.object is not None:
         worker = worker.objects.find(target)
     return begin(worker, AskedCall(worker, reply), CallWork(method, arguments, target), span, context)
+
+
+def ask_lent(
+    worker: Worker, live: Live, work: LentWork, span: Scope, context: Context, reply: CallReply
+) -> AskedCall:
+    """See `services.stubs.Loan`. It waits in no queue: the isolate holds already what it is for."""
+    asked = AskedCall(worker, reply)
+    try:
+        bounded(work.arguments, "the arguments", worker.limits.cpu_ms)
+        invocation = worker.invocation(work, asked, context, span)
+        live.stubs.enter(invocation)
+    except BaseException as error:
+        asked.failed(error)
+        raise
+    asked.invocation = invocation
+    worker.fleet.turns.hurry(worker.loop_account)
+    return asked
 
 
 def begin(worker: Worker, asked: AnyAsked, work: Work, span: Scope, context: Context) -> AnyAsked:

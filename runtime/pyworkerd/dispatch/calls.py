@@ -12,16 +12,20 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Events, Fetch, StreamRef
+from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Events, Fetch, Held, Shared, StreamRef
 
 from pyworkerd.errors import BadEffect, ExceededSubrequests, PyworkerdError
 from pyworkerd.messages import Body, Request, Response
+from pyworkerd.services.stubs import release
 
 from .computing import QUICK_MS, Computation, check_cost
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+
+    from pyworkerd_isolates.limits import Limits
+    from pyworkerd_isolates.protocol import Named
 
     from pyworkerd.services.base import Pending
 
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from .sockets import Sockets
     from .spans import CallSpans
     from .streams import Door
+    from .stubs import Stubs
     from .threads import Slices
 
 
@@ -40,6 +45,10 @@ class Asker(Protocol):
     @property
     def channels(self) -> Channels:
         """The door."""
+
+    @property
+    def limits(self) -> Limits:
+        """What each of its isolates may use."""
 
     @property
     def calls(self) -> int:
@@ -135,18 +144,18 @@ class Calls:
         "_room",
         "_sockets",
         "_spans",
+        "_stubs",
         "_waiting",
     )
 
-    def __init__(self, door: Door, bodies: Bodies, sockets: Sockets, asker: Asker, limit: int) -> None:
-        self._door, self._bodies, self._sockets, self._asker, self._limit = (
-            door, bodies, sockets, asker, limit
-        )  # fmt: skip
+    def __init__(self, door: Door, bodies: Bodies, sockets: Sockets, stubs: Stubs, asker: Asker) -> None:
+        self._door, self._bodies, self._sockets, self._stubs = door, bodies, sockets, stubs
+        self._asker, self._limit = asker, asker.limits.pending
         self._spans = asker.call_spans()
         self._waiting: dict[int, _Waiting] = {}
         self._leaving = 0
         """Tasks that nobody waits for any more, and that have not ended yet."""
-        self._room = limit
+        self._room = self._limit
         self._refused = 0
 
     def __len__(self) -> int:
@@ -163,12 +172,16 @@ class Calls:
         try:
             if invocation is None:
                 raise ExceededSubrequests("its invocation has ended")
+            if type(effect) is Call and type(effect.arguments) is Shared:
+                effect = effect._replace(arguments=self._stubs.carry(effect.arguments, invocation))
             computing, cost_ms = self._charge(invocation, effect)
         except BadEffect:
             raise
         except PyworkerdError as error:
             if isinstance(effect, Fetch):
                 self._bodies.discard(effect.body)
+            else:
+                self._stubs.refuse(effect.arguments)
             self._refused += 1
             if self._refused > self._limit:
                 raise BadEffect("the worker goes on making calls that are refused") from None
@@ -191,16 +204,19 @@ class Calls:
         self._hold(effect, invocation)
         asked = _Asked(self, effect, invocation, body)
         self._waiting[effect.call] = _Waiting(effect, asked)
-        if asked.ask(self._asker.channels):
+        if asked.ask(self._channels(effect.capability)):
             return
         work = (
             self._fetch(effect, body, invocation)
             if isinstance(effect, Fetch) and body
-            else self._call(effect)
+            else self._call(effect, invocation)
         )
         task = self._door.spawn(work, invocation.context)
         self._waiting[effect.call] = _Waiting(effect, task)
         task.add_done_callback(partial(self._ended, effect, invocation, body))
+
+    def _channels(self, named: Named) -> Channels:
+        return self._asker.channels if type(named) is not Held else self._stubs
 
     def _hold(self, effect: Call | Fetch, invocation: Invocation) -> None:
         invocation.hold(Abandon(effect.call))
@@ -218,12 +234,13 @@ class Calls:
             raise ExceededSubrequests(
                 f"arguments, bodies and messages that wait have more than {self._door.room.limit} bytes"
             )
-        if self._asker.channels.external(effect.capability):
+        channels = self._channels(effect.capability)
+        if channels.external(effect.capability):
             if invocation.subrequests_left <= 0:
                 raise ExceededSubrequests("the invocation has made all its subrequests (limits.subrequests)")
             invocation.subrequests_left -= 1
             return None, 0.0
-        computing = self._asker.channels.computing(effect.capability)
+        computing = channels.computing(effect.capability)
         if computing is not None and isinstance(effect, Call):
             cost_ms = computing.cost_ms(effect.method, effect.arguments)
             check_cost(invocation, cost_ms)
@@ -236,18 +253,19 @@ class Calls:
         request.calls += 1
         return None, 0.0
 
-    async def _call(self, effect: Call | Fetch) -> None:
+    async def _call(self, effect: Call | Fetch, invocation: Invocation) -> None:
         assert isinstance(effect, Call)
         try:
-            value = await self._asker.channels.call(effect.capability, effect.method, effect.arguments)
+            value = await self._channels(effect.capability).call(
+                effect.capability, effect.method, effect.arguments
+            )
         except Exception as error:  # noqa: BLE001 - every failure is an answer
             if self._is_wanted(effect):
                 self._reject(effect, error)
         else:
             if self._is_wanted(effect):
-                self._door.send(
-                    effect.invocation, partial(Events.resolve_value, call=effect.call, value=value)
-                )
+                self._door.send(effect.invocation, self._value(effect.call, value, invocation))
+            release(value)
 
     async def _fetch(self, effect: Fetch, body: Body, invocation: Invocation) -> None:
         request = Request(effect.method, effect.url, effect.headers, body)
@@ -281,6 +299,11 @@ class Calls:
         return partial(
             Events.resolve_response, call=call, status=response.status, headers=headers, body=body, url=url
         )
+
+    def _value(self, call: int, value: bytes, invocation: Invocation) -> Callable[[Events], None]:
+        """What the guest gets of a result, whose stubs it holds from now on."""
+        stubs = self._stubs.receive(value, invocation)
+        return partial(Events.resolve_value, call=call, value=value, stubs=stubs)
 
     def _reject(self, effect: Call | Fetch, error: Exception) -> None:
         code, message, type_name = self._asker.describe(error)
@@ -319,16 +342,18 @@ class Calls:
                 event = self._answer(effect.call, response, url, invocation)
             except PyworkerdError as refusal:
                 error = refusal
-        elif error is None:
-            event = partial(Events.resolve_value, call=effect.call, value=answer)
         if error is not None:
             self.close(body)
         if not wanted:
+            release(answer)
             return
         if error is not None:
             self._reject(effect, error)
-        else:
-            self._door.send(effect.invocation, event)
+            return
+        if not isinstance(effect, Fetch):
+            event = self._value(effect.call, answer, invocation)
+            release(answer)
+        self._door.send(effect.invocation, event)
 
     def over(self, effect: Call | Fetch, invocation: Invocation) -> None:
         """Nothing is left of a call."""
@@ -341,6 +366,8 @@ class Calls:
         invocation.let_go(Abandon(effect.call))
         if self._spans is not None:
             self._spans.over(effect, invocation)
+        if type(effect) is Call:
+            release(effect.arguments)
 
     def close(self, body: Body | None) -> None:
         """What was to be sent will not be."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from pyworkerd_isolates.protocol import Named, Part
+from pyworkerd_isolates.protocol import Held, Named, Part
 
 from pyworkerd.errors import AccessDenied, BadEffect
 
@@ -76,7 +76,7 @@ class Computing(Protocol):
 
 class Channels(Protocol):
     """The way out of one worker's isolates. A capability is named by its index in the worker's own table, and perhaps
-    by an id within it."""
+    by an id within it. What one isolate was lent has a way of its own, `stubs.Stubs`, which is one of these as well."""
 
     def external(self, capability: Named) -> bool:
         """Whether the capability leaves the process; `BadEffect` if it was never given."""
@@ -150,6 +150,8 @@ class Table:
 
     def find(self, named: Named) -> Capability:
         """The capability of this index, or a part of one. Raises `AccessDenied` or `BadEffect` if there is none."""
+        if isinstance(named, Held):
+            raise BadEffect("the worker named a stub where none can be used")
         index = named.capability if isinstance(named, Part) else named
         found = self._capabilities[index] if 0 <= index < len(self._capabilities) else None
         if found is None:
@@ -169,7 +171,7 @@ class Table:
 
     def computing(self, capability: Named) -> Computing | None:
         """See `Channels`."""
-        index = -1 if isinstance(capability, Part) else capability
+        index = capability if isinstance(capability, int) else -1
         return self._computing[index] if 0 <= index < len(self._computing) else None
 
     async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:

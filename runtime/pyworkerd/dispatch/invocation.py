@@ -47,6 +47,14 @@ class CallWork:
 
 
 @dataclass(frozen=True, slots=True)
+class LentWork(CallWork):
+    """Something to call that one isolate lends, or a property of it to read: no other isolate can do it."""
+
+    loan: int = 0
+    reads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HandlerWork(CallWork):
     """A handler to run that no client waits for: `scheduled`, say. `method` is its name, `arguments` the event."""
 
@@ -130,6 +138,8 @@ class Invocation:
     @property
     def can_run_again(self) -> bool:
         """Whether it can be given to another isolate, and nobody would ever know."""
+        if type(self.work) is LentWork:
+            return False
         if not self.begun:
             return not self.answered()
         return not (self.answered() or self.touched_outside or self.ran_again or not self.work.repeatable)

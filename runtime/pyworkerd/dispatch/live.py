@@ -32,6 +32,7 @@ from pyworkerd_isolates.protocol import (
     Crash,
     Data,
     Done,
+    Drop,
     Effect,
     Events,
     Fail,
@@ -63,11 +64,12 @@ from .calls import Calls
 from .crowd import Crowd
 from .failures import translate
 from .giving_up import fail_begun, give_up, lose
-from .invocation import CallWork, HandlerWork, Invocation
+from .invocation import CallWork, HandlerWork, Invocation, LentWork
 from .mail import Mail
 from .room import Room
 from .sharing import BATCH, account_of, budget_ms, charge, choose
 from .sockets import RESTART, Sockets
+from .stubs import Stubs
 
 if TYPE_CHECKING:
     import asyncio
@@ -109,7 +111,8 @@ class Live:
         self.crowd: Crowd = Crowd(self.loop, self.room.hold)
         self.bodies: Bodies = Bodies(self)
         self.sockets: Sockets = Sockets(self, worker)
-        self.calls: Calls = Calls(self, self.bodies, self.sockets, worker, worker.limits.pending)
+        self.stubs: Stubs = Stubs(self, worker)
+        self.calls: Calls = Calls(self, self.bodies, self.sockets, self.stubs, worker)
         self.answers: Answers = Answers(self, worker)
         self._worker = worker
         self._counters = worker.counters
@@ -140,9 +143,10 @@ class Live:
         """Begin an invocation with one of the next steps."""
         self.invocations[invocation.id] = invocation
         invocation.isolate = self.id
-        self.exclusive = invocation.alone
         self.answers.renew()
-        self._move(Cause.INVOKE)
+        if type(invocation.work) is not LentWork:  # which the isolate is there for already
+            self.exclusive = invocation.alone
+            self._move(Cause.INVOKE)
         self._mail.send(invocation.id, partial(self._begin, invocation))
         self._schedule()
 
@@ -243,7 +247,11 @@ class Live:
         work = invocation.work
         target = work.target
         if isinstance(work, CallWork):
-            call = events.handle if type(work) is HandlerWork else events.rpc
+            stubs = self.stubs.receive(work.arguments, invocation)
+            if type(work) is LentWork:
+                events.invoke(invocation.id, work.loan, work.reads, work.method, work.arguments, stubs)
+                return
+            call = events.handle if type(work) is HandlerWork else partial(events.rpc, stubs=stubs)
             call(invocation.id, target.entrypoint, target.props, work.method, work.arguments)
             return
         request = work.request
@@ -474,6 +482,7 @@ class Live:
             self.bodies.release(invocation)
             self.calls.release(invocation)
             self.sockets.release(invocation)
+            self.stubs.release(invocation)
         self._worker.freed()
 
     def _call(self, effect: Call | Fetch) -> None:
@@ -501,6 +510,7 @@ class Live:
         invocation.timer = self.loop.call_later(GRACE_S, self.expire, invocation)
         self.bodies.break_off(invocation, error)
         self.sockets.break_off(invocation)
+        self.stubs.break_off(invocation)
         self.cancel(invocation)
 
     def give_way(self, *, end: bool = True) -> bool:
@@ -554,6 +564,7 @@ class Live:
         self.calls.end()
         self.bodies.end()
         self.sockets.end()
+        self.stubs.end()
         self.clear(self.crowd.disperse)
         for invocation in self.invocations.values():
             if invocation not in (again or ()):
@@ -574,6 +585,7 @@ _PERFORM: Final[dict[type, Callable[[Live, Any], None]]] = {
     Crash: lambda live, effect: live.answers.crash(effect),
     Data: lambda live, effect: live.bodies.data(effect),
     Done: Live._done,  # noqa: SLF001
+    Drop: lambda live, effect: live.stubs.drop(effect),
     Fail: lambda live, effect: live.answers.failed(effect),
     Fetch: Live._call,  # noqa: SLF001
     Log: lambda live, effect: live.answers.log(effect),

@@ -39,6 +39,7 @@ from pyworkerd.messages import Request, Response
 from pyworkerd.observe.logs import LogSink, Recent
 from pyworkerd.observe.scope import Scope, scope
 from pyworkerd.services.base import DEFAULT, Target
+from pyworkerd.services.stubs import release
 
 from .allowance import Allowance
 from .asked import Asked, Asking, ask_call, ask_fetch, begin
@@ -280,8 +281,10 @@ class Worker(Telling):
             return await answer
         except asyncio.CancelledError:
             self.forsaken(invocation)
-            if invocation.succeeded() and isinstance(response := answer.result(), Response):
-                await response.aclose()
+            if invocation.succeeded():
+                if isinstance(answered := answer.result(), Response):
+                    await answered.aclose()
+                release(answered)
             raise
         finally:
             del (

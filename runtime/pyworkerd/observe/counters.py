@@ -29,6 +29,7 @@ LIMITS: Final = {
     "exceeded_output": "output",
     "exceeded_depth": "depth",
     "exceeded_websockets": "websockets",
+    "exceeded_stubs": "stubs",
     "overloaded": "queue",
     "body_too_large": "request_body_mb",
 }

@@ -145,13 +145,12 @@ def test_errors_arrive_by_their_names(driver: Driver) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("() => 1", "function"),
         ("Symbol()", "symbol"),
         ("new (class Basket {})()", "Basket"),
         ("new WeakMap()", "WeakMap"),
         ("(() => { const a = []; a.push(a); return a; })()", "contains itself"),
         ("(() => { let a = []; for (let i = 0; i < 1000; i++) a = [a]; return a; })()", "too deep"),
-        ("Promise.resolve(() => 1)", "function"),
+        ("Promise.resolve(Symbol())", "symbol"),
     ],
 )
 def test_what_has_no_meaning_to_others(driver: Driver, source: str, message: str) -> None:
@@ -181,7 +180,7 @@ WORDS = ENDLESS.replace("new Uint8Array(65536)", "'text'")
         ("(() => { const s = new Blob(['x']).stream(); s.getReader(); return s; })()", "TypeError", "locked"),
         ("Response.error()", "TypeError", "there is no response"),
         ("Object.create(Response.prototype)", "TypeError", ""),
-        ("new Request('http://x/', { cf: { f() {} } })", "DataCloneError", "function"),
+        ("new Request('http://x/', { cf: { f: Symbol() } })", "DataCloneError", "symbol"),
     ],
 )
 def test_bodies_that_cannot_be_sent(driver: Driver, source: str, name: str, message: str) -> None:
@@ -194,8 +193,8 @@ def test_bodies_that_cannot_be_sent(driver: Driver, source: str, name: str, mess
     ("source", "name"),
     [
         (f"[{ENDLESS}]", "RangeError"),
-        (f"[{ENDLESS}, () => 1]", "DataCloneError"),
-        (f"[new Response({ENDLESS}), () => 1]", "DataCloneError"),
+        (f"[{ENDLESS}, Symbol()]", "DataCloneError"),
+        (f"[new Response({ENDLESS}), Symbol()]", "DataCloneError"),
         (f"[{WORDS}, {ENDLESS}]", "DataCloneError"),
         (WORDS, "DataCloneError"),
     ],

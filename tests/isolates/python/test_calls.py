@@ -234,9 +234,7 @@ def test_a_refused_upload_leaves_no_stream_open(driver):
     assert all(run.done for run in driver.runs.values())
 
 
-@pytest.mark.parametrize(
-    "code", ["env.CALL((1, 2))", "env.CALL(bytearray(1))", "env.CALL(object())", "env.CALL(print)"]
-)
+@pytest.mark.parametrize("code", ["env.CALL((1, 2))", "env.CALL(bytearray(1))", "env.CALL(object())"])
 def test_what_cannot_be_sent(driver, code):
     name, message, _ = driver.call("caught", code).value
     assert name == "TypeError"

@@ -18,6 +18,7 @@ from pyworkerd.dispatch.fairness import Account
 from pyworkerd.dispatch.invocation import CallWork, Invocation
 from pyworkerd.dispatch.room import Room
 from pyworkerd.dispatch.sockets import Places, Sockets
+from pyworkerd.dispatch.stubs import Stubs
 from pyworkerd.dispatch.turns import Turns
 from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body, Request, Response
@@ -25,6 +26,7 @@ from pyworkerd.observe.scope import begin
 from pyworkerd.services.base import DEFAULT
 from pyworkerd.websocket import Close
 from pyworkerd_isolates import wire
+from pyworkerd_isolates.limits import Limits
 from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Data, Events, Fetch, StreamRef
 
 from tests.runtime.websocket.ends import End, pair
@@ -49,6 +51,7 @@ class Door:
         self.channels = Table([None, *capabilities])
         self.places = Places(1)
         self.calls = 100
+        self.limits = Limits()
         self.clearing = Clearing(Turns(), Account())
         self.clear = self.clearing.add
 
@@ -157,7 +160,9 @@ def new(door: Door, subrequests: int = 10, limit: int = 3) -> tuple[Calls, Bodie
     invocation = Invocation(
         1, work, answer, 0.0, Budget(50.0, 300_000), subrequests, 1000, copy_context(), begin()[0]
     )
-    return Calls(door, bodies, Sockets(door, door), door, limit), bodies, invocation  # type: ignore[arg-type]
+    door.limits = Limits(pending=limit)
+    calls = Calls(door, bodies, Sockets(door, door), Stubs(door, door), door)  # type: ignore[arg-type]
+    return calls, bodies, invocation
 
 
 def call(number: int, capability: int = 1) -> Call:

@@ -45,6 +45,7 @@ class Default(WorkerEntrypoint):
             "Fail": ["fail", 77, "exception", "x", "y", "z"],
             "Crash": ["crash", "x"],
             "Abort": ["abort", "x"],
+            "Drop": ["drop", 77],
             "Commit": ["commit", 0, [], outbox.blob(b""), None],
             "Upgrade": ["upgrade", 77, [], 1],
             "SocketSend": ["ws_send", 77, None, True, True],
@@ -62,8 +63,8 @@ async def refused(call):
 """
 }
 EFFECTS = sorted(kind.__name__ for kind in get_args(protocol.Effect))
-ENDS_THE_ISOLATE = {"Return", "Respond", "Fail", "Crash", "Upgrade", "Abort", "Commit"}
-"""These answer what was never asked, or give up."""
+ENDS_THE_ISOLATE = {"Return", "Respond", "Fail", "Crash", "Upgrade", "Abort", "Commit", "Drop"}
+"""These answer what was never asked, let go of what was never given, or give up."""
 
 
 class Recorder:

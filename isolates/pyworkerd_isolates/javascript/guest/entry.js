@@ -4,13 +4,14 @@ import * as calls from "pyworkerd:system/calls";
 import { setBindings } from "pyworkerd:system/environment";
 import * as handlers from "pyworkerd:system/handlers";
 import { guest, utf8 } from "pyworkerd:system/host";
+import { drop, onReleased, ownerOf } from "pyworkerd:system/lending";
 import { due, goOn, holdBack, isHolding, MAX_DUE } from "pyworkerd:system/loop";
 import { describe } from "pyworkerd:system/logs";
 import { become, object } from "pyworkerd:system/objects";
 import * as outbox from "pyworkerd:system/outbox";
 import * as sockets from "pyworkerd:system/sockets";
 import * as streams from "pyworkerd:system/streams";
-import { cut, readValue } from "pyworkerd:system/values";
+import { crossing, cut, readValue } from "pyworkerd:system/values";
 import { entrypoints, load } from "pyworkerd:system/worker";
 import "pyworkerd:system/rejections";
 import "pyworkerd:workers/bindings";
@@ -39,7 +40,9 @@ function settle(number, make) {
 
 function resolve([, number, kind, ...result], blobs) {
   if (kind === "value") {
-    settle(number, () => readValue(blobs[result[0]]));
+    const data = result[0];
+    if (typeof data === "number") settle(number, () => readValue(blobs[data]));
+    else resolveShared(number, blobs[data[0]], data[1]);
     return;
   }
   if (kind === "upgrade") {
@@ -52,6 +55,11 @@ function resolve([, number, kind, ...result], blobs) {
     return;
   }
   settle(number, (invocation) => ({ status, headers, body: handlers.bodyOf(described, blobs, invocation), url }));
+}
+
+function resolveShared(number, frame, numbers) {
+  if (calls.find(number) === undefined) numbers?.forEach(drop);
+  settle(number, (invocation) => crossing.disposable(crossing.readShared(frame, numbers, invocation)));
 }
 
 function resolveUpgrade(number, headers, socket, url) {
@@ -82,6 +90,8 @@ const EVENTS = {
   },
   fetch: handlers.onFetch,
   rpc: handlers.onRpc,
+  invoke: handlers.onInvoke,
+  released: (event) => onReleased(event[1]),
   handle: handlers.onHandle,
   cancel: (event) => handlers.onCancel(event[1]),
   data: (event, blobs) => streams.onData(event[1], event[2] === null ? null : blobs[event[2]].slice(), event[3]),
@@ -101,6 +111,7 @@ const OWNERS = {
   __proto__: null,
   resolve: (event) => calls.find(event[1])?.invocation,
   reject: (event) => calls.find(event[1])?.invocation,
+  released: (event) => ownerOf(event[1]),
   data: (event) => streams.receiverOf(event[1]),
   error: (event) => streams.receiverOf(event[1]),
   pull: (event) => streams.senderOf(event[1]),
@@ -114,7 +125,7 @@ function hasToWait(event, blobs) {
   return holdBack(OWNERS[event[0]]?.(event) ?? null, () => EVENTS[event[0]](event, blobs));
 }
 
-const BEGIN = new Set(["fetch", "rpc", "handle", "cancel"]);
+const BEGIN = new Set(["fetch", "rpc", "invoke", "handle", "cancel"]);
 // Events whose failure is that of an invocation, and not of the isolate.
 
 guest.step = (header, rest) => {

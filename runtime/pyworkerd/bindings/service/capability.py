@@ -12,6 +12,7 @@ from pyworkerd.bindings.arguments import bounded
 from pyworkerd.errors import ExceededDepth, PyworkerdError, UpstreamError
 from pyworkerd.observe.scope import Scope, begin, scope
 from pyworkerd.observe.spans import Outside
+from pyworkerd.services.stubs import release
 
 from . import depth
 
@@ -59,6 +60,21 @@ def deeper(context: Context, span: Scope) -> Context:
 def _enter(level: int, span: Scope) -> None:
     depth.current.set(level)
     scope.set(span)
+
+
+def readable(reply: CallReply, cpu_ms: float | None) -> CallReply:
+    """The same reply, which gets no result that would take long to read for a guest with so much CPU time."""
+    return partial(_readable, reply, cpu_ms)
+
+
+def _readable(reply: CallReply, cpu_ms: float | None, value: bytes | None, error: Exception | None) -> None:
+    if value is not None:
+        try:
+            bounded(value, "the result", cpu_ms)
+        except PyworkerdError as refusal:
+            release(value)
+            value, error = None, refusal
+    reply(value, error)
 
 
 @coroutine
@@ -114,25 +130,20 @@ class ServiceCapability:
     async def call(self, method: str, arguments: bytes) -> bytes:
         """Pass the call on. Nothing is read here; the result may not be hard to read for the worker that asked."""
         call = self._service.call(method, arguments, self._target)
-        return bounded(
-            await one_deeper(call, _scope().call(caller=self._caller)[0]), "the result", self._cpu_ms
-        )
+        value = await one_deeper(call, _scope().call(caller=self._caller)[0])
+        try:
+            return bounded(value, "the result", self._cpu_ms)
+        except PyworkerdError:
+            release(value)
+            raise
 
     def ask(self, method: str, arguments: bytes, context: Context, reply: CallReply) -> Pending | None:
         """`call`, if the service can be asked."""
         if self._asks is None:
             return None
         span = (context.get(scope) or begin()[0]).call(caller=self._caller)[0]
-        inner, answered = deeper(context, span), partial(self._answered, reply)
+        inner, answered = deeper(context, span), readable(reply, self._cpu_ms)
         return self._asks.ask_call(method, arguments, self._target, span, inner, answered)
-
-    def _answered(self, reply: CallReply, value: bytes | None, error: Exception | None) -> None:
-        if value is not None:
-            try:
-                bounded(value, "the result", self._cpu_ms)
-            except PyworkerdError as refusal:
-                value, error = None, refusal
-        reply(value, error)
 
     def ask_fetch(
         self, request: Request, redirect: str, context: Context, reply: FetchReply

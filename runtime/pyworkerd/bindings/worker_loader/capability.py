@@ -26,6 +26,7 @@ from pyworkerd.dispatch.options import UNFROZEN_COST, WorkerOptions
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.errors import LoadFailed, NoSuchMethod, NotLoaded, Overloaded
 from pyworkerd.services.base import Target
+from pyworkerd.services.stubs import Carried
 
 from .code import MAX_NAME, Address, Code, lower, read_address, read_code, sentence
 
@@ -103,9 +104,20 @@ class Loader:
             raise NoSuchMethod(f"this binding has no method {method[:40]!r}")
         bound = args.bind(method, parameters, args.decode(arguments, wire.MAX_VALUE))
         if method == "call":
-            address = read_address(bound["address"])
-            return await self._through(address).call(bound["method"], bound["arguments"])
+            through = self._through(read_address(bound["address"]))
+            return await self._pass_on(through, bound["method"], bound["arguments"], arguments)
         return wire.dump_value(await getattr(self, method)(**bound))
+
+    async def _pass_on(
+        self, through: ServiceCapability, method: str, arguments: bytes, asked: bytes
+    ) -> bytes:
+        if type(asked) is not Carried:
+            return await through.call(method, arguments)
+        carried = Carried.of(arguments, asked.stubs)
+        try:
+            return await through.call(method, carried)
+        finally:
+            carried.release()
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
         """Send a request to a loaded worker. Its first header field says to which."""

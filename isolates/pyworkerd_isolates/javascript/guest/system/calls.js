@@ -1,9 +1,10 @@
 // The only way out: a call names a capability by its index in the worker's own table, and a promise tells what comes.
 
+import { sent } from "pyworkerd:system/lending";
 import { needed, run } from "pyworkerd:system/loop";
 import * as outbox from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
-import { ERRORS } from "pyworkerd:system/values";
+import { crossing, ERRORS } from "pyworkerd:system/values";
 import { offAbort, onAbort } from "pyworkerd:web/abort";
 
 const MAX_PENDING = 1000;
@@ -99,14 +100,27 @@ function begin(signal) {
   return { number, invocation, promise };
 }
 
-// Call a method of a capability. `value` is an encoded list of arguments; the promise is of an encoded value.
+// Call a method of a capability, or of a stub. `value` is an encoded list of arguments; the promise is of what it
+// returned.
 export function call(capability, method, value) {
   if (method.length > MAX_METHOD) throw new TypeError(`a method's name is longer than ${MAX_METHOD} characters`);
   if (!method.isWellFormed()) throw new TypeError("a method's name has half a surrogate pair");
   outbox.refuseTooMuch(value.length);
   const { number, invocation, promise } = begin();
-  outbox.emit(["call", number, invocation.number, capability, method, outbox.blob(value)]);
+  const data = value instanceof Uint8Array ? outbox.blob(value) : lend(value, number);
+  outbox.emit(["call", number, invocation.number, capability, method, data]);
   return promise;
+}
+
+function lend(message, number) {
+  const waiting = pending.get(number);
+  try {
+    return sent(message, waiting.invocation, crossing.numberOf);
+  } catch (error) {
+    pending.delete(number);
+    waiting.invocation.calls.delete(waiting);
+    throw error;
+  }
 }
 
 // Send a request through a capability, with a body of `web/body` or null. The promise is of status, headers, body, url.

@@ -11,6 +11,7 @@
 
 import { giveJobs, jobs, takeJobs } from "pyworkerd:system/host";
 import { become, current, useContexts } from "pyworkerd:system/loop";
+import { adopt } from "pyworkerd:workers/pipelining";
 
 export let frame = null;
 // The stores of the code that runs: a Map that is not changed any more, or null.
@@ -134,6 +135,7 @@ function install(target) {
   for (const [name, value] of Object.entries(made)) {
     Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
   }
+  adopt();
   useContexts({ run, drain, bound });
 }
 

@@ -3,6 +3,7 @@
 import { headersText } from "pyworkerd:system/calls";
 import { env, ExecutionContext } from "pyworkerd:system/environment";
 import { Invocation, running } from "pyworkerd:system/invocation";
+import { find, Message, sent } from "pyworkerd:system/lending";
 import { reportUnheard, wordsOf } from "pyworkerd:system/logs";
 import { run } from "pyworkerd:system/loop";
 import { explained } from "pyworkerd:system/modules";
@@ -10,10 +11,11 @@ import { object } from "pyworkerd:system/objects";
 import { afford, blob, emit, emitText, refuseTooMuch } from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
-import { readValue, writeMessage, writeValue } from "pyworkerd:system/values";
+import { crossing, readValue, writeMessage, writeValue } from "pyworkerd:system/values";
 import { entrypoints, isMethod } from "pyworkerd:system/worker";
 import { makeEvent } from "pyworkerd:workers/background";
 import { leaveWith, partsOfResponse, requestOf } from "pyworkerd:workers/http";
+import { lentMember } from "pyworkerd:workers/stubs";
 
 // Why an invocation cannot be begun: nothing that the program did.
 class Refusal {
@@ -66,6 +68,7 @@ function perform({ ask, tell }, invocation, event, blobs) {
     fail(invocation, error);
   }
   invocation.answered = true;
+  if (isGiven) letGo(invocation);
   return false;
 }
 
@@ -81,6 +84,7 @@ async function settle(tell, invocation, promise) {
   if (invocation.answered) return;
   invocation.answered = true;
   if (failed !== null) fail(invocation, failed.error);
+  if (isGiven) letGo(invocation);
   invocation.release();
 }
 
@@ -151,12 +155,30 @@ function call(invocation, event, blobs, target) {
   if (!isClass || !isMethod(instance, method)) {
     throw new Refusal("no_method", `the entrypoint has no method '${method}'`);
   }
-  const given = readValue(blobs[event[5]]);
+  const data = event[5];
+  const given = typeof data === "number" ? readValue(blobs[data]) : shared(invocation, blobs, data);
   const positional = given[0];
   const named = given[1];
   // What Python names its arguments with comes as one object, after the others.
   if (named !== undefined && Object.keys(named).length > 0) positional.push(named);
   return Reflect.apply(instance[method], instance, positional);
+}
+
+const stubsGiven = new WeakMap();
+let isGiven = false;
+// Stubs among the arguments of invocations that have not answered, and whether there have been any in this isolate.
+
+// Stubs among arguments end with the call, unless they are kept.
+function shared(invocation, blobs, [index, numbers]) {
+  const { value, stubs } = crossing.readShared(blobs[index], numbers, invocation);
+  stubsGiven.set(invocation, stubs);
+  isGiven = true;
+  return value;
+}
+
+function letGo(invocation) {
+  crossing.dispose(stubsGiven.get(invocation) ?? []);
+  stubsGiven.delete(invocation);
 }
 
 function giveBack(invocation, value) {
@@ -168,15 +190,45 @@ function giveBytes(invocation, data) {
   emitText(`["return",${invocation.number},${blob(data)}]`);
 }
 
+// A `Message`, or bytes.
+function giveMessage(invocation, data) {
+  if (data instanceof Uint8Array) return giveBytes(invocation, data);
+  refuseTooMuch(data.length);
+  emit(["return", invocation.number, sent(data, invocation, crossing.numberOf)]);
+}
+
 function returned(invocation, value) {
   const data = writeMessage(value);
   if (data instanceof Uint8Array) return giveBytes(invocation, data);
-  return data.then((bytes) => {
-    if (!invocation.answered) giveBytes(invocation, bytes);
+  if (data instanceof Message) return giveMessage(invocation, data);
+  return data.then((read) => {
+    if (!invocation.answered) giveMessage(invocation, read);
   });
 }
 
 const RPC = { ask: call, tell: returned };
+
+export function onInvoke(event, blobs) {
+  begin(INVOKE, event, blobs);
+}
+
+function invoke(invocation, event, blobs, target) {
+  if (object !== null && target === undefined) return entered(invoke, invocation, event, blobs);
+  const [, , loan, reads, name] = event;
+  const lent = find(loan);
+  if (lent === undefined) throw new Refusal("broken_stub", "");
+  const method = lentMember(lent, name, reads);
+  if (method === undefined) {
+    const what = name === "" ? "function" : `${reads ? "property" : "method"} "${name}"`;
+    throw new Refusal("no_method", `The RPC receiver does not implement the ${what}.`);
+  }
+  const data = event[5];
+  const [positional, named] = typeof data === "number" ? readValue(blobs[data]) : shared(invocation, blobs, data);
+  if (named !== undefined && Object.keys(named).length > 0) positional.push(named);
+  return method(...positional);
+}
+
+const INVOKE = { ask: invoke, tell: returned };
 
 export function onHandle(event, blobs) {
   begin(HANDLE, event, blobs);

@@ -1,6 +1,7 @@
 // One run of a handler: its number, what it has promised to finish after it answered, what ends with it.
 
 import { now } from "pyworkerd:system/host";
+import { isLending } from "pyworkerd:system/lending";
 import { clearTimersOf, run, tellOf } from "pyworkerd:system/loop";
 import { emit, emitText } from "pyworkerd:system/outbox";
 import { inherit } from "pyworkerd:web/idl";
@@ -36,6 +37,7 @@ export class Invocation {
     // Listeners hear that their WebSockets are closed; what they begin ends here.
     if (this.bodies !== undefined) for (const body of this.bodies) body.cancel();
     clearTimersOf(this);
+    if (isLending && this.stubs !== undefined) for (const each of this.stubs) each.end();
     if (this.calls !== undefined) for (const call of this.calls) call.abandon();
     this.over = true;
     emitText(`["done",${this.number}]`);
@@ -80,4 +82,5 @@ export class Invocation {
 }
 inherit(Invocation, {
   logged: 0, answered: false, over: false, timers: undefined, bodies: undefined, calls: undefined, aborter: undefined,
+  stubs: undefined,
 });

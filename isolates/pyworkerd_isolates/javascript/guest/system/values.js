@@ -2,6 +2,7 @@
 // an object with the single key `$`, whose value is `[tag, payload]`; the host's `wire.py` has the same tags.
 
 import { decode, utf8 } from "pyworkerd:system/host";
+import { Message } from "pyworkerd:system/lending";
 import { MAX_BYTES } from "pyworkerd:system/outbox";
 
 const MAX_DEPTH = 200;
@@ -15,6 +16,8 @@ Object.defineProperty(DataCloneError.prototype, "name", { value: "DataCloneError
 
 // How objects of the web platform cross, which `workers/crossing.js` says: `write`, `readers`, and what reads a body.
 export const crossing = { write: null, readers: { __proto__: null }, read: null, cancel: null };
+// And in `workers/stubs.js`: `lends` says what is lent and not copied, `numberOf` which stub something is, `readShared`
+// reads a value with stubs, `disposable` and `dispose` are for those.
 
 // Bytes that have to be read first: the blob of this number.
 class Later {
@@ -41,6 +44,9 @@ class Writer {
         return value === 0n ? 0 : { $: ["i", value.toString(16)] };
       case "object":
         return value === null ? null : this.#object(value, depth);
+      case "function":
+        if (this.special === crossing.write) return this.#lend(value);
+      // falls through
       default:
         throw new DataCloneError(`a ${typeof value} cannot be sent to another worker`);
     }
@@ -97,21 +103,28 @@ class Writer {
     if (value instanceof Later) return { $: ["b", value.index] };
     const special = this.special === null ? null : this.special(value, (body) => this.#later(body));
     if (special !== null) return { $: [special[0], this.write(special[1], depth + 2)] };
+    if (this.special === crossing.write && crossing.lends(value)) return this.#lend(value);
     const name = prototype.constructor?.name || "object";
     throw new DataCloneError(
       `Could not serialize object of type "${name}". This type does not support serialization.`,
     );
   }
 
+  #lend(target) {
+    this.isMore = true;
+    return { $: ["stub", (this.lent ??= []).push(target) - 1] };
+  }
+
   #later(body) {
     const later = new Later(this.blobs.push(NOTHING) - 1, body);
+    this.isMore = true;
     (this.unread ??= []).push(later);
     return later;
   }
 }
 
-// What most writers have: nothing is said of objects of classes, and nothing has to be read first.
-Object.assign(Writer.prototype, { special: null, unread: null });
+// What most writers have: nothing is said of objects of classes, nothing has to be read first, and nothing is lent.
+Object.assign(Writer.prototype, { special: null, isMore: false, unread: null, lent: null });
 
 function bytesOf(view) {
   return view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -129,7 +142,8 @@ export function writeWith(value, special) {
   return frameOf(writer.write(value, 0), writer.blobs);
 }
 
-// A value as bytes, for a method's arguments or what it returned; a promise of them if a body has to be read first.
+// A value as bytes, for a method's arguments or what it returned, or a `Message` if it lends something; a promise of
+// either if a body has to be read first.
 export function writeMessage(value) {
   const writer = new Writer();
   writer.special = crossing.write;
@@ -140,10 +154,22 @@ export function writeMessage(value) {
     cancelAll(writer.unread ?? [], error);
     throw error;
   }
-  return writer.unread === null ? frameOf(tree, writer.blobs) : readFirst(tree, writer);
+  if (!writer.isMore) return frameOf(tree, writer.blobs);
+  return writer.unread === null ? messageOf(tree, writer) : readFirst(tree, writer);
 }
 
-async function readFirst(tree, { blobs, unread }) {
+// Whether it is there, and no promise.
+export function isMessage(written) {
+  return written instanceof Uint8Array || written instanceof Message;
+}
+
+function messageOf(tree, { blobs, lent }) {
+  const bytes = frameOf(tree, blobs);
+  return lent === null ? bytes : new Message(bytes, lent);
+}
+
+async function readFirst(tree, writer) {
+  const { blobs, unread } = writer;
   let room = MAX_BYTES;
   for (const each of blobs) room -= each.length;
   for (let at = 0; at < unread.length; at++) {
@@ -156,7 +182,7 @@ async function readFirst(tree, { blobs, unread }) {
     }
     room -= blobs[index].length;
   }
-  return frameOf(tree, blobs);
+  return messageOf(tree, writer);
 }
 
 // Bodies that were taken, and that nobody reads.

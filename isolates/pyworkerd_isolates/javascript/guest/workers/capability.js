@@ -1,7 +1,8 @@
 // Something outside that may be asked: what the objects on `env` are made of.
 
 import { call, fetchThrough } from "pyworkerd:system/calls";
-import { writeMessage, writeValue } from "pyworkerd:system/values";
+import { Message } from "pyworkerd:system/lending";
+import { isMessage, writeMessage, writeValue } from "pyworkerd:system/values";
 
 const indexes = new WeakMap();
 
@@ -29,11 +30,18 @@ export class Capability {
     return call(capability.#index, method, writeValue([positional, {}]));
   }
 
+  // The same, with a message as the last argument: what it lends goes with the call.
+  static callWith(capability, method, sent, ...positional) {
+    if (sent instanceof Uint8Array) return Capability.call(capability, method, ...positional, sent);
+    const bytes = writeValue([[...positional, sent.bytes], {}]);
+    return call(capability.#index, method, new Message(bytes, sent.targets));
+  }
+
   // The same for a method that a program has: its arguments may be objects of the web platform.
   static ask(capability, method, ...positional) {
     const value = writeMessage([positional, {}]);
-    if (value instanceof Uint8Array) return call(capability.#index, method, value);
-    return value.then((bytes) => call(capability.#index, method, bytes));
+    if (isMessage(value)) return call(capability.#index, method, value);
+    return value.then((read) => call(capability.#index, method, read));
   }
 
   static fetch(capability, method, url, headers = [], body = null, redirect = "manual", signal = null) {

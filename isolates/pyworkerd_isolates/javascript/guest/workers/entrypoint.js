@@ -15,5 +15,5 @@ export class DurableObject {
   }
 }
 
-// An object that is handed to another worker as itself, not as a copy.
+// An object that is lent to another worker, and not copied: what its class defines can be called there by a stub.
 export class RpcTarget {}

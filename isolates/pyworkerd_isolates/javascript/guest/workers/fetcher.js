@@ -5,6 +5,7 @@ import { CallError } from "pyworkerd:system/calls";
 import { needed } from "pyworkerd:system/loop";
 import { Capability, grantable } from "pyworkerd:workers/capability";
 import { Followed } from "pyworkerd:workers/followed";
+import { pipelined } from "pyworkerd:workers/pipelining";
 import { dataResponse, responseOf, sendable } from "pyworkerd:workers/http";
 
 const OUTBOUND = 0;
@@ -38,9 +39,14 @@ export function methodsBy(call) {
     get(target, name) {
       if (typeof name === "symbol" || name in target) return bound(target, name);
       if (name === "then") return undefined; // it is no promise
-      return async (...positional) => call(target, name, ...positional);
+      return (...positional) => pipelined(asked(call, target, name, positional));
     },
   };
+}
+
+// What it throws is for who awaits it.
+async function asked(call, target, name, positional) {
+  return call(target, name, ...positional);
 }
 
 const METHODS = methodsBy(Capability.ask);

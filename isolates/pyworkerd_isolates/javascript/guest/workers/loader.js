@@ -128,7 +128,7 @@ class LoadedEntrypoint {
     const sent = await writeMessage([positional, {}]);
     const ask = async () => {
       const [loader, text] = await address(entrypoint.#stub, entrypoint.#rest);
-      return Capability.call(loader, "call", text, method, sent);
+      return Capability.callWith(loader, "call", sent, text, method);
     };
     try {
       return await ask();

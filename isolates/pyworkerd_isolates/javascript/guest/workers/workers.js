@@ -5,6 +5,7 @@ import { needed } from "pyworkerd:system/loop";
 import { reportUnheard } from "pyworkerd:system/logs";
 
 export { DurableObject, RpcTarget, WorkerEntrypoint } from "pyworkerd:workers/entrypoint";
+export { RpcStub } from "pyworkerd:workers/stubs";
 export { env };
 
 // `ctx.waitUntil` of the invocation that runs.

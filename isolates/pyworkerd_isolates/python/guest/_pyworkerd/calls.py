@@ -5,7 +5,7 @@ import builtins
 
 import _wire
 
-from . import outbox, sockets, streams
+from . import lending, outbox, sockets, streams
 from .invocation import current
 
 _ARRIVING = (streams.Inbound, sockets.Wire)
@@ -52,12 +52,18 @@ async def _finish(number, future):
 
 
 async def call(capability, method, arguments):
-    """Call a method of a capability. `arguments` and the result are encoded values (bytes): who asks reads it."""
+    """Call a method of a capability, or of a stub. `arguments` and the result are encoded values, with stubs or
+    without: who asks reads it."""
     if len(method) > MAX_METHOD:
         raise ValueError(f"a method's name is longer than {MAX_METHOD} characters")
     invocation = current()
     number, future = _begin()
-    outbox.effects.append(["call", number, invocation.number, capability, method, outbox.blob(arguments)])
+    try:
+        value = outbox.blob(arguments) if type(arguments) is bytes else lending.sent(arguments, invocation)
+    except BaseException:
+        del _pending[number]
+        raise
+    outbox.effects.append(["call", number, invocation.number, capability, method, value])
     return await _finish(number, future)
 
 
@@ -97,6 +103,8 @@ def _discard(result):
     """Nobody waits for this answer: neither for what comes with it."""
     if type(result) is tuple and isinstance(result[2], _ARRIVING):
         result[2].cancel()
+    elif type(result) is lending.Received:
+        result.drop()
 
 
 def on_resolve(number, result):

@@ -5,7 +5,7 @@ from contextvars import copy_context
 
 import _wire
 
-from . import calls, entropy, environment, layout, logs, objects, outbox, sdk, streams, worker
+from . import calls, entropy, environment, layout, lending, logs, objects, outbox, sdk, streams, worker
 from .invocation import Invocation, closed, current, enter, left, may_run, owner, payer, running
 from .loop import Loop, install
 
@@ -59,6 +59,12 @@ def on_rpc(number, entrypoint, props, method, arguments):
     """Event: a call of a method."""
     invocation = Invocation(number)
     _begin(invocation, _rpc(invocation, entrypoint, props, method, arguments))
+
+
+def on_invoke(number, loan, reads, method, arguments):
+    """Event: something that this isolate lends is called."""
+    invocation = Invocation(number)
+    _begin(invocation, _invoke(invocation, loan, reads, method, arguments))
 
 
 def on_handle(number, entrypoint, props, handler, event):
@@ -225,9 +231,9 @@ def _respond(invocation, response):
 
 
 def _arguments(data):
-    """Positional and named. Raises TypeError for what Python has no counterpart of."""
+    """Positional and named, and the stubs among them. Raises TypeError for what Python has no counterpart of."""
     try:
-        return sdk.python_from_rpc(data)
+        return sdk.read_message(data)
     except _wire.WireError as error:
         raise TypeError(f"the arguments cannot be received: {error}") from None
 
@@ -245,12 +251,42 @@ async def _rpc(invocation, name, props, method, arguments):
         if function is None:
             _refuse(invocation, "no_method", f"the entrypoint has no method {method!r}")
             return
-        positional, named = _arguments(arguments)
+        await _call(invocation, function, arguments)
+    except BaseException as error:
+        _fail(invocation, error)
+    finally:
+        invocation.release()
+
+
+async def _call(invocation, function, arguments):
+    (positional, named), stubs = _arguments(arguments)
+    try:
         result = function(*positional, **named)
         if hasattr(result, "__await__"):
             result = await result
         data = await sdk.message(result)
-        outbox.effects.append(["return", invocation.number, outbox.blob(data)])
+        value = outbox.blob(data) if type(data) is bytes else lending.sent(data, invocation)
+        outbox.effects.append(["return", invocation.number, value])
+    finally:
+        for stub in stubs:
+            stub.dispose()
+
+
+async def _invoke(invocation, loan, reads, method, arguments):
+    enter(invocation)
+    try:
+        if objects.this is not None:
+            await objects.this.admitted()
+        target = lending.find(loan)
+        if target is None:
+            _refuse(invocation, "broken_stub", "")
+            return
+        function = sdk.member(target, method, reads)
+        if function is None:
+            what = f"{'property' if reads else 'method'} {method!r}" if method else "function"
+            _refuse(invocation, "no_method", f"the RPC receiver does not implement the {what}")
+            return
+        await _call(invocation, function, arguments)
     except BaseException as error:
         _fail(invocation, error)
     finally:

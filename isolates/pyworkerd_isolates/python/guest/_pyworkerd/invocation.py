@@ -10,6 +10,9 @@ logs = None
 unfinished = frozenset()
 """The module of that name, which is made of this one, and whose lines are not at their end: `step` fills them in."""
 
+stub_kind = None
+"""The class of stubs, which is the SDK's: `step` fills it in."""
+
 _current = ContextVar("pyworkerd.invocation")
 gate = None
 """The invocation that alone may run (`objects`); None if all may."""
@@ -25,7 +28,7 @@ LOG_S = 60
 class Invocation:
     """What the guest knows of one invocation. `done` is reported when nothing of it is left."""
 
-    __slots__ = ("_log_since", "_open", "bodies", "logged", "main", "number", "tasks")
+    __slots__ = ("_log_since", "_open", "bodies", "logged", "main", "number", "stubs", "tasks")
 
     def __init__(self, number):
         self.number = number
@@ -34,6 +37,7 @@ class Invocation:
         self.main = None
         self.tasks = None
         self.bodies = None
+        self.stubs = None
         self._open = 1  # its handler
         running[number] = self
 
@@ -56,6 +60,9 @@ class Invocation:
         if self.bodies:
             for body in self.bodies:
                 body.cancel()
+        if self.stubs:
+            for each in self.stubs:
+                each.end()
         outbox.effects.append(["done", self.number])
         if self.tasks:
             for task in self.tasks:
@@ -103,6 +110,12 @@ class Invocation:
         context = copy_context()
         context.run(enter, self)
         context.run(_log, what, error)
+
+    def soon(self, function, *arguments):
+        """Call a function as this invocation's code, when its turn has come."""
+        context = copy_context()
+        context.run(enter, self)
+        asyncio.get_running_loop().call_soon(function, *arguments, context=context)
 
     def renew_log(self):
         """Let an invocation of long life log anew every minute."""

@@ -11,3 +11,5 @@ HANDLED = None
 python_from_rpc = None
 python_to_rpc = None
 message = None
+read_message = None
+member = None

@@ -2,15 +2,29 @@
 
 import _wire
 import workers
-from workers import background, rpc
+from workers import background, rpc, stubs
 from workers import bindings as _bindings
 
-from . import calls, handlers, invocation, layout, logs, objects, outbox, sdk, sockets, streams, worker
+from . import (
+    calls,
+    handlers,
+    invocation,
+    layout,
+    lending,
+    logs,
+    objects,
+    outbox,
+    sdk,
+    sockets,
+    streams,
+    worker,
+)
 
 sdk.Request, sdk.Response = workers.Request, workers.Response
 sdk.SHAPES = _bindings.SHAPES
 sdk.python_from_rpc, sdk.python_to_rpc = rpc.python_from_rpc, rpc.python_to_rpc
-sdk.message = rpc.message
+sdk.message, sdk.read_message, sdk.member = rpc.message, stubs.read_message, stubs.member
+invocation.stub_kind = stubs.RpcStub
 sdk.HANDLED = background.HANDLED
 invocation.logs, invocation.unfinished = logs, logs.unfinished
 
@@ -24,7 +38,11 @@ def _fetch(blobs, number, entrypoint, props, method, url, headers, body):
 
 
 def _rpc(blobs, number, entrypoint, props, method, arguments):
-    handlers.on_rpc(number, entrypoint, props, method, blobs[arguments])
+    handlers.on_rpc(number, entrypoint, props, method, lending.received(blobs, arguments))
+
+
+def _invoke(blobs, number, loan, reads, method, arguments):
+    handlers.on_invoke(number, loan, reads, method, lending.received(blobs, arguments))
 
 
 def _handle(blobs, number, entrypoint, props, handler, event):
@@ -37,7 +55,7 @@ def _data(blobs, number, index, end):
 
 def _resolve(blobs, number, kind, *result):
     if kind == "value":
-        calls.on_resolve(number, blobs[result[0]])
+        calls.on_resolve(number, lending.received(blobs, result[0]))
     elif kind == "upgrade":
         headers, socket, url = result
         calls.on_resolve(number, (101, headers, sockets.Wire(socket), url))
@@ -72,6 +90,8 @@ EVENTS = {
     "focus": (lambda blobs, numbers: handlers.loop.focus(numbers), _fatal),
     "fetch": (_fetch, handlers.on_failed),
     "rpc": (_rpc, handlers.on_failed),
+    "invoke": (_invoke, handlers.on_failed),
+    "released": (lambda blobs, number: lending.on_released(number), _fatal),
     "handle": (_handle, handlers.on_failed),
     "cancel": (lambda blobs, number: handlers.on_cancel(number), handlers.on_failed),
     "data": (_data, streams.on_lost),

@@ -22,6 +22,7 @@ from .request import Request
 from .response import FetchResponse, Response
 from .rpc import JsDict, python_from_rpc, python_to_rpc
 from .storage import SqlError
+from .stubs import RpcPromise, RpcProperty, RpcStub, RpcTarget
 from .websocket import CloseEvent, ErrorEvent, MessageEvent, WebSocket, WebSocketPair
 
 waitUntil = wait_until
@@ -51,6 +52,10 @@ __all__ = [
     "Request",
     "RequestInitCfProperties",
     "Response",
+    "RpcPromise",
+    "RpcProperty",
+    "RpcStub",
+    "RpcTarget",
     "SqlError",
     "WebSocket",
     "WebSocketPair",

@@ -5,10 +5,10 @@ import json
 from _pyworkerd import calls, environment
 from _pyworkerd.handlers import begin_fetch
 
-from .capability import read
 from .request import Request
 from .response import Response
 from .rpc import python_to_rpc
+from .stubs import read
 
 FIELD = "x-pyworkerd-cache"
 """First header field of a request to the host's half, and of its answers."""

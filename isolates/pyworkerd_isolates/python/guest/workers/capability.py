@@ -1,9 +1,9 @@
 """What can be asked of something outside: the classes that all others on `env` are made of."""
 
-import _wire
-from _pyworkerd.calls import CallError, call
+from _pyworkerd.calls import call
 
-from .rpc import message, python_from_rpc
+from .rpc import message
+from .stubs import RpcPromise, read
 
 
 class Capability:
@@ -21,14 +21,6 @@ class Capability:
         return read(await call(self._index, method, await message([list(positional), named])))
 
 
-def read(answer):
-    """What a call was answered, as a value."""
-    try:
-        return python_from_rpc(answer)
-    except _wire.WireError as error:
-        raise CallError(f"the answer cannot be read: {error}", "bad_effect") from None
-
-
 class Fetcher(Capability):
     """Another service: `fetch()` sends it a request, any other name is one of its RPC methods."""
 
@@ -44,8 +36,8 @@ class Fetcher(Capability):
         if name.startswith("_"):
             raise AttributeError(name)
 
-        async def method(*positional, **named):
-            return await self._call(name, *positional, **named)
+        def method(*positional, **named):
+            return RpcPromise(self._call(name, *positional, **named))
 
         method.__name__ = method.__qualname__ = name
         return method

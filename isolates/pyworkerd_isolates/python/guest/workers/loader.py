@@ -4,11 +4,13 @@ import json
 
 import _wire
 from _pyworkerd import calls
+from _pyworkerd.lending import Sendable
 
 from .body import BodyStream
 from .capability import Capability
 from .request import Request
 from .rpc import message
+from .stubs import RpcPromise, read
 
 ADDRESS = "x-pyworkerd-loaded"
 """First header field of a request through the binding; the host takes it off."""
@@ -135,7 +137,7 @@ class LoadedEntrypoint:
             raise AttributeError(name)
         stub = self._stub
 
-        async def method(*positional, **named):
+        async def ask(positional, named):
             arguments = await message([list(positional), named])
             try:
                 return await self._call(await stub._load(), name, arguments)
@@ -143,11 +145,19 @@ class LoadedEntrypoint:
                 number = await stub._again(error)
             return await self._call(number, name, arguments)
 
+        def method(*positional, **named):
+            return RpcPromise(ask(positional, named))
+
         method.__name__ = method.__qualname__ = name
         return method
 
     async def _call(self, number, name, arguments):
-        return await self._stub._loader._call("call", self._address(number), name, arguments)
+        loader, address = self._stub._loader, self._address(number)
+        if type(arguments) is bytes:
+            return await loader._call("call", address, name, arguments)
+        # What they lend goes with the call that they are in.
+        sent = _wire.dump_value([[address, name, arguments.data], {}])
+        return read(await calls.call(loader._index, "call", Sendable(sent, arguments.targets)))
 
 
 class _Described:

@@ -2,7 +2,7 @@
 
 `python_to_rpc` and `python_from_rpc` go by the names of Cloudflare's SDK; here they make bytes (`_wire`
 values) and read them. Beside the plain values they know the types of this package. A body crosses as bytes:
-`message` reads one that streams first. `special` hooks extend them by what needs a channel: functions, stubs.
+`message` reads one that streams first. Functions and objects of `RpcTarget` are lent, which only a message can do.
 """
 
 # Private names are private to this package: they keep programs out, not its own modules.
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 MAX_BODIES = 7 << 20
 """Bytes of all bodies that are read before a value is sent, as for JavaScript: with them, what a step gives out."""
+
+
+STUB = "stub"
+"""The tag of a stub: what stands for it is its place among those of the message."""
+lendable: tuple[type, ...] = ()
+sendable: Any = None
+"""What is lent where it is sent, and what makes a message of bytes and of what they lend: `stubs` fills these in."""
 
 
 class JsDict(dict):
@@ -67,24 +74,33 @@ def python_to_rpc(value: Any, special: Callable[[Any], tuple[str, Any] | None] |
     return _wire.dump_value(value, encode)
 
 
-class _HasBodies(Exception):
-    """There is something in a value that may have to be read first. Nothing was taken from it."""
+class _HasMore(Exception):
+    """There is something in a value that may have to be read first, or is lent. Nothing was taken from it."""
 
 
-async def message(value: Any) -> bytes:
-    """`python_to_rpc`, where bodies and streams that are not in hand are read first. Raises what they do, and
-    ValueError for more than `MAX_BODIES` bytes of them.
+async def message(value: Any) -> Any:
+    """`python_to_rpc`, where bodies and streams that are not in hand are read first, and functions and objects are lent
+    (then it is no bytes, but a `Sendable`). Raises what streams do, and ValueError for more than `MAX_BODIES` bytes.
     """
     try:
-        return _wire.dump_value(value, _encode_without_bodies)
-    except _HasBodies:
+        return _wire.dump_value(value, _encode_alone)
+    except _HasMore:
         await _read_first(_unread(value))
-        return python_to_rpc(value)
+    lent: list[Any] = []
+
+    def special(found: Any) -> tuple[str, Any] | None:
+        if not isinstance(found, lendable):
+            return None
+        lent.append(found)
+        return STUB, len(lent) - 1
+
+    data = python_to_rpc(value, special)
+    return sendable(data, lent) if lent else data
 
 
-def _encode_without_bodies(value: Any) -> tuple[str, Any] | None:
-    if isinstance(value, (Message, BodyStream)):
-        raise _HasBodies
+def _encode_alone(value: Any) -> tuple[str, Any] | None:
+    if isinstance(value, (Message, BodyStream, lendable)):
+        raise _HasMore
     return _encode(value)
 
 

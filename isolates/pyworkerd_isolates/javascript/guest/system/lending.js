@@ -1,0 +1,144 @@
+// What this isolate lends to other workers, and what it was lent: functions and objects that are called where they are.
+//
+// The host knows what is lent by a number of this isolate's, and gives stubs numbers of its own, which mean nothing in
+// any other isolate. What is lent belongs to the invocation whose code lent it, which does not end meanwhile; a stub
+// ends with the invocation that was given it.
+
+import { required } from "pyworkerd:system/host";
+import { reportUnheard } from "pyworkerd:system/logs";
+import { run } from "pyworkerd:system/loop";
+import * as outbox from "pyworkerd:system/outbox";
+
+const MAX_LENT = 1000;
+const MAX_STUBS = 250;
+// What an isolate lends at once, and what one value may name, as on the host, which refuses more; here the caller hears
+// it at once.
+const DISPOSED =
+  "RPC stub used after being disposed. One among a method's arguments is disposed of when the method returns, " +
+  "unless it keeps dup() of it.";
+const ENDED = "RPC stub used after the request that it came with has ended.";
+
+export let isLending = false;
+// Whether there has been anything of it: in most isolates there is not, and nothing else has to be looked at.
+
+const lent = new Map();
+const times = new Map(); // how often each target is lent
+let next = 1;
+
+// A value as bytes, with what it lends: targets, and references of stubs to hand on.
+export class Message {
+  constructor(bytes, targets) {
+    this.bytes = bytes;
+    this.targets = targets;
+  }
+
+  get length() { return this.bytes.length; }
+}
+
+// A function or an object that others may call.
+class Lent {
+  constructor(target, invocation) {
+    // From now on code of this invocation and code that others call settle each other's promises: each goes on as whose
+    // it is.
+    required("pyworkerd:system/contexts");
+    isLending = true;
+    this.target = target;
+    this.invocation = invocation;
+    this.number = next++;
+    lent.set(this.number, this);
+    times.set(target, (times.get(target) ?? 0) + 1);
+    invocation.hold();
+    (invocation.stubs ??= new Set()).add(this);
+  }
+
+  // Nobody can call it any more. Returns whether the target is lent to nobody else.
+  end() {
+    if (!lent.delete(this.number)) return false;
+    const left = times.get(this.target) - 1;
+    if (left > 0) times.set(this.target, left);
+    else times.delete(this.target);
+    return left === 0;
+  }
+}
+
+// A stub as the host knows it. `count` is how many objects of the program stand for it.
+export class Reference {
+  count = 1;
+
+  constructor(number, invocation) {
+    this.number = number;
+    this.invocation = invocation;
+    isLending = true;
+    (invocation.stubs ??= new Set()).add(this);
+  }
+
+  drop() {
+    this.count -= 1;
+    if (this.count > 0 || this.invocation === null) return;
+    this.invocation.stubs.delete(this);
+    this.invocation = null;
+    drop(this.number);
+  }
+
+  // The invocation that it was given has ended: the host has dropped it.
+  end() {
+    this.invocation = null;
+  }
+
+  needed() {
+    if (this.invocation === null) throw new Error(this.count > 0 ? ENDED : DISPOSED);
+    return this.number;
+  }
+}
+
+export function disposedError() {
+  return new Error(DISPOSED);
+}
+
+// Let go of a stub.
+export function drop(number) {
+  outbox.emitText(`["drop",${number}]`);
+}
+
+// A message as an effect has it. Where it throws, nothing is lent. `numberOf` is that of a stub, or null.
+export function sent({ bytes, targets }, invocation, numberOf) {
+  if (targets.length > MAX_STUBS) {
+    throw new RangeError(`functions, objects and stubs in one call or result may be ${MAX_STUBS}`);
+  }
+  const numbers = targets.map(numberOf);
+  if (lent.size + numbers.filter((number) => number === null).length > MAX_LENT) {
+    throw new RangeError(`an isolate lends ${MAX_LENT} functions and objects at once: dispose of stubs of them first`);
+  }
+  const references = numbers.map((number, at) =>
+    number === null ? [true, new Lent(targets[at], invocation).number] : [false, number],
+  );
+  return [outbox.blob(bytes), references];
+}
+
+// What is lent by this number; undefined if it is not any more.
+export function find(number) {
+  return lent.get(number)?.target;
+}
+
+export function ownerOf(number) {
+  return lent.get(number)?.invocation;
+}
+
+// Event: nobody holds a stub of this any more.
+export function onReleased(number) {
+  const found = lent.get(number);
+  if (found === undefined) return;
+  const { target, invocation } = found;
+  const last = found.end();
+  invocation.stubs.delete(found);
+  if (last && typeof target === "object") {
+    run(invocation, () => {
+      try {
+        target[Symbol.dispose]?.();
+      } catch (error) {
+        reportUnheard(invocation, "a disposer failed", error);
+      }
+    });
+  }
+  invocation.release();
+}

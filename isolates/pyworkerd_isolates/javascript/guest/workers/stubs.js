@@ -1,0 +1,167 @@
+// Stubs as programs see them, and what others may call of what a program lends.
+
+import { call } from "pyworkerd:system/calls";
+import { disposedError, drop, Reference } from "pyworkerd:system/lending";
+import { crossing, isMessage, readWith, writeMessage } from "pyworkerd:system/values";
+import { RpcTarget } from "pyworkerd:workers/entrypoint";
+import { member, NEVER, pipelined } from "pyworkerd:workers/pipelining";
+
+const handlers = new WeakMap();
+// Of each stub: a proxy says nothing of itself that it does not have from its handler.
+
+crossing.lends = (value) => typeof value === "function" || value instanceof RpcTarget;
+
+// The number of a stub, which may have been disposed of; null for what is none.
+crossing.numberOf = (value) => handlers.get(value)?.needed() ?? null;
+
+// A function or an object of another worker. Stubs come with calls and their results.
+export class RpcStub {
+  constructor() {
+    throw new TypeError("stubs come with calls and their results: return or pass a function or an RpcTarget");
+  }
+
+  static [Symbol.hasInstance](value) {
+    return typeof value === "function" && handlers.has(value);
+  }
+}
+
+class StubHandler {
+  #reference;
+  #disposed = false;
+
+  constructor(reference) {
+    this.#reference = reference;
+  }
+
+  static stub(reference) {
+    const handler = new StubHandler(reference);
+    const stub = new Proxy(() => {}, handler);
+    handlers.set(stub, handler);
+    return stub;
+  }
+
+  needed() {
+    if (this.#disposed) throw disposedError();
+    return this.#reference.needed();
+  }
+
+  #dup() {
+    this.needed();
+    this.#reference.count += 1;
+    return StubHandler.stub(this.#reference);
+  }
+
+  dispose() {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#reference.drop();
+  }
+
+  async #ask(name, reads, positional) {
+    const data = writeMessage([positional, {}]);
+    const value = isMessage(data) ? data : await data;
+    return call([this.needed(), reads], name, value);
+  }
+
+  // what a proxy asks -------------------------------------------------------------------------------------------------
+
+  get(_, name) {
+    switch (name) {
+      case Symbol.dispose:
+        return () => this.dispose();
+      case Symbol.toPrimitive:
+        return () => "[object RpcStub]";
+      case Symbol.toStringTag:
+        return "RpcStub";
+      case "dup":
+        return () => this.#dup();
+      case "constructor":
+        return RpcStub;
+    }
+    if (typeof name === "symbol" || NEVER.has(name)) return undefined;
+    return member(
+      () => this.#ask(name, true, []),
+      (positional) => this.#ask(name, false, positional),
+    );
+  }
+
+  apply(_, self, positional) {
+    return pipelined(this.#ask("", false, positional));
+  }
+
+  getPrototypeOf() { return RpcStub.prototype; }
+  setPrototypeOf() { return false; }
+  defineProperty() { return false; }
+  deleteProperty() { return false; }
+  set() { return false; }
+  preventExtensions() { return false; }
+  has() { return false; }
+  ownKeys() { return []; }
+  getOwnPropertyDescriptor() { return undefined; }
+}
+
+// The value of a message whose stubs have these numbers, and the stubs in it. Where it throws, none is kept.
+crossing.readShared = (frame, numbers, invocation) => {
+  if (numbers === null) {
+    throw new RangeError(
+      "it names more stubs than this isolate, or this request, may hold: dispose of some that it has",
+    );
+  }
+  const stubs = new Map();
+  const make = (place) => {
+    if (!Number.isInteger(place) || !(place >= 0 && place < numbers.length)) {
+      throw new TypeError("a stub cannot be received here");
+    }
+    if (!stubs.has(place)) stubs.set(place, StubHandler.stub(new Reference(numbers[place], invocation)));
+    return stubs.get(place);
+  };
+  try {
+    const value = readWith(frame, { __proto__: crossing.readers, stub: make });
+    return { value, stubs: [...stubs.values()] };
+  } catch (error) {
+    crossing.dispose(stubs.values());
+    throw error;
+  } finally {
+    numbers.forEach((number, place) => {
+      if (!stubs.has(place)) drop(number);
+    });
+  }
+};
+
+crossing.dispose = (stubs) => {
+  for (const stub of stubs) handlers.get(stub).dispose();
+};
+
+// A result with stubs in it can be disposed of as a whole, unless it is one.
+crossing.disposable = ({ value, stubs }) => {
+  if (typeof value === "object" && value !== null) {
+    Object.defineProperty(value, Symbol.dispose, {
+      value: () => crossing.dispose(stubs), writable: true, enumerable: false, configurable: true,
+    });
+  }
+  return value;
+};
+
+// What somebody else means by the name of a method or a property of something that is lent: a function that does it, or
+// undefined.
+export function lentMember(target, name, reads) {
+  if (typeof target === "function") return name === "" && !reads ? target : undefined;
+  if (name === "" || name.startsWith("_") || NEVER.has(name) || Object.hasOwn(target, name)) return undefined;
+  const found = descriptorOf(target, name);
+  if (typeof found?.value === "function") {
+    const method = (...positional) => Reflect.apply(found.value, target, positional);
+    return reads ? () => method : method;
+  }
+  return reads && found?.get !== undefined ? () => Reflect.apply(found.get, target, []) : undefined;
+}
+
+// As the classes of an object define it, below RpcTarget.
+function descriptorOf(target, name) {
+  let kind = Object.getPrototypeOf(target);
+  while (kind !== null && kind !== RpcTarget.prototype && kind !== Object.prototype) {
+    const found = Object.getOwnPropertyDescriptor(kind, name);
+    if (found !== undefined) return found;
+    kind = Object.getPrototypeOf(kind);
+  }
+  return undefined;
+}

@@ -1,0 +1,165 @@
+"""What this isolate lends to other workers, and what it was lent: functions and objects that are called where they are.
+
+The host knows what is lent by a number of this isolate's, and gives stubs numbers of its own, which mean nothing in any
+other isolate. What is lent belongs to the invocation whose code lent it, which does not end meanwhile; a stub ends with
+the invocation that was given it.
+"""
+
+from . import invocation as invocations
+from . import outbox
+
+MAX_LENT = 1000
+MAX_STUBS = 250
+"""What an isolate lends at once, and what one value may name, as on the host, which refuses more; here the caller hears
+it at once."""
+DISPOSED = (
+    "RPC stub used after being disposed. One among a method's arguments is disposed of when the method returns, "
+    "unless it keeps dup() of it."
+)
+ENDED = "RPC stub used after the request that it came with has ended."
+
+_lent = {}
+_times = {}
+"""How often each target is lent, by its identity."""
+_next = 1
+
+
+class Lent:
+    """A function or an object that others may call."""
+
+    __slots__ = ("invocation", "number", "target")
+
+    def __init__(self, target, invocation):
+        global _next
+        self.target, self.invocation, self.number = target, invocation, _next
+        _next += 1
+        _lent[self.number] = self
+        _times[id(target)] = _times.get(id(target), 0) + 1
+        invocation.hold()
+        _of(invocation).add(self)
+
+    def end(self):
+        """Nobody can call it any more. Returns whether its target is lent to nobody else."""
+        if _lent.pop(self.number, None) is None:
+            return False
+        left = _times.pop(id(self.target)) - 1
+        if left:
+            _times[id(self.target)] = left
+        return not left
+
+
+class Ref:
+    """A stub as the host knows it. `count` is how many objects of the program stand for it."""
+
+    __slots__ = ("count", "invocation", "number")
+
+    def __init__(self, number, invocation):
+        self.number, self.invocation, self.count = number, invocation, 1
+        _of(invocation).add(self)
+
+    def drop(self):
+        """One less stands for it."""
+        self.count -= 1
+        if not self.count and self.invocation is not None:
+            self.invocation.stubs.discard(self)
+            self.invocation = None
+            drop(self.number)
+
+    def end(self):
+        """The invocation that it was given has ended: the host has dropped it."""
+        self.invocation = None
+
+    def needed(self):
+        """Its number. RuntimeError if it has ended."""
+        if self.invocation is None:
+            raise RuntimeError(ENDED if self.count else DISPOSED)
+        return self.number
+
+
+class Sendable:
+    """An encoded value with what it lends: targets, and stubs to hand on."""
+
+    __slots__ = ("data", "targets")
+
+    def __init__(self, data, targets):
+        self.data, self.targets = data, targets
+
+    def __len__(self):
+        return len(self.data)
+
+
+class Received:
+    """An encoded value with the numbers of the stubs that it names; None if there was no room for them."""
+
+    __slots__ = ("data", "numbers")
+
+    def __init__(self, data, numbers):
+        self.data, self.numbers = data, numbers
+
+    def drop(self):
+        """Nobody will read it."""
+        for number in self.numbers or ():
+            drop(number)
+
+
+def _of(invocation):
+    if invocation.stubs is None:
+        invocation.stubs = set()
+    return invocation.stubs
+
+
+def drop(number):
+    """Let go of a stub."""
+    outbox.effects.append(["drop", number])
+
+
+def received(blobs, value):
+    """A value as an event has it."""
+    return blobs[value] if type(value) is int else Received(blobs[value[0]], value[1])
+
+
+def sent(value, invocation):
+    """A value as an effect has it. Raises ValueError for too many stubs, RuntimeError for one that has ended; then
+    nothing is lent."""
+    if type(value) is not Sendable:
+        return outbox.blob(value)
+    targets = value.targets
+    if len(targets) > MAX_STUBS:
+        raise ValueError(f"functions, objects and stubs in one call or result may be {MAX_STUBS}")
+    numbers = [target._needed() if type(target) is invocations.stub_kind else 0 for target in targets]
+    if len(_lent) + numbers.count(0) > MAX_LENT:
+        raise ValueError(
+            f"an isolate lends {MAX_LENT} functions and objects at once: dispose of stubs of them first"
+        )
+    references = [
+        [False, number] if number else [True, Lent(target, invocation).number]
+        for target, number in zip(targets, numbers, strict=True)
+    ]
+    return [outbox.blob(value.data), references]
+
+
+def find(number):
+    """What is lent by this number; None if it is not any more."""
+    found = _lent.get(number)
+    return None if found is None else found.target
+
+
+def on_released(number):
+    """Event: nobody holds a stub of this any more."""
+    lent = _lent.get(number)
+    if lent is None:
+        return
+    lent.invocation.stubs.discard(lent)
+    disposed = getattr(type(lent.target), "_disposed", None) if lent.end() else None
+    # Not here and now: the program's code runs when the invocation's turn has come.
+    lent.invocation.soon(_finish, lent, disposed)
+
+
+def _finish(lent, disposed):
+    try:
+        if disposed is not None:
+            disposed(lent.target)
+    except Exception as error:
+        lent.invocation.report("_disposed() failed", error)
+    finally:
+        lent.invocation.release()

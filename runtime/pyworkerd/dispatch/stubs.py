@@ -1,0 +1,258 @@
+"""Stubs of one isolate: what it lends to others, and what others have lent to it.
+
+A guest lends a function or an object by a number of its own; whoever is given it holds a stub, by a number of the
+host's, which means nothing in any other isolate. What is called through a stub becomes an invocation of the isolate
+that lends, and of no other.
+
+Rule 1: what is lent belongs to the invocation that lent it, and keeps it from ending; a stub belongs to the invocation
+        that was given it, and ends with it at the latest.
+Rule 2: once an invocation has answered, what it lends lives for `limits.wall_ms` after its last use.
+Rule 3: the way through a stub is a `Channels` too: there is no other for a guest that names one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pyworkerd_isolates.protocol import Events, Held, Shared
+
+from pyworkerd.bindings.service.capability import deeper, readable
+from pyworkerd.errors import BadEffect, ExceededStubs, Overloaded
+from pyworkerd.observe.scope import begin, scope
+from pyworkerd.services.stubs import Carried, gone, release
+
+from .asked import ask_lent
+from .invocation import LentWork
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextvars import Context
+
+    from pyworkerd_isolates.protocol import Drop, Named, Reference
+
+    from pyworkerd.messages import Request, Response
+    from pyworkerd.observe.scope import Scope
+    from pyworkerd.services.base import CallReply, Pending
+    from pyworkerd.services.stubs import Loan
+
+    from .invocation import Invocation
+    from .live import Live
+    from .worker import Worker
+
+MOST: Final = 1000
+"""That one isolate lends at once, and as many that it holds; so many calls may run in it through stubs beside what it
+holds otherwise. As many as calls may wait (`Limits.pending`)."""
+MOST_OF_ONE: Final = 250
+"""The same of one invocation: it does not take the places of all others."""
+
+
+class Lent:
+    """Something that an isolate lends. Implements `services.stubs.Loan`."""
+
+    __slots__ = ("_holders", "_live", "_worker", "number", "owner")
+
+    def __init__(self, live: Live, worker: Worker, number: int, owner: Invocation) -> None:
+        self._live: Live | None = live
+        self._worker = worker
+        self.number, self.owner = number, owner
+        self._holders = 0
+
+    def __repr__(self) -> str:
+        return f"<loan {self.number} of {self._live!r}: {self._holders} holders>"
+
+    def take(self) -> None:
+        """See `Loan`."""
+        self._holders += 1
+
+    def give_back(self) -> None:
+        """See `Loan`."""
+        self._holders -= 1
+        if not self._holders and self._live is not None:
+            self._live.stubs.call_in(self)
+
+    def end(self) -> None:
+        """Nobody answers for it any more."""
+        self._live = None
+        self.owner.let_go(self)
+
+    def ask(
+        self, method: str, reads: bool, arguments: bytes, span: Scope, context: Context, reply: CallReply
+    ) -> Pending:
+        """See `Loan`."""
+        live = self._live
+        if live is None:
+            raise gone()
+        live.stubs.used(self.owner)
+        work = LentWork(method, arguments, self.owner.work.target, loan=self.number, reads=reads)
+        return ask_lent(self._worker, live, work, span, context, reply)
+
+
+class _Stub(NamedTuple):
+    number: int
+    loan: Loan
+    holder: Invocation
+
+
+class Stubs:
+    """See the module. Implements `channels.Channels` for what `Held` names."""
+
+    __slots__ = ("_held", "_lent", "_live", "_numbers", "_worker")
+
+    def __init__(self, live: Live, worker: Worker) -> None:
+        self._live, self._worker = live, worker
+        self._lent: dict[int, Lent] = {}
+        self._held: dict[int, _Stub] = {}
+        self._numbers = count(1)
+
+    # lending ---------------------------------------------------------------------------------------------------------
+
+    def carry(self, value: bytes, owner: Invocation) -> bytes:
+        """A value that the guest sends, with the loans that it names. Raises `ExceededStubs`, and `BadEffect` for what
+        it does not hold, or lends already."""
+        if type(value) is not Shared:
+            return value
+        lends = sum(reference.lends for reference in value.stubs)
+        own = sum(type(held) is Lent for held in owner.held or ())
+        if lends and (len(self._lent) + lends > MOST or own + lends > MOST_OF_ONE):
+            self.refuse(value)
+            raise ExceededStubs(
+                f"an isolate lends {MOST} functions and objects at once, an invocation {MOST_OF_ONE}: dispose of stubs "
+                "that are not needed any more"
+            )
+        return Carried.of(value, [self._loan(reference, owner) for reference in value.stubs])
+
+    def _loan(self, reference: Reference, owner: Invocation) -> Loan:
+        if not reference.lends:
+            return self._found(reference.number).loan
+        if reference.number in self._lent:
+            raise BadEffect("the worker lent something by a number that it had used already")
+        loan = self._lent[reference.number] = Lent(self._live, self._worker, reference.number, owner)
+        owner.hold(loan)
+        return loan
+
+    def refuse(self, value: bytes) -> None:
+        """A value that the guest sends goes nowhere: it gets back what it would have lent."""
+        if type(value) is Shared:
+            for reference in value.stubs:
+                if reference.lends and reference.number not in self._lent:
+                    self._live.send(None, partial(Events.released, loan=reference.number))
+        release(value)
+
+    def call_in(self, loan: Lent) -> None:
+        """The last holder of a loan has let go of it, or is not to hold it any more: the guest has it back."""
+        del self._lent[loan.number]
+        loan.end()
+        self._live.send(loan.owner.id, partial(Events.released, loan=loan.number))
+
+    def used(self, owner: Invocation) -> None:
+        """Something that an invocation lends is used: if it has answered, it has its wall time anew."""
+        if owner.answer is None and owner.timer is not None and not (owner.winding_up or owner.resting):
+            owner.timer.cancel()
+            owner.timer = self._live.loop.call_later(owner.budget.wall_ms / 1000, self._live.expire, owner)
+
+    def enter(self, invocation: Invocation) -> None:
+        """Something that the isolate lends is called. Raises `Overloaded`."""
+        live = self._live
+        if live.load >= self._worker.policy.concurrency + MOST:
+            raise Overloaded(f"more than {MOST} calls run in the isolate of this stub's object")
+        invocation.timer = live.loop.call_later(invocation.budget.wall_ms / 1000, live.expire, invocation)
+        self._worker.fleet.works(live)
+        live.take(invocation)
+
+    # holding ---------------------------------------------------------------------------------------------------------
+
+    def receive(self, value: bytes, holder: Invocation) -> Sequence[int] | None:
+        """The numbers by which an invocation holds the stubs of a value from now on; None if there is no room."""
+        if type(value) is not Carried:
+            return ()
+        own = sum(type(held) is _Stub for held in holder.held or ())
+        if len(self._held) + len(value.stubs) > MOST or own + len(value.stubs) > MOST_OF_ONE:
+            return None
+        return [self._hold(loan, holder) for loan in value.stubs]
+
+    def _hold(self, loan: Loan, holder: Invocation) -> int:
+        stub = _Stub(next(self._numbers), loan, holder)
+        self._held[stub.number] = stub
+        holder.hold(stub)
+        loan.take()
+        return stub.number
+
+    def _found(self, number: int) -> _Stub:
+        stub = self._held.get(number)
+        if stub is None:
+            raise BadEffect("the worker named a stub that it does not hold")
+        return stub
+
+    def drop(self, effect: Drop) -> None:
+        """The guest lets go of one. Raises `BadEffect`."""
+        self._let_go(self._found(effect.stub))
+
+    def _let_go(self, stub: _Stub) -> None:
+        del self._held[stub.number]
+        stub.holder.let_go(stub)
+        stub.loan.give_back()
+
+    # the end ---------------------------------------------------------------------------------------------------------
+
+    def break_off(self, owner: Invocation) -> None:
+        """An invocation is to end: it lends nothing any more."""
+        for held in tuple(owner.held or ()):
+            if type(held) is Lent:
+                self.call_in(held)
+
+    def release(self, owner: Invocation) -> None:
+        """An invocation has ended, and with it what it lent and what it held."""
+        for held in tuple(owner.held or ()):
+            if type(held) is Lent:
+                del self._lent[held.number]
+                held.end()
+            elif type(held) is _Stub:
+                self._let_go(held)
+
+    def end(self) -> None:
+        """The isolate is dead."""
+        lent, self._lent = self._lent, {}
+        for loan in lent.values():
+            loan.end()
+        for stub in tuple(self._held.values()):
+            self._live.clear(partial(self._let_go, stub))
+
+    # through a stub --------------------------------------------------------------------------------------------------
+
+    def external(self, capability: Named) -> bool:
+        """See `Channels`: what is called through a stub counts as a call within the process."""
+        assert isinstance(capability, Held)
+        self._found(capability.stub)
+        return False
+
+    def computing(self, capability: Named) -> None:
+        """See `Channels`."""
+
+    def ask(
+        self, capability: Named, method: str, arguments: bytes, context: Context, reply: CallReply
+    ) -> Pending:
+        """See `Channels`. One service deeper, as a call of any other is."""
+        assert isinstance(capability, Held)
+        loan = self._found(capability.stub).loan
+        span = (context.get(scope) or begin()[0]).call(caller=self._worker.name)[0]
+        inner = deeper(context, span)
+        answered = readable(reply, self._worker.limits.cpu_ms)
+        return loan.ask(method, capability.reads, arguments, span, inner, answered)
+
+    async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:  # noqa: ARG002
+        """Whatever is held can be asked without a task."""
+        raise BadEffect("the worker named a stub where none can be used")
+
+    async def fetch(
+        self,
+        capability: Named,  # noqa: ARG002
+        request: Request,  # noqa: ARG002
+        redirect: str,  # noqa: ARG002
+    ) -> tuple[Response, str]:
+        """Nothing that is lent answers requests."""
+        raise BadEffect("the worker named a stub where none can be used")
+
+    def ask_fetch(self, *_: object) -> None:
+        """Refused, by the other."""

@@ -1,0 +1,75 @@
+"""Stubs on their way from one program to another: references to what somebody lends, beside the value that names them.
+
+A value that names stubs is bytes like any other to all who pass it on. It counts as a holder of each: whoever has it
+last lets go of them (`release`), and whoever it is for takes them for itself before that.
+
+Rule 1: what is lent is given back when its last holder lets go of it; nothing waits for a garbage collector.
+Rule 2: a stub that nobody answers for any more raises `BrokenStub`, whoever asks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self
+
+from pyworkerd.errors import BrokenStub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextvars import Context
+
+    from pyworkerd.observe.scope import Scope
+
+    from .base import CallReply, Pending
+
+
+class Loan(Protocol):
+    """What a stub leads to: an object or a function that an isolate lends, or the program around the runtime."""
+
+    def take(self) -> None:
+        """There is one more holder."""
+
+    def give_back(self) -> None:
+        """There is one less. With the last one, the lender gets it back."""
+
+    def ask(
+        self, method: str, reads: bool, arguments: bytes, span: Scope, context: Context, reply: CallReply
+    ) -> Pending:
+        """Call a method ("": what is lent itself), or read a property. See `services.base.Asks`.
+
+        Raises `BrokenStub` where it has gone.
+        """
+
+
+class Carried(bytes):
+    """An encoded value with the loans that it names, each of which it holds."""
+
+    stubs: tuple[Loan, ...] = ()
+
+    @classmethod
+    def of(cls, value: bytes, stubs: Iterable[Loan]) -> Self:
+        """This value, as a holder of these."""
+        made = cls(value)
+        made.stubs = tuple(stubs)
+        for loan in made.stubs:
+            loan.take()
+        return made
+
+    def release(self) -> None:
+        """Nobody will take them from here any more. Harmless when called again."""
+        stubs, self.stubs = self.stubs, ()
+        for loan in stubs:
+            loan.give_back()
+
+
+def release(value: object) -> None:
+    """Let go of the stubs of a value, if it has any."""
+    if type(value) is Carried:
+        value.release()
+
+
+def gone() -> BrokenStub:
+    """What is said of a loan that nobody answers for."""
+    return BrokenStub(
+        "what this stub leads to is gone: its isolate, or the request that made it, has ended, or nobody has used it "
+        "for as long as the worker's limits.wall_ms"
+    )

@@ -1,0 +1,300 @@
+"""Functions and objects that are lent: between languages in every pair, through third workers and objects."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyworkerd_config import load
+
+from tests.packaging.markdown import code_blocks, page
+from tests.runtime.test_javascript import get
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pyworkerd.runtime import Runtime
+
+LENDERS = {
+    "JavaScript": {
+        "lender.js": """
+import { DurableObject, RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
+
+class Base extends RpcTarget {
+  inherited() { return "inherited"; }
+}
+class Counter extends Base {
+  #value = 0;
+  add(by = 1) { return (this.#value += by); }
+  get value() { return this.#value; }
+  twin() { return this; }
+  fails() { throw new TypeError("no"); }
+  async with(callback) { return [this.#value, await callback(this.#value)]; }
+  [Symbol.dispose]() { console.log(`disposed of ${this.#value}`); }
+}
+export default class extends WorkerEntrypoint {
+  counter() { return new Counter(); }
+  several() { return { a: new Counter(), b: [(x) => x + 1] }; }
+  async each(items, callback) {
+    const results = [];
+    for (const item of items) results.push(await callback(item));
+    return results;
+  }
+  later(callback) {
+    const kept = callback.dup();
+    this.ctx.waitUntil(scheduler.wait(1).then(() => kept(1)).then((x) => console.log(`later ${x}`)));
+  }
+  pass(stub) { return stub; }
+  forward(name, stub) { return this.env[name].pass(stub); }
+}
+export class Room extends DurableObject {
+  #members = 0;
+  join() { this.#members += 1; return new Member(() => this.#members); }
+  async each(items, callback) { return Promise.all(items.map((item) => callback(item))); }
+}
+class Member extends RpcTarget {
+  #count;
+  constructor(count) { super(); this.#count = count; }
+  members() { return this.#count(); }
+}
+"""
+    },
+    "Python": {
+        "lender.py": """
+import asyncio
+
+from workers import DurableObject, RpcTarget, WorkerEntrypoint
+
+
+class Base(RpcTarget):
+    def inherited(self):
+        return "inherited"
+
+
+class Counter(Base):
+    def __init__(self):
+        self._value = 0
+
+    def add(self, by=1):
+        self._value += by
+        return self._value
+
+    @property
+    def value(self):
+        return self._value
+
+    def twin(self):
+        return self
+
+    def fails(self):
+        raise TypeError("no")
+
+    async def with_(self, callback):
+        return [self._value, await callback(self._value)]
+
+    vars()["with"] = with_
+
+    def _disposed(self):
+        print(f"disposed of {self._value}")
+
+
+class Default(WorkerEntrypoint):
+    async def counter(self):
+        return Counter()
+
+    async def several(self):
+        return {"a": Counter(), "b": [lambda x: x + 1]}
+
+    async def each(self, items, callback):
+        return [await callback(item) for item in items]
+
+    async def later(self, callback):
+        self.ctx.waitUntil(self.call(callback.dup()))
+
+    async def call(self, callback):
+        await asyncio.sleep(0.001)
+        print(f"later {await callback(1)}")
+
+    async def pass_(self, stub):
+        return stub
+
+    vars()["pass"] = pass_
+
+    async def forward(self, name, stub):
+        return await getattr(getattr(self.env, name), "pass")(stub)
+
+
+class Member(RpcTarget):
+    def __init__(self, count):
+        self._count = count
+
+    def members(self):
+        return self._count()
+
+
+class Room(DurableObject):
+    def __init__(self, ctx, env):
+        super().__init__(ctx, env)
+        self.joined = 0
+
+    def join(self):
+        self.joined += 1
+        return Member(lambda: self.joined)
+
+    async def each(self, items, callback):
+        return await asyncio.gather(*(callback(item) for item in items))
+"""
+    },
+}
+BORROWERS = {
+    "JavaScript": {
+        "borrower.js": """
+export default {
+  async fetch(request, env) {
+    const out = [];
+    const S = env.S;
+    const refused = async (call) => {
+      try {
+        return `not refused: ${await call()}`;
+      } catch (error) {
+        return `${error.name}: ${error.message}`;
+      }
+    };
+    const counter = await S.counter();
+    out.push(await counter.add(), await counter.add(5), await counter.value, await counter.inherited());
+    out.push(await S.counter().add(9), await S.counter().twin().add(3), await S.several().a.add(2));
+    out.push(await (await S.several()).b[0](1));
+    out.push(await counter.with((value) => value * 10));
+    const calls = [];
+    out.push(await S.each([1, 2], async (item) => { calls.push(item); return { item }; }), calls);
+    out.push((await refused(() => counter.fails())).replace("Error: TypeError", "TypeError"));
+    out.push(await S.pass(counter).add(4), await (await S.forward("THIRD", counter)).add(1));
+    const other = counter.dup();
+    counter[Symbol.dispose]();
+    out.push((await refused(() => counter.add())).slice(0, 42), await other.add());
+    other[Symbol.dispose]();
+    await S.later((x) => x + 41);
+    const room = env.ROOM.getByName("a");
+    const member = await room.join();
+    out.push(await member.members(), await room.join().members(), await member.members());
+    out.push(await room.each([3, 4], (item) => item * 2));
+    return Response.json(out);
+  },
+};
+"""
+    },
+    "Python": {
+        "borrower.py": """
+from workers import Response, WorkerEntrypoint
+
+
+async def refused(call):
+    try:
+        return f"not refused: {await call()}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        out, S, calls = [], self.env.S, []
+        counter = await S.counter()
+        out += [await counter.add(), await counter.add(5), await counter.value, await counter.inherited()]
+        out += [await S.counter().add(9), await S.counter().twin().add(3), await S.several().a.add(2)]
+        out.append(await (await S.several())["b"][0](1))
+        out.append(await getattr(counter, "with")(lambda value: value * 10))
+
+        async def note(item):
+            calls.append(item)
+            return {"item": item}
+
+        out += [await S.each([1, 2], note), calls]
+        out.append(await refused(lambda: counter.fails()))
+        out += [await getattr(S, "pass")(counter).add(4), await (await S.forward("THIRD", counter)).add(1)]
+        with counter:
+            other = counter.dup()
+        out += [(await refused(lambda: counter.add())).replace("RuntimeError", "Error")[:42], await other.add()]
+        other.dispose()
+        await S.later(lambda x: x + 41)
+        room = self.env.ROOM.get_by_name("a")
+        member = await room.join()
+        out += [await member.members(), await room.join().members(), await member.members()]
+        out.append(await room.each([3, 4], lambda item: item * 2))
+        return Response.json(out)
+"""
+    },
+}
+EXPECTED = [
+    *(1, 6, 6, "inherited", 9, 3, 2, 2, [6, 60], [{"item": 1}, {"item": 2}], [1, 2], "TypeError: no", 10, 11),
+    *("Error: RPC stub used after being disposed.", 12, 1, 2, 2, [6, 8]),
+]
+
+
+def held(worker: Any) -> int:
+    """Loans and stubs of all its isolates."""
+    lives = [*worker.service._members.values()]
+    for resident in worker.service.objects._residents.values():
+        lives += resident._members.values()
+    return sum(len(live.stubs._lent) + len(live.stubs._held) for live in lives)
+
+
+CONFIG = """
+[[services]]
+name = "third"
+[services.worker]
+main = "{third}"
+
+[[services]]
+name = "lends"
+[services.worker]
+main = "{lends}"
+bindings = {{ THIRD = {{ service = "third" }} }}
+
+[[services]]
+name = "asks"
+[services.worker]
+main = "{asks}"
+bindings = {{ S = {{ service = "lends" }}, ROOM = {{ durable_object = "Room", service_name = "lends" }} }}
+"""
+
+
+@pytest.mark.parametrize("borrower", BORROWERS)
+@pytest.mark.parametrize("lender", LENDERS)
+def test_every_pair_of_languages(
+    lender: str, borrower: str, tmp_path: Path, with_runtime: Callable[..., None]
+) -> None:
+    third = "Python" if lender == "JavaScript" else "JavaScript"
+    names = {}
+    for name, source in (
+        ("third", LENDERS[third]),
+        ("lends", LENDERS[lender]),
+        ("asks", BORROWERS[borrower]),
+    ):
+        ((file, text),) = source.items()
+        names[name] = f"{name}/{file}"
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text(text)
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(**names))
+
+    async def main(runtime: Runtime) -> None:
+        answer = await runtime.worker("asks").fetch("/")
+        assert json.loads(await answer.text()) == EXPECTED
+        await runtime.quiet()
+        workers = [runtime.worker(name) for name in names]
+        assert list(map(held, workers)) == [0, 0, 0]
+        told = sorted(entry.message for entry in runtime.worker("lends").logs if entry.source != "exception")
+        assert told == [*(f"disposed of {value}" for value in (0, 12, 2, 3, 9)), "later 42"]
+
+    with_runtime(main, load(config))
+
+
+def test_the_page(tmp_path: Path) -> None:
+    text = page("docs/stubs.md")
+    (tmp_path / "config.toml").write_text(code_blocks(text, "toml")[0])
+    (tmp_path / "baskets.js").write_text(code_blocks(text, "js")[0])
+    (tmp_path / "till.py").write_text(code_blocks(text, "python")[0])
+    ((status, body),) = get(tmp_path / "config.toml", "/")
+    assert (status, json.loads(body)) == (200, {"items": 2, "total": 11.0})
