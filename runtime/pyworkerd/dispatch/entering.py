@@ -1,4 +1,4 @@
-"""What a worker looks at before anything that it is asked is queued."""
+"""What a worker looks at before anything that it is asked is queued, and where an answer goes that nobody wants."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from pyworkerd_isolates import wire
 
-from pyworkerd.messages import Body
+from pyworkerd.messages import Body, Response
 from pyworkerd.observe.scope import Scope, begin, scope
+from pyworkerd.services.stubs import release
 
 from .streams import Bounded
 
@@ -33,6 +34,14 @@ def bounded_request(request: Request, most: int, too_large: Callable[[], Pyworke
     if length > most:
         raise too_large()
     return request
+
+
+async def dismiss(answer: Response | bytes) -> None:
+    """Nobody reads an answer any more."""
+    if isinstance(answer, Response):
+        await answer.aclose()
+    else:
+        release(answer)
 
 
 def check_props(props: object) -> None:

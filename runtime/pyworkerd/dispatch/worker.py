@@ -39,7 +39,6 @@ from pyworkerd.messages import Request, Response
 from pyworkerd.observe.logs import LogSink, Recent
 from pyworkerd.observe.scope import Scope, scope
 from pyworkerd.services.base import DEFAULT, Target
-from pyworkerd.services.stubs import release
 
 from .allowance import Allowance
 from .asked import Asked, Asking, ask_call, ask_fetch, begin
@@ -47,7 +46,7 @@ from .budget import Budget
 from .channels import Channels, NoChannels
 from .clearing import Clearing
 from .computing import LONG_MS
-from .entering import bounded_request, check_props, scope_of
+from .entering import bounded_request, check_props, dismiss, scope_of
 from .failures import outcome
 from .fairness import Account
 from .invocation import CallWork, FetchWork, HandlerWork, Invocation, Work
@@ -282,9 +281,7 @@ class Worker(Telling):
         except asyncio.CancelledError:
             self.forsaken(invocation)
             if invocation.succeeded():
-                if isinstance(answered := answer.result(), Response):
-                    await answered.aclose()
-                release(answered)
+                await dismiss(answer.result())
             raise
         finally:
             del (
