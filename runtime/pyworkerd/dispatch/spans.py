@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_isolates.protocol import Call, Part
+from pyworkerd_isolates.protocol import Call, Held, Part
 
 from pyworkerd.observe import spans
 
@@ -150,4 +150,7 @@ class CallSpans:
 
 
 def _index(effect: Call | Fetch) -> int:
-    return effect.capability.capability if isinstance(effect.capability, Part) else effect.capability
+    named = effect.capability
+    if isinstance(named, Held):
+        return -1  # what is called through a stub is another worker's invocation, with a span of its own
+    return named.capability if isinstance(named, Part) else named
