@@ -227,12 +227,26 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollout:
+    """A second version of a worker, which gets a part of the requests. No file says this: a deploy does."""
+
+    worker: Worker
+    version: str
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A named thing that requests can be sent to."""
 
     name: str
     kind: Worker | Network | External | Disk
     routes: tuple[str, ...] = ()
+    version: str | None = None
+    """Of what was deployed to a running server; None: as it is configured."""
+    configured: Worker | None = None
+    """The worker as it is configured, where something else was deployed: its files are still nobody else's."""
+    rollout: Rollout | None = None
     rate_limits: tuple[RateLimit, ...] = ()
     place: Place = field(default=Place(), compare=False)
     places: Places = field(default=Places(), compare=False, repr=False)

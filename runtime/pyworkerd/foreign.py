@@ -29,7 +29,12 @@ class Foreign:
     """The folders of one configuration."""
 
     def __init__(self, config: Config) -> None:
-        workers = {kind.main: kind for s in config.services if isinstance(kind := s.kind, Worker)}.values()
+        workers = {
+            kind.main: kind
+            for service in config.services
+            for kind in (service.kind, service.configured)
+            if isinstance(kind, Worker)
+        }.values()
         self._state = config.state_dir.absolute()
         self._keys = frozenset(
             certificate.key.resolve()

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from pyworkerd_config import with_internet
@@ -34,9 +33,9 @@ from pyworkerd.dispatch.worker import Worker
 from pyworkerd.dormant import Dormant
 from pyworkerd.errors import ConfigurationError, NoRoute, Overloaded
 from pyworkerd.foreign import Foreign
+from pyworkerd.host import Host
 from pyworkerd.isolation import must_be_allowed, worker_class
 from pyworkerd.routing import Table
-from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd.sources import sentence_of, source_of
 from pyworkerd.storage import layout
 from pyworkerd.triggers import tell_unanswered
@@ -44,10 +43,9 @@ from pyworkerd.webcrypto.capability import WebCrypto
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextvars import Context
     from pathlib import Path
 
-    from pyworkerd_config.model import Assets, Config, Queue
+    from pyworkerd_config.model import Assets, Config, Queue, Rollout
     from pyworkerd_config.model import Service as ServiceModel
     from pyworkerd_isolates.bundle import Folder
     from pyworkerd_isolates.image import Image
@@ -55,12 +53,11 @@ if TYPE_CHECKING:
     from pyworkerd.bindings.base import Binding
     from pyworkerd.bindings.shared import Shared
     from pyworkerd.dispatch.fleet import Fleet
-    from pyworkerd.messages import Request, Response
+    from pyworkerd.messages import Request
     from pyworkerd.objects.storage import ObjectStores
     from pyworkerd.observe.logs import LogSink
-    from pyworkerd.observe.scope import Scope
     from pyworkerd.services.assets.service import AssetsService
-    from pyworkerd.services.base import Asks, CallReply, Pending, Reply
+    from pyworkerd.services.base import Service
     from pyworkerd.storage.lane import Lane
 
 
@@ -149,6 +146,8 @@ class Generation:
         self.running: dict[str, Running] = {}
         self._models = {service.name: service for service in config.services}
         self._foreign = Foreign(config)
+        self._splits: dict[str, Service] = {}
+        """What requests to a service with two versions go to."""
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
         routes = [(route, service.name) for service in config.services for route in service.routes]
@@ -170,7 +169,12 @@ class Generation:
             try:
                 if found is not None and found.made_of is None:
                     raise _taken(model.name)
-                self._add(model.name, await self._start(model, found))
+                self._add(
+                    model.name,
+                    await self._start(model, found if found is None else self._like(model, before)),
+                )
+                if model.rollout is not None:
+                    await self._roll_out(model, model.rollout, before)
             except ConfigurationError as error:
                 wrong += error.sentences
                 if len(wrong) >= MAX_PROBLEMS:
@@ -178,6 +182,31 @@ class Generation:
                     break
         if wrong:
             raise ConfigurationError(*wrong)
+
+    def _like(self, model: ServiceModel, before: Generation | None) -> Running | None:
+        """What runs already that this would be: one of two versions, where one of them is promoted or taken back."""
+        assert before is not None
+        found = before.running[model.name]
+        for running in (found, before.running.get(_second(model.name))):
+            if (
+                running is not None
+                and isinstance(running.made_of, tuple)
+                and running.made_of[0] == model.kind
+            ):
+                return running
+        return found
+
+    async def _roll_out(self, model: ServiceModel, rollout: Rollout, before: Generation | None) -> None:
+        """Start the second version of a worker beside the first one."""
+        from pyworkerd.versions.split import Split  # noqa: PLC0415 (start-up time)
+
+        second = replace(model, kind=rollout.worker)
+        found = self._like(second, before) if before is not None and model.name in before.running else None
+        running = await self._deploy_model(second, rollout.worker, found)
+        self._stays_awake(running)
+        self.running[_second(model.name)] = running
+        first = partial(self.service, model.name)
+        self._splits[model.name] = Split(model.name, first, running.service, rollout.version, rollout.percent)
 
     async def _start(self, model: ServiceModel, before: Running | None) -> Running:
         if isinstance(model.kind, WorkerModel):
@@ -411,6 +440,17 @@ class Generation:
             raise ConfigurationError(f"the service {name!r} does not run")
         return found
 
+    def second(self, name: str) -> Worker:
+        """The second version of a worker that has two. Raises `ConfigurationError`."""
+        running = self.running.get(_second(name))
+        if running is None or not isinstance(running.service, Worker):
+            raise ConfigurationError(f"the service {name!r} has no second version")
+        return running.service
+
+    def asked(self, name: str) -> Service:
+        """What a request or a call to this name goes to: `service`, or what divides them among two versions."""
+        return self._splits.get(name) or self.service(name)
+
     def store(self, kind: str, worker: str, name: str) -> layout.Location:
         """Where a worker's store of this name is: its own, unless `[[stores]]` lets it share one."""
         root = self.ground.state_dir(self.config)
@@ -459,87 +499,6 @@ class Generation:
                 closing.push_async_callback(running.aclose)
 
 
-class Host:
-    """What the bindings of one worker may use of the runtime: see `bindings.base.Host`."""
-
-    def __init__(self, generation: Generation, worker: str, cpu_ms: float) -> None:
-        self.generation = generation
-        self.worker, self.cpu_ms = worker, cpu_ms
-        ground = generation.ground
-        self.environment: Mapping[str, str] = os.environ if ground.environment is None else ground.environment
-        self.secrets = generation.config.secrets
-        self.shared = ground.shared
-        self.own: Worker | None = None
-        self.given: list[object] = []
-        """What bindings were told that is written elsewhere than with the worker: where stores are, and queues."""
-
-    def store(self, kind: str, name: str) -> layout.Location:
-        """Where the worker's store of this name is."""
-        location = self.generation.store(kind, self.worker, name)
-        self.given.append(location)
-        return location
-
-    def queue(self, name: str) -> tuple[Queue, layout.Location]:
-        """A queue that the worker is among the producers of."""
-        queue, location = self.generation.queue(name)
-        if self.worker not in queue.producers:
-            raise ConfigurationError(f"{self.worker!r} is not among the producers of the queue {name!r}")
-        self.given.append((queue, location))
-        return queue, location
-
-    def service(self, name: str) -> Service:
-        """The service of this name, by reference."""
-        if name != self.worker and not self.generation.has(name):
-            raise ConfigurationError(f"there is no service named {name!r}")
-        return _Reference(self, name, self.generation.is_outside(name))
-
-    async def awake(self, name: str) -> Worker:
-        """The worker of this name, deployed. Raises `PyworkerdError`."""
-        return await self.generation.wake(name)
-
-    def unique_key(self, service: str, class_name: str) -> str:
-        """What the ids of a worker's Durable Object class are made from."""
-        models = self.generation.config.services
-        worker = next((m.kind for m in models if m.name == service and isinstance(m.kind, WorkerModel)), None)
-        return unique_key(service, worker, class_name)
-
-    def now(self) -> float:
-        """The wall clock."""
-        return time()
-
-
-class _Reference:
-    """A service by its name, in the generation that its worker belongs to at the time."""
-
-    def __init__(self, host: Host, name: str, external: bool) -> None:
-        self._host, self.name, self.external = host, name, external
-
-    async def fetch(self, request: Request, target: Target = DEFAULT, **options: Any) -> Response:
-        return await self._host.generation.service(self.name).fetch(request, target, **options)
-
-    async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
-        return await self._host.generation.service(self.name).call(method, arguments, target)
-
-    def ask_fetch(
-        self, request: Request, target: Target, span: Scope, context: Context, reply: Reply
-    ) -> Pending | None:
-        asks = self._now_asks()
-        return None if asks is None else asks.ask_fetch(request, target, span, context, reply)
-
-    def ask_call(
-        self, method: str, arguments: bytes, target: Target, span: Scope, context: Context, reply: CallReply
-    ) -> Pending | None:
-        asks = self._now_asks()
-        return None if asks is None else asks.ask_call(method, arguments, target, span, context, reply)
-
-    def _now_asks(self) -> Asks | None:
-        found = self._host.generation.service(self.name)
-        return cast("Asks", found) if hasattr(found, "ask_call") else None
-
-    async def aclose(self) -> None:
-        """Nothing is held."""
-
-
 def digest_of(config: Config) -> str:
     """A name for exactly this configuration, the values of secrets aside."""
     return _hash(with_internet(config))
@@ -555,6 +514,11 @@ def classes(service: str, worker: WorkerModel) -> dict[str, ClassOptions]:
 
 def _hash(value: object) -> str:
     return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _second(name: str) -> str:
+    """Among what runs: the second version of a worker. No service has such a name."""
+    return f"{name}\0second"
 
 
 def _taken(name: str) -> ConfigurationError:

@@ -388,7 +388,7 @@ class Runtime:
             work_for.root.service = name
             if self._admission is not None:
                 await self._admission.admit(name, request)
-        return await generation.service(name).fetch(request, target)
+        return await generation.asked(name).fetch(request, target)
 
     def ask(
         self, request: Request, span: Scope, context: Context, reply: Reply, service: str | None = None
@@ -396,7 +396,7 @@ class Runtime:
         """The same without a task, as far as the service can: see `services.base.Ask`."""
         generation = self._generation
         name = service or generation.route(request)
-        found = generation.service(name)
+        found = generation.asked(name)
         ask: Ask | None = getattr(found, "ask", None)
         if ask is None:
             return None

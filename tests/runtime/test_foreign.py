@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,3 +127,18 @@ def test_a_folder_that_only_begins_alike_is_no_neighbour() -> None:
     one, two = worker("/x/shop/main.py"), worker("/x/shop-2/main.py")
     foreign = Foreign(Config(services=(Service("one", one), Service("two", two))))
     assert foreign.to(one) == foreign.to(two) == frozenset()
+
+
+def test_what_is_configured_stays_foreign_where_something_else_was_deployed(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(CONFIG)
+    for name in ("a.py", "b.py", "below/main.py", "below/deep/main.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    config = load(tmp_path / "config.toml")
+    a, *others = config.services
+    assert isinstance(a.kind, Worker)
+    files = tmp_path / ".pyworkerd" / "versions" / "a"
+    deployed = replace(a, kind=replace(a.kind, main=files / "w.py", root=files), configured=a.kind)
+    after = replace(config, services=(deployed, *others))
+    for worker in [service.kind for service in others if isinstance(service.kind, Worker)]:
+        assert Foreign(after).to(worker) >= Foreign(config).to(worker)

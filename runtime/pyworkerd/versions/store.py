@@ -1,0 +1,223 @@
+"""Versions, records and secrets on disk. What is there is whole: every file is written beside the old one and renamed.
+
+state_dir/versions/.incoming/4f2a.upload              what is being uploaded
+state_dir/versions/shop/record.json                   versions and deployments of the service "shop"
+state_dir/versions/shop/secrets.json                  its secrets, mode 0600
+state_dir/versions/shop/files/0123456789abcdef/       the files of a version, which never change
+
+A folder of files that no record names is one that was stored and never deployed, because the server was killed or the
+version did not work: it goes when another one is stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from pyworkerd.errors import ConfigurationError, StorageError
+from pyworkerd.storage.layout import encoded
+
+from .archive import UploadError, id_of, unpack
+from .model import FORMAT, Record, Secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pyworkerd_isolates.bundle import Bundle
+
+FOLDER: Final = "versions"
+INCOMING: Final = ".incoming"
+RECORD, SECRETS, FILES = "record.json", "secrets.json", "files"
+MAX_FILE: Final = 32 << 20
+"""Bytes of a record or of secrets."""
+LONGEST_UPLOAD_S: Final = 3600.0
+FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
+
+_Kept = TypeVar("_Kept", Record, Secrets)
+
+
+class Full(StorageError):
+    """The disk has no room."""
+
+
+class Store:
+    """What lies below one `state_dir`. Every method blocks on the disk; those that read or write records are short."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.root = state_dir.absolute() / FOLDER
+
+    def folder(self, service: str) -> Path:
+        """All of a service."""
+        return self.root / encoded(service)
+
+    def files(self, service: str) -> Path:
+        """Where the files of its versions are, each in a folder of its id."""
+        return self.folder(service) / FILES
+
+    # records and secrets -----------------------------------------------------------------------------
+
+    def services(self) -> frozenset[str]:
+        """Names of folders: of services that something is known of, as `encoded` writes them."""
+        try:
+            return frozenset(entry.name for entry in os.scandir(self.root) if entry.name != INCOMING)
+        except FileNotFoundError:
+            return frozenset()
+        except OSError as error:
+            raise ConfigurationError(f"{self.root} cannot be read: {error.strerror}") from None
+
+    def record(self, service: str) -> Record:
+        """What is known of a service. Raises `ConfigurationError` if that cannot be read."""
+        return self._read(self.folder(service) / RECORD, Record(service), Record)
+
+    def secrets(self, service: str) -> Secrets:
+        """Its secrets. Raises `ConfigurationError` if they cannot be read."""
+        return self._read(self.folder(service) / SECRETS, Secrets(service), Secrets)
+
+    def _read(self, path: Path, default: _Kept, kind: type[_Kept]) -> _Kept:
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_FILE + 1)
+            form = msgspec.json.decode(data, type=_Format).format
+            if form > FORMAT:
+                raise ConfigurationError(
+                    f"{path} was written by a later version of pyworkerd ({form}): run that one, or another state_dir"
+                )
+            found = msgspec.json.decode(data, type=kind)
+        except FileNotFoundError:
+            return default
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ConfigurationError(f"{path} is damaged ({error}): restore it from a backup") from None
+        if found.service != default.service:
+            raise ConfigurationError(f"{path} is that of another service, {found.service!r}")
+        return found
+
+    def write(self, kept: Record | Secrets) -> None:
+        """Keep it: on disk when this returns. Raises `StorageError`, `Full` where the disk is."""
+        folder = self.folder(kept.service)
+        name = RECORD if isinstance(kept, Record) else SECRETS
+        try:
+            _private(folder)
+            draft = folder / f"{name}.draft"
+            draft.unlink(missing_ok=True)
+            _write(draft, msgspec.json.encode(kept), 0o600)
+            draft.replace(folder / name)
+            _sync(folder)
+        except OSError as error:
+            raise _storage_error(f"what is known of the versions of {kept.service!r}", error) from error
+
+    # files of versions -------------------------------------------------------------------------------
+
+    def incoming(self) -> tuple[Path, int]:
+        """A new file for an upload, and its descriptor. Raises `StorageError`."""
+        self._tidy(time())
+        path = self.root / INCOMING / f"{secrets.token_hex(8)}.upload"
+        try:
+            _private(path.parent)
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _storage_error("an upload", error) from error
+
+    def _tidy(self, now: float) -> None:
+        """Remove uploads that a server which was killed did not finish. Another one may be at work on younger ones."""
+        with contextlib.suppress(OSError):
+            for entry in tuple(os.scandir(self.root / INCOMING)):
+                if entry.stat().st_mtime < now - LONGEST_UPLOAD_S:
+                    Path(entry.path).unlink(missing_ok=True)
+
+    def keep_upload(
+        self, service: str, upload: Path, known: Collection[str]
+    ) -> tuple[str, str, dict[str, object], int, int]:
+        """Make a version's folder of an upload: its id, main file, vars, files and bytes. `known` are ids of records.
+
+        Raises `UploadError` for what is no worker, `StorageError`.
+        """
+        with upload.open("rb") as file:
+            bundle, manifest = unpack(file)
+        id_ = id_of(bundle, manifest)
+        base = self.files(service)
+        try:
+            _private(base)
+            self._forget_others(base, {*known, id_})
+            if not (base / id_).is_dir():
+                _keep(base, id_, bundle)
+        except OSError as error:
+            if error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL):
+                raise UploadError(
+                    f"a name of the upload cannot be that of a file: {error.strerror}"
+                ) from None
+            raise _storage_error("a version", error) from error
+        size = sum(map(len, bundle.files.values()))
+        return id_, manifest.main, manifest.vars, len(bundle.files), size
+
+    def _forget_others(self, base: Path, known: Collection[str]) -> None:
+        for entry in tuple(os.scandir(base)):
+            if entry.name not in known:
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+def _keep(base: Path, id_: str, bundle: Bundle) -> None:
+    draft = base / f".{id_}.draft"
+    folders = {draft}
+    draft.mkdir(mode=0o700)
+    try:
+        for name, data in bundle.files.items():
+            path = draft / name
+            for parent in reversed(path.relative_to(draft).parents[:-1]):
+                if draft / parent not in folders:
+                    (draft / parent).mkdir(mode=0o700)
+                    folders.add(draft / parent)
+            _write(path, data, 0o400)
+        for folder in folders:
+            _sync(folder)
+        draft.rename(base / id_)
+        _sync(base)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _private(folder: Path) -> None:
+    """Make a folder, and those above it that are not there, for this user alone."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            each.mkdir(mode=0o700)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _storage_error(what: str, error: OSError) -> StorageError:
+    if error.errno in FULL:
+        return Full(f"the disk is full: {what} could not be kept, and nothing has changed")
+    return StorageError(f"{what} could not be kept ({error.strerror}), and nothing has changed")

@@ -1,0 +1,99 @@
+"""What a configuration becomes with what was deployed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pyworkerd.versions.model import Live, Version
+from pyworkerd.versions.overlay import overlay
+from pyworkerd_config.model import Binding, Config, Limits, Rollout, Service, Worker
+
+FOLDER = Path("state/versions/shop/files")
+ID, OTHER = "0" * 16, "1" * 16
+KV = Binding("CACHE", "kv", "cache")
+TOKEN = Binding("TOKEN", "secret", "TOKEN_OF_SHOP")
+WORKER = Worker(
+    Path("shop/w.py"),
+    Path("shop"),
+    limits=Limits(cpu_ms=7),
+    bindings=(KV, Binding("NAME", "text", "old"), Binding("LIST", "json", [1]), TOKEN),
+    crons=("* * * * *",),
+)
+CONFIG = Config(
+    services=(Service("shop", WORKER, ("/shop/*",)), Service("other", WORKER)), secrets={"A": "a"}
+)
+
+
+def version(id_: str = ID, **variables: object) -> Version:
+    return Version(id_, 1.0, "ci", "", "src/new.ts", dict(variables), 1, 1)
+
+
+def live(*shares: tuple[Version | None, float], **secrets: str) -> Live:
+    return Live("shop", str(FOLDER), shares or ((None, 100.0),), secrets)
+
+
+def shop(*lives: Live) -> Worker:
+    kind = overlay(CONFIG, lives).services[0].kind
+    assert isinstance(kind, Worker)
+    return kind
+
+
+def names(worker: Worker) -> dict[str, tuple[str, object]]:
+    return {each.name: (each.kind, each.value) for each in worker.bindings}
+
+
+def test_without_anything_it_is_the_same() -> None:
+    assert overlay(CONFIG, ()) is CONFIG
+    assert overlay(CONFIG, (live(),)) == CONFIG
+    assert overlay(CONFIG, (Live("gone", "x", ((version(), 100.0),)),)) == CONFIG
+
+
+def test_files_and_vars_are_the_versions_and_all_else_is_the_operators() -> None:
+    found = shop(live((version(NAME="new", FLAG=True), 100.0)))
+    assert (found.main, found.root) == (FOLDER / ID / "src" / "new.ts", FOLDER / ID)
+    assert names(found) == {
+        "CACHE": ("kv", "cache"),
+        "TOKEN": ("secret", "TOKEN_OF_SHOP"),
+        "NAME": ("text", "new"),
+        "FLAG": ("json", True),
+    }
+    assert replace(found, main=WORKER.main, root=WORKER.root, bindings=WORKER.bindings) == WORKER
+    config = overlay(CONFIG, (live((version(), 100.0)),))
+    assert (config.services[0].routes, config.services[0].version) == (("/shop/*",), ID)
+    assert config.services[1] == CONFIG.services[1]
+    assert config.services[0].configured == WORKER
+
+
+def test_no_version_takes_a_binding_of_the_operators() -> None:
+    assert names(shop(live((version(CACHE="mine", TOKEN="mine"), 100.0))))["CACHE"] == ("kv", "cache")
+    assert names(shop(live((version(TOKEN="mine"), 100.0))))["TOKEN"] == ("secret", "TOKEN_OF_SHOP")
+
+
+def test_two_versions() -> None:
+    service = overlay(CONFIG, (live((None, 90.0), (version(), 10.0)),)).services[0]
+    second = shop(live((version(), 100.0)))
+    assert (service.kind, service.version) == (WORKER, None)
+    assert service.rollout == Rollout(second, ID, 10.0)
+    service = overlay(CONFIG, (live((version(), 50.0), (None, 50.0)),)).services[0]
+    assert (service.version, service.rollout) == (ID, Rollout(WORKER, "configured", 50.0))
+
+
+def test_secrets_are_values_of_one_service_and_of_all_its_versions() -> None:
+    config = overlay(
+        CONFIG, (live((None, 90.0), (version(), 10.0), TOKEN="s1", NAME="s2", CACHE="s3", NEW="s4"),)
+    )
+    service = config.services[0]
+    assert service.rollout is not None
+    assert isinstance(service.kind, Worker)
+    for worker in (service.kind, service.rollout.worker):
+        found = names(worker)
+        assert found["CACHE"] == ("kv", "cache")  # a way to something else stays the operator's
+        for name, value in (("TOKEN", "s1"), ("NAME", "s2"), ("NEW", "s4")):
+            kind, variable = found[name]
+            assert kind == "secret"
+            assert config.secrets[str(variable)] == value
+            assert "\0" in str(variable)  # so that no variable of the environment is taken for it
+    assert config.secrets["A"] == "a"
+    assert "s1" not in repr(config)
+    assert names(config.services[1].kind) == names(WORKER)  # type: ignore[arg-type]
