@@ -7,6 +7,7 @@ copied otherwise. A copy counts once its manifest is there, which is written las
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 MANIFEST: Final = "backup.json"
 SUFFIX: Final = ".sqlite3"
+VERSIONS: Final = "versions"
 FILES: Final = ".files"
 """Of the folder beside a bucket's catalogue."""
 TRIES: Final = 20
@@ -58,7 +60,9 @@ def backup(state_dir: Path, folder: Path, progress: Callable[[str], None] = lamb
         progress(str(name.with_suffix("")))
         files = _copy_store(path, folder / name)
         stores[name.as_posix()] = {"bytes": (folder / name).stat().st_size, "files": files}
-    _write_manifest(folder, {"format": FORMAT, "created": time.time(), "stores": stores})
+    versions = _copy_versions(state_dir, folder)
+    manifest = {"format": FORMAT, "created": time.time(), "stores": stores, "versions": versions}
+    _write_manifest(folder, manifest)
     return _summary(stores)
 
 
@@ -67,7 +71,7 @@ def restore(folder: Path, state_dir: Path, progress: Callable[[str], None] = lam
 
     Raises `StorageError` for a backup that is not whole, and then leaves nothing.
     """
-    stores = _read_manifest(folder)
+    stores, versions = _read_manifest(folder)
     _must_be_empty(state_dir, "stop the server and move it away, or name another state_dir")
     draft = state_dir.with_name(f"{state_dir.name}.restoring")
     shutil.rmtree(draft, ignore_errors=True)
@@ -75,6 +79,11 @@ def restore(folder: Path, state_dir: Path, progress: Callable[[str], None] = lam
         for name, store in stores.items():
             progress(str(Path(name).with_suffix("")))
             _restore_store(folder / name, draft / name, store["files"])
+        for name in versions:
+            _private((draft / name).parent)
+            shutil.copyfile(folder / name, draft / name)
+            (draft / name).chmod(0o600)
+            _sync(draft / name)
         _private(draft)
         if state_dir.exists():
             state_dir.rmdir()
@@ -93,7 +102,26 @@ def restore(folder: Path, state_dir: Path, progress: Callable[[str], None] = lam
 def _databases(state_dir: Path) -> Iterator[Path]:
     for base, folders, names in os.walk(state_dir):
         folders[:] = sorted(name for name in folders if not name.endswith(FILES))
+        if Path(base) == state_dir and VERSIONS in folders:
+            folders.remove(VERSIONS)  # what lies there is a tenant's, whatever it is called
         yield from (Path(base) / name for name in sorted(names) if name.endswith(SUFFIX))
+
+
+def _copy_versions(state_dir: Path, folder: Path) -> list[str]:
+    """Versions that were deployed, and what is known of them: files that are replaced, never changed. Their names."""
+    found = []
+    try:
+        for base, folders, names in os.walk(state_dir / VERSIONS):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                place = (Path(base) / name).relative_to(state_dir)
+                _private((folder / place).parent)
+                with contextlib.suppress(FileNotFoundError):  # it was one of the oldest, and is gone
+                    _link(state_dir / place, folder / place)
+                    found.append(place.as_posix())
+    except OSError as error:
+        raise StorageError(f"the versions in {state_dir} cannot be copied: {error}") from error
+    return found
 
 
 def _copy_store(source: Path, target: Path) -> dict[str, int]:
@@ -197,8 +225,8 @@ def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     _sync(folder)
 
 
-def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    """The stores of a backup. What it says of paths is not believed."""
+def _read_manifest(folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The stores of a backup, and the files of versions. What it says of paths is not believed."""
     path = folder / MANIFEST
     try:
         if path.stat().st_size > MAX_MANIFEST:
@@ -211,7 +239,15 @@ def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     stores = manifest.get("stores")
     if not isinstance(stores, dict) or not all(map(_is_store, stores.items())):
         raise StorageError(f"{path} is damaged")
-    return stores
+    versions = manifest.get("versions", [])  # backups of earlier versions have none
+    if not isinstance(versions, list) or not all(map(_is_of_version, versions)):
+        raise StorageError(f"{path} is damaged")
+    return stores, versions
+
+
+def _is_of_version(name: Any) -> bool:
+    path = Path(name) if isinstance(name, str) else Path()
+    return len(path.parts) > 2 and path.parts[0] == VERSIONS and ".." not in path.parts
 
 
 def _is_store(item: tuple[Any, Any]) -> bool:

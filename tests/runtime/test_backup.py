@@ -12,6 +12,8 @@ import pytest
 from pyworkerd.backup import MANIFEST, backup, restore
 from pyworkerd.errors import StorageError
 from pyworkerd.runtime import Runtime, RuntimeOptions
+from pyworkerd.versions.model import Record, Secrets, Version
+from pyworkerd.versions.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,3 +208,31 @@ def test_a_copy_needs_no_log_beside_it(tmp_path: Path) -> None:
         connection = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         connection.close()
+
+
+def test_versions_and_their_secrets_come_back_whatever_their_files_are_called(tmp_path: Path) -> None:
+    state, saved = tmp_path / "state", tmp_path / "saved"
+    asyncio.run(fill(state))
+    store = Store(state)
+    files = store.files("shop") / ("0" * 16)
+    version = Version("0" * 16, 1.0, "ci", "", "w.py", {}, 1, 2)
+    store.write(Record("shop", (version,)))
+    store.write(Secrets("shop", {"TOKEN": "hunter2"}))
+    (files / "bucket.files").mkdir(parents=True)
+    (files / "w.sqlite3").write_bytes(b"no database")
+    (files / "bucket.files" / "x").write_bytes(b"x")
+    os.close(store.incoming()[1])
+    assert backup(state, saved).stores == 3
+    restore(saved, tmp_path / "back")
+    back = Store(tmp_path / "back")
+    assert back.record("shop") == store.record("shop")
+    assert back.secrets("shop") == store.secrets("shop")
+    assert (back.folder("shop") / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert (back.files("shop") / ("0" * 16) / "w.sqlite3").read_bytes() == b"no database"
+    assert not (back.root / ".incoming").exists()
+    manifest = json.loads((saved / MANIFEST).read_text())
+    for name in ("versions/../../x", "kv/x", "/versions/a/b", 1):
+        (saved / MANIFEST).write_text(json.dumps(manifest | {"versions": [name]}))
+        with pytest.raises(StorageError, match="is damaged"):
+            restore(saved, tmp_path / "no")
+    assert not (tmp_path / "no").exists()

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from pyworkerd.errors import BodyTooLarge
+from pyworkerd.errors import BodyTooLarge, ConfigurationError
 from pyworkerd.messages import Body, Response, header
 
 from .auth import Denied
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from .auth import Caller, Gate
     from .routes import Server
+    from .uploads import Uploads
 
 ROOT: Final = "/api/v1"
 MAX_BODY: Final = 1 << 20
@@ -71,6 +72,7 @@ class Call:
 
     server: Server
     gate: Gate
+    uploads: Uploads
     request: Request
     client: str | None
     """Address of the client; None on a Unix socket."""
@@ -112,6 +114,9 @@ class Api:
     def __init__(self, server: Server, gate: Gate, routes: Sequence[Route]) -> None:
         self._server = server
         self._gate = gate
+        from .uploads import Uploads  # noqa: PLC0415 - it needs what is here
+
+        self._uploads = Uploads()
         self._routes = [(tuple(f"{ROOT}{each.path}".split("/")), each) for each in routes]
 
     async def answer(self, request: Request, client: str | None) -> Response:
@@ -125,6 +130,8 @@ class Api:
             return problem(denied.status, denied.detail, headers=more)
         except ApiError as error:
             return problem(error.status, error.detail, error.problems)
+        except ConfigurationError as error:
+            return problem(502, str(error))
         except BodyTooLarge as error:
             return problem(413, f"the body is longer than {error.limit} bytes")
 
@@ -147,7 +154,7 @@ class Api:
             return problem(405, f"this takes {allow}", headers=(("allow", allow),))
         query = _query(parts.query, route.query)
         body = await _body(request, route.body)
-        call = Call(self._server, self._gate, request, client, caller, values, query, body)
+        call = Call(self._server, self._gate, self._uploads, request, client, caller, values, query, body)
         return _encoded(await route.handler(call), route)
 
 

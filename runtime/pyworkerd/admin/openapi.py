@@ -85,7 +85,9 @@ def _operation(route: Route, by_type: dict[int, Any], components: dict[str, Any]
         found["parameters"] = parameters
     if route.body is not None:
         media = route.body if isinstance(route.body, str) else JSON
-        schema = {} if isinstance(route.body, str) else by_type[id(route.body)]
+        schema = (
+            {"type": "string", "format": "binary"} if isinstance(route.body, str) else by_type[id(route.body)]
+        )
         found["requestBody"] = {"required": True, "content": {media: {"schema": schema}}}
     if route.open:
         found["security"] = []

@@ -16,9 +16,12 @@ from .metrics import metrics
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pyworkerd_config import Config
+
     from pyworkerd.messages import Request
     from pyworkerd.observe.feed import Feed
     from pyworkerd.observe.totals import Totals
+    from pyworkerd.versions.current import Change
 
     from .live import Live
 
@@ -37,6 +40,15 @@ class Server(Protocol):
 
     def numbers(self) -> Collection[int]:
         """Of its processes, whatever they are doing."""
+
+    config: Config
+    """What is served, with what was deployed."""
+
+    async def let_one(self, task: str, argument: bytes, seconds: float) -> bytes | None:
+        """Let one serving process do something on a thread: see `supervisor.questions`. None if none could."""
+
+    async def change(self, change: Change) -> None:
+        """Change what was deployed, everywhere or nowhere: see `supervisor.reloading`."""
 
     live: Live
     """What is kept for those who look at it."""

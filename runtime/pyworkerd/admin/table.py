@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from . import logs, session, status
+from . import deploying, logs, session, status
 from .api import Route
 
 if TYPE_CHECKING:
@@ -26,4 +26,5 @@ ROUTES: Final[Sequence[Route]] = (
     *session.ROUTES,
     *status.ROUTES,
     *logs.ROUTES,
+    *deploying.ROUTES,
 )

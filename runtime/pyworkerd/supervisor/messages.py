@@ -113,6 +113,10 @@ class Prepare(NamedTuple):
 
     generation: int
     sockets: tuple[BoundSocket, ...]
+    lives: bytes = b""
+    """What was deployed on top of it: see `versions.current`."""
+    trial: bytes = b""
+    """What has to work before it is prepared: see `versions.trial`."""
 
 
 class Switch(NamedTuple):
@@ -222,7 +226,7 @@ FROM_PROCESS: Final[Mapping[str, tuple[Callable[..., FromProcess], tuple[_Read, 
     "answer": (Answer, (_number, _data)),
 }
 FROM_SUPERVISOR: Final[Mapping[str, tuple[Callable[..., FromSupervisor], tuple[_Read, ...]]]] = {
-    "prepare": (Prepare, (_number, _SOCKETS)),
+    "prepare": (Prepare, (_number, _SOCKETS, _data, _data)),
     "switch": (Switch, (_number,)),
     "discard": (Discard, (_number,)),
     "trouble": (Trouble, (_FAULTS,)),

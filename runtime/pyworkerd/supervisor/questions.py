@@ -1,6 +1,7 @@
 """What the supervisor may ask a serving process while it serves: a table. Answers are bytes, and given at once.
 
-A new question is a row; `Supervisor.ask` collects the answers of all processes.
+A new question is a row; `Supervisor.ask` collects the answers of all processes. What blocks or takes long is a task,
+for one of them: `Supervisor.let_one`.
 """
 
 from __future__ import annotations
@@ -31,3 +32,14 @@ QUESTIONS: Final[Mapping[str, Callable[[Serving, bytes], bytes]]] = {
     "collect": _collect,
     "entries": _entries,
 }
+
+
+def _receive(argument: bytes) -> bytes:
+    """Unpack and keep an upload."""
+    from pyworkerd.versions.receiving import receive  # noqa: PLC0415 (not before somebody deploys)
+
+    return receive(argument)
+
+
+TASKS: Final[Mapping[str, Callable[[bytes], bytes]]] = {"receive": _receive}
+"""Done on a thread."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd.generation import digest_of
@@ -16,6 +17,7 @@ from pyworkerd.server import bind_socket
 from pyworkerd.serving import key_of
 
 from .child import Gone
+from .deployed import read, trial_of
 from .messages import BoundSocket, Discard, Prepare, Prepared, Refused
 
 if TYPE_CHECKING:
@@ -24,24 +26,42 @@ if TYPE_CHECKING:
     from pyworkerd_config import Config
 
     from pyworkerd.server import Listener
+    from pyworkerd.versions.current import Change
 
     from .child import Child
+    from .deployed import Deployed
     from .supervisor import Supervisor
 
 logger = logging.getLogger("pyworkerd.supervisor")
 
 TRIES: Final = 5
 """Files may change while they are read, and processes may end: so often the whole is begun anew."""
+_NOBODY: Final = Fault("no process serves: try again when one does")
 _MOVED: Final = Fault("the files keep changing while they are loaded: try again when they are complete")
 
 
+MAX_WAITING: Final = 16
+"""Changes that wait for those before them; one more is refused."""
+
+
+class Busy(Exception):
+    """Too many changes wait already."""
+
+
+class Stopped(Exception):
+    """The server ends: nothing is changed any more."""
+
+
 class Reloading:
-    """At most one reload at a time; whoever asks meanwhile gets one more after it."""
+    """At most one reload at a time; whoever asks meanwhile gets one more after it. What somebody deploys is a reload
+    with one change more, each by itself, in the order in which they came.
+    """
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._generation = 0
         self._wanted = False
+        self._changes: deque[tuple[Change, asyncio.Future[None]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -52,6 +72,24 @@ class Reloading:
     def request(self) -> None:
         """Begin, or begin once more."""
         self._wanted = True
+        self._begin()
+
+    async def change(self, change: Change) -> None:
+        """Let all processes go over to what a change makes of what was deployed, and keep it; or change nothing.
+
+        Raises `RuleError` for one that cannot be, `Refusal`, `ConfigError` or `ConfigurationError` for what does not
+        work, `StorageError` if it cannot be kept, `Busy`, `Stopped`. Whoever stops waiting for it does not stop it.
+        """
+        if self._supervisor.stopping:
+            raise Stopped
+        if len(self._changes) >= MAX_WAITING:
+            raise Busy
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._changes.append((change, done))
+        self._begin()
+        await done
+
+    def _begin(self) -> None:
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
@@ -68,24 +106,44 @@ class Reloading:
 
     async def _run(self) -> None:
         try:
-            while self._wanted:
-                self._wanted = False
-                await self._reload()
+            while self._wanted or self._changes:
+                if self._changes:
+                    await self._apply(*self._changes.popleft())
+                else:
+                    self._wanted = False
+                    await self._reload()
         finally:
             self._task = None
+            while self._changes:
+                _settle(self._changes.popleft()[1], Stopped())
             self._supervisor.think()
+
+    async def _apply(self, change: Change, done: asyncio.Future[None]) -> None:
+        try:
+            await self._go_over(change)
+        except asyncio.CancelledError:
+            _settle(done, Stopped())
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever asked for the change is told
+            _settle(done, error)
+        else:
+            self._supervisor.mended()
+            _settle(done, None)
+
+    async def _go_over(self, change: Change | None = None) -> None:
+        supervisor = self._supervisor
+        while supervisor.starting:  # they have the old configuration: let them come first
+            await supervisor.changed()
+        for _ in range(TRIES):
+            if await self._try(change):
+                return
+        raise Refusal([_MOVED], 1)
 
     async def _reload(self) -> None:
         supervisor = self._supervisor
         started = asyncio.get_running_loop().time()
-        while supervisor.starting:  # they have the old configuration: let them come first
-            await supervisor.changed()
         try:
-            for _ in range(TRIES):
-                if await self._try():
-                    break
-            else:
-                raise Refusal([_MOVED], 1)  # noqa: TRY301 (told like what processes refuse)
+            await self._go_over()
         except Exception as error:
             if status_of(error) is None:
                 raise
@@ -94,10 +152,11 @@ class Reloading:
             supervisor.mended()
             supervisor.report.reloaded(asyncio.get_running_loop().time() - started)
 
-    async def _try(self) -> bool:
+    async def _try(self, change: Change | None = None) -> bool:
         """Once. False if the ground moved. Raises what is wrong with the configuration."""
         supervisor = self._supervisor
-        config = supervisor.settings.load()
+        deployed = read(supervisor.settings.load(), change)
+        config = deployed.config
         supervisor.was_read(config)
         warn_of(config)
         new: dict[str, Listener] = {}
@@ -106,10 +165,14 @@ class Reloading:
                 if key_of(socket) not in supervisor.listeners:
                     new[key_of(socket)] = bind_socket(socket)
             children = supervisor.serving()
-            if not children:  # whoever is started next begins with it
-                self._adopt(config, new, "")
+            if not children:
+                if change is not None:
+                    raise Refusal([_NOBODY], 1)  # noqa: TRY301 (nobody has tried it)
+                self._adopt(config, new, "")  # whoever is started next begins with it
                 return True
-            digest = await self._prepare(children, config, new)
+            digest = await self._prepare(children, deployed, new, change)
+            if digest is not None and change is not None:
+                self._keep(deployed, children)
         except BaseException:
             _close(new)
             raise
@@ -120,19 +183,34 @@ class Reloading:
         self._adopt(config, new, digest)
         return True
 
+    def _keep(self, deployed: Deployed, children: list[Child]) -> None:
+        """Write it before anybody is served by it: from here on it survives."""
+        try:
+            deployed.keep()
+        except BaseException:
+            for child in children:
+                child.tell(Discard(self._generation))
+            raise
+
     async def _prepare(
-        self, children: list[Child], config: Config, new: Mapping[str, Listener]
+        self,
+        children: list[Child],
+        deployed: Deployed,
+        new: Mapping[str, Listener],
+        change: Change | None,
     ) -> str | None:
         """Let all processes prepare. What they agree on, or None if they do not. Raises `Refusal`."""
         self._generation += 1
+        config = deployed.config
         sockets = {socket.name: new[key_of(socket)] for socket in config.sockets if key_of(socket) in new}
         bound = tuple(BoundSocket(n, str(each.address), len(each.sockets)) for n, each in sockets.items())
         descriptors = [each.fileno() for listener in sockets.values() for each in listener.sockets]
-        message = Prepare(self._generation, bound)
+        message = Prepare(self._generation, bound, deployed.lives)
         agreed = False
         try:
             first, rest = children[:1], children[1:]
-            answers = [await child.prepare(message, descriptors) for child in first]
+            trying = message._replace(trial=trial_of(change))
+            answers = [await child.prepare(trying, descriptors) for child in first]
             answers += await asyncio.gather(*(child.prepare(message, descriptors) for child in rest))
             digests = {_digest(answer) for answer in answers}
             agreed = len(digests) == 1 and next(iter(digests)).startswith(f"{digest_of(config)}-")
@@ -160,6 +238,15 @@ def _digest(answer: Prepared | Refused) -> str:
     if isinstance(answer, Refused):
         raise Refusal(answer.faults, answer.status)
     return answer.digest
+
+
+def _settle(done: asyncio.Future[None], error: Exception | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
 
 
 def _close(listeners: Mapping[str, Listener]) -> None:

@@ -16,6 +16,7 @@ from pyworkerd.problems import warn_of
 from pyworkerd.server import bind, bind_socket
 from pyworkerd.serving import key_of
 
+from .deployed import read
 from .forking import fork, open_descriptors
 from .output import Output
 from .reports import Json, Readable
@@ -50,7 +51,7 @@ def run(settings: Settings) -> int:
     with ExitStack() as closing:
         closing.callback(err.finish, LAST_WORDS_S)
         closing.callback(out.finish, LAST_WORDS_S)
-        config = settings.load()
+        config = read(settings.load()).config
         listeners = _bind(config, settings.bound)
         for listener in listeners.values():
             closing.callback(listener.close)

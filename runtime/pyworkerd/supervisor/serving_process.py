@@ -24,7 +24,7 @@ from pyworkerd.errors import ConfigurationError
 from pyworkerd.observe import logs
 from pyworkerd.observe.background import Background
 from pyworkerd.observe.own import ROOTS, OwnLogs
-from pyworkerd.problems import faults_of, status_of
+from pyworkerd.problems import FAILED, Fault, faults_of, status_of
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.server import Balance, Listener
 from pyworkerd.server.address import parse_address
@@ -32,6 +32,7 @@ from pyworkerd.serving import Prepared as Beside
 from pyworkerd.serving import Serving
 
 from .channel import Channel
+from .deployed import made_of
 from .messages import (
     Answer,
     Ask,
@@ -50,12 +51,14 @@ from .messages import (
     Switched,
 )
 from .messages import Trouble as Told
-from .questions import QUESTIONS
+from .questions import QUESTIONS, TASKS
 from .settings import Inheritance, feed_of, shares
 from .trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
+
+    from pyworkerd_config import Config
 
     from pyworkerd.observe.feed import Feed
     from pyworkerd.observe.otel import Telemetry
@@ -126,6 +129,7 @@ class ServingProcess:
         self._orders: asyncio.Queue[Prepare | Switch | Discard] = asyncio.Queue()
         self._beside: tuple[int, Beside] | None = None
         """What is prepared, and its generation."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._leave, self._hurry = asyncio.Event(), asyncio.Event()
         self._drain_s = self._settings.drain_s
         self._telemetry: Telemetry | None = None
@@ -209,6 +213,10 @@ class ServingProcess:
             case Hurry():
                 self._leave.set()
                 self._hurry.set()
+            case Ask(number, question, argument) if question in TASKS:
+                task = self._loop.create_task(self._perform(number, question, argument))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
             case Ask(number, question, argument):
                 self._channel.send(Answer(number, self._answer(question, argument)))
             case Told(faults):
@@ -221,6 +229,14 @@ class ServingProcess:
         answer = QUESTIONS.get(question)
         return answer(self._serving, argument) if answer is not None else b""
 
+    async def _perform(self, number: int, question: str, argument: bytes) -> None:
+        try:
+            answer = await self._runtime.fleet.run(TASKS[question], argument)
+        except Exception:
+            logger.exception("a task of the supervisor's failed: %s", question)
+            answer = b""
+        self._channel.send(Answer(number, answer))
+
     def _lost(self, error: ControlError | None) -> None:
         if not self._leave.is_set():
             logger.error("the supervisor has gone (%s): finishing what runs", error or "killed?")
@@ -231,8 +247,8 @@ class ServingProcess:
         try:
             while True:
                 match await self._orders.get():
-                    case Prepare(generation, sockets):
-                        await self._prepare(generation, self._take(sockets))
+                    case Prepare(_, sockets) as message:
+                        await self._prepare(message, self._take(sockets))
                     case Switch(generation) if self._beside is not None and self._beside[0] == generation:
                         beside, self._beside = self._beside[1], None
                         await self._serving.switch(beside)
@@ -259,16 +275,29 @@ class ServingProcess:
             for each in sockets
         }
 
-    async def _prepare(self, generation: int, bound: Mapping[str, Listener]) -> None:
+    async def _prepare(self, message: Prepare, bound: Mapping[str, Listener]) -> None:
         await self._discard()
+        generation = message.generation
         try:
-            config = await self._runtime.fleet.run(self._settings.load)
+            config = await self._runtime.fleet.run(self._load, message.lives)
             self._beside = (generation, await self._serving.prepare(config, bound))
         except (ConfigError, ConfigurationError, IsolateError) as error:
             self._refuse(generation, error)
             return
+        if message.trial and (fault := await self._try(message.trial, self._beside[1])) is not None:
+            self._channel.send(Refused(generation, FAILED, (Fault(fault),)))
+            return
         prepared = self._beside[1].generation
         self._channel.send(Prepared(generation, prepared.digest(), _deployed(prepared.services)))
+
+    def _load(self, lives: bytes) -> Config:
+        """The configuration as it is now, and what was deployed on top of it."""
+        return made_of(self._settings.load(), lives)
+
+    async def _try(self, trial: bytes, prepared: Beside) -> str | None:
+        from pyworkerd.versions.trial import run  # noqa: PLC0415 (not before somebody deploys)
+
+        return await run(trial, prepared.generation)
 
 
 def _deployed(services: Mapping[str, Service]) -> tuple[Deployed, ...]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pyworkerd.bindings.rate_limit.shared import SharedCounters
     from pyworkerd.observe.feed import Feed
     from pyworkerd.server import Listener, Seat
+    from pyworkerd.versions.current import Change
 
     from .forking import Fork
     from .messages import ControlError, FromProcess
@@ -352,6 +353,19 @@ class Supervisor:
             elif not isinstance(answer, Gone | TimeoutError):
                 raise answer
         return found
+
+    async def let_one(self, task: str, argument: bytes, seconds: float) -> bytes | None:
+        """Let one serving process do something on a thread (see `questions.TASKS`). None if none could."""
+        for child in self.serving():
+            try:
+                return await asyncio.wait_for(child.ask(task, argument), seconds)
+            except (Gone, TimeoutError):
+                continue
+        return None
+
+    async def change(self, change: Change) -> None:
+        """See `reloading.Reloading.change`."""
+        await self._reloading.change(change)
 
     # another configuration ---------------------------------------------------------------------------
 

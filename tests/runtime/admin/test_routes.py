@@ -13,6 +13,8 @@ from pyworkerd.admin.routes import ROUTES, find
 from pyworkerd.messages import Request, Response
 from pyworkerd.observe.feed import Feed, read_question
 from pyworkerd.observe.totals import Totals
+from pyworkerd.supervisor.reloading import Stopped
+from pyworkerd_config.model import Config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,7 @@ class Fixed:
         self.feed: Feed | None = None
         self.named: list[str] = []
         self.live = Live(self)
+        self.config = Config()
 
     def numbers(self) -> set[int]:
         return {*self.answers, *self.feeds}
@@ -41,6 +44,12 @@ class Fixed:
 
     def describe(self) -> dict[str, Any]:
         return {"processes": [{"number": 1}]}
+
+    async def let_one(self, task: str, argument: bytes, seconds: float) -> bytes | None:
+        return None  # none serves
+
+    async def change(self, change: object) -> None:
+        raise Stopped
 
     async def ask(
         self, question: str, argument: bytes = b"", each: Mapping[int, bytes] = MappingProxyType({})

@@ -1,0 +1,61 @@
+"""A configuration with what was deployed on top of it. Where nothing was, nothing is imported to find that out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyworkerd_config import Config
+
+    from pyworkerd.versions.current import Change
+
+FOLDER: Final = "versions"
+"""Below `state_dir`."""
+
+
+def _nothing() -> None:
+    """Nothing has to be written."""
+
+
+class Deployed(NamedTuple):
+    """What is to be served."""
+
+    config: Config
+    lives: bytes = b""
+    """What makes it of the file's, for serving processes."""
+    keep: Callable[[], None] = _nothing
+    """Writes what changes with it, before it may be served. Raises `StorageError`."""
+
+
+def read(config: Config, change: Change | None = None) -> Deployed:
+    """What was deployed, and one change more. Blocks on the disk for a moment.
+
+    Raises `ConfigurationError` for what cannot be read, `RuleError` for a change that cannot be.
+    """
+    if change is None and not (config.state_dir / FOLDER).is_dir():
+        return Deployed(config)
+    from pyworkerd.versions.current import current, encode, keep  # noqa: PLC0415 (start-up time)
+
+    found = current(config, change)
+    return Deployed(found.config, encode(found.lives), partial(keep, found))
+
+
+def made_of(config: Config, lives: bytes) -> Config:
+    """In a serving process: the configuration with what the supervisor says was deployed."""
+    if not lives:
+        return config
+    from pyworkerd.versions.current import with_deployed  # noqa: PLC0415 (start-up time)
+
+    return with_deployed(config, lives)
+
+
+def trial_of(change: Change | None) -> bytes:
+    """What the first process has to try, for that process."""
+    if change is None or change.trial is None:
+        return b""
+    from pyworkerd.versions.trial import encode  # noqa: PLC0415 (start-up time)
+
+    return encode(change.trial)
