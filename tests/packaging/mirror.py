@@ -27,6 +27,15 @@ _FOLDERS = {
 }
 
 TESTED_ELSEWHERE: dict[str, str] = {
+    "runtime/pyworkerd/admin/uploads.py": "tests/runtime/admin/test_deploying.py",
+    "runtime/pyworkerd/cli/rollback.py": "tests/runtime/cli/test_deploy.py",
+    "runtime/pyworkerd/cli/secret.py": "tests/runtime/cli/test_deploy.py",
+    "runtime/pyworkerd/host.py": "tests/runtime/test_generation.py",
+    "runtime/pyworkerd/supervisor/deployed.py": "tests/runtime/admin/test_deploying.py",
+    "runtime/pyworkerd/versions/current.py": "tests/runtime/admin/test_deploying.py",
+    "runtime/pyworkerd/versions/model.py": "tests/runtime/versions/test_rules.py",
+    "runtime/pyworkerd/versions/receiving.py": "tests/runtime/admin/test_deploying.py",
+    "runtime/pyworkerd/versions/trial.py": "tests/runtime/admin/test_deploying.py",
     "runtime/pyworkerd/admin/table.py": "tests/runtime/admin/test_openapi.py",
     "capnp_config/pyworkerd_config/workerd_bindings.py": "tests/config/test_workerd_reader.py",
     "capnp_config/pyworkerd_config/workerd_child.py": "tests/config/test_workerd_process.py",

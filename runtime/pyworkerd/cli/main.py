@@ -56,6 +56,12 @@ COMMANDS: Final = {
     "r2": Row("look into a worker's bucket, and change it", "pyworkerd.cli.r2"),
     "do": Row("what Durable Objects have stored, as databases", "pyworkerd.cli.do"),
     "queue": Row("how queues stand, and messages by hand", "pyworkerd.cli.queue"),
+    "deploy": Row("bring a worker to a running server", "pyworkerd.cli.deploy"),
+    "versions": Row(
+        "what was deployed to a running server, and which of it answers", "pyworkerd.cli.versions"
+    ),
+    "rollback": Row("let an earlier version answer again", "pyworkerd.cli.rollback"),
+    "secret": Row("secrets of a running server's workers", "pyworkerd.cli.secret"),
     "token": Row("make a token for the API of the admin address", "pyworkerd.cli.token"),
     "state": Row("back up everything that is stored, and restore it", "pyworkerd.cli.state"),
     "engine": Row("build, list or remove the engines of this machine", "pyworkerd.cli.engine"),

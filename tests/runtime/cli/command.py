@@ -56,12 +56,15 @@ def project(folder: Path, config: str = CONFIG, **files: str) -> Path:
     return folder / "config.toml"
 
 
-def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str | Path, typed: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [PROGRAM, *arguments],
         capture_output=True,
         text=True,
+        input=typed,
         timeout=PATIENCE_S,
         check=False,
         env=os.environ | environment,

@@ -1,0 +1,95 @@
+"""`pyworkerd deploy`: bring a worker's files and vars to a running server, where they are tried and answer then."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from pyworkerd_config.model import Worker
+from pyworkerd_isolates.errors import BundleError
+
+from pyworkerd.errors import ConfigurationError
+from pyworkerd.foreign import Foreign
+from pyworkerd.versions.archive import pack
+from pyworkerd.versions.overlay import VAR_KINDS
+
+from .configuration import read_configuration
+from .remote import add_remote, path_of, remote_of, service_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from pyworkerd_config import Config
+
+MAX_UPLOAD: Final = 64 << 20
+"""Bytes that the admin address takes."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.epilog = "example: pyworkerd deploy -c wrangler.toml --to unix:/run/pyworkerd.sock --percent 10"
+    add_remote(parser)
+    add = parser.add_argument
+    add("-m", "--message", default="", help="what is new, for those who look at the versions")
+    percent = (
+        "how many of the requests it gets, from 0 to 100; the version before gets the rest (default: 100)"
+    )
+    add("--percent", type=float, default=100.0, metavar="P", help=percent)
+    add(
+        "--smoke",
+        metavar="PATH",
+        help="ask the new version for this first; 500 or above, and it is not deployed",
+    )
+    add(
+        "--test",
+        action="store_true",
+        help="run its `test` handler first, with the bindings of the running server",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it. Raises `ConfigError`, `ConfigurationError`, `Refusal`."""
+    config = read_configuration(options)
+    name = service_of(options, config)
+    packed = _pack(config, name)
+    query = {"message": options.message, "percent": options.percent, "smoke": options.smoke}
+    if options.test:
+        query["test"] = "true"
+    remote = remote_of(options, config)
+    done = remote.ask("POST", path_of(name, "versions"), query=query, body=packed, kind="application/gzip")
+    tell(done, as_json=options.json)
+    return 0
+
+
+def tell(done: dict[str, Any], *, as_json: bool) -> None:
+    """What answers now, for people or programs."""
+    if as_json:
+        sys.stdout.write(json.dumps(done) + "\n")
+        return
+    version = done.get("version")
+    if version is not None:
+        sys.stdout.write(f"{done['service']}: version {version['id']}, {version['files']} files\n")
+    sys.stdout.write(f"{done['service']}: {shown(done['live'])} (in {done['milliseconds']:.0f} ms)\n")
+
+
+def shown(shares: Sequence[dict[str, Any]]) -> str:
+    """Which versions answer, as `versions deploy` takes them."""
+    return " ".join(f"{each['version']}@{each['percent']:g}%" for each in shares)
+
+
+def _pack(config: Config, name: str) -> bytes:
+    service = next((each for each in config.services if each.name == name), None)
+    if service is None or not isinstance(service.kind, Worker):
+        raise ConfigurationError(f"the configuration has no worker named {name!r}")
+    worker = service.kind
+    try:
+        bundle = Foreign(config).folder(worker, service.place).read()
+    except BundleError as error:
+        raise ConfigurationError(f"{service.place}: service {name!r}: {error}") from None
+    main = worker.main.resolve().relative_to(worker.root.resolve()).as_posix()
+    packed = pack(bundle, main, {b.name: b.value for b in worker.bindings if b.kind in VAR_KINDS})
+    if len(packed) > MAX_UPLOAD:
+        raise ConfigurationError(f"the worker has {len(packed)} bytes packed; {MAX_UPLOAD} are taken")
+    return packed

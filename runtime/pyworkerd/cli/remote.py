@@ -1,0 +1,207 @@
+"""The admin address of a running server, as commands ask it: where it is, with which token, and what it answers."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+from pyworkerd_config import parse_address
+
+from pyworkerd.problems import FAILED, MISTAKE, Fault, Refusal
+
+from .configuration import NAMES, add_configuration, read_configuration
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from pyworkerd_config import Config
+
+ADDRESS_VARIABLE: Final = "PYWORKERD_ADMIN"
+TOKEN_VARIABLE: Final = "PYWORKERD_TOKEN"  # noqa: S105 - its name, not the token
+TIMEOUT_S: Final = 120.0
+"""A version is unpacked, built and tried before the server answers."""
+MAX_ANSWER: Final = 32 << 20
+MAX_TOKEN: Final = 4096
+_MISTAKES: Final = frozenset((400, 401, 403, 404, 409, 413, 415, 422))
+"""Statuses of what somebody has to write in another way."""
+
+
+def add_remote(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which server is meant, and which of its services."""
+    add_configuration(parser)
+    parser.add_argument(
+        "--to",
+        metavar="ADDRESS",
+        help=f"admin address of the server: host:port, http://host:port or unix:/path (default: ${ADDRESS_VARIABLE}, "
+        "or what the configuration says)",
+    )
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file with the token for it (default: ${TOKEN_VARIABLE})",
+    )
+    parser.add_argument(
+        "--service", metavar="NAME", help="which service (default: the configuration's, if it has one worker)"
+    )
+    parser.add_argument("--json", action="store_true", help="print what the server answers as JSON")
+
+
+class Remote(NamedTuple):
+    """A server that can be asked."""
+
+    address: str
+    token: str | None = None
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: bytes | None = None,
+        kind: str = "application/json",
+    ) -> Any:
+        """What it answers, as JSON. Raises `Refusal` with what it says is wrong, or if it cannot be reached."""
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        target = f"/api/v1{path}" + (f"?{urlencode(given)}" if given else "")
+        headers = {"accept": "application/json"}
+        if body is not None:
+            headers["content-type"] = kind
+        if self.token is not None:
+            headers["authorization"] = f"Bearer {self.token}"
+        connection = self._connect()
+        try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have said why
+                connection.request(method, target, body, headers)
+            response = connection.getresponse()
+            data = response.read(MAX_ANSWER)
+        except (OSError, http.client.HTTPException) as error:
+            raise _refused(
+                f"{self.address} cannot be asked: {str(error) or type(error).__name__}", FAILED
+            ) from None
+        finally:
+            connection.close()
+        return _answer(self.address, response.status, data)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self.address.startswith("unix:"):
+            return _UnixConnection(self.address.removeprefix("unix:"))
+        parts = urlsplit(self.address)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        return kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def remote_of(options: argparse.Namespace, config: Config | None = None) -> Remote:
+    """The server that is meant. Raises `Refusal` if none is, `ConfigError`."""
+    address = options.to or os.environ.get(ADDRESS_VARIABLE)
+    if not address:
+        config = config or read_configuration(options)
+        address = config.admin.address if config.admin is not None else None
+    if not address:
+        raise _refused(
+            f"no server is named: write --to unix:/path or --to host:port, or set {ADDRESS_VARIABLE}"
+        )
+    address = _normal(address)
+    token = _token(options.token_file)
+    if token is not None and address.startswith("http://") and not _is_local(address):
+        sys.stderr.write("warning: the token crosses the network in the clear: use ssh -L\n")
+    return Remote(address, token)
+
+
+def service_of(options: argparse.Namespace, config: Config | None = None) -> str:
+    """The service that is meant. Raises `Refusal` if it is not clear which, `ConfigError`."""
+    if options.service is not None:
+        return str(options.service)
+    from pyworkerd_config.model import Worker  # noqa: PLC0415 (not where it is named)
+
+    config = config or read_configuration(options)
+    workers = [service.name for service in config.services if isinstance(service.kind, Worker)]
+    if len(workers) != 1:
+        raise _refused(f"name a service with --service: there are {', '.join(workers) or 'none'}")
+    return workers[0]
+
+
+def path_of(service: str, *parts: str) -> str:
+    """Below the root of the API."""
+    return "/services/" + "/".join(quote(part, safe="") for part in (service, *parts))
+
+
+def encode(value: object) -> bytes:
+    """A JSON body."""
+    return json.dumps(value).encode()
+
+
+def has_configuration(options: argparse.Namespace) -> bool:
+    """Whether a configuration is named, or found."""
+    return bool(options.config or options.named) or any(Path(name).is_file() for name in NAMES)
+
+
+def _normal(address: str) -> str:
+    if address.startswith(("unix:", "http://", "https://")):
+        return address
+    if parse_address(address) is None:
+        raise _refused(f"{address!r} is no address: write unix:/path, host:port or http://host:port")
+    host, _, port = address.rpartition(":")
+    return f"http://{'127.0.0.1' if host in ('*', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104
+
+
+def _is_local(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _token(path: Path | None) -> str | None:
+    if path is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        with path.open(encoding="ascii") as file:
+            return file.read(MAX_TOKEN).strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _refused(f"{path} cannot be read as a token: {error}") from None
+
+
+def _answer(address: str, status: int, data: bytes) -> Any:
+    try:
+        said = json.loads(data) if data else None
+    except ValueError:
+        raise _refused(
+            f"{address} does not talk as an admin address does (status {status})", FAILED
+        ) from None
+    if 200 <= status < 300:
+        return said
+    detail = str(said.get("detail", "")) if isinstance(said, dict) else ""
+    faults = [Fault(detail or f"the server answered {status}")]
+    faults += (
+        [Fault(str(each["text"])) for each in (said.get("problems") or [])[1:]]
+        if isinstance(said, dict)
+        else []
+    )
+    raise Refusal(faults, MISTAKE if status in _MISTAKES else FAILED)
+
+
+def _refused(text: str, status: int = MISTAKE) -> Refusal:
+    return Refusal([Fault(text)], status)
