@@ -84,6 +84,10 @@ def _pack(config: Config, name: str) -> bytes:
     if service is None or not isinstance(service.kind, Worker):
         raise ConfigurationError(f"the configuration has no worker named {name!r}")
     worker = service.kind
+    if worker.modules:
+        raise ConfigurationError(
+            f"{service.place}: service {name!r} lists its modules: only a folder can be deployed: name its main file"
+        )
     try:
         bundle = Foreign(config).folder(worker, service.place).read()
     except BundleError as error:

@@ -68,7 +68,7 @@ def _worker(worker: Worker, live: Live, version: Version | None) -> Worker:
         taken = {each.name for each in own}
         given = [_var(name, value) for name, value in version.vars.items() if name not in taken]
         bindings = (*own, *given)
-        worker = replace(worker, main=root / version.main, root=root)
+        worker = replace(worker, main=root / version.main, root=root, modules=())
     kept = tuple(each for each in bindings if each.name not in live.secrets or each.kind not in SECRET_KINDS)
     taken = {each.name for each in kept}
     secrets = (

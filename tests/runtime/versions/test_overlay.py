@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyworkerd.versions.model import Live, Version
 from pyworkerd.versions.overlay import overlay
-from pyworkerd_config.model import Binding, Config, Limits, Rollout, Service, Worker
+from pyworkerd_config.model import Binding, Config, Limits, Module, Rollout, Service, Worker
 
 FOLDER = Path("state/versions/shop/files")
 ID, OTHER = "0" * 16, "1" * 16
@@ -59,6 +59,9 @@ def test_files_and_vars_are_the_versions_and_all_else_is_the_operators() -> None
         "FLAG": ("json", True),
     }
     assert replace(found, main=WORKER.main, root=WORKER.root, bindings=WORKER.bindings) == WORKER
+    listed = replace(WORKER, modules=(Module("w.js", "code", ""),))
+    config = overlay(Config(services=(Service("shop", listed),)), (live((version(), 100.0)),))
+    assert config.services[0].kind == replace(found, bindings=(KV, TOKEN))
     config = overlay(CONFIG, (live((version(), 100.0)),))
     assert (config.services[0].routes, config.services[0].version) == (("/shop/*",), ID)
     assert config.services[1] == CONFIG.services[1]
