@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyworkerd import declaring
 from pyworkerd.declaring import PYTHON, TYPES, TYPESCRIPT, declarations, env_name
@@ -126,6 +126,7 @@ def test_names(service: str, name: str) -> None:
     assert env_name(service) == name
 
 
+@settings(max_examples=40)  # each reads the whole stub
 @given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))
 def test_no_name_can_say_more_than_a_name(service: str, binding: str, main: str) -> None:
     """A configuration that somebody else wrote is turned into a file that an editor reads."""

@@ -31,16 +31,17 @@ SYNTAX = {"zsh": ["zsh", "-n"], "fish": ["fish", "--no-execute"]}
 """How a shell reads a script without running it."""
 
 
-def script(folder: Path, shell: str) -> Path:
-    done = run("completion", shell)
-    assert (done.returncode, done.stderr) == (0, "")
+def script(folder: Path, shell: str, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert main.main(["completion", shell]) == 0
     path = folder / f"pyworkerd.{shell}"
-    path.write_text(done.stdout)
+    path.write_text(capsys.readouterr().out)
     return path
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-def test_bash_completes_commands_verbs_options_and_files(tmp_path: Path) -> None:
+def test_bash_completes_commands_verbs_options_and_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "config.toml").write_text("")
     asked = {
         "pyworkerd se": ["serve"],
@@ -53,7 +54,7 @@ def test_bash_completes_commands_verbs_options_and_files(tmp_path: Path) -> None
     }
     (tmp_path / "ask.sh").write_text(BASH.replace("read -r line", "IFS= read -r line"))
     done = subprocess.run(
-        ["bash", "ask.sh", script(tmp_path, "bash")],
+        ["bash", "ask.sh", script(tmp_path, "bash", capsys)],
         cwd=tmp_path,
         input="".join(f"{line}\n" for line in asked),
         capture_output=True,
@@ -66,8 +67,8 @@ def test_bash_completes_commands_verbs_options_and_files(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("shell", SYNTAX)
-def test_other_shells_can_read_theirs(tmp_path: Path, shell: str) -> None:
-    path = script(tmp_path, shell)
+def test_other_shells_can_read_theirs(tmp_path: Path, shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = script(tmp_path, shell, capsys)
     assert all(name in path.read_text() for name in main.COMMANDS)
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd.cli.d1_by_name import Database, file_name, find
+from pyworkerd.cli.main import main
 from pyworkerd.errors import ConfigurationError
 from pyworkerd_config import load
 
-from tests.runtime.cli.command import CONFIG, project, run
+from tests.runtime.cli.command import CONFIG, project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,15 +27,18 @@ database_id = "0"
 """
 
 
-def test_migrations_and_statements_by_a_databases_name(tmp_path: Path) -> None:
+def test_migrations_and_statements_by_a_databases_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     project(tmp_path)
     (tmp_path / "wrangler.toml").write_text(WRANGLER)
     where = ("-c", tmp_path / "wrangler.toml")
 
     def d1(*arguments: str | Path) -> str:
-        done = run("d1", *arguments, *where)
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
+        assert main(["d1", *map(str, (*arguments, *where))]) == 0
+        told = capsys.readouterr()
+        assert told.err == ""
+        return told.out
 
     first = d1("migrations", "create", "shop", "Make items!").strip()
     assert first == str(tmp_path / "migrations/0001_make_items.sql")
@@ -56,7 +60,7 @@ def test_migrations_and_statements_by_a_databases_name(tmp_path: Path) -> None:
     assert d1("execute", "DB", "--command", "DELETE FROM items") == ""
 
 
-def test_mistakes_are_told(tmp_path: Path) -> None:
+def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = project(tmp_path, CONFIG + '[services.worker.bindings]\nDB = { d1 = "shop" }\n')
     (tmp_path / "bytes").write_bytes(b"\xff")
     for arguments, status, text in (
@@ -68,13 +72,14 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         (("execute", "shop", "--command", "SELEC"), 1, "D1_ERROR: near"),
         (("execute", "shop", "--file", "gone"), 2, "gone cannot be read"),
         (("execute", "shop", "--file", str(tmp_path / "bytes")), 2, "is not UTF-8"),
-        (("execute", "shop"), 2, "--command --file is required"),
         (("migrations", "list", "shop"), 2, "migrations cannot be read: No such file or directory"),
         (("migrations", "apply", "shop"), 2, "migrations cannot be read"),
     ):
-        done = run("d1", *arguments, "-c", config)
-        assert (done.returncode, text in done.stderr) == (status, True), done.stderr
-        assert "Traceback" not in done.stderr
+        assert main(["d1", *arguments, "-c", str(config)]) == status
+        assert text in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["d1", "execute", "shop", "-c", str(config)])
+    assert "one of the arguments --command --file is required" in capsys.readouterr().err
 
 
 SEVERAL = """\

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pyworkerd.cli.main import main
 from pyworkerd.cli.test import OWN_NAMES, told_apart
 
 from tests.runtime.cli.command import run
@@ -117,39 +118,41 @@ def test_what_passes_what_fails_and_where(tmp_path: Path) -> None:
     assert not (tmp_path / ".pyworkerd").exists(), "tests leave the stores alone"
 
 
-def test_filters_and_what_people_read(tmp_path: Path) -> None:
-    config = project(tmp_path)
-    done = run("test", config, "python:F*", "typed:default")
-    assert done.returncode == 1
-    lines = done.stdout.splitlines()
+def test_filters_and_what_people_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(project(tmp_path))
+    assert main(["test", config, "python:F*", "typed:default"]) == 1
+    out = capsys.readouterr().out
+    lines = out.splitlines()
     assert lines[0] == "[ TEST ] python:Fails"
     assert lines[1].startswith("[ FAIL ] python:Fails (")
     assert lines[2] == rf"    {tmp_path}/python/main.py:16: ValueError: no \x1b[31mluck"
-    assert "\x1b" not in done.stdout
+    assert "\x1b" not in out
     assert [line.split(" (")[0] for line in lines[-3:-1]] == ["[ TEST ] typed", "[ PASS ] typed"]
     assert lines[-1] == "1 passed, 1 failed"
-    done = run("test", config, "typed:C*", "python:default")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "2 passed, 0 failed")
+    assert main(["test", config, "typed:C*", "python:default"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 0 failed"
 
 
-def test_the_list(tmp_path: Path) -> None:
-    done = run("test", "--list", "-c", project(tmp_path))
-    assert (done.returncode, sorted(done.stdout.split())) == (0, sorted(ALL.split()))
-
-
-def test_no_tests_are_no_success(tmp_path: Path) -> None:
-    done = run("test", project(tmp_path), "shop")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "error: no tests found: export an entrypoint with a `test` handler" in done.stderr
-    done = run("test", tmp_path / "config.toml", "shop", "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (1, {"ok": False, "failed": 0, "tests": []})
+def test_the_list_and_no_tests_which_are_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(project(tmp_path))
+    assert main(["test", "--list", "-c", config]) == 0
+    assert sorted(capsys.readouterr().out.split()) == sorted(ALL.split())
+    assert main(["test", config, "shop"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "error: no tests found: export an entrypoint with a `test` handler" in told.err
+    assert main(["test", config, "shop", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"ok": False, "failed": 0, "tests": []}
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan", "soon"])
-def test_a_time_out_that_is_none(seconds: str) -> None:
-    done = run("test", f"--timeout={seconds}")
-    assert done.returncode == 2
-    assert "a number of seconds, more than 0" in done.stderr
+def test_a_time_out_that_is_none(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["test", f"--timeout={seconds}"])
+    assert ended.value.code == 2
+    assert "a number of seconds, more than 0" in capsys.readouterr().err
 
 
 def test_names_and_filters_are_told_apart(tmp_path: Path) -> None:
