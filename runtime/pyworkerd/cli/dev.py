@@ -21,9 +21,10 @@ from pyworkerd.messages import Body, Response
 from pyworkerd.observe.text import printable
 from pyworkerd.problems import MISTAKE, Refusal, faults_of, status_of
 from pyworkerd.server import HttpServer, ServerOptions, bind_socket
-from pyworkerd.serving import key_of
+from pyworkerd.serving import Listening, key_of
 from pyworkerd.supervisor.dev_reports import DevReports
 from pyworkerd.supervisor.excerpts import folders_of, with_excerpt
+from pyworkerd.supervisor.reports import url
 from pyworkerd.supervisor.run import run as supervise
 from pyworkerd.supervisor.settings import Settings
 from pyworkerd.supervisor.trouble import Trouble
@@ -111,20 +112,23 @@ def run(options: argparse.Namespace) -> int:
                 faults = [with_excerpt(fault, files.folders()) for fault in faults_of(error)]
             report.broken(faults)
             socket = first_socket(files.config, options)
-            if key_of(socket) not in bound:
-                bound[key_of(socket)] = bind_socket(socket)
-                closing.callback(bound[key_of(socket)].close)
-            asyncio.run(_wait(files, bound[key_of(socket)], faults))
+            key = key_of(socket)
+            if key not in bound:
+                bound[key] = bind_socket(socket)
+                closing.callback(bound[key].close)
+            asyncio.run(_wait(files, socket, bound[key], faults))
 
 
-async def _wait(files: Files, listener: Listener, faults: Sequence[Fault]) -> None:
+async def _wait(files: Files, socket: Socket, listener: Listener, faults: Sequence[Fault]) -> None:
     """Show what is wrong until a file changes. Whoever comes meanwhile waits in the queue of the same socket."""
     trouble = Trouble(trouble_page)
     trouble.faults = faults
     server = HttpServer(trouble(_Unavailable(faults)))
-    sys.stderr.write(
-        f"Waiting for a change; http://{await server.start(listener.share())} shows this, too.\n"
-    )
+    if socket.https is None and not socket.proxy_protocol:  # certificates may be what is wrong
+        at = Listening(socket.name, await server.start(listener.share()), None)
+        sys.stderr.write(f"Waiting for a change; {url(at)} shows this, too.\n")
+    else:
+        sys.stderr.write("Waiting for a change.\n")
     try:
         while True:
             began = time.monotonic()

@@ -72,8 +72,9 @@ def look(config: Config) -> Look:
         for value in (*contents, *(binding.value for binding in service.kind.bindings)):
             if isinstance(value, Path):
                 _note(found, value)
+    stores = config.state_dir.absolute()
     for root in sorted(roots):
-        for number, path in enumerate(_files(root)):
+        for number, path in enumerate(_files(root, stores)):
             if number >= MAX_FILES:
                 break  # a bundle cannot have more either
             _note(found, path)
@@ -104,7 +105,8 @@ def _note_secrets(found: Look, folder: Path) -> None:
         return
 
 
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _files(folder: Path, stores: Path) -> Iterator[os.DirEntry[str]]:
+    """Those of a worker's folder, without what workers store: that changes with requests, and is in no bundle."""
     pending = [os.fspath(folder)]
     while pending:
         try:
@@ -113,7 +115,7 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
                     if entry.name.startswith(".") or entry.name.endswith(SKIPPED_SUFFIXES):
                         continue
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in SKIPPED_FOLDERS:
+                        if entry.name not in SKIPPED_FOLDERS and Path(entry.path).absolute() != stores:
                             pending.append(entry.path)
                     else:
                         yield entry

@@ -61,6 +61,7 @@ def touch(path: Path) -> None:
         (lambda folder: touch(folder / ".w.py.swp"), False),
         (lambda folder: touch(folder / "__pycache__/w.pyc"), False),
         (lambda folder: touch(folder / "node_modules/x"), False),
+        (lambda folder: touch(folder / "stores/db.sqlite3"), False),
     ],
 )
 def test_what_a_reload_would_read_is_looked_at(
@@ -69,7 +70,9 @@ def test_what_a_reload_would_read_is_looked_at(
     config = load(
         project(
             tmp_path,
-            CONFIG + '[services.worker.bindings]\nD = { data = { file = "../d" } }\n'.replace("../d", "w.py"),
+            'state_dir = "stores"\n'
+            + CONFIG
+            + '[services.worker.bindings]\nD = { data = { file = "../d" } }\n'.replace("../d", "w.py"),
         )
     )
     before = look(config)
