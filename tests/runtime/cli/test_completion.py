@@ -44,7 +44,7 @@ def test_bash_completes_commands_verbs_options_and_files(
 ) -> None:
     (tmp_path / "config.toml").write_text("")
     asked = {
-        "pyworkerd se": ["serve"],
+        "pyworkerd serv": ["serve"],
         "pyworkerd d1 mi": ["migrate", "migrations"],
         "pyworkerd d1 migrations ": ["list", "apply", "create"],
         "pyworkerd queues pe": ["peek"],
