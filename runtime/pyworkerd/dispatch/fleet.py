@@ -304,7 +304,7 @@ class Fleet:
 
     def has_room(self, cost: int) -> bool:
         """Make room for an isolate of so many bytes, if others can give way. One may always live."""
-        while not self._fits(cost):
+        while not self.fits(cost):
             oldest = next(iter(self._idle), None)
             if oldest is not None:
                 self.evict(oldest)
@@ -312,7 +312,8 @@ class Fleet:
                 return False
         return True
 
-    def _fits(self, cost: int) -> bool:
+    def fits(self, cost: int) -> bool:
+        """Whether there is room for an isolate of so many bytes without anybody's giving way. One may always live."""
         live = len(self._costs) - len(self._sleeping)
         return not live or (live < self._maximum and self._memory + cost <= self._budget)
 
@@ -350,7 +351,7 @@ class Fleet:
         """A worker has requests that wait for room which others take, or has none of these any more."""
         if wants:
             self._hungry[worker] = None
-            if not self._fits(worker.cost):
+            if not self.fits(worker.cost):
                 self.hibernation.spare()
         else:
             self._hungry.pop(worker, None)

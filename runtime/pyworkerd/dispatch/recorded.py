@@ -52,7 +52,7 @@ class RecordedWorker(Worker):
             or not self._recordable
             or busy
             or len(self._tapes) >= AT_ONCE
-            or not self.fleet.has_room(self.cost)
+            or not self.fleet.fits(self.cost)
             or (tape := recorder.begin()) is None
         ):
             super().arrive(invocation)

@@ -88,7 +88,7 @@ class Recorder:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._told = False
+        self._told = self._late = False
         self.dropped = 0
         """Chosen, and not recorded for want of room."""
 
@@ -130,6 +130,7 @@ class Recorder:
         if self._thread is not None:
             self._waiting.put(None)
             self._thread.join(CLOSE_S)
+            self._late = True
         if self.dropped:
             logger.warning("%d invocations were not recorded: too many at once", self.dropped)
 
@@ -141,7 +142,8 @@ class Recorder:
         give_way()
         while (ended := self._waiting.get()) is not None:
             try:
-                self._write(ended)
+                if not self._late:
+                    self._write(ended)
             except (OSError, IsolateError) as error:
                 if not self._told:
                     logger.warning("an invocation of %s could not be recorded: %s", ended.worker, error)
