@@ -9,6 +9,7 @@ from pyworkerd_isolates.errors import IsolateError
 
 from .isolates import ReplayedIsolate
 from .telling import effect_fields, line, read_effects
+from .tracing import sift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pyworkerd_isolates.limits import Limits
 
     from .recording import Recording, Step
+    from .tracing import Line
 
 PATIENCE: Final = 20.0
 """So many times its CPU time may a step take that came to its end before: a debugger's machine is in no hurry."""
@@ -42,6 +44,8 @@ class Again(NamedTuple):
     recorded: Step
     now: Step
     difference: Difference | None
+    lines: list[Line]
+    """Those that ran, where the image is one that is traced."""
 
 
 def replay(recording: Recording, image: Image, limits: Limits | None = None) -> Iterator[Again]:
@@ -56,9 +60,10 @@ def replay(recording: Recording, image: Image, limits: Limits | None = None) -> 
             if step.answer is None and step.failure is None:
                 return
             broken_off = step.failure is not None and step.failure[0] == LIMIT
-            now = isolate.again(step, limits.cpu_ms * (1.0 if broken_off else PATIENCE))
+            answer = isolate.again(step, limits.cpu_ms * (1.0 if broken_off else PATIENCE))
+            now, lines = sift(answer, limits)
             difference = compare(number, step, now, limits)
-            yield Again(number, step, now, difference)
+            yield Again(number, step, now, difference, lines)
             if difference is not None or now.failure is not None:
                 return
     finally:

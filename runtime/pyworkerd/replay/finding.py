@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyworkerd_config.model import Worker
 from pyworkerd_isolates.errors import RecordingError
 from pyworkerd_isolates.image import build_image, image_prefix, needs_storage, open_image
 from pyworkerd_isolates.languages import LANGUAGES
-from pyworkerd_isolates.limits import Limits
+from pyworkerd_isolates.replay.tracing import roomier, traced
 
 from pyworkerd.foreign import Foreign
 from pyworkerd.sources import read_bundle
@@ -30,11 +31,19 @@ NAMED: Final = 5
 """Files that are named where some have changed."""
 
 
+class Trace(NamedTuple):
+    """Which lines are wanted; None means all."""
+
+    places: tuple[tuple[str, int], ...] | None
+
+
 class Found(NamedTuple):
     """An image to run on, and what of it is not as it was."""
 
     image: Image
     note: str
+    bundle: Bundle | None = None
+    """Its files, where they were read."""
 
 
 def find(recording: Recording, engines: Engines, cache: Cache) -> Found | None:
@@ -46,8 +55,17 @@ def find(recording: Recording, engines: Engines, cache: Cache) -> Found | None:
     return None if entry is None else _found(recording, open_image(engine, entry), cache)
 
 
-def build(recording: Recording, bundle: Bundle, engines: Engines, cache: Cache, *, changed: bool) -> Found:
-    """The image of these files, which have to be those that ran, unless they may be `changed`.
+def build(
+    recording: Recording,
+    bundle: Bundle,
+    engines: Engines,
+    cache: Cache,
+    *,
+    changed: bool,
+    trace: Trace | None = None,
+) -> Found:
+    """The image of these files, which have to be those that ran, unless they may be `changed`; traced, if `trace` says
+    which lines are wanted.
 
     Raises `RecordingError` or `ImageError`.
     """
@@ -60,12 +78,14 @@ def build(recording: Recording, bundle: Bundle, engines: Engines, cache: Cache, 
         raise RecordingError(
             f"it was recorded in {recording.language}, and the code is {bundle.language.name}"
         )
-    limits = Limits(cpu_ms=recording.cpu_ms, memory_mb=recording.memory_mb, startup_ms=STARTUP_MS)
+    limits = replace(recording.limits, startup_ms=STARTUP_MS)
+    if trace is not None:
+        bundle, limits = traced(bundle, trace.places), roomier(limits)
     image = build_image(_engine(recording, engines), cache, bundle, limits)
     if needs_storage(image, bundle) and not recording.has_storage:
         image.close()
         image = build_image(engines.of(bundle.language, has_storage=True), cache, bundle, limits)
-    return _found(recording, image, cache)
+    return _found(recording, image, cache) if trace is None else Found(image, "", bundle)
 
 
 def bundle_of(config: Config, worker: str) -> Bundle:

@@ -63,6 +63,14 @@ def test_what_was_recorded_is_replayed_and_what_has_changed_is_told(tmp_path: Pa
     assert [line for line in other if line[0] in "<|>"] == []
     assert other[-1] == lines[-1]
 
+    shown = run("replay", recording, config, "--trace")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    ran = [line for line in shown.stdout.splitlines() if line.startswith(". ")]
+    assert ran[0] == '. w.py:6 fetch  print("\\x1b[2Jasked")  self=<Default> request=<Request>'
+    assert ran[-1] == ". w.py:7 fetch returns <Response>"
+    stopped = run("replay", recording, config, "--break", "w.py:7", "--json").stdout.splitlines()
+    assert {each["line"] for each in json.loads(stopped[1])["lines"]} == {7}
+
     (tmp_path / "w.py").write_text(WORKER.replace("asked", "changed"))
     refused = run("replay", recording, config)
     assert refused.returncode == 2
