@@ -27,6 +27,8 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "focus": ("invocations",),
     "fetch": ("invocation", "entrypoint", "props", "method", "url", "headers", "body"),
     "rpc": ("invocation", "entrypoint", "props", "method", "*arguments"),
+    "invoke": ("invocation", "loan", "reads", "method", "*arguments"),
+    "released": ("loan",),
     "handle": ("invocation", "entrypoint", "props", "handler", "*event"),
     "cancel": ("invocation",),
     "data": ("stream", "*data", "end"),
@@ -96,7 +98,8 @@ def effect_fields(effect: Effect) -> dict[str, Any]:
 
 
 def blob_of(number: Any, blobs: Sequence[bytes]) -> bytes | None:
-    """The bytes that an event names; None where it names none."""
+    """The bytes that an event names, with or without stubs; None where it names none."""
+    number = number[0] if type(number) is list and number else number
     return bytes(blobs[number]) if type(number) is int and 0 <= number < len(blobs) else None
 
 

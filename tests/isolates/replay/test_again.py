@@ -30,6 +30,13 @@ DIFFERENT = {
     "another effect": (step(LOG, DONE), step(LOG, ["done", 2]), 1, "done invocation=1", "done invocation=2"),
     "one less": (step(LOG, DONE), step(LOG), 1, "done invocation=1", "nothing"),
     "one more": (step(), step(DONE), 0, "nothing", "done invocation=1"),
+    "other stubs": (
+        step(["return", 1, [0, [[True, 1]]]]),
+        step(["return", 1, [0, [[True, 2]]]]),
+        None,
+        "stubs",
+        "other",
+    ),
     "other bytes": (step(["return", 1, 0]), step(["return", 1, 1]), 0, "'a'", "'b'"),
     "another wake": (step(wake=[1.5, [1]]), step(), None, "Wake", "None"),
     "a failure": (step(DONE), NONE, None, "came to its end", "Trap: here"),

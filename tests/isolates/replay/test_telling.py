@@ -14,7 +14,8 @@ from pyworkerd_isolates.replay.telling import EVENTS, SHOWN, effect_fields, even
 
 VALUES: dict[str, Any] = {
     "bytes": b"x", "int": 1, "bool": True, "str": "x", "object": None, "HeaderPairs": (), "int | None": 1,
-    "str | None": "x", "bytes | StreamRef | None": b"body", "Sequence[int]": [1], "dict[str, object]": {},
+    "str | None": "x", "bytes | StreamRef | None": b"body", "Sequence[int]": [1], "Sequence[int] | None": [1],
+    "dict[str, object]": {},
     "Sequence[Entry]": (("NAME", "value", wire.dump_value("it")), ("KV", "kv", 1)),
 }  # fmt: skip
 MAKERS = [
