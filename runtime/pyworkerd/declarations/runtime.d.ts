@@ -44,8 +44,17 @@ interface Fetcher {
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
 }
 
-// What crosses is copied: promises are waited for, and what a method returns comes as a promise.
-type RpcResult<T> = Promise<Awaited<T>>;
+// What crosses is copied, functions and RpcTargets are lent; what a method returns comes as a promise.
+type RpcResult<T> = Promise<RpcValue<Awaited<T>>>;
+type RpcValue<T> = T extends import("cloudflare:workers").RpcTarget | ((...given: any[]) => any) ? RpcStub<T> : T;
+type RpcStub<T> = RpcMembers<T> & {
+  dup(): RpcStub<T>;
+  [Symbol.dispose](): void;
+} & (T extends (...given: infer Given) => infer Result ? (...given: Given) => RpcResult<Result> : {});
+type RpcMembers<T> = RpcMethods<T> & {
+  readonly [Name in keyof T as Name extends RpcReserved ? never : T[Name] extends (...given: any[]) => any ? never : Name]:
+    Promise<Awaited<T[Name]>>;
+};
 type RpcMethods<T> = {
   [Name in keyof T as Name extends RpcReserved ? never : T[Name] extends (...given: any[]) => any ? Name : never]:
     T[Name] extends (...given: infer Given) => infer Result ? (...given: Given) => RpcResult<Result> : never;
@@ -396,6 +405,10 @@ interface Response {
 interface CacheStorage {
   readonly default: Cache;
 }
+interface SymbolConstructor {
+  readonly dispose: unique symbol;
+  readonly asyncDispose: unique symbol;
+}
 interface Scheduler {
   wait(milliseconds: number, options?: { signal?: AbortSignal }): Promise<void>;
 }
@@ -470,7 +483,13 @@ declare module "cloudflare:workers" {
     protected ctx: DurableObjectState<Props>;
     protected env: Env;
   }
-  export abstract class RpcTarget {}
+  export abstract class RpcTarget {
+    private readonly isLent: never;
+  }
+  // Stubs come with calls and their results: none can be made.
+  export abstract class RpcStub {
+    private constructor();
+  }
   export const env: Record<string, any>;
   export function waitUntil(promise: Promise<unknown>): void;
 }
