@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from pyworkerd_isolates.wasm import digests
 from pyworkerd_isolates.wasm.preview1 import Glue
 
-from . import sqlite, storage_glue
+from . import depth, sqlite, storage_glue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +44,7 @@ _USES: Final = {
     "call_function": ("iiiii", "i"),
     "free_value": ("i", ""),
     "dup_handle": ("i", "i"),
+    "throw": ("i", "i"),
     "eval_code": ("iii", "i"),
     "eval_module": ("iiiii", "i"),
     "execute_pending_jobs": ("", "i"),
@@ -58,9 +59,11 @@ _OUT, _ARGUMENTS = 16, 32
 _INNER_OUT, _INNER_ARGUMENTS = 48, 64
 """The same for what is called while the guest runs."""
 _STEP, _LOAD, _RESOLVE, _SOURCE, _UNDEFINED = 80, 84, 88, 92, 96
+_TOO_DEEP, _ERROR, _ASYNC, _GENERATOR = 204, 208, 212, 216
+"""What makes the error of calls that go too deep, and where that comes; functions of the other kinds that there are."""
 _REJECTED, _HEARS, _REJECTION, _IGNORED = 12, 28, 40, 60
 """For promises that are rejected: a handle, how far it is known that they are heard of, and a call's arguments."""
-_KEPT: Final = (_STEP, _LOAD, _RESOLVE, _SOURCE, _REJECTED)
+_KEPT: Final = (_STEP, _LOAD, _RESOLVE, _SOURCE, _REJECTED, _TOO_DEEP, _ASYNC, _GENERATOR, _GENERATOR + 4)
 """Handles, in the order in which the script answers with the functions."""
 _QUEUE: Final = 100
 """Where QuickJS has the queue of jobs (of what promises have made ready); 0 if that was not found."""
@@ -77,6 +80,7 @@ HOST: Final = {
     "m": "evaluate",  # the namespace of a module with this source, at once
     "q": "take",  # all jobs out of the queue: a number for them, 0 if there are none
     "g": "give",  # jobs that were taken, to the queue's end
+    "x": "nesting",  # how many levels deep a text of JSON is
 }
 _FIRST_CAPACITY: Final = 1024
 _BLOCK: Final = 1 << 16
@@ -120,7 +124,9 @@ def _glue(
             ("inner", _INNER_OUT), ("inner1", _INNER_OUT + 4), ("inner2", _INNER_OUT + 8),
             ("inner_arguments", _INNER_ARGUMENTS), ("inner_argument1", _INNER_ARGUMENTS + 4),
             ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
-            ("queue", _QUEUE), ("rejected", _REJECTED), ("hears", _HEARS), ("rejection", _REJECTION),
+            ("queue", _QUEUE), ("too_deep", _TOO_DEEP), ("error", _ERROR),
+            ("async", _ASYNC), ("generator", _GENERATOR), ("generator1", _GENERATOR + 4),
+            ("rejected", _REJECTED), ("hears", _HEARS), ("rejection", _REJECTION),
             ("rejection1", _REJECTION + 4), ("ignored", _IGNORED),
         )
     }  # fmt: skip
@@ -137,6 +143,7 @@ def _glue(
         *(_define(letter) for letter in host),
         _BOOT_ENDS,
         *(_keep(place, room + at) for place, at in enumerate(kept)),
+        "  (call $know_kinds)",
         "  (call $find_queue)",
         "  (call $hear_rejections))",
         _HOST_FUNCTIONS,
@@ -147,6 +154,7 @@ def _glue(
         *(_dispatch(letter, name) for letter, name in host.items()),
         "  (i32.const -1))",
         _MODULES,
+        depth.TEXT,
         "(func $interrupted (result i32) (i32.const 0))",
     ]
     text = "\n".join(parts)
@@ -158,7 +166,7 @@ def _glue(
         ("env", "host_module_normalize"): "host_resolve",
         ("env", "host_module_load"): "host_source",
     }
-    return Glue(text, uses, answers, EXPORTS, slots=1)
+    return Glue(text, uses, answers, EXPORTS, slots=1, around=depth.INTERPRETER)
 
 
 def _tables(data: bytes) -> str:

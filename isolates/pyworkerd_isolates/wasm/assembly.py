@@ -66,14 +66,18 @@ def step_exports(names: Iterable[str]) -> list[str]:
     return [export for name in names for export in (f"{name}_at", f"prepare_{name}")]
 
 
-def system_part(binary: bytes, guest: Mapping[str, Target]) -> Part:
-    """The system as a part; `guest` says which functions of the others its imports are."""
+def system_part(
+    binary: bytes, guest: Mapping[str, Target], globals_: Mapping[str, Definition] | None = None
+) -> Part:
+    """The system as a part; `guest` says which functions of the others its imports are, `globals_` which globals."""
     module = parse_module(binary)
     if module.data_segments != len(module.constants):
         raise WasmFormatError("the system has data that is copied into the memory at the start")
     imported: list[Target] = [guest[item.name] for item in module.imported["func"]]
     own = [Definition(SYSTEM, index) for index in range(len(imported), len(module.functions))]
-    return Part(module, [*imported, *own], [Definition(SYSTEM, i) for i in range(len(module.globals))])
+    shared = [(globals_ or {})[item.name] for item in module.imported["global"]]
+    own_globals = [Definition(SYSTEM, index) for index in range(len(shared), len(module.globals))]
+    return Part(module, [*imported, *own], [*shared, *own_globals])
 
 
 class Assembly:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .assembly import Assembly, check_engine, step_exports, system_part
+from .assembly import SYSTEM, Assembly, check_engine, step_exports, system_part
 from .binary import WASM_PAGE
 from .component import Lowered
 from .core import F64, I32, I64, Constant, FunctionType, Limits, parse_module
@@ -36,11 +36,26 @@ _BAD_DESCRIPTOR = "(i32.const 8)"
 _NOT_SUPPORTED = 52
 
 
+class Around(NamedTuple):
+    """A function of the module that the text has another one around: all of the module calls that instead.
+
+    It is known by being the largest, as the loop of an interpreter is.
+    """
+
+    type: FunctionType
+    """It has to have this one."""
+    inner: str
+    """The name by which the text calls the module's."""
+    outer: str
+    """The text's: it exports it as `host:` and this."""
+
+
 class Glue(NamedTuple):
     """What joins the module with the host: text of functions that import what the module exports, from `module`."""
 
     text: str
-    """Functions, among them `<name>_at` and `prepare_<name>` for each of `exports`, and those that answer imports."""
+    """Functions, among them `<name>_at` and `prepare_<name>` for each of `exports`, and those that answer imports. The
+    global `$stack` is the module's stack pointer."""
     uses: Mapping[str, tuple[str, str]]
     """Exports of the module that the text calls, and what it was joined with, with their type: value types in and out,
     `i`, `l` and `d`."""
@@ -51,6 +66,7 @@ class Glue(NamedTuple):
     """Other imports that always answer the same number."""
     slots: int = 0
     """Of the table, from the first one that was free, that the text puts functions into."""
+    around: Around | None = None
 
 
 _NO_GLUE = Glue("", {}, {}, ())
@@ -118,7 +134,12 @@ def lone_engine(
         name: joined.exports.get(name) or Definition(_STATE_INSTANCE, module.export(name, "func"))
         for name in glue.uses
     }
-    system = system_part(assemble(text), guest)
+    if glue.around is not None:
+        inner = _largest(module, glue.around.type)
+        guest[glue.around.inner] = Definition(_STATE_INSTANCE, inner)
+    system = system_part(assemble(text), guest, {"stack": Definition(_STATE_INSTANCE, 0)})
+    if glue.around is not None:
+        functions[inner] = Definition(SYSTEM, system.module.export(f"host:{glue.around.outer}", "func"))
     parts = {_STATE_INSTANCE: part, **joined.parts}
     engine = Assembly(parts, _STATE_INSTANCE, system, list(calls)).write(())
     check_engine(engine, step_exports(glue.exports))
@@ -134,6 +155,15 @@ def _with(memory: Buffer, data: Sequence[tuple[int, bytes]]) -> bytearray:
     for address, content in data:
         grown[address : address + len(content)] = content
     return grown
+
+
+def _largest(module: CoreModule, type_: FunctionType) -> int:
+    """The number of the function that has most code; raises `WasmFormatError` unless it has this type."""
+    sizes = [len(body) for body in module.bodies]
+    found = len(module.imported["func"]) + sizes.index(max(sizes))
+    if module.type_of(found) != type_:
+        raise WasmFormatError("the module's largest function has another type than its interpreter had")
+    return found
 
 
 def _lower_stack(module: CoreModule) -> int:
@@ -157,12 +187,16 @@ def _text(calls: Mapping[Lowered, FunctionType], glue: Glue, refusals: list[str]
         f'(import "guest" "{name}" (func ${name}{_signature(*map(_types, kinds))}))'
         for name, kinds in glue.uses.items()
     ]
+    if glue.around is not None:
+        inner, type_ = glue.around.inner, glue.around.type
+        uses.append(f'(import "guest" "{inner}" (func ${inner}{_signature(*type_)}))')
     return "\n".join(
         (
             "(module",
             *uses,
             '(import "image" "memory" (memory 0))',
             '(import "image" "table" (table 0 funcref))',
+            '(import "image" "stack" (global $stack (mut i32)))',
             STATE,
             generator(),
             FILL_EXACTLY,

@@ -12,9 +12,9 @@ from pyworkerd_isolates.errors import Refused
 from pyworkerd_isolates.native import Instance, Machine
 from pyworkerd_isolates.wasm import WasmFormatError
 from pyworkerd_isolates.wasm.component import Lowered
-from pyworkerd_isolates.wasm.core import parse_module
+from pyworkerd_isolates.wasm.core import I32, FunctionType, parse_module
 from pyworkerd_isolates.wasm.linking import Definition, Part
-from pyworkerd_isolates.wasm.preview1 import STACK_ROOM, Glue, Ground, Joined, lone_engine
+from pyworkerd_isolates.wasm.preview1 import STACK_ROOM, Around, Glue, Ground, Joined, lone_engine
 
 if TYPE_CHECKING:
     from pyworkerd_isolates.wasm.merge import Merged
@@ -199,3 +199,46 @@ def test_the_glue_may_put_functions_into_slots_of_its_own(machine: Machine) -> N
             assert len(instance.step("ask", 7, b"x", 1000, 1 << 16)) == 5
         finally:
             instance.close()
+
+
+AROUND = """
+(func (export "host:called") (param i32) (result i32)
+  (i32.add (call $counts (local.get 0)) (i32.div_u (global.get $stack) (i32.const 256))))"""
+COUNTS = """
+(module
+  (memory 2)
+  (table 1 1 funcref)
+  (global $stack (mut i32) (i32.const 65536))
+  (elem (i32.const 0) $counts)
+  (type $kind (func (param i32) (result i32)))
+  (func $counts (type $kind)
+    (if (result i32) (i32.gt_u (local.get 0) (i32.const 5))
+      (then (i32.add (local.get 0) (i32.const 1)))
+      (else (call $counts (i32.add (local.get 0) (i32.const 5))))))
+  (func (export "ask") (result i32) (call_indirect (type $kind) (i32.const 3) (i32.const 0))))"""
+NUMBER = FunctionType(bytes((I32,)), bytes((I32,)))
+
+
+def wrapped(type_: FunctionType) -> Merged:
+    def glue(room: int, _slot: int) -> Glue:
+        text = GLUE_TEXT.replace("ROOM", str(room)) + AROUND
+        return Glue(text, {"ask": ("", "i")}, {}, ("ask",), around=Around(type_, "counts", "called"))
+
+    return lone_engine(bytes(wasmtime.wat2wasm(COUNTS)), glue, assemble)
+
+
+def test_a_function_around_the_largest_one_is_called_in_its_place(machine: Machine) -> None:
+    engine, image, _ = wrapped(NUMBER)
+    with machine.mapped(machine.compile(engine)) as code, machine.mapped(machine.compile(image)) as memory:
+        instance = Instance(code, memory, 1 << 20, ())
+        try:
+            answer = instance.step("ask", 0, b"x", 1000, 1 << 16)
+        finally:
+            instance.close()
+    # 3 becomes 8, then 9; and each of the two calls, the first of them through the table, adds the stack's 255.
+    assert len(answer) == 9 + 2 * 255
+
+
+def test_an_interpreter_of_another_type_is_refused() -> None:
+    with pytest.raises(WasmFormatError, match="largest function has another type"):
+        wrapped(FunctionType(b"", b""))

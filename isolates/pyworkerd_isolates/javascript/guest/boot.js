@@ -93,6 +93,14 @@ function (modules, functions) {
     guest.rejected?.(promise, ...reason);
   }
 
+  // Calls are too many levels deep: what is thrown.
+  function tooDeep() {
+    return new RangeError("Maximum call stack size exceeded");
+  }
+
   queueMicrotask(() => {}); // by which the engine finds the queue of jobs
-  return [step, load, resolve, source, rejected, authorize];
+  // By these the engine knows functions of their kinds.
+  const kinds = [async () => {}, function* () {}, async function* () {}];
+
+  return [step, load, resolve, source, rejected, tooDeep, ...kinds, authorize];
 }

@@ -4,6 +4,7 @@ import * as calls from "pyworkerd:system/calls";
 import { setBindings } from "pyworkerd:system/environment";
 import * as handlers from "pyworkerd:system/handlers";
 import { guest, utf8 } from "pyworkerd:system/host";
+import { parse } from "pyworkerd:system/json";
 import { drop, onReleased, ownerOf } from "pyworkerd:system/lending";
 import { due, goOn, holdBack, isHolding, MAX_DUE } from "pyworkerd:system/loop";
 import { describe } from "pyworkerd:system/logs";
@@ -130,7 +131,7 @@ const BEGIN = new Set(["fetch", "rpc", "invoke", "handle", "cancel"]);
 
 guest.step = (header, rest) => {
   try {
-    const frame = JSON.parse(header); // not taken apart as a pattern, which asks for an iterator
+    const frame = parse(header); // not taken apart as a pattern, which asks for an iterator
     const lengths = frame[0];
     const events = frame[1];
     const blobs = cut(lengths, rest);

@@ -24,6 +24,9 @@ export function required(name) {
   return found;
 }
 
+// How many levels deep a text of JSON is.
+export const { nesting } = host;
+
 const namespaces = new Map();
 // Each evaluation is a module of its own, which is never forgotten.
 
