@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from email.parser import Parser
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.packaging.tree import PACKAGES, ROOT, TEMPLATES, modules, scripts, tracked_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -87,46 +88,3 @@ def test_every_dependency_has_a_range(metadata: dict[str, list[str]]) -> None:
     for requirement in metadata["Requires-Dist"]:
         bare = requirement.partition(";")[0]
         assert "==" in bare or ("<" in bare and ">=" in bare), requirement
-
-
-def test_it_works_where_nothing_else_of_the_project_is(wheel: Path, tmp_path: Path) -> None:
-    """In an environment of its own, away from the sources: only the dependencies are those of the tests."""
-    home = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
-    (packages,) = home.glob("lib/python*/site-packages")
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        home / "bin/python",
-        "install",
-        "--no-deps",
-        "--no-index",
-    ]
-    subprocess.run(
-        [*install, "--quiet", "--disable-pip-version-check", wheel], check=True, capture_output=True
-    )
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-
-    def pyworkerd(*arguments: str) -> str:
-        done = subprocess.run(
-            [home / "bin/pyworkerd", *arguments],
-            cwd=tmp_path,
-            env=clean,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    code = "import pyworkerd; print(pyworkerd.__file__)"
-    found = subprocess.run(
-        [home / "bin/python", "-c", code], cwd=tmp_path, env=clean, capture_output=True, text=True, check=True
-    )
-    assert Path(found.stdout.strip()).is_relative_to(home)
-    pyworkerd("init", ".")
-    assert pyworkerd("test").endswith("3 passed, 0 failed\n")
-    assert pyworkerd("validate") == "ok\n"
