@@ -92,7 +92,8 @@ def to_wrangler_toml(document: Row) -> str:
 
 
 def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and value != [] and isinstance(value[0], dict))
+    of_tables = isinstance(value, list) and value != [] and all(isinstance(each, dict) for each in value)
+    return of_tables or isinstance(value, dict)
 
 
 def _blocks(header: str, value: Any) -> Iterator[list[str]]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyworkerd_config import Binding, Config, ConfigError, Service, Worker, parse_toml
 from pyworkerd_config.dialects import DIALECTS, print_as
@@ -32,6 +32,7 @@ def read(text: str = TEXT) -> Config:
     return parse_toml(text, PLACE)
 
 
+@settings(max_examples=40)
 @given(
     CONFIGS.filter(lambda config: len({each.name for each in config.services}) == len(config.services)),
     st.booleans(),
@@ -40,6 +41,7 @@ def test_config_toml_says_everything(config: Config, defaults: bool) -> None:
     assert print_as("config.toml", config, CONF, defaults=defaults).lost == ()
 
 
+@settings(max_examples=40)
 @given(WRANGLER_CONFIGS, st.sampled_from(WRANGLER))
 def test_what_wrangler_can_say_is_not_lost(config: Config, dialect: str) -> None:
     printed = print_as(dialect, config, CONF)
@@ -47,6 +49,7 @@ def test_what_wrangler_can_say_is_not_lost(config: Config, dialect: str) -> None
     assert len({file.name for file in printed.files}) == len(printed.files)
 
 
+@settings(max_examples=40)
 @given(CONFIGS, st.sampled_from(sorted(DIALECTS)))
 def test_nothing_that_a_terminal_would_obey_is_printed(config: Config, dialect: str) -> None:
     try:

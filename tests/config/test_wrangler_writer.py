@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyworkerd_config import BINDING_KINDS, Binding, Config, Place, Worker, parse_toml
 from pyworkerd_config.wrangler_join import join
@@ -59,6 +59,7 @@ def in_order(config: Config) -> Config:
     )
 
 
+@settings(max_examples=40)
 @given(WRANGLER_CONFIGS, st.sampled_from(sorted(WRITERS)))
 def test_reading_what_was_written_gives_the_same_model(config: Config, suffix: str) -> None:
     assert in_order(again(config, suffix, CONF)) == in_order(config)
@@ -129,6 +130,11 @@ def test_the_text_is_what_people_write() -> None:
         'name = "shop"\nmain = "shop.py"\n\n[[kv_namespaces]]\nbinding = "CACHE"\nid = "cache"\n\n[vars]\nHI = "ho"\n\n'
         '[[queues.producers]]\nbinding = "JOBS"\nqueue = "jobs"\n\n[secrets]\nrequired = ["T"]\n'
     )
+
+
+def test_lists_of_tables_and_of_other_things_are_told_apart() -> None:
+    (found,) = shop(SHOP + "bindings = { A = { json = [{}, false] }, B = { json = [{ a = 1 }] } }\n")
+    assert tomllib.loads(to_wrangler_toml(found)) == found
 
 
 def test_secrets_have_no_values() -> None:
