@@ -284,7 +284,11 @@ def _wrangler_config(draw: st.DrawFn) -> Config:
     routes = st.lists(st.sampled_from(["/api/*", "a.example.com/*", "/b"]), max_size=2, unique=True)
     services = tuple(
         Service(
-            name, worker, (*draw(routes), *(("/*",) if number == 0 else ())), draw(RATE_LIMITS), place=Place()
+            name,
+            worker,
+            (*draw(routes), *(("/*",) if number == 0 else ())),
+            rate_limits=draw(RATE_LIMITS),
+            place=Place(),
         )
         for number, (name, worker) in enumerate(programs.items())
     )
