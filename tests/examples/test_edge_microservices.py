@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import shutil
+import signal
+import subprocess
+import textwrap
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +23,7 @@ from pyworkerd_bench.http_client import get_request
 from pyworkerd_bench.load import Load, generate
 from pyworkerd_config import Config, ConfigError, Worker, load
 
-from tests.runtime.cli.command import run
+from tests.runtime.cli.command import PROGRAM, ask, run, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -266,3 +271,58 @@ def test_its_types(tmp_path: Path) -> None:
     declared = (tmp_path / "worker-configuration.d.ts").read_text()
     assert "interface FrontEnv {\n  CACHE: KVNamespace;" in declared
     assert "interface TestsEnv {\n  auth: Service<" in declared, "several files are one server"
+
+
+def steps(name: str) -> list[str]:
+    """The commands of a job of the workflow, which is plain enough to be read by line."""
+    text = (EXAMPLE / ".github/workflows/publish.yml").read_text()
+    job = text.partition(f"\n  {name}:\n")[2]
+    job = re.split(r"\n  \w", job)[0]
+    blocks = re.findall(r"^        run: \|\n((?:          .*\n?)+)", job, re.MULTILINE)
+    lines: list[str] = re.findall(r"^      - run: (.*)$", job, re.MULTILINE)
+    return lines + [textwrap.dedent(block) for block in blocks]
+
+
+def shell(command: str, folder: Path, **environment: str) -> str:
+    """What a command of the workflow says, run as its runner does."""
+    path = f"{PROGRAM.parent}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PATH": path, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_the_workflow_checks(folder: Path) -> None:
+    commands = [command for command in steps("test") if command.startswith("pyworkerd ")]
+    assert [command.split()[1] for command in commands] == ["validate", "validate", "types", "test"]
+    for command in commands:
+        shell(command, folder)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_workflow_publishes_what_has_changed_and_nothing_else(folder: Path) -> None:
+    (command,) = [command for command in steps("publish") if "pyworkerd deploy" in command]
+    services = re.search(r"service: \[(.*)\]", (EXAMPLE / ".github/workflows/publish.yml").read_text())
+    assert services is not None
+    names = services[1].split(", ")
+    assert sorted(names) == sorted(OF_EACH)
+    git = "git -c user.name=a -c user.email=a@a.example -c commit.gpgsign=false"
+    shell(f"git init -q && git add -A && {git} commit -qm first", folder)
+    address = f"unix:{folder.parent}/admin"
+    config = folder / "wrangler.toml"
+    options = ("--env=production", "--socket-addr=http=127.0.0.1:0", f"--admin={address}")
+    with serve("--config", config, *options) as served:
+        host = served.address()
+        assert ask(host, "/auth/login").body == '{"login":"POST a form with your name"}'
+        source = folder / "auth/index.ts"
+        source.write_text(source.read_text().replace("POST a form with your name", "second version"))
+        shell(f"git add -A && {git} commit -qm second", folder)
+        told = {"BEFORE": "HEAD^", "GITHUB_SHA": "0123abc", "PYWORKERD_ADMIN": address}
+        said = [shell(command, folder, SERVICE=name, **told) for name in names]
+        assert [name for name, each in zip(names, said, strict=True) if each] == ["auth"]
+        assert ask(host, "/auth/login").body == '{"login":"second version"}'
+        assert served.stop(signal.SIGTERM) == 0
