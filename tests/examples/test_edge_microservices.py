@@ -326,3 +326,80 @@ def test_the_workflow_publishes_what_has_changed_and_nothing_else(folder: Path) 
         assert [name for name, each in zip(names, said, strict=True) if each] == ["auth"]
         assert ask(host, "/auth/login").body == '{"login":"second version"}'
         assert served.stop(signal.SIGTERM) == 0
+
+
+AS_WRITTEN = {
+    "wrangler.toml": """
+name = "edge"
+main = "src/index.ts"
+
+[[services]]
+name = "auth"
+route = "/auth/*"
+
+[[services]]
+name = "catalog"
+route = "/catalog/*"
+
+[triggers]
+crons = []
+
+[vars]
+DB = "d1:my-db"
+
+[[kv_namespaces]]
+binding = "CACHE"
+id = "0123abc"
+""",
+    "src/bindings.ts": """
+export const authService = new ServiceBinding("auth");
+export const catalogService = new ServiceBinding("catalog");
+""",
+    "src/index.ts": """
+import { authService, catalogService } from "./bindings";
+
+export default {
+  async fetch(request) {
+    const cached = await CACHE.get("homepage");
+    if (cached) return new Response(cached);
+    const me = await authService.fetch("/me", { headers: { Authorization: "Bearer abc" } });
+    const items = await catalogService.fetch("/items");
+    const fresh = `${await me.text()} ${await items.text()}`;
+    await CACHE.put("homepage", fresh, { expirationTtl: 300 });
+    return new Response(fresh);
+  },
+};
+""",
+    "auth.ts": """
+const db = D1Database.fromEnv("DB");
+let number = 0;
+
+export default {
+  async fetch(request: Request) {
+    await db.exec("CREATE TABLE IF NOT EXISTS users (id INTEGER, name TEXT)");
+    const [id, name] = [(number += 1), request.headers.get("authorization")];
+    await db.execute("INSERT INTO users (id, name) VALUES (?, ?)", [id, name]);
+    const { results } = await db.execute("SELECT count(*) AS n FROM users");
+    return new Response(`${new URL(request.url).pathname} ${name} ${results[0].n}`);
+  },
+};
+""",
+    "src/catalog.js": "export default { fetch: (request) => new Response(new URL(request.url).pathname) };",
+}
+
+
+def test_the_article_as_it_is_written(tmp_path: Path) -> None:
+    """Its spellings alone: what the workers of one file may use is not narrowed, and programs are found by name."""
+    for name, text in AS_WRITTEN.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    async def main() -> None:
+        async with served(configured(tmp_path)) as site:
+            assert await site.get("/auth/login") == (200, "/auth/login null 1")
+            assert await site.get("/catalog/items") == (200, "/catalog/items")
+            assert await site.get("/") == (200, "/me Bearer abc 2 /items")
+            assert await site.get("/") == (200, "/me Bearer abc 2 /items"), "kept"
+            assert site.counted("catalog") == 2
+
+    asyncio.run(main())
