@@ -205,7 +205,8 @@ def _admin(value: Any, cursor: Cursor, field: Field) -> Any:
     return MISSING if values is MISSING or MISSING in values.values() else Admin(**values)
 
 
-def _global_outbound(value: Any, cursor: Cursor, field: Field) -> Any:
+def global_outbound(value: Any, cursor: Cursor, field: Field) -> Any:
+    """The name of a service, or false, which is None."""
     if value is False:
         return None
     if value is True:
@@ -237,7 +238,7 @@ def _worker_table(kinds: BindingKinds) -> Table:
             Field("reuse", decode.choice("isolate", "request"), 'reuse = "isolate"'),
             Field("isolation", decode.choice("wasm", "subinterpreter"), 'isolation = "wasm"'),
             Field("bindings", bindings_reader(kinds), 'bindings = { GREETING = { text = "hello" } }'),
-            Field("global_outbound", _global_outbound, 'global_outbound = "internet"'),
+            Field("global_outbound", global_outbound, 'global_outbound = "internet"'),
             Field(
                 "durable_objects",
                 list_of(_made(_OBJECT_CLASS, ObjectClass), "a list of tables"),

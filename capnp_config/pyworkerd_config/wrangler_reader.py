@@ -209,7 +209,7 @@ def _others(
         written = ((row[key], at.inside(key)) if key in row else None for key in ("route", "routes"))
         yield Service(
             row["name"],
-            _worker(file, main, _chosen(row, at, known) if "bindings" in row else bindings, alone=False),
+            _worker(file, main, _chosen(row, at, known) if "bindings" in row else bindings, row),
             tuple(_routes(file, *written)),
             place=at.place,
         )
@@ -236,9 +236,13 @@ def _by_convention(name: str, folder: Path, is_file: IsFile) -> Path:
     return find_main(name, folder, is_file, WRANGLER)
 
 
-def _worker(file: WranglerFile, main: Path, bindings: tuple[Binding, ...], *, alone: bool = True) -> Worker:
+def _worker(
+    file: WranglerFile, main: Path, bindings: tuple[Binding, ...], row: Mapping[str, Any] | None = None
+) -> Worker:
+    """The file's own worker, or that of an entry of `services`."""
     bindings = tuple({binding.name: binding for binding in bindings}.values())
-    assets = _assets(file) if alone else None
+    assets = _assets(file) if row is None else None
+    ours = {**file.table("pyworkerd", tables.OURS), **(row or {})}
     if assets is not None:
         bindings = tuple(binding for binding in bindings if binding.name != assets.binding)
     return Worker(
@@ -251,6 +255,7 @@ def _worker(file: WranglerFile, main: Path, bindings: tuple[Binding, ...], *, al
         limits=Limits(**file.table("limits", tables.LIMITS)),
         bindings=bindings,
         assets=assets,
+        **{key: ours[key] for key in ("global_outbound",) if key in ours},
     )
 
 

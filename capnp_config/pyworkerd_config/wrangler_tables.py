@@ -10,6 +10,7 @@ from typing import Any, Final
 from . import decode
 from .decode import Cursor, Field, Table, list_of
 from .toml_reader import RATE_LIMIT as IN_TOML
+from .toml_reader import global_outbound
 
 _TEXTS: Final = list_of(decode.name, "a list of texts")
 _CLOUD: Final = "it is about Cloudflare's own network"
@@ -98,6 +99,7 @@ def rows(what: str, *fields: Field, optional: tuple[str, ...] = ()) -> Table:
     ))  # fmt: skip
 
 
+_OUTBOUND: Final = Field("global_outbound", global_outbound, "global_outbound = false")
 _BINDING: Final = Field("binding", decode.name, 'binding = "CACHE"')
 
 KV: Final = rows(
@@ -139,8 +141,10 @@ SERVICE: Final = rows(
     Field("entrypoint", decode.name, 'entrypoint = "Admin"'), Field("props", decode.json_value, "props = {}"),
     Field("name", decode.name, 'name = "auth"'), Field("main", decode.path, 'main = "auth.ts"'),
     Field("route", anything, 'route = "/auth/*"'), Field("routes", anything, 'routes = ["/auth/*"]'),
-    Field("bindings", _TEXTS, 'bindings = ["CACHE"]'),
-    optional=("binding", "service", "entrypoint", "props", "name", "main", "route", "routes", "bindings"),
+    Field("bindings", _TEXTS, 'bindings = ["CACHE"]'), _OUTBOUND,
+    optional=(
+        "binding", "service", "entrypoint", "props", "name", "main", "route", "routes", "bindings", "global_outbound",
+    ),
 )  # fmt: skip
 """A binding to another worker; or, with `name` and without `binding`, a worker of this file."""
 RATE_LIMIT: Final = rows(
@@ -149,7 +153,7 @@ RATE_LIMIT: Final = rows(
 )  # fmt: skip
 OURS: Final = rows(
     "pyworkerd's own table", Field("rate_limits", anything, "rate_limits = [{ limit = 100, period = 60 }]"),
-    optional=("rate_limits",),
+    _OUTBOUND, optional=("rate_limits", "global_outbound"),
 )  # fmt: skip
 INCOMING: Final = rows(
     "a rate limit", Field("service", decode.name, 'service = "auth"'), *IN_TOML.fields,

@@ -139,8 +139,10 @@ def _document(service: Row, queues: list[Row], ids: Iterator[int]) -> Row:
     if classes := _classes(document):
         # Means nothing here, and is what Wrangler itself wants.
         document["migrations"] = [{"tag": "v1", "new_sqlite_classes": classes}]
-    if "rate_limits" in service:
-        document["pyworkerd"] = {"rate_limits": service["rate_limits"]}
+    said = (("global_outbound", worker), ("rate_limits", service))
+    ours = {key: entry[key] for key, entry in said if key in entry}
+    if ours:
+        document["pyworkerd"] = ours
     return document
 
 

@@ -69,15 +69,15 @@ def test_one_file_has_the_name_of_its_dialect(dialect: str) -> None:
 @pytest.mark.parametrize("dialect", WRANGLER)
 def test_several_workers_are_several_files_and_what_is_lost_is_told(dialect: str) -> None:
     other = (
-        '[[services]]\nname = "other"\n[services.worker]\nmain = "other.ts"\nglobal_outbound = false\n'
-        "limits = { cpu_ms = 5, memory_mb = 64 }\n"
+        '[[services]]\nname = "other"\n[services.worker]\nmain = "other.ts"\nreuse = "request"\n'
+        "global_outbound = false\nlimits = { cpu_ms = 5, memory_mb = 64 }\n"
     )
     printed = print_as(dialect, read(TEXT + other), CONF)
     stem, suffix = dialect.split(".")
     assert [file.name for file in printed.files] == [f"{stem}.shop.{suffix}", f"{stem}.other.{suffix}"]
     assert printed.lost == (
         "services.other.worker.limits.memory_mb is 64, and would be left out",
-        "services.other.worker.global_outbound is false, and would be left out",
+        'services.other.worker.reuse is "request", and would be left out',
     )
 
 

@@ -212,3 +212,19 @@ def test_environments_have_the_workers_of_the_file_with_their_own_variables_and_
     assert fault(SEVERAL + "[env.production]\n", "production") == [
         'wrangler.toml:12: there is no binding "CACHE": the file has "user_data", "catalog" and "open"'
     ]
+
+
+def test_a_file_and_each_of_its_workers_may_have_no_network() -> None:
+    entries = '[[services]]\nname = "a"\n[[services]]\nname = "b"\nglobal_outbound = "a"\n'
+    text = f'name = "front"\nmain = "front.ts"\n{entries}'
+
+    def outbound(text: str) -> list[str | None]:
+        config = parse(text)
+        return [each.kind.global_outbound for each in config.services if isinstance(each.kind, Worker)]
+
+    assert outbound(text) == ["internet", "internet", "a"]
+    assert outbound(f"{text}[pyworkerd]\nglobal_outbound = false\n") == [None, None, "a"]
+    assert outbound(text.replace('"a"\n', '"a"\nglobal_outbound = false\n', 1)) == ["internet", None, "a"]
+    assert fault(f"{text}[pyworkerd]\nglobal_outbound = true\n") == [
+        'wrangler.toml:9: "global_outbound" must be the name of a service or false: write global_outbound = false'
+    ]

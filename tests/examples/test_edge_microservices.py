@@ -98,6 +98,7 @@ def test_each_worker_has_what_it_needs_and_no_more(environment: str | None) -> N
     assert {
         name: {binding.name: binding.kind for binding in worker.bindings} for name, worker in workers.items()
     } == OF_EACH
+    assert {worker.global_outbound for worker in workers.values()} == {None}
 
 
 def test_a_visit(folder: Path) -> None:
@@ -249,6 +250,7 @@ def test_everything_else_is_out_of_reach(folder: Path) -> None:
                 if "the configuration of this worker names no such binding" in answer
             ]
             assert len(named) == 15
+            assert all("no outbound network" in answer for answer in rest[-3:])
 
     asyncio.run(main())
 
