@@ -18,6 +18,7 @@ from pyworkerd_config.model import Worker
 from pyworkerd.errors import StorageError
 from pyworkerd.problems import Fault as Told
 from pyworkerd.problems import faults_of, status_of
+from pyworkerd.storage.layout import encoded
 from pyworkerd.supervisor.reloading import Busy, Stopped
 from pyworkerd.versions import rules
 from pyworkerd.versions.current import Change
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyworkerd_config.model import Service
+
+    from pyworkerd.versions.receiving import Kept
 
     from .api import Call
 
@@ -135,11 +138,12 @@ class SecretNames(msgspec.Struct):
 
 async def _services(call: Call) -> Services:
     store = Store(call.server.config.state_dir)
+    folders = store.services()
     found = [
         Listed(s.name, record.live, len(record.versions), s.kind.isolation == "wasm")
         for s in call.server.config.services
         if isinstance(s.kind, Worker)
-        for record in (store.record(s.name),)
+        for record in (store.record(s.name) if encoded(s.name) in folders else Record(s.name),)
     ]
     return Services(found)
 
@@ -153,19 +157,21 @@ async def _service(call: Call) -> View:
 
 async def _upload(call: Call) -> Done:
     service, began = _deployable(call), time()
+    return await call.uploads.deploy(call, service.name, partial(_go_over_to, call, service.name, began))
+
+
+async def _go_over_to(call: Call, service: str, began: float, kept: Kept) -> Done:
     query: UploadQuery = call.query
-    by = _name(call)
-    async with call.uploads.kept(call, service.name) as kept:
-        now = time()
-        version = Version(kept.id, now, by, query.message, kept.main, kept.vars, kept.files, kept.size)
+    by, now = _name(call), time()
+    version = Version(kept.id, now, by, query.message, kept.main, kept.vars, kept.files, kept.size)
 
-        def change(record: Record) -> Record:
-            record = rules.with_version(record, version)
-            return rules.rolled_out(record, version.id, query.percent, by, query.message, now)
+    def change(record: Record) -> Record:
+        record = rules.with_version(record, version)
+        return rules.rolled_out(record, version.id, query.percent, by, query.message, now)
 
-        trial = Trial(service.name, query.percent < 100, query.smoke, query.test) if query.percent else None
-        done = await _done(call, Change(service.name, change, trial=trial), began)
-    known = Store(call.server.config.state_dir).record(service.name).versions
+    trial = Trial(service, query.percent < 100, query.smoke, query.test) if query.percent else None
+    done = await _done(call, Change(service, change, trial=trial), began)
+    known = Store(call.server.config.state_dir).record(service).versions
     done.version = next((each for each in known if each.id == version.id), version)
     return done
 

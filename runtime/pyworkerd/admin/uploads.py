@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -16,7 +15,7 @@ from pyworkerd.versions.store import FULL, Full, Store
 from .api import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from .api import Call
@@ -25,6 +24,8 @@ MOST: Final = 4
 """At once; each may be as long as `site.MAX_UPLOAD`, on disk."""
 UNPACK_S: Final = 60.0
 
+_Done = TypeVar("_Done")
+
 
 class Uploads:
     """One for each admin address."""
@@ -32,31 +33,61 @@ class Uploads:
     def __init__(self) -> None:
         self._open = 0
         self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    @asynccontextmanager
-    async def kept(self, call: Call, service: str) -> AsyncIterator[receiving.Kept]:
-        """The files of the version that a request brings. Nobody else's become versions meanwhile: files that no record
-        names are removed with the next upload.
+    async def deploy(
+        self, call: Call, service: str, go_over: Callable[[receiving.Kept], Awaitable[_Done]]
+    ) -> _Done:
+        """Receive what a request brings, keep its files, and do with them what is to be done.
 
-        Raises `ApiError`, and then nothing of it is left.
+        Nobody else's files become those of a version meanwhile, because files that no record names are removed with the
+        next upload. So a client that goes away once all has arrived stops nothing. Raises `ApiError`.
         """
         if self._open >= MOST:
             raise ApiError(503, f"{MOST} uploads are under way: try again")
         self._open += 1
         try:
             store = Store(call.server.config.state_dir)
-            try:
-                path, descriptor = store.incoming()
-            except StorageError as error:
-                raise as_api_error(error) from None
+            path, descriptor = _incoming(store)
             try:
                 await _take(call, descriptor)
-                async with self._lock:
-                    yield await _unpacked(call, store, service, path)
-            finally:
-                path.unlink(missing_ok=True)
-        finally:
+                task = asyncio.create_task(self._deploy(call, store, service, path, go_over))
+            except BaseException:
+                store.discard(path)
+                raise
+        except BaseException:
             self._open -= 1
+            raise
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    async def _deploy(
+        self,
+        call: Call,
+        store: Store,
+        service: str,
+        path: Path,
+        go_over: Callable[[receiving.Kept], Awaitable[_Done]],
+    ) -> _Done:
+        try:
+            async with self._lock:
+                return await go_over(await _unpacked(call, store, service, path))
+        finally:
+            store.discard(path)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._open -= 1
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked has been told, or has gone
+
+
+def _incoming(store: Store) -> tuple[Path, int]:
+    try:
+        return store.incoming()
+    except StorageError as error:
+        raise as_api_error(error) from None
 
 
 async def _take(call: Call, descriptor: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pyworkerd.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "versions"
 """Below `state_dir`."""
+MAX_BYTES: Final = 16 << 20
+"""Of what serving processes are told: half of the longest message."""
 
 
 def _nothing() -> None:
@@ -40,7 +44,12 @@ def read(config: Config, change: Change | None = None) -> Deployed:
     from pyworkerd.versions.current import current, encode, keep  # noqa: PLC0415 (start-up time)
 
     found = current(config, change)
-    return Deployed(found.config, encode(found.lives), partial(keep, found))
+    lives = encode(found.lives)
+    if len(lives) > MAX_BYTES:
+        raise ConfigurationError(
+            f"all vars and secrets that were deployed have {len(lives)} bytes; {MAX_BYTES} can be"
+        )
+    return Deployed(found.config, lives, partial(keep, found))
 
 
 def made_of(config: Config, lives: bytes) -> Config:

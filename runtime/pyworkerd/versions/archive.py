@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = ".pyworkerd.json"
 """Its name: a hidden file, which is never part of a worker."""
-MAX_MANIFEST: Final = 1 << 20
+MAX_MANIFEST: Final = 256 << 10
+MAX_DEPTH: Final = 64
+"""Of brackets in a var: what is nested deeper would not get through all that reads it."""
 MAX_BYTES: Final = MAX_BUNDLE_BYTES + MAX_FILES * 2048 + MAX_MANIFEST
 """Decompressed: all that a worker may have, and headers for each of its files."""
 
@@ -64,6 +66,8 @@ def unpack(file: IO[bytes]) -> tuple[Bundle, Manifest]:
         manifest = msgspec.json.decode(files.pop(MANIFEST), type=Manifest)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise UploadError(f"{MANIFEST}: {error}") from None
+    if any(not _is_shallow(value, MAX_DEPTH) for value in manifest.vars.values()):
+        raise UploadError(f"{MANIFEST}: a var is nested more than {MAX_DEPTH} times")
     try:
         return Bundle.of(files, manifest.main), manifest
     except BundleError as error:
@@ -74,6 +78,11 @@ def id_of(bundle: Bundle, manifest: Manifest) -> str:
     """A name for exactly this content."""
     said = msgspec.json.encode(manifest, order="sorted")
     return sha256(b"%s\0%s" % (bundle.digest().encode(), said)).hexdigest()[:16]
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth >= 0 and all(_is_shallow(part, depth - 1) for part in parts)
 
 
 def _members(file: IO[bytes]) -> dict[str, bytes]:

@@ -127,6 +127,10 @@ class Store:
         except OSError as error:
             raise _storage_error("an upload", error) from error
 
+    def discard(self, upload: Path) -> None:
+        """Remove the file of an upload."""
+        upload.unlink(missing_ok=True)
+
     def _tidy(self, now: float) -> None:
         """Remove uploads that a server which was killed did not finish. Another one may be at work on younger ones."""
         with contextlib.suppress(OSError):

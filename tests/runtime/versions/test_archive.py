@@ -113,6 +113,11 @@ W = ("w.py", SOURCE)
         (made(W, special("x", tarfile.CHRTYPE)), "no plain file"),
         (made((MANIFEST, b"[" * (archive.MAX_MANIFEST + 1)), W, manifest=None), "larger than"),
         (made((MANIFEST, b"[" * 10_000), W, manifest=None), MANIFEST),
+        (
+            made((MANIFEST, b'{"main":"w.py","vars":{"A":%s}}' % (b"[" * 99 + b"]" * 99)), W, manifest=None),
+            "nested",
+        ),
+        (made((MANIFEST, b'{"main":"w.py","vars":{"A":1e999}}'), W, manifest=None), "out of range"),
     ],
 )
 def test_what_is_no_worker(data: bytes, told: str) -> None:

@@ -153,3 +153,22 @@ def test_a_page_has_a_cookie_that_keeps_its_visitor(
             assert (await again.text()).split()[0] == expected
 
     with_runtime(main, both)
+
+
+def test_where_workers_are_deployed_by_their_first_request(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    config, both, promoted = (replace(each, deploy="lazy") for each in made(tmp_path))
+    key = HEADER.replace("-", "_")
+
+    async def main(runtime: Runtime) -> None:
+        await runtime.reload(both)
+        assert await ask(runtime, **{key: NEW}) == "two 1"
+        assert await ask(runtime, **{key: OLD}) == "one 1"
+        assert await ask(runtime, "front", **{key: NEW}) == "two 2"
+        await runtime.reload(promoted)
+        assert await ask(runtime, **{key: OLD}) == "two 3"
+        await runtime.reload(config)
+        assert await ask(runtime, **{key: NEW}) == "one 1"
+
+    with_runtime(main, config)
