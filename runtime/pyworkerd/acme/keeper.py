@@ -34,6 +34,8 @@ LOCK_S: Final = 60.0
 """Between two attempts to be the one who does it."""
 AGAIN_S: Final = 300.0
 """After a failure; twice as long after each further one, up to `LOOK_S`."""
+MOST_FAILURES: Final = 30
+"""In a row, after which a pause would be longer than `LOOK_S` by far."""
 ORDER_S: Final = 300.0
 """For one order as a whole."""
 NAME: Final = "acme"
@@ -73,6 +75,7 @@ class Keeper:
     def __init__(self, wanted: Callable[[], Iterable[tuple[Acme, Certificate]]], files: AcmeFiles) -> None:
         self._wanted = wanted
         self._files = files
+        self._known = list(wanted())
         self._failures = 0
         self._look = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -82,9 +85,12 @@ class Keeper:
         self._task = asyncio.create_task(self._keep())
 
     def changed(self) -> None:
-        """There is another configuration now."""
-        self._failures = 0
-        self._look.set()
+        """There is another configuration now. What failed is not tried sooner for one that asks for the same."""
+        wanted = list(self._wanted())
+        if wanted != self._known:
+            self._known = wanted
+            self._failures = 0
+            self._look.set()
 
     async def aclose(self) -> None:
         """Do it no more; an order that runs is ended."""
@@ -100,7 +106,7 @@ class Keeper:
                 self._look.clear()
                 failed = await self._renew()
                 self._failures = self._failures + 1 if failed else 0
-                pause = min(AGAIN_S * 2 ** (self._failures - 1), LOOK_S) if failed else LOOK_S
+                pause = pause_after(self._failures)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._look.wait()
@@ -159,6 +165,11 @@ class Keeper:
             return False
         logger.info("%s signed a certificate for %s", acme.directory, names)
         return True
+
+
+def pause_after(failures: int) -> float:
+    """Seconds until the next look, after so many in a row of which something failed."""
+    return min(AGAIN_S * 2.0 ** (failures - 1), LOOK_S) if 0 < failures < MOST_FAILURES else LOOK_S
 
 
 def _is_due(acme: Acme, pair: Certificate) -> bool:

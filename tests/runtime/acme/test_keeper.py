@@ -127,6 +127,28 @@ def test_an_order_ends_with_its_server(with_runtime: Callable[..., None], tmp_pa
         with_runtime(main, config)
 
 
+def test_what_fails_is_tried_later_and_later() -> None:
+    pauses = [keeper.pause_after(failures) for failures in range(200)]
+    assert pauses[:4] == [keeper.LOOK_S, 300, 600, 1200]
+    assert pauses[1:] == sorted(pauses[1:])
+    assert max(pauses) == keeper.LOOK_S
+
+
+def test_a_reload_that_asks_for_the_same_tries_nothing_sooner(tmp_path: Path) -> None:
+    pair = Certificate(tmp_path / "a.pem", tmp_path / "a.key")
+    wanted = [(Acme(("a.example",)), pair)]
+
+    async def main() -> None:
+        keeping = keeper.Keeper(lambda: list(wanted), keeper.folder_of(tmp_path))
+        keeping.changed()
+        assert not keeping._look.is_set()
+        wanted.append((Acme(("b.example",)), pair))
+        keeping.changed()
+        assert keeping._look.is_set()
+
+    asyncio.run(main())
+
+
 def test_only_one_process_keeps_them(tmp_path: Path) -> None:
     """Another one that has the lock: nobody else looks at anything."""
 
@@ -142,6 +164,7 @@ def test_only_one_process_keeps_them(tmp_path: Path) -> None:
         with files.locked("keeper", wait=False):
             other = keeper.Keeper(wanted, files)
             assert not await asyncio.to_thread(other._lock, keeper.ExitStack())
+        looked.clear()
         other.start()
         while not looked:
             await asyncio.sleep(0.001)
