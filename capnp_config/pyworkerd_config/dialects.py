@@ -11,9 +11,19 @@ from .differences import differences
 from .explain import to_toml
 from .kinds import BINDING_KINDS, BindingKinds
 from .model import Config, Place, Worker
-from .problems import ConfigError, Problem
+from .problems import ConfigError, Problem, ProblemList
 from .toml_reader import parse_toml
 from .toml_writer import toml_value
+from .workerd_files import Where
+from .workerd_reader import read_workerd
+from .workerd_values import Document
+from .workerd_writer import (
+    Embedded,
+    as_workerd_says,
+    main_alone,
+    workerd_text,
+    workerd_values,
+)
 from .wrangler_join import join
 from .wrangler_reader import parse_wrangler
 from .wrangler_writer import as_wrangler_says, to_wrangler_json, to_wrangler_toml, wrangler_files
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .model import Binding
+    from .workerd_writer import Modules
 
 
 class File(NamedTuple):
@@ -40,14 +51,20 @@ class Printed(NamedTuple):
     """Phrases for what they do not say as the model does."""
 
 
+class Written(NamedTuple):
+    """Files, and what they mean to whoever reads them."""
+
+    files: list[File]
+    read: Callable[[BindingKinds], Config]
+
+
 class Dialect(NamedTuple):
     """A way to write a configuration."""
 
     name: str
     """Of its file, by which it is known when it is read."""
-    write: Callable[[Config, str, Path, bool], list[File]]
-    read: Callable[[list[File], Path, BindingKinds], Config]
-    same: Callable[[Config], Config]
+    write: Callable[[Config, str, Path, bool], Written]
+    same: Callable[[Config, Path, Modules], Config]
     """A model that means the same, put as this dialect puts it."""
     comment: str
     """What begins a comment."""
@@ -59,21 +76,23 @@ def print_as(
     folder: Path,
     *,
     defaults: bool = False,
+    modules: Modules = main_alone,
     kinds: BindingKinds = BINDING_KINDS,
 ) -> Printed:
     """The files that mean the same in a dialect (a key of `DIALECTS`), for `folder`; values of secrets are not in them.
 
     `defaults` writes out what would be the same if it were left out, where the dialect has a word for all of it:
-    `config.toml`. Raises `ConfigError` if there is nothing that the dialect could say.
+    `config.toml`. `modules` lists the files of a worker, for dialects that do. Raises `ConfigError` if there is nothing
+    that the dialect could say.
     """
     row = DIALECTS[dialect]
-    meant = row.same(config)
-    files = row.write(_without(meant, _cannot_be_toml), dialect, folder, defaults)
-    if not files:
+    meant = row.same(config, folder, modules)
+    written = row.write(_without(meant, _cannot_be_toml), dialect, folder, defaults)
+    if not written.files:
         raise ConfigError(
             [Problem(config.place, f"a {row.name} is one worker, and there is none", "add a worker")]
         )
-    return Printed(tuple(files), tuple(differences(meant, row.read(files, folder, kinds), folder)))
+    return Printed(tuple(written.files), tuple(differences(meant, written.read(kinds), folder)))
 
 
 def _without(config: Config, wrong: Callable[[Binding], bool]) -> Config:
@@ -105,28 +124,39 @@ def _cannot_be_toml(binding: Binding) -> bool:
     return False
 
 
-def _write_toml(config: Config, name: str, folder: Path, defaults: bool) -> list[File]:
-    return [File(name, _toml_printable(to_toml(config, defaults=defaults, folder=folder)))]
+def _write_toml(config: Config, name: str, folder: Path, defaults: bool) -> Written:
+    text = _toml_printable(to_toml(config, defaults=defaults, folder=folder))
+    return Written([File(name, text)], lambda kinds: parse_toml(text, Place(folder / name), kinds=kinds))
 
 
-def _read_toml(files: list[File], folder: Path, kinds: BindingKinds) -> Config:
-    return parse_toml(files[0].text, Place(folder / files[0].name), kinds=kinds)
-
-
-def _wrangler(to_text: Callable[[dict[str, Any]], str]) -> Callable[[Config, str, Path, bool], list[File]]:
-    def write(config: Config, name: str, folder: Path, _defaults: bool) -> list[File]:
+def _wrangler(to_text: Callable[[dict[str, Any]], str]) -> Callable[[Config, str, Path, bool], Written]:
+    def write(config: Config, name: str, folder: Path, _defaults: bool) -> Written:
         workers = wrangler_files(config, folder)
         stem, _, suffix = name.partition(".")
-        return [
+        files = [
             File(name if len(workers) == 1 else f"{stem}.{each.worker}.{suffix}", to_text(each.document))
             for each in workers
         ]
+        return Written(files, lambda kinds: _read_wrangler(files, folder, kinds))
 
     return write
 
 
 def _read_wrangler(files: list[File], folder: Path, kinds: BindingKinds) -> Config:
     return join([parse_wrangler(file.text, Place(folder / file.name), kinds=kinds) for file in files], kinds)
+
+
+def _write_workerd(config: Config, name: str, folder: Path, _defaults: bool) -> Written:
+    embedded = Embedded(folder)
+    values = workerd_values(config, embedded)
+    document = Document(ProblemList(), embedded.files, _read_nothing)
+    where = Where(None, 0, None, Place(folder / name))
+    text = workerd_text(values, embedded)
+    return Written([File(name, text)], lambda _kinds: read_workerd(values, where, document, folder / name))
+
+
+def _read_nothing(path: Path, _limit: int) -> bytes:
+    raise AssertionError(f"{path} is embedded as a text of the configuration itself")
 
 
 def _toml_printable(text: str) -> str:
@@ -152,9 +182,10 @@ _WRANGLER_JSON: Final = _wrangler(lambda document: _json_printable(to_wrangler_j
 DIALECTS: Final[Mapping[str, Dialect]] = {
     row.name: row
     for row in (
-        Dialect("config.toml", _write_toml, _read_toml, lambda config: config, "#"),
-        Dialect("wrangler.toml", _WRANGLER_TOML, _read_wrangler, as_wrangler_says, "#"),
-        Dialect("wrangler.json", _WRANGLER_JSON, _read_wrangler, as_wrangler_says, "//"),
-        Dialect("wrangler.jsonc", _WRANGLER_JSON, _read_wrangler, as_wrangler_says, "//"),
+        Dialect("config.toml", _write_toml, lambda config, *_: config, "#"),
+        Dialect("wrangler.toml", _WRANGLER_TOML, lambda config, *_: as_wrangler_says(config), "#"),
+        Dialect("wrangler.json", _WRANGLER_JSON, lambda config, *_: as_wrangler_says(config), "//"),
+        Dialect("wrangler.jsonc", _WRANGLER_JSON, lambda config, *_: as_wrangler_says(config), "//"),
+        Dialect("config.capnp", _write_workerd, as_workerd_says, "#"),
     )
 }

@@ -1,7 +1,7 @@
 # The schema of workerd's configuration, as `import "/workerd/workerd.capnp"` finds it.
 #
 # Names, numbers, types and defaults are workerd's, so that files written for it are read here, and messages encoded by
-# it are decoded. What each field means to pyworkerd, and which ones it refuses, is in docs/workerd.md.
+# it are decoded. What each field means to pyworkerd, and which ones it refuses, is in docs/support.md.
 
 @0xe6afd26682091c01;
 

@@ -125,6 +125,6 @@ def _said(text: str) -> str:
 def _remedy(text: str) -> str:
     known: Sequence[tuple[str, str]] = (
         ("Parse error", "look for a missing comma, bracket or semicolon"),
-        ("Struct has no field named", "docs/workerd.md has all fields"),
+        ("Struct has no field named", "docs/support.md has all fields"),
     )
     return next((remedy for words, remedy in known if words in text), "")

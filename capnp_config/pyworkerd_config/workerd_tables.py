@@ -1,6 +1,6 @@
 """What becomes of every field of workerd's configuration: the whole of its schema, as tables.
 
-A test compares them with `workerd.capnp` and with docs/workerd.md, so no field can be forgotten in any of the three.
+A test compares them with `workerd.capnp`, and docs/support.md is made of them, so no field can be forgotten.
 """
 
 from __future__ import annotations

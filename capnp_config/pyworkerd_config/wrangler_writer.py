@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import count
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import wrangler_tables as tables
@@ -21,7 +22,6 @@ from .wrangler_reader import IP, PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from .model import Binding, Config
 
@@ -41,7 +41,7 @@ def as_wrangler_says(config: Config) -> Config:
     """A model that means the same, as far as it can be put in the way that Wrangler's files put it.
 
     A socket with a worker is that worker with a route for everything, if there is no other socket: nothing goes by the
-    other routes then. JSON that is a text is a text.
+    other routes then. JSON that is a text is a text. Modules that are the files of a folder are that folder.
     """
     workers = [service for service in config.services if isinstance(service.kind, Worker)]
     if len(config.sockets) == 1 and config.sockets[0].service in {service.name for service in workers}:
@@ -52,7 +52,10 @@ def as_wrangler_says(config: Config) -> Config:
         )
         config = replace(config, sockets=(replace(only, service=None),), services=services)
     services = tuple(
-        replace(service, kind=replace(service.kind, bindings=tuple(map(_as_text, service.kind.bindings))))
+        replace(
+            service,
+            kind=_as_folder(replace(service.kind, bindings=tuple(map(_as_text, service.kind.bindings)))),
+        )
         if isinstance(service.kind, Worker)
         else service
         for service in config.services
@@ -65,10 +68,21 @@ def _as_text(binding: Binding) -> Binding:
     return replace(binding, kind="text") if text else binding
 
 
+def _as_folder(worker: Worker) -> Worker:
+    main = worker.modules[0].content if worker.modules else None
+    if not isinstance(main, Path) or not main.as_posix().endswith(f"/{worker.modules[0].name}"):
+        return worker
+    root = main.parents[len(PurePosixPath(worker.modules[0].name).parts) - 1]
+    whole = all(each.content == root / each.name for each in worker.modules)
+    return replace(worker, main=main, root=root, modules=()) if whole else worker
+
+
 def wrangler_files(config: Config, folder: Path) -> list[WorkerFile]:
     """The files of all workers, which will lie in `folder`, in the order in which they are to be named."""
     document = plain(as_wrangler_says(config), defaults=False, folder=folder)
-    services = [service for service in document["services"] if "worker" in service]
+    services = [
+        each for each in document["services"] if "worker" in each and _main(each["worker"]) is not None
+    ]
     services.sort(key=lambda service: EVERYTHING not in service.get("routes", ()))
     ids = count(_FIRST_ID)
     files = [WorkerFile(each["name"], _document(each, document["queues"], ids)) for each in services]
@@ -115,8 +129,8 @@ def _dev(address: str) -> Row:
 
 def _document(service: Row, queues: list[Row], ids: Iterator[int]) -> Row:
     worker = service["worker"]
-    document: Row = {"name": service["name"]}
-    for key in ("main", "compatibility_date", "compatibility_flags"):
+    document: Row = {"name": service["name"], "main": _main(worker)}
+    for key in ("compatibility_date", "compatibility_flags"):
         if key in worker:
             document[key] = worker[key]
     routes = [route for route in service.get("routes", ()) if route != EVERYTHING]
@@ -144,6 +158,12 @@ def _document(service: Row, queues: list[Row], ids: Iterator[int]) -> Row:
     if ours:
         document["pyworkerd"] = ours
     return document
+
+
+def _main(worker: Row) -> str | None:
+    """The main file; None where the configuration itself has the program."""
+    found: str | None = worker["main"] if "main" in worker else worker["modules"][0].get("file")
+    return found
 
 
 def _classes(document: Row) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from pyworkerd_config import (
     External,
     Https,
     Limits,
+    Module,
     Network,
     ObjectClass,
     Place,
@@ -328,3 +330,98 @@ def _wrangler_config(draw: st.DrawFn) -> Config:
 
 WRANGLER_CONFIGS: Final = _wrangler_config()
 """Whatever Wrangler's files can say."""
+
+
+WORKERD_PLACE: Final = Place(Path("conf/config.capnp"))
+_CONTENTS: Final = {
+    "code": st.text(max_size=8) | INSIDE, "common": st.text(max_size=8) | INSIDE, "text": st.text(max_size=8) | INSIDE,
+    "data": st.binary(max_size=8) | INSIDE, "json": JSON.map(json.dumps) | INSIDE,
+}  # fmt: skip
+_WORKERD_KINDS: Final = ("text", "json", "data", "service", "durable_object", "environment", "worker_loader")
+_WORKERD_VALUES: Final = VALUES | {"data": st.binary() | INSIDE, "name": PRINTABLE, "json": JSON}
+
+
+@st.composite
+def _modules(draw: st.DrawFn) -> tuple[Module, ...]:
+    names = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
+    kinds = ["code", *(draw(st.sampled_from(sorted(_CONTENTS))) for _ in names[1:])]
+    suffix = draw(st.sampled_from([".js", ".py"]))
+    return tuple(
+        Module(f"{name}{suffix if kind in ('code', 'common') else '.x'}", kind, draw(_CONTENTS[kind]))  # type: ignore[arg-type]
+        for name, kind in zip(names, kinds, strict=True)
+        if (kind, suffix) != ("common", ".py")
+    )
+
+
+@st.composite
+def _workerd_binding(draw: st.DrawFn) -> Binding:
+    kind = draw(st.sampled_from(_WORKERD_KINDS))
+    row = BINDING_KINDS[kind]
+    options = {key: draw(_WORKERD_VALUES[of]) for key, of in row.options.items() if draw(st.booleans())}
+    value = {} if row.value == "table" else draw(_WORKERD_VALUES[row.value])
+    return Binding(draw(PRINTABLE), kind, value, options)
+
+
+@st.composite
+def _workerd_worker(draw: st.DrawFn) -> Worker:
+    modules = draw(_modules())
+    return Worker(
+        main=Path("conf") / modules[0].name,
+        root=Path("conf"),
+        compatibility_date=draw(st.none() | st.dates().map(str)),
+        compatibility_flags=tuple(draw(st.lists(PRINTABLE, max_size=2))),
+        bindings=tuple(draw(st.lists(_workerd_binding(), max_size=4, unique_by=lambda each: each.name))),
+        global_outbound=draw(st.none() | st.just("internet") | PRINTABLE),
+        durable_objects=tuple(
+            draw(st.lists(_WORKERD_CLASSES, max_size=2, unique_by=lambda each: each.class_name))
+        ),
+        tails=tuple(draw(st.lists(PRINTABLE, max_size=2))),
+        modules=modules,
+    )
+
+
+_WORKERD_CLASSES: Final = st.builds(
+    ObjectClass, class_name=PRINTABLE, unique_key=st.none() | PRINTABLE, prevent_eviction=st.booleans()
+)
+_WORKERD_HTTPS: Final = st.builds(
+    Https,
+    certificates=st.tuples(st.builds(Certificate, INSIDE, INSIDE)),
+    min_version=st.sampled_from(["1.2", "1.3"]),
+    client_ca=st.none() | INSIDE,
+)
+_ADDRESSES: Final = st.sampled_from(["127.0.0.1:80", "*:8080", "[::1]:80", "unix:/run/a"])
+WORKERD_CONFIGS: Final = st.builds(
+    Config,
+    sockets=st.lists(
+        st.builds(
+            Socket,
+            name=PRINTABLE,
+            address=_ADDRESSES,
+            service=NAMES,
+            https=st.none() | _WORKERD_HTTPS,
+            place=st.just(Place()),
+        ),
+        max_size=2,
+    ).map(tuple),
+    services=st.lists(
+        st.builds(
+            Service,
+            name=NAMES,
+            kind=st.one_of(
+                _workerd_worker(),
+                st.builds(Network, allow=TEXTS, deny=TEXTS),
+                st.builds(External, address=_ADDRESSES),
+                st.builds(
+                    External, address=_ADDRESSES, https=st.just(True), certificate_host=st.none() | PRINTABLE
+                ),
+                st.builds(Disk, path=INSIDE, writable=st.booleans(), allow_dotfiles=st.booleans()),
+            ),
+            place=st.just(Place()),
+        ),
+        max_size=3,
+        unique_by=lambda service: service.name,
+    ).map(tuple),
+    state_dir=st.just(Path("conf/.pyworkerd")),
+    place=st.just(WORKERD_PLACE),
+).map(with_internet)
+"""Whatever workerd's dialect can say."""

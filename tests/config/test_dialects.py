@@ -25,7 +25,7 @@ name = "shop"
 main = "src/shop.py"
 bindings = { GREETING = { text = "hello\\u009b" } }
 """
-WRANGLER = sorted(DIALECTS.keys() - {"config.toml"})
+WRANGLER = sorted(name for name in DIALECTS if name.startswith("wrangler"))
 
 
 def read(text: str = TEXT) -> Config:

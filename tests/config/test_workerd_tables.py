@@ -1,4 +1,4 @@
-"""The tables of workerd's fields, held to the schema and to the page."""
+"""The tables of workerd's fields, held to the schema; docs/support.md is made of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 from pyworkerd_config.workerd_files import SCHEMA
 from pyworkerd_config.workerd_tables import FIELDS
 
-from tests.packaging.tree import ROOT
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = ROOT / "docs/workerd.md"
 UNUSED = ("FallbackServiceRequest", "FallbackServiceRequest.Attribute")
 OPENING = re.compile(
     r"(?:struct (?P<struct>\w+)|enum (?P<enum>\w+)|(?P<union>union)|(?P<group>\w+) :(?:group|union)) \{"
@@ -50,24 +47,3 @@ def test_every_row_says_what_to_do() -> None:
     for struct, rows in FIELDS.items():
         for name, field in rows.items():
             assert (field.status == "supported") == (not field.note), f"{struct}.{name}"
-
-
-def test_the_page_has_every_field_as_the_tables_do() -> None:
-    assert table() in PAGE.read_text()
-
-
-def table() -> str:
-    """The part of docs/workerd.md that the tables make; `python -m tests.config.test_workerd_tables` prints it."""
-    lines = []
-    for struct, rows in sorted(FIELDS.items()):
-        lines += [f"### {struct}", "", "| field | | |", "|---|---|---|"]
-        lines += [
-            f"| `{name}` | {field.status} | {field.note.replace('|', chr(92) + '|')} |"
-            for name, field in rows.items()
-        ]
-        lines.append("")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(table())

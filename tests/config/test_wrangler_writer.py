@@ -155,3 +155,18 @@ def test_classes_are_named_for_wrangler_itself() -> None:
     bindings = f"{{ A = {room}, B = {room}, C = {other} }}"
     (found,) = shop(SHOP + f"bindings = {bindings}\n")
     assert found["migrations"] == [{"tag": "v1", "new_sqlite_classes": ["Room"]}]
+
+
+def test_modules_that_are_the_files_of_a_folder_are_that_folder() -> None:
+    listed = (
+        'modules = [{{ name = "shop.js", file = "{}" }}, {{ name = "lib/a.js", file = "src/lib/a.js" }}]\n'
+    )
+    text = SHOP.replace('main = "shop.py"\n', "") + listed
+    config = as_wrangler_says(parse_toml(text.format("src/shop.js"), Place(Path("conf/config.toml"))))
+    worker = config.services[0].kind
+    assert isinstance(worker, Worker)
+    assert (worker.main, worker.root, worker.modules) == (Path("conf/src/shop.js"), Path("conf/src"), ())
+    (other,) = shop(text.format("other/shop.js"))
+    assert other["main"] == "other/shop.js", "its other modules are lost, and told"
+    inline = SHOP.replace('main = "shop.py"\n', 'modules = [{ name = "a.js", text = "" }]\n')
+    assert shop(inline) == [], "there is no file that could be named"

@@ -8,13 +8,13 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyworkerd_config import toml_https, toml_reader, wrangler_file, wrangler_tables
+from pyworkerd_config import toml_https, toml_reader, workerd_tables, wrangler_file, wrangler_tables
 from pyworkerd_config.kinds import BINDING_KINDS
 
 from tests.packaging.tree import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 PAGE: Final = ROOT / "docs/support.md"
 LANGUAGES: Final = {"javascript": "JavaScript", "python": "Python"}
@@ -178,6 +178,22 @@ def _read_over(reasons: Mapping[str, str]) -> Iterator[Key]:
         yield Key(tuple(keys), Status(status, reason))
 
 
+def workerd_fields() -> dict[str, list[Key]]:
+    """Those of workerd's configuration, by struct or group."""
+    return {
+        struct: [
+            Key((f"{struct}.{name}",), Status(_WORKERD[field.status], field.note))
+            for name, field in rows.items()
+        ]
+        for struct, rows in workerd_tables.FIELDS.items()
+    }
+
+
+_WORKERD: Final = {
+    "supported": "supported", "different": "different", "ignored": "not needed", "refused": "not yet",
+}  # fmt: skip
+
+
 def toml_tables() -> dict[str, tuple[str, ...]]:
     """The keys of `config.toml`, table by table."""
     kinds = BINDING_KINDS
@@ -212,17 +228,18 @@ def _configurations() -> Iterator[str]:
         yield f"### Wrangler: {title.lower()}\n"
         if title == "The file":
             yield "[wrangler.md](wrangler.md) says what supported keys mean.\n"
-        yield "\n".join(
-            [
-                "| keys | | |",
-                "|---|---|---|",
-                *(
-                    f"| {_names(names)} | {status.status} | {status.note} |"
-                    for names, status in _together(keys)
-                ),
-                "",
-            ]
-        )
+        yield _keys(_together(keys))
+    yield "### workerd: every field\n\n[workerd.md](workerd.md) says what is another way here.\n"
+    yield _keys(key for keys in workerd_fields().values() for key in _together(keys))
+
+
+def _keys(keys: Iterable[Key]) -> str:
+    rows = (f"| {_names(names)} | {each} | {_cell(note)} |" for names, (each, note) in keys)
+    return "\n".join(["| keys | | |", "|---|---|---|", *rows, ""])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _together(keys: list[Key]) -> Iterator[Key]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pyworkerd_config import ConfigError, Place, Problem, to_json
 from pyworkerd_config.dialects import DIALECTS, Printed, print_as
 
+from pyworkerd.listing import modules_of
 from pyworkerd.observe.text import printable
 
 from .configuration import add_configuration, read_configuration, tell_warnings
@@ -59,7 +60,13 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(to_json(config), indent=2) + "\n")
         return 0
     beside = config.place.file.parent if config.place.file else Path()
-    printed = print_as(options.dialect, config, options.output or beside, defaults=options.defaults)
+    printed = print_as(
+        options.dialect,
+        config,
+        options.output or beside,
+        defaults=options.defaults,
+        modules=modules_of(config),
+    )
     if options.output is None:
         _print(printed, DIALECTS[options.dialect].comment)
     else:

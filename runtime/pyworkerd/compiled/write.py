@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pyworkerd_config import ConfigError, Place, Problem, read_data
 from pyworkerd_config.dialects import print_as
 from pyworkerd_config.model import Assets, Disk, Worker
-from pyworkerd_isolates.bundle import Folder
 from pyworkerd_isolates.errors import BundleError
 
 from pyworkerd.bindings.d1.migrations import read as read_migrations
@@ -159,11 +158,8 @@ def _packed(service: Service, config: Config, files: _Files) -> Service:
 
 def _packed_worker(service: Service, worker: Worker, config: Config, files: _Files) -> Worker:
     top = place_of(service.name, CODE)
-    exclude = Foreign(config).to(worker)
-    exclude |= {place.file.resolve() for place in (config.place, service.place) if place.file is not None}
-    if worker.assets is not None:
-        exclude |= {worker.assets.directory.resolve()}
-    for name, content in read_bundle(Folder(worker.main, worker.root, exclude), worker).files.items():
+    folder = Foreign(config).folder(worker, service.place)
+    for name, content in read_bundle(folder, worker).files.items():
         files.add(f"{top}/{name}", content)
     if worker.modules:
         main, root = _TOP / worker.modules[0].name, _TOP

@@ -90,3 +90,13 @@ def test_a_mistake(tmp_path: Path) -> None:
     done = run("explain", project(tmp_path, CONFIG + "x = 1\n"))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
+
+
+def test_workerds_dialect_lists_the_files_of_a_program(tmp_path: Path) -> None:
+    path = project(tmp_path, other="")
+    done = run("explain", path, "--as", "config.capnp", "--output", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (tmp_path / "config.capnp").read_text()
+    assert text.index('pythonModule = embed "w.py"') < text.index('pythonModule = embed "other.py"')
+    back = run("explain", tmp_path / "config.capnp", "--json")
+    assert [each["name"] for each in json.loads(back.stdout)["services"]] == ["w", "internet"]
