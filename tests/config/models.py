@@ -269,6 +269,7 @@ def _wrangler_worker(draw: st.DrawFn, queues: list[str]) -> Worker:
         limits=draw(st.builds(Limits, cpu_ms=COUNTS, subrequests=COUNTS)),
         bindings=tuple(bindings),
         assets=assets,
+        global_outbound=draw(st.none() | st.just("internet") | PRINTABLE),
     )
 
 
