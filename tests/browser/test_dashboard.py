@@ -19,7 +19,7 @@ from pyworkerd.server import bind
 from tests.browser import chromium
 from tests.runtime.admin.test_routes import Fixed
 from tests.runtime.admin.test_status import counted
-from tests.runtime.cli.command import ask, project, serve
+from tests.runtime.cli.command import ask, project, run, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ main = "w.py"
 [[services]]
 name = "resting"
 [services.worker]
-main = "w.py"
+main = "resting.py"
 """
 WORKER = """\
 from workers import Response, WorkerEntrypoint
@@ -76,7 +76,7 @@ def log_in(page: Page, token: str = TOKEN) -> None:
 
 
 def shows(page: Page, selector: str, text: str) -> None:
-    page.until(f"document.querySelector({json.dumps(selector)}).innerText.includes({json.dumps(text)})")
+    page.until(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})")
 
 
 def logs(page: Page, text: str) -> None:
@@ -108,7 +108,7 @@ def seen_as(page: Page, width: int, scheme: str) -> str:
 
 
 def test_from_the_log_in_to_the_end_of_the_server(browser: Browser, tmp_path: Path) -> None:
-    config = project(tmp_path, CONFIG, w=WORKER)
+    config = project(tmp_path, CONFIG, w=WORKER, resting=WORKER)
     with serve(config, PYWORKERD_ADMIN_TOKEN=TOKEN) as served:
         address = served.address()
         site = served.errors.until("admin: ").removeprefix("admin: ")
@@ -129,6 +129,8 @@ def test_from_the_log_in_to_the_end_of_the_server(browser: Browser, tmp_path: Pa
         assert page.run("document.title") == "pyworkerd"
         _search(page)
         _one_worker(page)
+        _versions(page, tmp_path, site)
+        assert ask(address, "/tea").body == "tea"
         _on_any_screen(page)
         served.stop(15)
         shows(page, "#stale", "does not answer")
@@ -148,7 +150,8 @@ def _search(page: Page) -> None:
     page.run("document.querySelector('#logs-pause').click()")
     assert page.run("document.querySelector('#logs-pause').getAttribute('aria-pressed')") == "true"
     page.run("document.querySelector('#logs-pause').click()")
-    page.until("document.querySelectorAll('#logs-list li').length >= 2")
+    shows(page, "#logs-state", "live")
+    assert page.run("document.querySelector('#logs-list').textContent.split('sold tea').length") == 2
 
 
 def _one_worker(page: Page) -> None:
@@ -168,6 +171,32 @@ def _one_worker(page: Page) -> None:
     logs(page, "sold tea")
     page.run("history.back()")
     page.until("document.querySelector('#worker').hidden")
+
+
+def _versions(page: Page, folder: Path, site: str) -> None:
+    page.run("location.hash = '#/worker/shop'")
+    shows(page, "#versions-none", "Nothing was deployed yet")
+    (folder / "w.py").write_text(WORKER.replace('Response("tea")', 'Response("coffee")'))
+    told = ("--to", site, "--service", "shop", "-m", "<b>coffee</b>")
+    done = run("deploy", "-c", folder / "config.toml", *told, PYWORKERD_TOKEN=TOKEN)
+    assert done.returncode == 0, done.stderr
+    (folder / "w.py").write_text(WORKER)
+    page.run("location.hash = '#/'")
+    page.until("document.querySelector('#worker').hidden")
+    page.run("location.hash = '#/worker/shop'")
+    shows(page, "#versions-list", "<b>coffee</b>")
+    shows(page, "#versions-list .badge", "answers 100 %")
+    press = "document.querySelector('#versions-list li:last-child button').click()"
+    page.run(press)
+    shows(page, "#ask-text", "All requests to shop are answered by the configuration's files then.")
+    assert page.run("document.activeElement.id") == "ask-no"
+    key(page, "Escape")
+    page.until("!document.querySelector('#ask').open")
+    page.run(press)
+    page.run("document.querySelector('#ask-yes').click()")
+    shows(page, "#versions-list li:last-child .badge", "answers 100 %")
+    assert page.text("#said") == "What answers now: the configuration's files"
+    page.run("location.hash = '#/'")
 
 
 def _on_any_screen(page: Page) -> None:

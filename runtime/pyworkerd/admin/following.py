@@ -35,6 +35,8 @@ FOLLOWERS: Final = 32
 """At once. Our own figure: people and terminals, with room among the address's 100 connections for probes."""
 WAITING_BYTES: Final = 512 * 1024
 """That wait for one reader, besides what its connection holds."""
+TURN: Final = 64
+"""Entries that are made into lines before the event loop turns: some milliseconds."""
 ALIVE: Final = b": nothing new\n\n"
 
 Seen = dict[int, tuple[int, int]]
@@ -168,7 +170,9 @@ class Followers:
             each = {process: Question(*numbers, follow=True) for process, numbers in known.items()}
             answers = await ask(self._server, Question(follow=True), each)
             # What was missed while nobody followed is nobody's.
-            self._tell(answers, [answer.missed for process, answer in answers.items() if process in polled])
+            await self._tell(
+                answers, [answer.missed for process, answer in answers.items() if process in polled]
+            )
             polled |= answers.keys()
             alive = {SUPERVISOR, *self._server.numbers()}
             known = {
@@ -177,8 +181,10 @@ class Followers:
             polled &= alive
             await asyncio.sleep(POLL_S)
 
-    def _tell(self, answers: Mapping[int, Answer], missed: Sequence[Mapping[str, int]]) -> None:
-        for numbered in in_order(answers):
+    async def _tell(self, answers: Mapping[int, Answer], missed: Sequence[Mapping[str, int]]) -> None:
+        for index, numbered in enumerate(in_order(answers)):
+            if index % TURN == TURN - 1:
+                await asyncio.sleep(0)
             readers = [each for each in self._all if each.selection.passes(numbered.entry)]
             if readers:
                 data = event("entry", numbered.to_json())

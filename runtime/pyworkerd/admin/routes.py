@@ -14,7 +14,7 @@ from .dashboard import dashboard
 from .metrics import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from pyworkerd_config import Config
 
@@ -54,9 +54,6 @@ class Server(Protocol):
     """What is kept for those who look at it."""
     feed: Feed | None
     """What it said itself."""
-
-    def workers(self) -> Sequence[str]:
-        """Names of the workers of the configuration."""
 
     async def ask(
         self, question: str, argument: bytes = b"", each: Mapping[int, bytes] = MappingProxyType({})

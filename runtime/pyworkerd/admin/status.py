@@ -7,15 +7,19 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
+from pyworkerd_config.model import Worker
 
 from pyworkerd.observe.snapshot import label
 from pyworkerd.observe.summary import Figures, Lately, Window, figures_of, percentile, total
+from pyworkerd.versions.model import CONFIGURED
 
 from .api import Route
 from .metrics import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pyworkerd_config import Config
 
     from .api import Call
     from .routes import Server
@@ -89,6 +93,8 @@ class WorkerSummary(Summary):
     """`(others)`: those that have no label of their own in the metrics."""
     configured: bool = True
     """Whether the configuration names it; others were loaded, or were there before a reload."""
+    versions: dict[str, float] = {}
+    """What answers, and how many percent of the requests each: `configured`, or what was deployed."""
 
 
 class Status(msgspec.Struct):
@@ -139,16 +145,30 @@ class Standing:
             if monotonic() - self._at > FRESH_S:
                 snapshot = await counted(self._server)
                 self._figures, self._at = figures_of(snapshot), monotonic()
-                for name in self._server.workers():
-                    self._figures.setdefault(label(name), Figures())
+                for name in versions_of(self._server.config):
+                    self._figures.setdefault(name, Figures())
                 self._window.add(self._at, self._figures)
         return self._figures, *self._window.before(self._at)
+
+
+def versions_of(config: Config) -> dict[str, dict[str, float]]:
+    """What answers for the workers of a configuration, by their labels in the metrics."""
+    found: dict[str, dict[str, float]] = {}
+    for service in config.services:
+        if not isinstance(service.kind, Worker):
+            continue
+        second = service.rollout
+        first = 100.0 if second is None else 100.0 - second.percent
+        found[label(service.name)] = {service.version or CONFIGURED: first}
+        if second is not None:
+            found[label(service.name)][second.version] = second.percent
+    return found
 
 
 async def _status(call: Call) -> Status:
     query: StatusQuery = call.query
     figures, seconds, before = await call.server.live.standing.now()
-    configured = {label(name) for name in call.server.workers()}
+    versions = versions_of(call.server.config)
     wanted = query.worker.casefold()
     names = [name for name in figures if wanted in name.casefold() and (not query.name or name == query.name)]
     then = before if seconds else None
@@ -164,7 +184,8 @@ async def _status(call: Call) -> Status:
         Summary(**_fields(everything, Lately(everything, sums) if sums else None, seconds)),
         [
             WorkerSummary(
-                **_fields(figures[name], lately[name], seconds), name=name, configured=name in configured
+                **_fields(figures[name], lately[name], seconds), name=name, configured=name in versions,
+                versions=versions.get(name, {}),
             )
             for name in shown
         ],

@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "explain": Row("print a configuration as it was understood", "pyworkerd.cli.explain"),
     "types": Row("write declarations of what workers find on env, for type checkers", "pyworkerd.cli.types"),
     "test": Row("run the test handlers that workers export", "pyworkerd.cli.test"),
+    "tail": Row("follow what the workers of a running server say and do", "pyworkerd.cli.tail"),
     "replay": Row("run a recorded invocation again, step by step", "pyworkerd.cli.replay"),
     "compile": Row("put a configuration and all its files into one that serve runs", "pyworkerd.cli.compile"),
     "cron": Row("list cron expressions, or run a scheduled handler by hand", "pyworkerd.cli.cron"),

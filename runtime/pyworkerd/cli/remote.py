@@ -21,7 +21,7 @@ from .configuration import NAMES, add_configuration, read_configuration
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pyworkerd_config import Config
 
@@ -38,6 +38,15 @@ _MISTAKES: Final = frozenset((400, 401, 403, 404, 409, 413, 415, 422))
 def add_remote(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say which server is meant, and which of its services."""
     add_configuration(parser)
+    add_address(parser)
+    parser.add_argument(
+        "--service", metavar="NAME", help="which service (default: the configuration's, if it has one worker)"
+    )
+    parser.add_argument("--json", action="store_true", help="print what the server answers as JSON")
+
+
+def add_address(parser: argparse.ArgumentParser) -> None:
+    """Add those that say where the server is, and with which token it is asked."""
     parser.add_argument(
         "--to",
         metavar="ADDRESS",
@@ -50,10 +59,6 @@ def add_remote(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"file with the token for it (default: ${TOKEN_VARIABLE})",
     )
-    parser.add_argument(
-        "--service", metavar="NAME", help="which service (default: the configuration's, if it has one worker)"
-    )
-    parser.add_argument("--json", action="store_true", help="print what the server answers as JSON")
 
 
 class Remote(NamedTuple):
@@ -72,38 +77,57 @@ class Remote(NamedTuple):
         kind: str = "application/json",
     ) -> Any:
         """What it answers, as JSON. Raises `Refusal` with what it says is wrong, or if it cannot be reached."""
-        given = {key: value for key, value in (query or {}).items() if value is not None}
-        target = f"/api/v1{path}" + (f"?{urlencode(given)}" if given else "")
-        headers = {"accept": "application/json"}
-        if body is not None:
-            headers["content-type"] = kind
-        if self.token is not None:
-            headers["authorization"] = f"Bearer {self.token}"
-        connection = self._connect()
+        headers = {"content-type": kind} if body is not None else {}
+        connection = self._connect(TIMEOUT_S)
         try:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have said why
-                connection.request(method, target, body, headers)
+                connection.request(method, _target(path, query), body, {**self._headers(), **headers})
             response = connection.getresponse()
             data = response.read(MAX_ANSWER)
         except (OSError, http.client.HTTPException) as error:
-            raise _refused(
-                f"{self.address} cannot be asked: {str(error) or type(error).__name__}", FAILED
-            ) from None
+            raise self.silent(error) from None
         finally:
             connection.close()
         return _answer(self.address, response.status, data)
 
-    def _connect(self) -> http.client.HTTPConnection:
+    @contextlib.contextmanager
+    def stream(
+        self, path: str, query: Mapping[str, object], silence_s: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        """An answer that has no end, to be read as it comes. Raises `Refusal` with what the server says is wrong.
+
+        If it cannot be reached, or says nothing for so many seconds, this or reading raises OSError or
+        `http.client.HTTPException`.
+        """
+        connection = self._connect(silence_s)
+        try:
+            connection.request("GET", _target(path, query), headers=self._headers())
+            response = connection.getresponse()
+            if response.status != 200:
+                _answer(self.address, response.status, response.read(MAX_ANSWER))
+            yield response
+        finally:
+            connection.close()
+
+    def silent(self, error: Exception) -> Refusal:
+        """What is wrong where it cannot be reached."""
+        return _refused(f"{self.address} cannot be asked: {str(error) or type(error).__name__}", FAILED)
+
+    def _headers(self) -> dict[str, str]:
+        given = {} if self.token is None else {"authorization": f"Bearer {self.token}"}
+        return {"accept": "application/json", **given}
+
+    def _connect(self, timeout: float) -> http.client.HTTPConnection:
         if self.address.startswith("unix:"):
-            return _UnixConnection(self.address.removeprefix("unix:"))
+            return _UnixConnection(self.address.removeprefix("unix:"), timeout)
         parts = urlsplit(self.address)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+        return kind(parts.hostname or "", parts.port, timeout=timeout)
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
@@ -155,6 +179,11 @@ def encode(value: object) -> bytes:
 def has_configuration(options: argparse.Namespace) -> bool:
     """Whether a configuration is named, or found."""
     return bool(options.config or options.named) or any(Path(name).is_file() for name in NAMES)
+
+
+def _target(path: str, query: Mapping[str, object] | None) -> str:
+    given = {key: value for key, value in (query or {}).items() if value is not None}
+    return f"/api/v1{path}" + (f"?{urlencode(given)}" if given else "")
 
 
 def _normal(address: str) -> str:

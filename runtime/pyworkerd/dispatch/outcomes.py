@@ -6,7 +6,9 @@ from time import time
 from typing import TYPE_CHECKING
 
 from pyworkerd.observe.access import METHOD_CHARACTERS, PATH_CHARACTERS, split_url
+from pyworkerd.observe.feed import NAME
 from pyworkerd.observe.selection import Outcome
+from pyworkerd.observe.snapshot import label
 from pyworkerd.observe.trace_item import CANCELED, OK, OUTCOMES
 
 from .failures import outcome
@@ -54,13 +56,14 @@ class Watched:
 
     def end(self, invocation: Invocation) -> None:
         """Nothing of it is left."""
-        now, work = time(), invocation.work
+        now, work, work_for = time(), invocation.work, invocation.scope
+        entrypoint = (work.target.entrypoint or "")[:NAME]
         self._feed.ended(
             Outcome(
-                self._began, self._worker, invocation.id, work.target.entrypoint or "", began_by(work),
+                self._began, label(self._worker), invocation.id, entrypoint, began_by(work),
                 self._outcome, self._status, round(cpu_ms_of(invocation), 3),
                 round(max(now - self._began, 0.0) * 1000, 3),
-                invocation.scope.request_id, invocation.scope.trace_id,
+                work_for.request_id, work_for.trace_id,
             )
         )  # fmt: skip
         if self._trace is not None:

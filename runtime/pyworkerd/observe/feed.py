@@ -95,18 +95,14 @@ class Feed:
 
     def __call__(self, entry: LogEntry) -> None:
         """Keep an entry. Never blocks."""
-        if len(entry.message) > MESSAGE:
-            more = len(entry.message) - MESSAGE
-            entry = entry._replace(message=f"{entry.message[:MESSAGE]}... ({more} characters more)")
-        kept = entry._replace(
-            worker=label(entry.worker), level=entry.level[:NAME], source=entry.source[:NAME]
-        )
+        size = len(entry.message) + len(entry.source) + len(entry.level)
+        if size > MESSAGE or not entry.worker.isprintable():
+            entry = _cut(entry)
         with self._lock:
-            self._logs.add(kept.worker, len(kept.message) + len(kept.source), kept)
+            self._logs.add(entry.worker, size, entry)
 
     def ended(self, outcome: Outcome) -> None:
-        """Keep what became of an invocation."""
-        outcome = outcome._replace(worker=label(outcome.worker), entrypoint=outcome.entrypoint[:NAME])
+        """Keep what became of an invocation. Its texts are bounded: see `dispatch.outcomes`."""
         with self._lock:
             self._outcomes.add(outcome.worker, len(outcome.event), outcome)
 
@@ -139,6 +135,14 @@ class Feed:
         self.watched, self._until = False, None
 
 
+def _cut(entry: LogEntry) -> LogEntry:
+    more = len(entry.message) - MESSAGE
+    message = f"{entry.message[:MESSAGE]}... ({more} characters more)" if more > 0 else entry.message
+    return entry._replace(
+        worker=label(entry.worker), level=entry.level[:NAME], source=entry.source[:NAME], message=message
+    )
+
+
 def _time(numbered: tuple[int, Entry]) -> float:
     return numbered[1].time
 
@@ -169,7 +173,6 @@ def read_answer(data: bytes) -> Answer:
 _LOG: Final = (int, float, str, int, str, str, str, str, str)
 _OUTCOME: Final = (int, float, str, int, str, str, str, int, float, float, str, str)
 _LONG: Final = MESSAGE + 64
-_OTHERS: Final = frozenset((bool, list))
 
 
 def _entry(fields: Any) -> tuple[int, Entry]:
@@ -192,16 +195,13 @@ def _unpacked(data: bytes) -> Any:
 
 
 def _fields(value: Any, kinds: tuple[type, ...]) -> list[Any]:
-    if type(value) is not list or len(value) != len(kinds):
+    if type(value) is not list or tuple(map(type, value)) != kinds:
         raise FeedError("other fields than agreed")
-    for field, kind in zip(value, kinds, strict=True):
-        if type(field) is not kind:
-            raise FeedError("a field of another type than agreed")
+    for field in value:
         # A time that is no number is within no bounds.
-        if not ((type(field) is str and len(field) <= _LONG) or type(field) in _OTHERS or _is_number(field)):
-            raise FeedError("a field beyond its bounds")
+        if type(field) is str:
+            if len(field) > _LONG:
+                raise FeedError("a text beyond its bounds")
+        elif type(field) is not list and not 0 <= field <= LARGEST:
+            raise FeedError("a number beyond its bounds")
     return value
-
-
-def _is_number(field: Any) -> bool:
-    return isinstance(field, int | float) and 0 <= field <= LARGEST

@@ -20,15 +20,23 @@ NAMED: Final = 1000
 """Workers whose missed entries are counted by name; those of all others are together, under no name."""
 
 
+class _Share:
+    """What one worker has of the room."""
+
+    __slots__ = ("numbers", "size")
+
+    def __init__(self) -> None:
+        self.numbers: deque[int] = deque()
+        self.size = 0
+
+
 class Ring(Generic[Told]):
     """So many characters of entries."""
 
     def __init__(self, characters: int) -> None:
         self._limit, self._share = characters, characters // SHARE
         self._entries: OrderedDict[int, tuple[str, int, Told]] = OrderedDict()
-        self._of: dict[str, deque[int]] = {}
-        """Numbers, by worker."""
-        self._held: dict[str, int] = {}
+        self._shares: dict[str, _Share] = {}
         self._size = 0
         self._read = 0
         """Up to there the reader has what it wanted."""
@@ -39,14 +47,19 @@ class Ring(Generic[Told]):
     def add(self, worker: str, characters: int, entry: Told) -> None:
         """Keep it, in place of older ones. An entry without a worker is the runtime's own, which has no share."""
         size = characters + ENTRY_CHARACTERS
-        self.last += 1
-        while worker and self._of.get(worker) and self._held[worker] + size > self._share:
-            self._drop(self._of[worker][0])
+        self.last = number = self.last + 1
+        share = self._shares.get(worker)
+        if share is not None and worker:
+            while share.numbers and share.size + size > self._share:
+                self._drop(share.numbers[0])
         while self._entries and self._size + size > self._limit:
             self._drop(next(iter(self._entries)))
-        self._entries[self.last] = (worker, size, entry)
-        self._of.setdefault(worker, deque()).append(self.last)
-        self._held[worker] = self._held.get(worker, 0) + size
+        self._entries[number] = (worker, size, entry)
+        share = self._shares.get(worker)
+        if share is None:
+            share = self._shares[worker] = _Share()
+        share.numbers.append(number)
+        share.size += size
         self._size += size
 
     def after(self, number: int) -> list[tuple[int, Told]]:
@@ -64,12 +77,13 @@ class Ring(Generic[Told]):
         return missed
 
     def _drop(self, number: int) -> None:
-        # The oldest of a worker is also the first of its numbers.
+        # The oldest of all is also the oldest of its worker.
         worker, size, _ = self._entries.pop(number)
         self._size -= size
         if number > self._read:
             self._missed[worker if worker in self._missed or len(self._missed) < NAMED else ""] += 1
-        self._of[worker].popleft()
-        self._held[worker] -= size
-        if not self._of[worker]:
-            del self._of[worker], self._held[worker]
+        share = self._shares[worker]
+        share.numbers.popleft()
+        share.size -= size
+        if not share.numbers:
+            del self._shares[worker]

@@ -322,10 +322,6 @@ class Supervisor:
         """See `admin.routes.Server`."""
         return {child.number for child in self.children.values()}
 
-    def workers(self) -> list[str]:
-        """See `admin.routes.Server`."""
-        return [each.name for each in self.config.services if isinstance(each.kind, Worker)]
-
     # asking them -------------------------------------------------------------------------------------
 
     async def ask(

@@ -29,15 +29,11 @@ class Fixed:
         self.answers: dict[int, bytes] = {}
         self.feeds: dict[int, Feed] = {}
         self.feed: Feed | None = None
-        self.named: list[str] = []
         self.live = Live(self)
         self.config = Config()
 
     def numbers(self) -> set[int]:
         return {*self.answers, *self.feeds}
-
-    def workers(self) -> list[str]:
-        return self.named
 
     def readiness(self) -> tuple[int, int]:
         return self.figures

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from pyworkerd.admin.table import ROUTES
 from pyworkerd.messages import Request
 from pyworkerd.observe.families import BOUNDS_MS
 from pyworkerd.observe.snapshot import Snapshot, add, pack
+from pyworkerd_config.model import Config, Network, Rollout, Service, Worker
 
 from tests.runtime.admin.test_routes import Fixed
 from tests.runtime.server.client import run
@@ -35,6 +38,10 @@ def counted(**requests: int) -> bytes:
     return pack(snapshot)
 
 
+def service(name: str) -> Service:
+    return Service(name, Worker(Path("w.py"), Path()))
+
+
 async def status(server: Fixed, query: str = "", expected: int = 200) -> Any:
     api = Api(server, Gate(lambda: (), wanted=False), ROUTES)
     answer = await api.answer(Request("GET", f"http://localhost/api/v1/status{query}"), None)
@@ -46,7 +53,7 @@ async def status(server: Fixed, query: str = "", expected: int = 200) -> Any:
 def test_the_sum_of_all_processes_and_workers_that_were_never_asked() -> None:
     async def main() -> None:
         server = Fixed(2)
-        server.named = ["shop", "resting", "odd\u202ename"]
+        server.config = Config(services=tuple(map(service, ("shop", "resting", "odd\u202ename"))))
         server.answers = {1: counted(shop=3), 2: counted(shop=4, loaded=1)}
         found = await status(server)
         assert (found["serving"], found["wanted"], found["found"], found["known"]) == (2, 2, 4, 4)
@@ -60,6 +67,26 @@ def test_the_sum_of_all_processes_and_workers_that_were_never_asked() -> None:
         assert workers["resting"]["latency"] == {"p50": None, "p95": None, "p99": None}
         assert (found["total"]["requests"], found["total"]["errors"]) == (11, 3)
         assert found["total"]["lately"] is None
+
+    run(main)
+
+
+def test_which_versions_answer() -> None:
+    async def main() -> None:
+        server = Fixed(1)
+        deployed = replace(service("shop"), version="a" * 16)
+        both = Rollout(Worker(Path("w.py"), Path()), "b" * 16, 10.0)
+        new = replace(service("new"), rollout=both)
+        network = Service("internet", Network())
+        server.config = Config(services=(deployed, new, service("plain"), network))
+        server.answers = {1: counted(loaded=1)}
+        versions = {each["name"]: each["versions"] for each in (await status(server))["workers"]}
+        assert versions == {
+            "shop": {"a" * 16: 100.0},
+            "new": {"configured": 90.0, "b" * 16: 10.0},
+            "plain": {"configured": 100.0},
+            "loaded": {},
+        }
 
     run(main)
 

@@ -98,6 +98,20 @@ def test_tail_workers_hear_the_same_as_without(with_runtime: Callable[..., None]
     with_runtime(main, None, RuntimeOptions(sinks=(feed,), feed=feed))
 
 
+def test_a_worker_is_named_as_in_the_metrics(with_runtime: Callable[..., None]) -> None:
+    feed = Feed()
+
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load({"w.py": WATCHED}, name="a\nb\u202e" + "w" * 1000)
+        feed.answer(Question(follow=True))
+        await worker.fetch(Request("GET", "http://w/tea"))
+        await runtime.quiet()
+        names = {each.worker for _, each in feed.answer(Question()).entries}
+        assert names == {("a\\nb\\u202e" + "w" * 1000)[:200]}
+
+    with_runtime(main, None, RuntimeOptions(sinks=(feed,), feed=feed))
+
+
 def test_what_began_it_is_bounded() -> None:
     request = Request("M" * 999, f"http://anna:secret@host/{'p' * 9999}?q")
     assert began_by(FetchWork(request, DEFAULT)) == f"{'M' * 32} /{'p' * 2047}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyworkerd.admin.routes import Server
     from pyworkerd.messages import Request
 
-SCRIPTS: Final = ("text.js", "charts.js", "talk.js", "workers.js", "logs.js", "main.js")
+SCRIPTS: Final = ("text.js", "charts.js", "talk.js", "workers.js", "versions.js", "logs.js", "main.js")
 """In this order; what they declare is seen by those after them, and by nobody outside."""
 _POLICY: Final = (
     "default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; img-src data:; "

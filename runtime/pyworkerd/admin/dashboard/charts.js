@@ -117,7 +117,7 @@ function chart(title, lines, format) {
       const highest = drawn.draw(series);
       lines.forEach((line, index) => write(shownValues[index], format(now[line.field])));
       write(value, format(now[lines[0].field]));
-      write(top, `highest ${highest ? format(highest) : NONE}`);
+      write(top, `highest ${highest ? format(highest) : "0"}`);
     },
   };
 }

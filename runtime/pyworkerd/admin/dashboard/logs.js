@@ -4,8 +4,13 @@ const LINES = 500;
 const KNOWN_LEVELS = new Set(["debug", "info", "warning", "error", "critical"]);
 const AT_THE_END = 40; // pixels
 
+// Processes are asked in turns, so what is told last is not always the newest: a stream that goes on begins earlier.
+const OVERLAP_S = 1;
+const REMEMBERED = 2 * LINES;
+
 let following = null;
 let lastSeen = 0;
+const known = new Set();
 let paused = false;
 
 function lineOf(entry) {
@@ -55,15 +60,21 @@ function told(events) {
   const frame = $("logs-frame");
   const stays = frame.scrollTop + frame.clientHeight < frame.scrollHeight - AT_THE_END;
   const list = $("logs-list");
-  const lines = events.slice(-LINES).map(([kind, data]) => {
-    if (kind === "missed") return gapOf(data.count);
-    lastSeen = Math.max(lastSeen, data.time);
-    return lineOf(data);
-  });
+  const fresh = events.filter(([kind, data]) => kind !== "entry" || isNew(data));
+  const lines = fresh.slice(-LINES).map(([kind, data]) => (kind === "entry" ? lineOf(data) : gapOf(data.count)));
   list.append(...lines);
   while (list.children.length > LINES) list.firstElementChild.remove();
   if (!stays && lines.length) frame.scrollTop = frame.scrollHeight;
   drawEmpty();
+}
+
+function isNew(entry) {
+  const key = `${entry.id} ${entry.time}`;
+  if (known.has(key)) return false;
+  known.add(key);
+  if (known.size > REMEMBERED) known.delete(known.values().next().value);
+  lastSeen = Math.max(lastSeen, entry.time);
+  return true;
 }
 
 function gapOf(count) {
@@ -77,22 +88,21 @@ function drawEmpty() {
   write($("logs-none"), filtered ? "Nothing that was logged lately matches." : "Nothing was logged lately.");
 }
 
-function queryOf(again) {
+function queryNow() {
   const [key, value] = $("logs-show").value.split("=");
-  const query = { limit: 200 };
+  const query = lastSeen ? { limit: LINES, since: lastSeen - OVERLAP_S } : { limit: 200 };
   if (key) query[key] = value;
   const text = $("logs-text").value.trim();
   if (text) query.text = text;
   if (chosen.worker !== null) query.worker = chosen.worker;
-  if (again && lastSeen) query.since = lastSeen + 0.000001;
   return query;
 }
 
 async function keepFollowing(signal) {
   let pause = 1000;
-  for (let again = false; !signal.aborted; again = true) {
+  while (!signal.aborted) {
     try {
-      await follow(queryOf(again), signal, (events) => {
+      await follow(queryNow(), signal, (events) => {
         pause = 1000;
         write($("logs-state"), "live");
         told(events);
@@ -120,6 +130,7 @@ function restart() {
   stop();
   $("logs-list").replaceChildren();
   lastSeen = 0;
+  known.clear();
   if (paused) pressPause();
   resume();
 }

@@ -39,21 +39,22 @@ function refused(error) {
 }
 
 async function begin() {
-  try {
-    const session = await talk("/session");
-    csrf = session.csrf ?? null;
-    $("leave").hidden = csrf === null;
-    show("content");
-    navigate();
-  } catch (error) {
-    if (error instanceof Refused) {
-      refused(error);
-      return;
+  for (;;) {
+    try {
+      csrf = (await talk("/session")).csrf ?? null;
+      break;
+    } catch (error) {
+      if (error instanceof Refused) {
+        refused(error);
+        return;
+      }
+      state("error", "No answer");
+      await wait(EVERY_MS);
     }
-    state("error", "No answer");
-    await wait(EVERY_MS);
-    await begin();
   }
+  $("leave").hidden = csrf === null;
+  show("content");
+  navigate();
 }
 
 async function logIn(event) {
@@ -115,6 +116,7 @@ function draw(status) {
     drawTable(status);
   } else {
     drawWorker(status);
+    if (status.workers[0]?.configured) lookAtVersions(chosen.worker);
   }
 }
 
@@ -138,6 +140,7 @@ function navigate() {
   $("overview").hidden = $("workers").hidden = name !== null;
   $("worker").hidden = name === null;
   write($("worker-title"), name === null ? "" : shown(name));
+  hideVersions();
   document.title = name === null ? "pyworkerd" : `${shown(name)} \u00b7 pyworkerd`;
   if ($("content").hidden) return;
   look();
@@ -166,6 +169,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) stop();
   else resume();
 });
+beginVersions();
 beginLogs();
 begin();
 poll();

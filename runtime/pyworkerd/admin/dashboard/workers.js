@@ -1,6 +1,7 @@
 // The figures: of all workers in tiles and a table, of one in charts.
 
 const PAGE = 50;
+const CONFIGURED = "configured"; // in place of a version: the files that the configuration names
 const COLUMNS = [
   ["Worker", null],
   ["", null],
@@ -70,6 +71,16 @@ function isolatesText(each) {
   return all ? `${each.isolates.busy ?? 0} / ${whole.format(all)}` : "0";
 }
 
+// Nothing where the files of the configuration answer, as they do unless something was deployed.
+function versionsText(versions) {
+  const all = Object.entries(versions);
+  const names = all.map(([id, percent]) => {
+    const name = id === CONFIGURED ? id : id.slice(0, 8);
+    return all.length > 1 ? `${name} ${Number(percent.toFixed(2))} %` : name;
+  });
+  return names.length === 1 && names[0] === CONFIGURED ? "" : names.join(", ");
+}
+
 function address(name) {
   return `#/worker/${encodeURIComponent(name)}`;
 }
@@ -94,13 +105,14 @@ function rowOf(name) {
   const line = plot([{ field: "requests", kind: "first" }, { field: "errors", kind: "error" }]);
   const cells = COLUMNS.slice(2).map(([title]) => el("td", { role: "cell", "data-label": title }));
   const link = el("a", { href: address(name) }, shown(name));
+  const version = el("span", { class: "version" });
   const root = el(
     "tr", { role: "row" },
-    el("th", { scope: "row", role: "rowheader" }, link),
+    el("th", { scope: "row", role: "rowheader" }, link, " ", version),
     el("td", { role: "cell", class: "trend" }, line.root),
     ...cells,
   );
-  return { root, cells, line };
+  return { root, cells, line, version };
 }
 
 function drawTable(status) {
@@ -129,6 +141,7 @@ function drawTable(status) {
       cell.classList.toggle("old", title.startsWith("p") && !isRecent(each));
       cell.classList.toggle("bad", title === "Errors" && Boolean(each.lately?.errors || each.lately?.call_errors));
     });
+    write(row.version, versionsText(each.versions));
     row.line.draw(samples.get(each.name));
   });
   drawPages(status);
