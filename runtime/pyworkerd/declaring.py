@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from importlib import resources
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyworkerd_config.model import Worker
@@ -161,9 +162,14 @@ def _python(modules: Iterable[Worker]) -> str:
             _add(known, binding.name, TYPES.get(binding.kind, ANYTHING).python)
         if worker.assets is not None and worker.assets.binding is not None:
             _add(known, worker.assets.binding, ASSETS.python)
-    lines = [f"    {name}: {type_}" for name, type_ in sorted(known.items()) if name.isidentifier()]
+    lines = [f"    {name}: {type_}" for name, type_ in sorted(known.items()) if _is_attribute(name)]
     parts = [_MADE.format("#"), _packaged("workers.pyi"), _ENV, "\n".join([*lines, *_MORE]), "\nenv: Env\n"]
     return "\n".join(parts)
+
+
+def _is_attribute(name: str) -> bool:
+    """Whether a class can say it; others are found by `env["..."]` alone."""
+    return name.isidentifier() and not iskeyword(name) and not name.startswith("__")
 
 
 def _add(known: dict[str, str], name: str, type_: str) -> None:

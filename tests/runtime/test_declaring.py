@@ -74,6 +74,7 @@ def test_workers_in_python_share_one_class() -> None:
     second = config(
         a=worker("a.py", Binding("X", "kv", "x")),
         b=worker("b.py", Binding("Y", "d1", "y"), Binding("not-an-identifier", "kv", "x")),
+        c=worker("c.py", *(Binding(name, "kv", "x") for name in ("class", "None", "__getitem__", "a b"))),
     )
     made = declared(first, second)
     assert set(made) == {PYTHON}

@@ -17,7 +17,7 @@ from pyworkerd_config.model import Worker
 from pyworkerd.chores import Chores
 from pyworkerd.isolation import ALLOW, ALLOW_HELP
 from pyworkerd.observe import logs
-from pyworkerd.observe.text import printable
+from pyworkerd.observe.text import one_line, printable
 from pyworkerd.problems import FAILED
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.supervisor.reports import Readable
@@ -159,17 +159,17 @@ class Text(Report):
     def listed(self, cases: Sequence[Case]) -> None:
         """See `Report`."""
         for case in cases:
-            _line(str(case))
+            _line(_name(case))
 
     def begins(self, case: Case) -> None:
         """See `Report`."""
-        _line(f"[ TEST ] {case}")
+        _line(f"[ TEST ] {_name(case)}")
 
     def ended(self, outcome: Outcome) -> None:
         """See `Report`."""
         super().ended(outcome)
         colour, word = (self._green, "PASS") if outcome.failure is None else (self._red, "FAIL")
-        _line(f"{colour}[ {word} ]{self._plain} {outcome.case} ({outcome.seconds * 1000:.0f} ms)")
+        _line(f"{colour}[ {word} ]{self._plain} {_name(outcome.case)} ({outcome.seconds * 1000:.0f} ms)")
         if (failure := outcome.failure) is not None:
             place = f"{failure.file}:{failure.line}: " if failure.file else ""
             _line(_set_in(f"{place}{failure.message}"))
@@ -208,6 +208,11 @@ def _described(outcome: Outcome) -> dict[str, Any]:
         "milliseconds": round(outcome.seconds * 1000, 2),
         "failure": None if outcome.failure is None else outcome.failure._asdict(),
     }
+
+
+def _name(case: Case) -> str:
+    """A program chooses the names of what it exports: any text in JavaScript."""
+    return one_line(str(case))
 
 
 def _set_in(text: str) -> str:

@@ -164,3 +164,61 @@ def test_names_and_filters_are_told_apart(tmp_path: Path) -> None:
     assert told_apart(["config.toml"], named=True) == (None, ["config.toml"])
     assert told_apart([], named=False) == (None, [])
     assert OWN_NAMES[0] == "test.toml", "a configuration for tests goes first"
+
+
+QUEUE = """\
+queues = [{ name = "jobs", producers = ["tests"], consumer = "office", max_batch_timeout = 0 }]
+[[stores]]
+kv = "done"
+workers = ["tests", "office"]
+[[services]]
+name = "office"
+worker = { main = "office.py", bindings = { DONE = { kv = "done" } } }
+[[services]]
+name = "tests"
+worker = { main = "tests.py", bindings = { DONE = { kv = "done" }, JOBS = { queue = "jobs" } } }
+"""
+OFFICE = """\
+from workers import WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def queue(self, batch):
+        for message in batch.messages:
+            await self.env.DONE.put("done", message.body)
+"""
+SENDS = """\
+import asyncio
+from workers import WorkerEntrypoint
+
+class Sends(WorkerEntrypoint):
+    async def test(self):
+        await self.env.JOBS.send("sweep")
+        while await self.env.DONE.get("done") != "sweep":
+            await asyncio.sleep(0.01)
+"""
+
+
+def test_consumers_get_what_tests_send(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in {"test.toml": QUEUE, "office.py": OFFICE, "tests.py": SENDS}.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["test"]) == 0
+    assert "[ PASS ] tests:Sends (" in capsys.readouterr().out
+
+
+def test_no_name_of_a_test_reaches_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "test.toml").write_text('[[services]]\nname = "w"\nworker = { main = "w.js" }\n')
+    (tmp_path / "w.js").write_text(
+        'const t = { test() {} };\nexport { t as "\\u001b[31m\\n[ PASS ] forged" };\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["test"], ["test", "--list"]):
+        assert main(arguments) == 0
+        out = capsys.readouterr().out
+        assert "\x1b" not in out
+        assert "w:\\x1b[31m\\n[ PASS ] forged" in out
+        assert not out.startswith("[ PASS ]")
