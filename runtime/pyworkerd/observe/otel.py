@@ -39,6 +39,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from pyworkerd.errors import ConfigurationError
+
 from . import spans
 from .otel_metrics import Sender
 
@@ -78,7 +80,18 @@ class Telemetry:
         self._metrics: Sender | None = None
 
     def start(self) -> None:
-        """Send from now on. `OTEL_SDK_DISABLED`, and exporters that are `none`, are heeded."""
+        """Send from now on. `OTEL_SDK_DISABLED`, and exporters that are `none`, are heeded.
+
+        Raises `ConfigurationError` for what the SDK does not take.
+        """
+        try:
+            self._start()
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"the SDK of OpenTelemetry cannot be used as OTEL_... says: {error}"
+            ) from error
+
+    def _start(self) -> None:
         if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             return
         if _exports("TRACES"):

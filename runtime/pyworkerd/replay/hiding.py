@@ -17,11 +17,15 @@ from pyworkerd_isolates.replay.telling import blob_of, read_events
 from pyworkerd.observe.redaction import ids_of, is_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MIN_SEARCHED: Final = 6
 """Characters of a value that is looked for wherever it may be; a shorter one is hidden only where it was given. It
 would be found in everything."""
+MOST: Final = 32
+"""Values of clients and other servers that are looked for in one recording, so that who sends thousands of cookies does
+not make the search last. Those beyond are hidden where they are credentials, and nowhere else."""
+_MORE: Final = "what is in more headers, in those headers alone,"
 _HEADERS: Final = {("fetch", None): 6, ("resolve", "response"): 4, ("resolve", "upgrade"): 3}
 """Where the headers are, in the events that have some."""
 
@@ -55,16 +59,11 @@ def _stand_in(character: str, letter: str, capital: str, digit: str) -> str:
 
 
 class Hidden:
-    """Values, each with its placeholder, in every form in which they are looked for."""
+    """Values, each with its placeholder, in every form in which they are looked for; of `others` in fewer."""
 
-    def __init__(self, values: Iterable[str]) -> None:
-        pairs = {
-            found: instead
-            for value in values
-            if len(value) >= MIN_SEARCHED
-            for found, instead in _forms(value, placeholder(value))
-            if found != instead
-        }
+    def __init__(self, values: Iterable[str], others: Iterable[str] = ()) -> None:
+        pairs = dict(pair for value in values for pair in _forms(value, _PLAIN, _BASE64))
+        pairs.update(pair for value in others for pair in _forms(value, _PLAIN[:OF_OTHERS], ()))
         self._texts = sorted(pairs.items(), key=lambda pair: -len(pair[0]))
         self._bytes = [(found.encode(), instead.encode()) for found, instead in self._texts]
 
@@ -99,28 +98,41 @@ class Hidden:
         return self.tree(message), [self.data(blob) for blob in blobs]
 
 
-def _forms(value: str, instead: str) -> list[tuple[str, str]]:
-    """A value as it is and as it is written in JSON, in URLs, as hexadecimal digits and in base 64."""
-    plain: tuple[Callable[[str], str], ...] = (
-        str,
-        lambda text: json.dumps(text)[1:-1],
-        lambda text: quote(text, safe=""),
-        quote_plus,
-        lambda text: text.encode("utf-8", "surrogatepass").decode("latin-1"),
-        lambda text: text.encode("utf-8", "surrogatepass").hex(),
-        lambda text: text.encode("utf-8", "surrogatepass").hex().upper(),
-    )
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+_PLAIN: Final[tuple[Callable[[str], str], ...]] = (
+    str,
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: quote(text, safe="", errors="surrogatepass"),
+    lambda text: quote_plus(text, errors="surrogatepass"),
+    lambda text: _utf8(text).decode("latin-1"),
+    lambda text: _utf8(text).hex(),
+    lambda text: _utf8(text).hex().upper(),
+)
+"""A value as it is, and as it is written in JSON, in URLs, in headers and as hexadecimal digits."""
+OF_OTHERS: Final = 4
+_BASE64: Final = (base64.b64encode, base64.urlsafe_b64encode)
+
+
+def _forms(
+    value: str, plain: Sequence[Callable[[str], str]], in_base64: Sequence[Callable[[bytes], bytes]]
+) -> Iterator[tuple[str, str]]:
+    """What to look for, and what to put there."""
+    if len(value) < MIN_SEARCHED:
+        return
+    instead = placeholder(value)
     pairs = [(form(value), form(instead)) for form in plain]
-    for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
-        pairs += [_in_base64(alphabet, value, instead, before) for before in range(3)]
-    return [
-        (found, other) for found, other in pairs if len(found) >= MIN_SEARCHED and len(found) == len(other)
-    ]
+    pairs += [_in_base64(each, value, instead, before) for each in in_base64 for before in range(3)]
+    for found, other in pairs:
+        if found != other and len(found) >= MIN_SEARCHED and len(found) == len(other):
+            yield found, other
 
 
 def _in_base64(alphabet: Callable[[bytes], bytes], value: str, instead: str, before: int) -> tuple[str, str]:
     """What of base 64 is this value's alone where so many bytes (of three) come before it."""
-    raw, other = (text.encode("utf-8", "surrogatepass") for text in (value, instead))
+    raw, other = _utf8(value), _utf8(instead)
     first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
     found, instead_of_it = (alphabet(bytes(before) + each)[first:last].decode() for each in (raw, other))
     return found, instead_of_it
@@ -131,10 +143,9 @@ class Hiding:
 
     def __init__(self, bindings: Mapping[str, str]) -> None:
         self._bindings = dict(bindings)
-        self._values: dict[str, str] = {
-            value: f"the binding {name}" for name, value in bindings.items() if value
-        }
-        self._hidden = Hidden(self._values)
+        self._told = {f"the binding {name}" for name, value in bindings.items() if value}
+        self._others: set[str] = set()
+        self._hidden = Hidden(self._bindings.values())
 
     @property
     def hidden(self) -> Hidden:
@@ -144,22 +155,31 @@ class Hiding:
     @property
     def told(self) -> tuple[str, ...]:
         """What was hidden, in words."""
-        return tuple(sorted(set(self._values.values())))
+        return tuple(sorted(self._told))
 
     def look(self, frame: bytes) -> None:
         """Find what is to be hidden in a batch of events."""
         events, _ = read_events(frame)
-        before = len(self._values)
+        before = len(self._others)
         for event in events:
             for pair in _headers_of(event):
-                if is_secret(pair[0].lower()):
-                    for part in _parts_of(*pair):
-                        self._values.setdefault(part, f"the header {pair[0].lower()[:64]}")
+                if is_secret(name := pair[0].lower()):
+                    self._told.add(f"the header {name[:64]}" if len(self._told) < MOST else _MORE)
+                    self._look_for(_parts_of(*pair))
             if event[0] == "fetch" and len(event) > 5 and type(event[5]) is str:
-                for word in _secrets_of_url(event[5]):
-                    self._values.setdefault(word, "what looks like an id or a token in the URL")
-        if len(self._values) != before:
-            self._hidden = Hidden(self._values)
+                words = [word for word in _secrets_of_url(event[5]) if len(word) >= MIN_SEARCHED]
+                if words:
+                    self._told.add("what looks like an id or a token in the URL")
+                self._look_for(words)
+        if len(self._others) != before:
+            self._hidden = Hidden(self._bindings.values(), self._others)
+
+    def _look_for(self, values: list[str]) -> None:
+        for value in values:
+            if len(self._others) < MOST:
+                self._others.add(value)
+            elif value not in self._others:
+                self._told.add(_MORE)
 
     def hide(self, frame: bytes) -> bytes:
         """A batch of events with placeholders."""

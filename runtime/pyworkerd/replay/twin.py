@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from .hiding import Hidden
 
-MOST_MS: Final = 5000
-"""CPU time of one step of a twin: where the real one did not loop for ever, the twin may."""
+MOST_MS: Final = 5000.0
+"""CPU time of all steps of a twin: where the real one did not loop for ever, the twin may."""
 
 
 def censored(recording: Recording, bindings: Mapping[str, str], image: Image, limits: Limits) -> Recording:
@@ -40,6 +40,7 @@ def censored(recording: Recording, bindings: Mapping[str, str], image: Image, li
         return recording
     steps: list[Step] = []
     differs: int | None = None
+    left_ms, complete = MOST_MS, recording.complete
     isolate = ReplayedIsolate(image, limits, recording.key)
     try:
         for number, step in enumerate(recording.steps):
@@ -48,15 +49,19 @@ def censored(recording: Recording, bindings: Mapping[str, str], image: Image, li
                 steps.append(events)
                 break
             broken_off = step.failure is not None and step.failure[0] == LIMIT
-            budget_ms = limits.cpu_ms if broken_off else min(2 * limits.cpu_ms, MOST_MS)
-            steps.append(now := isolate.again(events, budget_ms))
+            if left_ms <= 0:
+                complete = False
+                break
+            budget_ms = limits.cpu_ms if broken_off else 2 * limits.cpu_ms
+            steps.append(now := isolate.again(events, min(budget_ms, left_ms)))
+            left_ms -= isolate.last_step_ms
             if differs is None and not _same(step, now, hiding.hidden, limits):
                 differs = number
             if now.failure is not None:
                 break
     finally:
         isolate.end()
-    return replace(recording, steps=tuple(steps), hidden=hiding.told, differs=differs)
+    return replace(recording, steps=tuple(steps), hidden=hiding.told, differs=differs, complete=complete)
 
 
 def _same(real: Step, twin: Step, hidden: Hidden, limits: Limits) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from pyworkerd.errors import ConfigurationError
 from pyworkerd.observe import spans
 from pyworkerd.observe.otel import Telemetry, resource
 from pyworkerd.observe.trace import RANDOM, SAMPLED
@@ -269,6 +270,18 @@ def test_the_environment_names_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> 
     )
     monkeypatch.setenv("OTEL_SERVICE_NAME", "other")
     assert resource().attributes["service.name"] == "other"
+
+
+def test_what_the_sdk_does_not_take_is_a_mistake_of_the_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1")
+
+    async def main() -> None:
+        with pytest.raises(ConfigurationError, match=r"OpenTelemetry cannot be used as OTEL_\.\.\. says"):
+            Telemetry(dict).start()
+
+    asyncio.run(main())
 
 
 def test_what_cannot_work_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd.replay.hiding import Hidden, Hiding, placeholder
+from pyworkerd.replay.hiding import MOST, Hidden, Hiding, placeholder
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.events import Events
 from pyworkerd_isolates.replay.telling import event_fields, read_events
@@ -57,6 +57,31 @@ def test_base64_is_hidden_and_decodes_to_the_placeholder() -> None:
 def test_short_values_are_not_looked_for() -> None:
     assert Hidden(["abc"]).text("abcabc") == "abcabc"
     assert not Hidden(["abc"])
+
+
+def test_thousands_of_cookies_do_not_make_the_search_last() -> None:
+    events = Events()
+    cookies = [f"name{number}=value-{number:06}" for number in range(5000)]
+    events.fetch(
+        1, None, None, "GET", "http://h/", (("cookie", "; ".join(cookies)),), b"value-000001 value-004999"
+    )
+    hiding = Hiding({"TOKEN": SECRET})
+    hiding.look(events.frame())
+    assert len(hiding.hidden._texts) < 5 * MOST + 20
+    (event,), blobs = read_events(hiding.hide(events.frame()))
+    told = event_fields(event, blobs)
+    assert "value" not in told["headers"][0][1], "where it is a credential it is hidden all the same"
+    assert told["body"] == "xxxxx-000000 value-004999"
+    assert any("in those headers alone" in text for text in hiding.told)
+
+
+def test_a_short_value_in_a_url_is_neither_hidden_nor_said_to_be() -> None:
+    events = Events()
+    events.fetch(1, None, None, "GET", "http://h/?token=abc", (), None)
+    hiding = Hiding({})
+    hiding.look(events.frame())
+    assert hiding.told == ()
+    assert hiding.hide(events.frame()) == events.frame()
 
 
 def test_bindings_credentials_and_ids_are_hidden_everywhere() -> None:
