@@ -36,6 +36,11 @@ class Tape:
         """Whether everything found room."""
         self._left = most
 
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return sum(step.size for step in self.steps)
+
     def begins(self, now_ns: int, events: bytes) -> None:
         """A step begins."""
         self._left -= len(events)

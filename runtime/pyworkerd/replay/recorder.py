@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 from collections import OrderedDict
+from functools import lru_cache
 from importlib.metadata import version
 from random import random
 from time import time
@@ -45,7 +46,10 @@ logger = logging.getLogger("pyworkerd.replay")
 AT_ONCE: Final = 2
 """Invocations of one worker that are recorded at once: each has an isolate of its own, and a tape."""
 TAPES: Final = 8
-"""Tapes of all workers, those that wait to be written included: 8 MiB each at most."""
+"""The same of all workers: 8 MiB each at most."""
+WAITING_BYTES: Final = 64 * 1024 * 1024
+WAITING: Final = 1000
+"""Of tapes that wait to be written; what comes then is not."""
 KNOWN: Final = 64
 """Images whose digest is remembered, and those of their files."""
 STORAGE: Final = "_storage"
@@ -83,7 +87,8 @@ class Recorder:
         """Where images are."""
         self._ring = Ring(options.folder, options.keep)
         self._waiting: queue.SimpleQueue[_Ended | None] = queue.SimpleQueue()
-        self._tapes = 0
+        self._tapes = self._held = self._queued = 0
+        """Isolates that are recorded now; bytes and number of what waits to be written."""
         self._lock = threading.Lock()
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._thread: threading.Thread | None = None
@@ -96,33 +101,35 @@ class Recorder:
         """A tape, if chance chooses this invocation and there is room."""
         if self._closed or random() >= self.options.rate:  # noqa: S311 - a choice, no secret
             return None
-        with self._lock:
-            if self._tapes >= TAPES:
-                self.dropped += 1
-                return None
-            self._tapes += 1
+        if self._tapes >= TAPES:
+            self.dropped += 1
+            return None
+        self._tapes += 1
         return Tape()
 
     def end(
         self, tape: Tape, worker: Worker, image: Image, invocation: Invocation, bindings: Mapping[str, str]
     ) -> None:
         """Its isolate has ended: write it down."""
+        self._tapes -= 1
+        if not tape.steps or self._closed:
+            return
+        with self._lock:
+            fits = self._queued < WAITING and self._held + tape.size <= WAITING_BYTES
+            if fits:
+                self._queued, self._held = self._queued + 1, self._held + tape.size
+        if not fits:
+            self.dropped += 1
+            return
         waited_s = worker.loop.time() - invocation.since
         ended = _Ended(
             tape, worker.name, image, worker.limits, worker.source, bindings, int((time() - waited_s) * 1000),
             invocation.scope.request_id, invocation.scope.trace_id, invocation.failed,
         )  # fmt: skip
-        if not tape.steps or self._closed:
-            self._give_back()
-            return
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pyworkerd-record", daemon=True)
             self._thread.start()
         self._waiting.put(ended)
-
-    def _give_back(self) -> None:
-        with self._lock:
-            self._tapes -= 1
 
     def close(self) -> None:
         """Write what waits, for `CLOSE_S` at most."""
@@ -151,7 +158,8 @@ class Recorder:
             except Exception:
                 logger.exception("an invocation of %s could not be recorded", ended.worker)
             finally:
-                self._give_back()
+                with self._lock:
+                    self._queued, self._held = self._queued - 1, self._held - ended.tape.size
 
     def _write(self, ended: _Ended) -> None:
         if self.options.only_failures and not _failed(ended):
@@ -162,7 +170,7 @@ class Recorder:
         recording = Recording(
             ended.worker, language, bool(storage), ended.image.name, known.digest, limits.cpu_ms, limits.memory_mb,
             ended.began_ms, ended.request_id, ended.trace_id, tape.key, tuple(tape.steps), tape.complete,
-            files=known.files, version=version("pyworkerd"),
+            files=known.files, version=_version(),
         )  # fmt: skip
         recording = censored(recording, ended.bindings, ended.image, ended.limits)
         self._ring.put(ended.worker, ended.request_id, ended.began_ms, encode(recording))
@@ -175,6 +183,11 @@ class Recorder:
             while len(self._known) > KNOWN:
                 self._known.popitem(last=False)
         return self._known[name]
+
+
+@lru_cache(1)
+def _version() -> str:
+    return version("pyworkerd")
 
 
 def values_of(worker: Worker, names: frozenset[str]) -> dict[str, str]:
