@@ -13,6 +13,7 @@ from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from .check_acme import acme
+from .check_extensions import extensions
 from .check_isolation import isolation
 from .check_objects import objects
 from .check_queues import queues
@@ -21,7 +22,7 @@ from .check_sockets import ADDRESS_REMEDY, socket_problems
 from .check_stores import stores
 from .kinds import BINDING_KINDS, NOT_YET, BindingKinds
 from .limits import LIMIT_RANGES, PROCESSES_RANGES, Range
-from .model import Binding, Config, External, Limits, Network, Place, Processes, Service, Socket, Worker
+from .model import Binding, Config, External, Limits, Network, Place, Processes, Service, Socket, Worker, flat
 from .names import (
     SystemdAddress,
     TcpAddress,
@@ -229,10 +230,11 @@ def _bindings(config: Config, kinds: BindingKinds) -> Iterator[Problem]:
     for service, worker in workers(config):
         seen: set[str] = set()
         for binding in (*worker.bindings, *_assets_binding(service, worker)):
-            yield from _binding(names, binding, kinds)
             if binding.name in seen:
                 yield Problem(binding.place, f"two bindings are named {quote(binding.name)}", "rename one")
             seen.add(binding.name)
+            for each in flat((binding,)):
+                yield from _binding(names, each, kinds)
 
 
 def _assets_binding(service: Service, worker: Worker) -> Iterator[Binding]:
@@ -302,6 +304,7 @@ _CHECKS: tuple[Check, ...] = (
     stores,
     objects,
     isolation,
+    extensions,
     queues,
     _admin,
     _processes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .limits import OBJECT_RANGES
-from .model import Config, Place, Service, Worker
+from .model import Config, Place, Service, Worker, flat
 from .problems import Problem, quote
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def objects(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
                         f"{key} must be between {bounds.minimum:,} and {bounds.maximum:,}, found {value}"
                     )
                     yield Problem(_at(service, i), message, f"write for example {key} = 10_000")
-        for binding in worker.bindings:
+        for binding in flat(worker.bindings):
             named = binding.options.get("service_name")
             if binding.kind != "durable_object" or not isinstance(binding.value, str):
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .limits import QUEUE_RANGES
-from .model import Config, Place, Queue, Worker
+from .model import Config, Place, Queue, Worker, flat
 from .problems import Problem, did_you_mean, listing, quote
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def queues(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
         yield from _queue(queue, workers, known)
     for service in config.services:
         if isinstance(service.kind, Worker):
-            for binding in service.kind.bindings:
+            for binding in flat(service.kind.bindings):
                 if binding.kind == "queue" and isinstance(binding.value, str):
                     yield from _binding(service.name, binding.value, binding.place, known)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .model import Config, Place, Store, Worker
+from .model import Config, Place, Store, Worker, flat
 from .problems import Problem, did_you_mean, listing, quote
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _bindings(
     def is_store(kind: str) -> bool:
         return kind in kinds and kinds[kind].value == "store"
 
-    named = [b for b in worker.bindings if is_store(b.kind) and isinstance(b.value, str)]
+    named = [b for b in flat(worker.bindings) if is_store(b.kind) and isinstance(b.value, str)]
     for binding in named:
         store = shared.get((binding.kind, binding.value))
         if store is None:

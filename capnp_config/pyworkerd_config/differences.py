@@ -44,6 +44,7 @@ def _named(config: Config, folder: Path) -> dict[str, Any]:
         **document,
         "services": services,
         "sockets": dict(enumerate(document["sockets"])),
+        "extensions": {entry.pop("name"): entry for entry in document["extensions"]},
         "queues": {
             entry.pop("name"): {**entry, "producers": sorted(entry.get("producers", ()))}
             for entry in document["queues"]

@@ -28,7 +28,7 @@ from .model import (
     Store,
     Worker,
 )
-from .toml_modules import written_module
+from .toml_modules import written_extension, written_module
 from .toml_reader import STATE_DIR, with_internet
 from .toml_writer import toml_key, toml_lines, toml_value
 
@@ -51,6 +51,7 @@ def to_toml(config: Config, *, defaults: bool = False, folder: Path | None = Non
     blocks += [["[[sockets]]", *toml_lines(socket)] for socket in document["sockets"]]
     blocks += [["[[stores]]", *toml_lines(store)] for store in document["stores"]]
     blocks += [["[[queues]]", *toml_lines(queue)] for queue in document["queues"]]
+    blocks += [["[[extensions]]", *toml_lines(extension)] for extension in document["extensions"]]
     blocks += [block for service in document["services"] for block in _service_blocks(service)]
     return "\n".join("\n".join([*block, ""]) for block in blocks if block)
 
@@ -101,6 +102,9 @@ def plain(config: Config, *, defaults: bool, folder: Path | None = None) -> dict
     document["sockets"] = [_socket(socket, folder, defaults=defaults) for socket in config.sockets]
     document["stores"] = [_store(store) for store in config.stores]
     document["queues"] = [_queue(queue, defaults=defaults) for queue in config.queues]
+    document["extensions"] = [
+        written_extension(each, lambda path: _path(path, folder)) for each in config.extensions
+    ]
     document["services"] = [_service(service, folder, defaults=defaults) for service in services]
     return document
 
@@ -209,11 +213,14 @@ def _binding(binding: Binding, folder: Path) -> dict[str, Any]:
         value = {"file": _path(value, folder)}
     elif isinstance(value, bytes):
         value = base64.b64encode(value).decode()
-    options = {
-        key: _path(option, folder) if isinstance(option, Path) else option
-        for key, option in binding.options.items()
-    }
+    options = {key: _option(key, option, folder) for key, option in binding.options.items()}
     return {binding.kind: value, **options}
+
+
+def _option(key: str, option: Any, folder: Path) -> Any:
+    if key == "bindings" and isinstance(option, tuple):
+        return {each.name: _binding(each, folder) for each in option}
+    return _path(option, folder) if isinstance(option, Path) else option
 
 
 def _path(path: Path, folder: Path) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-ValueType = Literal["text", "name", "service", "data", "json", "table", "count", "path", "store"]
+ValueType = Literal["text", "name", "service", "data", "json", "table", "count", "path", "store", "bindings"]
 """`text`: any text. `name`: one that is not empty. `service`: name of a service. `data`: base64 or a file.
 `json`: what JSON can hold. `table`: the keys of `BindingKind.fields`. `count`: an integer from 1. `path`: a path, which
-starts from the folder of the file. `store`: name of a store."""
+starts from the folder of the file. `store`: name of a store. `bindings`: a table of other bindings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,11 @@ BINDING_KINDS: BindingKinds = MappingProxyType(
         "worker_loader": BindingKind("table", "NAME = { worker_loader = {} }"),
         "analytics_engine": BindingKind(
             "store", 'NAME = { analytics_engine = "requests" }', options={"size_mb": "count"}
+        ),
+        "wrapped": BindingKind(
+            "name",
+            'NAME = { wrapped = "shop:binding", bindings = { PRICES = { json = [1] } } }',
+            options={"entrypoint": "name", "bindings": "bindings"},
         ),
         "hello": BindingKind("text", 'NAME = { hello = "greeting" }'),
     }

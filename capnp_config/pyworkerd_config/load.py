@@ -10,7 +10,7 @@ from .check import check, workers
 from .conventions import SUFFIXES, WRANGLER, main_candidates
 from .dev_vars import parse_dev_vars
 from .kinds import BINDING_KINDS, BindingKinds
-from .model import Config, Place, Service, Worker
+from .model import Config, Place, Service, Worker, flat
 from .problems import ConfigError, Problem, ProblemList, quote
 from .toml_document import MAX_BYTES, decode_text
 from .toml_reader import read_toml
@@ -220,7 +220,7 @@ def _missing_main(folder: Path, service: Service, worker: Worker) -> Iterator[Pr
 
 
 def _missing_data(folder: Path, worker: Worker) -> Iterator[Problem]:
-    for binding in worker.bindings:
+    for binding in flat(worker.bindings):
         if not isinstance(binding.value, Path):
             continue
         name = quote(_shown(binding.value, folder))

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .problems import Problem
 
@@ -94,7 +94,8 @@ class Limits:
 class Binding:
     """One name on a worker's `env`. `kind` names the binding's folder; `value` and `options` are read by it.
 
-    The value of a `data` binding is bytes, or the `Path` of the file that holds them (see `load.read_data`).
+    The value of a `data` binding is bytes, or the `Path` of the file that holds them (see `load.read_data`). Inside a
+    `wrapped` one there are others, `options["bindings"]`: see `flat`.
     """
 
     name: str
@@ -102,6 +103,14 @@ class Binding:
     value: Any
     options: Mapping[str, Any] = field(default_factory=dict)
     place: Place = field(default=Place(), compare=False)
+
+
+def flat(bindings: Iterable[Binding]) -> Iterator[Binding]:
+    """Bindings, and those inside wrapped ones."""
+    for binding in bindings:
+        yield binding
+        if binding.kind == "wrapped":
+            yield from flat(binding.options.get("bindings", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,19 @@ class Module:
     """`common` is CommonJS; what is not code is the module's default export, as a text, as bytes or parsed."""
     content: str | bytes | Path = field(repr=False)
     """In the configuration, or the file that holds it: that is read when the worker is deployed."""
+    place: Place = field(default=Place(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A module that every JavaScript worker of the configuration has beside its own (workerd.capnp, Extension)."""
+
+    name: str
+    """By which it is imported, for example `shop:kitchen`."""
+    content: str | bytes | Path = field(repr=False)
+    """Its source, or the file that holds it."""
+    internal: bool = False
+    """Whether only other extensions can import it, and wrapped bindings be made by it."""
     place: Place = field(default=Place(), compare=False)
 
 
@@ -402,6 +424,7 @@ class Config:
     services: tuple[Service, ...] = ()
     queues: tuple[Queue, ...] = ()
     stores: tuple[Store, ...] = ()
+    extensions: tuple[Extension, ...] = ()
     admin: Admin | None = None
     processes: Processes = Processes()
     state_dir: Path = Path(".pyworkerd")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def bindings_reader(kinds: BindingKinds) -> Reader:
     """Reader of all bindings of one worker; bindings that are wrong are left out."""
-    tables = {kind: _binding_table(kind, description) for kind, description in kinds.items()}
+    tables: dict[str, Table] = {}
 
     def read(value: Any, cursor: Cursor, field: Field) -> Any:
         if not isinstance(value, dict):
@@ -26,6 +26,8 @@ def bindings_reader(kinds: BindingKinds) -> Reader:
         items = (_read_binding(tables, name, entry, cursor.inside(name)) for name, entry in value.items())
         return tuple(item for item in items if item is not MISSING)
 
+    readers: Mapping[ValueType, Reader] = {**_READERS, "bindings": read}
+    tables.update({kind: _binding_table(kind, description, readers) for kind, description in kinds.items()})
     return read
 
 
@@ -66,17 +68,23 @@ def unknown_kind_remedy(kind: str, kinds: Mapping[str, object]) -> str:
     return did_you_mean(kind, kinds, f"there are {listing(sorted(kinds), 'and')}")
 
 
-def _binding_table(kind: str, description: BindingKind) -> Table:
+def _binding_table(kind: str, description: BindingKind, readers: Mapping[ValueType, Reader]) -> Table:
     if description.value == "table":
-        inner = _fields(description.fields, description.example, required=True)
+        inner = _fields(description.fields, description.example, readers, required=True)
         value = Field(kind, nested(Table(f"a {kind}", inner), _as_it_is), description.example, required=True)
     else:
-        value = Field(kind, _READERS[description.value], description.example, required=True)
-    return Table(f"a {kind} binding", (value, *_fields(description.options, description.example)))
+        value = Field(kind, readers[description.value], description.example, required=True)
+    return Table(f"a {kind} binding", (value, *_fields(description.options, description.example, readers)))
 
 
-def _fields(types: Mapping[str, ValueType], example: str, *, required: bool = False) -> tuple[Field, ...]:
-    return tuple(Field(key, _READERS[kind], example, required) for key, kind in types.items())
+def _fields(
+    types: Mapping[str, ValueType],
+    example: str,
+    readers: Mapping[ValueType, Reader],
+    *,
+    required: bool = False,
+) -> tuple[Field, ...]:
+    return tuple(Field(key, readers[kind], example, required) for key, kind in types.items())
 
 
 def _as_it_is(values: dict[str, Any], _cursor: Cursor) -> Any:

@@ -1,4 +1,4 @@
-"""Reads `modules` of a worker: the program that a configuration itself lists. Pure.
+"""Reads `modules` of a worker: the program that a configuration itself lists; and `extensions` of all of them. Pure.
 
 modules = [{ name = "shop.js", file = "src/shop.js" }, { name = "motto", kind = "text", text = "open late" }]
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import decode
 from .decode import MISSING, Cursor, Field, Reader, Table, list_of, nested, sound
-from .model import Module
+from .model import Extension, Module
 from .problems import listing
 from .toml_bindings import read_base64
 
@@ -46,6 +46,29 @@ def _make(values: dict[str, Any], cursor: Cursor) -> Any:
     return Module(values["name"], values.get("kind", "code"), values[written[0]], cursor.place)
 
 
+_EXTENSION: Final = Table(
+    "an extension",
+    (
+        Field("name", decode.name, 'name = "shop:kitchen"', required=True),
+        Field("file", decode.path, 'file = "kitchen.js"'),
+        Field("text", decode.text, 'text = "export default 1"'),
+        Field("internal", decode.boolean, "internal = true"),
+    ),
+)
+
+
+def _make_extension(values: dict[str, Any], cursor: Cursor) -> Any:
+    if ("file" in values) == ("text" in values):
+        return cursor.report(
+            'an extension has one of "file" and "text"', 'write for example file = "kitchen.js"'
+        )
+    if MISSING in values.values():
+        return MISSING
+    content = values["file" if "file" in values else "text"]
+    return Extension(values["name"], content, values.get("internal", False), cursor.place)
+
+
+read_extensions: Final[Reader] = list_of(nested(_EXTENSION, _make_extension), "a list of tables")
 read_modules: Final[Reader] = list_of(nested(_MODULE, _make), "a list of tables")
 
 
@@ -58,3 +81,13 @@ def written_module(module: Module, path: Callable[[Path], str]) -> dict[str, Any
     if isinstance(content, str):
         return {"name": module.name, **kind, "text": content}
     return {"name": module.name, **kind, "data": base64.b64encode(content).decode()}
+
+
+def written_extension(extension: Extension, path: Callable[[Path], str]) -> dict[str, Any]:
+    """The same of an extension."""
+    content = extension.content
+    if isinstance(content, Path):
+        source = {"file": path(content)}
+    else:
+        source = {"text": content if isinstance(content, str) else content.decode("utf-8", "replace")}
+    return {"name": extension.name, **source, **({"internal": True} if extension.internal else {})}

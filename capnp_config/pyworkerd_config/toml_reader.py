@@ -34,7 +34,7 @@ from .toml_bindings import bindings_reader
 from .toml_document import parse_document
 from .toml_https import HTTPS_EXAMPLE, read_https
 from .toml_modules import EXAMPLE as MODULES_EXAMPLE
-from .toml_modules import read_modules
+from .toml_modules import read_extensions, read_modules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -339,6 +339,7 @@ def _document_table(kinds: BindingKinds, is_file: IsFile) -> Table:
                 list_of(nested(_store_table(kinds), _make_store), "a list of tables"),
                 "[[stores]]",
             ),
+            Field("extensions", read_extensions, "[[extensions]]"),
             Field("queues", list_of(nested(_QUEUE, _make_queue), "a list of tables"), "[[queues]]"),
         ),
     )

@@ -17,9 +17,9 @@ PARAMETER: Final = "parameter"
 """Kind of a binding that another worker has to fill in; none of those in the model."""
 
 
-def read_bindings(worker: Struct) -> tuple[Binding, ...]:
+def read_bindings(worker: Struct, field: str = "bindings") -> tuple[Binding, ...]:
     """All of them, parameters included. Those that are wrong are reported and left out."""
-    found = (read_binding(each) for each in worker.structs("bindings"))
+    found = (read_binding(each) for each in worker.structs(field))
     return tuple(each for each in found if each is not None)
 
 
@@ -121,6 +121,21 @@ def _loader(_binding: Struct, _kind: str) -> Binding:
     return Binding("", "worker_loader", {})
 
 
+def _wrapped(binding: Struct, kind: str) -> Binding | None:
+    wrapped = binding.struct(kind)
+    module = "" if wrapped is None else wrapped.text("moduleName")
+    if wrapped is None or not module:
+        binding.report("the binding names no module", 'write wrapped = (moduleName = "shop:binding")', kind)
+        return None
+    inner = read_bindings(wrapped, "innerBindings")
+    if any(each.kind == PARAMETER for each in inner):
+        wrapped.report("inner bindings cannot be parameters", "write what each of them is", "innerBindings")
+    options: dict[str, Any] = {"bindings": concrete(inner)} if inner else {}
+    if (entrypoint := wrapped.text("entrypoint")) not in ("", "default"):
+        options["entrypoint"] = entrypoint
+    return Binding("", "wrapped", module, options)
+
+
 def _parameter(binding: Struct, kind: str) -> Binding | None:
     parameter = binding.struct(kind)
     kinds = None if parameter is None else parameter.struct("type")
@@ -141,6 +156,7 @@ _READERS: Final[Mapping[str, Callable[[Struct, str], Binding | None]]] = {
     "durableObjectNamespace": _object,
     "fromEnvironment": _environment,
     "workerLoader": _loader,
+    "wrapped": _wrapped,
     "parameter": _parameter,
 }
 _TYPES: Final[Mapping[str, str]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .model import FORWARDED, Config, Disk, External, Network, Place, Service, Socket
+from .model import FORWARDED, Config, Disk, Extension, External, Network, Place, Service, Socket
 from .problems import did_you_mean, quote
 from .toml_reader import STATE_DIR, with_internet
 from .workerd_options import DEFAULTS, WorkerdOptions
@@ -37,6 +37,7 @@ def read_workerd(
     config = Config(
         sockets=tuple(reading.sockets),
         services=tuple(reading.services),
+        extensions=tuple(reading.extensions),
         state_dir=reading.state_dir(),
         warnings=tuple(document.warnings),
         place=Place(file),
@@ -50,12 +51,15 @@ class _Reading:
         self.problems: ProblemList = document.problems
         self.sockets: list[Socket] = []
         self.services: list[Service] = []
+        self.extensions: list[Extension] = []
         self.programs: dict[str, Program] = {}
 
     def read(self) -> None:
         structs = {each.text("name"): each for each in self.root.structs("services")}
         workers = {name: worker for name, each in structs.items() if (worker := each.struct("worker"))}
         self.programs = read_programs(workers, self.folder)
+        for each in self.root.structs("extensions"):
+            self.extensions += filter(None, map(_extension, each.structs("modules")))
         for each in self.root.structs("services"):
             self._service(each)
         for each in self.root.structs("sockets"):
@@ -195,6 +199,15 @@ def with_port(address: str, port: int) -> str:
     if address.count(":") > 1 and not address.startswith("["):
         return f"[{address}]:{port}"
     return address if ":" in address.rpartition("]")[2] else f"{address}:{port}"
+
+
+def _extension(struct: Struct) -> Extension | None:
+    if not struct.has("esModule"):
+        struct.report("the extension has no source", 'write esModule = embed "kitchen.js"')
+        return None
+    return Extension(
+        struct.text("name"), struct.content("esModule"), struct.flag("internal"), struct.where.place
+    )
 
 
 def _network(struct: Struct) -> Network:

@@ -29,7 +29,8 @@ class Listed(NamedTuple):
     name: str
     """A path below the root."""
     kind: str
-    """`code`, `common` (CommonJS), `text`, `data` or `json`."""
+    """`code`, `common` (CommonJS), `text`, `data` or `json`; `extension` is code that is imported by its name alone,
+    `internal` one that only other extensions can import."""
     content: bytes
 
 
@@ -43,6 +44,8 @@ class Bundle:
     kinds: Mapping[str, str] = field(default_factory=dict)
     """What those are whose names need not tell, by name: see `Listed.kind`. For languages that import more than code.
     """
+    wrappers: tuple[str, ...] = ()
+    """Extensions that are loaded beside the main module, because bindings are made by them."""
 
     def __post_init__(self) -> None:
         if len(self.files) > MAX_FILES:
@@ -107,9 +110,18 @@ class Bundle:
         kinds = {} if language.dotted else {module.name: module.kind for module in modules}
         return cls(main, files, language, kinds)
 
+    def extended(self, extensions: Sequence[Listed], wrappers: tuple[str, ...]) -> Bundle:
+        """The same with extensions; bindings are made by `wrappers` among them. Raises `BundleError`."""
+        taken = next((each.name for each in extensions if each.name in self.files), None)
+        if taken is not None:
+            raise BundleError(f"the worker has a file that is named as an extension: {taken!r}")
+        files = {**self.files, **{each.name: each.content for each in extensions}}
+        kinds = {**self.kinds, **{each.name: each.kind for each in extensions}}
+        return Bundle(self.main, files, self.language, kinds, wrappers)
+
     def digest(self) -> str:
         """A name for exactly this content."""
-        digest = hashlib.sha256(self.main.encode())
+        digest = hashlib.sha256("\0".join((self.main, *self.wrappers)).encode())
         for name in sorted(self.files):
             data = self.files[name]
             digest.update(f"\0{name}\0{len(data)}\0".encode())

@@ -181,10 +181,12 @@ def _run_top_level(engine: Engine, bundle: Bundle, limits: Limits) -> tuple[byte
 
 
 def load_frame(bundle: Bundle) -> bytes:
-    """What `load` is handed: the name of the main module, and every file; its kind, where the name need not tell it."""
+    """What `load` is handed: the name of the main module; every file, with its kind where its name need not tell it;
+    names of what is loaded beside the main module.
+    """
     names, kinds = sorted(bundle.files), bundle.kinds
     files = [[name, index, *([kinds[name]] if name in kinds else [])] for index, name in enumerate(names)]
-    message = [bundle.main, files]
+    message = [bundle.main, files, *([bundle.wrappers] if bundle.wrappers else [])]
     return wire.encode(message, [bundle.files[name] for name in names])
 
 

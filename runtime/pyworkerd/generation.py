@@ -262,7 +262,9 @@ class Generation:
 
             bindings += (ServiceBinding(worker.assets.binding, assets),)
         try:
-            source = await source_of(self._foreign.folder(worker, place), worker, self.ground.fleet)
+            source = await source_of(
+                self._foreign.folder(worker, place), worker, self.config.extensions, self.ground.fleet
+            )
             program = Program(
                 model.name, source, bindings, worker.global_outbound, options, True, worker.tails, worker.isolation
             )  # fmt: skip

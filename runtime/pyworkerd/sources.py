@@ -7,24 +7,41 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyworkerd_config.model import flat
 from pyworkerd_isolates.bundle import MAX_BUNDLE_BYTES, Bundle, Listed
 from pyworkerd_isolates.errors import BundleError, ImageError
+from pyworkerd_isolates.languages import JAVASCRIPT
 
 if TYPE_CHECKING:
-    from pyworkerd_config.model import Module, Worker
+    from pyworkerd_config.model import Extension, Module, Worker
     from pyworkerd_isolates.bundle import Folder
 
     from pyworkerd.dispatch.fleet import Fleet
 
 
-async def source_of(folder: Folder, worker: Worker, fleet: Fleet) -> Folder | Bundle:
-    """What the worker is deployed from: its folder, unless its modules are listed. Raises `BundleError`."""
-    return await fleet.run(read_modules, worker.modules) if worker.modules else folder
+async def source_of(
+    folder: Folder, worker: Worker, extensions: tuple[Extension, ...], fleet: Fleet
+) -> Folder | Bundle:
+    """What the worker is deployed from: its folder, unless modules are listed, of its own or extensions.
+
+    Raises `BundleError`.
+    """
+    if not worker.modules and (not extensions or folder.language is not JAVASCRIPT):
+        return folder
+    return await fleet.run(read_bundle, folder, worker, extensions)
 
 
-def read_bundle(folder: Folder, worker: Worker) -> Bundle:
+def read_bundle(folder: Folder, worker: Worker, extensions: tuple[Extension, ...]) -> Bundle:
     """All of it, read now; blocks on the disk. Raises `BundleError`."""
-    return read_modules(worker.modules) if worker.modules else folder.read()
+    bundle = read_modules(worker.modules) if worker.modules else folder.read()
+    if not extensions or bundle.language is not JAVASCRIPT:
+        return bundle
+    found = [
+        Listed(each.name, "internal" if each.internal else "extension", _content(each.content))
+        for each in extensions
+    ]
+    wrappers = dict.fromkeys(str(each.value) for each in flat(worker.bindings) if each.kind == "wrapped")
+    return bundle.extended(found, tuple(wrappers))
 
 
 def read_modules(modules: tuple[Module, ...]) -> Bundle:
@@ -37,6 +54,14 @@ def read_modules(modules: tuple[Module, ...]) -> Bundle:
             raise BundleError(f"the worker's modules have more than {MAX_BUNDLE_BYTES} bytes")
         found.append(Listed(module.name, module.kind, content))
     return Bundle.listed(found)
+
+
+def source_text(extension: Extension) -> str:
+    """The source of an extension; blocks on the disk. Raises `BundleError`."""
+    try:
+        return _content(extension.content).decode()
+    except UnicodeDecodeError:
+        raise BundleError(f"the extension {extension.name!r} is not UTF-8 text") from None
 
 
 def _content(content: str | bytes | Path) -> bytes:

@@ -64,6 +64,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "count": COUNTS,
     "path": PATHS,
     "store": PRINTABLE,
+    "bindings": st.dictionaries(NAMES, st.text(), max_size=2).map(
+        lambda texts: tuple(Binding(name, "text", text) for name, text in texts.items())
+    ),
 }
 
 

@@ -2,7 +2,8 @@
 
 1. `Binding.configure`: once per configuration. Checks what was written. No I/O, no clock, no other service.
 2. `Binding.prepare`: once per worker version, before its first invocation. May do I/O and use the `Host`.
-   Its outcome is a `Grant`: a `Value` that is copied into the isolates, or `Access` to a capability that stays outside.
+   Its outcome is a `Grant`: a `Value` that is copied into the isolates, `Access` to a capability that stays outside,
+   or `Wrapped`, which a function inside makes of other grants.
 3. `Capability.call` and `Capability.fetch`: once per effect. Arguments come from the guest and are hostile.
 4. `Capability.aclose`: once per worker version, after its last invocation.
 
@@ -127,7 +128,15 @@ class Access:
     """What the guest's half has to know besides."""
 
 
-Grant = Value | Access
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A grant that is made inside the isolate, by a function of an extension, of the binding's `inner` ones."""
+
+    encoded: bytes
+    """A wire value: {"module": ..., "entrypoint": ...}."""
+
+
+Grant = Value | Access | Wrapped
 
 
 class Binding(ABC):
@@ -140,7 +149,9 @@ class Binding(ABC):
     hidden: ClassVar[bool] = False
     """Whether what it grants must not be written down."""
     shape: ClassVar[str | None] = None
-    """Shape of the `Access` that it grants; None if it grants a `Value`."""
+    """Shape of the `Access` that it grants; None if it grants something else."""
+    inner: tuple[Binding, ...] = ()
+    """Bindings that are not on `env`, but handed to the function that makes this one."""
 
     def __init__(self, name: str, place: Place | None = None) -> None:
         self.name = name

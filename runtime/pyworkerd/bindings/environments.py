@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pyworkerd.dispatch.channels import Table
 
-from .base import Access
+from .base import Access, Wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pyworkerd_isolates.protocol import Entry
 
@@ -72,18 +72,26 @@ async def build(
         if outbound is not None:
             closing.push_async_callback(outbound.aclose)
         entries: dict[str, Entry] = {}
-        for binding in bindings:
-            if binding.name in entries:
+        for name, binding in _named(bindings):
+            if name in entries:
                 raise binding.problem("there already is a binding of this name", "give each its own name")
             grant = await binding.prepare(host)
             if isinstance(grant, Access):
                 closing.push_async_callback(grant.capability.aclose)
-            entries[binding.name] = _entry(binding.name, grant, capabilities)
+            entries[name] = _entry(name, grant, capabilities)
         of_caches, of_crypto = (_append(each, capabilities, closing) for each in (caches, crypto))
         hidden = frozenset(binding.name for binding in bindings if binding.hidden)
         return Environment(
             tuple(entries.values()), Table(capabilities), of_caches, of_crypto, hidden, closing.pop_all()
         )
+
+
+def _named(bindings: Sequence[Binding], prefix: str = "") -> Iterator[tuple[str, Binding]]:
+    """Bindings with their names in the table; `shop/PRICES` is for what makes `shop`, and comes before it."""
+    for binding in bindings:
+        name = f"{prefix}{binding.name}"
+        yield from _named(binding.inner, f"{name}/")
+        yield name, binding
 
 
 def _append(
@@ -97,6 +105,8 @@ def _append(
 
 
 def _entry(name: str, grant: Grant, capabilities: list[Capability | None]) -> Entry:
+    if isinstance(grant, Wrapped):
+        return name, "wrapped", grant.encoded
     if not isinstance(grant, Access):
         return name, "value", grant.encoded
     capabilities.append(grant.capability)

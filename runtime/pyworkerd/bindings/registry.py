@@ -37,6 +37,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "d1": "d1:D1Binding",
         "worker_loader": "worker_loader:WorkerLoaderBinding",
         "analytics_engine": "analytics_engine:AnalyticsEngineBinding",
+        "wrapped": "wrapped:WrappedBinding",
         "hello": "hello:HelloBinding",
     }
 )

@@ -24,7 +24,7 @@ from pyworkerd_isolates.errors import BundleError
 from pyworkerd.bindings.d1.migrations import read as read_migrations
 from pyworkerd.foreign import Foreign
 from pyworkerd.services.assets.index import OWN, Index
-from pyworkerd.sources import read_bundle
+from pyworkerd.sources import read_bundle, source_text
 from pyworkerd.storage.tree import Tree
 
 from .layout import (
@@ -93,6 +93,7 @@ def compile_to(config: Config, output: Path) -> Summary:
     files = _Files()
     try:
         services = tuple(_packed(service, config, files) for service in config.services)
+        extensions = tuple(replace(each, content=source_text(each)) for each in config.extensions)
     except BundleError as error:
         raise problem(config.place, str(error)) from None
     except OSError as error:
@@ -101,7 +102,7 @@ def compile_to(config: Config, output: Path) -> Summary:
         if any(below(path, _TOP) is None for path in inside(service)):
             raise problem(service.place, f"service {service.name!r} has a path that cannot be compiled")
     packed = moved(
-        replace(config, services=services),
+        replace(config, services=services, extensions=extensions),
         lambda path, what, place: _TOP / _beside(path, folder, what, place),
         lambda path: path if path.is_absolute() else _TOP / os.path.relpath(path, folder),
     )
@@ -159,7 +160,7 @@ def _packed(service: Service, config: Config, files: _Files) -> Service:
 def _packed_worker(service: Service, worker: Worker, config: Config, files: _Files) -> Worker:
     top = place_of(service.name, CODE)
     folder = Foreign(config).folder(worker, service.place)
-    for name, content in read_bundle(folder, worker).files.items():
+    for name, content in read_bundle(folder, worker, ()).files.items():
         files.add(f"{top}/{name}", content)
     if worker.modules:
         main, root = _TOP / worker.modules[0].name, _TOP
@@ -189,14 +190,19 @@ def _packed_assets(service: str, assets: Assets, files: _Files) -> Assets:
     return replace(assets, directory=_TOP / top)
 
 
-def _packed_binding(service: str, binding: Binding, files: _Files) -> Binding:
+def _packed_binding(service: str, binding: Binding, files: _Files, path: str = "") -> Binding:
     value, options = binding.value, dict(binding.options)
     if isinstance(value, Path):
-        name = place_of(service, DATA, binding.name)
+        name = place_of(service, DATA, f"{path}{binding.name}")
         files.add(name, read_data(value))
         value = _TOP / name
     if isinstance(folder := options.get("migrations"), Path):
         options["migrations"] = _TOP / _packed_migrations(service, binding, folder, files)
+    if binding.kind == "wrapped":
+        inner = options.get("bindings", ())
+        options["bindings"] = tuple(
+            _packed_binding(service, each, files, f"{path}{binding.name}/") for each in inner
+        )
     return replace(binding, value=value, options=options)
 
 

@@ -92,7 +92,8 @@ def bundle_of(config: Config, worker: str) -> Bundle:
     """The files of a worker of a configuration. Raises `RecordingError` if it has none of this name, `BundleError`."""
     for service in config.services:
         if service.name == worker and isinstance(service.kind, Worker):
-            return read_bundle(Foreign(config).folder(service.kind, service.place), service.kind)
+            folder = Foreign(config).folder(service.kind, service.place)
+            return read_bundle(folder, service.kind, config.extensions)
     raise RecordingError(f"the configuration has no worker {worker!r}, whose recording this is")
 
 

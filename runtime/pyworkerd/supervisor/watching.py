@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd_config.load import DEV_VARS, ENV, is_wrangler
-from pyworkerd_config.model import Worker
+from pyworkerd_config.model import Worker, flat
 from pyworkerd_isolates.bundle import MAX_FILES
 from pyworkerd_isolates.languages import LANGUAGES
 
@@ -63,13 +63,16 @@ def look(config: Config) -> Look:
         _note(found, file.parent / DEV_VARS)
         if is_wrangler(file):
             _note_secrets(found, file.parent)
+    for extension in config.extensions:
+        if isinstance(extension.content, Path):
+            _note(found, extension.content)
     roots = set()
     for service in config.services:
         if not isinstance(service.kind, Worker):
             continue
         roots.add(service.kind.root)
         contents = (module.content for module in service.kind.modules)
-        for value in (*contents, *(binding.value for binding in service.kind.bindings)):
+        for value in (*contents, *(binding.value for binding in flat(service.kind.bindings))):
             if isinstance(value, Path):
                 _note(found, value)
     stores = config.state_dir.absolute()

@@ -107,7 +107,7 @@ def test_what_was_prepared_is_closed_when_a_later_binding_fails() -> None:
 
 def test_the_repr_shows_no_values() -> None:
     async def main() -> None:
-        async with built([Granting("A", Value(b"hidden"))]) as environment:
-            assert "hidden" not in repr(environment)
+        async with built([Granting("A", Value(b"swordfish"))]) as environment:
+            assert "swordfish" not in repr(environment)
 
     asyncio.run(main())

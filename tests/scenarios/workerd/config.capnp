@@ -1,5 +1,6 @@
 using Workerd = import "/workerd/workerd.capnp";
 using Rooms = import "rooms.capnp";
+using Shop = import "shop.capnp";
 
 const config :Workerd.Config = (
   services = [
@@ -12,6 +13,7 @@ const config :Workerd.Config = (
     (name = "greeter", worker = .greeter),
     (name = "german", worker = (inherit = "greeter", bindings = [(name = "WORD", text = "Guten Tag")])),
     (name = "python", worker = .python),
+    (name = "shop", worker = Shop.worker),
     (name = "log", worker = (modules = [(name = "log", esModule = embed "log.js")], compatibilityDate = "2025-01-01")),
     (name = "internet", network = (allow = [])),
   ],
@@ -22,7 +24,9 @@ const config :Workerd.Config = (
     (name = "room", address = "127.0.0.1:0", http = (), service = "room"),
     (name = "german", address = "127.0.0.1:0", http = (), service = "german"),
     (name = "python", address = "127.0.0.1:0", http = (), service = "python"),
+    (name = "shop", address = "127.0.0.1:0", http = (), service = "shop"),
   ],
+  extensions = [Shop.extension],
 );
 
 const hello :Workerd.Worker = (

@@ -53,7 +53,8 @@ const FORMS = {
 };
 
 const kinds = new Map();
-// What files are, by path, where that is listed: "code", "common", "text", "data", "json".
+// What files are, by path, where that is listed: "code", "common", "text", "data", "json", "extension", "internal".
+const VALUES = new Set(["text", "data", "json"]);
 
 export function addFile(path, bytes, kind = undefined) {
   files.set(path, bytes);
@@ -64,7 +65,12 @@ export function addFile(path, bytes, kind = undefined) {
 function formOf(path) {
   const kind = kinds.get(path);
   if (kind === undefined) return FORMS[suffixOf(path)];
-  return kind === "code" || kind === "common" ? undefined : kind;
+  return VALUES.has(kind) ? kind : undefined;
+}
+
+function isExtension(path) {
+  const kind = kinds.get(path);
+  return kind === "extension" || kind === "internal";
 }
 
 export function text(path) {
@@ -216,6 +222,7 @@ function noModule(message, base) {
 
 // The path of the file that `name` means in the module `base`. Throws where there is none.
 export function locate(base, name, conditions = CONDITIONS) {
+  if (kinds.get(name) === "extension" || (isExtension(name) && isExtension(base))) return name;
   let found;
   if (name.startsWith("./") || name.startsWith("../") || name === "." || name === "..") {
     const path = join(folderOf(base), name);
@@ -231,6 +238,8 @@ export function locate(base, name, conditions = CONDITIONS) {
   } else {
     found = findPackage(base, name, conditions) ?? findFile(name);
   }
+  // Extensions have names, and lie in no folder of the program.
+  if (isExtension(found) && !isExtension(base)) found = undefined;
   if (found === undefined) throw noModule(`No such module "${name}", imported from "${base}".`, base);
   return found;
 }
@@ -288,6 +297,8 @@ function valueOf(path, form) {
   return form === "text" ? text(path) : files.get(path).slice().buffer;
 }
 
+export const WRAPPER = "pyworkerd:wrapper/";
+// What the name of a module begins with by which this machinery means an extension, internal or not.
 const GIVEN = "pyworkerd:given/";
 // What the name of a module begins with that stands for a value; the name of any other begins with "/".
 export const values = new Map();
@@ -296,7 +307,8 @@ const named = new Map();
 
 guest.resolve = (base, name) => {
   try {
-    const path = locate(base.startsWith("/") ? base.slice(1) : "", name);
+    const isWrapper = base === "pyworkerd:system/worker" && name.startsWith(WRAPPER);
+    const path = isWrapper ? name.slice(WRAPPER.length) : locate(base.startsWith("/") ? base.slice(1) : "", name);
     const known = named.get(path);
     if (known !== undefined) return known;
     const isValue = formOf(path) !== undefined || isCommon(path, text(path));

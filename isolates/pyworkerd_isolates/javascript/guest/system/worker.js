@@ -1,6 +1,6 @@
 // The worker inside this isolate: its files, its top level, its entrypoints.
 
-import { exposeBindings } from "pyworkerd:system/environment";
+import { exposeBindings, wrappers } from "pyworkerd:system/environment";
 import { allowEntropy, forbidEntropy, forgetNumbers } from "pyworkerd:system/host";
 import { stackOf, wordsOf } from "pyworkerd:system/logs";
 import { drain } from "pyworkerd:system/loop";
@@ -75,13 +75,16 @@ function described(exports) {
 
 // Run the worker's top level. Answers what the host should know about it, or how it failed.
 export function load(header, rest) {
-  const [lengths, [main, names]] = JSON.parse(header);
+  const [lengths, [main, names, wrapping = []]] = JSON.parse(header);
   const blobs = cut(lengths, rest);
   for (const [path, index, kind] of names) modules.addFile(path, blobs[index].slice(), kind);
   forbidEntropy();
   let settled = null;
-  import(`/${main}`).then(
-    (namespace) => (settled = { namespace }),
+  const loading = wrapping.map((name) =>
+    import(modules.WRAPPER + name).then((namespace) => wrappers.set(name, namespace)),
+  );
+  Promise.all([import(`/${main}`), ...loading]).then(
+    ([namespace]) => (settled = { namespace }),
     (error) => (settled = { error }),
   );
   drain();
