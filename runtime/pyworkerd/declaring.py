@@ -51,6 +51,7 @@ TYPES: Final[Mapping[str, Types]] = {
     "d1": Types("D1Database", "D1Database"),
     "worker_loader": Types("WorkerLoader", "WorkerLoader"),
     "analytics_engine": Types("AnalyticsEngineDataset", "AnalyticsEngineDataset"),
+    "wrapped": Types("Any", "any"),
     "hello": Types("Hello", "Hello"),
 }
 ANYTHING: Final = Types("Any", "any")
