@@ -24,7 +24,7 @@ from pyworkerd.supervisor.reports import Readable
 from pyworkerd.testing.handlers import TIMEOUT_S, Filter, Outcome, find
 from pyworkerd.testing.handlers import run as run_case
 
-from .configuration import NAMES, add_named, read_configuration, tell_warnings
+from .configuration import NAMES, add_named, paths_of, read_configuration, tell_warnings
 from .terminal import has_colours
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run them; 1 if one fails or there is none. Raises `ConfigError`, `ConfigurationError`."""
     options.config, filters = told_apart(options.names, named=bool(options.named))
+    if any(path.suffix == ".capnp" for path in paths_of(options, OWN_NAMES)):
+        options.constant, filters = constant_of(filters)
     config = read_configuration(options, OWN_NAMES)
     tell_warnings(config)
     wanted = [Filter.of(text) for text in filters]
@@ -80,6 +82,16 @@ def told_apart(names: Sequence[str], *, named: bool) -> tuple[Path | None, list[
     if names and not named and (Path(names[0]).suffix in SUFFIXES or Path(names[0]).is_file()):
         return Path(names[0]), list(names[1:])
     return None, list(names)
+
+
+def constant_of(filters: Sequence[str]) -> tuple[str, list[str]]:
+    """The constant of workerd's file that is the configuration, and what is left of the filters: workerd writes
+    `CONSTANT:SERVICE:ENTRYPOINT`."""
+    split = [text.split(":", 2) for text in filters]
+    constants = {parts[0] for parts in split if len(parts) == 3}
+    if len(constants) != 1:
+        return "", list(filters)
+    return constants.pop(), [":".join(parts[-2:]) for parts in split]
 
 
 def _for_tests(config: Config) -> Config:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pyworkerd.cli.main import main
-from pyworkerd.cli.test import OWN_NAMES, told_apart
+from pyworkerd.cli.test import OWN_NAMES, constant_of, told_apart
 
 from tests.runtime.cli.command import run
 
@@ -222,3 +222,33 @@ def test_no_name_of_a_test_reaches_the_terminal(
         assert "\x1b" not in out
         assert "w:\\x1b[31m\\n[ PASS ] forged" in out
         assert not out.startswith("[ PASS ]")
+
+
+WORKERD = """\
+using Workerd = import "/workerd/workerd.capnp";
+const one :Workerd.Config = (services = [(name = "main", worker = .tested)]);
+const two :Workerd.Config = (services = [(name = "other", worker = .tested)]);
+const tested :Workerd.Worker = (
+  modules = [(name = "worker", esModule = embed "worker.js")],
+  compatibilityDate = "2026-01-01",
+);
+"""
+
+
+def test_a_file_of_workerd_with_several_configurations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tests.capnp").write_text(WORKERD)
+    (tmp_path / "worker.js").write_text("export const adds = { test() {} };\nexport default { test() {} };\n")
+    assert main(["test", str(tmp_path / "tests.capnp"), "two:o*:adds"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed"
+    assert main(["test", str(tmp_path / "tests.capnp"), "one:*:*", "--list"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["main", "main:adds"]
+    assert main(["test", str(tmp_path / "tests.capnp"), "main"]) == 2
+
+
+def test_constants_in_filters() -> None:
+    assert constant_of(["a:b:c", "a:d:*"]) == ("a", ["b:c", "d:*"])
+    assert constant_of(["a:b:c", "b"]) == ("a", ["b:c", "b"])
+    assert constant_of(["a:b:c", "x:b:c"]) == ("", ["a:b:c", "x:b:c"])
+    assert constant_of(["b:c"]) == ("", ["b:c"])
