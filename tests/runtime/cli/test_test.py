@@ -243,7 +243,7 @@ def test_a_file_of_workerd_with_several_configurations(
     assert main(["test", str(tmp_path / "tests.capnp"), "two:o*:adds"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed"
     assert main(["test", str(tmp_path / "tests.capnp"), "one:*:*", "--list"]) == 0
-    assert capsys.readouterr().out.splitlines() == ["main", "main:adds"]
+    assert capsys.readouterr().out.splitlines() == ["main:adds", "main"]
     assert main(["test", str(tmp_path / "tests.capnp"), "main"]) == 2
 
 
