@@ -29,6 +29,8 @@ MAX_FILES: Final = 1000
 MAX_HEADER: Final = 1024 * 1024
 MAX_FILE: Final = STEPS_BYTES + MAX_HEADER + 4096
 MAX_TEXT: Final = 4096
+LAST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999, after which no calendar here goes."""
 _DIGITS: Final = re.compile(r"[0-9a-f]{0,64}")
 
 
@@ -203,7 +205,7 @@ _FIELDS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "image_digest": _hexadecimal,
     "cpu_ms": _number(86_400_000),
     "memory_mb": _number(4096),
-    "began_ms": _number(1 << 53),
+    "began_ms": _number(LAST_MS),
     "request_id": _hexadecimal,
     "trace_id": _hexadecimal,
     "complete": _flag,

@@ -13,6 +13,7 @@ from pyworkerd_isolates.languages import LANGUAGES
 from pyworkerd_isolates.replay.tracing import roomier, traced
 
 from pyworkerd.foreign import Foreign
+from pyworkerd.observe.text import one_line
 from pyworkerd.sources import read_bundle
 
 if TYPE_CHECKING:
@@ -124,4 +125,4 @@ def _what_changed(recording: Recording, bundle: Bundle) -> str:
         name for name in now.keys() | recording.files if now.get(name) != recording.files.get(name)
     )
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f" ({', '.join(names[:NAMED])}{more} differ)" if names else ""
+    return f" ({', '.join(map(one_line, names[:NAMED]))}{more} differ)" if names else ""

@@ -53,6 +53,7 @@ BAD: dict[str, bytes] = {
     "text for a number": changed(cpu_ms="50"),
     "a number below zero": changed(memory_mb=-1),
     "a number beyond all": changed(memory_mb=1 << 40),
+    "a time after all calendars": changed(began_ms=1 << 53),
     "true for a number": changed(cpu_ms=True),
     "another file for an image": changed(image="../../../etc/passwd"),
     "another file of the cache": changed(image="engine-python-0.cwasm"),

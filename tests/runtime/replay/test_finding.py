@@ -63,6 +63,9 @@ def test_changed_code_is_refused_by_the_names_of_its_files(recording: Recording,
     now = bundle({**SOURCES["python"], "more.py": "", "worker.py": SOURCES["python"]["worker.py"] + "\n"})
     with pytest.raises(RecordingError, match=r"is not what was recorded \(more.py, worker.py differ\)"):
         build(recording, now, sandbox.engines, sandbox.cache, changed=False)
+    forged = replace(recording, files={**recording.files, "a\nerror: all is well\x1b[2J": "00"})
+    with pytest.raises(RecordingError, match=r"\(a\\nerror: all is well\\x1b\[2J, more.py"):
+        build(forged, now, sandbox.engines, sandbox.cache, changed=False)
     with pytest.raises(RecordingError, match=r"is not what was recorded: check out"):
         build(replace(recording, files={}), now, sandbox.engines, sandbox.cache, changed=False)
     with pytest.raises(RecordingError, match="recorded in python, and the code is javascript"):
