@@ -80,7 +80,7 @@ async def build(
                 closing.push_async_callback(grant.capability.aclose)
             entries[name] = _entry(name, grant, capabilities)
         of_caches, of_crypto = (_append(each, capabilities, closing) for each in (caches, crypto))
-        hidden = frozenset(binding.name for binding in bindings if binding.hidden)
+        hidden = frozenset(name for name, binding in _named(bindings) if binding.hidden)
         return Environment(
             tuple(entries.values()), Table(capabilities), of_caches, of_crypto, hidden, closing.pop_all()
         )

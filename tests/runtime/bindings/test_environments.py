@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from pyworkerd.bindings.base import Access, Binding, Grant, Host, Value
 from pyworkerd.bindings.environments import build
 from pyworkerd.bindings.methods import Methods
+from pyworkerd.bindings.registry import configure_all
 from pyworkerd.errors import AccessDenied, BadEffect, ConfigurationError
+from pyworkerd_config import Binding as Configured
 
 from tests.runtime.bindings.hosts import StaticHost, arguments, built
 
 if TYPE_CHECKING:
     from typing import NoReturn
-
-    from pyworkerd_config import Binding as Configured
 
 
 class Opened(Methods):
@@ -109,5 +109,25 @@ def test_the_repr_shows_no_values() -> None:
     async def main() -> None:
         async with built([Granting("A", Value(b"swordfish"))]) as environment:
             assert "swordfish" not in repr(environment)
+
+    asyncio.run(main())
+
+
+def test_what_must_not_be_written_down_is_named_wherever_it_is() -> None:
+    inner = (
+        Configured("TOKEN", "secret", "TOKEN"),
+        Configured("DEEP", "wrapped", "m", {"bindings": (Configured("HOME", "environment", "HOME"),)}),
+        Configured("PLAIN", "text", "x"),
+    )
+    bindings = configure_all(
+        (Configured("SHOP", "wrapped", "m", {"bindings": inner}), Configured("KEY", "secret", "KEY"))
+    )
+
+    async def main() -> None:
+        environment = await build(
+            bindings, None, StaticHost(environment={"TOKEN": "t", "KEY": "k", "HOME": "h"})
+        )
+        assert environment.hidden == {"KEY", "SHOP/TOKEN", "SHOP/DEEP/HOME"}
+        await environment.aclose()
 
     asyncio.run(main())
