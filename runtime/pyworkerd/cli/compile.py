@@ -37,10 +37,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps({"ok": True, "file": str(options.output), **summary._asdict()}) + "\n")
     else:
-        sys.stdout.write(
-            f"{printable(str(options.output))}: {summary.workers} workers, {summary.files} files, "
-            f"{summary.size:,} bytes\n"
-        )
+        sys.stdout.write(f"{printable(str(options.output))}: {summary.files} files, {summary.size:,} bytes\n")
     return 0
 
 

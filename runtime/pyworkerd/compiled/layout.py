@@ -1,7 +1,8 @@
 """What lies where in a compiled file, and its limits. Pure.
 
 Inside: programs, data, migrations, assets, folders that are only read. Beside the file: stores, folders that are
-written to. Wherever they were: certificates, their keys, tokens, which are the machine's and never in the file.
+written to, certificates that the server has signed itself. Wherever they were: other certificates, their keys, tokens,
+which are the machine's and never in the file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from os.path import normpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyworkerd_config import ConfigError, Problem
 from pyworkerd_config.model import Disk, Place
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from pyworkerd_config import Config
     from pyworkerd_config.model import Admin, Https, Service, Socket
+
+Beside: TypeAlias = "Callable[[Path, str, Place], Path]"
 
 SUFFIX: Final = ".pyworkerd"
 FORMAT: Final = 1
@@ -52,17 +55,16 @@ def below(path: Path, folder: Path) -> Path | None:
     return whole.relative_to(top) if whole.is_relative_to(top) else None
 
 
-def moved(
-    config: Config, beside: Callable[[Path, str, Place], Path], anywhere: Callable[[Path], Path]
-) -> Config:
-    """The configuration with other paths to what is never inside: stores and writable folders by `beside`, which is
-    told what each is and where that was written, certificates and tokens by `anywhere`.
+def moved(config: Config, beside: Beside, anywhere: Callable[[Path], Path]) -> Config:
+    """The configuration with other paths to what is never inside: what is written to, stores, writable folders, signed
+    certificates, by `beside`, which is told what each is and where that was written; other certificates, and tokens,
+    by `anywhere`.
     """
     return replace(
         config,
         state_dir=beside(config.state_dir, "state_dir", config.places.at("state_dir")),
         admin=None if config.admin is None else _admin(config.admin, anywhere),
-        sockets=tuple(_socket(socket, anywhere) for socket in config.sockets),
+        sockets=tuple(_socket(socket, beside, anywhere) for socket in config.sockets),
         services=tuple(
             replace(
                 each,
@@ -79,15 +81,20 @@ def _admin(admin: Admin, anywhere: Callable[[Path], Path]) -> Admin:
     return admin if admin.tokens is None else replace(admin, tokens=anywhere(admin.tokens))
 
 
-def _socket(socket: Socket, anywhere: Callable[[Path], Path]) -> Socket:
-    return socket if socket.https is None else replace(socket, https=_https(socket.https, anywhere))
-
-
-def _https(https: Https, anywhere: Callable[[Path], Path]) -> Https:
-    pairs = tuple(
-        replace(each, cert=anywhere(each.cert), key=anywhere(each.key)) for each in https.certificates
+def _socket(socket: Socket, beside: Beside, anywhere: Callable[[Path], Path]) -> Socket:
+    if socket.https is None:
+        return socket
+    if socket.https.acme is None:
+        return replace(socket, https=_https(socket.https, anywhere))
+    # These are written, by whoever has them signed.
+    return replace(
+        socket, https=_https(socket.https, lambda path: beside(path, "a certificate", socket.place))
     )
-    authority = None if https.client_ca is None else anywhere(https.client_ca)
+
+
+def _https(https: Https, to: Callable[[Path], Path]) -> Https:
+    pairs = tuple(replace(each, cert=to(each.cert), key=to(each.key)) for each in https.certificates)
+    authority = None if https.client_ca is None else to(https.client_ca)
     return replace(https, certificates=pairs, client_ca=authority)
 
 

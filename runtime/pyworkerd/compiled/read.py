@@ -73,6 +73,7 @@ def open_compiled(path: Path, home: Path | None = None) -> Config:
     `home` is where files are unpacked, by default where engines and images are cached. Raises `ConfigError`, and
     `EngineError` if that belongs to another user.
     """
+    path = path.absolute()
     try:
         folder = _unpacked(path, (home or default_home()) / "compiled")
     except OSError as error:

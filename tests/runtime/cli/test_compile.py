@@ -18,7 +18,7 @@ def test_it_is_served_from_an_empty_folder_with_another_home(tmp_path: Path) -> 
     config = project(tmp_path / "project")
     done = run("compile", config, "-o", tmp_path / "app.pyworkerd")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{tmp_path / 'app.pyworkerd'}: 1 workers, 10 files, ")
+    assert done.stdout.startswith(f"{tmp_path / 'app.pyworkerd'}: 10 files, ")
     shutil.rmtree(tmp_path / "project")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -65,6 +65,18 @@ def test_every_path_of_a_configuration_is_inside_beside_or_anywhere() -> None:
     assert str(result.state_dir) == "/beside/state"
 
 
+def test_certificates_that_the_server_writes_are_beside_the_file() -> None:
+    acme = TEXT.replace("client_ca", 'acme = { hosts = ["a.example"], agree_to_terms = true }, client_ca')
+    config = parse_toml(acme, Place(Path("/conf/config.toml")))
+    result = moved(config, lambda path, *_: Path("/beside") / path.name, lambda _: Path("/anywhere"))
+    https = result.sockets[0].https
+    assert https is not None
+    assert (str(https.certificates[0].cert), str(https.certificates[0].key)) == (
+        "/beside/a.pem",
+        "/beside/a.key",
+    )
+
+
 def test_names() -> None:
     assert place_of("shop", "code") == "services/shop/code"
     assert place_of("shop", "data", "LOGO") == "services/shop/data/LOGO"

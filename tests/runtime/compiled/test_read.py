@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
 MANIFEST = json.dumps({"format": 1, "pyworkerd": "0"})
 WORKER = '[[services]]\nname = "w"\n[services.worker]\nmain = "{}"\n'
+SOCKETS = """
+[[sockets]]
+name = "a"
+address = "*:80"
+service = "w"
+[[sockets]]
+name = "b"
+address = "*:443"
+service = "w"
+https = { cert = "/root/.profile", key = "b.key", acme = { hosts = ["a.example"], agree_to_terms = true } }
+"""
 SOUND = {
     "manifest.json": MANIFEST, "config.toml": WORKER.format("services/w/code/w.py"), "services/w/code/w.py": "",
 }  # fmt: skip
@@ -135,6 +146,10 @@ HOSTILE = {
             {**SOUND, "config.toml": '[[services]]\nname = "d"\ndisk = { path = "../..", writable = true }\n'}
         ),
         "the disk 'd' lies outside of the folder of this file",
+    ),
+    "certificate outside": (
+        packed({**SOUND, "config.toml": SOCKETS + SOUND["config.toml"]}),
+        "a certificate lies outside of the folder of this file",
     ),
     "configuration": (packed({**SOUND, "config.toml": "x = 1"}), 'unknown key "x"'),
     "configuration of another version": (
