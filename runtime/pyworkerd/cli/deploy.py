@@ -14,8 +14,8 @@ from pyworkerd.foreign import Foreign
 from pyworkerd.versions.archive import pack
 from pyworkerd.versions.overlay import VAR_KINDS
 
-from .configuration import read_configuration
-from .remote import add_remote, path_of, remote_of, service_of
+from .configuration import add_configuration, read_configuration
+from .remote import add_server, path_of, remote_of, service_of
 
 if TYPE_CHECKING:
     import argparse
@@ -30,7 +30,8 @@ MAX_UPLOAD: Final = 64 << 20
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = "example: pyworkerd deploy -c wrangler.toml --to unix:/run/pyworkerd.sock --percent 10"
-    add_remote(parser)
+    add_configuration(parser)
+    add_server(parser)
     add = parser.add_argument
     add("-m", "--message", default="", help="what is new, for those who look at the versions")
     percent = (

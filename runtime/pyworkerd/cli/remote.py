@@ -17,7 +17,7 @@ from pyworkerd_config import parse_address
 
 from pyworkerd.problems import FAILED, MISTAKE, Fault, Refusal
 
-from .configuration import NAMES, add_configuration, read_configuration
+from .configuration import add_named, read_configuration
 
 if TYPE_CHECKING:
     import argparse
@@ -36,8 +36,14 @@ _MISTAKES: Final = frozenset((400, 401, 403, 404, 409, 413, 415, 422))
 
 
 def add_remote(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say which server is meant, and which of its services."""
-    add_configuration(parser)
+    """Add the arguments that say which server is meant, and which of its services; `add_named` comes with them."""
+    add_named(parser)
+    parser.set_defaults(config=None, constant=None)
+    add_server(parser)
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """The same for a command that has the arguments of a configuration already."""
     add_address(parser)
     parser.add_argument(
         "--service", metavar="NAME", help="which service (default: the configuration's, if it has one worker)"
@@ -174,11 +180,6 @@ def path_of(service: str, *parts: str) -> str:
 def encode(value: object) -> bytes:
     """A JSON body."""
     return json.dumps(value).encode()
-
-
-def has_configuration(options: argparse.Namespace) -> bool:
-    """Whether a configuration is named, or found."""
-    return bool(options.config or options.named) or any(Path(name).is_file() for name in NAMES)
 
 
 def _target(path: str, query: Mapping[str, object] | None) -> str:

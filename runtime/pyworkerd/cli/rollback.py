@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = "example: pyworkerd rollback --service shop --to unix:/run/pyworkerd.sock"
-    add_remote(parser)
     version = "which version; `configured`: the files of the server's configuration (default: the last that answered)"
-    parser.add_argument("--version", dest="to_version", metavar="VERSION", help=version)
+    parser.add_argument("to_version", nargs="?", metavar="VERSION", help=version)
+    add_remote(parser)
     parser.add_argument("-m", "--message", default="", help="why")
 
 

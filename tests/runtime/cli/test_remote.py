@@ -55,13 +55,13 @@ def test_the_address_and_the_token_of_environment_and_configuration(
 ) -> None:
     config = project(tmp_path)
     with pytest.raises(Refusal, match="no server is named"):
-        remote_of(options(str(config)))
+        remote_of(options("-c", str(config)))
     config.write_text('admin = "unix:/run/s"\n' + config.read_text())
-    assert remote_of(options(str(config))) == Remote("unix:/run/s")
-    assert service_of(options(str(config))) == "w"
+    assert remote_of(options("-c", str(config))) == Remote("unix:/run/s")
+    assert service_of(options("-c", str(config))) == "w"
     monkeypatch.setenv(ADDRESS_VARIABLE, "10.0.0.5:9090")
     monkeypatch.setenv(TOKEN_VARIABLE, "secret-token")
-    assert remote_of(options(str(config))) == Remote("http://10.0.0.5:9090", "secret-token")
+    assert remote_of(options("-c", str(config))) == Remote("http://10.0.0.5:9090", "secret-token")
     assert "in the clear" in capsys.readouterr().err
     (tmp_path / "t").write_text("other-token\n")
     assert (
@@ -76,8 +76,8 @@ def test_a_service_has_to_be_clear(tmp_path: Path) -> None:
     config = project(tmp_path)
     config.write_text(config.read_text() + '[[services]]\nname = "v"\nworker = { main = "w.py" }\n')
     with pytest.raises(Refusal, match="name a service with --service: there are w, v"):
-        service_of(options(str(config)))
-    assert service_of(options(str(config), "--service", "v")) == "v"
+        service_of(options("-c", str(config)))
+    assert service_of(options("-c", str(config), "--service", "v")) == "v"
     assert path_of("a/b", "c d") == "/services/a%2Fb/c%20d"
 
 
