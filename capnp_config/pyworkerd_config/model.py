@@ -267,7 +267,7 @@ class Service:
     version: str | None = None
     """Of what was deployed to a running server; None: as it is configured."""
     configured: Worker | None = None
-    """The worker as it is configured, where something else was deployed: its files are still nobody else's."""
+    """The worker as it is configured, where something is known that was deployed: its files are still its own."""
     rollout: Rollout | None = None
     rate_limits: tuple[RateLimit, ...] = ()
     place: Place = field(default=Place(), compare=False)

@@ -157,8 +157,9 @@ class Generation:
             sorted(s.name for s in config.services if isinstance(s.kind, Network | External))
         )
 
-    async def start(self, before: Generation | None = None) -> None:
-        """Start every service of the configuration, or find it unchanged in the generation before.
+    async def start(self, before: Generation | None = None, only: str = "") -> None:
+        """Start every service of the configuration, or find it unchanged in the generation before. With `only`, workers
+        besides this one are known to be unchanged.
 
         That one goes on as if nothing had happened, until `take_over`. Raises `ConfigurationError`, with a sentence for
         each service that cannot be started.
@@ -169,6 +170,8 @@ class Generation:
             try:
                 if found is not None and found.made_of is None:
                     raise _taken(model.name)
+                if only and before is not None and model.name != only and self._keep(model, before):
+                    continue
                 self._add(
                     model.name,
                     await self._start(model, found if found is None else self._like(model, before)),
@@ -198,12 +201,29 @@ class Generation:
 
     async def _roll_out(self, model: ServiceModel, rollout: Rollout, before: Generation | None) -> None:
         """Start the second version of a worker beside the first one."""
-        from pyworkerd.versions.split import Split  # noqa: PLC0415 (start-up time)
-
         second = replace(model, kind=rollout.worker)
         found = self._like(second, before) if before is not None and model.name in before.running else None
         running = await self._deploy_model(second, rollout.worker, found)
         self._stays_awake(running)
+        self._divide(model, rollout, running)
+
+    def _keep(self, model: ServiceModel, before: Generation) -> bool:
+        """Take over a worker of the generation before as it is, if it is deployed."""
+        found, second = before.running.get(model.name), before.running.get(_second(model.name))
+        if (
+            found is None
+            or not isinstance(found.service, Worker)
+            or (second is None) != (model.rollout is None)
+        ):
+            return False
+        self._add(model.name, found)
+        if model.rollout is not None and second is not None:
+            self._divide(model, model.rollout, second)
+        return True
+
+    def _divide(self, model: ServiceModel, rollout: Rollout, running: Running) -> None:
+        from pyworkerd.versions.split import Split  # noqa: PLC0415 (start-up time)
+
         self.running[_second(model.name)] = running
         first = partial(self.service, model.name)
         self._splits[model.name] = Split(model.name, first, running.service, rollout.version, rollout.percent)

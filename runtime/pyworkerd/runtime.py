@@ -167,8 +167,9 @@ class Runtime:
 
     # another configuration ---------------------------------------------------------------------------
 
-    async def prepare(self, config: Config) -> Generation:
-        """Deploy what is new in a configuration. Nothing changes yet: `switch` to it, or `discard` it.
+    async def prepare(self, config: Config, only: str = "") -> Generation:
+        """Deploy what is new in a configuration. Nothing changes yet: `switch` to it, or `discard` it. With `only`
+        nothing else than this service is new: the files of other workers are not looked at.
 
         Raises `ConfigurationError` if it cannot work, and then nothing is left of it.
         """
@@ -178,7 +179,7 @@ class Runtime:
             raise ConfigurationError("another configuration is being loaded")
         generation = self._prepared = Generation(config, self)
         try:
-            await generation.start(self._generation)
+            await generation.start(self._generation, only)
         except BaseException:
             await self.discard(generation)
             raise

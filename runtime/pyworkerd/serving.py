@@ -176,8 +176,11 @@ class Serving:
 
     # another configuration ---------------------------------------------------------------------------
 
-    async def prepare(self, config: Config, bound: Mapping[str, Listener] | None = None) -> Prepared:
-        """Deploy what is new in a configuration and bind its new sockets, those in `bound` excepted.
+    async def prepare(
+        self, config: Config, bound: Mapping[str, Listener] | None = None, only: str = ""
+    ) -> Prepared:
+        """Deploy what is new in a configuration and bind its new sockets, those in `bound` excepted. See
+        `Runtime.prepare` for `only`.
 
         Nothing changes yet. Raises `ConfigurationError` or `ConfigError`, and then nothing is left of it.
         """
@@ -188,7 +191,7 @@ class Serving:
                 if socket.name not in listeners:
                     listeners[socket.name] = await asyncio.to_thread(bind_socket, socket)
                 listeners[socket.name].listen(self._given.backlog)
-            return Prepared(await self._runtime.prepare(config), listeners, edges)
+            return Prepared(await self._runtime.prepare(config, only), listeners, edges)
         except BaseException:
             _close(listeners)
             raise

@@ -109,10 +109,14 @@ class Answer(NamedTuple):
 
 
 class Prepare(NamedTuple):
-    """Read the configuration again and deploy it beside the one that runs. Its new sockets come along."""
+    """Read the configuration again and deploy it beside the one that runs. Its new sockets come along.
+
+    With `only` nothing is read: of what runs, this service alone becomes another one.
+    """
 
     generation: int
     sockets: tuple[BoundSocket, ...]
+    only: str = ""
     lives: bytes = b""
     """What was deployed on top of it: see `versions.current`."""
     trial: bytes = b""
@@ -226,7 +230,7 @@ FROM_PROCESS: Final[Mapping[str, tuple[Callable[..., FromProcess], tuple[_Read, 
     "answer": (Answer, (_number, _data)),
 }
 FROM_SUPERVISOR: Final[Mapping[str, tuple[Callable[..., FromSupervisor], tuple[_Read, ...]]]] = {
-    "prepare": (Prepare, (_number, _SOCKETS, _data, _data)),
+    "prepare": (Prepare, (_number, _SOCKETS, _NAME, _data, _data)),
     "switch": (Switch, (_number,)),
     "discard": (Discard, (_number,)),
     "trouble": (Trouble, (_FAULTS,)),

@@ -127,7 +127,6 @@ class Reloading:
         except Exception as error:  # noqa: BLE001 - whoever asked for the change is told
             _settle(done, error)
         else:
-            self._supervisor.mended()
             _settle(done, None)
 
     async def _go_over(self, change: Change | None = None) -> None:
@@ -155,10 +154,12 @@ class Reloading:
     async def _try(self, change: Change | None = None) -> bool:
         """Once. False if the ground moved. Raises what is wrong with the configuration."""
         supervisor = self._supervisor
-        deployed = read(supervisor.settings.load(), change)
+        # What somebody deploys brings nothing along that the operator has written since and not loaded.
+        deployed = read(supervisor.settings.load() if change is None else supervisor.config, change)
         config = deployed.config
-        supervisor.was_read(config)
-        warn_of(config)
+        if change is None:
+            supervisor.was_read(config)
+            warn_of(config)
         new: dict[str, Listener] = {}
         try:
             for socket in config.sockets:
@@ -205,7 +206,7 @@ class Reloading:
         sockets = {socket.name: new[key_of(socket)] for socket in config.sockets if key_of(socket) in new}
         bound = tuple(BoundSocket(n, str(each.address), len(each.sockets)) for n, each in sockets.items())
         descriptors = [each.fileno() for listener in sockets.values() for each in listener.sockets]
-        message = Prepare(self._generation, bound, deployed.lives)
+        message = Prepare(self._generation, bound, change.service if change else "", deployed.lives)
         agreed = False
         try:
             first, rest = children[:1], children[1:]

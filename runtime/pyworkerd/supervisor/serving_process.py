@@ -279,8 +279,8 @@ class ServingProcess:
         await self._discard()
         generation = message.generation
         try:
-            config = await self._runtime.fleet.run(self._load, message.lives)
-            self._beside = (generation, await self._serving.prepare(config, bound))
+            config = await self._runtime.fleet.run(self._load, message)
+            self._beside = (generation, await self._serving.prepare(config, bound, message.only))
         except (ConfigError, ConfigurationError, IsolateError) as error:
             self._refuse(generation, error)
             return
@@ -290,9 +290,9 @@ class ServingProcess:
         prepared = self._beside[1].generation
         self._channel.send(Prepared(generation, prepared.digest(), _deployed(prepared.services)))
 
-    def _load(self, lives: bytes) -> Config:
-        """The configuration as it is now, and what was deployed on top of it."""
-        return made_of(self._settings.load(), lives)
+    def _load(self, message: Prepare) -> Config:
+        """The configuration as it is now, or is served, and what was deployed on top of it."""
+        return made_of(self._runtime.config if message.only else self._settings.load(), message.lives)
 
     async def _try(self, trial: bytes, prepared: Beside) -> str | None:
         from pyworkerd.versions.trial import run  # noqa: PLC0415 (not before somebody deploys)

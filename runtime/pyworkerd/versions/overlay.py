@@ -30,7 +30,7 @@ SECRET_KINDS: Final = VAR_KINDS | {"secret", "environment"}
 
 def overlay(config: Config, lives: Iterable[Live]) -> Config:
     """The same configuration, its services as they were deployed. What is known of other services is left aside."""
-    by_name = {live.service: live for live in lives}
+    config, by_name = plain(config), {live.service: live for live in lives}
     if not by_name:
         return config
     values = {
@@ -40,6 +40,20 @@ def overlay(config: Config, lives: Iterable[Live]) -> Config:
     }
     services = tuple(_service(service, by_name.get(service.name)) for service in config.services)
     return replace(config, services=services, secrets={**config.secrets, **values})
+
+
+def plain(config: Config) -> Config:
+    """What a configuration was before anything was deployed on top of it."""
+    if not any(service.configured for service in config.services):
+        return config
+    services = tuple(
+        service
+        if service.configured is None
+        else replace(service, kind=service.configured, version=None, configured=None, rollout=None)
+        for service in config.services
+    )
+    secrets = {name: value for name, value in config.secrets.items() if "\0" not in name}
+    return replace(config, services=services, secrets=secrets)
 
 
 def _service(service: Service, live: Live | None) -> Service:
@@ -55,7 +69,7 @@ def _service(service: Service, live: Live | None) -> Service:
         service,
         kind=workers[0],
         version=None if base is None else base.id,
-        configured=None if base is None else service.kind,
+        configured=service.kind,
         rollout=rollout,
     )
 

@@ -113,6 +113,9 @@ def test_from_the_first_version_to_the_way_back(tmp_path: Path) -> None:
         pids = [child.pid for child in served.children()]
         assert server.says("/other").startswith("other - ")
         neighbours = server.isolates("/other")
+        # Nor is what the operator has written since and not loaded brought along.
+        (tmp_path / "other.py").write_text("1 / 0")
+        (tmp_path / "config.toml").write_text("nonsense")
         first = server.upload(packed("one", NAME="one"), message="first")["version"]
         assert {server.says().split()[0] for _ in range(8)} == {"one"}
         second = server.upload(packed("two", NAME="two"), percent=40, message="second")

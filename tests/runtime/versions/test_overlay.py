@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pyworkerd.versions.model import Live, Version
-from pyworkerd.versions.overlay import overlay
+from pyworkerd.versions.overlay import overlay, plain
 from pyworkerd_config.model import Binding, Config, Limits, Module, Rollout, Service, Worker
 
 FOLDER = Path("state/versions/shop/files")
@@ -45,7 +45,7 @@ def names(worker: Worker) -> dict[str, tuple[str, object]]:
 
 def test_without_anything_it_is_the_same() -> None:
     assert overlay(CONFIG, ()) is CONFIG
-    assert overlay(CONFIG, (live(),)) == CONFIG
+    assert plain(overlay(CONFIG, (live(),))) == CONFIG
     assert overlay(CONFIG, (Live("gone", "x", ((version(), 100.0),)),)) == CONFIG
 
 
@@ -100,3 +100,12 @@ def test_secrets_are_values_of_one_service_and_of_all_its_versions() -> None:
     assert config.secrets["A"] == "a"
     assert "s1" not in repr(config)
     assert names(config.services[1].kind) == names(WORKER)  # type: ignore[arg-type]
+
+
+def test_it_takes_the_place_of_what_was_deployed_before() -> None:
+    before = overlay(CONFIG, (live((None, 90.0), (version(), 10.0), TOKEN="old", GONE="old"),))
+    now = (live((version(OTHER), 100.0), TOKEN="new"),)
+    assert overlay(before, now) == overlay(CONFIG, now)
+    assert overlay(before, now).secrets == overlay(CONFIG, now).secrets
+    assert overlay(before, ()) == plain(before) == CONFIG
+    assert plain(before).secrets == CONFIG.secrets

@@ -172,3 +172,29 @@ def test_where_workers_are_deployed_by_their_first_request(
         assert await ask(runtime, **{key: NEW}) == "one 1"
 
     with_runtime(main, config)
+
+
+def test_what_is_deployed_brings_no_other_file_along(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    config, both, _ = made(tmp_path)
+    key = HEADER.replace("-", "_")
+
+    async def main(runtime: Runtime) -> None:
+        async def change(config: Config, only: str) -> None:
+            await runtime.retire(runtime.switch(await runtime.prepare(config, only)))
+
+        front, shop = runtime.service("front"), runtime.service("shop")
+        (tmp_path / "front" / "w.py").write_text("1 / 0")
+        await change(both, "shop")
+        assert await ask(runtime, "front", **{key: NEW}) == "two 1"
+        assert runtime.service("front") is front
+        (tmp_path / "front" / "w.py").write_text(ASKS + "# new")
+        for name in ("one", "two"):
+            (tmp_path / name / "w.py").write_text("1 / 0")
+        await change(both, "front")
+        assert runtime.service("shop") is shop
+        assert await ask(runtime, "front", **{key: NEW}) == "two 2"  # both of its versions go on
+        assert runtime.service("front") is not front
+
+    with_runtime(main, config)
