@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.cli.configuration import add_configuration
 
-from tests.packaging.markdown import rows
+from tests.packaging.markdown import code_blocks, page, rows
 from tests.runtime.cli.command import CONFIG, ask, project, run, serve
 
 if TYPE_CHECKING:
@@ -82,6 +83,41 @@ def test_what_was_recorded_is_replayed_and_what_has_changed_is_told(tmp_path: Pa
         "! now:      log invocation=1 level='info' source='stdout' message='\\x1b[2Jchanged'"
         in changed.stdout
     )
+
+
+def told(text: str, marks: str) -> list[str]:
+    return [line for line in text.splitlines() if line[:1] in marks and line[1:2] == " "]
+
+
+def pattern_of(line: str) -> str:
+    """A line of the page: what stands for more is anything, and so is a number, an id or a time."""
+    whole = re.escape(line.replace("...", "\0"))
+    return re.sub(r"[0-9a-f]{16}|[0-9][0-9.:T+-]*", "[0-9a-fT.:+-]+", whole).replace("\0", ".*")
+
+
+def test_the_example_of_the_page_is_what_comes_out(tmp_path: Path) -> None:
+    text = page("docs/replay.md")
+    (source,), (plain, traced) = code_blocks(text, "python"), code_blocks(text, "console")
+    config = project(
+        tmp_path,
+        CONFIG.replace('"w"', '"shop"').replace("w.py", "shop.py")
+        + '[services.worker.bindings]\nSTOCK = { kv = "stock" }\nTOKEN = { secret = "TOKEN" }\n',
+        shop=source,
+    )
+    folder = tmp_path / ".recordings"
+    with serve(
+        config, "--record", folder, "--record-worker", "shop", "--record-failures", TOKEN="sk-live-4711"
+    ) as served:
+        assert ask(served.address(), "/apples").status == 500
+        assert served.stop(signal.SIGTERM) == 0
+    (recording,) = folder.iterdir()
+    for block, also in ((plain, []), (traced, [config, "--trace"])):
+        marks = "." if also else "#<|>="
+        expected = told(block, marks)
+        lines = told(run("replay", recording, *also).stdout, marks)
+        assert len(lines) == len(expected)
+        for line, shown in zip(lines, expected, strict=True):
+            assert re.fullmatch(pattern_of(shown), line), (shown, line)
 
 
 def options_of(configure: Callable[[argparse.ArgumentParser], None]) -> set[str]:
