@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyworkerd_config import ConfigError, Problem
-from pyworkerd_config.model import Disk, Place
+from pyworkerd_config.model import Disk, Extension, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,8 +98,10 @@ def _https(https: Https, to: Callable[[Path], Path]) -> Https:
     return replace(https, certificates=pairs, client_ca=authority)
 
 
-def inside(service: Service) -> list[Path]:
-    """The paths of a service that have to be inside of the archive: all but those of a folder that is written to."""
+def inside(service: Service | Extension) -> list[Path]:
+    """The paths of a part that have to be inside of the archive: all but those of a folder that is written to."""
+    if isinstance(service, Extension):
+        return list(_paths(service))
     outside = isinstance(service.kind, Disk) and service.kind.writable
     return [] if outside else list(_paths(service.kind))
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyworkerd_config import Config
+    from pyworkerd_config.model import Extension, Service
 
 KEPT: Final = 16
 """Unpacked files that are kept though nobody serves them: those that were opened last."""
@@ -83,9 +84,10 @@ def open_compiled(path: Path, home: Path | None = None) -> Config:
         config = load(folder / CONFIG)
     except ConfigError as error:
         raise _of_another_version(error, path, folder) from None
-    for service in config.services:
-        if any(below(each, folder) is None for each in inside(service)):
-            raise problem(Place(path), f"service {service.name!r} names a file that is not in this one")
+    parts: list[Service | Extension] = [*config.services, *config.extensions]
+    for part in parts:
+        if any(below(each, folder) is None for each in inside(part)):
+            raise problem(Place(path), f"{part.name!r} names a file that is not in this one")
     return moved(
         replace(config, secrets={}),
         lambda found, what, _: path.parent / _beside(found, folder, what, path),

@@ -139,13 +139,22 @@ HOSTILE = {
     ),
     "disk outside": (
         packed({**SOUND, "config.toml": '[[services]]\nname = "d"\ndisk = { path = "/" }\n'}),
-        "service 'd' names a file that is not in this one",
+        "'d' names a file that is not in this one",
     ),
     "disk above": (
         packed(
             {**SOUND, "config.toml": '[[services]]\nname = "d"\ndisk = { path = "../..", writable = true }\n'}
         ),
         "the disk 'd' lies outside of the folder of this file",
+    ),
+    "extension outside": (
+        packed(
+            {
+                **SOUND,
+                "config.toml": '[[extensions]]\nname = "a:b"\nfile = "/etc/hosts"\n' + SOUND["config.toml"],
+            }
+        ),
+        "'a:b' names a file that is not in this one",
     ),
     "certificate outside": (
         packed({**SOUND, "config.toml": SOCKETS + SOUND["config.toml"]}),
