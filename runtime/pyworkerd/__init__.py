@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .runtime import Runtime, RuntimeOptions
     from .server import ServerOptions
     from .serving import Serving
+    from .stubs import RpcTarget, Stub
     from .websocket import WebSocket, WebSocketClosed
 
 __all__ = [
@@ -59,11 +60,13 @@ __all__ = [
     "PyworkerdError",
     "Request",
     "Response",
+    "RpcTarget",
     "Runtime",
     "RuntimeOptions",
     "Secret",
     "ServerOptions",
     "Serving",
+    "Stub",
     "UpstreamError",
     "WebSocket",
     "WebSocketClosed",
@@ -96,6 +99,7 @@ _MODULES = {
     "pyworkerd.runtime": ("Runtime", "RuntimeOptions"),
     "pyworkerd.server": ("ServerOptions",),
     "pyworkerd.serving": ("Serving",),
+    "pyworkerd.stubs": ("RpcTarget", "Stub"),
     "pyworkerd.websocket": ("WebSocket", "WebSocketClosed"),
     "pyworkerd_config": ("Config", "Limits"),
 }

@@ -6,17 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from pyworkerd_isolates import wire
-
-from pyworkerd.bindings.arguments import bounded
 from pyworkerd.cron.handler import run_scheduled
-from pyworkerd.errors import BadEffect, WebSocketRefused
+from pyworkerd.errors import WebSocketRefused
 from pyworkerd.messages import Body, Headers, Request, Response
 from pyworkerd.services.base import Target
+from pyworkerd.services.stubs import release
+from pyworkerd.stubs import Stub, read, write
 
 if TYPE_CHECKING:
     from pyworkerd.dispatch.worker import Worker
     from pyworkerd.observe.logs import LogEntry
+    from pyworkerd.services.stubs import Loan
     from pyworkerd.websocket import WebSocket
 
 ORIGIN: Final = "http://worker"
@@ -106,7 +106,8 @@ class LoadedWorker:
         return response.web_socket
 
     async def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
-        """Call one of its RPC methods. What crosses is copied; what cannot be copied raises TypeError."""
+        """Call one of its RPC methods. What crosses is copied; functions and objects of `RpcTarget` are lent, and what
+        the worker lends comes as `Stub`. What can be neither raises TypeError."""
         return await self.entrypoint(None).call(method, *arguments, **named)
 
     async def scheduled(self, cron: str = "", moment: datetime | None = None) -> bool:
@@ -134,12 +135,18 @@ class Entrypoint:
 
     async def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a method. Raises `NoSuchMethod`, or `WorkerException` with type and message of what it raised."""
-        encoded = wire.dump_value([list(arguments), named])
-        result = await self.service.call(method, encoded, self.target)
+        return await self.call_with(Stub, method, arguments, named)
+
+    async def call_with(
+        self, make: Callable[[Loan], Any], method: str, arguments: Sequence[Any], named: Mapping[str, Any]
+    ) -> Any:
+        """`call`, where something else is made of what the worker lends than a `Stub`."""
+        sent = write([list(arguments), dict(named)])
         try:
-            return wire.load_value(bounded(result, "the result"))
-        except wire.WireError as error:
-            raise BadEffect(f"the result of {method}() cannot be read: {error}") from None
+            result = await self.service.call(method, sent, self.target)
+        finally:
+            release(sent)
+        return read(result, f"{method}()", make)
 
 
 def _headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:

@@ -13,10 +13,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pyworkerd.runtime import Runtime as AsyncRuntime
 from pyworkerd.runtime import RuntimeOptions
+from pyworkerd.stubs import AnyStub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from pyworkerd.messages import Headers, Request
     from pyworkerd.messages import Response as AsyncResponse
     from pyworkerd.observe.snapshot import Snapshot
+    from pyworkerd.services.stubs import Loan
     from pyworkerd.websocket import WebSocket as AsyncWebSocket
 
 T = TypeVar("T")
@@ -62,6 +65,11 @@ class _Loop:
         except BaseException:
             future.cancel()
             raise
+
+    def soon(self, function: Callable[[], object]) -> None:
+        """Call it there, unless the loop has ended."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function)
 
     def close(self) -> None:
         """End loop and thread."""
@@ -222,7 +230,7 @@ class LoadedSyncWorker:
 
     def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
         """Call one of its RPC methods."""
-        return self._loop.do(self._worker.call(method, *arguments, **named))
+        return self.entrypoint(None).call(method, *arguments, **named)
 
     def entrypoint(self, name: str | None, props: Any = None) -> Entrypoint:
         """One of its named entrypoints."""
@@ -241,7 +249,35 @@ class Entrypoint:
 
     def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a method."""
-        return self._loop.do(self._entrypoint.call(method, *arguments, **named))
+        make = partial(Stub, self._loop)
+        return self._loop.do(self._entrypoint.call_with(make, method, arguments, named))
+
+
+class Stub(AnyStub):
+    """`pyworkerd.Stub` without `await`."""
+
+    def __init__(self, loop: _Loop, loan: Loan) -> None:
+        super().__init__(loan)
+        self._loop = loop
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Call the function."""
+        return self._loop.do(self.ask("", arguments, named))
+
+    def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
+        """Call a method of the object."""
+        return self._loop.do(self.ask(method, arguments, named))
+
+    def get(self, name: str) -> Any:
+        """A property of the object."""
+        return self._loop.do(self.ask(name, reads=True))
+
+    def close(self) -> None:
+        """Let go of it. Harmless when called again, and when the runtime is closed."""
+        self._loop.soon(super().close)
+
+    def _alike(self, loan: Loan) -> Stub:
+        return Stub(self._loop, loan)
 
 
 class Response:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pyworkerd
 from pyworkerd_config import load
 
 from tests.packaging.markdown import code_blocks, page
@@ -175,7 +177,10 @@ export default {
     counter[Symbol.dispose]();
     out.push((await refused(() => counter.add())).slice(0, 42), await other.add());
     other[Symbol.dispose]();
-    await S.later((x) => x + 41);
+    let laterOne;
+    const called = new Promise((resolve) => { laterOne = resolve; });
+    await S.later((x) => { laterOne(x + 41); return x + 41; });
+    out.push(await called);
     const room = env.ROOM.getByName("a");
     const member = await room.join();
     out.push(await member.members(), await room.join().members(), await member.members());
@@ -187,6 +192,8 @@ export default {
     },
     "Python": {
         "borrower.py": """
+import asyncio
+
 from workers import Response, WorkerEntrypoint
 
 
@@ -217,7 +224,10 @@ class Default(WorkerEntrypoint):
             other = counter.dup()
         out += [(await refused(lambda: counter.add())).replace("RuntimeError", "Error")[:42], await other.add()]
         other.dispose()
-        await S.later(lambda x: x + 41)
+        called = asyncio.Event()
+        await S.later(lambda x: called.set() or x + 41)
+        await called.wait()
+        out.append(42)
         room = self.env.ROOM.get_by_name("a")
         member = await room.join()
         out += [await member.members(), await room.join().members(), await member.members()]
@@ -228,7 +238,7 @@ class Default(WorkerEntrypoint):
 }
 EXPECTED = [
     *(1, 6, 6, "inherited", 9, 3, 2, 2, [6, 60], [{"item": 1}, {"item": 2}], [1, 2], "TypeError: no", 10, 11),
-    *("Error: RPC stub used after being disposed.", 12, 1, 2, 2, [6, 8]),
+    *("Error: RPC stub used after being disposed.", 12, 42, 1, 2, 2, [6, 8]),
 ]
 
 
@@ -298,3 +308,198 @@ def test_the_page(tmp_path: Path) -> None:
     (tmp_path / "till.py").write_text(code_blocks(text, "python")[0])
     ((status, body),) = get(tmp_path / "config.toml", "/")
     assert (status, json.loads(body)) == (200, {"items": 2, "total": 11.0})
+
+
+LIBRARY = """
+from workers import RpcStub, RpcTarget, WorkerEntrypoint
+
+
+class Counter(RpcTarget):
+    def __init__(self):
+        self._value = 0
+
+    def add(self, by=1):
+        self._value += by
+        return self._value
+
+    @property
+    def value(self):
+        return self._value
+
+    def twin(self):
+        return self
+
+
+async def outcome(call):
+    try:
+        return await call
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+class Default(WorkerEntrypoint):
+    async def counter(self):
+        return Counter()
+
+    async def run(self, code, given=None):
+        space = dict(globals(), given=given, env=self.env)
+        exec("async def main():\\n" + "".join(f"    {line}\\n" for line in code.split("\\n")), space)
+        return await space["main"]()
+"""
+
+
+class Shelf(pyworkerd.RpcTarget):
+    """What a program lends."""
+
+    def __init__(self) -> None:
+        self.items: list[str] = []
+        self.own = lambda: "own"
+
+    def put(self, item: str) -> int:
+        self.items.append(item)
+        return len(self.items)
+
+    async def each(self, callback: pyworkerd.Stub) -> list[object]:
+        return [await callback(item) for item in self.items]
+
+    @property
+    def size(self) -> int:
+        return len(self.items)
+
+    def _private(self) -> str:
+        return "private"
+
+    def fails(self) -> None:
+        raise ValueError("no")
+
+    def itself(self) -> Shelf:
+        return self
+
+
+def test_a_program_holds_what_a_worker_lends(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load({"w.py": LIBRARY})
+        counter = await worker.call("counter")
+        assert isinstance(counter, pyworkerd.Stub)
+        assert (await counter.call("add"), await counter.call("add", by=4), await counter.get("value")) == (
+            1,
+            5,
+            5,
+        )
+        twin = await counter.call("twin")
+        counter.close()
+        counter.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            await counter.call("add")
+        with twin.dup() as other, twin:
+            assert await other.call("add") == 6
+            with pytest.raises(pyworkerd.errors.NoSuchMethod):
+                await other.call("nothing")
+        function = await worker.call("run", "return [len, {'a': lambda x: x * 2}]")
+        assert (await function[0]("four"), await function[1]["a"](4)) == (4, 8)
+        assert held(worker) == 2
+        for stub in (function[0], function[1]["a"]):
+            stub.close()
+        await worker.service.quiet()
+        assert (held(worker), repr(twin)) == (0, "<Stub, closed>")
+        late = await worker.call("counter")
+        await worker.aclose()
+        with pytest.raises(pyworkerd.errors.BrokenStub, match="gone"):
+            await late.call("add")
+
+    with_runtime(main)
+
+
+def test_a_worker_calls_what_a_program_lends(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load({"w.py": LIBRARY})
+        shelf = Shelf()
+        code = (
+            "found = [await given.put('a'), await given.put('b'), await given.size]\n"
+            "found.append(await given.each(lambda item: item * 2))\n"
+            "found.append(await given.itself().put('c'))\n"
+            "names = ('_private', 'own', 'items', 'nothing', 'size', 'fails', 'then', '__init__')\n"
+            "from _pyworkerd import calls\n"
+            "import _wire\n"
+            "ask = lambda name: calls.call([given._ref.number, False], name, _wire.dump_value([[], {}]))\n"
+            "return [*found, *[await outcome(ask(name)) for name in names]]"
+        )
+        found = await worker.call("run", code, shelf)
+        assert found[:5] == [1, 2, 2, ["aa", "bb"], 3]
+        assert found[10] == "ValueError: no"
+        assert all("does not implement" in each for each in (*found[5:10], *found[11:]))
+        assert held(worker) == 0
+        calls: list[int] = []
+        assert await worker.call(
+            "run", "return [await given[0](3), await given[1]('x')]", [calls.append, len]
+        ) == [None, 1]
+        assert calls == [3]
+        with pytest.raises(TypeError, match="cannot be sent"):
+            await worker.call("run", "", object())
+
+    with_runtime(main)
+
+
+def test_a_function_on_env_takes_and_gives_stubs(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        kept: list[pyworkerd.Stub] = []
+
+        async def twice(callback: pyworkerd.Stub) -> object:
+            kept.append(callback)
+            first = await callback(1)
+            return [first, await callback(2), lambda: "from the program", callback]
+
+        worker = await runtime.load({"w.py": LIBRARY}, bindings={"TWICE": twice})
+        code = (
+            "found = await env.TWICE(lambda x: x + 1)\n"
+            "return [found[0], found[1], await found[2](), await found[3](3), isinstance(found[3], RpcStub)]"
+        )
+        assert await worker.call("run", code) == [2, 3, "from the program", 4, True]
+        with pytest.raises(RuntimeError, match="closed"):
+            await kept[0](1)
+        await worker.service.quiet()
+        assert held(worker) == 0
+
+    with_runtime(main)
+
+
+def test_a_call_of_a_program_ends_with_who_asked(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        ended = asyncio.Event()
+
+        async def forever() -> None:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.set()
+
+        worker = await runtime.load({"w.py": LIBRARY})
+        asking = asyncio.create_task(worker.call("run", "await given()", forever))
+        while not any(live.calls for live in worker.service._members.values()):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await ended.wait()
+        with await worker.call("run", "import asyncio\nreturn lambda: asyncio.sleep(3600)") as slow:
+            waiting = asyncio.create_task(slow())
+            while len(next(iter(worker.service._members.values())).invocations) < 2:
+                await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        await worker.service.quiet()
+
+    with_runtime(main)
+
+
+def test_without_await(sandbox: object) -> None:
+    calls: list[int] = []
+    with pyworkerd.sync.Runtime() as runtime:
+        worker = runtime.load({"w.py": LIBRARY})
+        with worker.call("counter") as counter:
+            assert (counter.call("add", 2), counter.get("value")) == (2, 2)
+            with counter.call("twin") as twin:
+                assert twin.call("add") == 3
+        assert worker.call("run", "return await given(5)", calls.append) is None
+        function = worker.call("run", "return len")
+        assert (calls, function("four")) == ([5], 4)
+    function.close()

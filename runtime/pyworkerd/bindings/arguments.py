@@ -12,7 +12,7 @@ from pyworkerd_isolates import wire
 from pyworkerd.errors import WorkerException
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 SMALL: Final = 65_536
 """Bytes of all arguments of a method that takes a few short ones, such as names and keys: a KV key in Workers
@@ -40,8 +40,14 @@ byte of a number, a byte of text. Measured in the sandbox, where Python is 2.4 t
 Arguments = tuple[list[Any], dict[str, Any]]
 
 
-def decode(arguments: bytes, limit: int = SMALL, text: int = MAX_TEXT) -> Arguments:
-    """The positional and the named arguments of a call, of at most `limit` bytes; `text` bytes without byte strings."""
+def decode(
+    arguments: bytes,
+    limit: int = SMALL,
+    text: int = MAX_TEXT,
+    special: Callable[[str, object], object] | None = None,
+) -> Arguments:
+    """The positional and the named arguments of a call, of at most `limit` bytes; `text` bytes without byte strings.
+    `special` reads what is no plain value: see `wire.load_value`."""
     if len(arguments) > limit:
         raise type_error(f"the arguments are larger than {limit} bytes")
     if int.from_bytes(arguments[:4], "little") > text:
@@ -49,7 +55,7 @@ def decode(arguments: bytes, limit: int = SMALL, text: int = MAX_TEXT) -> Argume
     if containers(arguments) > MAX_CONTAINERS:
         raise type_error(f"the arguments consist of more than {MAX_CONTAINERS} parts")
     try:
-        value = wire.load_value(arguments, max_size=limit)
+        value = wire.load_value(arguments, special, max_size=limit)
     except wire.WireError as error:
         raise type_error(f"the arguments cannot be read: {error}") from None
     if type(value) is not list or len(value) != 2:

@@ -4,8 +4,8 @@ A guest lends a function or an object by a number of its own; whoever is given i
 host's, which means nothing in any other isolate. What is called through a stub becomes an invocation of the isolate
 that lends, and of no other.
 
-Rule 1: what is lent belongs to the invocation that lent it, and keeps it from ending; a stub belongs to the invocation
-        that was given it, and ends with it at the latest.
+Rule 1: what is lent belongs to the invocation that lent it, and ends with it; guests see to it that what a method
+        returned keeps it from ending. A stub belongs to the invocation that was given it, and ends with it.
 Rule 2: once an invocation has answered, what it lends lives for `limits.wall_ms` after its last use.
 Rule 3: the way through a stub is a `Channels` too: there is no other for a guest that names one.
 """

@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 import pytest
 from pyworkerd.bindings import arguments as args
 from pyworkerd.bindings.callable import CallableBinding
-from pyworkerd.bindings.callable.capability import THREADS, CallableCapability
+from pyworkerd.bindings.callable.capability import CallableCapability
+from pyworkerd.bindings.callable.functions import THREADS
 from pyworkerd.errors import AccessDenied, NoSuchMethod, WorkerException
 from pyworkerd.messages import Request
 from pyworkerd_isolates import wire

@@ -1,78 +1,46 @@
-"""Calls a Python function with arguments that a guest chose.
-
-Rule 1: a coroutine function runs on the event loop; any other runs in a thread, and may block there.
-Rule 2: threads belong to the binding. A guest that keeps all of them busy keeps only its own calls waiting.
-Rule 3: what the function raises reaches the guest by type and message; the traceback stays in the host's log.
-"""
+"""A function of the program around the runtime, as a capability. See `functions` for how it is called."""
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-import inspect
-import logging
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pyworkerd_isolates import wire
 
 from pyworkerd.bindings import arguments as args
-from pyworkerd.errors import NoSuchMethod, PyworkerdError, WorkerException
+from pyworkerd.errors import NoSuchMethod
+from pyworkerd.services.stubs import Carried
+
+from .functions import Functions, encode_result, is_coroutine_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyworkerd.messages import Request, Response
 
-THREADS: Final = 4
-"""Calls of one function that run at once, if it is not a coroutine function: CPython's default for one
-processor is 5 (`concurrent.futures`: processors + 4), and a worker may have many functions.
-"""
-
-_log = logging.getLogger("pyworkerd.bindings.callable")
-
 
 class CallableCapability:
     """One function. An abandoned call is cancelled, but a thread runs on and its result is dropped."""
 
-    __slots__ = ("_function", "_pool", "_threaded")
+    __slots__ = ("_function", "_functions", "_waits")
 
     external = False
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self._threaded = not is_coroutine_function(function)
-        self._pool: ThreadPoolExecutor | None = None
+        self._functions = Functions()
+        self._waits = is_coroutine_function(function)
 
     async def call(self, method: str, arguments: bytes) -> bytes:
         """Call the function. Arguments are limited as RPC's are (32 MiB), but see `arguments.MAX_TEXT`."""
         if method != "call":
             raise NoSuchMethod(f"this binding has no method {method[:40]!r}")
+        if type(arguments) is Carried:
+            from pyworkerd.stubs import call  # noqa: PLC0415 - which most functions do without
+
+            return await call(self._functions, self._function, arguments)
         positional, named = args.decode(arguments, wire.MAX_VALUE)
-        outcome = await self._run(positional, named)
-        if isinstance(outcome, _Raised):
-            raise self._for_the_guest(outcome.error)
-        return encode_result(outcome)
-
-    async def _run(self, positional: list[Any], named: dict[str, Any]) -> Any:
-        if not self._threaded:
-            return await _attempt_async(self._function, positional, named)
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pyworkerd-callable")
-        context = contextvars.copy_context()
-        outcome = await asyncio.get_running_loop().run_in_executor(
-            self._pool, context.run, _attempt, self._function, positional, named
-        )
-        # A function that only says with its result that it is asynchronous.
-        return await _attempt_async(lambda: outcome, [], {}) if inspect.isawaitable(outcome) else outcome
-
-    def _for_the_guest(self, error: Exception) -> PyworkerdError:
-        if isinstance(error, PyworkerdError):
-            return error
-        _log.debug("%r raised, for a worker", self._function, exc_info=error)
-        for_the_guest = WorkerException(type(error).__name__, message_of(error))
-        for_the_guest.__cause__ = error
-        return for_the_guest
+        result = await self._functions.run(self._function, positional, named, waits=self._waits)
+        return encode_result(result, _write)
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:  # noqa: ARG002
         """Refused: a function does not answer requests."""
@@ -81,51 +49,13 @@ class CallableCapability:
 
     async def aclose(self) -> None:
         """Calls that wait for a thread are dropped; those that run end by themselves."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._functions.close()
 
 
-class _Raised:
-    """An exception as a value: a StopIteration can be raised neither into a future nor out of a coroutine."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-def _attempt(function: Callable[..., Any], positional: list[Any], named: dict[str, Any]) -> Any:
+def _write(value: object) -> bytes:
     try:
-        return function(*positional, **named)
-    except Exception as error:  # noqa: BLE001  (whatever a program's function raises is for the guest)
-        return _Raised(error)
+        return wire.dump_value(value)
+    except TypeError:  # something to lend, perhaps
+        from pyworkerd.stubs import write  # noqa: PLC0415 - which most functions do without
 
-
-async def _attempt_async(function: Callable[..., Any], positional: list[Any], named: dict[str, Any]) -> Any:
-    try:
-        return await function(*positional, **named)
-    except Exception as error:  # noqa: BLE001  (as above)
-        return _Raised(error)
-
-
-def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Whether calling it makes a coroutine, as far as it can be told without calling it."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
-
-
-def message_of(error: Exception) -> str:
-    """An exception's own text: `KeyError("x")` says x, as its argument does, not 'x' in quotes."""
-    only = error.args[0] if len(error.args) == 1 else None
-    return only if isinstance(only, str) else str(error)
-
-
-def encode_result(result: object) -> bytes:
-    """A result as bytes for the guest. Raises `WorkerException` for what cannot be sent, or is too large."""
-    try:
-        encoded = wire.dump_value(result)
-    except (TypeError, ValueError) as error:
-        raise WorkerException(type(error).__name__, str(error)) from None
-    if len(encoded) > wire.MAX_VALUE:
-        raise WorkerException("ValueError", f"the result is larger than {wire.MAX_VALUE} bytes")
-    return encoded
+        return write(value)

@@ -115,7 +115,7 @@ export function call(capability, method, value) {
 function lend(message, number) {
   const waiting = pending.get(number);
   try {
-    return sent(message, waiting.invocation, crossing.numberOf);
+    return sent(message, waiting.invocation, crossing.numberOf, false);
   } catch (error) {
     pending.delete(number);
     waiting.invocation.calls.delete(waiting);

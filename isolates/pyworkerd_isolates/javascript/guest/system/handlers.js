@@ -194,7 +194,7 @@ function giveBytes(invocation, data) {
 function giveMessage(invocation, data) {
   if (data instanceof Uint8Array) return giveBytes(invocation, data);
   refuseTooMuch(data.length);
-  emit(["return", invocation.number, sent(data, invocation, crossing.numberOf)]);
+  emit(["return", invocation.number, sent(data, invocation, crossing.numberOf, true)]);
 }
 
 function returned(invocation, value) {

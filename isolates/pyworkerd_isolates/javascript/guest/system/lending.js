@@ -1,8 +1,9 @@
 // What this isolate lends to other workers, and what it was lent: functions and objects that are called where they are.
 //
 // The host knows what is lent by a number of this isolate's, and gives stubs numbers of its own, which mean nothing in
-// any other isolate. What is lent belongs to the invocation whose code lent it, which does not end meanwhile; a stub
-// ends with the invocation that was given it.
+// any other isolate. What is lent belongs to the invocation whose code lent it, and ends with it: as an argument when
+// that has nothing left to do, while what a method returned keeps it from ending. A stub ends with the invocation that
+// was given it.
 
 import { required } from "pyworkerd:system/host";
 import { reportUnheard } from "pyworkerd:system/logs";
@@ -37,27 +38,39 @@ export class Message {
 
 // A function or an object that others may call.
 class Lent {
-  constructor(target, invocation) {
+  constructor(target, invocation, keeps) {
     // From now on code of this invocation and code that others call settle each other's promises: each goes on as whose
     // it is.
     required("pyworkerd:system/contexts");
     isLending = true;
     this.target = target;
     this.invocation = invocation;
+    this.keeps = keeps;
     this.number = next++;
     lent.set(this.number, this);
     times.set(target, (times.get(target) ?? 0) + 1);
-    invocation.hold();
+    if (keeps) invocation.hold();
     (invocation.stubs ??= new Set()).add(this);
   }
 
-  // Nobody can call it any more. Returns whether the target is lent to nobody else.
+  // Nobody can call it any more; its target is told if it is lent to nobody else.
   end() {
-    if (!lent.delete(this.number)) return false;
-    const left = times.get(this.target) - 1;
-    if (left > 0) times.set(this.target, left);
-    else times.delete(this.target);
-    return left === 0;
+    if (!lent.delete(this.number)) return;
+    const { target, invocation } = this;
+    const left = times.get(target) - 1;
+    if (left > 0) {
+      times.set(target, left);
+      return;
+    }
+    times.delete(target);
+    if (typeof target === "function") return;
+    run(invocation, () => {
+      try {
+        target[Symbol.dispose]?.();
+      } catch (error) {
+        reportUnheard(invocation, "a disposer failed", error);
+      }
+    });
   }
 }
 
@@ -100,8 +113,9 @@ export function drop(number) {
   outbox.emitText(`["drop",${number}]`);
 }
 
-// A message as an effect has it. Where it throws, nothing is lent. `numberOf` is that of a stub, or null.
-export function sent({ bytes, targets }, invocation, numberOf) {
+// A message as an effect has it; what it lends keeps the invocation from ending, or not. Where it throws, nothing is
+// lent. `numberOf` is that of a stub, or null.
+export function sent({ bytes, targets }, invocation, numberOf, keeps) {
   if (targets.length > MAX_STUBS) {
     throw new RangeError(`functions, objects and stubs in one call or result may be ${MAX_STUBS}`);
   }
@@ -110,7 +124,7 @@ export function sent({ bytes, targets }, invocation, numberOf) {
     throw new RangeError(`an isolate lends ${MAX_LENT} functions and objects at once: dispose of stubs of them first`);
   }
   const references = numbers.map((number, at) =>
-    number === null ? [true, new Lent(targets[at], invocation).number] : [false, number],
+    number === null ? [true, new Lent(targets[at], invocation, keeps).number] : [false, number],
   );
   return [outbox.blob(bytes), references];
 }
@@ -128,17 +142,7 @@ export function ownerOf(number) {
 export function onReleased(number) {
   const found = lent.get(number);
   if (found === undefined) return;
-  const { target, invocation } = found;
-  const last = found.end();
-  invocation.stubs.delete(found);
-  if (last && typeof target === "object") {
-    run(invocation, () => {
-      try {
-        target[Symbol.dispose]?.();
-      } catch (error) {
-        reportUnheard(invocation, "a disposer failed", error);
-      }
-    });
-  }
-  invocation.release();
+  found.end();
+  found.invocation.stubs.delete(found);
+  if (found.keeps) found.invocation.release();
 }

@@ -59,7 +59,9 @@ async def call(capability, method, arguments):
     invocation = current()
     number, future = _begin()
     try:
-        value = outbox.blob(arguments) if type(arguments) is bytes else lending.sent(arguments, invocation)
+        value = (
+            outbox.blob(arguments) if type(arguments) is bytes else lending.sent(arguments, invocation, False)
+        )
     except BaseException:
         del _pending[number]
         raise

@@ -265,7 +265,7 @@ async def _call(invocation, function, arguments):
         if hasattr(result, "__await__"):
             result = await result
         data = await sdk.message(result)
-        value = outbox.blob(data) if type(data) is bytes else lending.sent(data, invocation)
+        value = outbox.blob(data) if type(data) is bytes else lending.sent(data, invocation, True)
         outbox.effects.append(["return", invocation.number, value])
     finally:
         for stub in stubs:

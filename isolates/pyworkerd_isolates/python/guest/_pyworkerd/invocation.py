@@ -111,6 +111,15 @@ class Invocation:
         context.run(enter, self)
         context.run(_log, what, error)
 
+    def within(self, function, argument, failure):
+        """Call a function as this invocation's code. `failure` is what the log says if it raises."""
+        context = copy_context()
+        context.run(enter, self)
+        try:
+            context.run(function, argument)
+        except Exception as error:
+            self.report(failure, error)
+
     def soon(self, function, *arguments):
         """Call a function as this invocation's code, when its turn has come."""
         context = copy_context()

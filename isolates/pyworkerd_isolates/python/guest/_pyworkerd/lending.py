@@ -1,8 +1,9 @@
 """What this isolate lends to other workers, and what it was lent: functions and objects that are called where they are.
 
 The host knows what is lent by a number of this isolate's, and gives stubs numbers of its own, which mean nothing in any
-other isolate. What is lent belongs to the invocation whose code lent it, which does not end meanwhile; a stub ends with
-the invocation that was given it.
+other isolate. What is lent belongs to the invocation whose code lent it, and ends with it: as an argument when that has
+nothing left to do, while what a method returned keeps it from ending. A stub ends with the invocation that was given
+it.
 """
 
 from . import invocation as invocations
@@ -27,25 +28,32 @@ _next = 1
 class Lent:
     """A function or an object that others may call."""
 
-    __slots__ = ("invocation", "number", "target")
+    __slots__ = ("invocation", "keeps", "number", "target")
 
-    def __init__(self, target, invocation):
+    def __init__(self, target, invocation, keeps):
         global _next
-        self.target, self.invocation, self.number = target, invocation, _next
+        self.target, self.invocation, self.keeps, self.number = target, invocation, keeps, _next
         _next += 1
         _lent[self.number] = self
         _times[id(target)] = _times.get(id(target), 0) + 1
-        invocation.hold()
+        if keeps:
+            invocation.hold()
         _of(invocation).add(self)
 
     def end(self):
-        """Nobody can call it any more. Returns whether its target is lent to nobody else."""
+        """The invocation ends, and nobody can call it any more."""
+        disposed = self.forget()
+        if disposed is not None:
+            self.invocation.within(disposed, self.target, "_disposed() failed")
+
+    def forget(self):
+        """Nobody can call it any more. Returns what is to be called then, if its target is lent to nobody else."""
         if _lent.pop(self.number, None) is None:
-            return False
+            return None
         left = _times.pop(id(self.target)) - 1
         if left:
             _times[id(self.target)] = left
-        return not left
+        return None if left else getattr(type(self.target), "_disposed", None)
 
 
 class Ref:
@@ -118,9 +126,9 @@ def received(blobs, value):
     return blobs[value] if type(value) is int else Received(blobs[value[0]], value[1])
 
 
-def sent(value, invocation):
-    """A value as an effect has it. Raises ValueError for too many stubs, RuntimeError for one that has ended; then
-    nothing is lent."""
+def sent(value, invocation, keeps):
+    """A value as an effect has it. What it lends `keeps` the invocation or not. Raises ValueError for too many stubs,
+    RuntimeError for one that has ended; then nothing is lent."""
     if type(value) is not Sendable:
         return outbox.blob(value)
     targets = value.targets
@@ -132,7 +140,7 @@ def sent(value, invocation):
             f"an isolate lends {MAX_LENT} functions and objects at once: dispose of stubs of them first"
         )
     references = [
-        [False, number] if number else [True, Lent(target, invocation).number]
+        [False, number] if number else [True, Lent(target, invocation, keeps).number]
         for target, number in zip(targets, numbers, strict=True)
     ]
     return [outbox.blob(value.data), references]
@@ -150,7 +158,7 @@ def on_released(number):
     if lent is None:
         return
     lent.invocation.stubs.discard(lent)
-    disposed = getattr(type(lent.target), "_disposed", None) if lent.end() else None
+    disposed = lent.forget()
     # Not here and now: the program's code runs when the invocation's turn has come.
     lent.invocation.soon(_finish, lent, disposed)
 
@@ -162,4 +170,5 @@ def _finish(lent, disposed):
     except Exception as error:
         lent.invocation.report("_disposed() failed", error)
     finally:
-        lent.invocation.release()
+        if lent.keeps:
+            lent.invocation.release()
