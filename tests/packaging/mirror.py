@@ -48,6 +48,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "isolates/pyworkerd_isolates/javascript/glue.py": "tests/isolates/javascript/test_engine.py",
     "isolates/pyworkerd_isolates/javascript/sqlite.py": "tests/isolates/javascript/test_storage_build.py",
     "isolates/pyworkerd_isolates/javascript/storage_glue.py": "tests/isolates/javascript/objects/test_sql.py",
+    "runtime/pyworkerd/bindings/callable/functions.py": "tests/runtime/bindings/test_callable.py",
     "runtime/pyworkerd/bindings/data/__init__.py": "tests/runtime/bindings/test_values.py",
     "runtime/pyworkerd/bindings/environment/__init__.py": "tests/runtime/bindings/test_values.py",
     "runtime/pyworkerd/bindings/json/__init__.py": "tests/runtime/bindings/test_values.py",
