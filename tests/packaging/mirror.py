@@ -73,6 +73,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/dispatch/giving_up.py": "tests/runtime/dispatch/test_resident.py",
     "runtime/pyworkerd/dispatch/measuring.py": "tests/runtime/dispatch/test_fleet.py",
     "runtime/pyworkerd/objects/sockets.py": "tests/runtime/objects/test_framing.py",
+    "runtime/pyworkerd/objects/telling.py": "tests/runtime/objects/test_peers.py",
     "runtime/pyworkerd/bindings/service/depth.py": "tests/runtime/bindings/test_service.py",
     "runtime/pyworkerd/dispatch/objects.py": "tests/runtime/dispatch/test_resident.py",
     "runtime/pyworkerd/replay/recorder.py": "tests/runtime/dispatch/test_recorded.py",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_isolates.protocol import Crash, Fail, Log, Respond, Return, Upgrade
+from pyworkerd_isolates.protocol import Crash, Fail, Log, Respond, Return, Shared, Upgrade
 
 from pyworkerd.errors import (
     ERROR_HEADER,
@@ -24,7 +24,7 @@ from pyworkerd.messages import Response
 from pyworkerd.services.stubs import gone
 
 from .failures import too_much_memory
-from .invocation import CallWork, FetchWork
+from .invocation import CallWork, FetchWork, HandlerWork
 from .log_limit import admit
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ class Answers:
         if invocation is None:
             stubs.refuse(effect.value)
             return
+        if type(effect.value) is Shared and type(invocation.work) is HandlerWork:
+            raise BadEffect("the worker lent something to nobody")
         invocation.touched_outside = True
         try:
             value = stubs.carry(effect.value, invocation)

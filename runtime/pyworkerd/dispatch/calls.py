@@ -175,13 +175,10 @@ class Calls:
             if type(effect) is Call and type(effect.arguments) is Shared:
                 effect = effect._replace(arguments=self._stubs.carry(effect.arguments, invocation))
             computing, cost_ms = self._charge(invocation, effect)
-        except BadEffect:
-            raise
         except PyworkerdError as error:
-            if isinstance(effect, Fetch):
-                self._bodies.discard(effect.body)
-            else:
-                self._stubs.refuse(effect.arguments)
+            self._refuse(effect)
+            if isinstance(error, BadEffect):
+                raise
             self._refused += 1
             if self._refused > self._limit:
                 raise BadEffect("the worker goes on making calls that are refused") from None
@@ -214,6 +211,13 @@ class Calls:
         task = self._door.spawn(work, invocation.context)
         self._waiting[effect.call] = _Waiting(effect, task)
         task.add_done_callback(partial(self._ended, effect, invocation, body))
+
+    def _refuse(self, effect: Call | Fetch) -> None:
+        """What it would have sent goes nowhere."""
+        if isinstance(effect, Fetch):
+            self._bodies.discard(effect.body)
+        else:
+            self._stubs.refuse(effect.arguments)
 
     def _channels(self, named: Named) -> Channels:
         return self._asker.channels if type(named) is not Held else self._stubs

@@ -22,6 +22,7 @@ from pyworkerd.errors import (
 )
 from pyworkerd.objects.peers import Errand, Gone
 from pyworkerd.objects.storage import MOST_PAGES, Contents
+from pyworkerd.services.stubs import release
 
 from .invocation import CallWork, HandlerWork
 from .worker import Worker
@@ -163,7 +164,10 @@ class Resident(Worker):
             async with asyncio.timeout(self._budget.wall_ms / 1000):
                 if isinstance(work, CallWork):
                     kind = "ring" if isinstance(work, HandlerWork) else "call"
-                    invocation.succeed(await peers.call(errand, work.method, work.arguments, kind))
+                    value = await peers.call(errand, work.method, work.arguments, kind)
+                    if invocation.answered():
+                        release(value)
+                    invocation.succeed(value)
                 else:
                     invocation.succeed(await peers.fetch(errand, work.request))
         except Gone:

@@ -12,29 +12,24 @@ import contextlib
 import logging
 import os
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyworkerd import errors
-from pyworkerd.bindings.service.depth import at_depth, depth
-from pyworkerd.errors import (
-    ConfigurationError,
-    InternalError,
-    Overloaded,
-    PyworkerdError,
-    WorkerException,
-)
+from pyworkerd.errors import ConfigurationError, InternalError, Overloaded, PyworkerdError
 from pyworkerd.messages import Body, Request, Response
-from pyworkerd.observe.scope import begin, scope
 from pyworkerd.services.base import Target
+from pyworkerd.services.stubs import release
 from pyworkerd.storage import layout
 from pyworkerd.websocket.splice import splice
 
 from .framing import receive_body, receive_head, send_body, send_head
+from .relay import Relay
 from .sockets import connect, listen
+from .telling import about, enter, raised, told
 from .web_sockets import FramedSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from pyworkerd.dispatch.objects import Objects
@@ -89,16 +84,20 @@ class Peers:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         watching: asyncio.Task[None] | None = None
+        relay = Relay(reader, writer)
         try:
             head, blob = await receive_head(reader)
             kind, service, class_name, object_id, *rest = head
             target = Target(class_name, {}, object_id)
-            about, *rest = rest
-            _enter(about)
+            work_for, *rest = rest
+            enter(work_for)
             if kind != "fetch":
-                watching = _cancel_with(reader)
-                value = await self._value(kind, service, rest[0], blob, target)
-                await send_head(writer, ["value"], value)
+                method, stubs = rest
+                arguments = relay.borrow(blob, stubs)
+                watching = self._listen(relay, asyncio.current_task()) if stubs else _cancel_with(reader)
+                await self._perform(
+                    relay, watching, self._value(kind, service, method, arguments, target), writer
+                )
             else:
                 method, url, headers, length = rest
                 watching = _cancel_with(reader) if length == 0 else None
@@ -122,11 +121,43 @@ class Peers:
         finally:
             if watching is not None:
                 watching.cancel()
-            writer.close()
+            relay.end()
+
+    def _listen(self, relay: Relay, serving: asyncio.Task[None] | None = None) -> asyncio.Task[None]:
+        """Let what is lent be called. If the other side goes meanwhile, so does who serves it."""
+        task = asyncio.get_running_loop().create_task(relay.run(), context=copy_context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if serving is not None:
+            relay.serving = serving
+        return task
+
+    async def _perform(
+        self,
+        relay: Relay,
+        watching: asyncio.Task[None],
+        work: Coroutine[Any, Any, bytes],
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        value = await work
+        stubs = relay.lend(value)
+        if relay.serving is None:
+            watching.cancel()
+            await asyncio.wait((watching,))
+            watching = self._listen(relay) if stubs else watching
+        relay.serving = None
+        try:
+            await send_head(writer, ["value", stubs], value)
+        finally:
+            release(value)
+        await asyncio.wait((watching,))
 
     async def _value(self, kind: str, service: str, method: str, blob: bytes, target: Target) -> bytes:
         if kind == "call":
-            return await self._find(service).call(method, blob, target)
+            try:
+                return await self._find(service).call(method, blob, target)
+            finally:
+                release(blob)
         if kind == "ring":
             return await self.ring(service, target, blob)
         if kind != "dismiss":
@@ -165,13 +196,26 @@ class Peers:
         and `Gone`.
         """
         reader, writer = await self._connect(errand)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        relay = Relay(reader, writer, partial(_settle, answer))
         try:
-            await send_head(writer, [*_head(kind, errand), method], arguments)
-            return (await _answer_head(reader))[1]
-        except (EOFError, OSError) as error:
-            raise Overloaded("the process of a Durable Object ended") from error
-        finally:
-            writer.close()
+            stubs = relay.lend(arguments)
+            await send_head(writer, [*_head(kind, errand), method, stubs], arguments)
+            if stubs:
+                self._listen(relay)
+            else:
+                relay.hear(*await receive_head(reader))
+            value = await answer
+            if relay.settled() and not stubs:
+                self._listen(relay)
+        except BaseException as error:
+            relay.end()
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                release(answer.result())
+            if isinstance(error, EOFError | OSError):
+                raise Overloaded("the process of a Durable Object ended") from error
+            raise
+        return value
 
     async def fetch(self, errand: Errand, request: Request) -> Response:
         """Send a request to an object elsewhere. Raises what `Service.fetch` raises, and `Gone`."""
@@ -232,18 +276,17 @@ async def _upgrade(
 
 
 def _head(kind: str, errand: Errand) -> list[Any]:
-    target, span = errand.target, errand.span
-    about = [depth(), list(map(list, span.headers)), span.caller, span.root.calls]
-    return [kind, errand.service, target.entrypoint, target.object, about]
+    target = errand.target
+    return [kind, errand.service, target.entrypoint, target.object, about(errand.span)]
 
 
-def _enter(about: list[Any]) -> None:
-    """Go on as part of the request that the other process works for."""
-    level, headers, caller, calls = about
-    at_depth(int(level) + 1)
-    span, _ = begin(tuple((name, value) for name, value in headers))
-    span.caller, span.calls = caller, calls
-    scope.set(span)
+def _settle(answer: asyncio.Future[bytes], value: bytes | None, error: Exception | None) -> None:
+    if answer.done():
+        release(value)
+    elif error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(value or b"")
 
 
 def _cancel_with(reader: asyncio.StreamReader) -> asyncio.Task[None]:
@@ -260,23 +303,15 @@ def _cancel_with(reader: asyncio.StreamReader) -> asyncio.Task[None]:
 
 
 async def _told(writer: asyncio.StreamWriter, error: PyworkerdError) -> None:
-    name = error.type_name if isinstance(error, WorkerException) else None
-    message = error.message if isinstance(error, WorkerException) else str(error)
     with contextlib.suppress(OSError):
-        await send_head(writer, ["error", type(error).__name__, message, name])
+        await send_head(writer, ["error", *told(error)])
 
 
 async def _answer_head(reader: asyncio.StreamReader) -> tuple[list[Any], bytes]:
     head, blob = await receive_head(reader)
-    if head[0] != "error":
-        return head, blob
-    _, kind, message, name = head
-    if name is not None:
-        raise WorkerException(name, message)
-    found = getattr(errors, kind, InternalError)
-    error: PyworkerdError = found.__new__(found, message)
-    Exception.__init__(error, message)
-    raise error
+    if head[0] == "error":
+        raise raised(head[1:])
+    return head, blob
 
 
 async def _send(writer: asyncio.StreamWriter, body: Body) -> None:

@@ -13,11 +13,25 @@ from pyworkerd_config.model import Binding, Limits, ObjectClass
 SOURCE = {
     "worker.py": """
 import asyncio
-from workers import DurableObject, Response, WorkerEntrypoint
+from workers import DurableObject, Response, RpcTarget, WorkerEntrypoint
 
 class Default(WorkerEntrypoint):
     async def on(self, name, method, *arguments):
         return await getattr(self.env.ROOM.get_by_name(name), method)(*arguments)
+
+    async def maps(self, name, items):
+        seen = []
+        room = self.env.ROOM.get_by_name(name)
+        return [await room.each(items, lambda item: seen.append(item) or item * 10), seen]
+
+    async def counts(self, name):
+        counter = await self.env.ROOM.get_by_name(name).counter()
+        found = [await counter.add(), await counter.add(5), await counter.value]
+        try:
+            await counter.nothing()
+        except Exception as error:
+            found.append(error.code)
+        return found
 
     async def many(self, name, count):
         return await asyncio.gather(*(self.env.ROOM.get_by_name(name).add() for _ in range(count)))
@@ -25,8 +39,38 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request):
         return await self.env.ROOM.get_by_name("a").fetch(request)
 
+class Counter(RpcTarget):
+    def __init__(self):
+        self._value = 0
+
+    def add(self, by=1):
+        self._value += by
+        return self._value
+
+    @property
+    def value(self):
+        return self._value
+
+    def twin(self):
+        return self
+
+    async def back(self, callback):
+        return await callback(self._value)
+
+    async def slow(self):
+        await asyncio.sleep(3600)
+
 class Room(DurableObject):
     made = 0
+
+    async def each(self, items, callback):
+        return [await callback(item) for item in items]
+
+    async def counter(self):
+        return Counter()
+
+    async def echo(self, stub):
+        return stub
 
     async def add(self):
         self.made += 1

@@ -151,7 +151,7 @@ def _member(value, name):
 
 
 def _check(name):
-    if name.startswith("_"):
+    if name.startswith(("_", "cr_", "gi_")):  # by the latter asyncio asks what a coroutine does
         raise AttributeError(name)
 
 
