@@ -99,8 +99,8 @@ def lives(worker: LoadedWorker) -> list[Any]:
     return list(worker.service._members.values())
 
 
-def lent(worker: LoadedWorker) -> list[int]:
-    return [len(live.stubs._lent) for live in lives(worker)]
+def lent(worker: LoadedWorker) -> int:
+    return sum(len(live.stubs._lent) for live in lives(worker))
 
 
 async def pair(runtime: Runtime, **limits: Any) -> tuple[LoadedWorker, LoadedWorker]:
@@ -135,13 +135,13 @@ def test_what_is_lent_keeps_its_invocation_and_its_isolate_busy(with_runtime: Ca
         holding = asyncio.create_task(
             borrower.call("run", "KEPT.append(await S.thing())\nawait asyncio.sleep(3600)")
         )
-        await until(lambda: lent(lender) == [1])
+        await until(lambda: lent(lender) == 1)
         await asyncio.sleep(0.01)
         (live,) = lives(lender)
         assert (live.state.value, len(live.invocations), lender.logs) == ("busy", 1, [])
         holding.cancel()
         await until(lambda: live.state.value == "idle")
-        assert lent(lender) == [0]
+        assert lent(lender) == 0
         assert [entry.message for entry in lender.logs] == ["disposed"]
         late = await borrower.call("run", "return await outcome(KEPT[0].where())")
         assert late == ["RuntimeError", "RPC stub used after the request that it came with has ended."]
@@ -214,7 +214,7 @@ def test_a_callback_is_not_run_again_in_another_isolate(with_runtime: Callable[.
             await borrower.call("run", code)
         assert await borrower.call("run", "return len(KEPT)") == 0
         await lender.service.quiet()
-        assert lent(lender) == [0]
+        assert lent(lender) == 0
 
     with_runtime(main)
 
@@ -263,7 +263,7 @@ def test_what_one_invocation_may_lend_is_bounded(with_runtime: Callable[..., Non
         assert held[0] == "bad_effect"
         assert "names more stubs" in held[1]
         await lender.service.quiet()
-        assert lent(lender) == [0]
+        assert lent(lender) == 0
 
     with_runtime(main)
 
@@ -283,7 +283,7 @@ def test_what_one_isolate_may_lend_is_bounded(
         )
         assert await borrower.call("run", code) == ["exceeded_stubs", "exceeded_stubs", 3, 1]
         await asyncio.gather(lender.service.quiet(), borrower.service.quiet())
-        assert (lent(lender), lent(borrower)) == ([0], [0])
+        assert (lent(lender), lent(borrower)) == (0, 0)
 
     with_runtime(main)
 
@@ -314,11 +314,11 @@ def test_a_caller_that_goes_away_leaves_nothing(with_runtime: Callable[..., None
                 "run", "async def forever():\n    await asyncio.sleep(3600)\nreturn await S.call(forever)"
             )
         )
-        await until(lambda: lent(borrower) == [1])
+        await until(lambda: lent(borrower) == 1)
         await until(lambda: any(live.load for live in lives(lender)))
         asking.cancel()
         await asyncio.gather(lender.service.quiet(), borrower.service.quiet())
-        assert (lent(lender), lent(borrower)) == ([0], [0])
+        assert (lent(lender), lent(borrower)) == (0, 0)
 
     with_runtime(main)
 
