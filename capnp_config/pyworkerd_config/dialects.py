@@ -112,16 +112,15 @@ def _without(config: Config, wrong: Callable[[Binding], bool]) -> Config:
 
 
 def _cannot_be_toml(binding: Binding) -> bool:
-    """Whether a value is none of TOML's: null and halves of surrogate pairs, which only JSON can bring."""
-    if isinstance(binding.value, bytes | Path):
-        return False
+    """Whether a value, or one in it, is none of TOML's: null and halves of surrogate pairs, which JSON can bring."""
+    inner = binding.options.get("bindings", ())
+    plain = (each for key, each in binding.options.items() if key != "bindings")
+    said = [binding.name, *(each for each in (binding.value, *plain) if not isinstance(each, bytes | Path))]
     try:
-        toml_value(
-            [binding.name, binding.value, [o for o in binding.options.values() if not isinstance(o, Path)]]
-        )
+        toml_value(said)
     except ValueError:
         return True
-    return False
+    return any(map(_cannot_be_toml, inner))
 
 
 def _write_toml(config: Config, name: str, folder: Path, defaults: bool) -> Written:

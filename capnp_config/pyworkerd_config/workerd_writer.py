@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .check_objects import unique_key
-from .model import Binding, Disk, External, Module, Network, ObjectClass, Place, Service, Worker
+from .model import Binding, Disk, Extension, External, Module, Network, ObjectClass, Place, Service, Worker
 from .problems import ConfigError, Problem
 from .workerd_reader import EVERYBODY
 
@@ -178,7 +178,8 @@ def workerd_values(config: Config, embedded: Embedded) -> Values:
     """What pycapnp would make of the text. What this dialect has no word for is left out."""
     services = [found for each in config.services if (found := _service(each, config, embedded)) is not None]
     sockets = [_socket(each, embedded) for each in config.sockets if each.service is not None]
-    return _struct("Config", services=services, sockets=sockets)
+    extensions = [_extension(each, embedded) for each in config.extensions]
+    return _struct("Config", services=services, sockets=sockets, extensions=extensions or None)
 
 
 def _struct(kind: str, **fields: Any) -> Values:
@@ -296,12 +297,26 @@ def _class(each: ObjectClass) -> Values:
 def _module(module: Module, embedded: Embedded) -> Values:
     python = Path(module.name).suffix == ".py"
     field = _KINDS.get(module.kind) or ("pythonModule" if python else "esModule")
-    content = module.content
-    return _struct(
-        "Worker.Module",
-        name=module.name,
-        **{field: embedded.mark(content) if isinstance(content, Path) else content},
+    is_data = field == "data" and not isinstance(module.content, Path)
+    content = module.content if is_data else _source(module.content, embedded)
+    return _struct("Worker.Module", name=module.name, **{field: content})
+
+
+def _extension(extension: Extension, embedded: Embedded) -> Values:
+    module = _struct(
+        "Extension.Module",
+        name=extension.name,
+        internal=extension.internal or None,
+        esModule=_source(extension.content, embedded),
     )
+    return _struct("Extension", modules=[module])
+
+
+def _source(content: str | bytes | Path, embedded: Embedded) -> str:
+    """What is a text: of bytes that are none, as much as is."""
+    if isinstance(content, Path):
+        return embedded.mark(content)
+    return content if isinstance(content, str) else content.decode("utf-8", "replace")
 
 
 def _binding(binding: Binding, embedded: Embedded) -> Values | None:
@@ -313,6 +328,19 @@ def _object(binding: Binding, _embedded: Embedded) -> Values:
     kind = "Worker.Binding.DurableObjectNamespaceDesignator"
     service = binding.options.get("service_name")
     return {"durableObjectNamespace": _struct(kind, className=binding.value, serviceName=service)}
+
+
+def _wrapped(binding: Binding, embedded: Embedded) -> Values:
+    inner = [_binding(each, embedded) for each in binding.options.get("bindings", ())]
+    kind = "Worker.Binding.WrappedBinding"
+    return {
+        "wrapped": _struct(
+            kind,
+            moduleName=binding.value,
+            entrypoint=binding.options.get("entrypoint"),
+            innerBindings=[each for each in inner if each is not None],
+        )
+    }
 
 
 def _data(binding: Binding, embedded: Embedded) -> Values:
@@ -328,6 +356,7 @@ _BINDINGS: Final[Mapping[str, Callable[[Binding, Embedded], Values]]] = {
     "durable_object": _object,
     "environment": lambda binding, _: {"fromEnvironment": binding.value},
     "secret": lambda binding, _: {"fromEnvironment": binding.value},
+    "wrapped": _wrapped,
     "worker_loader": lambda *_: {"workerLoader": {"": "Worker.Binding.workerLoader"}},
 }
 """What a binding of each kind is. A secret has no other way than that of any variable of the environment."""

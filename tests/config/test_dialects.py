@@ -99,6 +99,17 @@ def test_what_only_json_can_hold_is_lost_and_told(dialect: str, value: object) -
     ]
 
 
+def test_bindings_in_bindings_are_said() -> None:
+    inner = (Binding("B", "data", b"b"), Binding("C", "json", [1]))
+    for last, lost in ((Binding("D", "text", "d"), 0), (Binding("D", "json", [None]), 1)):
+        wrapped = Binding("A", "wrapped", "a:b", {"entrypoint": "c", "bindings": (*inner, last)})
+        config = Config(
+            services=(Service("a", Worker(CONF / "a.js", CONF, bindings=(wrapped,))),), place=PLACE
+        )
+        printed = print_as("config.toml", config, CONF)
+        assert sum("bindings" in phrase for phrase in printed.lost) == lost
+
+
 @pytest.mark.parametrize("dialect", WRANGLER)
 def test_where_there_is_no_worker_there_is_nothing_to_say(dialect: str) -> None:
     with pytest.raises(ConfigError, match=f"a {dialect} is one worker, and there is none"):

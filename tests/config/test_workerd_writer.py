@@ -160,3 +160,23 @@ def test_where_requests_go_by_routes_the_socket_is_lost() -> None:
 def test_names_that_are_taken_are_not_taken_again() -> None:
     text = written(f'{SHOP}[[services]]\nname = "no-network"\nnetwork = {{}}\n').files[0].text
     assert 'globalOutbound = "no-network-"' in text
+
+
+def test_extensions_and_what_they_wrap(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("""
+[[extensions]]
+name = "shop:kitchen"
+internal = true
+file = "kitchen.js"
+[[services]]
+name = "w"
+[services.worker]
+modules = [{ name = "w.js", text = "export default {}" }]
+bindings = { TEA = { wrapped = "shop:kitchen", entrypoint = "tea", bindings = { HOT = { json = [1] } } } }
+""")
+    (tmp_path / "kitchen.js").write_text("export function tea() {}")
+    config = load(tmp_path / "config.toml")
+    printed = print_as("config.capnp", config, tmp_path)
+    (tmp_path / "config.capnp").write_text(printed.files[0].text)
+    assert printed.lost == ()
+    assert list(differences(config, load(tmp_path / "config.capnp"), tmp_path)) == []
