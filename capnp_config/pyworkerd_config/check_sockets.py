@@ -36,6 +36,9 @@ def socket_problems(socket: Socket, at: At) -> Iterator[Problem]:
             '"mode" is for Unix sockets that this server makes',
             "leave it out, or write unix:/path",
         )
+    if socket.service is None and (socket.entrypoint is not None or socket.props is not None):
+        key = "entrypoint" if socket.entrypoint is not None else "props"
+        yield Problem(at(key), f'"{key}" needs "service": routes name none', 'write service = "..." as well')
     yield from _trust(socket, at)
 
 

@@ -338,6 +338,10 @@ class Socket:
     """Every connection begins with a PROXY header, and comes from a trusted peer."""
     mode: str | None = None
     """Permissions of a Unix socket's file, octal."""
+    entrypoint: str | None = None
+    """The export of the service that answers; None: the default one."""
+    props: Any = None
+    """What it sees as `ctx.props`; None: nothing in particular."""
     place: Place = field(default=Place(), compare=False)
     places: Places = field(default=Places(), compare=False, repr=False)
 

@@ -126,6 +126,8 @@ _SOCKET = Table(
         Field("forwarded", list_of(decode.name, "a list of texts"), 'forwarded = ["x-forwarded-for"]'),
         Field("proxy_protocol", decode.boolean, "proxy_protocol = true"),
         Field("mode", decode.name, 'mode = "0660"'),
+        Field("entrypoint", decode.name, 'entrypoint = "Admin"'),
+        Field("props", decode.json_value, 'props = { role = "admin" }'),
     ),
 )
 

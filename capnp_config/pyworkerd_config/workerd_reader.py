@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from .model import FORWARDED, Config, Disk, Extension, External, Network, Place, Service, Socket
 from .problems import did_you_mean, quote
 from .toml_reader import STATE_DIR, with_internet
+from .workerd_bindings import designated
 from .workerd_options import DEFAULTS, WorkerdOptions
 from .workerd_tls import read_https, trusts_browsers
 from .workerd_values import Document, Struct
-from .workerd_worker import Program, only_name, read_programs
+from .workerd_worker import Program, read_programs
 
 if TYPE_CHECKING:
     from .problems import ProblemList
@@ -79,12 +80,14 @@ class _Reading:
             remedy = f'write address = "*:8080", or start with --socket-addr {name}=127.0.0.1:8080'
             struct.report(f"the socket {quote(name)} has no address", remedy)
             return
+        service, meant = designated(designator)
         socket = Socket(
             name,
             with_port(address, 80 if secure is None else 443),
-            only_name(designator, "Socket.service"),
+            service,
             None if secure is None else read_https(secure),
             place=struct.where.place,
+            **meant,
             **_trust(options),
         )
         if secure is None or socket.https is not None:

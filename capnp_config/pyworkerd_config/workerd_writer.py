@@ -202,7 +202,7 @@ def _socket(socket: Socket, embedded: Embedded) -> Values:
         name=socket.name,
         address=socket.address,
         **protocol,
-        service=_designator(socket.service or ""),
+        service=_designator(socket.service or "", socket.entrypoint, socket.props),
     )
 
 

@@ -19,6 +19,7 @@ from pyworkerd_config.model import Worker
 
 from pyworkerd.chores import Chores
 from pyworkerd.server import Edge, HttpServer, ServerOptions, bind_socket, open_edge
+from pyworkerd.services.base import DEFAULT, Target
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -80,16 +81,19 @@ class _Open:
 class _Routed:
     """A handler: requests of one socket go to its service, or by their routes."""
 
-    def __init__(self, runtime: Runtime, service: str | None) -> None:
-        self._service = service
+    def __init__(self, runtime: Runtime, socket: Socket) -> None:
+        self._service = socket.service
+        self._target = DEFAULT
+        if socket.entrypoint is not None or socket.props is not None:
+            self._target = Target(socket.entrypoint, {} if socket.props is None else socket.props)
         self._fetch, self._ask = runtime.fetch, runtime.ask
 
     async def __call__(self, request: Request) -> Response:
-        return await self._fetch(request, self._service)
+        return await self._fetch(request, self._service, self._target)
 
     def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Pending | None:
-        """See `services.base.Ask`."""
-        return self._ask(request, span, context, reply, self._service)
+        """See `services.base.Ask`; it knows no entrypoints."""
+        return self._ask(request, span, context, reply, self._service) if self._target is DEFAULT else None
 
 
 class Serving:
@@ -132,9 +136,7 @@ class Serving:
     async def _begin(
         self, socket: Socket, config: Config, edge: Edge, listener: Listener | None
     ) -> Listening:
-        server = HttpServer(
-            self._handler(socket.service), _admitting(self._given, config), edge, self._balance
-        )
+        server = HttpServer(self._handler(socket), _admitting(self._given, config), edge, self._balance)
         opened = self._open[key_of(socket)] = _Open(server, socket.address, socket)
         if listener is None:
             listener = await asyncio.to_thread(bind_socket, socket)
@@ -157,8 +159,8 @@ class Serving:
         """What workers said and did lately, if it is kept."""
         return self._runtime.options.feed
 
-    def _handler(self, service: str | None) -> Handler:
-        handler: Handler = _Routed(self._runtime, service)
+    def _handler(self, socket: Socket) -> Handler:
+        handler: Handler = _Routed(self._runtime, socket)
         config = self._runtime.config
         if _has_acme(config):
             from pyworkerd.acme.challenges import Answering  # noqa: PLC0415 (start-up time)
@@ -219,7 +221,7 @@ class Serving:
         for key, opened in list(self._open.items()):
             if key in wanted:
                 opened.model = wanted[key]
-                handler, edge = self._handler(opened.model.service), prepared.edges[opened.model.name]
+                handler, edge = self._handler(opened.model), prepared.edges[opened.model.name]
                 over.append(opened.server.replace(handler, options, edge).over)
             else:
                 del self._open[key]

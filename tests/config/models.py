@@ -176,6 +176,8 @@ SOCKETS = st.builds(
     forwarded=st.just(Socket("", "").forwarded) | st.lists(st.just("forwarded"), max_size=1).map(tuple),
     proxy_protocol=st.booleans(),
     mode=st.none() | PRINTABLE,
+    entrypoint=st.none() | PRINTABLE,
+    props=st.none() | JSON,
     place=st.just(Place()),
     places=st.just(parse_toml("", Place()).services[0].places),
 )

@@ -23,6 +23,7 @@ def problems(socket: Socket) -> list[str]:
         Socket("x", "systemd:x", trusted=("10.0.0.0/8", "fd00::/8", "192.0.2.1"), proxy_protocol=True),
         Socket("x", "*:80", trusted=("::1",), forwarded=("forwarded", "cf-ray", "x-forwarded-user")),
         Socket("x", "*:80", trusted=("::1",), forwarded=()),
+        Socket("x", "*:80", "shop", entrypoint="Admin", props={"role": "admin"}),
     ],
 )
 def test_what_works(socket: Socket) -> None:
@@ -45,3 +46,13 @@ def test_both_packages_believe_the_same_by_default() -> None:
 def test_trusted_peers_are_networks() -> None:
     trust = Trust.of(("10.0.0.0/8", "::1"))
     assert trust.networks == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+@pytest.mark.parametrize(
+    ("socket", "key"),
+    [(Socket("x", "*:80", entrypoint="A"), "entrypoint"), (Socket("x", "*:80", props={}), "props")],
+)
+def test_routes_name_no_entrypoint(socket: Socket, key: str) -> None:
+    assert problems(socket)[0].endswith(
+        f'"{key}" needs "service": routes name none: write service = "..." as well'
+    )

@@ -61,7 +61,7 @@ def test_sockets_networks_servers_and_disks(tmp_path: Path) -> None:
   sockets = [
     (name = "http", address = "*:8080", http = (), service = "main"),
     (name = "proxied", address = "unix:/run/w", http = (forwardedProtoHeader = "X-Forwarded-Proto"), service = "api"),
-    (name = "bare", address = "::1", service = "main"),
+    (name = "bare", address = "::1", service = (name = "main", entrypoint = "E", props = (json = "[1]"))),
   ],
   v8Flags = ["--expose-gc"], autogates = ["gate"], logging = (structuredLogging = true),
 );""",
@@ -70,7 +70,7 @@ def test_sockets_networks_servers_and_disks(tmp_path: Path) -> None:
     assert config.sockets == (
         Socket("http", "*:8080", "main"),
         Socket("proxied", "unix:/run/w", "api", trusted=everybody, forwarded=("x-forwarded-proto",)),
-        Socket("bare", "[::1]:80", "main"),
+        Socket("bare", "[::1]:80", "main", entrypoint="E", props=[1]),
     )
     kinds = {service.name: service.kind for service in config.services}
     assert kinds["internet"] == Network((), ("192.0.2.0/24",))

@@ -25,6 +25,7 @@ const config :Workerd.Config = (
     (name = "german", address = "127.0.0.1:0", http = (), service = "german"),
     (name = "python", address = "127.0.0.1:0", http = (), service = "python"),
     (name = "shop", address = "127.0.0.1:0", http = (), service = "shop"),
+    (name = "admin", address = "127.0.0.1:0", service = (name = "hello", entrypoint = "admin", props = (json = "7"))),
   ],
   extensions = [Shop.extension],
 );

@@ -11,3 +11,9 @@ export default {
     return Response.json([page, numbers, name, typed, bytes.byteLength, reached]);
   },
 };
+
+export const admin = {
+  fetch(request, env, ctx) {
+    return new Response(`admin ${ctx.props}`);
+  },
+};
