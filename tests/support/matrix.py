@@ -8,9 +8,10 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyworkerd_config import toml_https, toml_reader, workerd_tables, wrangler_file, wrangler_tables
+from pyworkerd_config import toml_modules, toml_reader, workerd_tables, wrangler_file, wrangler_tables
 from pyworkerd_config.kinds import BINDING_KINDS
 
+from tests.packaging.test_docs import TABLES
 from tests.packaging.tree import ROOT
 
 if TYPE_CHECKING:
@@ -196,29 +197,14 @@ _WORKERD: Final = {
 
 def toml_tables() -> dict[str, tuple[str, ...]]:
     """The keys of `config.toml`, table by table."""
-    kinds = BINDING_KINDS
     tables = {
-        "the file": toml_reader._document_table(kinds, Path.is_file),
-        "`processes`": toml_reader._PROCESSES,
-        "`admin`": toml_reader._ADMIN,
-        "`[[sockets]]`": toml_reader._SOCKET,
-        "`https`": toml_https.HTTPS,
-        "`[[services]]`": toml_reader._service_table(kinds),
-        "`rate_limits`": toml_reader.RATE_LIMIT,
-        "`[services.worker]`": toml_reader._worker_table(kinds),
-        "`limits`": toml_reader._LIMITS,
-        "`durable_objects`": toml_reader._OBJECT_CLASS,
-        "`assets`": toml_reader.ASSETS,
-        "`network`": toml_reader._NETWORK,
-        "`external`": toml_reader._EXTERNAL,
-        "`disk`": toml_reader._DISK,
-        "`[[stores]]`": toml_reader._store_table(kinds),
-        "`[[queues]]`": toml_reader._QUEUE,
+        **TABLES,
+        "durable_objects": toml_reader._OBJECT_CLASS,
+        "modules": toml_modules._MODULE,
+        "[[extensions]]": toml_modules._EXTENSION,
     }
-    return {
-        **{title: tuple(table.known) for title, table in tables.items()},
-        "kinds of bindings": tuple(kinds),
-    }
+    known = {title if " " in title else f"`{title}`": tuple(table.known) for title, table in tables.items()}
+    return {**known, "kinds of bindings": tuple(BINDING_KINDS)}
 
 
 def _configurations() -> Iterator[str]:
