@@ -41,27 +41,36 @@ DAY = 86_400
 
 
 @pytest.mark.parametrize(
-    ("path", "read"),
+    ("path", "readings"),
     [
-        ("/a/b", "/a/b"),
-        ("/a/b/", "/a/b/"),
-        ("/a/./b", "/a/b"),
-        ("/x/../a/b", "/a/b"),
-        ("/../../a", "/a"),
-        ("//a//b", "/a/b"),
-        ("/a/%62", "/a/b"),
-        ("/%61/%2e%2e/a/b", "/a/b"),
-        ("/a%2fb", "/a/b"),
-        ("/a\\b", "/a/b"),
-        ("/a/b/.", "/a/b/"),
-        ("/", "/"),
-        ("/..", "/"),
-        ("/%", "/%"),
-        ("/%ff", "/\ufffd"),
+        ("/a/b", ["/a/b"]),
+        ("/a/b/", ["/a/b/"]),
+        ("/a/./b", ["/a/b"]),
+        ("/x/../a/b", ["/a/b"]),
+        ("/../../a", ["/a"]),
+        ("//a//b", ["/a/b", "//a//b"]),
+        ("/a//../b", ["/a/b", "/b"]),
+        ("/a//../%62", ["/a/b", "/a/%62", "/b"]),
+        ("/a/%2F../b", ["/a/b", "/b", "/a/%2F../b"]),
+        ("/x//..//a", ["/x//a", "/x/a", "/a"]),
+        ("/a/%62", ["/a/b"]),
+        ("/%61/..", ["/", "/a/.."]),
+        ("/%61/%2e%2E/a/.%2e/b", ["/b"]),
+        ("/a%2fb", ["/a/b", "/a%2fb"]),
+        ("/a\\b", ["/a/b"]),
+        ("/a\\..\\b", ["/b"]),
+        ("/a/b/.", ["/a/b/"]),
+        ("/a/b/..", ["/a/"]),
+        ("/", ["/"]),
+        ("/..", ["/"]),
+        ("/%", ["/%"]),
+        ("/%ff", ["/\ufffd"]),
     ],
 )
-def test_a_path_as_programs_read_it(path: str, read: str) -> None:
-    assert as_read(path) == read
+def test_a_path_as_programs_read_it(path: str, readings: list[str]) -> None:
+    found = as_read(path)
+    assert found is not None
+    assert {path, *readings} <= set(found)
 
 
 @pytest.mark.parametrize(
@@ -72,10 +81,12 @@ def test_a_path_as_programs_read_it(path: str, read: str) -> None:
         ("/catalog/items", "http://h/catalog/items?page=2", True),
         ("/catalog/items", "http://h/catalog/%69tems", True),
         ("/catalog/items", "http://h/catalog//x/../items", True),
+        ("/catalog/items", "http://h/catalog//../items", True),
         ("/catalog/items", "http://h/catalog/item", False),
         ("/catalog/*", "http://h/catalog/items/7", True),
         ("/catalog/*", "http://h/auth/..%2fcatalog/items", True),
         ("a.example/*", "http://A.example:8080/x", True),
+        ("a.example/*", "http://%61.example/x", True),
         ("a.example/*", "http://b.example/a.example/", False),
         ("/catalog/items", f"http://h/catalog/{'./' * 4000}items", True),
         ("/catalog/items", f"http://h/{'%41' * 4000}", True),
