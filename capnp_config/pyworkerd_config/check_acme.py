@@ -9,6 +9,7 @@ from .problems import Problem, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from .kinds import BindingKinds
     from .model import Acme, Config, Place
@@ -23,6 +24,7 @@ _DIRECTORY = re.compile(r"https://[!-~]+")
 def acme(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
     """What cannot work of all sockets."""
     plain = any(socket.https is None for socket in config.sockets)
+    kept: dict[Path, tuple[str, Acme]] = {}
     for socket in config.sockets:
         if socket.https is None or socket.https.acme is None:
             continue
@@ -31,6 +33,11 @@ def acme(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
             return entry.places.at("https", "acme", *path) if entry.places.lines else places  # type: ignore[attr-defined]
 
         yield from _faults(socket.https.acme, at)
+        cert = socket.https.certificates[0].cert
+        other, wanted = kept.setdefault(cert, (socket.name, socket.https.acme))
+        if wanted != socket.https.acme:
+            message = f"the socket {quote(other)} keeps another certificate in {quote(str(cert))}"
+            yield Problem(at(), message, "write the same into both, or another cert and key")
         if not plain:
             message = "no socket without TLS is there to prove whose the hosts are (http-01, on port 80)"
             yield Problem(at(), message, 'write for example address = "*:80" in another [[sockets]]')

@@ -71,6 +71,14 @@ def test_somebody_has_to_answer_on_port_80() -> None:
     assert "no socket without TLS is there to prove whose the hosts are" in problem
 
 
+def test_one_file_has_one_certificate() -> None:
+    written = '{ hosts = ["a.example"], agree_to_terms = true }'
+    other = SECURE.replace('"https"', '"more"').replace("443", "444")
+    assert problems(written, f"{PLAIN}{other}acme = {written}\n") == []
+    (problem,) = problems(written, f"{PLAIN}{other}acme = {written.replace('a.e', 'b.e')}\n")
+    assert 'the socket "more" keeps another certificate in "a.pem"' in problem
+
+
 def test_it_keeps_one_certificate() -> None:
     text = (
         f'{PLAIN}[[sockets]]\nname = "https"\naddress = "*:443"\nservice = "s"\nhttps = {{ certificates = '

@@ -2,7 +2,8 @@
 
 A socket's key is made once, by whoever comes first, with a certificate of its own that nobody trusts: so the socket can
 listen before there is another one. Later only the certificate is replaced, at once and as a whole: nobody ever finds a
-key that does not belong to it.
+key that does not belong to it. A key without a certificate (one was removed, or the process ended between the two) gets
+another such one.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,17 +93,26 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def begin(files: AcmeFiles, pair: Certificate, hosts: Sequence[str]) -> None:
-    """Make the key and a certificate that nobody trusts, unless there are any. Raises OSError."""
+    """Make the key and a certificate that nobody trusts, unless there are any. Raises OSError, and ValueError for a key
+    that cannot sign one.
+    """
     files.prepare()
     with files.locked("begin", wait=True):
-        if pair.cert.exists() or pair.key.exists():
+        if pair.cert.exists():
             return
-        key = ec.generate_private_key(ec.SECP256R1())
-        write_whole(pair.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        if pair.key.exists():
+            key = load_pem_private_key(pair.key.read_bytes(), None)
+            if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+                raise ValueError("the key is neither an RSA key nor one of an elliptic curve")
+        else:
+            key = ec.generate_private_key(ec.SECP256R1())
+            write_whole(pair.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         write_whole(pair.cert, _placeholder(key, hosts).public_bytes(Encoding.PEM))
 
 
-def _placeholder(key: ec.EllipticCurvePrivateKey, hosts: Sequence[str]) -> x509.Certificate:
+def _placeholder(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, hosts: Sequence[str]
+) -> x509.Certificate:
     now = datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pyworkerd: no certificate yet")])
     return (
@@ -121,7 +136,7 @@ def renewal(pem: bytes, hosts: Sequence[str]) -> datetime:
         covered = {name.lower() for name in names.get_values_for_type(x509.DNSName)}
     except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
         return datetime.min.replace(tzinfo=UTC)
-    if certificate.issuer == certificate.subject or not covered.issuperset(hosts):
+    if certificate.issuer == certificate.subject or not covered.issuperset(map(str.lower, hosts)):
         return datetime.min.replace(tzinfo=UTC)
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return ends - (ends - begins) / LEFT

@@ -16,7 +16,10 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from pyworkerd.errors import ConfigurationError
+from pyworkerd.observe.text import one_line
 
 from .files import AcmeFiles, begin, renewal
 from .order import Order
@@ -66,6 +69,9 @@ def begin_all(config: Config, files: AcmeFiles) -> None:
             begin(files, pair, acme.hosts)
         except OSError as error:
             message = f"{error.filename}: no certificate can be kept there: {error.strerror}"
+            raise ConfigurationError(message) from error
+        except (TypeError, ValueError, UnsupportedAlgorithm) as error:
+            message = f"{pair.key}: no certificate can be asked for with this key: {one_line(str(error))}"
             raise ConfigurationError(message) from error
 
 

@@ -10,13 +10,23 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pyworkerd.acme.files import MAX_ANSWER, AcmeFiles, begin, renewal, write_whole
-from pyworkerd_config import Certificate
+from pyworkerd.acme.keeper import begin_all
+from pyworkerd.errors import ConfigurationError
+from pyworkerd_config import Acme, Certificate, Config, Https, Socket
 
 from tests.runtime.server.pem import authority
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def ed25519() -> bytes:
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
 
 LONG_AGO = datetime.datetime.min.replace(tzinfo=UTC)
 
@@ -55,6 +65,29 @@ def test_what_the_operator_put_there_stays(tmp_path: Path) -> None:
     assert (pair.cert.read_text(), pair.key.exists()) == ("mine", False)
 
 
+def test_a_key_that_has_no_certificate_gets_another_one(tmp_path: Path) -> None:
+    """A certificate was removed, or the process ended between the two."""
+    pair = Certificate(tmp_path / "site.pem", tmp_path / "site.key")
+    files = AcmeFiles(tmp_path / "acme")
+    begin(files, pair, ["a.example"])
+    key = pair.key.read_bytes()
+    pair.cert.unlink()
+    begin(files, pair, ["a.example"])
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(pair.cert, pair.key)
+    assert pair.key.read_bytes() == key
+
+
+@pytest.mark.parametrize("key", [b"no key", ed25519()])
+def test_a_key_that_cannot_be_used_is_said_with_its_name(tmp_path: Path, key: bytes) -> None:
+    (tmp_path / "site.key").write_bytes(key)
+    https = Https(
+        (Certificate(tmp_path / "site.pem", tmp_path / "site.key"),),
+        acme=Acme(("a.example",), agree_to_terms=True),
+    )
+    with pytest.raises(ConfigurationError, match=r"site\.key: no certificate can be asked for with this key"):
+        begin_all(Config(sockets=(Socket("https", "*:443", https=https),)), AcmeFiles(tmp_path / "acme"))
+
+
 def test_one_at_a_time_has_a_lock(tmp_path: Path) -> None:
     files = AcmeFiles(tmp_path)
     with files.locked("x", wait=False) as mine:
@@ -71,6 +104,7 @@ def test_one_at_a_time_has_a_lock(tmp_path: Path) -> None:
         (["a.example"], ["a.example"], 20),
         (["a.example", "b.example"], ["b.example"], 20),
         (["A.example"], ["a.example"], 20),
+        (["a.example"], ["A.example"], 20),
         (["a.example"], ["a.example", "b.example"], None),
         (["*.example"], ["a.example"], None),
     ],
