@@ -42,6 +42,7 @@ _NO_WEBASSEMBLY: Final = (
     "JavaScript workers have no WebAssembly here; a .wasm file can be a worker of its own"
 )
 _PARAMETER: Final = "parameters can be of the types text, data, json, service and durableObjectNamespace"
+_EMBEDDED: Final = "embedded from a file, so not in an encoded message: it is read again when it changes"
 _CONTAINERS: Final = "Durable Objects have no containers here"
 
 _SOCKETS: Final[Mapping[str, Mapping[str, Field]]] = {
@@ -78,7 +79,7 @@ _SOCKETS: Final[Mapping[str, Mapping[str, Field]]] = {
         "minVersion": _differs("of sockets only, and tls1Dot2 at least"),
         "cipherList": _refused("ciphers are Mozilla's intermediate list"),
     },
-    "TlsOptions.Keypair": {"privateKey": READ, "certificateChain": READ},
+    "TlsOptions.Keypair": {"privateKey": _differs(_EMBEDDED), "certificateChain": _differs(_EMBEDDED)},
 }
 
 _SERVICES: Final[Mapping[str, Mapping[str, Field]]] = {
