@@ -215,7 +215,8 @@ async def _secrets(call: Call) -> SecretNames:
 async def _put_secret(call: Call) -> SecretNames:
     service, name = _known(call), _secret_name(call)
     assert isinstance(service.kind, Worker)
-    if any(each.name == name and each.kind not in SECRET_KINDS for each in service.kind.bindings):
+    of_assets = service.kind.assets is not None and service.kind.assets.binding == name
+    if of_assets or any(b.name == name and b.kind not in SECRET_KINDS for b in service.kind.bindings):
         raise ApiError(409, f"the configuration has a binding {name!r} that is no value: choose another name")
     value = call.body.value
 

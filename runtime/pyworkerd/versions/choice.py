@@ -45,6 +45,12 @@ def wants_cookie(headers: Headers) -> bool:
     return "text/html" in (header(headers, "accept") or "")
 
 
+def may_have_cookie(headers: Headers) -> bool:
+    """Whether an answer is for one visitor alone: one that caches share would give all of them the same key."""
+    control = header(headers, "cache-control") or ""
+    return "public" not in control and "s-maxage" not in control
+
+
 def cookie_of(key: str, *, secure: bool) -> str:
     """The Set-Cookie header that gives it."""
     return f"{COOKIE}={key}; Path=/; Max-Age={SECONDS}; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"

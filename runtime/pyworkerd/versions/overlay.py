@@ -76,15 +76,16 @@ def _service(service: Service, live: Live | None) -> Service:
 
 def _worker(worker: Worker, live: Live, version: Version | None) -> Worker:
     bindings = worker.bindings
+    of_assets = {worker.assets.binding or ""} if worker.assets is not None else set()
     if version is not None:
         root = Path(live.folder) / version.id
         own = [each for each in bindings if each.kind not in VAR_KINDS]
-        taken = {each.name for each in own}
+        taken = {each.name for each in own} | of_assets
         given = [_var(name, value) for name, value in version.vars.items() if name not in taken]
         bindings = (*own, *given)
         worker = replace(worker, main=root / version.main, root=root, modules=())
     kept = tuple(each for each in bindings if each.name not in live.secrets or each.kind not in SECRET_KINDS)
-    taken = {each.name for each in kept}
+    taken = {each.name for each in kept} | of_assets
     secrets = (
         Binding(name, "secret", _variable(live.service, name)) for name in live.secrets if name not in taken
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from pyworkerd.services.base import DEFAULT, Target
 
-from .choice import cookie_of, is_second, key_of, wants_cookie
+from .choice import cookie_of, is_second, key_of, may_have_cookie, wants_cookie
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ class Split:
         key = secrets.token_urlsafe(12)
         service = self._second if is_second(key, self._version, self._percent) else self._first()
         response = await service.fetch(request, target, **options)
-        if response.web_socket is not None:
+        if response.web_socket is not None or not may_have_cookie(response.headers):
             return response
         return replace(
             response,

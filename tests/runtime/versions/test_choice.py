@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd.versions.choice import COOKIE, HEADER, cookie_of, is_second, key_of, wants_cookie
+from pyworkerd.versions.choice import (
+    COOKIE,
+    HEADER,
+    cookie_of,
+    is_second,
+    key_of,
+    may_have_cookie,
+    wants_cookie,
+)
 
 KEYS = [str(number) for number in range(2000)]
 
@@ -51,3 +59,18 @@ def test_pages_get_a_cookie_and_nothing_else_does() -> None:
     assert key_of((("cookie", cookie_of("abc", secure=True).partition(";")[0]),)) == "abc"
     assert cookie_of("abc", secure=True).endswith("; Secure")
     assert "Secure" not in cookie_of("abc", secure=False)
+
+
+@pytest.mark.parametrize(
+    ("control", "expected"),
+    [
+        (None, True),
+        ("private, max-age=60", True),
+        ("no-store", True),
+        ("public", False),
+        ("s-maxage=9", False),
+    ],
+)
+def test_what_caches_share_has_no_cookie(control: str | None, expected: bool) -> None:
+    headers = () if control is None else (("cache-control", control),)
+    assert may_have_cookie(headers) is expected

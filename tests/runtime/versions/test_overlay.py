@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyworkerd.versions.model import Live, Version
 from pyworkerd.versions.overlay import overlay, plain
-from pyworkerd_config.model import Binding, Config, Limits, Module, Rollout, Service, Worker
+from pyworkerd_config.model import Assets, Binding, Config, Limits, Module, Rollout, Service, Worker
 
 FOLDER = Path("state/versions/shop/files")
 ID, OTHER = "0" * 16, "1" * 16
@@ -71,6 +71,16 @@ def test_files_and_vars_are_the_versions_and_all_else_is_the_operators() -> None
 def test_no_version_takes_a_binding_of_the_operators() -> None:
     assert names(shop(live((version(CACHE="mine", TOKEN="mine"), 100.0))))["CACHE"] == ("kv", "cache")
     assert names(shop(live((version(TOKEN="mine"), 100.0))))["TOKEN"] == ("secret", "TOKEN_OF_SHOP")
+
+
+def test_nor_the_name_of_its_assets() -> None:
+    worker = replace(WORKER, assets=Assets(Path("public"), "FILES"), bindings=())
+    config = Config(services=(Service("shop", worker),))
+    found = (
+        overlay(config, (live((version(FILES="mine", A=1), 100.0), FILES="mine", B="b"),)).services[0].kind
+    )
+    assert isinstance(found, Worker)
+    assert list(names(found)) == ["A", "B"]
 
 
 def test_two_versions() -> None:
