@@ -42,7 +42,7 @@ from pyworkerd.triggers import tell_unanswered
 from pyworkerd.webcrypto.capability import WebCrypto
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from pyworkerd_config.model import Assets, Config, Queue, Rollout
@@ -148,6 +148,8 @@ class Generation:
         self._foreign = Foreign(config)
         self._splits: dict[str, Service] = {}
         """What requests to a service with two versions go to."""
+        self.asked: Callable[[str], Service] = self.service
+        """What a request or a call to a name goes to: `service`, or what divides them among two versions."""
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
         routes = [(route, service.name) for service in config.services for route in service.routes]
@@ -226,6 +228,7 @@ class Generation:
 
         self.running[_second(model.name)] = running
         first = partial(self.service, model.name)
+        self.asked = self._asked
         self._splits[model.name] = Split(model.name, first, running.service, rollout.version, rollout.percent)
 
     async def _start(self, model: ServiceModel, before: Running | None) -> Running:
@@ -469,8 +472,7 @@ class Generation:
             raise ConfigurationError(f"the service {name!r} has no second version")
         return running.service
 
-    def asked(self, name: str) -> Service:
-        """What a request or a call to this name goes to: `service`, or what divides them among two versions."""
+    def _asked(self, name: str) -> Service:
         return self._splits.get(name) or self.service(name)
 
     def store(self, kind: str, worker: str, name: str) -> layout.Location:
