@@ -134,6 +134,7 @@ class _Collecting:
         self.marks: dict[Path, str] = {}
         self.embedded: dict[str, Path] = {}
         self.copies: dict[str, str] = {"workerd.capnp": SCHEMA.read_text()}
+        self.size = 0
         self.nonce = secrets.token_hex(16)
         self._open(path)
 
@@ -150,6 +151,11 @@ class _Collecting:
             if len(self.texts) >= MAX_IMPORTS:
                 raise ConfigError([Problem(place, f"a configuration has {MAX_IMPORTS} files at most")])
             source = decode_text(self.read(path, MAX_BYTES), place)
+            self.size += len(source)
+            if self.size > MAX_BYTES:
+                raise ConfigError(
+                    [Problem(place, f"all files together are larger than {MAX_BYTES >> 20} MiB")]
+                )
             self.numbers[real] = len(self.texts)
             self.texts.append(File(path, read_text(source, place)))
         return self.numbers[real]

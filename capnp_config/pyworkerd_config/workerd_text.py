@@ -11,6 +11,7 @@ import itertools
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .problems import ConfigError, Problem
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 
 MAX_DEPTH: Final = 64
 """Brackets in brackets. Configurations have a dozen."""
+MAX_WORDS: Final = 1_000_000
+"""Names, texts and signs: those of some thousand workers."""
 _TOKEN: Final = re.compile(
     r"""(?P<blank>[\s\ufeff]+|\#[^\n]*)
-    |(?P<string>"(?:[^"\\]|\\.)*")
+    |(?P<string>"(?:[^"\\]++|\\.)*+")
+    |(?P<open>"(?:[^"\\]++|\\.)*+\\?)
     |(?P<block>`[^\n]*)
     |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<number>[0-9][A-Za-z0-9_.]*)
@@ -83,19 +87,22 @@ class Text:
 
 
 def read_text(source: str, place: Place) -> Text:
-    """Find it out. Raises `ConfigError` only for brackets that lie in one another too deep."""
+    """Find it out. Raises `ConfigError` only for brackets that lie in one another too deep, and too many words."""
     return _Reader(source, place).read()
 
 
 class _Reader:
     def __init__(self, source: str, place: Place) -> None:
         self.place = place
-        self.tokens = [_Token("end", "", len(source))]
-        self.tokens[:0] = [
+        words = (
             _Token(match.lastgroup or "", match[0], match.start())
             for match in _TOKEN.finditer(source)
             if match.lastgroup != "blank"
-        ]
+        )
+        self.tokens = [*islice(words, MAX_WORDS), _Token("end", "", len(source))]
+        if next(words, None) is not None:
+            remedy = "make several configurations of it"
+            raise ConfigError([Problem(place, f"the file has more than {MAX_WORDS:,} words", remedy)])
         self.at = 0
         self.found = Text(source, [], {}, {}, has_id=False)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd_config import ConfigError
+from pyworkerd_config.toml_document import MAX_BYTES
 from pyworkerd_config.workerd_files import MAX_IMPORTS, Files, collect
 
 if TYPE_CHECKING:
@@ -78,3 +79,10 @@ def test_there_are_not_too_many_files(tmp_path: Path) -> None:
         (tmp_path / f"{number}.capnp").write_text(f'using N = import "{number + 1}.capnp";')
     with pytest.raises(ConfigError, match=f"a configuration has {MAX_IMPORTS} files at most"):
         collected(tmp_path, 'using N = import "0.capnp";')
+
+
+def test_all_files_together_are_not_too_large(tmp_path: Path) -> None:
+    half = "#" * (MAX_BYTES // 2)
+    (tmp_path / "a.capnp").write_text(half)
+    with pytest.raises(ConfigError, match="all files together are larger than 16 MiB"):
+        collected(tmp_path, f'using A = import "a.capnp";\n{half}')

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd_config import ConfigError, Place
-from pyworkerd_config.workerd_text import MAX_DEPTH, Text, read_text
+from pyworkerd_config.workerd_text import MAX_DEPTH, MAX_WORDS, Text, read_text
 
 PLACE = Place(Path("config.capnp"))
 TEXT = """# const no :Config = (import "no.capnp");
@@ -77,3 +77,20 @@ def test_no_text_is_too_strange(source: str) -> None:
     text = read(source)
     for each in text.references:
         assert source[each.start] == source[each.end - 1] == '"'
+
+
+@pytest.mark.parametrize(
+    "source", ['"' + '\\"' * 1_000_000, '"' * 1_000_001, "`" * 1_000_000, "@" * 1_000_000]
+)
+def test_what_would_take_for_ever_does_not(source: str) -> None:
+    assert read(source).references == []
+
+
+def test_there_are_only_so_many_words() -> None:
+    with pytest.raises(ConfigError, match="the file has more than 1,000,000 words"):
+        read("," * (MAX_WORDS + 1))
+
+
+@pytest.mark.parametrize("source", ['embed "', 'embed "a', 'embed "a\\', 'embed "a\\"'])
+def test_a_text_that_does_not_end_names_no_file(source: str) -> None:
+    assert read(source).references == []
