@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pyworkerd
-from pyworkerd_config import load
+from pyworkerd_config import Binding, load
 
 from tests.packaging.markdown import code_blocks, page
 from tests.runtime.test_javascript import get
@@ -503,3 +503,49 @@ def test_without_await(sandbox: object) -> None:
         function = worker.call("run", "return len")
         assert (calls, function("four")) == ([5], 4)
     function.close()
+
+
+LOADING = {
+    "JavaScript": {
+        "w.js": """
+import { WorkerEntrypoint } from "cloudflare:workers";
+
+export default class extends WorkerEntrypoint {
+  async run(files) {
+    const [main] = Object.keys(files);
+    const entrypoint = this.env.LOADER.load({ mainModule: main, modules: files }).getEntrypoint();
+    const calls = [];
+    const each = await entrypoint.each([1, 2], (item) => { calls.push(item); return item * 2; });
+    return [each, calls, await entrypoint.counter().add(3)];
+  }
+}
+"""
+    },
+    "Python": {
+        "w.py": """
+from workers import WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def run(self, files):
+        (main,) = files
+        entrypoint = self.env.LOADER.load({"main_module": main, "modules": dict(files)}).get_entrypoint()
+        calls = []
+        each = await entrypoint.each([1, 2], lambda item: calls.append(item) or item * 2)
+        return [each, calls, await entrypoint.counter().add(3)]
+"""
+    },
+}
+
+
+@pytest.mark.parametrize("borrower", LOADING)
+@pytest.mark.parametrize("lender", LENDERS)
+def test_workers_that_others_load(lender: str, borrower: str, with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        bindings = {"LOADER": Binding("LOADER", "worker_loader", {})}
+        worker = await runtime.load(LOADING[borrower], bindings=bindings)
+        assert await worker.call("run", LENDERS[lender]) == [[2, 4], [1, 2], 3]
+        await worker.service.quiet()
+        assert held(worker) == 0
+
+    with_runtime(main)

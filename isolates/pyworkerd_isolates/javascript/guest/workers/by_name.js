@@ -28,7 +28,7 @@ function absolute(input, name) {
 
 let serviceOf;
 
-const METHODS = methodsBy((binding, method, ...positional) => serviceOf(binding)[method](...positional));
+const METHODS = methodsBy((binding, method, positional) => serviceOf(binding)[method](...positional));
 
 export class ServiceBinding {
   #name;

@@ -38,9 +38,9 @@ export class Capability {
   }
 
   // The same for a method that a program has: its arguments may be objects of the web platform.
-  static ask(capability, method, ...positional) {
+  static ask(capability, method, positional) {
     const value = writeMessage([positional, {}]);
-    if (isMessage(value)) return call(capability.#index, method, value);
+    if (value instanceof Uint8Array || isMessage(value)) return call(capability.#index, method, value);
     return value.then((read) => call(capability.#index, method, read));
   }
 

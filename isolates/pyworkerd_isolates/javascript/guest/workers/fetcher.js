@@ -5,8 +5,10 @@ import { CallError } from "pyworkerd:system/calls";
 import { needed } from "pyworkerd:system/loop";
 import { Capability, grantable } from "pyworkerd:workers/capability";
 import { Followed } from "pyworkerd:workers/followed";
-import { pipelined } from "pyworkerd:workers/pipelining";
+import { prototype } from "pyworkerd:workers/pipelining";
 import { dataResponse, responseOf, sendable } from "pyworkerd:workers/http";
+
+const { setPrototypeOf } = Object;
 
 const OUTBOUND = 0;
 // The worker's own way out: index 0 of every worker's table.
@@ -39,14 +41,14 @@ export function methodsBy(call) {
     get(target, name) {
       if (typeof name === "symbol" || name in target) return bound(target, name);
       if (name === "then") return undefined; // it is no promise
-      return (...positional) => pipelined(asked(call, target, name, positional));
+      return (...positional) => setPrototypeOf(asked(call, target, name, positional), prototype);
     },
   };
 }
 
 // What it throws is for who awaits it.
 async function asked(call, target, name, positional) {
-  return call(target, name, ...positional);
+  return call(target, name, positional);
 }
 
 const METHODS = methodsBy(Capability.ask);

@@ -124,7 +124,7 @@ class LoadedEntrypoint {
     return sendParts(loader, { ...parts, pairs: [[ADDRESS, text], ...parts.pairs] });
   }
 
-  static async call(entrypoint, method, ...positional) {
+  static async call(entrypoint, method, positional) {
     const sent = await writeMessage([positional, {}]);
     const ask = async () => {
       const [loader, text] = await address(entrypoint.#stub, entrypoint.#rest);
