@@ -127,7 +127,8 @@ class _Collecting:
     def __init__(self, path: Path, read: Read, import_paths: Sequence[Path]) -> None:
         self.read = read
         self.import_paths = [each.resolve() for each in import_paths]
-        self.roots = [path.resolve().parent, *self.import_paths]
+        # Where the configuration is a link, its own folder is its as well.
+        self.roots = [path.resolve().parent, path.parent.resolve(), *self.import_paths]
         self.problems = ProblemList()
         self.texts: list[File] = []
         self.numbers: dict[Path, int] = {}

@@ -86,3 +86,13 @@ def test_all_files_together_are_not_too_large(tmp_path: Path) -> None:
     (tmp_path / "a.capnp").write_text(half)
     with pytest.raises(ConfigError, match="all files together are larger than 16 MiB"):
         collected(tmp_path, f'using A = import "a.capnp";\n{half}')
+
+
+def test_a_configuration_may_be_a_link(tmp_path: Path) -> None:
+    for name in ("real", "linked"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.js").write_text(name)
+    (tmp_path / "real/config.capnp").write_text('const a :Text = embed "a.js";')
+    (tmp_path / "linked/config.capnp").symlink_to(tmp_path / "real/config.capnp")
+    files = collect(tmp_path / "linked/config.capnp", read)
+    assert list(files.embedded.values()) == [tmp_path / "linked/a.js"]

@@ -13,7 +13,7 @@ from pyworkerd_config.load import is_message
 from pyworkerd_config.workerd_files import SCHEMA, collect
 from pyworkerd_config.workerd_process import read_message, read_texts
 
-from tests.config.workerd import DATA, complaints, write
+from tests.config.workerd import DATA, complaints, read, write
 
 EVERYTHING = DATA / "everything.bin"
 
@@ -108,6 +108,24 @@ def circle() -> bytes:
 def test_a_message_that_points_in_circles_is_refused() -> None:
     with pytest.raises(ConfigError, match="structs lie in one another more than 48 deep"):
         message(circle())
+
+
+def test_files_that_import_each_other_are_read(tmp_path: Path) -> None:
+    (tmp_path / "other.capnp").write_text(
+        'using W = import "/workerd/workerd.capnp";\nusing Back = import "config.capnp";\n'
+        'const disk :W.Service = (name = Back.name, disk = "files");\n'
+    )
+    config = read(
+        tmp_path,
+        'using Other = import "other.capnp";\nconst name :Text = "files";\n'
+        "const c :W.Config = (services = [Other.disk]);",
+    )
+    assert [service.name for service in config.services] == ["files", "internet"]
+
+
+def test_constants_that_are_made_of_each_other_are_refused(tmp_path: Path) -> None:
+    said = complaints(tmp_path, "const c :W.Config = (services = .d);\nconst d :List(W.Service) = .d;")
+    assert len(said) == 1
 
 
 def test_values_beyond_all_measure_are_refused(tmp_path: Path) -> None:

@@ -86,6 +86,12 @@ def test_a_file_of_workerds_is_served_and_its_constants_are_named(tmp_path: Path
     said = ("--directory-path", f"files={tmp_path}", "--socket-addr", "http=127.0.0.1:0")
     with serve("-c", tmp_path / "config.capnp", "one", *said) as served:
         assert ask(served.address(), "/").body == "script"
+    (tmp_path / "test.capnp").write_text(
+        'using W = import "/workerd/workerd.capnp";\nconst unitTests :W.Config = (services = [(name = "main", worker = '
+        '(modules = [(name = "worker", esModule = "export default { async test() {} };")]))]);\n'
+    )
+    done = run("test", tmp_path / "test.capnp")
+    assert (done.returncode, "[ PASS ] main" in done.stdout) == (0, True)
     done = run("validate", tmp_path / "config.capnp", "two", "--no-deploy")
     assert (done.returncode, done.stdout) == (0, "ok\n")
     assert '"Config.v8Flags" means nothing here' in done.stderr
