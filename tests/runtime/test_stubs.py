@@ -181,6 +181,11 @@ export default {
     const called = new Promise((resolve) => { laterOne = resolve; });
     await S.later((x) => { laterOne(x + 41); return x + 41; });
     out.push(await called);
+    {
+      using brief = await S.counter();
+      using several = await S.several();
+      out.push(await brief.add(7), await several.a.add(8));
+    }
     const room = env.ROOM.getByName("a");
     const member = await room.join();
     out.push(await member.members(), await room.join().members(), await member.members());
@@ -228,6 +233,8 @@ class Default(WorkerEntrypoint):
         await S.later(lambda x: called.set() or x + 41)
         await called.wait()
         out.append(42)
+        with await S.counter() as brief, (await S.several())["a"] as one:
+            out += [await brief.add(7), await one.add(8)]
         room = self.env.ROOM.get_by_name("a")
         member = await room.join()
         out += [await member.members(), await room.join().members(), await member.members()]
@@ -238,7 +245,7 @@ class Default(WorkerEntrypoint):
 }
 EXPECTED = [
     *(1, 6, 6, "inherited", 9, 3, 2, 2, [6, 60], [{"item": 1}, {"item": 2}], [1, 2], "TypeError: no", 10, 11),
-    *("Error: RPC stub used after being disposed.", 12, 42, 1, 2, 2, [6, 8]),
+    *("Error: RPC stub used after being disposed.", 12, 42, 7, 8, 1, 2, 2, [6, 8]),
 ]
 
 
@@ -296,7 +303,7 @@ def test_every_pair_of_languages(
         workers = [runtime.worker(name) for name in names]
         assert list(map(held, workers)) == [0, 0, 0]
         told = sorted(entry.message for entry in runtime.worker("lends").logs if entry.source != "exception")
-        assert told == [*(f"disposed of {value}" for value in (0, 12, 2, 3, 9)), "later 42"]
+        assert told == [*(f"disposed of {value}" for value in (0, 12, 2, 3, 7, 8, 9)), "later 42"]
 
     with_runtime(main, load(config))
 

@@ -15,7 +15,6 @@ export function install(target) {
   define(target, { global: target });
   for (const [name, [module, exported]] of Object.entries(LATER)) defineLater(target, name, module, exported);
   define(Math, { random });
-  for (const name of ["dispose", "asyncDispose"]) defineSymbol(name);
   delete target.SharedArrayBuffer; // there is one thread, and Workers have none either
 }
 
@@ -23,11 +22,6 @@ function define(target, values) {
   for (const [name, value] of Object.entries(values)) {
     Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
   }
-}
-
-// Symbols of explicit resource management, which the engine does not have.
-function defineSymbol(name) {
-  if (Symbol[name] === undefined) Object.defineProperty(Symbol, name, { value: Symbol(`Symbol.${name}`) });
 }
 
 // What most workers do not ask for: the module that makes it when one does, and its export.
