@@ -11,7 +11,6 @@ from pyworkerd.errors import WebSocketRefused
 from pyworkerd.messages import Body, Headers, Request, Response
 from pyworkerd.services.base import Target
 from pyworkerd.services.stubs import release
-from pyworkerd.stubs import Stub, read, write
 
 if TYPE_CHECKING:
     from pyworkerd.dispatch.worker import Worker
@@ -135,18 +134,24 @@ class Entrypoint:
 
     async def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a method. Raises `NoSuchMethod`, or `WorkerException` with type and message of what it raised."""
-        return await self.call_with(Stub, method, arguments, named)
+        return await self.call_with(None, method, arguments, named)
 
     async def call_with(
-        self, make: Callable[[Loan], Any], method: str, arguments: Sequence[Any], named: Mapping[str, Any]
+        self,
+        make: Callable[[Loan], Any] | None,
+        method: str,
+        arguments: Sequence[Any],
+        named: Mapping[str, Any],
     ) -> Any:
         """`call`, where something else is made of what the worker lends than a `Stub`."""
+        from pyworkerd.stubs import Stub, read, write  # noqa: PLC0415 - servers do without
+
         sent = write([list(arguments), dict(named)])
         try:
             result = await self.service.call(method, sent, self.target)
         finally:
             release(sent)
-        return read(result, f"{method}()", make)
+        return read(result, f"{method}()", make or Stub)
 
 
 def _headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:

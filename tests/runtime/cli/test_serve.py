@@ -49,6 +49,7 @@ OPTIONAL = (
     "pyworkerd.objects.storage",
     "pyworkerd.observe.otel",
     "pyworkerd.queues",
+    "pyworkerd.stubs",
     "pyworkerd.replay",
     "pyworkerd.server.arrival",
     "pyworkerd.server.tls",
