@@ -188,7 +188,7 @@ def _versions(page: Page, folder: Path, site: str) -> None:
     shows(page, "#versions-list .badge", "answers 100 %")
     press = "document.querySelector('#versions-list li:last-child button').click()"
     page.run(press)
-    shows(page, "#ask-text", "All requests to shop are answered by the configuration's files then.")
+    shows(page, "#ask-text", "All requests to shop will be answered by the configuration's files.")
     assert page.run("document.activeElement.id") == "ask-no"
     key(page, "Escape")
     page.until("!document.querySelector('#ask').open")

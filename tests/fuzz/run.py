@@ -19,7 +19,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / ".fuzz"
-SHARES = {"parsers": 2, "connection": 5, "http2": 2, "edge": 1, "effects": 2, "codec": 1, "caches": 1}
+SHARES = {
+    "parsers": 2,
+    "connection": 5,
+    "http2": 2,
+    "edge": 1,
+    "effects": 2,
+    "codec": 1,
+    "caches": 1,
+    "feed": 1,
+}
 """The targets, and how the time is divided: the connection has by far the most states, and the slowest runs."""
 
 

@@ -9,19 +9,25 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from ipaddress import ip_address
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import h11
+from pyworkerd.admin.entries import Numbered
 from pyworkerd.caches.answers import answer
 from pyworkerd.caches.rules import DROPPED, FOREVER_S, keep
+from pyworkerd.cli.tail_lines import NotAStream, Pretty, as_json, events
 from pyworkerd.http import PARSERS, BodyData, RequestHead, parser_class
 from pyworkerd.http.forwarded import told
 from pyworkerd.http.http2 import ConnectionBroken, Http2, Refused, StreamOver
 from pyworkerd.http.http2_frames import PREFACE
 from pyworkerd.http.proxy_protocol import ProxyHeaderError, read_header
 from pyworkerd.http.semantics import HEAD, is_authority
+from pyworkerd.observe.feed import Answer, FeedError, read_answer
+from pyworkerd.observe.logs import LogEntry
+from pyworkerd.observe.selection import Outcome as Happened
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.errors import OutputTooLarge, ProtocolError
 from pyworkerd_isolates.limits import Limits
@@ -331,6 +337,36 @@ _CACHED: Final = (
 )
 
 
+# What a serving process says of its workers
+
+
+def feed(data: bytes) -> None:
+    """Whatever a process answers is refused, or becomes lines that no stream and no terminal takes for more."""
+    try:
+        answer = read_answer(data)
+    except FeedError:
+        return
+    assert read_answer(answer.pack()) == answer
+    for number, entry in answer.entries:
+        line = Numbered(1, number, entry).to_json()
+        (event,) = events([b"event: entry\n", f"data: {line}\n".encode("ascii"), b"\n"])
+        assert json.loads(as_json(event))["worker"] == entry.worker
+        try:
+            first, *more = Pretty(StringIO(), colour=False)(event).splitlines()
+        except NotAStream:
+            continue  # a time that no clock shows
+        assert first.isprintable()
+        assert all(each.isprintable() and each.startswith("    ") for each in more)
+
+
+def _answers() -> list[bytes]:
+    log = LogEntry(1.5, "shop", 1, "info", "stdout", "a\n\x1b[31m\u202e", "r" * 16, "t" * 32)
+    ended = Answer(
+        3, 4, {"shop": 5}, [(1, log), (2, Happened(1.5, "w", 1, "", "GET /", "ok", 200, 0.5, 1.5, "r", "t"))]
+    )
+    return [ended.pack(), Answer(0, 0, {}, []).pack()]
+
+
 TARGETS: Final[dict[str, Target]] = {
     "parsers": Target(parsers, _with_cuts, _HTTP),
     "connection": Target(connection, _with_commands, _HTTP),
@@ -348,5 +384,8 @@ TARGETS: Final[dict[str, Target]] = {
         caches,
         lambda: _CACHED,
         (b"max-age=", b"no-cache", b"private", b"vary:", b"range:", b"bytes=", b"if-range:"),
+    ),
+    "feed": Target(
+        feed, _answers, (b"\x94", b"\x99", b"\x9c", b"\xcb", b"\xa4shop", b"\xed\xa0\x80", b"\x1b[2J")
     ),
 }

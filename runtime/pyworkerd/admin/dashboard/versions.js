@@ -63,7 +63,7 @@ function named(id) {
 
 async function letAnswer(name, version, parts) {
   const now = [...parts].map(([id, percent]) => `${named(id)} (${Number(percent.toFixed(2))} %)`).join(" and ");
-  const question = `All requests to ${shown(name)} are answered by ${named(version.id)} then. Now they are by ${now}.`;
+  const question = `All requests to ${shown(name)} will be answered by ${named(version.id)}. Now it is ${now}.`;
   if (!(await sure("Let another version answer?", question, "Let it answer"))) return;
   say("The server goes over to it");
   try {
