@@ -61,6 +61,16 @@ class Default(WorkerEntrypoint):
     async def call(self, callback):
         return await callback()
 
+    async def later(self, callback):
+        self.ctx.waitUntil(self._later(callback.dup()))
+
+    async def _later(self, callback):
+        await self.env.PAUSE()
+        try:
+            print(await callback())
+        except Exception as error:
+            print(error.code)
+
     async def call_many(self, callbacks):
         return len(callbacks)
 
@@ -319,6 +329,25 @@ def test_a_caller_that_goes_away_leaves_nothing(with_runtime: Callable[..., None
         asking.cancel()
         await asyncio.gather(lender.service.quiet(), borrower.service.quiet())
         assert (lent(lender), lent(borrower)) == (0, 0)
+
+    with_runtime(main)
+
+
+def test_what_was_lent_as_an_argument_ends_with_its_invocation(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        go_on = asyncio.Event()
+
+        async def pause() -> None:
+            await go_on.wait()
+
+        lender = await runtime.load(LENDER, bindings={"PAUSE": pause})
+        borrower = await runtime.load(BORROWER, bindings={"S": lender})
+        await borrower.call("run", "await S.later(lambda: 1)")
+        await borrower.service.quiet()
+        assert lent(borrower) == 0
+        go_on.set()
+        await lender.service.quiet()
+        assert [entry.message for entry in lender.logs] == ["broken_stub"]
 
     with_runtime(main)
 
