@@ -19,8 +19,10 @@ DEEPEST: Final = 2000
 `native.MAX_WASM_STACK`; the most that was seen to fit are 2,600 and 4,300."""
 _LOWEST: Final = 96 << 10
 """Where the stack that the module itself keeps, from `room` down to 0, is as good as used up."""
-_RESERVE: Final = 50, 48 << 10
-"""How much further both may go while the error is made."""
+_OWN: Final = 50, 16 << 10
+"""How much further both may go in QuickJS's own functions: what a program calls last comes to its end."""
+_RESERVE: Final = 100, 64 << 10
+"""How much further both may go while the error is made, from wherever that is."""
 _OBJECT: Final = -1
 """`JS_TAG_OBJECT`."""
 _CLASS: Final = 6
@@ -38,12 +40,24 @@ _CALLS: Final = f"""\
   (if (i32.or
       (i32.ge_u (global.get $depth) (global.get $deepest))
       (i32.lt_u (global.get $stack) (global.get $lowest)))
-    (then (if (call $is_program (local.get $function)) (then (return (call $too_deep))))))
+    (then (if (call $is_refused (local.get $function)) (then (return (call $too_deep))))))
   (global.set $depth (i32.add (global.get $depth) (i32.const 1)))
   (local.set $made (call $interpret (local.get $context) (local.get $function) (local.get $this)
     (local.get $target) (local.get $count) (local.get $arguments) (local.get $flags)))
   (global.set $depth (i32.sub (global.get $depth) (i32.const 1)))
   (local.get $made))
+(func $is_refused (param $function i64) (result i32)
+  (i32.or
+    (call $is_program (local.get $function))
+    (i32.and
+      (call $is_native (local.get $function))
+      (i32.or
+        (i32.ge_u (global.get $depth) (i32.add (global.get $deepest) (i32.const {_OWN[0]})))
+        (i32.lt_u (global.get $stack) (i32.sub (global.get $lowest) (i32.const {_OWN[1]})))))))
+(func $is_native (param $function i64) (result i32)
+  (if (i64.ne (i64.shr_s (local.get $function) (i64.const 32)) (i64.const {_OBJECT}))
+    (then (return (i32.const 0))))
+  (i32.eq (call $kind (local.get $function)) (call $kind_of <own>)))
 (func $is_program (param $function i64) (result i32)
   (local $kind i32)
   (if (i64.ne (i64.shr_s (local.get $function) (i64.const 32)) (i64.const {_OBJECT}))
@@ -63,7 +77,8 @@ _CALLS: Final = f"""\
   (call $must (i32.eq (call $kind_of <async>) (call $kind_of <too_deep>)))
   (call $must (i32.eq (call $kind_of <async>) (call $kind_of <generator>)))
   (call $must (i32.eq (call $kind_of <generator1>) (call $kind_of <generator>)))
-  (call $must (i32.eqz (call $is_program (i64.load (i32.load <step>))))))
+  (call $must (i32.eqz (call $is_program (i64.load (i32.load <step>)))))
+  (call $must (call $is_program (i64.load (i32.load <own>)))))
 (func $too_deep (result i64)
   (local $failed i32)
   (if (i32.eq (global.get $lowest) (i32.const {_LOWEST})) (then
@@ -79,9 +94,10 @@ _CALLS: Final = f"""\
       (return (i64.const {_EXCEPTION}))))))
   (drop (call $throw (i32.load <undefined>)))
   (i64.const {_EXCEPTION}))"""
-"""Refused is what a program can recurse by: its own functions, of four kinds. They are known by the class which an
-object tells, as some that are kept do. QuickJS's own functions are not refused: where it settles a promise, say, it
-does not expect that to fail.
+"""Refused is what calls can recurse by: a program's functions, of four kinds, and a little later QuickJS's own, which
+can do so alone (an array's `toString` calls that of what is in it, and a client may have sent arrays in arrays). They
+are known by the class which an object tells, as some that are kept do. Others are not refused, nor does QuickJS itself
+refuse any: where it settles a promise, say, it does not expect that to fail.
 
 Where a program's code that runs when an error is made (`Error.prepareStackTrace`) goes too deep once more, undefined is
 thrown."""

@@ -59,11 +59,13 @@ _OUT, _ARGUMENTS = 16, 32
 _INNER_OUT, _INNER_ARGUMENTS = 48, 64
 """The same for what is called while the guest runs."""
 _STEP, _LOAD, _RESOLVE, _SOURCE, _UNDEFINED = 80, 84, 88, 92, 96
-_TOO_DEEP, _ERROR, _ASYNC, _GENERATOR = 204, 208, 212, 216
+_TOO_DEEP, _ERROR, _ASYNC, _GENERATOR, _OWN = 204, 208, 212, 216, 224
 """What makes the error of calls that go too deep, and where that comes; functions of the other kinds that there are."""
 _REJECTED, _HEARS, _REJECTION, _IGNORED = 12, 28, 40, 60
 """For promises that are rejected: a handle, how far it is known that they are heard of, and a call's arguments."""
-_KEPT: Final = (_STEP, _LOAD, _RESOLVE, _SOURCE, _REJECTED, _TOO_DEEP, _ASYNC, _GENERATOR, _GENERATOR + 4)
+_KEPT: Final = (
+    _STEP, _LOAD, _RESOLVE, _SOURCE, _REJECTED, _TOO_DEEP, _ASYNC, _GENERATOR, _GENERATOR + 4, _OWN,
+)  # fmt: skip
 """Handles, in the order in which the script answers with the functions."""
 _QUEUE: Final = 100
 """Where QuickJS has the queue of jobs (of what promises have made ready); 0 if that was not found."""
@@ -126,6 +128,7 @@ def _glue(
             ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
             ("queue", _QUEUE), ("too_deep", _TOO_DEEP), ("error", _ERROR),
             ("async", _ASYNC), ("generator", _GENERATOR), ("generator1", _GENERATOR + 4),
+            ("own", _OWN),
             ("rejected", _REJECTED), ("hears", _HEARS), ("rejection", _REJECTION),
             ("rejection1", _REJECTION + 4), ("ignored", _IGNORED),
         )

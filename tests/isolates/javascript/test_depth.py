@@ -57,6 +57,8 @@ RECURSIONS = {
     "eval": "globalThis.down = () => (0, eval)('down()'); return down();",
     "stack": """const down = () => down();
         Error.prepareStackTrace = () => { try { down(); } catch { return "deep"; } }; return down();""",
+    "arrays": "return String(JSON.parse('['.repeat(4990) + ']'.repeat(4990)));",
+    "arrays in arrays": "let all = []; for (let i = 0; i < 1e5; i++) all = [all]; return `${all}`;",
     "caught": "const down = () => { try { return down(); } catch (error) { throw error; } }; return down();",
 }
 

@@ -100,7 +100,7 @@ function (modules, functions) {
 
   queueMicrotask(() => {}); // by which the engine finds the queue of jobs
   // By these the engine knows functions of their kinds.
-  const kinds = [async () => {}, function* () {}, async function* () {}];
+  const kinds = [async () => {}, function* () {}, async function* () {}, Array.prototype.toString];
 
   return [step, load, resolve, source, rejected, tooDeep, ...kinds, authorize];
 }
