@@ -23,7 +23,7 @@ from pyworkerd.supervisor.reloading import Busy, Stopped
 from pyworkerd.versions import rules
 from pyworkerd.versions.current import Change
 from pyworkerd.versions.model import Deployment, Message, Percent, Record, Secrets, Share, Version, VersionId
-from pyworkerd.versions.overlay import SECRET_KINDS
+from pyworkerd.versions.overlay import SANDBOX, SECRET_KINDS
 from pyworkerd.versions.store import Store
 from pyworkerd.versions.trial import Trial
 
@@ -140,7 +140,7 @@ async def _services(call: Call) -> Services:
     store = Store(call.server.config.state_dir)
     folders = store.services()
     found = [
-        Listed(s.name, record.live, len(record.versions), s.kind.isolation == "wasm")
+        Listed(s.name, record.live, len(record.versions), s.kind.isolation == SANDBOX)
         for s in call.server.config.services
         if isinstance(s.kind, Worker)
         for record in (store.record(s.name) if encoded(s.name) in folders else Record(s.name),)
@@ -263,7 +263,7 @@ def _known(call: Call) -> Service:
 def _deployable(call: Call) -> Service:
     service = _known(call)
     assert isinstance(service.kind, Worker)
-    if service.kind.isolation != "wasm":
+    if service.kind.isolation != SANDBOX:
         raise ApiError(
             409, f"{service.name!r} runs without a sandbox: only the operator can change its files"
         )

@@ -10,7 +10,8 @@ from pyworkerd_config.model import Worker
 from pyworkerd.storage.layout import encoded
 
 from .model import CONFIGURED, Live, Record, Secrets
-from .overlay import overlay
+from .overlay import SANDBOX, overlay
+from .rules import RuleError
 from .store import Store
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def current(config: Config, change: Change | None = None) -> Current:
 
     Raises `ConfigurationError` for what cannot be read, `RuleError` for a change that cannot be.
     """
+    if change is not None:
+        _must_be_possible(config, change)
     store = Store(config.state_dir)
     folders = store.services()
     lives: list[Live] = []
@@ -60,6 +63,16 @@ def current(config: Config, change: Change | None = None) -> Current:
             record, secrets = after
         lives.append(_live(store, record, secrets))
     return Current(overlay(config, lives), tuple(lives), unkept)
+
+
+def _must_be_possible(config: Config, change: Change) -> None:
+    """The configuration may have become another one since the change was asked for."""
+    workers = {each.name: each.kind for each in config.services if isinstance(each.kind, Worker)}
+    worker = workers.get(change.service)
+    if worker is None:
+        raise RuleError(f"the configuration has no worker named {change.service!r} any more")
+    if change.record is not None and worker.isolation != SANDBOX:
+        raise RuleError(f"{change.service!r} runs without a sandbox: only the operator can change its files")
 
 
 def _after(change: Change, record: Record, secrets: Secrets) -> tuple[Record, Secrets]:

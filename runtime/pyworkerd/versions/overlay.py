@@ -2,7 +2,9 @@
 
 A deployed version brings its files, its main file and its vars (the `text` and `json` bindings). All else is the
 operator's and stays as the configuration has it: which services there are, routes, other bindings, limits, whether it
-has a network. Secrets that were put for a service are bindings of their own, and go before values of the same name.
+has a network. A worker that the operator has taken out of the sandbox since has the files of the configuration: what
+somebody uploaded runs nowhere else. Secrets that were put for a service are bindings of their own, and go before values
+of the same name.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from .model import Live, Version
 
+SANDBOX: Final = "wasm"
+"""The isolation of workers that can be deployed to."""
 VAR_KINDS: Final = frozenset(("text", "json"))
 """Kinds of bindings that a deploy may bring."""
 SECRET_KINDS: Final = VAR_KINDS | {"secret", "environment"}
@@ -59,12 +63,13 @@ def plain(config: Config) -> Config:
 def _service(service: Service, live: Live | None) -> Service:
     if live is None or not isinstance(service.kind, Worker):
         return service
-    workers = [_worker(service.kind, live, version) for version, _ in live.shares]
+    shares = live.shares if service.kind.isolation == SANDBOX else ((None, 100.0),)
+    workers = [_worker(service.kind, live, version) for version, _ in shares]
     rollout = None
     if len(workers) == 2:
-        version, percent = live.shares[1]
+        version, percent = shares[1]
         rollout = Rollout(workers[1], version.id if version is not None else CONFIGURED, percent)
-    base = live.shares[0][0]
+    base = shares[0][0]
     return replace(
         service,
         kind=workers[0],

@@ -83,6 +83,22 @@ def test_nor_the_name_of_its_assets() -> None:
     assert list(names(found)) == ["A", "B"]
 
 
+def test_what_was_uploaded_runs_in_the_sandbox_or_not_at_all() -> None:
+    trusted = replace(WORKER, isolation="subinterpreter")
+    config = Config(services=(Service("shop", trusted),))
+    for shares in (
+        ((version(), 100.0),),
+        ((None, 90.0), (version(), 10.0)),
+        ((version(), 90.0), (None, 10.0)),
+    ):
+        service = overlay(config, (live(*shares, TOKEN="s1"),)).services[0]
+        assert isinstance(service.kind, Worker)
+        assert (service.kind.main, service.kind.root) == (WORKER.main, WORKER.root)
+        assert (service.version, service.rollout, service.configured) == (None, None, trusted)
+        assert names(service.kind)["NAME"] == ("text", "old")
+        assert "\0" in str(names(service.kind)["TOKEN"][1])
+
+
 def test_two_versions() -> None:
     service = overlay(CONFIG, (live((None, 90.0), (version(), 10.0)),)).services[0]
     second = shop(live((version(), 100.0)))
