@@ -29,10 +29,14 @@ MAX_DEPTH: Final = 64
 """Of brackets in a var: what is nested deeper would not get through all that reads it."""
 MAX_BYTES: Final = MAX_BUNDLE_BYTES + MAX_FILES * 2048 + MAX_MANIFEST
 """Decompressed: all that a worker may have, and headers for each of its files."""
-
-
 _END: Final = 1024
 """Zeros at the end of every archive (POSIX, pax, ustar Interchange Format)."""
+_NO_ARCHIVE: Final = (
+    tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError, ValueError,
+    OverflowError, RecursionError,
+)  # fmt: skip
+"""What the readers raise. The last two: a length of twenty digits, and headers of headers by the thousand, which
+`tarfile` reads by calling itself."""
 
 
 class UploadError(Exception):
@@ -58,7 +62,7 @@ def unpack(file: IO[bytes]) -> tuple[Bundle, Manifest]:
     """The worker in an archive, and its manifest. Blocks. Raises `UploadError`."""
     try:
         files = _members(file)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError, ValueError) as error:
+    except _NO_ARCHIVE as error:
         raise UploadError(f"the upload is no whole archive: {error}") from None
     if MANIFEST not in files:
         raise UploadError(f"the upload has no {MANIFEST}")

@@ -105,11 +105,16 @@ class Store:
         """Keep it: on disk when this returns. Raises `StorageError`, `Full` where the disk is."""
         folder = self.folder(kept.service)
         name = RECORD if isinstance(kept, Record) else SECRETS
+        data = msgspec.json.encode(kept)
+        if len(data) > MAX_FILE:
+            raise StorageError(
+                f"{name} of {kept.service!r} would have {len(data)} bytes, and {MAX_FILE} are read: nothing has changed"
+            )
         try:
             _private(folder)
             draft = folder / f"{name}.draft"
             draft.unlink(missing_ok=True)
-            _write(draft, msgspec.json.encode(kept), 0o600)
+            _write(draft, data, 0o600)
             draft.replace(folder / name)
             _sync(folder)
         except OSError as error:

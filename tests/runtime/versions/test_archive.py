@@ -148,6 +148,27 @@ def test_a_bomb_is_measured_by_what_comes_out(
         opened(bomb)
 
 
+def extended(kind: bytes, content: bytes) -> bytes:
+    """A header that says something of the next one."""
+    member = tarfile.TarInfo("x")
+    member.type, member.size = kind, len(content)
+    return member.tobuf(tarfile.USTAR_FORMAT) + content.ljust(512, b"\0")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        extended(tarfile.XHDTYPE, b"12 comment=\n") * 5000,
+        extended(tarfile.GNUTYPE_LONGNAME, b"a") * 5000,
+        extended(tarfile.XHDTYPE, b"99999999999999999999 a=b\n"),
+    ],
+    ids=["pax", "gnu", "digits"],
+)
+def test_headers_that_the_reader_would_stumble_over(headers: bytes) -> None:
+    with pytest.raises(UploadError, match="no whole archive"):
+        opened(gzip.compress(headers + gzip.decompress(made(W))))
+
+
 def test_too_many_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_FILES", 10)
     with pytest.raises(UploadError, match="more than 10 files"):

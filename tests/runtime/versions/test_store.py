@@ -45,6 +45,19 @@ def test_what_is_written_is_read_by_the_next_server(tmp_path: Path) -> None:
     assert b"hunter2" not in (store.folder("shop") / "record.json").read_bytes()
 
 
+def test_nothing_is_written_that_would_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets of control characters are six times as long on disk: the server would not start again."""
+    monkeypatch.setattr("pyworkerd.versions.store.MAX_FILE", 1000)
+    store, kept = Store(tmp_path), Secrets("shop", {"TOKEN": "hunter2"})
+    store.write(kept)
+    with pytest.raises(
+        StorageError, match=r"secrets\.json of 'shop' would have \d+ bytes, and 1000 are read"
+    ) as raised:
+        store.write(Secrets("shop", {"TOKEN": "\x01" * 200}))
+    assert "x01" not in str(raised.value)
+    assert store.secrets("shop") == kept
+
+
 @pytest.mark.parametrize("name", ["..", "a/b", "A", "\0", "x" * 300, ".incoming"])
 def test_no_name_of_a_service_leads_elsewhere(tmp_path: Path, name: str) -> None:
     store = Store(tmp_path)
