@@ -32,7 +32,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/cli/secret.py": "tests/runtime/cli/test_deploy.py",
     "runtime/pyworkerd/host.py": "tests/runtime/test_generation.py",
     "runtime/pyworkerd/supervisor/deployed.py": "tests/runtime/admin/test_deploying.py",
-    "runtime/pyworkerd/versions/current.py": "tests/runtime/admin/test_deploying.py",
     "runtime/pyworkerd/versions/model.py": "tests/runtime/versions/test_rules.py",
     "runtime/pyworkerd/versions/receiving.py": "tests/runtime/admin/test_deploying.py",
     "runtime/pyworkerd/versions/trial.py": "tests/runtime/admin/test_deploying.py",
