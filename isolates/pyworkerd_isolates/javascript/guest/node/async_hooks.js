@@ -1,7 +1,9 @@
 // The module "node:async_hooks" (https://nodejs.org/api/async_context.html).
 
-import { bound, enterFrame, frame, runWith } from "pyworkerd:system/contexts";
+import { bound, enterFrame, frame, install, runWith } from "pyworkerd:system/contexts";
 import { invalidType, missing, requireFunction, requireString } from "pyworkerd:node_parts/errors";
+
+install(globalThis);
 
 export class AsyncLocalStorage {
   #key = {}; // another one when it was disabled: what was stored before is not found then

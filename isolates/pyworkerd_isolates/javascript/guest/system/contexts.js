@@ -125,7 +125,11 @@ function contextualRegistry(Native) {
   };
 }
 
-function install(target) {
+let isInstalled = false;
+
+// From now on. It is evaluated with the engine, since an isolate that lends something wants it in the middle of a step.
+export function install(target) {
+  if (isInstalled) return;
   const taken = takeJobs(); // throws where the engine does not let its queue be found
   if (taken !== 0) giveJobs(taken);
   const made = {
@@ -137,6 +141,5 @@ function install(target) {
   }
   adopt();
   useContexts({ run, drain, bound });
+  isInstalled = true;
 }
-
-install(globalThis);

@@ -5,7 +5,7 @@
 // that has nothing left to do, while what a method returned keeps it from ending. A stub ends with the invocation that
 // was given it.
 
-import { required } from "pyworkerd:system/host";
+import { install } from "pyworkerd:system/contexts";
 import { reportUnheard } from "pyworkerd:system/logs";
 import { run } from "pyworkerd:system/loop";
 import * as outbox from "pyworkerd:system/outbox";
@@ -41,7 +41,7 @@ class Lent {
   constructor(target, invocation, keeps) {
     // From now on code of this invocation and code that others call settle each other's promises: each goes on as whose
     // it is.
-    required("pyworkerd:system/contexts");
+    install(globalThis);
     isLending = true;
     this.target = target;
     this.invocation = invocation;
