@@ -107,8 +107,9 @@ class Relay:
         return not self._over and bool(self._lent or self._held or self.asked or self._running)
 
     def lend(self, value: bytes) -> int:
-        """Let the other side have the stubs of a value that is about to be sent. How many there are."""
-        if type(value) is not Carried:
+        """Let the other side have the stubs of a value that is about to be sent. How many there are: none, once nothing
+        crosses any more."""
+        if type(value) is not Carried or self._over:
             return 0
         for loan in value.stubs:
             loan.take()
@@ -205,7 +206,7 @@ class Relay:
         release(arguments)
         if value is None:
             self._write(["failed", number, *told(error)])
-        elif not self._over:
+        else:
             self._write(["answer", number, self.lend(value)], value)
         release(value)
         self._close_if_done()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd import Limits
 from pyworkerd.errors import PyworkerdError
+from pyworkerd.objects.relay import Relay
+from pyworkerd.services.stubs import release
 
 from tests.runtime.objects.other_process import ROOM, SOURCE, opened
 from tests.runtime.objects.test_peers import another
@@ -109,3 +112,16 @@ def test_who_asked_goes_away(tmp_path: Path) -> None:
         counter.close()
 
     run(tmp_path, test)
+
+
+def test_what_is_to_be_lent_when_the_connection_has_ended_is_held_by_nobody() -> None:
+    async def main() -> None:
+        here, there = [Relay(*await asyncio.open_connection(sock=each)) for each in socket.socketpair()]
+        value = there.borrow(b"x", 1)
+        here.end()
+        assert here.lend(value) == 0
+        release(value)
+        assert not there.needed
+        there.end()
+
+    asyncio.run(main())
