@@ -360,11 +360,30 @@ def test_a_flood_of_callbacks(sandbox: object) -> None:
             "    loans = [[True, each] for each in range(first, first + 250)]\n"
             "    effect('call', number, current().number, S._index, 'wait', [outbox.blob(forged), loans])\n"
             "    return await outcome(calls._finish(number, future))\n"
-            "many = [asyncio.ensure_future(many(250 * turn)) for turn in range(8)]\n"
-            "while sum(each.done() for each in many) < 7:\n    await asyncio.sleep(0.001)\n"
+            "many = [asyncio.ensure_future(many(250 * turn)) for turn in range(TURNS)]\n"
+            "while sum(each.done() for each in many) < TURNS - 1:\n    await asyncio.sleep(0.001)\n"
             "return [each.result()[0] if each.done() else 'waits' for each in many]"
         )
-        assert await guest.call("run", code) == ["waits", *["exceeded_stubs"] * 7]
+        assert await guest.call("run", code.replace("TURNS", "5")) == ["waits", *["exceeded_stubs"] * 4]
+        # To tell it so often what it does not lend would be work for everybody.
+        assert await code_of(guest.call("run", code.replace("TURNS", "6"))) == "bad_effect"
+        assert await left(lender, guest) == 0
+
+
+def test_a_flood_of_what_would_be_lent_for_nobody(sandbox: object) -> None:
+    async def main(runtime: Runtime) -> None:
+        lender = await runtime.load(IN_PYTHON)
+        guest = await runtime.load(IN_PYTHON, bindings={"S": lender}, limits=Limits(cpu_ms=2000))
+        code = (
+            "forged = value('[[],[[],{}]]')\n"
+            "for call in range(CALLS):\n"
+            "    loans = [[True, 100 * call + each] for each in range(25)]\n"
+            "    effect('call', 10000 + call, current().number + 9, S._index, 'wait', [outbox.blob(forged), loans])\n"
+            "await asyncio.sleep(0.001)\n"
+            "return 'alive'"
+        )
+        assert await guest.call("run", code.replace("CALLS", "40")) == "alive"
+        assert await code_of(guest.call("run", code.replace("CALLS", "41"))) == "bad_effect"
         assert await left(lender, guest) == 0
 
     run(main)

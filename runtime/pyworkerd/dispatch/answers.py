@@ -108,6 +108,7 @@ class Answers:
         try:
             value = stubs.carry(effect.value, invocation)
         except ExceededStubs as error:
+            stubs.refuse(effect.value)
             invocation.fail(error)
         else:
             invocation.succeed(value)

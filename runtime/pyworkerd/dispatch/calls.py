@@ -164,6 +164,7 @@ class Calls:
     def renew(self) -> None:
         """A step begins: it may make as many calls as there is room for now. What it abandons makes no more."""
         self._room, self._refused = self._limit - len(self._waiting) - self._leaving, 0
+        self._stubs.renew()
 
     def begin(self, effect: Call | Fetch, invocation: Invocation | None) -> None:
         """Perform a call, if its invocation lives and may still ask. Raises `BadEffect` for what was never given."""

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 MOST: Final = 1000
 """That one isolate lends at once, and as many that it holds; so many calls may run in it through stubs beside what it
 holds otherwise. As many as calls may wait (`Limits.pending`)."""
+REFUSED: Final = 1000
+"""What one step would have lent and is refused: guests lend no more at once, and to tell them of each is work."""
 MOST_OF_ONE: Final = 250
 """The same of one invocation: it does not take the places of all others."""
 
@@ -98,25 +100,30 @@ class _Stub(NamedTuple):
 class Stubs:
     """See the module. Implements `channels.Channels` for what `Held` names."""
 
-    __slots__ = ("_held", "_lent", "_live", "_numbers", "_worker")
+    __slots__ = ("_held", "_lent", "_live", "_numbers", "_refused", "_worker")
 
     def __init__(self, live: Live, worker: Worker) -> None:
         self._live, self._worker = live, worker
         self._lent: dict[int, Lent] = {}
         self._held: dict[int, _Stub] = {}
         self._numbers = count(1)
+        self._refused = 0
+        """Loans that the last step would have made, and that were refused."""
+
+    def renew(self) -> None:
+        """A step begins."""
+        self._refused = 0
 
     # lending ---------------------------------------------------------------------------------------------------------
 
     def carry(self, value: bytes, owner: Invocation) -> bytes:
-        """A value that the guest sends, with the loans that it names. Raises `ExceededStubs`, and `BadEffect` for what
-        it does not hold, or lends already."""
+        """A value that the guest sends, with the loans that it names. Raises `ExceededStubs`, after which it is to be
+        refused, and `BadEffect` for what the guest does not hold, or lends already."""
         if type(value) is not Shared:
             return value
         lends = sum(reference.lends for reference in value.stubs)
         own = sum(type(held) is Lent for held in owner.held or ())
         if lends and (len(self._lent) + lends > MOST or own + lends > MOST_OF_ONE):
-            self.refuse(value)
             raise ExceededStubs(
                 f"an isolate lends {MOST} functions and objects at once, an invocation {MOST_OF_ONE}: dispose of stubs "
                 "that are not needed any more"
@@ -133,11 +140,17 @@ class Stubs:
         return loan
 
     def refuse(self, value: bytes) -> None:
-        """A value that the guest sends goes nowhere: it gets back what it would have lent."""
+        """A value that the guest sends goes nowhere: it gets back what it would have lent. Raises `BadEffect` where
+        that is more than `REFUSED` in one step."""
         if type(value) is Shared:
-            for reference in value.stubs:
-                if reference.lends and reference.number not in self._lent:
-                    self._live.send(None, partial(Events.released, loan=reference.number))
+            back = {each.number for each in value.stubs if each.lends and each.number not in self._lent}
+            self._refused += len(back)
+            if self._refused > REFUSED:
+                raise BadEffect(
+                    f"the worker lent more than {REFUSED} functions and objects in calls that are refused"
+                )
+            for number in back:
+                self._live.send(None, partial(Events.released, loan=number))
         release(value)
 
     def call_in(self, loan: Lent) -> None:
