@@ -33,11 +33,13 @@ class Chores:
     """Those of one runtime. `start` them inside the event loop, say when the configuration `changed`. `stop` begins
     nothing any more, `quiet` waits for what was begun, `aclose` cancels it.
 
-    The clock and the consumers are made when there is something for them: most configurations have neither.
+    The clock and the consumers are made when there is something for them: most configurations have neither. With
+    `certificates` false no authority is asked for any: who tests or writes a worker is not who answers for its hosts.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, *, certificates: bool = True) -> None:
         self._runtime = runtime
+        self._certificates = certificates
         self._clock: Clock | None = None
         self._consumers: Consumers | None = None
         self._keeper: Keeper | None = None
@@ -62,7 +64,9 @@ class Chores:
             self._start_consumers()
         if self._keeper is not None:
             self._keeper.changed()
-        elif any(socket.https is not None and socket.https.acme for socket in self._runtime.config.sockets):
+        elif self._certificates and any(
+            socket.https is not None and socket.https.acme for socket in self._runtime.config.sockets
+        ):
             self._start_keeper()
 
     def _start_keeper(self) -> None:

@@ -100,7 +100,7 @@ class Serving:
     """The servers of one runtime. `start`, then `drain` and `aclose`.
 
     `balance` is for a process that shares its sockets with others; `around` makes another handler of a
-    socket's.
+    socket's; `certificates`: see `Chores`.
     """
 
     def __init__(
@@ -109,9 +109,11 @@ class Serving:
         options: ServerOptions | None = None,
         balance: Balance | None = None,
         around: Callable[[Handler], Handler] | None = None,
+        *,
+        certificates: bool = True,
     ) -> None:
         self._runtime = runtime
-        self._chores = Chores(runtime)
+        self._chores = Chores(runtime, certificates=certificates)
         self._balance = balance
         self._around = around
         self._given = options or ServerOptions()

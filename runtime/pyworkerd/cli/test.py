@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 OWN_NAMES: Final = ("test.toml", *NAMES)
 """What is looked for in the working directory if no configuration is named: tests may have one of their own."""
 SUFFIXES: Final = frozenset(Path(name).suffix for name in NAMES) | {".capnp"}
+MOST_NAMED: Final = 20
+"""Tests that are named where none is meant."""
 _GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
 
@@ -117,10 +119,12 @@ async def _run(
     )
     report: Report = Json() if options.json else Text(colour=has_colours(sys.stdout))
     async with Runtime(config, settings) as runtime:
-        chores = Chores(runtime)
+        chores = Chores(runtime, certificates=False)
         chores.start()
         try:
             cases = find(runtime, filters)
+            if not cases:
+                report.missed(find(runtime, ()))
             if options.list:
                 report.listed(cases)
                 return 0 if cases else FAILED
@@ -146,6 +150,9 @@ class Report:
         """How many tests have failed."""
         return sum(outcome.failure is not None for outcome in self.outcomes)
 
+    def missed(self, cases: Sequence[Case]) -> None:
+        """None is meant; without filters it would be these."""
+
     def listed(self, cases: Sequence[Case]) -> None:
         """These are there."""
 
@@ -167,6 +174,15 @@ class Text(Report):
     def __init__(self, *, colour: bool) -> None:
         super().__init__()
         self._green, self._red, self._plain = (_GREEN, _RED, _PLAIN) if colour else ("", "", "")
+
+    def missed(self, cases: Sequence[Case]) -> None:
+        """See `Report`."""
+        if cases:
+            names = [_name(case) for case in cases[:MOST_NAMED]]
+            rest = [f"{len(cases) - MOST_NAMED} more"] if len(cases) > MOST_NAMED else []
+            sys.stderr.write(f"error: no test is meant by that: there are {', '.join(names + rest)}\n")
+        else:
+            sys.stderr.write("error: no tests found: export an entrypoint with a `test` handler\n")
 
     def listed(self, cases: Sequence[Case]) -> None:
         """See `Report`."""
@@ -190,9 +206,7 @@ class Text(Report):
 
     def summary(self) -> bool:
         """See `Report`."""
-        if not self.outcomes:
-            sys.stderr.write("error: no tests found: export an entrypoint with a `test` handler\n")
-        else:
+        if self.outcomes:
             passed = len(self.outcomes) - self.failed
             _line(f"{passed} passed, {self.failed} failed")
         return super().summary()

@@ -125,7 +125,13 @@ class ServingProcess:
         log = sink if self._trouble is None else self._trouble.leaves_out(sink)
         server = replace(self._settings.server, access_log=log if self._settings.access_log else None)
         self._balance = Balance(inherited.seat)
-        self._serving = Serving(self._runtime, server, self._balance, self._trouble)
+        self._serving = Serving(
+            self._runtime,
+            server,
+            self._balance,
+            self._trouble,
+            certificates=self._settings.dev is None,
+        )
         self._orders: asyncio.Queue[Prepare | Switch | Discard] = asyncio.Queue()
         self._beside: tuple[int, Beside] | None = None
         """What is prepared, and its generation."""

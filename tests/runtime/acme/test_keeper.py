@@ -173,6 +173,20 @@ def test_only_one_process_keeps_them(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_nobody_is_asked_where_workers_are_tested_or_written(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        serving = Serving(runtime, certificates=False)
+        _, secure = await serving.start()
+        await serving.switch(await serving.prepare(replace(runtime.config, deploy="lazy")))
+        await asyncio.to_thread(shown, secure.address)
+        await serving.aclose()
+
+    with_runtime(main, served(tmp_path))
+    assert not list((tmp_path / "state/acme").glob("keeper*"))
+
+
 def test_without_the_client_of_the_protocol(
     with_runtime: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pyworkerd.acme.keeper import Keeper
 from pyworkerd.cli.main import main
 from pyworkerd.cli.test import OWN_NAMES, constant_of, told_apart
 
@@ -28,6 +29,20 @@ name = "typed"
 [services.worker]
 main = "typed.ts"
 bindings = { SHOP = { service = "shop" } }
+"""
+MANAGED = """
+[[sockets]]
+name = "http"
+address = "*:80"
+service = "shop"
+[[sockets]]
+name = "https"
+address = "*:443"
+service = "shop"
+[sockets.https]
+cert = "a.pem"
+key = "a.key"
+acme = { hosts = ["a.example"], agree_to_terms = true }
 """
 FILES = {
     "shop.py": """\
@@ -139,12 +154,29 @@ def test_the_list_and_no_tests_which_are_no_success(
     config = str(project(tmp_path))
     assert main(["test", "--list", "-c", config]) == 0
     assert sorted(capsys.readouterr().out.split()) == sorted(ALL.split())
+    assert main(["test", config, "nobody:*"]) == 1
+    assert "error: no test is meant by that: there are python:Visits, " in capsys.readouterr().err
+    (tmp_path / "shop.toml").write_text(CONFIG.partition('[[services]]\nname = "python"')[0])
+    config = str(tmp_path / "shop.toml")
     assert main(["test", config, "shop"]) == 1
     told = capsys.readouterr()
     assert told.out == ""
     assert "error: no tests found: export an entrypoint with a `test` handler" in told.err
     assert main(["test", config, "shop", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == {"ok": False, "failed": 0, "tests": []}
+
+
+def test_no_authority_is_asked_for_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(_: Keeper) -> None:
+        raise AssertionError("certificates are looked at")
+
+    monkeypatch.setattr(Keeper, "start", start)
+    config = project(tmp_path)
+    config.write_text(f"{config.read_text()}{MANAGED}")
+    assert main(["test", str(config), "typed:Classy"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 passed, 0 failed"
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan", "soon"])
