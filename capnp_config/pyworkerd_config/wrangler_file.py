@@ -99,6 +99,10 @@ class WranglerFile:
         """Whether the environment has a value of its own."""
         return key in self._own
 
+    def at_top(self, key: str) -> Any:
+        """What is written outside of all environments, whatever it is; None if nothing is."""
+        return self._data.get(key)
+
     def get(self, key: str) -> tuple[Any, Cursor] | None:
         """A value and its place; None if it is not written where it counts."""
         if key in self._own:

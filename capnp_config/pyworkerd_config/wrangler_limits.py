@@ -24,8 +24,11 @@ def with_rate_limits(file: WranglerFile, services: Sequence[Service]) -> Iterato
     """The workers of a file with the limits that it names for them; for its own one where it names none."""
     file.table("pyworkerd", tables.OURS)
     found: dict[str, list[RateLimit]] = {service.name: [] for service in services}
+    own, called = _own(file, services), _called(file, services)
     for row, at in file.rows(tables.INCOMING, "pyworkerd", "rate_limits"):
-        name = row.get("service") or _own(file, services)
+        name = row.get("service", own)
+        if name is not None and name not in found and name == called:
+            name = services[0].name
         if name in found:
             found[name].append(RateLimit(**{key: row[key] for key in row if key != "service"}))
         else:
@@ -38,6 +41,13 @@ def with_rate_limits(file: WranglerFile, services: Sequence[Service]) -> Iterato
 def _own(file: WranglerFile, services: Sequence[Service]) -> str | None:
     """The file's own worker is the first, if it has one."""
     return services[0].name if services and (len(services) == 1 or file.value("main") is not None) else None
+
+
+def _called(file: WranglerFile, services: Sequence[Service]) -> str | None:
+    """The file's own worker as it is called in no environment; None if it has none."""
+    has_one = services and (file.value("main") is not None or not file.workers())
+    name = file.at_top("name") if has_one else None
+    return name if isinstance(name, str) else None
 
 
 def _refuse(name: str | None, at: Cursor, known: list[str]) -> None:

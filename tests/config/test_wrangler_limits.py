@@ -62,6 +62,15 @@ def test_environments_have_it_too_unless_they_have_their_own() -> None:
     assert limits(read(text, "b")) == {}
 
 
+def test_the_file_s_own_worker_may_be_called_as_it_is_in_no_environment() -> None:
+    text = f'name = "catalog"\nmain = "f.ts"\n{LIMITS}[env.a]\n[env.b]\nname = "shop"\n'
+    for environment, name in ((None, "catalog"), ("a", "catalog-a"), ("b", "shop")):
+        (found,) = limits(read(text, environment)).items()
+        assert found == (name, (RateLimit(20, 10, "/catalog/items"), RateLimit(1000, 60, key="everyone")))
+    with pytest.raises(ConfigError, match='unknown service "catalog"'):
+        read(f'name = "catalog"\n[[services]]\nname = "auth"\n{LIMITS}')
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -71,6 +80,7 @@ def test_environments_have_it_too_unless_they_have_their_own() -> None:
             'unknown service "catalogue": did you mean "catalog"?',
         ),
         ('main = "f.ts"\n[[pyworkerd.rate_limits]]\nlimit = 5\n', 'a rate limit needs "period"'),
+        (f"main = 5\n{LIMITS.replace('catalog', 'front')}", 'unknown service "front"'),
         ('main = "f.ts"\n[pyworkerd]\nrate_limits = 5\n', '"rate_limits" must be a list of tables'),
     ],
 )
