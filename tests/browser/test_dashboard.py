@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyworkerd.admin.auth import COOKIE
 from pyworkerd.admin.site import Site
 from pyworkerd.admin.tokens import Token, TokenFile, digest_of
 from pyworkerd.observe.feed import Feed
@@ -55,6 +56,8 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request):
         if request.url.endswith("/fail"):
             raise ValueError("no tea: " + HOSTILE)
+        if request.url.endswith("/cookie"):
+            return Response(request.headers.get("cookie") or "none")
         print("sold tea", HOSTILE)
         return Response("tea")
 """
@@ -120,6 +123,8 @@ def test_from_the_log_in_to_the_end_of_the_server(browser: Browser, tmp_path: Pa
         page.type(TOKEN)
         shows(page, "#state", "Serving, 1 of 1")
         shows(page, "#workers-body", "resting")
+        page.run("location.reload()")
+        shows(page, "#workers-body", "resting")
         for path in ("/tea", "/fail"):
             ask(address, path)
         shows(page, "#tiles", "2 in all")
@@ -131,6 +136,7 @@ def test_from_the_log_in_to_the_end_of_the_server(browser: Browser, tmp_path: Pa
         _one_worker(page)
         _versions(page, tmp_path, site)
         assert ask(address, "/tea").body == "tea"
+        _what_a_worker_is_sent(browser, address, site)
         _on_any_screen(page)
         served.stop(15)
         shows(page, "#stale", "does not answer")
@@ -197,6 +203,18 @@ def _versions(page: Page, folder: Path, site: str) -> None:
     shows(page, "#versions-list li:last-child .badge", "answers 100 %")
     assert page.text("#said") == "What answers now: the configuration's files"
     page.run("location.hash = '#/'")
+
+
+def _what_a_worker_is_sent(browser: Browser, address: tuple[str, int], site: str) -> None:
+    """For a browser all ports of a host are one when it sends cookies: what a worker gets so opens nothing."""
+    page = browser.page(f"http://{address[0]}:{address[1]}/cookie")
+    cookie = page.text()
+    page.close()
+    assert COOKIE in cookie
+    host, _, port = site.removeprefix("http://").partition(":")
+    for path in ("/session", "/status", "/logs"):
+        answer = ask((host, int(port)), f"/api/v1{path}", cookie=cookie)
+        assert (answer.status, answer.headers.get("set-cookie")) == (401, None), answer.body
 
 
 def _on_any_screen(page: Page) -> None:

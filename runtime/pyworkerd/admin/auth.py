@@ -1,9 +1,11 @@
 """Who may use the API of the admin address. No I/O: time, and whose tokens there are, are handed in.
 
 Three ways lead in. A Unix socket is the operator's by the permissions of its file. Over TCP a program gives a token
-with each request; a person gives it once to the dashboard, whose page then has a session: a cookie that no script can
-read and no other site's request carries, and for whatever changes something a second secret, which only a page of this
-address can have read. Who gives wrong tokens again and again is not listened to for a while.
+with each request; a person gives it once to the dashboard, whose page then has a session of two secrets: a cookie that
+no script can read and no other site's request carries, and one that the page sends itself and no browser sends for it.
+Neither is enough. A browser takes all ports of a host for one when it sends cookies, so a worker that is served beside
+this address may be sent ours; what a page keeps belongs to its port. Who gives wrong tokens again and again is not
+listened to for a while.
 """
 
 from __future__ import annotations
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 COOKIE: Final = "pyworkerd_admin"
 CSRF: Final = "x-csrf-token"
 """Header with a session's second secret: forms cannot set it, and scripts of other sites may not."""
-SAFE: Final = frozenset(("GET", "HEAD"))
-"""Methods that change nothing (RFC 9110 section 9.2.1)."""
 SESSION_S: Final = 12 * 3600.0
 MAX_SESSIONS: Final = 64
 """One more, and the oldest is ended: somebody has to give a token again."""
@@ -91,10 +91,9 @@ class Gate:
         session = self._session(cookie, now)
         if session is None:
             raise Denied(401, "the session has ended: give the token again")
-        if request.method not in SAFE:
-            second = header(request.headers, CSRF) or ""
-            if not hmac.compare_digest(second.encode(), session.csrf.encode()):
-                raise Denied(403, f"the request changes something and has not the session's {CSRF}")
+        second = header(request.headers, CSRF) or ""
+        if not hmac.compare_digest(second.encode(), session.csrf.encode()):
+            raise Denied(401, f"the request has not the session's {CSRF}: give the token again")
         return Caller(session.token.name, session)
 
     def log_in(self, token: str, client: str | None, now: float) -> tuple[str, Session]:
@@ -165,5 +164,7 @@ def _neighbourhood(client: str) -> str:
     except ValueError:
         return client
     if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:  # as a socket for both families tells it
+            return str(address.ipv4_mapped)
         return str(ip_network((address, 64), strict=False).network_address)
     return client

@@ -19,7 +19,7 @@ _NAMES: Final = re.compile(r"\{([a-z]+)\}")
 _OF_ALL: Final = {
     400: "the request is not what it has to be",
     401: "there is no token, or a wrong one",
-    403: "the API is off here, or a session's request has no x-csrf-token",
+    403: "the API is off here",
     413: "the body is too long",
     429: "too many wrong tokens came from this address",
 }

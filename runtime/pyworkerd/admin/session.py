@@ -30,7 +30,7 @@ class About(msgspec.Struct):
     name: str
     """Of the token; `unix` by a Unix socket."""
     csrf: str | None = None
-    """What a session's requests have to send as `x-csrf-token` if they change something."""
+    """What a session's requests have to send as `x-csrf-token`."""
     until: float | None = None
     """When the session ends, in seconds since 1970."""
 

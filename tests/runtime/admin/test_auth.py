@@ -96,6 +96,14 @@ def test_a_household_of_ipv6_is_one_address() -> None:
     assert fixture.ask(bearer(GOOD), client="2001:db8:0:1::1").name == "ci"
 
 
+def test_an_ipv4_address_is_one_of_its_own_however_it_is_written() -> None:
+    fixture = Fixture()
+    for _ in range(FAILURES):
+        fixture.status(bearer("no"), client="::ffff:192.0.2.1")
+    assert fixture.status(bearer(GOOD), client="192.0.2.1") == 429
+    assert fixture.ask(bearer(GOOD), client="::ffff:192.0.2.2").name == "ci"
+
+
 def test_no_more_addresses_are_remembered_than_there_is_room_for() -> None:
     fixture = Fixture()
     for number in range(MAX_ADDRESSES + 10):
@@ -106,22 +114,25 @@ def test_no_more_addresses_are_remembered_than_there_is_room_for() -> None:
 def test_a_session_stands_for_its_token() -> None:
     fixture = Fixture()
     value, session = fixture.gate.log_in(GOOD, CLIENT, 100.0)
-    assert fixture.ask(cookie(value)) == Caller("ci", session)
-    assert fixture.status(cookie("no")) == 401
-    assert fixture.status(cookie(value), now=100.0 + SESSION_S) == 401
+    both = cookie(value), (CSRF, session.csrf)
+    assert fixture.ask(*both) == Caller("ci", session)
+    assert fixture.status(cookie("no"), both[1]) == 401
+    assert fixture.status(*both, now=100.0 + SESSION_S) == 401
     fixture.gate.log_out(Request("DELETE", "http://127.0.0.1/", (cookie(value),)))
-    assert fixture.status(cookie(value)) == 401
+    assert fixture.status(*both) == 401
 
 
-def test_what_changes_something_needs_what_only_the_page_can_know() -> None:
+def test_the_cookie_alone_opens_nothing() -> None:
+    """A browser sends it to every port of the host, so a worker there may have it."""
     fixture = Fixture()
     value, session = fixture.gate.log_in(GOOD, CLIENT, 100.0)
-    assert fixture.status(cookie(value), method="POST") == 403
-    assert fixture.status(cookie(value), (CSRF, "no"), method="DELETE") == 403
-    assert fixture.status(cookie(value), (CSRF, "\xff"), method="DELETE") == 403
-    assert fixture.ask(cookie(value), (CSRF, session.csrf), method="POST").name == "ci"
     _, other = fixture.gate.log_in(GOOD, CLIENT, 100.0)
-    assert fixture.status(cookie(value), (CSRF, other.csrf), method="POST") == 403
+    for method in ("GET", "HEAD", "POST", "DELETE"):
+        assert fixture.status(cookie(value), method=method) == 401
+        for wrong in ("no", "\xff", value, other.csrf):
+            assert fixture.status(cookie(value), (CSRF, wrong), method=method) == 401
+        assert fixture.status((CSRF, session.csrf), method=method) == 401
+        assert fixture.ask(cookie(value), (CSRF, session.csrf), method=method).name == "ci"
 
 
 def test_a_session_ends_with_its_token() -> None:
@@ -129,20 +140,21 @@ def test_a_session_ends_with_its_token() -> None:
     fixture.tokens.append(Token("brief", digest_of("brief"), until=200.0))
     value, session = fixture.gate.log_in("brief", CLIENT, 100.0)
     assert session.until == 200.0
-    assert fixture.ask(cookie(value), now=199.0).name == "brief"
-    assert fixture.status(cookie(value), now=200.0) == 401
+    both = cookie(value), (CSRF, session.csrf)
+    assert fixture.ask(*both, now=199.0).name == "brief"
+    assert fixture.status(*both, now=200.0) == 401
     fixture.tokens.pop()
-    assert fixture.status(cookie(value)) == 401
+    assert fixture.status(*both) == 401
 
 
 def test_the_oldest_session_makes_room() -> None:
     fixture = Fixture()
-    first, _ = fixture.gate.log_in(GOOD, CLIENT, 100.0)
-    second, _ = fixture.gate.log_in(GOOD, CLIENT, 100.0)
+    first, of_first = fixture.gate.log_in(GOOD, CLIENT, 100.0)
+    second, of_second = fixture.gate.log_in(GOOD, CLIENT, 100.0)
     for _ in range(MAX_SESSIONS - 1):
         fixture.gate.log_in(GOOD, CLIENT, 100.0)
-    assert fixture.status(cookie(first)) == 401
-    assert fixture.ask(cookie(second)).name == "ci"
+    assert fixture.status(cookie(first), (CSRF, of_first.csrf)) == 401
+    assert fixture.ask(cookie(second), (CSRF, of_second.csrf)).name == "ci"
 
 
 def test_logging_in_is_counted_as_well() -> None:

@@ -40,13 +40,16 @@ def test_a_page_logs_in_asks_and_logs_out() -> None:
     pair = (begun.header("set-cookie") or "").partition(";")[0]
     assert pair.startswith(f"{COOKIE}=")
     assert pair.partition("=")[2] not in str(said(begun))
-    about = said(ask("GET", None, ("cookie", pair)))
+    second = CSRF, said(begun)["csrf"]
+    about = said(ask("GET", None, ("cookie", pair), second))
     assert about == said(begun)
     assert about["name"] == "anna"
-    assert ask("DELETE", None, ("cookie", pair)).status == 403
-    ended = ask("DELETE", None, ("cookie", pair), (CSRF, about["csrf"]))
+    without = ask("GET", None, ("cookie", pair))
+    assert (without.status, second[1] in str(said(without))) == (401, False)
+    assert ask("DELETE", None, ("cookie", pair)).status == 401
+    ended = ask("DELETE", None, ("cookie", pair), second)
     assert (ended.status, "Max-Age=0" in (ended.header("set-cookie") or "")) == (204, True)
-    assert ask("GET", None, ("cookie", pair)).status == 401
+    assert ask("GET", None, ("cookie", pair), second).status == 401
 
 
 def test_a_wrong_token_begins_none() -> None:

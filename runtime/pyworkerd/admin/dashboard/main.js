@@ -41,7 +41,7 @@ function refused(error) {
 async function begin() {
   for (;;) {
     try {
-      csrf = (await talk("/session")).csrf ?? null;
+      keep((await talk("/session")).csrf ?? null);
       break;
     } catch (error) {
       if (error instanceof Refused) {
@@ -61,7 +61,7 @@ async function logIn(event) {
   event.preventDefault();
   write($("login-problem"), "");
   try {
-    csrf = (await talk("/session", { method: "POST", body: { token: $("token").value } })).csrf;
+    keep((await talk("/session", { method: "POST", body: { token: $("token").value } })).csrf);
   } catch (error) {
     write($("login-problem"), error instanceof Refused ? error.message : "the server does not answer");
     $("token").select();
@@ -76,6 +76,7 @@ async function logOut() {
   try {
     await talk("/session", { method: "DELETE" });
   } finally {
+    keep(null);
     location.reload();
   }
 }

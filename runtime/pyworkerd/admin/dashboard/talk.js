@@ -1,7 +1,37 @@
 // What is said to the server: the session, requests, and the stream of log entries.
 
 const API = "/api/v1";
-let csrf = null;
+
+// The session's second secret. It is kept for tabs and reloads of this address alone, its port included, which no
+// cookie is: a worker that is served on another port of the same host has the cookie, and can do nothing with it.
+const SECOND_SECRET = "pyworkerd_csrf";
+let csrf = secretOfLastTime();
+
+function secretOfLastTime() {
+  try {
+    return localStorage.getItem(SECOND_SECRET);
+  } catch {
+    return null; // A browser that keeps nothing for pages: the token is given again after a reload.
+  }
+}
+
+function keep(secret) {
+  csrf = secret;
+  try {
+    if (secret === null) localStorage.removeItem(SECOND_SECRET);
+    else localStorage.setItem(SECOND_SECRET, secret);
+  } catch {
+    // The same.
+  }
+}
+
+addEventListener("storage", ({ key, newValue }) => {
+  if (key === SECOND_SECRET) csrf = newValue; // another tab has begun a session, or ended it
+});
+
+function ofSession() {
+  return csrf === null ? {} : { "x-csrf-token": csrf };
+}
 
 class Refused extends Error {
   constructor(status, detail) {
@@ -22,9 +52,8 @@ async function refusal(response) {
 }
 
 async function talk(path, { method = "GET", body, signal } = {}) {
-  const headers = {};
+  const headers = ofSession();
   if (body !== undefined) headers["content-type"] = "application/json";
-  if (method !== "GET" && csrf !== null) headers["x-csrf-token"] = csrf;
   const limit = AbortSignal.timeout(method === "GET" ? 10_000 : 120_000);
   const response = await fetch(`${API}${path}`, {
     method, headers,
@@ -38,7 +67,8 @@ async function talk(path, { method = "GET", body, signal } = {}) {
 
 // Calls `told` with lists of [event, data], until the stream ends.
 async function follow(query, signal, told) {
-  const response = await fetch(`${API}/logs/stream?${new URLSearchParams(query)}`, { signal, cache: "no-store" });
+  const address = `${API}/logs/stream?${new URLSearchParams(query)}`;
+  const response = await fetch(address, { signal, headers: ofSession(), cache: "no-store" });
   if (!response.ok) throw await refusal(response);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
