@@ -159,6 +159,59 @@ def test_what_is_lent_keeps_its_invocation_and_its_isolate_busy(with_runtime: Ca
     with_runtime(main)
 
 
+DISPOSERS = {
+    "w.py": """
+from workers import RpcTarget, WorkerEntrypoint
+
+class Holder(RpcTarget):
+    def _disposed(self):
+        for each in self.kept:
+            each.dispose()
+        print("let go")
+        raise SystemExit
+
+class Default(WorkerEntrypoint):
+    async def lend(self):
+        holder = Holder()
+        holder.kept = await self.env.S.many(20)
+        await self.env.S.later(holder)
+""",
+    "w.js": """
+import { RpcTarget, WorkerEntrypoint } from "cloudflare:workers";
+
+class Holder extends RpcTarget {
+  [Symbol.dispose]() {
+    for (const each of this.kept) each[Symbol.dispose]();
+    console.log("let go");
+    throw new Error();
+  }
+}
+export default class extends WorkerEntrypoint {
+  async lend() {
+    const holder = new Holder();
+    holder.kept = await this.env.S.many(20);
+    await this.env.S.later(holder);
+  }
+}
+""",
+}
+
+
+@pytest.mark.parametrize("name", DISPOSERS)
+def test_what_is_disposed_of_with_its_invocation_may_let_go_of_others(
+    name: str, with_runtime: Callable[..., None]
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        lender = await runtime.load(LENDER, bindings={"PAUSE": asyncio.Event().wait})
+        worker = await runtime.load({name: DISPOSERS[name]}, bindings={"S": lender})
+        await worker.call("lend")
+        await until(lambda: not any(live.invocations for live in lives(worker)))
+        assert worker.logs[0].message == "let go"
+        assert lent(lender) == 0
+
+    with_runtime(main)
+
+
 def test_an_invocation_whose_loans_nobody_uses_is_ended(with_runtime: Callable[..., None]) -> None:
     async def main(runtime: Runtime) -> None:
         reached, go_on = asyncio.Event(), asyncio.Event()

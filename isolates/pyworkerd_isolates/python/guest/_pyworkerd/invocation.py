@@ -60,9 +60,8 @@ class Invocation:
         if self.bodies:
             for body in self.bodies:
                 body.cancel()
-        if self.stubs:
-            for each in self.stubs:
-                each.end()
+        while self.stubs:  # what is disposed of may let go of others, and lend more
+            self.stubs.pop().end()
         outbox.effects.append(["done", self.number])
         if self.tasks:
             for task in self.tasks:
@@ -117,7 +116,7 @@ class Invocation:
         context.run(enter, self)
         try:
             context.run(function, argument)
-        except Exception as error:
+        except BaseException as error:  # whatever it is, the invocation goes on
             self.report(failure, error)
 
     def soon(self, function, *arguments):

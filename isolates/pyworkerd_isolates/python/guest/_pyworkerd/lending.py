@@ -167,7 +167,7 @@ def _finish(lent, disposed):
     try:
         if disposed is not None:
             disposed(lent.target)
-    except Exception as error:
+    except BaseException as error:
         lent.invocation.report("_disposed() failed", error)
     finally:
         if lent.keeps:
