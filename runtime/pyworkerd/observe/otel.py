@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -65,6 +66,11 @@ _KINDS: Final = {
     "producer": SpanKind.PRODUCER,
     "internal": SpanKind.INTERNAL,
 }
+_STATE_KEY: Final = re.compile(
+    r"[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13}"
+)
+"""Of a member of `tracestate`, as level 1 of Trace Context has it. The SDK takes no more, and would write into the log
+each time that a client sent what level 2 allows."""
 _SCOPE: Final = InstrumentationScope(SERVICE, version("pyworkerd"))
 _OK: Final = Status(StatusCode.UNSET)
 
@@ -157,7 +163,7 @@ class _Decision:
 def readable(span: Span, about: Resource) -> ReadableSpan:
     """A span as the SDK has it. A `Tracer` gives ids by itself; these are known already, to whoever was called."""
     trace_id, flags = int(span.trace_id, 16), TraceFlags(span.flags)
-    state = TraceState.from_header([span.state]) if span.state else None
+    state = _state(span.state) if span.state else None
     attributes: dict[str, Any] = dict(span.attributes)
     status = _OK
     if span.error:
@@ -175,6 +181,12 @@ def readable(span: Span, about: Resource) -> ReadableSpan:
         end_time=span.ended_ns,
         instrumentation_scope=_SCOPE,
     )
+
+
+def _state(header: str) -> TraceState:
+    """What the SDK takes of a `tracestate`."""
+    pairs = (member.partition("=") for member in header.split(","))
+    return TraceState([(key, value) for key, _, value in pairs if _STATE_KEY.fullmatch(key)])
 
 
 def resource() -> Resource:

@@ -11,8 +11,8 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.observe import spans
-from pyworkerd.observe.otel import Telemetry, resource
-from pyworkerd.observe.trace import RANDOM, SAMPLED
+from pyworkerd.observe.otel import Telemetry, readable, resource
+from pyworkerd.observe.trace import RANDOM, SAMPLED, parse_state
 from pyworkerd.runtime import Runtime
 
 from tests.runtime.cli.command import ask, project, run, serve
@@ -259,6 +259,18 @@ def test_the_environment_can_switch_it_off(
         await telemetry.aclose()
 
     asyncio.run(main())
+
+
+def test_members_of_a_trace_that_the_sdk_does_not_take_are_left_out_in_silence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    span = spans.Span(
+        "n", "server", TRACE, PARENT, "", SAMPLED, parse_state(["0a=1,a=b,a@0b=2,t@v=c d"]), 1, 2, {}
+    )
+    found = readable(span, resource()).context
+    assert found is not None
+    assert dict(found.trace_state) == {"a": "b", "t@v": "c d"}
+    assert caplog.records == []
 
 
 def test_the_environment_names_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
