@@ -80,13 +80,18 @@ def certificate_problems(config: Config) -> list[Problem]:
     """What is wrong with the certificates of a configuration. Blocks on the disk."""
     problems: list[Problem] = []
     for socket in config.sockets:
-        if socket.https is None or (socket.https.acme is not None and not any(stamp_of(socket.https))):
-            continue  # what is not there yet the authority will make
+        if socket.https is None or _is_to_come(socket.https):
+            continue
         try:
             load(socket.https, alpn(socket.https))
         except UnusableFiles as error:
             problems += _problems(socket, error)
     return problems
+
+
+def _is_to_come(https: Https) -> bool:
+    """Whether the authority has still to sign what is looked for; the first certificate comes with the socket."""
+    return https.acme is not None and not https.certificates[0].cert.exists()
 
 
 def _problems(socket: Socket, error: UnusableFiles) -> list[Problem]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyworkerd.server import Edge
 from pyworkerd.server.tls import Tls, certificate_problems
-from pyworkerd_config import Certificate, Config, ConfigError, Https, Place, parse_toml
+from pyworkerd_config import Acme, Certificate, Config, ConfigError, Https, Place, parse_toml
 
 from tests.runtime.server.client import Client, Site, get, hello, run, site
 from tests.runtime.server.pem import authority, client_context, pair, socket_of, write
@@ -205,3 +205,15 @@ def test_a_configuration_without_files_has_the_sockets_place() -> None:
     https = Https((Certificate(Path("no.pem"), Path("no.key")),))
     (problem,) = certificate_problems(Config(sockets=(socket_of(https),)))
     assert str(problem) == "<config>: no.pem does not exist: create it or correct the path"
+
+
+def test_a_certificate_that_an_authority_has_still_to_sign_is_not_missed(tmp_path: Path) -> None:
+    """Whatever is there already: the key, and whose clients are let in."""
+    client_ca = tmp_path / "ca.pem"
+    client_ca.write_bytes(authority().cert_pem.bytes())
+    kept = Certificate(tmp_path / "site.pem", tmp_path / "site.key")
+    kept.key.write_bytes(pair(tmp_path, "a.example", stem="a").key.read_bytes())
+    https = Https((kept,), client_ca=client_ca, acme=Acme(("a.example",), agree_to_terms=True))
+    assert certificate_problems(Config(sockets=(socket_of(https),))) == []
+    kept.cert.write_text("no certificate")
+    assert certificate_problems(Config(sockets=(socket_of(https),)))
