@@ -250,13 +250,19 @@ def _worker(
         root=main.parent,
         compatibility_date=file.value("compatibility_date"),
         compatibility_flags=file.value("compatibility_flags") or (),
-        crons=file.table("triggers", tables.TRIGGERS).get("crons", ()),
+        crons=_crons(file) if row is None or file.value("main") is None else (),
         tails=tuple(dict.fromkeys(row["service"] for row, _ in file.rows(tables.TAIL, "tail_consumers"))),
         limits=Limits(**file.table("limits", tables.LIMITS)),
         bindings=bindings,
         assets=assets,
         **{key: ours[key] for key in ("global_outbound",) if key in ours},
     )
+
+
+def _crons(file: WranglerFile) -> tuple[str, ...]:
+    """They are the file's own worker's; of a file that has none, every worker's."""
+    crons: tuple[str, ...] = file.table("triggers", tables.TRIGGERS).get("crons", ())
+    return crons
 
 
 def _assets(file: WranglerFile) -> Assets | None:

@@ -185,6 +185,22 @@ def test_each_worker_of_a_file_may_say_which_bindings_it_has() -> None:
     assert check(config) == []
 
 
+@pytest.mark.parametrize(
+    ("main", "expected"),
+    [('main = "a.ts"\n', {"shop": ("* * * * *",), "auth": ()}), ("", {"auth": ("* * * * *",)})],
+)
+def test_crons_are_the_own_workers_or_else_all_workers(
+    main: str, expected: dict[str, tuple[str, ...]]
+) -> None:
+    text = (
+        f'name = "shop"\n{main}[[services]]\nname = "auth"\nmain = "b.ts"\n[triggers]\ncrons = ["* * * * *"]'
+    )
+    config = parse(text)
+    assert {
+        each.name: each.kind.crons for each in config.services if isinstance(each.kind, Worker)
+    } == expected
+
+
 def test_what_is_written_goes_before_the_names_of_workers() -> None:
     text = SEVERAL.replace('GREETING = "hello"', 'catalog = "a text"')
     front = parse(text).services[0].kind
