@@ -111,7 +111,9 @@ async def _unpacked(call: Call, store: Store, service: str, path: Path) -> recei
     order = receiving.Order(str(store.root.parent), service, str(path), known)
     answer = await call.server.let_one("receive", msgspec.msgpack.encode(order), UNPACK_S)
     if not answer:
-        raise ApiError(502, "no serving process could unpack the upload: nothing has changed")
+        raise ApiError(
+            502, f"no serving process has unpacked the upload in {UNPACK_S:g} s: nothing has changed"
+        )
     try:
         found = receiving.answer_of(answer)
     except msgspec.DecodeError:

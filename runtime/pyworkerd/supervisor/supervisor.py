@@ -351,12 +351,16 @@ class Supervisor:
         return found
 
     async def let_one(self, task: str, argument: bytes, seconds: float) -> bytes | None:
-        """Let one serving process do something on a thread (see `questions.TASKS`). None if none could."""
+        """Let one serving process do something on a thread (see `questions.TASKS`). None if none could in that time:
+        one that is slow is at it still, so nobody else is let do the same beside it.
+        """
         for child in self.serving():
             try:
                 return await asyncio.wait_for(child.ask(task, argument), seconds)
-            except (Gone, TimeoutError):
+            except Gone:
                 continue
+            except TimeoutError:
+                return None
         return None
 
     async def change(self, change: Change) -> None:

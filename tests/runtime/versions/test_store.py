@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,3 +152,25 @@ def test_uploads_that_were_not_finished_go_when_they_are_old(tmp_path: Path) -> 
     os.utime(old, (0, 0))
     upload(store, {"w.py": "1"})
     assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_what_is_removed_becomes_no_version_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that was given up because its disk was slow may come to its last step while its draft is removed."""
+    store = Store(tmp_path)
+    base = store.files("shop")
+    draft = base / f".{'f' * 16}.draft"
+    draft.mkdir(parents=True)
+    begun = []
+
+    def remove(path: Path, *, ignore_errors: bool) -> None:
+        begun.append(path.parent)
+        with pytest.raises(FileNotFoundError):
+            draft.rename(base / ("f" * 16))
+        rmtree(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr("pyworkerd.versions.store.shutil.rmtree", remove)
+    store.keep_upload("shop", upload(store, {"w.py": "W"}), ())
+    assert begun == [base]
+    assert len(ids(store)) == 1
