@@ -470,6 +470,21 @@ def test_a_function_on_env_takes_and_gives_stubs(with_runtime: Callable[..., Non
     with_runtime(main)
 
 
+def test_a_function_whose_own_work_was_cancelled_has_failed(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        async def waits() -> None:
+            work = asyncio.ensure_future(asyncio.sleep(3600))
+            work.cancel()
+            await work
+
+        worker = await runtime.load({"w.py": LIBRARY}, bindings={"WAITS": waits})
+        for call in ("env.WAITS()", "given()"):
+            with pytest.raises(pyworkerd.errors.WorkerException, match="CancelledError"):
+                await worker.call("run", f"await {call}", waits)
+
+    with_runtime(main)
+
+
 def test_a_call_of_a_program_ends_with_who_asked(with_runtime: Callable[..., None]) -> None:
     async def main(runtime: Runtime) -> None:
         ended = asyncio.Event()

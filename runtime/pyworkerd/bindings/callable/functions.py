@@ -77,11 +77,11 @@ class _Raised:
 
     __slots__ = ("error",)
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
-def _for_the_guest(function: Callable[..., Any], error: Exception) -> PyworkerdError:
+def _for_the_guest(function: Callable[..., Any], error: BaseException) -> PyworkerdError:
     if isinstance(error, PyworkerdError):
         return error
     _log.debug("%r raised, for a worker", function, exc_info=error)
@@ -100,6 +100,11 @@ def _attempt(function: Callable[..., Any], positional: list[Any], named: dict[st
 async def _attempt_async(function: Callable[..., Any], positional: list[Any], named: dict[str, Any]) -> Any:
     try:
         return await function(*positional, **named)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return _Raised(error)  # not who asked has gone, but what the function waited for
     except Exception as error:  # noqa: BLE001  (as above)
         return _Raised(error)
 
@@ -109,7 +114,7 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-def message_of(error: Exception) -> str:
+def message_of(error: BaseException) -> str:
     """An exception's own text: `KeyError("x")` says x, as its argument does, not 'x' in quotes."""
     only = error.args[0] if len(error.args) == 1 else None
     return only if isinstance(only, str) else str(error)
