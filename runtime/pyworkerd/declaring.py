@@ -187,7 +187,9 @@ _MORE: Final = (
     "    def __contains__(self, name: object) -> bool: ...",
     "    def __iter__(self) -> Iterator[str]: ...",
 )
-_MADE: Final = "{} Made by `pyworkerd types` of the configuration: what is changed here is overwritten.\n"
+MADE: Final = "Made by `pyworkerd types`"
+"""In the first line of each file."""
+_MADE: Final = f"{{}} {MADE} of the configuration: what is changed here is overwritten.\n"
 
 
 def _packaged(name: str) -> str:

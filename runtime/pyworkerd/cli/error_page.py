@@ -37,7 +37,7 @@ pre {{ background: #8882; border-radius: 6px; overflow-x: auto; padding: 1rem; }
 </html>
 """
 _WHY: Final = """<br>
-This page is shown because the server runs with <code>--dev</code>; without it a client sees only the status."""
+This page is shown by <code>dev</code> and <code>serve --dev</code>; otherwise a client sees only the status."""
 _REFRESH: Final = '\n<meta http-equiv="refresh" content="1">'
 """Seconds. What the page was asked for comes when it can."""
 _HTML: Final = "text/html;charset=UTF-8"
