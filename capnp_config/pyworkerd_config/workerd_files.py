@@ -205,7 +205,7 @@ class _Collecting:
         word, name = reference.word, reference.path
         if "\\" in name or "\0" in name or not name.isprintable():
             message = f"{word} {quote(name)}: no name of a file has such characters"
-            raise ConfigError([Problem(place, message, "write it without escapes")])
+            raise ConfigError([Problem(place, message, "write it in quotes, without escapes")])
         places = (
             [each / name.lstrip("/") for each in self.import_paths]
             if name.startswith("/")

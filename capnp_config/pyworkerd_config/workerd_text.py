@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .problems import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from .model import Place
 
@@ -36,6 +36,13 @@ _TOKEN: Final = re.compile(
     |(?P<single>.)""",
     re.VERBOSE | re.DOTALL,
 )
+
+
+_NAMES: Final[Mapping[str, Callable[[str], str]]] = {
+    "string": lambda text: text[1:-1],
+    "block": lambda text: f"{text[1:]}\n",
+}
+"""What a text says, by its kind. A block is a line with its end, and names a file like any other text."""
 
 
 class _Token(NamedTuple):
@@ -151,8 +158,9 @@ class _Reader:
     def _references(self) -> Iterator[tuple[int, Reference]]:
         for at, token in enumerate(self.tokens[:-1]):
             name = self.tokens[at + 1]
-            if token.kind == "word" and token.text in ("import", "embed") and name.kind == "string":
-                yield at, Reference(token.text, name.text[1:-1], name.start, name.start + len(name.text))
+            if token.kind == "word" and token.text in ("import", "embed") and name.kind in _NAMES:
+                path = _NAMES[name.kind](name.text)
+                yield at, Reference(token.text, path, name.start, name.start + len(name.text))
 
     def _name_before(self, at: int) -> str:
         """Of the struct whose bracket is here."""

@@ -62,6 +62,9 @@ def test_nothing_outside_of_the_folder_may_be_named(word: str, tmp_path: Path) -
     for name in ("circle", "absent", ".", "/dev/null", "x" * 5000):
         with pytest.raises(ConfigError, match="there is no such file"):
             collected(tmp_path / "inside", f'const a :Text = {word} "{name}";')
+    (tmp_path / "outside\n").write_text("")
+    with pytest.raises(ConfigError, match="no name of a file has such characters: write it in quotes"):
+        collected(tmp_path / "inside", f"const a :Text = {word} `../outside\n;")
     collected(
         tmp_path / "inside",
         f'const a :Text = {word} "../outside"; const b :Text = {word} "/outside";',

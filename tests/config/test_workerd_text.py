@@ -53,6 +53,12 @@ def test_files_that_are_named_are_found_outside_of_comments_and_texts() -> None:
     assert text.aliases == {"W": (0, ()), "Shop": (1, ("Shop",))}
 
 
+def test_a_block_of_text_names_a_file_as_well() -> None:
+    source = "const a :Text = embed # here\n  `../b\n;"
+    (found,) = read(source).references
+    assert (found.path, source[found.start : found.end]) == ("../b\n", "`../b")
+
+
 @pytest.mark.parametrize(
     ("source", "has_id"),
     [
@@ -76,7 +82,8 @@ def test_brackets_may_not_lie_in_one_another_for_ever() -> None:
 def test_no_text_is_too_strange(source: str) -> None:
     text = read(source)
     for each in text.references:
-        assert source[each.start] == source[each.end - 1] == '"'
+        written = source[each.start : each.end]
+        assert written[0] == written[-1] == '"' or (written[0] == "`" and "\n" not in written)
 
 
 @pytest.mark.parametrize(
