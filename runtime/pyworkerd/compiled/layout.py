@@ -17,7 +17,7 @@ from pyworkerd_config import ConfigError, Problem
 from pyworkerd_config.model import Disk, Extension, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pyworkerd_config import Config
     from pyworkerd_config.model import Admin, Https, Service, Socket
@@ -33,7 +33,8 @@ FOLDER: Final = "services"
 CODE, DATA, MIGRATIONS, ASSETS, DISK = "code", "data", "migrations", "assets", "disk"
 
 MAX_ENTRIES: Final = 60_000
-"""Files of an archive; one with more would be another kind of archive (ZIP64)."""
+"""Files of an archive; one with more would be another kind of archive (ZIP64). And folders that they lie in: a name of
+a thousand characters can bring five hundred."""
 MAX_BYTES: Final = 1 << 30
 """Of an archive, and of all its files unpacked."""
 MAX_RATIO: Final = 200
@@ -47,6 +48,19 @@ MAX_MANIFEST: Final = 64 << 10
 def place_of(service: str, part: str, name: str = "") -> str:
     """The path of something of a service, from the top of the archive."""
     return f"{FOLDER}/{service}/{part}" + (f"/{name}" if name else "")
+
+
+def has_many_folders(names: Iterable[str]) -> bool:
+    """Whether the files of an archive lie in more folders than there may be files."""
+    found: set[str] = set()
+    for name in names:
+        folder = name.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            if len(found) > MAX_ENTRIES:
+                return True
+            folder = folder.rpartition("/")[0]
+    return False
 
 
 def below(path: Path, folder: Path) -> Path | None:

@@ -39,6 +39,7 @@ from .layout import (
     MAX_MANIFEST,
     MAX_RATIO,
     below,
+    has_many_folders,
     inside,
     moved,
     problem,
@@ -221,6 +222,8 @@ def _checked(archive: zipfile.ZipFile, place: Place) -> list[zipfile.ZipInfo]:
             or entry.flag_bits & _ENCRYPTED
         ):
             raise problem(place, f"{entry.orig_filename[:60]!a} is nothing that a compiled file may have")
+    if has_many_folders(entry.filename for entry in entries):
+        raise problem(place, f"a compiled file has at most {MAX_ENTRIES:,} folders")
     if not {MANIFEST, CONFIG} <= {entry.filename for entry in entries}:
         raise problem(place, f"there is no {MANIFEST} or no {CONFIG} in it")
     return entries
@@ -231,7 +234,7 @@ def _is_name(name: str) -> bool:
     if name in (MANIFEST, CONFIG):
         return True
     plain = name.removesuffix("/") == str(path) and len(name) <= _MAX_NAME and name.isprintable()
-    return plain and "\\" not in name and path.parts[0] == FOLDER and ".." not in path.parts
+    return plain and "\\" not in name and path.parts[:1] == (FOLDER,) and ".." not in path.parts
 
 
 def _check_manifest(archive: zipfile.ZipFile, place: Place) -> None:

@@ -39,6 +39,7 @@ from .layout import (
     MAX_ENTRIES,
     MIGRATIONS,
     below,
+    has_many_folders,
     inside,
     moved,
     place_of,
@@ -101,6 +102,8 @@ def compile_to(config: Config, output: Path) -> Summary:
     for service in services:
         if any(below(path, _TOP) is None for path in inside(service)):
             raise problem(service.place, f"service {service.name!r} has a path that cannot be compiled")
+    if has_many_folders(files.content):
+        raise problem(config.place, f"a compiled file has at most {MAX_ENTRIES:,} folders")
     packed = moved(
         replace(config, services=services, extensions=extensions),
         lambda path, what, place: _TOP / _beside(path, folder, what, place),

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pyworkerd.compiled.layout import below, inside, moved, place_of
+from pyworkerd.compiled.layout import below, has_many_folders, inside, moved, place_of
 from pyworkerd_config import Place, model, parse_toml
 
 TEXT = """
@@ -96,3 +96,9 @@ def test_every_path_that_a_model_can_have_outside_of_its_services_is_moved() -> 
         if re.search(r"\bPath\b", str(each.type))
     }
     assert found == known
+
+
+def test_folders_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyworkerd.compiled.layout.MAX_ENTRIES", 4)
+    assert not has_many_folders(["a", "services/a/b/", "services/a/c/x", "services/a/c/y", "services/a/b/z"])
+    assert has_many_folders(["services/a/b/c/d/x"])

@@ -115,6 +115,11 @@ HOSTILE = {
         "it was compiled by pyworkerd '9.9\\x1b' in another form than pyworkerd",
     ),
     "bomb": (packed({**SOUND, "services/w/zeros": "0" * (80 << 20)}), "more than 200 times as large"),
+    "folders": (
+        packed({**SOUND, **{f"services/{number}/{'a/' * 500}x": "" for number in range(130)}}),
+        "at most 60,000 folders",
+    ),
+    "dot": (packed({**SOUND, ".": ""}), "'.' is nothing that"),
     "program outside": (
         packed({**SOUND, "config.toml": WORKER.format("../../../outside.py")}),
         "names a file that is not in",
