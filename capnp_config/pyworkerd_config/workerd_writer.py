@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 from os.path import normpath
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .check_objects import unique_key
@@ -59,6 +60,7 @@ class Embedded:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._nonce = token_hex(16)  # no value of the configuration is a mark
         self.files: dict[str, Path] = {}
 
     def mark(self, path: Path) -> str:
@@ -67,7 +69,7 @@ class Embedded:
         if not whole.is_relative_to(top):
             message = "a workerd configuration embeds no file from outside of its folder"
             raise ConfigError([Problem(Place(path), message, "name a folder above it with --output")])
-        mark = f"\0embedded {len(self.files)}"
+        mark = f"{self._nonce} {len(self.files)}"
         self.files[mark] = path
         return mark
 

@@ -180,3 +180,11 @@ bindings = { TEA = { wrapped = "shop:kitchen", entrypoint = "tea", bindings = { 
     (tmp_path / "config.capnp").write_text(printed.files[0].text)
     assert printed.lost == ()
     assert list(differences(config, load(tmp_path / "config.capnp"), tmp_path)) == []
+
+
+def test_no_text_stands_for_a_file() -> None:
+    bindings = '\n[services.worker.bindings]\nA = { text = "\\u0000embedded 0" }\n'
+    text = '[[services]]\nname = "w"\n[services.worker]\nmain = "w.js"' + bindings
+    printed = written(text)
+    assert printed.lost == ()
+    assert '(name = "A", text = "\\x00embedded 0")' in printed.files[0].text
