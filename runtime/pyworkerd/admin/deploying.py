@@ -226,6 +226,7 @@ async def _put_secret(call: Call) -> SecretNames:
         return msgspec.structs.replace(secrets, values={**secrets.values, name: value})
 
     await _go_over(call, Change(service.name, secrets=put))
+    logger.info("service %s: the secret %s was put by %s", service.name, name, _name(call))
     return await _secrets(call)
 
 
@@ -239,6 +240,7 @@ async def _delete_secret(call: Call) -> SecretNames:
         return msgspec.structs.replace(secrets, values=values)
 
     await _go_over(call, Change(service.name, secrets=delete))
+    logger.info("service %s: the secret %s was deleted by %s", service.name, name, _name(call))
     return await _secrets(call)
 
 

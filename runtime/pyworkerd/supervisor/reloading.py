@@ -106,12 +106,13 @@ class Reloading:
 
     async def _run(self) -> None:
         try:
+            # By turns: who deploys without a pause keeps no reload from its turn, and the other way round.
             while self._wanted or self._changes:
-                if self._changes:
-                    await self._apply(*self._changes.popleft())
-                else:
+                if self._wanted:
                     self._wanted = False
                     await self._reload()
+                if self._changes:
+                    await self._apply(*self._changes.popleft())
         finally:
             self._task = None
             while self._changes:

@@ -1,19 +1,58 @@
-"""SIGHUP, with the real command."""
+"""SIGHUP, with the real command; and whose turn it is."""
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import os
 import signal
 import socket
 from contextlib import closing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
+
+from pyworkerd.supervisor.reloading import Reloading
+from pyworkerd.versions.current import Change
 
 from tests.runtime.cli.command import PATIENCE_S, ask
 from tests.runtime.supervisor.supervised import CONFIG, SAYS, Supervised, supervised, write
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
+
+
+class Turns(Reloading):
+    """Notes what has its turn, and at each change another one comes, ten in all."""
+
+    def __init__(self) -> None:
+        super().__init__(SimpleNamespace(stopping=False, think=lambda: None))  # type: ignore[arg-type]
+        self.had: list[str] = []
+
+    async def _reload(self) -> None:
+        self.had.append("reload")
+
+    async def _apply(self, change: Change, done: Any) -> None:
+        self.had.append(change.service)
+        if len(self.had) < 10:
+            self._changes.append((Change("another"), done))
+        if len(self.had) in (3, 6):
+            self.request()
+        if not done.done():
+            done.set_result(None)
+        await asyncio.sleep(0)
+
+
+def test_reloads_and_deploys_have_their_turns() -> None:
+    async def main() -> list[str]:
+        turns = Turns()
+        await turns.change(Change("first"))
+        await turns.aclose()
+        return turns.had
+
+    assert asyncio.run(main()) == [
+        *("first", "another", "another", "reload"), *("another", "another", "reload"), *3 * ("another",)
+    ]  # fmt: skip
 
 
 def reload(served: Supervised, told: str = "reloaded in") -> str:
