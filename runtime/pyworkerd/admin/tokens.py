@@ -125,6 +125,7 @@ def owner(given: str, tokens: Sequence[Token], now: float) -> Token | None:
 
 def from_environment(value: str | None) -> tuple[Token, ...]:
     """The one that `VARIABLE` holds. Raises `ConfigurationError` for one that could be guessed."""
+    value = (value or "").strip()  # as it is when it comes in a header
     if not value:
         return ()
     if len(value) < SHORTEST:
@@ -144,6 +145,8 @@ class TokenFile:
         self._more = more
         self._seen: tuple[int, int, int] | None = None
         self._tokens: tuple[Token, ...] = ()
+        self._wrong = ""
+        """What is wrong with the file, and was said."""
         if path is not None:
             self._read()
 
@@ -159,7 +162,9 @@ class TokenFile:
                 self._read()
             except ConfigurationError as error:
                 self._tokens, self._seen = (), None
-                logger.error("no token of the file is accepted: %s", error)  # noqa: TRY400 - a sentence is enough
+                if str(error) != self._wrong:  # once, and not for whoever asks
+                    self._wrong = str(error)
+                    logger.error("no token of the file is accepted: %s", error)  # noqa: TRY400 - a sentence is enough
         return (*self._tokens, *self._more)
 
     def _read(self) -> None:
@@ -180,4 +185,4 @@ class TokenFile:
             raise ConfigurationError(f"{self._path} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ConfigurationError(f"{self._path} is not UTF-8") from None
-        self._tokens, self._seen = parse(text, self._path), seen
+        self._tokens, self._seen, self._wrong = parse(text, self._path), seen, ""

@@ -31,6 +31,8 @@ TIMEOUT_S: Final = 120.0
 """A version is unpacked, built and tried before the server answers."""
 MAX_ANSWER: Final = 32 << 20
 MAX_TOKEN: Final = 4096
+_EVERYWHERE: Final = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
+"""Where this machine finds what listens on all of its addresses; `[::]` are those of IPv6 alone."""
 _MISTAKES: Final = frozenset((400, 401, 403, 404, 409, 413, 415, 422))
 """Statuses of what somebody has to write in another way."""
 
@@ -188,12 +190,20 @@ def _target(path: str, query: Mapping[str, object] | None) -> str:
 
 
 def _normal(address: str) -> str:
-    if address.startswith(("unix:", "http://", "https://")):
+    if address.startswith("unix:"):
         return address
-    if parse_address(address) is None:
-        raise _refused(f"{address!r} is no address: write unix:/path, host:port or http://host:port")
+    if address.startswith(("http://", "https://")):
+        with contextlib.suppress(ValueError):
+            if urlsplit(address).port != 0:
+                return address
+    elif parse_address(address) is not None:
+        return _of_host(address)
+    raise _refused(f"{address!r} is no address: write unix:/path, host:port or http://host:port")
+
+
+def _of_host(address: str) -> str:
     host, _, port = address.rpartition(":")
-    return f"http://{'127.0.0.1' if host in ('*', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104
+    return f"http://{_EVERYWHERE.get(host, host)}:{port}"
 
 
 def _is_local(address: str) -> bool:
@@ -206,12 +216,19 @@ def _is_local(address: str) -> bool:
 
 def _token(path: Path | None) -> str | None:
     if path is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
-    try:
-        with path.open(encoding="ascii") as file:
-            return file.read(MAX_TOKEN).strip() or None
-    except (OSError, UnicodeDecodeError) as error:
-        raise _refused(f"{path} cannot be read as a token: {error}") from None
+        place, token = f"${TOKEN_VARIABLE}", os.environ.get(TOKEN_VARIABLE, "")
+    else:
+        try:
+            with path.open(encoding="ascii") as file:
+                place, token = str(path), file.read(MAX_TOKEN)
+        except (OSError, UnicodeDecodeError) as error:
+            raise _refused(f"{path} cannot be read as a token: {error}") from None
+    token = token.strip()
+    if not (
+        token.isascii() and token.isprintable()
+    ):  # nothing that a header can hold; who says so must not repeat it
+        raise _refused(f"{place} holds no token: one is a line of printable ASCII")
+    return token or None
 
 
 def _answer(address: str, status: int, data: bytes) -> Any:

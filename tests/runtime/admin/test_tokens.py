@@ -78,6 +78,7 @@ def test_whose_a_token_is() -> None:
 
 def test_the_token_of_the_environment() -> None:
     assert from_environment(None) == from_environment("") == ()
+    assert from_environment("x" * 24 + "\r\n") == from_environment("x" * 24)
     assert from_environment("x" * 24) == (Token("environment", digest_of("x" * 24)),)
     with pytest.raises(ConfigurationError, match=VARIABLE) as raised:
         from_environment("hunter2")
@@ -96,8 +97,10 @@ def test_a_file_is_read_again_when_it_has_changed(tmp_path: Path, caplog: pytest
     assert names() == ["a", "b", "environment"]
     for spoil in (lambda: path.write_text("nonsense"), path.unlink):
         spoil()
-        assert names() == ["environment"]  # none of what it had, rather than too many
-    assert "no token of the file is accepted" in caplog.text
+        caplog.clear()
+        for _ in range(3):
+            assert names() == ["environment"]  # none of what it had, rather than too many
+        assert caplog.text.count("no token of the file is accepted") == 1
     path.write_text(f"c {HASH}\n")
     assert names() == ["c", "environment"]
     assert not TokenFile(None).wanted

@@ -42,12 +42,35 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("127.0.0.1:9090", "http://127.0.0.1:9090"),
         ("[::1]:9090", "http://[::1]:9090"),
         ("*:9090", "http://127.0.0.1:9090"),
+        ("[::]:9090", "http://[::1]:9090"),
         ("http://h:1", "http://h:1"),
         ("https://h:1", "https://h:1"),
     ],
 )
 def test_addresses(given: str, expected: str) -> None:
     assert remote_of(options("--to", given)).address == expected
+
+
+@pytest.mark.parametrize(
+    "given", ["h", "http://[", "http://h:99999", "http://h:x", "https://h:0", "ftp://h:1"]
+)
+def test_what_is_no_address(given: str) -> None:
+    with pytest.raises(Refusal, match="is no address: write unix:/path"):
+        remote_of(options("--to", given))
+
+
+def test_what_is_no_token_is_told_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    to = ("--to", "127.0.0.1:1")
+    monkeypatch.setenv(TOKEN_VARIABLE, "secret-token\r\n")  # of a file that was written on Windows
+    assert remote_of(options(*to)).token == "secret-token"
+    for wrong in ("secret\nx: y", "secret\u20ac", "secret\x7f"):
+        monkeypatch.setenv(TOKEN_VARIABLE, wrong)
+        with pytest.raises(Refusal, match=rf"^\${TOKEN_VARIABLE} holds no token") as raised:
+            remote_of(options(*to))
+        assert "secret" not in str(raised.value)
+    (tmp_path / "t").write_text("secret\ntoken")
+    with pytest.raises(Refusal, match="/t holds no token"):
+        remote_of(options(*to, "--token-file", str(tmp_path / "t")))
 
 
 def test_the_address_and_the_token_of_environment_and_configuration(
