@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from pyworkerd.errors import BadRequest
 from pyworkerd.http.forwarded import plain_address
-from pyworkerd.http.semantics import OF_CONNECTION
+from pyworkerd.http.semantics import OF_CONNECTION, is_authority
 from pyworkerd.observe.trace import REQUEST_ID
 from pyworkerd.server.info import ConnectionInfo, authority
 
@@ -33,13 +34,23 @@ def headers_of(scope: Scope) -> Headers:
 
 
 def url_of(scope: Scope, headers: Headers) -> str:
-    """The absolute URL that the client asked for, also below a mount; of a WebSocket, the one of its handshake."""
-    host = next((value for name, value in headers if name == "host"), None)
+    """The absolute URL that the client asked for, also below a mount; of a WebSocket, the one of its handshake.
+
+    Raises `BadRequest` where host and path would not be those of the URL: not every server looks at what a client says.
+    """
+    named = [value for name, value in headers if name == "host"]
+    if len(named) > 1 or (named and named[0] and not is_authority(named[0])):
+        raise BadRequest("the request has no valid Host")
+    host = named[0] if named else ""
     if not host:
         name, port = scope.get("server") or ("localhost", None)
         host = name if port is None else f"{name}:{port}"
     raw = scope.get("raw_path")
     path = raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"], safe=_PATH_SAFE)
+    if not path.startswith("/"):
+        if path != "*":
+            raise BadRequest("the request's target is no path")
+        path = "/"
     query = scope.get("query_string", b"").decode("latin-1")
     scheme = scope.get("scheme", "http")
     return f"{_SCHEMES.get(scheme, scheme)}://{host}{path}" + (f"?{query}" if query else "")

@@ -46,9 +46,10 @@ async def serve_websocket(
     connection_info.set(info_of(scope))
     offered = list(scope.get("subprotocols") or ())
     fields = (*(pair for pair in headers if pair[0] != "upgrade"), ("upgrade", "websocket"))
-    request = Request("GET", url_of(scope, headers), fields)
+    request = None
     await receive()  # "websocket.connect"
     try:
+        request = Request("GET", url_of(scope, headers), fields)
         response = await handle(request)
         chosen = header(response.headers, PROTOCOL)
         if response.web_socket is not None and chosen is not None and chosen not in offered:

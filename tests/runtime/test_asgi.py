@@ -133,6 +133,7 @@ def test_a_request_and_its_answer(with_runtime: Callable[..., None]) -> None:
         ({"path": "/a b/ä"}, b"http://host/a%20b/%C3%A4"),
         ({"path": "/a/b", "raw": b"/a%2Fb"}, b"http://host/a%2Fb"),
         ({"path": "/mount/x", "root_path": "/mount", "scheme": "https"}, b"https://host/mount/x"),
+        ({"path": "*", "raw": b"*", "method": "OPTIONS"}, b"http://host/"),
         ({"path": "/", "headers": [], "server": ("host.test", 8000)}, b"http://host.test:8000/"),
     ],
 )
@@ -142,6 +143,28 @@ def test_the_worker_sees_the_url_that_the_client_sent(
     async def main(runtime: Runtime) -> None:
         app = AsgiApp(await runtime.load({"worker.py": SOURCE}))
         assert (await ask(app, **options))[2].split()[1] == url
+
+    with_runtime(main)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"headers": [(b"host", b"[")]},
+        {"headers": [(b"host", b"x/shop/y?")]},
+        {"headers": [(b"host", b"a\\b")]},
+        {"headers": [(b"host", b"\xff")]},
+        {"headers": [(b"host", b"a"), (b"host", b"b")]},
+        {"raw": b".example/x"},
+        {"raw": b"@example/x"},
+    ],
+)
+def test_host_and_path_are_those_of_the_url_or_it_is_none(
+    options: dict[str, Any], with_runtime: Callable[..., None]
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        status, headers, _ = await ask(AsgiApp(await runtime.load({"worker.py": SOURCE})), "/x", **options)
+        assert (status, headers["x-pyworkerd-error"]) == (400, "bad_request")
 
     with_runtime(main)
 

@@ -154,7 +154,7 @@ def test_a_sub_protocol(with_runtime: Callable[..., None]) -> None:
     with_app(with_runtime, test)
 
 
-@pytest.mark.parametrize(("path", "status"), [("/no", 403), ("/boom", 500)])
+@pytest.mark.parametrize(("path", "status"), [("/no", 403), ("/boom", 500), (".example/", 400)])
 def test_refusals(path: str, status: int, with_runtime: Callable[..., None]) -> None:
     async def test(app: AsgiApp, worker: Any) -> None:
         server = Server(app, path)
