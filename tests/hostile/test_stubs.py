@@ -412,6 +412,39 @@ def test_what_two_workers_lend_each_other_is_not_for_ever(sandbox: object) -> No
     run(main)
 
 
+def test_a_stub_that_comes_as_its_request_ends(sandbox: object) -> None:
+    """Whoever lets go of what a worker lends, and answers its call with a stub in the same breath."""
+
+    async def main(runtime: Runtime) -> None:
+        source = """
+import { WorkerEntrypoint } from "cloudflare:workers";
+export default class extends WorkerEntrypoint {
+  lend(stub) {
+    stub.answers().catch(() => {});
+    return () => 1;
+  }
+  async wait(stub) { return await stub(); }
+}
+"""
+        lender = await runtime.load({"worker.js": source}, limits=Limits(isolates=1))
+        guest = await runtime.load(IN_PYTHON, bindings={"S": lender})
+        code = (
+            "asked, letting_go, waited = asyncio.Event(), asyncio.Event(), asyncio.Event()\n"
+            "class Asked(RpcTarget):\n"
+            "    async def answers(self):\n"
+            "        asked.set()\n        await letting_go.wait()\n        lent.dispose()\n        return Target()\n"
+            "async def waits():\n    await waited.wait()\n    return 'still there'\n"
+            "other = asyncio.ensure_future(outcome(S.wait(waits)))\n"
+            "lent = await S.lend(Asked())\n"
+            "await asked.wait()\nletting_go.set()\nawait asyncio.sleep(0.05)\nwaited.set()\n"
+            "return await other"
+        )
+        assert await guest.call("run", code) == "still there"
+        assert await left(lender, guest) == 0
+
+    run(main)
+
+
 def test_calls_of_what_an_object_lends_wait_while_its_gate_is_closed(sandbox: object) -> None:
     async def main(runtime: Runtime) -> None:
         room = {"ROOM": Binding("ROOM", "durable_object", "Room")}

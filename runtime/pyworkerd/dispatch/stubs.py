@@ -100,7 +100,7 @@ class _Stub(NamedTuple):
 class Stubs:
     """See the module. Implements `channels.Channels` for what `Held` names."""
 
-    __slots__ = ("_held", "_lent", "_live", "_numbers", "_refused", "_worker")
+    __slots__ = ("_ended", "_held", "_lent", "_live", "_numbers", "_refused", "_worker")
 
     def __init__(self, live: Live, worker: Worker) -> None:
         self._live, self._worker = live, worker
@@ -109,10 +109,13 @@ class Stubs:
         self._numbers = count(1)
         self._refused = 0
         """Loans that the last step would have made, and that were refused."""
+        self._ended: set[int] = set()
+        """Stubs that ended with invocations of the last step: it may have been handed one after that, and let go."""
 
     def renew(self) -> None:
         """A step begins."""
         self._refused = 0
+        self._ended.clear()
 
     # lending ---------------------------------------------------------------------------------------------------------
 
@@ -200,6 +203,9 @@ class Stubs:
 
     def drop(self, effect: Drop) -> None:
         """The guest lets go of one. Raises `BadEffect`."""
+        if effect.stub in self._ended:
+            self._ended.discard(effect.stub)
+            return
         self._let_go(self._found(effect.stub))
 
     def _let_go(self, stub: _Stub) -> None:
@@ -222,6 +228,7 @@ class Stubs:
                 del self._lent[held.number]
                 held.end()
             elif type(held) is _Stub:
+                self._ended.add(held.number)
                 self._let_go(held)
 
     def end(self) -> None:
