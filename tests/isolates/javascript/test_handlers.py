@@ -63,6 +63,14 @@ export default class extends WorkerEntrypoint {
 export class Other extends WorkerEntrypoint { fetch() { return new Response("other"); } ping() { return "pong"; } }
 export const plain = { fetch(request, env, ctx) { return new Response(`plain ${env.NAME} ${typeof ctx.waitUntil}`); } };
 export const none = {};
+export const functions = {
+  told(argument, env, ctx) { return [argument, env.NAME, typeof ctx.waitUntil, this === functions]; },
+  short: (argument) => argument + 1,
+  many(a, b, env, ctx) {},
+  scheduled() {},
+  _private() {},
+  value: 1,
+};
 """
 
 
@@ -231,6 +239,23 @@ def test_props_and_env(driver: Driver) -> None:
 def test_methods(driver: Driver) -> None:
     assert driver.call("add", 1, 2).value == 3
     assert driver.call("options", 1, b=2).value == [1, {"b": 2}]
+
+
+def test_functions_of_an_exported_object_are_methods_of_one_argument(driver: Driver) -> None:
+    told = driver.call("told", {"a": 1}, entrypoint="functions").value
+    assert told == [{"a": 1}, "bound", "function", True]
+    assert driver.call("short", 1, entrypoint="functions").value == 2
+    for method, arguments in (("told", ()), ("told", (1, 2)), ("many", (1,))):
+        failure = driver.call(method, *arguments, entrypoint="functions").failure
+        assert failure is not None
+        assert "is called with one argument, and gets (argument, env, ctx)" in failure.message
+
+
+@pytest.mark.parametrize("name", ["scheduled", "_private", "value", "toString", "absent", "__proto__"])
+def test_nothing_else_of_an_exported_object_is_a_method(driver: Driver, name: str) -> None:
+    failure = driver.call(name, 1, entrypoint="functions").failure
+    assert failure is not None
+    assert failure.reason == "no_method"
 
 
 @pytest.mark.parametrize(

@@ -150,9 +150,9 @@ export function onRpc(event, blobs) {
 
 function call(invocation, event, blobs, target) {
   if (object !== null && target === undefined) return entered(call, invocation, event, blobs);
-  const { instance, isClass } = target ?? instanceOf(invocation, event[2], event[3]);
+  const { instance, isClass, ctx } = target ?? instanceOf(invocation, event[2], event[3]);
   const method = event[4];
-  if (!isClass || !isMethod(instance, method)) {
+  if (!isMethod(instance, method, isClass)) {
     throw new Refusal("no_method", `the entrypoint has no method '${method}'`);
   }
   const data = event[5];
@@ -161,7 +161,16 @@ function call(invocation, event, blobs, target) {
   const named = given[1];
   // What Python names its arguments with comes as one object, after the others.
   if (named !== undefined && Object.keys(named).length > 0) positional.push(named);
-  return Reflect.apply(instance[method], instance, positional);
+  return Reflect.apply(instance[method], instance, isClass ? positional : besides(instance[method], positional, ctx));
+}
+
+// What a function of an exported object is called with, like a handler: callers give one argument, and never `env`.
+function besides(method, positional, ctx) {
+  if (positional.length !== 1 || method.length > 3) {
+    throw new TypeError("a function of an exported object is called with one argument, and gets (argument, env, ctx): "
+      + "a class that extends WorkerEntrypoint can take others");
+  }
+  return [positional[0], env, ctx];
 }
 
 const stubsGiven = new WeakMap();

@@ -23,9 +23,10 @@ export const entrypoints = new Map();
 export const objects = new Map();
 // Exported classes of Durable Objects by name.
 
-// Whether an instance has an RPC method of this name: one of its class, not of every object, and none that is private.
-export function isMethod(instance, name) {
-  if (RESERVED.has(name) || name.startsWith("_") || Object.hasOwn(instance, name)) return false;
+// Whether an entrypoint has an RPC method of this name: an instance one of its class, an exported object one of its
+// own; none of every object, and none that is private.
+export function isMethod(instance, name, isClass) {
+  if (RESERVED.has(name) || name.startsWith("_") || Object.hasOwn(instance, name) === isClass) return false;
   const method = instance[name];
   return typeof method === "function" && method !== Object.prototype[name];
 }
