@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .model import FORWARDED, Config, Disk, Extension, External, Network, Place, Service, Socket
+from .model import FORWARDED, Config, Disk, Extension, External, Network, Place, Service, Socket, flat
 from .problems import did_you_mean, quote
 from .toml_reader import STATE_DIR, with_internet
 from .workerd_bindings import designated
@@ -19,6 +19,7 @@ from .workerd_values import Document, Struct
 from .workerd_worker import Program, read_programs
 
 if TYPE_CHECKING:
+    from .model import Worker
     from .problems import ProblemList
     from .workerd_files import Where
 
@@ -181,18 +182,23 @@ class _Reading:
                     there = f"there are: {', '.join(known)}" if known else "there are none"
                     self.root.report(f"{option} {name}: the configuration has none of this name", there)
         abstract = {name: program for name, program in self.programs.items() if program.abstract}
-        used = {each.service for each in self.sockets} | {
-            binding.value
-            for program in self.programs.values()
-            for binding in program.worker.bindings
-            if binding.kind == "service"
-        }
+        used = {each.service for each in self.sockets}
+        for program in self.programs.values():
+            used |= _named(program.worker)
         for name, program in abstract.items():
             if name in used:
                 message = (
                     f"the worker {quote(name)} cannot run: nothing fills in {', '.join(program.abstract)}"
                 )
                 program.struct.report(message, "let another worker inherit it, and name that one")
+
+
+def _named(worker: Worker) -> set[str | None]:
+    """The services that a worker names."""
+    bindings = list(flat(worker.bindings))
+    services = {each.value for each in bindings if each.kind == "service"}
+    owners = {each.options.get("service_name") for each in bindings if each.kind == "durable_object"}
+    return {*services, *owners, *worker.tails, worker.global_outbound}
 
 
 def with_port(address: str, port: int) -> str:
