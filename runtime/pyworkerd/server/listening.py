@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _TRIES: Final = 10
 """For a port of the system's choice that is free at all addresses of a name."""
+_REMEDIES: Final = {
+    errno.EADDRINUSE: ": end what listens there, or choose another one (dev --port, serve --socket-addr)"
+}
+"""What to do, by the kernel's reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ def bind(text: str, mode: int | None = None) -> Listener:
 
 
 def _cannot(text: str, error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"cannot listen on {text}: {error.strerror or error}")
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    return ConfigurationError(f"cannot listen on {text}: {error.strerror or error}{remedy}")
 
 
 def _every_interface(port: int) -> socket.socket:

@@ -300,4 +300,5 @@ def test_an_address_in_use(tmp_path: Path) -> None:
         done = run("serve", project(tmp_path), f"--socket-addr=http={where}")
     assert done.returncode == 2
     assert f"error: cannot listen on {where}: " in done.stderr
+    assert "choose another one (dev --port, serve --socket-addr)" in done.stderr
     assert "Traceback" not in done.stderr
