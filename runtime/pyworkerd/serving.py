@@ -113,6 +113,7 @@ class Serving:
         certificates: bool = True,
     ) -> None:
         self._runtime = runtime
+        self._certificates = certificates
         self._chores = Chores(runtime, certificates=certificates)
         self._balance = balance
         self._around = around
@@ -173,8 +174,14 @@ class Serving:
 
     async def _open_edges(self, config: Config) -> dict[str, Edge]:
         if _has_acme(config):
-            from pyworkerd.acme.keeper import begin_all, folder_of  # noqa: PLC0415 (start-up time)
+            from pyworkerd.acme.keeper import (  # noqa: PLC0415 (start-up time)
+                begin_all,
+                folder_of,
+                must_have_client,
+            )
 
+            if self._certificates:
+                must_have_client()
             await asyncio.to_thread(begin_all, config, folder_of(self._runtime.state_dir(config)))
         return {socket.name: await open_edge(socket) for socket in config.sockets}
 

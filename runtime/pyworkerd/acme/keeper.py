@@ -59,11 +59,15 @@ def managed(config: Config) -> list[tuple[Acme, Certificate]]:
     ]
 
 
-def begin_all(config: Config, files: AcmeFiles) -> None:
-    """Let every socket have something to listen with. Blocks on the disk. Raises `ConfigurationError`."""
+def must_have_client() -> None:
+    """Raises `ConfigurationError` where the client that orders certificates is not installed."""
     if find_spec("acme") is None:
         message = "https.acme needs a client of the protocol that is not installed"
         raise ConfigurationError(f"{message}: pip install 'pyworkerd[acme]'")
+
+
+def begin_all(config: Config, files: AcmeFiles) -> None:
+    """Let every socket have something to listen with. Blocks on the disk. Raises `ConfigurationError`."""
     for acme, pair in managed(config):
         try:
             begin(files, pair, acme.hosts)

@@ -197,5 +197,8 @@ def test_without_the_client_of_the_protocol(
         with pytest.raises(ConfigurationError, match=r"pip install 'pyworkerd\[acme\]'"):
             await serving.start()
         await serving.aclose()
+        nobody_is_asked = Serving(runtime, certificates=False)
+        await nobody_is_asked.start()
+        await nobody_is_asked.aclose()
 
     with_runtime(main, served(tmp_path))
