@@ -32,7 +32,7 @@ def with_version(record: Record, version: Version) -> Record:
 def deployed(record: Record, shares: Sequence[Share], by: str, message: str, now: float) -> Record:
     """These versions answer from now on. Raises `RuleError`."""
     wanted = tuple(share for share in shares if share.percent > 0)
-    _must_be_sound(record, wanted)
+    must_be_sound(record, wanted)
     deployments = (*record.deployments, Deployment(now, by, message, wanted))
     return _within_bounds(replace(record, deployments=deployments[-KEPT_DEPLOYMENTS:]))
 
@@ -86,7 +86,8 @@ def _before(record: Record) -> str:
     return CONFIGURED
 
 
-def _must_be_sound(record: Record, shares: tuple[Share, ...]) -> None:
+def must_be_sound(record: Record, shares: tuple[Share, ...]) -> None:
+    """Raises `RuleError` unless these are all requests, divided among versions that the record knows."""
     if not 1 <= len(shares) <= 2:
         raise RuleError("one version answers, or two do: name one or two")
     if len({share.version for share in shares}) != len(shares):

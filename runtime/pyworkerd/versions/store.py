@@ -27,6 +27,7 @@ from pyworkerd.storage.layout import encoded
 
 from .archive import UploadError, id_of, unpack
 from .model import FORMAT, Record, Secrets
+from .rules import RuleError, must_be_sound
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -75,7 +76,13 @@ class Store:
 
     def record(self, service: str) -> Record:
         """What is known of a service. Raises `ConfigurationError` if that cannot be read."""
-        return self._read(self.folder(service) / RECORD, Record(service), Record)
+        path = self.folder(service) / RECORD
+        record = self._read(path, Record(service), Record)
+        try:
+            must_be_sound(record, record.live)
+        except RuleError as error:
+            raise _damaged(path, error) from None
+        return record
 
     def secrets(self, service: str) -> Secrets:
         """Its secrets. Raises `ConfigurationError` if they cannot be read."""
@@ -96,7 +103,7 @@ class Store:
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ConfigurationError(f"{path} is damaged ({error}): restore it from a backup") from None
+            raise _damaged(path, error) from None
         if found.service != default.service:
             raise ConfigurationError(f"{path} is that of another service, {found.service!r}")
         return found
@@ -178,6 +185,10 @@ class Store:
             with contextlib.suppress(OSError):
                 Path(entry.path).rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
+
+
+def _damaged(path: Path, error: Exception) -> ConfigurationError:
+    return ConfigurationError(f"{path} is damaged ({error}): restore it from a backup")
 
 
 class _Format(msgspec.Struct):

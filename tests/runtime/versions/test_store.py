@@ -76,6 +76,17 @@ def test_no_name_of_a_service_leads_elsewhere(tmp_path: Path, name: str) -> None
         ('{"format": 1}', "is damaged"),
         ('{"format": 1, "service": "shop", "versions": [{"id": "../../x"}]}', "is damaged"),
         ("[" * 100_000, "is damaged"),
+        (
+            '{"format": 1, "service": "shop", "deployments": [{"at": 1, "by": "", "message": "", "shares": []}]}',
+            r"is damaged \(one version answers, or two do",
+        ),
+        (
+            (
+                '{"format": 1, "service": "shop", "deployments": [{"at": 1, "by": "", "message": "", "shares": '
+                '[{"version": "0000000000000000", "percent": 100}]}]}'
+            ),
+            r"is damaged \(there is no version 0000000000000000\)",
+        ),
         ('{"format": 1, "service": "other"}', "is that of another service"),
     ],
 )
