@@ -71,6 +71,7 @@ logger = logging.getLogger("pyworkerd.supervisor")
 
 BEAT_S: Final = 0.5
 """Between two signs of life. `hang_s` is at least four times as long."""
+_UNFORESEEN: Final = Fault("it failed in a way that nobody has foreseen: the log of the server has more")
 SWITCH_S: Final = 0.0005
 """How long a thread that decodes or builds something may keep the interpreter from the event loop's. CPython's own
 switch interval is ten times that, and a request needs the interpreter some ten times."""
@@ -261,6 +262,12 @@ class ServingProcess:
                         self._channel.send(Switched(generation))
                     case Discard():
                         await self._discard()
+        except Exception:
+            # The supervisor waits for an answer to each order, and would for ever.
+            logger.exception(
+                "an order of the supervisor's failed: finishing what runs, for another process to come"
+            )
+            self._told_to_end()
         finally:
             await self._discard()
 
@@ -283,6 +290,14 @@ class ServingProcess:
 
     async def _prepare(self, message: Prepare, bound: Mapping[str, Listener]) -> None:
         await self._discard()
+        try:
+            await self._prepare_unless(message, bound)
+        except Exception:
+            # What nobody has foreseen, of what somebody uploads perhaps: no reason to end what others are served by.
+            logger.exception("what was to be prepared failed")
+            self._channel.send(Refused(message.generation, FAILED, (_UNFORESEEN,)))
+
+    async def _prepare_unless(self, message: Prepare, bound: Mapping[str, Listener]) -> None:
         generation = message.generation
         try:
             config = await self._runtime.fleet.run(self._load, message)

@@ -9,9 +9,11 @@ import signal
 import socket
 from contextlib import closing
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pyworkerd.supervisor.messages import Leaving, Prepare, Refused, Switch
 from pyworkerd.supervisor.reloading import Reloading
+from pyworkerd.supervisor.serving_process import ServingProcess
 from pyworkerd.versions.current import Change
 
 from tests.runtime.cli.command import PATIENCE_S, ask
@@ -19,7 +21,8 @@ from tests.runtime.supervisor.supervised import CONFIG, SAYS, Supervised, superv
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Any
+
+    import pytest
 
 
 class Turns(Reloading):
@@ -53,6 +56,47 @@ def test_reloads_and_deploys_have_their_turns() -> None:
     assert asyncio.run(main()) == [
         *("first", "another", "another", "reload"), *("another", "another", "reload"), *3 * ("another",)
     ]  # fmt: skip
+
+
+class Stumbling(ServingProcess):
+    """Its end of the control channel, and orders that fail in ways that nobody has foreseen."""
+
+    def __init__(self) -> None:
+        self.said: list[object] = []
+        self._orders = asyncio.Queue()
+        self._beside = None
+        self._leave = asyncio.Event()
+        self._channel = SimpleNamespace(send=self.said.append)  # type: ignore[assignment]
+
+    async def _prepare_unless(self, message: Prepare, _: Any) -> None:
+        raise KeyError(message.only)
+
+
+def test_what_nobody_has_foreseen_is_answered_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    """Or else the supervisor waits for ever, and nothing is reloaded or deployed any more."""
+
+    async def main() -> tuple[Stumbling, bool]:
+        process = Stumbling()
+        obeying = asyncio.create_task(process._obey())
+        process._orders.put_nowait(Prepare(7, (), "shop"))
+        while not process.said:
+            await asyncio.sleep(0)
+        survived = not obeying.done()
+        process._beside = (7, None)  # type: ignore[assignment]
+        process._orders.put_nowait(Switch(7))
+        await obeying
+        return process, survived
+
+    process, survived = asyncio.run(main())
+    assert survived
+    refused, leaving = process.said
+    assert isinstance(refused, Refused)
+    assert (refused.generation, refused.faults[0].text) == (
+        7,
+        "it failed in a way that nobody has foreseen: the log of the server has more",
+    )
+    assert isinstance(leaving, Leaving)
+    assert "KeyError: 'shop'" in caplog.text
 
 
 def reload(served: Supervised, told: str = "reloaded in") -> str:
