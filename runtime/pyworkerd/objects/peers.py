@@ -11,14 +11,15 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections import Counter
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyworkerd.errors import ConfigurationError, InternalError, Overloaded, PyworkerdError
+from pyworkerd.errors import ConfigurationError, ExceededStubs, InternalError, Overloaded, PyworkerdError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.services.base import Target
-from pyworkerd.services.stubs import release
+from pyworkerd.services.stubs import Carried, release
 from pyworkerd.storage import layout
 from pyworkerd.websocket.splice import splice
 
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pyworkerd.objects")
 
 CONNECT_S: Final = 1.0
+LENDING: Final = 1000
+"""Connections of one worker that stay for what is lent over them, or wait for the answer of a call that lends: each is
+an open file of two processes. As many as one isolate lends at once."""
 
 
 class Errand(NamedTuple):
@@ -64,6 +68,7 @@ class Peers:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._path: Path | None = None
+        self._lending: Counter[str] = Counter()
 
     # being asked -----------------------------------------------------------------------------------------------------
 
@@ -195,6 +200,8 @@ class Peers:
         """Call a method of an object elsewhere, `ring` its alarm, or `dismiss` it. Raises what `Service.call` raises,
         and `Gone`.
         """
+        if type(arguments) is Carried:
+            self._check(errand)
         reader, writer = await self._connect(errand)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         relay = Relay(reader, writer, partial(_settle, answer))
@@ -202,12 +209,13 @@ class Peers:
             stubs = relay.lend(arguments)
             await send_head(writer, [*_head(kind, errand), method, stubs], arguments)
             if stubs:
-                self._listen(relay)
+                self._lend(relay, errand)
             else:
                 relay.hear(*await receive_head(reader))
             value = await answer
             if relay.settled() and not stubs:
-                self._listen(relay)
+                self._check(errand)
+                self._lend(relay, errand)
         except BaseException as error:
             relay.end()
             if answer.done() and not answer.cancelled() and answer.exception() is None:
@@ -216,6 +224,22 @@ class Peers:
                 raise Overloaded("the process of a Durable Object ended") from error
             raise
         return value
+
+    def _check(self, errand: Errand) -> None:
+        if self._lending[errand.service] >= LENDING:
+            raise ExceededStubs(
+                f"{LENDING} connections to other processes are open for what objects there lend, or are lent: dispose "
+                "of stubs that are not needed any more"
+            )
+
+    def _lend(self, relay: Relay, errand: Errand) -> None:
+        self._lending[errand.service] += 1
+        self._listen(relay).add_done_callback(partial(self._lent, errand.service))
+
+    def _lent(self, service: str, _: asyncio.Task[None]) -> None:
+        self._lending[service] -= 1
+        if not self._lending[service]:
+            del self._lending[service]
 
     async def fetch(self, errand: Errand, request: Request) -> Response:
         """Send a request to an object elsewhere. Raises what `Service.fetch` raises, and `Gone`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyworkerd import Limits
 from pyworkerd.errors import PyworkerdError
+from pyworkerd.objects import peers
 from pyworkerd.objects.relay import Relay
 from pyworkerd.services.stubs import release
 
@@ -66,6 +67,30 @@ def test_an_object_of_the_other_process_is_held(tmp_path: Path) -> None:
         # Handed to another object over there, and back.
         with await worker.call("on", "a", "echo", lambda: "home") as echoed:
             assert await echoed() == "home"
+
+    run(tmp_path, test)
+
+
+def test_connections_that_stay_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "LENDING", 2)
+
+    async def test(worker: LoadedWorker, _: Other) -> None:
+        counters = [await worker.call("on", "a", "counter") for _ in range(2)]
+        for arguments in (["counter"], ["echo", len]):
+            with pytest.raises(PyworkerdError, match="connections to other processes"):
+                await worker.call("on", "a", *arguments)
+        assert await worker.call("on", "a", "add") == 2
+        counters.pop().close()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    counters.append(await worker.call("on", "a", "counter"))
+                    break
+                except PyworkerdError:
+                    await asyncio.sleep(0.01)
+        for counter in counters:
+            assert await counter.call("add") == 1
+            counter.close()
 
     run(tmp_path, test)
 
