@@ -35,6 +35,8 @@ FOLLOWERS: Final = 32
 """At once. Our own figure: people and terminals, with room among the address's 100 connections for probes."""
 WAITING_BYTES: Final = 512 * 1024
 """That wait for one reader, besides what its connection holds."""
+BEFORE_BYTES: Final = 4 * 1024 * 1024
+"""Of what was, that a stream begins with; of more, the newest. Our own figure: a thousand entries of 4 KiB."""
 TURN: Final = 64
 """Entries that are made into lines before the event loop turns: some milliseconds."""
 ALIVE: Final = b": nothing new\n\n"
@@ -46,6 +48,10 @@ Seen = dict[int, tuple[int, int]]
 def event(kind: str, data: str) -> bytes:
     """One server-sent event; `data` is one line of ASCII."""
     return f"event: {kind}\ndata: {data}\n\n".encode("ascii")
+
+
+def _missed(count: int) -> bytes:
+    return event("missed", f'{{"count": {count}}}')
 
 
 def seen(answers: Mapping[int, Answer]) -> Seen:
@@ -68,10 +74,20 @@ class Follower:
         self._before: list[bytes] = []
         self._until = asyncio.get_running_loop().time() + LONGEST_S
 
-    def begin(self, before: Sequence[Numbered], known: Seen) -> None:
+    async def begin(self, before: Sequence[Numbered], known: Seen) -> None:
         """What came before, and up to where that goes: what comes may overlap with it."""
-        self._before = [ALIVE, *(event("entry", each.to_json()) for each in before)]
-        self._seen = known
+        newest: deque[bytes] = deque()
+        left = BEFORE_BYTES
+        for index, each in enumerate(reversed(before)):
+            data = event("entry", each.to_json())
+            left -= len(data)
+            if left < 0:
+                newest.appendleft(_missed(len(before) - index))
+                break
+            newest.appendleft(data)
+            if index % TURN == TURN - 1:
+                await asyncio.sleep(0)
+        self._before, self._seen = [ALIVE, *newest], known
         self._news.set()
 
     def hear(self, numbered: Numbered, data: bytes) -> None:
@@ -110,7 +126,7 @@ class Follower:
         self._news.clear()
         pieces, self._before = self._before, []
         if self._missed:
-            pieces.append(event("missed", f'{{"count": {self._missed}}}'))
+            pieces.append(_missed(self._missed))
         pieces += [data for numbered, data in self._waiting if not self._has(numbered)]
         self._waiting.clear()
         self._size = self._missed = 0
@@ -151,10 +167,10 @@ class Followers:
                 answers = await ask(self._server, before)
                 known = seen(answers)
                 self._polling = self._polling or asyncio.create_task(self._poll(known))
+            await follower.begin(in_order(answers)[-before.most :] if before.most else (), known)
         except BaseException:
             self.remove(follower)
             raise
-        follower.begin(in_order(answers)[-before.most :] if before.most else (), known)
         return follower
 
     def remove(self, follower: Follower) -> None:

@@ -78,6 +78,29 @@ def test_what_was_and_then_what_comes_from_all_processes_once_each() -> None:
     run(main)
 
 
+def test_of_what_was_a_stream_begins_with_so_much_and_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pyworkerd.admin.following.BEFORE_BYTES", 1000)
+
+    async def main() -> None:
+        server = served(1)
+        for number in range(200):
+            server.feeds[1](log(f"{number}" + "\N{GRINNING FACE}" * 20))  # twelve bytes of JSON each
+        follower = await follow(server, most=200)
+        piece = await anext(follower)
+        found = events(piece)
+        numbers = [
+            int(data["message"].rstrip("\N{GRINNING FACE}")) for kind, data in found if kind == "entry"
+        ]
+        assert len(piece) < 1100
+        assert numbers == list(range(200 - len(numbers), 200)) != []
+        assert found[0] == ("missed", {"count": 200 - len(numbers)})
+        await follower.aclose()
+
+    run(main)
+
+
 def test_everybody_hears_what_they_selected() -> None:
     async def main() -> None:
         server = served(1)
