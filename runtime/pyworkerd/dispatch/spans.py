@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyworkerd_isolates.protocol import Call, Held, Part
 
+from pyworkerd.errors import NoSuchMethod
 from pyworkerd.observe import spans
 
 from .failures import outcome
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 TOLD_ELSEWHERE: Final = frozenset(("fetcher", "durable_object"))
 """Shapes of bindings whose calls are spans of their own already: that of the service that is called."""
+FUNCTION: Final = "function"
+"""What is called where a function is lent, which has no name."""
 TRIGGERS: Final = {"scheduled": "timer", "alarm": "timer", "queue": "pubsub"}
 """Semantic conventions of OpenTelemetry, `faas.trigger`."""
 
@@ -97,7 +100,7 @@ class InvocationSpan:
         method = "fetch" if isinstance(self._work, FetchWork) else self._work.method
         error = self._code or (str(self._status) if (self._status or 0) >= 500 else "")
         # The span of a request that came in over HTTP is told by who received it.
-        name = f"{self._worker.name} {method}"
+        name = f"{self._worker.name} {_known(method, self._code) or FUNCTION}"
         spans.say(scope, name, "internal", self._began_ns, attributes, error, inside=scope.received)
         if self._tail is not None:
             self._tail.end(invocation)
@@ -146,7 +149,13 @@ class CallSpans:
             "pyworkerd.worker": self._worker, "pyworkerd.binding": name, "pyworkerd.kind": shape,
         }  # fmt: skip
         kind: Kind = "producer" if shape == "queue" else "client"
-        spans.say(invocation.scope, f"{name} {method}"[:200], kind, found[1], attributes, error, inside=True)
+        called = _known(method, error)
+        spans.say(invocation.scope, f"{name} {called}"[:200], kind, found[1], attributes, error, inside=True)
+
+
+def _known(method: str, error: str) -> str:
+    """The name of a method that there is. Callers choose others, and could make as many names of spans as they like."""
+    return spans.OTHER if error == NoSuchMethod.code else method
 
 
 def _index(effect: Call | Fetch) -> int:

@@ -29,7 +29,18 @@ class Default(WorkerEntrypoint):
             task = asyncio.ensure_future(self.env.NEVER())
             await asyncio.sleep(0)
             task.cancel()
+        if path == "lent":
+            await (await self.env.SELF.lends())()
+        if path == "nothing":
+            for name in ("one", "two"):
+                try:
+                    await getattr(self.env.SELF, name)()
+                except Exception:
+                    pass
         return Response("", status=503 if path == "busy" else 200)
+
+    async def lends(self):
+        return lambda: 1
 
     async def tail(self, events):
         for event in events:
@@ -57,7 +68,7 @@ def fetch(*paths: str, tails: tuple[str, ...] = ()) -> list[str]:
     async def main() -> list[str]:
         async with Runtime() as runtime:
             watch = await runtime.load({"worker.py": SOURCE}, name="watch")
-            bindings: dict[str, Any] = {"BROKEN": broken, "NEVER": never}
+            bindings: dict[str, Any] = {"BROKEN": broken, "NEVER": never, "SELF": watch}
             worker = await runtime.load({"worker.py": SOURCE}, name="w", bindings=bindings, tails=tails)
             for path in paths:
                 await worker.fetch(f"/{path}")
@@ -79,6 +90,13 @@ def test_a_call_that_fails_says_how_and_one_that_is_abandoned_ends(heard: list[S
     assert (broken.kind, broken.error) == ("client", PyworkerdError.code)
     assert (never.error, never.attributes["pyworkerd.kind"]) == ("", "callable")
     assert {broken.parent_id, never.parent_id} == {span.span_id for span in heard if span.name == "w fetch"}
+
+
+def test_names_of_spans_are_those_of_what_there_is(heard: list[Span]) -> None:
+    fetch("nothing", "lent")
+    assert [span.name for span in heard if span.name.startswith("watch ")] == [
+        "watch _OTHER", "watch _OTHER", "watch function", "watch lends",
+    ]  # fmt: skip
 
 
 def test_a_status_of_failure_is_one(heard: list[Span]) -> None:
