@@ -145,12 +145,13 @@ class Keeper:
         return failed
 
     async def _order(self, acme: Acme, pair: Certificate) -> bool:
-        names = ", ".join(acme.hosts)
+        hosts = tuple(dict.fromkeys(map(str.lower, acme.hosts)))
+        names = ", ".join(hosts)
         folder = str(self._files.folder.absolute())
         order = Order(
             acme.directory,
             acme.email,
-            acme.hosts,
+            hosts,
             folder,
             str(pair.cert.absolute()),
             str(pair.key.absolute()),

@@ -32,7 +32,7 @@ def served(folder: Path, directory: str = "https://localhost:1/dir") -> Config:
     (folder / "site").mkdir()
     (folder / "site/w.js").write_text(SOURCE)
     pair = Certificate(folder / "certs/site.pem", folder / "certs/site.key")
-    acme = Acme(("localhost",), agree_to_terms=True, directory=directory)
+    acme = Acme(("LocalHost", "localhost"), agree_to_terms=True, directory=directory)
     return Config(
         sockets=(
             Socket("http", "127.0.0.1:0", "w"),
