@@ -27,7 +27,7 @@ from pyworkerd.routing import Route
 from pyworkerd.server.info import connection_info
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextvars import Context
 
     from pyworkerd_config.model import RateLimit, Service
@@ -164,20 +164,21 @@ class Admission:
             add(snapshot, "requests_limited", (label(service),), count)
 
 
-def as_read(path: str) -> Collection[str] | None:
+@lru_cache(16)  # a request is looked at by each limit of its service
+def as_read(path: str) -> frozenset[str] | None:
     """A path, and what programs may read in it: decoded once or not, before or after they take out dot segments, of
     which backslashes are part, and with or without doubled slashes. None for one that is too long to be looked at: it
     counts, whatever it leads to.
     """
     if "%" not in path and "/." not in path and "//" not in path and "\\" not in path:
-        return (path,)
+        return frozenset((path,))
     if len(path) > MOST_READ:
         return None
     slashed = {text.replace("\\", "/") for text in (path, unquote(path))}
     walked = {_walked(text) for text in slashed | _single(slashed)}
     found = slashed | walked | {path, unquote(path)}
     found |= {unquote(text) for text in found if "%" in text}
-    return found | _single(found)
+    return frozenset(found | _single(found))
 
 
 def _single(paths: Iterable[str]) -> set[str]:
