@@ -127,12 +127,14 @@ class Page:
         """The value of an expression, once it is a true one."""
         end = time.monotonic() + PATIENCE_S
         while not (value := self.run(expression)):
-            assert time.monotonic() < end, f"never came true: {expression}, but {self.text()!r}"
+            shown = self.run("document.body?.innerText")
+            assert time.monotonic() < end, f"never came true: {expression}, but {shown!r}"
         return value
 
     def text(self, selector: str = "body") -> str:
-        """What a reader sees of an element."""
-        found: str = self.run(f"document.querySelector({json.dumps(selector)}).innerText")
+        """What a reader sees of an element, once it is there: a page may be in the middle of loading anew."""
+        element = f"document.querySelector({json.dumps(selector)})"
+        found: str = self.until(f"{element} && [{element}.innerText]")[0]
         return found
 
     def type(self, text: str) -> None:

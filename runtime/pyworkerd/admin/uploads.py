@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from pyworkerd.errors import StorageError
+from pyworkerd.errors import StorageError, StorageFull
 from pyworkerd.versions import receiving
-from pyworkerd.versions.store import FULL, Full, Store
+from pyworkerd.versions.store import FULL, Store
 
 from .api import ApiError
 
@@ -125,4 +125,4 @@ async def _unpacked(call: Call, store: Store, service: str, path: Path) -> recei
 
 def as_api_error(error: StorageError) -> ApiError:
     """What could not be kept, and why."""
-    return ApiError(507 if isinstance(error, Full) else 502, str(error))
+    return ApiError(507 if isinstance(error, StorageFull) else 502, str(error))

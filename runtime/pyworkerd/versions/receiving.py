@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from pyworkerd.errors import StorageError
+from pyworkerd.errors import StorageError, StorageFull
 
 from .archive import UploadError
 from .model import VersionId
-from .store import Full, Store
+from .store import Store
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ def receive(argument: bytes) -> bytes:
         answer = Kept(*found)
     except UploadError as error:
         answer = NotKept("upload", str(error))
-    except Full as error:
+    except StorageFull as error:
         answer = NotKept("full", str(error))
     except (StorageError, OSError) as error:
         answer = NotKept("disk", str(error))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from pyworkerd.errors import ConfigurationError, StorageError
+from pyworkerd.errors import ConfigurationError, StorageError, StorageFull
 from pyworkerd.storage.layout import encoded
 
 from .archive import UploadError, id_of, unpack
@@ -43,10 +43,6 @@ LONGEST_UPLOAD_S: Final = 3600.0
 FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 _Kept = TypeVar("_Kept", Record, Secrets)
-
-
-class Full(StorageError):
-    """The disk has no room."""
 
 
 class Store:
@@ -109,7 +105,7 @@ class Store:
         return found
 
     def write(self, kept: Record | Secrets) -> None:
-        """Keep it: on disk when this returns. Raises `StorageError`, `Full` where the disk is."""
+        """Keep it: on disk when this returns. Raises `StorageError`, `StorageFull` where the disk is."""
         folder = self.folder(kept.service)
         name = RECORD if isinstance(kept, Record) else SECRETS
         data = msgspec.json.encode(kept)
@@ -249,5 +245,5 @@ def _sync(path: Path) -> None:
 
 def _storage_error(what: str, error: OSError) -> StorageError:
     if error.errno in FULL:
-        return Full(f"the disk is full: {what} could not be kept, and nothing has changed")
+        return StorageFull(f"the disk is full: {what} could not be kept, and nothing has changed")
     return StorageError(f"{what} could not be kept ({error.strerror}), and nothing has changed")

@@ -9,10 +9,10 @@ from shutil import rmtree
 from typing import TYPE_CHECKING
 
 import pytest
-from pyworkerd.errors import ConfigurationError, StorageError
+from pyworkerd.errors import ConfigurationError, StorageError, StorageFull
 from pyworkerd.versions.archive import UploadError, pack
 from pyworkerd.versions.model import Record, Secrets, Version
-from pyworkerd.versions.store import Full, Store
+from pyworkerd.versions.store import Store
 from pyworkerd_isolates.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(Full, match=r"the disk is full: .* nothing has changed"):
+    with pytest.raises(StorageFull, match=r"the disk is full: .* nothing has changed"):
         store.write(Record("shop"))
-    with pytest.raises(Full):
+    with pytest.raises(StorageFull):
         store.keep_upload("shop", path, ())
     monkeypatch.undo()
     assert store.record("shop") == Record("shop", (VERSION,))
