@@ -283,7 +283,7 @@ async def _go_over(call: Call, change: Change) -> None:
     except Busy:
         raise ApiError(503, "too many changes wait already: try again") from None
     except Stopped:
-        raise ApiError(503, "the server ends, and changes nothing any more") from None
+        raise ApiError(503, "the server ends: look at what answers once it is back") from None
     except rules.RuleError as error:
         raise ApiError(409, str(error)) from None
     except StorageError as error:

@@ -37,6 +37,7 @@ logger = logging.getLogger("pyworkerd.supervisor")
 TRIES: Final = 5
 """Files may change while they are read, and processes may end: so often the whole is begun anew."""
 _NOBODY: Final = Fault("no process serves: try again when one does")
+_UNFORESEEN: Final = Fault("it failed in a way that nobody has foreseen: the log has more")
 _MOVED: Final = Fault("the files keep changing while they are loaded: try again when they are complete")
 
 
@@ -145,9 +146,10 @@ class Reloading:
         try:
             await self._go_over()
         except Exception as error:
-            if status_of(error) is None:
-                raise
-            supervisor.not_reloaded(faults_of(error))
+            foreseen = status_of(error) is not None
+            if not foreseen:  # no reason to leave the changes that wait
+                logger.exception("a reload failed")
+            supervisor.not_reloaded(faults_of(error) if foreseen else (_UNFORESEEN,))
         else:
             supervisor.mended()
             supervisor.report.reloaded(asyncio.get_running_loop().time() - started)

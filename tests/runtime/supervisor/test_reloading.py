@@ -58,6 +58,38 @@ def test_reloads_and_deploys_have_their_turns() -> None:
     ]  # fmt: skip
 
 
+class Falling(Reloading):
+    """A reload that fails in a way that nobody has foreseen, while a change waits."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        stub = SimpleNamespace(
+            stopping=False,
+            think=lambda: None,
+            not_reloaded=lambda faults: self.told.extend(fault.text for fault in faults),
+        )
+        super().__init__(stub)  # type: ignore[arg-type]
+
+    async def _go_over(self, change: Change | None = None) -> None:
+        if change is None:
+            raise KeyError("odd")
+        self.told.append(change.service)
+
+
+def test_a_reload_that_fails_oddly_takes_no_deploy_along(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> list[str]:
+        reloading = Falling()
+        reloading.request()
+        await reloading.change(Change("shop"))
+        return reloading.told
+
+    assert asyncio.run(main()) == [
+        "it failed in a way that nobody has foreseen: the log has more",
+        "shop",
+    ]
+    assert "KeyError: 'odd'" in caplog.text
+
+
 class Stumbling(ServingProcess):
     """Its end of the control channel, and orders that fail in ways that nobody has foreseen."""
 
