@@ -52,11 +52,13 @@ def _source(module: str) -> Source:
     return source
 
 
+COMPILED: Final = ".pyworkerd"
+"""Suffix of what `pyworkerd compile` writes, as a rule beside the program: the next one would hold the last."""
 PYTHON: Final = Language(
     "python",
     (".py",),
     ("pyworkerd_isolates.python.build",),
-    (".pyc", ".pyo"),
+    (".pyc", ".pyo", COMPILED),
     frozenset(("__pycache__", "node_modules")),
     dotted=True,
 )
@@ -68,7 +70,7 @@ JAVASCRIPT: Final = Language(
         "pyworkerd_isolates.javascript.typescript",
         "pyworkerd_isolates.javascript.storage_build",
     ),
-    (".pyc", ".map", ".d.ts", ".d.mts", ".d.cts"),
+    (".pyc", ".map", ".d.ts", ".d.mts", ".d.cts", COMPILED),
     frozenset(("__pycache__",)),
     dotted=False,
     storage="pyworkerd_isolates.javascript.storage_build",

@@ -53,6 +53,7 @@ def test_main_may_lie_deeper_and_be_a_package(root):
         "x.pyc",
         "__pycache__/x.py",
         "node_modules/x.js",
+        "app.pyworkerd",
     ],
 )
 def test_what_is_hidden_or_made_by_tools_stays_out(root, name):

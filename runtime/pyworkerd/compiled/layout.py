@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyworkerd_config import ConfigError, Problem
 from pyworkerd_config.model import Disk, Extension, Place
+from pyworkerd_isolates.languages import COMPILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 Beside: TypeAlias = "Callable[[Path, str, Place], Path]"
 
-SUFFIX: Final = ".pyworkerd"
+SUFFIX: Final = COMPILED
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 CONFIG: Final = "config.toml"

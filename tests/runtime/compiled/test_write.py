@@ -61,6 +61,16 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     assert written[0] == written[1]
 
 
+def test_the_next_one_does_not_hold_the_last(tmp_path: Path) -> None:
+    config = load(project(tmp_path))
+    worker = next(service.kind for service in config.services if isinstance(service.kind, Worker))
+    output = worker.main.with_name("app.pyworkerd")
+    compile_to(config, output)
+    before = output.read_bytes()
+    compile_to(config, output)
+    assert output.read_bytes() == before
+
+
 def test_one_that_is_there_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
     config = load(project(tmp_path / "project"))
     output = tmp_path / "app.pyworkerd"
