@@ -93,6 +93,12 @@ def _ended(status: int, errors: str, source: Files | Path, place: Place) -> Prob
         return Problem(place, "it takes more memory than a configuration may (1 GiB)")
     if -status in _TOO_LONG:
         return Problem(place, "reading it takes more time than a configuration may (10 s)")
+    if not errors.strip():
+        return Problem(
+            place,
+            f"pycapnp ended while it read it (status {status})",
+            "look for a name or a list without end",
+        )
     return _complaint(errors, source, place)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -146,3 +147,11 @@ def test_more_memory_than_a_configuration_may_have_is_refused(tmp_path: Path) ->
     services = "[(worker = (bindings = [.b5]))]"
     text = f'const b0 :W.Worker.Binding = (name = "x");\n{rows}\nconst c :W.Config = (services = {services});'
     assert complaints(tmp_path, text) == ["it takes more memory than a configuration may (1 GiB)"]
+
+
+def test_a_name_that_ends_the_process_is_told_as_that(tmp_path: Path) -> None:
+    text = f'const c :W.Config = (services = [(name = "a", worker = {".w" * 100_000})]);'
+    (found,) = complaints(tmp_path, text)
+    assert re.fullmatch(
+        r"pycapnp ended while it read it \(status -\d+\): look for a name or a list .*", found
+    )
