@@ -87,7 +87,7 @@ def print_as(
     """
     row = DIALECTS[dialect]
     meant = row.same(config, folder, modules)
-    written = row.write(_without(meant, _cannot_be_toml), dialect, folder, defaults)
+    written = row.write(meant, dialect, folder, defaults)
     if not written.files:
         raise ConfigError(
             [Problem(config.place, f"a {row.name} is one worker, and there is none", "add a worker")]
@@ -95,20 +95,25 @@ def print_as(
     return Printed(tuple(written.files), tuple(differences(meant, written.read(kinds), folder)))
 
 
-def _without(config: Config, wrong: Callable[[Binding], bool]) -> Config:
-    """The same without some of the bindings."""
+def _for_toml(config: Config) -> Config:
+    """The same without bindings and props that TOML has not."""
     services = tuple(
         replace(
             service,
             kind=replace(
-                service.kind, bindings=tuple(each for each in service.kind.bindings if not wrong(each))
+                service.kind,
+                bindings=tuple(each for each in service.kind.bindings if not _cannot_be_toml(each)),
             ),
         )
         if isinstance(service.kind, Worker)
         else service
         for service in config.services
     )
-    return replace(config, services=services)
+    sockets = tuple(
+        replace(each, props=None) if each.props is not None and not _is_toml(each.props) else each
+        for each in config.sockets
+    )
+    return replace(config, services=services, sockets=sockets)
 
 
 def _cannot_be_toml(binding: Binding) -> bool:
@@ -116,21 +121,25 @@ def _cannot_be_toml(binding: Binding) -> bool:
     inner = binding.options.get("bindings", ())
     plain = (each for key, each in binding.options.items() if key != "bindings")
     said = [binding.name, *(each for each in (binding.value, *plain) if not isinstance(each, bytes | Path))]
+    return not _is_toml(said) or any(map(_cannot_be_toml, inner))
+
+
+def _is_toml(value: Any) -> bool:
     try:
-        toml_value(said)
+        toml_value(value)
     except ValueError:
-        return True
-    return any(map(_cannot_be_toml, inner))
+        return False
+    return True
 
 
 def _write_toml(config: Config, name: str, folder: Path, defaults: bool) -> Written:
-    text = _toml_printable(to_toml(config, defaults=defaults, folder=folder))
+    text = _toml_printable(to_toml(_for_toml(config), defaults=defaults, folder=folder))
     return Written([File(name, text)], lambda kinds: parse_toml(text, Place(folder / name), kinds=kinds))
 
 
 def _wrangler(to_text: Callable[[dict[str, Any]], str]) -> Callable[[Config, str, Path, bool], Written]:
     def write(config: Config, name: str, folder: Path, _defaults: bool) -> Written:
-        workers = wrangler_files(config, folder)
+        workers = wrangler_files(_for_toml(config), folder)
         stem, _, suffix = name.partition(".")
         files = [
             File(name if len(workers) == 1 else f"{stem}.{each.worker}.{suffix}", to_text(each.document))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_paths_start_from_the_folder_that_is_named() -> None:
     assert printed.lost == ('state_dir is "../conf/.pyworkerd", and would be left out',)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != "config.capnp"])
 @pytest.mark.parametrize("value", [None, "\ud800"])
 def test_what_only_json_can_hold_is_lost_and_told(dialect: str, value: object) -> None:
     worker = Worker(
@@ -122,3 +123,21 @@ def test_the_names_are_those_by_which_files_are_read() -> None:
     for name in DIALECTS:
         printed = print_as(name, read(), CONF)
         assert is_wrangler(CONF / printed.files[0].name) == name.startswith("wrangler")
+
+
+@pytest.mark.parametrize("value", [None, "\ud800", 1 << 64])
+def test_props_that_only_json_can_hold_are_lost_and_told_too(value: object) -> None:
+    config = read()
+    worker = config.services[0].kind
+    assert isinstance(worker, Worker)
+    worker = replace(worker, bindings=(Binding("A", "json", value), Binding("B", "json", 1)))
+    services = (replace(config.services[0], kind=worker), *config.services[1:])
+    config = replace(config, services=services, sockets=(replace(config.sockets[0], props={"a": value}),))
+    printed = print_as("config.toml", config, CONF)
+    assert "B = { json = 1 }" in printed.files[0].text
+    first, second = printed.lost
+    assert first.startswith("sockets.0.props is ")
+    assert first.endswith(", and would be left out")
+    assert second.startswith("services.shop.worker.bindings.A is ")
+    said = print_as("config.capnp", config, CONF)
+    assert not [each for each in said.lost if "props" in each or "bindings" in each]
