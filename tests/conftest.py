@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,11 +33,14 @@ BYTECODE = Path(__file__).parents[1] / "build" / "tests" / "bytecode"
 
 
 def pytest_configure() -> None:
-    """Let the servers that tests start keep their bytecode, as every installation does.
+    """Let the servers that tests start keep their bytecode, as every installation does, and hear of SIGINT.
 
-    Build machines often forbid it, and then each of some hundred processes compiles all sources again. It goes into the
-    build folder, not beside the sources.
+    Build machines often forbid the first, and then each of some hundred processes compiles all sources again. It goes
+    into the build folder, not beside the sources. What a shell runs in the background ignores SIGINT, and so does all
+    that it starts.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
         os.environ["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
 
