@@ -11,6 +11,7 @@ import pyworkerd
 from pyworkerd_config import Binding, load
 
 from tests.packaging.markdown import code_blocks, page
+from tests.runtime.counter import COUNTER
 from tests.runtime.test_javascript import get
 
 if TYPE_CHECKING:
@@ -75,21 +76,9 @@ class Base(RpcTarget):
         return "inherited"
 
 
-class Counter(Base):
-    def __init__(self):
-        self._value = 0
-
-    def add(self, by=1):
-        self._value += by
-        return self._value
-
-    @property
-    def value(self):
-        return self._value
-
-    def twin(self):
-        return self
-
+"""
+        + COUNTER.replace("(RpcTarget)", "(Base)")
+        + """
     def fails(self):
         raise TypeError("no")
 
@@ -317,25 +306,14 @@ def test_the_page(tmp_path: Path) -> None:
     assert (status, json.loads(body)) == (200, {"items": 2, "total": 11.0})
 
 
-LIBRARY = """
+LIBRARY = (
+    """
 from workers import RpcStub, RpcTarget, WorkerEntrypoint
 
 
-class Counter(RpcTarget):
-    def __init__(self):
-        self._value = 0
-
-    def add(self, by=1):
-        self._value += by
-        return self._value
-
-    @property
-    def value(self):
-        return self._value
-
-    def twin(self):
-        return self
-
+"""
+    + COUNTER
+    + """
 
 async def outcome(call):
     try:
@@ -353,6 +331,7 @@ class Default(WorkerEntrypoint):
         exec("async def main():\\n" + "".join(f"    {line}\\n" for line in code.split("\\n")), space)
         return await space["main"]()
 """
+)
 
 
 class Shelf(pyworkerd.RpcTarget):

@@ -18,24 +18,14 @@ from pyworkerd.observe.logs import LogEntry
 from pyworkerd.server import bind
 
 from tests.runtime.admin.test_routes import Fixed
+from tests.runtime.cli import command
 from tests.runtime.cli.command import PROGRAM, Served, ask, project, run, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CONFIG = """\
-admin = "unix:{socket}"
-[[sockets]]
-name = "http"
-address = "127.0.0.1:0"
-service = "w"
-
-[[services]]
-name = "w"
-[services.worker]
-main = "w.py"
-"""
+CONFIG = f'admin = "unix:{{socket}}"\n{command.CONFIG}'
 WORKER = """\
 from workers import Response, WorkerEntrypoint
 

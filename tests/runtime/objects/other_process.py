@@ -10,6 +10,8 @@ from pathlib import Path
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd_config.model import Binding, Limits, ObjectClass
 
+from tests.runtime.counter import COUNTER
+
 SOURCE = {
     "worker.py": """
 import asyncio
@@ -39,21 +41,9 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request):
         return await self.env.ROOM.get_by_name("a").fetch(request)
 
-class Counter(RpcTarget):
-    def __init__(self):
-        self._value = 0
-
-    def add(self, by=1):
-        self._value += by
-        return self._value
-
-    @property
-    def value(self):
-        return self._value
-
-    def twin(self):
-        return self
-
+"""
+    + COUNTER
+    + """
     async def back(self, callback):
         return await callback(self._value)
 
