@@ -11,7 +11,7 @@ import importlib.resources
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyworkerd_isolates import wasm
 from pyworkerd_isolates.capi import assemble
@@ -33,6 +33,19 @@ PREFIX: Final = "pyworkerd:"
 """What names of the guest's own modules begin with; a folder of them is a part of the name: `pyworkerd:web/url`."""
 OBJECTS: Final = "objects/"
 """What the names of modules begin with that only an engine with storage has."""
+LATER: Final = ("node/", "node_parts/", "web/html/")
+"""What the names of modules begin with that most programs do without: their texts are constants of the engine, and no
+part of an image before a program imports them."""
+
+
+class Constants(NamedTuple):
+    """What the engine has once for all isolates, in its code: bytes that the guest reads by `host.table`."""
+
+    data: bytes
+    tables: Mapping[str, tuple[int, int]]
+    """Where each table of `encodings` begins, and its size in bytes."""
+    texts: Mapping[str, tuple[int, int]]
+    """The same for the texts of modules, by the modules' names."""
 
 
 def source() -> Source:
@@ -59,13 +72,12 @@ def build(progress: Progress) -> Built:
     """Run the build. About a second on one core, most of it for the compiler that comes after."""
     from pyworkerd_isolates.wasm.preview1 import lone_engine  # noqa: PLC0415 (every start would pay for it)
 
-    from .encodings import make_tables  # noqa: PLC0415 (every start would pay for it)
     from .glue import plain_glue  # noqa: PLC0415 (every start would pay for it)
 
     progress("joining QuickJS with the sandbox")
-    tables = make_tables()
-    merged = lone_engine(quickjs(), partial(plain_glue, tables=tables.data), assemble)
-    return Built(*merged, boot_script(tables.places).encode())
+    constants = make_constants()
+    merged = lone_engine(quickjs(), partial(plain_glue, tables=constants.data), assemble)
+    return Built(*merged, boot_script(constants).encode())
 
 
 def quickjs() -> bytes:
@@ -76,19 +88,39 @@ def quickjs() -> bytes:
         raise EngineError(f"the package quickjs-rs does not hold its engine: {error}") from None
 
 
-def boot_script(places: Mapping[str, tuple[int, int]], *, has_storage: bool = False) -> str:
-    """The script that the engine is booted with: all of the guest's modules, and what evaluates them.
+def make_constants() -> Constants:
+    """Tables, and after them the texts of modules that are imported later than the others."""
+    from .encodings import make_tables  # noqa: PLC0415 (every start would pay for it)
 
-    `places` are those of the engine's tables.
-    """
+    tables = make_tables()
+    parts = [tables.data]
+    texts: dict[str, tuple[int, int]] = {}
+    at = len(tables.data)
+    for name, path in _modules().items():
+        if name.startswith(LATER):
+            text = path.read_bytes()
+            texts[PREFIX + name] = (at, len(text))
+            parts.append(text)
+            at += len(text)
+    return Constants(b"".join(parts), tables.places, texts)
+
+
+def boot_script(constants: Constants, *, has_storage: bool = False) -> str:
+    """The script that the engine is booted with: all of the guest's modules, as texts or as places of texts among its
+    constants, and what evaluates them."""
     from .glue import host_functions  # noqa: PLC0415 (every start would pay for it)
 
-    paths = {path.relative_to(GUEST).with_suffix("").as_posix(): path for path in sorted(GUEST.rglob("*.js"))}
-    modules = {
-        PREFIX + name: path.read_text(encoding="utf-8")
-        for name, path in paths.items()
-        if path != BOOT and (has_storage or not name.startswith(OBJECTS))
+    modules: dict[str, str | tuple[int, int]] = {
+        PREFIX + name: constants.texts.get(PREFIX + name) or path.read_text(encoding="utf-8")
+        for name, path in _modules().items()
+        if has_storage or not name.startswith(OBJECTS)
     }
-    modules[TABLES] = f"export default {json.dumps(places)};"
+    modules[TABLES] = f"export default {json.dumps(constants.tables)};"
     script = BOOT.read_text(encoding="utf-8").strip().removesuffix(";")
     return f"({script})({json.dumps(modules)}, {json.dumps(host_functions(has_storage=has_storage))})"
+
+
+def _modules() -> dict[str, Path]:
+    """The guest's own modules, by their names without `PREFIX`."""
+    paths = (path for path in sorted(GUEST.rglob("*.js")) if path != BOOT)
+    return {path.relative_to(GUEST).with_suffix("").as_posix(): path for path in paths}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pyworkerd_isolates.capi import assemble
 from pyworkerd_isolates.engine import Built, Source
 
-from .build import boot_script, fingerprint, quickjs
+from .build import boot_script, fingerprint, make_constants, quickjs
 from .typescript import TypeScript
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ def build(progress: Progress) -> Built:
     """Run the build. About ten seconds on one core."""
     from pyworkerd_isolates.wasm.preview1 import lone_engine  # noqa: PLC0415 (every start would pay for it)
 
-    from .encodings import make_tables  # noqa: PLC0415 (every start would pay for it)
     from .glue import glue_with_storage  # noqa: PLC0415 (every start would pay for it)
     from .sqlite import SQLite, component  # noqa: PLC0415 (every start would pay for it)
     from .storage_glue import ERRNO, SQLITE  # noqa: PLC0415 (every start would pay for it)
@@ -35,11 +34,11 @@ def build(progress: Progress) -> Built:
     progress("taking SQLite out of CPython (once per machine, takes some seconds)")
     sqlite = SQLite(component())
     progress("joining QuickJS and SQLite with the sandbox")
-    tables = make_tables()
+    constants = make_constants()
     merged = lone_engine(
         quickjs(),
-        partial(glue_with_storage, tables=tables.data),
+        partial(glue_with_storage, tables=constants.data),
         assemble,
         lambda ground: sqlite.join(ground, SQLITE, ground.room + ERRNO),
     )
-    return Built(*merged, boot_script(tables.places, has_storage=True).encode())
+    return Built(*merged, boot_script(constants, has_storage=True).encode())

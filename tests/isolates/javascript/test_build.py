@@ -25,8 +25,18 @@ def test_two_builds_are_equal() -> None:
 
 def test_its_key_is_of_every_script(monkeypatch: pytest.MonkeyPatch) -> None:
     before = build.source().fingerprint
-    scripts = build.boot_script({})
+    scripts = build.boot_script(build.make_constants())
     assert '"pyworkerd:entry"' in scripts
     assert '"pyworkerd:web/url"' in scripts
     monkeypatch.setattr(build, "_inputs", list)
     assert build.source().fingerprint != before
+
+
+def test_texts_that_most_programs_do_without_are_constants() -> None:
+    constants = build.make_constants()
+    at, size = constants.texts["pyworkerd:node/path"]
+    text = (build.GUEST / "node/path.js").read_bytes()
+    assert constants.data[at : at + size] == text
+    script = build.boot_script(constants)
+    assert text.decode().splitlines()[0] not in script
+    assert "// The engine's calls arrive here" in script

@@ -59,7 +59,7 @@ def test_componentize_py_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_only_this_engine_has_the_modules_of_objects() -> None:
-    assert "pyworkerd:objects/sql" not in build.boot_script({})
-    assert "pyworkerd:objects/sql" in build.boot_script({}, has_storage=True)
+    assert "pyworkerd:objects/sql" not in build.boot_script(build.make_constants())
+    assert "pyworkerd:objects/sql" in build.boot_script(build.make_constants(), has_storage=True)
     assert storage_build.source().fingerprint != build.source().fingerprint
     assert storage_build.source().language == "javascript_storage"

@@ -75,12 +75,13 @@ function (modules, functions) {
     return ownName(name) ?? guest.resolve(base, name);
   }
 
-  // The engine asks once for each: what it has got need not be part of an image.
+  // The engine asks once for each: what it has got need not be part of an image. Texts of modules that few programs
+  // import are not even there before, but places among the engine's constants.
   function source(name) {
     const text = own.get(name);
     if (text === undefined) return guest.source(name);
     own.set(name, "");
-    return text;
+    return typeof text === "string" ? text : host.decode(host.table(text[0], text[1]));
   }
 
   // Where SQLite is inside: whether a statement may do something.
