@@ -14,13 +14,13 @@ import cProfile
 import gc
 import pstats
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import uvloop
+from pyworkerd.interpreter import interval
 from pyworkerd.messages import Request
 from pyworkerd.runtime import Runtime
 from pyworkerd_config.load import load
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CALLS: Final = 200
-SWITCH_S: Final = 0.0005
-"""As in serving processes."""
 LIMITS: Final = {"cpu_ms": 60_000, "background_cpu_ms": 60_000}
 HEAD: Final = "from workers import DurableObject, Response, WorkerEntrypoint\n"
 WORKER: Final = """
@@ -179,7 +177,7 @@ def main() -> None:
     parser.add_argument("--kind", action="append", choices=[kind.name for kind in KINDS])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--profile", action="store_true")
-    sys.setswitchinterval(SWITCH_S)
+    interval.manage()  # as serving processes do
     uvloop.run(measure(parser.parse_args()))
 
 

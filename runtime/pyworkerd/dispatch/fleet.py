@@ -22,6 +22,7 @@ from pyworkerd_isolates.slots import Slots
 from pyworkerd_isolates.unfrozen import Loading
 
 from pyworkerd.errors import Overloaded
+from pyworkerd.interpreter import interval
 from pyworkerd.machine import memory
 from pyworkerd.objects.owners import Owners
 from pyworkerd.observe.counters import LABELLED, Meters
@@ -193,7 +194,9 @@ class Fleet:
     ) -> _Result:
         if self.closed:
             raise Overloaded("the runtime is closed")
-        return await asyncio.get_running_loop().run_in_executor(threads, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(
+            threads, interval.during, partial(function, *arguments)
+        )
 
     async def image(self, source: Folder | Bundle, limits: IsolateLimits) -> Image:
         """The image of a worker's files, off the event loop's thread; `release` it. Raises `ImageError`."""

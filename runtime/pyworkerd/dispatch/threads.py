@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pyworkerd_isolates.cpu_clock import charged_s
 
+from pyworkerd.interpreter import interval
 from pyworkerd.machine import cores
 
 from .fairness import Account, FairQueue
@@ -71,6 +72,8 @@ class Threads:
         with self._lock:
             self._queue.put(account, step)
             self._unfinished += 1
+            if self._unfinished == 1:
+                interval.hold()
             wanted = min(self._unfinished, self._count)
         self._tickets.put(True)
         if len(self._threads) < wanted:
@@ -95,6 +98,8 @@ class Threads:
             self._queue.charge(turn.account, (self._clock() - began) * 1e3)
             if over:
                 self._unfinished -= 1
+                if not self._unfinished:
+                    interval.release()
             else:
                 self._queue.put(turn.account, turn.job)
         if over:

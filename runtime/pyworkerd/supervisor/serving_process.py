@@ -21,6 +21,7 @@ from pyworkerd.bindings.rate_limit.shared import SharedRateLimits
 from pyworkerd.dispatch.fleet import FleetLimits
 from pyworkerd.dispatch.worker import Worker
 from pyworkerd.errors import ConfigurationError
+from pyworkerd.interpreter import interval
 from pyworkerd.observe import logs
 from pyworkerd.observe.background import Background
 from pyworkerd.observe.own import ROOTS, OwnLogs
@@ -72,9 +73,6 @@ logger = logging.getLogger("pyworkerd.supervisor")
 BEAT_S: Final = 0.5
 """Between two signs of life. `hang_s` is at least four times as long."""
 _UNFORESEEN: Final = Fault("it failed in a way that nobody has foreseen: the log of the server has more")
-SWITCH_S: Final = 0.0005
-"""How long a thread that decodes or builds something may keep the interpreter from the event loop's. CPython's own
-switch interval is ten times that, and a request needs the interpreter some ten times."""
 DUMP: Final = signal.SIGUSR2
 """Makes a process write what all its threads are doing to its log: the supervisor sends it before it kills."""
 
@@ -182,7 +180,7 @@ class ServingProcess:
             self._telemetry.start()
         await self._runtime.open()
         await self._serving.start({name: each.share() for name, each in self._listeners.items()})
-        sys.setswitchinterval(SWITCH_S)
+        interval.manage()
         gc.freeze()  # what is here now stays: no later collection has to look through it
         self._channel.send(Ready(self._runtime.digest(), _deployed(self._runtime.services)))
 

@@ -13,11 +13,13 @@ import contextvars
 import inspect
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates import wire
 
 from pyworkerd.errors import PyworkerdError, WorkerException
+from pyworkerd.interpreter import interval
 from pyworkerd.services.stubs import release
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def _for_the_guest(function: Callable[..., Any], error: BaseException) -> Pywork
 
 def _attempt(function: Callable[..., Any], positional: list[Any], named: dict[str, Any]) -> Any:
     try:
-        return function(*positional, **named)
+        return interval.during(partial(function, *positional, **named))
     except Exception as error:  # noqa: BLE001  (whatever a program's function raises is for the guest)
         return _Raised(error)
 
