@@ -172,6 +172,7 @@ UNTESTED: dict[str, str] = {
     "bench/pyworkerd_bench/experiments/javascript_steps.py": "an experiment: it shows figures to a developer",
     "bench/pyworkerd_bench/experiments/observing.py": "an experiment: it shows figures to a developer",
     "bench/pyworkerd_bench/experiments/one_call.py": "an experiment: it shows figures to a developer",
+    "bench/pyworkerd_bench/experiments/python_steps.py": "an experiment: it shows figures to a developer",
     "bench/pyworkerd_bench/experiments/private_pages.py": "an experiment: it shows figures to a developer",
 }
 """Modules without a test of their own, and why that is so."""
