@@ -80,9 +80,18 @@ export class Hash {
   #before = 0;
   #rest = new Uint8Array(0);
 
-  constructor(name) {
-    this.#algorithm = ALGORITHMS[name];
-    this.#state = this.#algorithm.start;
+  constructor(name, algorithm = ALGORITHMS[name]) {
+    this.#algorithm = algorithm;
+    this.#state = algorithm.start;
+  }
+
+  /** Another one that has had the same pieces. */
+  copy() {
+    const copy = new Hash("", this.#algorithm);
+    copy.#state = this.#state;
+    copy.#before = this.#before;
+    copy.#rest = this.#rest;
+    return copy;
   }
 
   update(bytes) {
