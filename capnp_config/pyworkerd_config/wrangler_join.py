@@ -14,7 +14,7 @@ from .problems import Problem, quote
 from .toml_reader import with_internet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from .kinds import BindingKinds
     from .model import Place
@@ -38,20 +38,25 @@ def join(configs: Sequence[Config], kinds: BindingKinds) -> Config:
                 for each in own
             ]
         services += _with_secrets(own, config, configs, secrets)
+    by_id = {(store.kind, store.name) for config in configs for store in config.stores}
     named = [queue for config in configs for queue in config.queues]
     joined = replace(
         first,
         services=tuple(services),
         queues=tuple(_queues(named)),
-        stores=tuple(shared_stores(services, kinds, first.place)),
+        stores=tuple(account_stores(services, kinds, first.place, by_id)),
         warnings=(*(warning for config in configs for warning in config.warnings), *_second_consumers(named)),
         secrets=secrets,
     )
     return with_internet(joined)
 
 
-def shared_stores(services: Iterable[Service], kinds: BindingKinds, place: Place) -> Iterator[Store]:
-    """Those that several workers have: an id means the same one to all."""
+def account_stores(
+    services: Iterable[Service], kinds: BindingKinds, place: Place, by_id: Collection[tuple[str, str]]
+) -> Iterator[Store]:
+    """Those that belong to no worker: what a file names by an id, which stays the same whoever comes to bind it, and
+    what several workers have under one name. `by_id` are the kinds and names of the former.
+    """
     users: dict[tuple[str, str], list[str]] = {}
     for service in services:
         assert isinstance(service.kind, Worker)
@@ -61,7 +66,7 @@ def shared_stores(services: Iterable[Service], kinds: BindingKinds, place: Place
                 if service.name not in of:
                     of.append(service.name)
     for (kind, name), names in users.items():
-        if len(names) > 1:
+        if len(names) > 1 or (kind, name) in by_id:
             yield Store(kind, name, tuple(names), place=place)
 
 

@@ -20,7 +20,7 @@ from .names import binding_name_fault
 from .problems import ProblemList, did_you_mean, listing, quote
 from .toml_reader import ASSETS, STATE_DIR, with_internet
 from .wrangler_file import WranglerFile
-from .wrangler_join import EVERYTHING, shared_stores
+from .wrangler_join import EVERYTHING, account_stores
 from .wrangler_limits import with_rate_limits
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def read_wrangler(
             sockets=(Socket("http", address, place=file.top.place),),
             services=tuple(with_rate_limits(file, services)),
             queues=tuple(_queues(file, services)),
-            stores=tuple(shared_stores(services, kinds, file.top.place)),
+            stores=tuple(account_stores(services, kinds, file.top.place, _by_id(file, bindings))),
             state_dir=file.top.folder / STATE_DIR,
             warnings=tuple(warnings.found),
             place=Place(place.file),
@@ -96,6 +96,14 @@ def _bindings(file: WranglerFile, secrets: tuple[str, ...]) -> Iterator[Binding]
     for name in (*required, *secrets):
         found[name] = Binding(name, "secret", name, place=file.top.place)
     yield from found.values()
+
+
+def _by_id(file: WranglerFile, bindings: Iterable[Binding]) -> set[tuple[str, str]]:
+    """Kinds and names of what the file calls by something else than the binding: it is no worker's own."""
+    rows = ((path, row) for path, table in tables.LISTS for row, _ in file.rows(table, *path))
+    made = [_MAKERS[path](row) for path, row in rows if not tables.IDS.isdisjoint(row)]
+    named = [(each.kind, each.value) for each in bindings if each.kind == "d1" and each.value != each.name]
+    return {*named, *((each.kind, each.value) for each in made)}
 
 
 def _siblings(file: WranglerFile) -> Iterator[Binding]:

@@ -195,6 +195,9 @@ LISTS: Final = (
 )
 """Lists of bindings: where they are in the file, and the keys of an entry."""
 
+IDS: Final = frozenset(("id", "bucket_name", "database_name", "database_id", "dataset"))
+"""Keys of an entry that say which store of the account it is; without one, it is called as its binding."""
+
 NOT_IN_ROWS: Final = {
     "remote": "everything is on this machine",
     "preview_id": "there is one namespace of each name",

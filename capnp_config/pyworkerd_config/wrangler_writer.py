@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import wrangler_tables as tables
 from .explain import plain
+from .kinds import BINDING_KINDS
 from .model import Worker
 from .names import TcpAddress, parse_address
 from .toml_writer import toml_key, toml_lines, toml_value
-from .wrangler_join import EVERYTHING
+from .wrangler_join import EVERYTHING, account_stores
 from .wrangler_reader import IP, PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from .model import Binding, Config
+    from .model import Binding, Config, Store
 
 Row = dict[str, Any]
 _FIRST_ID: Final = 1001
@@ -41,7 +42,8 @@ def as_wrangler_says(config: Config) -> Config:
     """A model that means the same, as far as it can be put in the way that Wrangler's files put it.
 
     A socket with a worker is that worker with a route for everything, if there is no other socket: nothing goes by the
-    other routes then. JSON that is a text is a text. Modules that are the files of a folder are that folder.
+    other routes then. JSON that is a text is a text. Modules that are the files of a folder are that folder. A store of
+    one worker's own is one that is shared by that worker alone, and takes over what is there.
     """
     workers = [service for service in config.services if isinstance(service.kind, Worker)]
     if len(config.sockets) == 1 and config.sockets[0].service in {service.name for service in workers}:
@@ -60,7 +62,23 @@ def as_wrangler_says(config: Config) -> Config:
         else service
         for service in config.services
     )
-    return replace(config, services=services)
+    return replace(config, services=services, stores=(*config.stores, *_alone(config)))
+
+
+def _alone(config: Config) -> Iterator[Store]:
+    """Stores that one worker has on its own, and nobody else one of that name, if they are not called as their binding:
+    only those can be said without an id.
+    """
+    declared = {(store.kind, store.name) for store in config.stores}
+    workers = [service for service in config.services if isinstance(service.kind, Worker)]
+    bindings = [
+        each for service in workers if isinstance(service.kind, Worker) for each in service.kind.bindings
+    ]
+    by_id = {(each.kind, each.value) for each in bindings if each.kind in _IDS and each.value != each.name}
+    for store in account_stores(workers, BINDING_KINDS, config.place, by_id):
+        key = (store.kind, store.name)
+        if len(store.workers) == 1 and key in by_id and key not in declared:
+            yield store
 
 
 def _as_text(binding: Binding) -> Binding:
@@ -85,7 +103,8 @@ def wrangler_files(config: Config, folder: Path) -> list[WorkerFile]:
     ]
     services.sort(key=lambda service: EVERYTHING not in service.get("routes", ()))
     ids = count(_FIRST_ID)
-    files = [WorkerFile(each["name"], _document(each, document["queues"], ids)) for each in services]
+    stores = {(kind, store[kind]) for store in document["stores"] for kind in store.keys() & _IDS.keys()}
+    files = [WorkerFile(each["name"], _document(each, document["queues"], stores, ids)) for each in services]
     if files and document["sockets"]:
         files[0].document.update(_dev(document["sockets"][0]["address"]))
     return files
@@ -127,7 +146,7 @@ def _dev(address: str) -> Row:
     return {"dev": {"ip": address.rpartition(":")[0], "port": parsed.port}}
 
 
-def _document(service: Row, queues: list[Row], ids: Iterator[int]) -> Row:
+def _document(service: Row, queues: list[Row], stores: set[tuple[str, str]], ids: Iterator[int]) -> Row:
     worker = service["worker"]
     document: Row = {"name": service["name"], "main": _main(worker)}
     for key in ("compatibility_date", "compatibility_flags"):
@@ -147,6 +166,7 @@ def _document(service: Row, queues: list[Row], ids: Iterator[int]) -> Row:
     delays = {queue["name"]: queue["delivery_delay"] for queue in queues if "delivery_delay" in queue}
     for name, binding in worker.get("bindings", {}).items():
         _bind(document, name, binding, ids, delays)
+    _leave_ids_out(document, stores)
     consumers = [_consumer(queue) for queue in queues if queue.get("consumer") == service["name"]]
     if consumers:
         document.setdefault("queues", {})["consumers"] = consumers
@@ -197,6 +217,15 @@ def _bind(document: Row, name: str, binding: Row, ids: Iterator[int], delays: Ma
         rows.append(row)
 
 
+def _leave_ids_out(document: Row, stores: set[tuple[str, str]]) -> None:
+    """Of stores that are the worker's own."""
+    for kind, key in _IDS.items():
+        (path,), _ = _ROWS[kind]
+        for row in document.get(path, ()):
+            if row["binding"] == row[key] and (kind, row[key]) not in stores:
+                del row[key]
+
+
 def _named(key: str, **options: str) -> Callable[[str, Any, Row], Row]:
     """An entry with the binding's name and what it leads to; `options` are further keys by those of `config.toml`."""
     return lambda name, value, binding: {
@@ -222,3 +251,10 @@ _ROWS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[str, Any, Row], Row]]
     "worker_loader": (("worker_loaders",), lambda name, _value, _binding: {"binding": name}),
 }
 """The list that has the bindings of each kind, and an entry of it."""
+_IDS: Final = {
+    "kv": "id",
+    "r2": "bucket_name",
+    "d1": "database_name",
+    "analytics_engine": "dataset",
+}
+"""The key of an entry that says which store it is."""

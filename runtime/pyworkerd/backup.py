@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd.bindings.r2.catalogue import DESIGN as BUCKET
 from pyworkerd.errors import StorageError
+from pyworkerd.storage.layout import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,8 +29,6 @@ FORMAT: Final = 1
 MANIFEST: Final = "backup.json"
 SUFFIX: Final = ".sqlite3"
 VERSIONS: Final = "versions"
-FILES: Final = ".files"
-"""Of the folder beside a bucket's catalogue."""
 TRIES: Final = 20
 """How often objects of one bucket may be deleted between reading its catalogue and linking its files."""
 MAX_MANIFEST: Final = 256 << 20

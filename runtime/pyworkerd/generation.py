@@ -480,7 +480,7 @@ class Generation:
         root = self.ground.state_dir(self.config)
         for store in self.config.stores:
             if (store.kind, store.name) == (kind, name) and worker in store.workers:
-                return layout.shared(root, kind, name, store.size_mb)
+                return layout.shared(root, kind, name, store.size_mb, store.workers)
         return layout.own(root, kind, worker, name)
 
     def queue(self, name: str) -> tuple[Queue, layout.Location]:

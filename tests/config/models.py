@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
 from pyworkerd_config import (
@@ -35,7 +35,10 @@ from pyworkerd_config import (
 )
 from pyworkerd_config.limits import QUEUE_RANGES
 from pyworkerd_config.model import Queue
-from pyworkerd_config.wrangler_join import shared_stores
+from pyworkerd_config.wrangler_join import account_stores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PLACE = Place(Path("conf/config.toml"))
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,6}", fullmatch=True)
@@ -327,11 +330,23 @@ def _wrangler_config(draw: st.DrawFn) -> Config:
             ),
             services=services,
             queues=tuple(consumed),
-            stores=tuple(shared_stores(services, BINDING_KINDS, Place())),
+            stores=tuple(_stores(services)),
             state_dir=Path("conf/.pyworkerd"),
             place=WRANGLER_PLACE,
         )
     )
+
+
+def _stores(services: tuple[Service, ...]) -> Iterator[Store]:
+    """As files say them that leave out an id wherever they can."""
+    workers = [service.kind for service in services if isinstance(service.kind, Worker)]
+    by_id = {
+        (each.kind, each.value)
+        for worker in workers
+        for each in worker.bindings
+        if each.value != each.name and each.kind in KINDS_OF_STORES
+    }
+    return account_stores(services, BINDING_KINDS, Place(), by_id)
 
 
 WRANGLER_CONFIGS: Final = _wrangler_config()

@@ -63,8 +63,9 @@ def test_workers_of_all_files_are_there_and_the_first_gets_what_no_route_takes()
 def test_what_several_name_is_one() -> None:
     config = joined()
     assert [(store.kind, store.name, store.workers) for store in config.stores] == [
-        ("kv", "shared", ("front", "back"))
-    ]
+        ("kv", "shared", ("front", "back")),
+        ("kv", "front", ("front",)),
+    ], "an id is the account's, whoever binds it"
     (queue,) = config.queues
     assert (queue.producers, queue.consumer, queue.max_batch_size, queue.delivery_delay) == (
         ("front", "back"), "back", 3, 5,

@@ -244,3 +244,18 @@ def test_a_file_and_each_of_its_workers_may_have_no_network() -> None:
     assert fault(f"{text}[pyworkerd]\nglobal_outbound = true\n") == [
         'wrangler.toml:9: "global_outbound" must be the name of a service or false: write global_outbound = false'
     ]
+
+
+def test_a_store_with_an_id_lies_where_it_lies_whoever_comes_to_bind_it() -> None:
+    def stores(*rows: str) -> list[tuple[str, str, tuple[str, ...]]]:
+        config = parse('name = "w"\nmain = "w.py"\n' + "\n".join(rows))
+        return [(store.kind, store.name, store.workers) for store in config.stores]
+
+    assert stores('kv_namespaces = [{ binding = "A", id = "x" }]') == [("kv", "x", ("w",))]
+    assert stores('kv_namespaces = [{ binding = "A", id = "A" }]') == [("kv", "A", ("w",))]
+    assert stores('r2_buckets = [{ binding = "A", bucket_name = "x" }]') == [("r2", "x", ("w",))]
+    assert stores('d1_databases = [{ binding = "A", database_id = "x" }]') == [("d1", "x", ("w",))]
+    assert stores("[vars]", 'A = "d1:x"') == [("d1", "x", ("w",))]
+    assert stores('kv_namespaces = [{ binding = "A" }]') == [], "without one it is the worker's own"
+    both = ('kv_namespaces = [{ binding = "A" }]', "[[services]]", 'name = "v"', 'main = "v.py"')
+    assert stores(*both) == [("kv", "A", ("w", "v"))], "unless the file has several workers that bind it"

@@ -135,13 +135,13 @@ def size_of(connection: sqlite3.Connection) -> int:
 
 
 _DAMAGED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
-_TAKEN: Final = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
+TAKEN: Final = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
 
 
 def translate(error: sqlite3.Error, location: Location) -> StorageError:
     """What became of a store, for whoever asked. Paths are for the operator's log."""
     code = primary_code(error)
-    if code in _TAKEN:
+    if code in TAKEN:
         return StorageBusy(f"the {location.label} was busy for {BUSY_S:g} seconds")
     if code == sqlite3.SQLITE_FULL:
         if disk_free(location.path.parent) >= ROOM:

@@ -21,6 +21,7 @@ from pyworkerd.errors import PyworkerdError, StorageBusy, StorageCorrupt, Storag
 
 from .connection import bound, open_reader, open_writer, translate
 from .layout import make_private
+from .takeover import take_over, tell_of_others
 from .work import Job, delivery, together
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Database:
         self._writing = False
         self._reading = 0
         self._rest = False
+        self._told = False
         self._resting = partial(self._rest_now)
         self.running = 0
         self.listed = False
@@ -232,10 +234,18 @@ class Database:
     def _open_writer(self) -> sqlite3.Connection:
         if self._writer is None:
             make_private(self.location)
+            if self.location.earlier:
+                self._take_over()
             self._writer = open_writer(self.location, self._design)
             self._bound = 0
             self._opened(self)
         return self._writer
+
+    def _take_over(self) -> None:
+        take_over(self.location)
+        if not self._told:
+            self._told = True
+            tell_of_others(self.location)
 
     def _explained(self, error: Exception) -> Exception:
         if not isinstance(error, sqlite3.Error):

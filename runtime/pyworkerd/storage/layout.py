@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pyworkerd.errors import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -24,6 +25,8 @@ MAX_NAME: Final = 120
 """Characters of an encoded name; longer ones end with a hash (Linux: 255 bytes, eCryptfs: 143)."""
 SHARED: Final = "shared"
 PROGRAM: Final = "program"
+FILES: Final = ".files"
+"""Of the folder beside a bucket's catalogue."""
 
 
 class Location(NamedTuple):
@@ -37,6 +40,8 @@ class Location(NamedTuple):
     """What messages call it: they never name a path."""
     size_mb: int | None = None
     """How large it may grow, where `[[stores]]` says so."""
+    earlier: tuple[Path, ...] = ()
+    """Where it may have been before it was shared: files of its workers' own."""
 
 
 def encoded(name: str) -> str:
@@ -53,9 +58,12 @@ def own(root: Path, kind: str, worker: str, name: str) -> Location:
     return _location(root, kind, f"own.{encoded(worker)}", name)
 
 
-def shared(root: Path, kind: str, name: str, size_mb: int | None = None) -> Location:
-    """A store that `[[stores]]` declares."""
-    return _location(root, kind, SHARED, name)._replace(size_mb=size_mb)
+def shared(
+    root: Path, kind: str, name: str, size_mb: int | None = None, workers: Iterable[str] = ()
+) -> Location:
+    """A store that `[[stores]]` declares, for these workers: what one of them had in its own before is taken over."""
+    earlier = tuple(own(root, kind, worker, name).path for worker in workers)
+    return _location(root, kind, SHARED, name)._replace(size_mb=size_mb, earlier=earlier)
 
 
 def program(root: Path, kind: str, name: str) -> Location:

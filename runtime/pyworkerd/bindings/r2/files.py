@@ -19,7 +19,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyworkerd.errors import StorageCorrupt, StorageError, StorageFull
-from pyworkerd.storage.layout import make_private
+from pyworkerd.storage.layout import FILES, make_private
+from pyworkerd.storage.takeover import take_over
 from pyworkerd.storage.watch import RESERVE, disk_free
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Folder:
 
     def __init__(self, location: Location) -> None:
         self._location = location
-        self.path = location.path.with_suffix(".files")
+        self.path = location.path.with_suffix(FILES)
 
     def of(self, name: str) -> Path:
         """The path of a file. The name is ours: 32 hexadecimal digits."""
@@ -74,6 +75,7 @@ class Folder:
     def make(self) -> None:
         """Make the folder, for this user alone."""
         make_private(self._location)
+        take_over(self._location)
         with contextlib.suppress(FileExistsError):
             self.path.mkdir(mode=0o700)
             _sync(self.path.parent)

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.bindings.r2 import files
-from pyworkerd.bindings.r2.catalogue import File
+from pyworkerd.bindings.r2.catalogue import DESIGN, File
 from pyworkerd.bindings.r2.files import Draft, Folder, Gone, Reader, Slice, slices
 from pyworkerd.errors import StorageCorrupt, StorageError
 from pyworkerd.storage import layout
+from pyworkerd.storage.connection import open_writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,3 +150,15 @@ def test_links_are_not_followed(folder: Folder, tmp_path: Path) -> None:
     with pytest.raises(OSError):
         folder.open(file)
     assert folder.lock([file.name]).names == []
+
+
+def test_the_first_draft_of_a_bucket_that_is_shared_from_now_on_joins_the_files_of_before(
+    tmp_path: Path,
+) -> None:
+    before = layout.own(tmp_path, "r2", "shop", "files")
+    layout.make_private(before)
+    open_writer(before, DESIGN).close()
+    old = written(Folder(before), b"old")
+    folder = Folder(layout.shared(tmp_path, "r2", "files", None, ("shop",)))
+    new = written(folder, b"new")
+    assert [folder.read(Slice(each, 0, 3)) for each in (old, new)] == [b"old", b"new"]

@@ -1,0 +1,128 @@
+"""A store that workers share takes over what one of them stored in its own before. Blocks: for threads of the storage.
+
+Rule 1: nothing begins empty where something of that name was stored before: it is moved, once, or the use refused.
+Rule 2: only files that nobody has open are moved. SQLite says so: a log that is written ahead cannot be put away while
+another connection is there.
+Rule 3: what was half moved by a process that died is moved on by the next: the catalogue goes last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from pyworkerd.errors import StorageBusy, StorageError
+
+from .connection import TAKEN, primary_code, translate
+from .layout import FILES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .layout import Location
+
+PATIENCE_S: Final = 0.2
+"""How long somebody else may still have the files open. The next piece of work tries again."""
+
+logger = logging.getLogger("pyworkerd.storage")
+
+
+def take_over(location: Location) -> None:
+    """Move what lies at an earlier place of a store to where it belongs, if nothing is there yet. Its folder is there.
+
+    Raises `StorageError` where that cannot be.
+    """
+    if location.path.exists() or not _there(location):
+        return
+    try:
+        with _alone(location.path.parent):
+            found = _there(location)
+            if location.path.exists() or not found:
+                return
+            if len(found) > 1:
+                logger.error(
+                    "%s: the %s is shared, and several workers have stored something in their own before: move the one "
+                    "to be shared there, and the others away: %s",
+                    location.path,
+                    location.label,
+                    ", ".join(map(str, found)),
+                )
+                raise StorageError(
+                    f"the {location.label} is shared, and several of its workers had one of their own before"
+                )
+            _move(found[0], location)
+    except OSError as error:
+        logger.error("%s: %s", location.path, error)  # noqa: TRY400 (it is the operator's, and says all)
+        raise StorageError(f"the {location.label} cannot be moved: {error.strerror}") from error
+    logger.warning("%s: the %s was moved here from %s", location.path, location.label, found[0])
+
+
+def tell_of_others(location: Location) -> None:
+    """Log what was stored elsewhere before and is not used, since the store was there already."""
+    for path in _there(location):
+        logger.warning(
+            "%s: the %s is used; what was stored before in %s is not: remove it if nobody misses it",
+            location.path,
+            location.label,
+            path,
+        )
+
+
+def _there(location: Location) -> list[Path]:
+    return [path for path in location.earlier if path.exists()]
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else takes over into this folder, in any process."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _move(source: Path, location: Location) -> None:
+    try:
+        with closing(_opened(source)) as connection:
+            _put_log_away(connection, location)
+            connection.execute("BEGIN EXCLUSIVE")
+            if (files := source.with_suffix(FILES)).is_dir():
+                files.rename(location.path.with_suffix(FILES))
+            source.rename(location.path)
+    except sqlite3.Error as error:
+        raise translate(error, location._replace(path=source)) from error
+    for folder in (location.path.parent, source.parent):
+        _sync(folder)
+
+
+def _put_log_away(connection: sqlite3.Connection, location: Location) -> None:
+    """Raises `StorageBusy` as long as somebody else has the database open."""
+    try:
+        (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    except sqlite3.OperationalError as error:
+        if primary_code(error) not in TAKEN:
+            raise
+        mode = "wal"
+    if mode == "wal":
+        raise StorageBusy(f"the {location.label} is shared from now on, and still in use where it was before")
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=PATIENCE_S, isolation_level=None)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
