@@ -22,10 +22,10 @@ from pyworkerd.errors import PyworkerdError, StorageBusy, StorageCorrupt, Storag
 from .connection import bound, open_reader, open_writer, translate
 from .layout import make_private
 from .takeover import take_over, tell_of_others
-from .work import Job, delivery, together
+from .work import Job, delivery, delivery_of, together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from .connection import Design
     from .layout import Location
@@ -74,29 +74,29 @@ class Database:
 
     # asking for work, on an event loop ---------------------------------------------------------------
 
-    async def read(self, work: Callable[[sqlite3.Connection], T], watch: Watch | None = None) -> T:
+    def read(
+        self, work: Callable[[sqlite3.Connection], T], watch: Watch | None = None
+    ) -> Coroutine[Any, Any, T]:
         """Run `work` on a thread, with a connection that cannot write. Cancelled, it interrupts what it watches.
 
         Raises what the work raises; sqlite3.Error becomes `StorageError`.
         """
-        result: T = await self._ask(self._reads, Job(work, watch))
-        return result
+        return self._ask(self._reads, Job(work, watch))
 
-    async def write(
+    def write(
         self,
         work: Callable[[sqlite3.Connection], T],
         watch: Watch | None = None,
         *,
         alone: bool = False,
         relaxed: bool = False,
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Run `work` in a transaction; when this returns, what it wrote is on disk.
 
         It may be run more than once before it counts. `alone` means in a transaction of its own. `relaxed` leaves the
         syncing to the next write that is not: for what nobody relies on yet. Raises as `read` does.
         """
-        result: T = await self._ask(self._writes, Job(work, watch, alone=alone, relaxed=relaxed))
-        return result
+        return self._ask(self._writes, Job(work, watch, alone=alone, relaxed=relaxed))
 
     def leave(self, work: Callable[[sqlite3.Connection], Any]) -> None:
         """Write something that nobody waits for, if there is room for it: cleaning up after somebody who has gone."""
@@ -107,7 +107,7 @@ class Database:
                 self._threads.ready(self)
 
     async def _ask(self, queue: deque[Job], job: Job) -> Any:
-        future = job.begin(asyncio.get_running_loop())
+        answer = job.begin(asyncio.get_running_loop())
         with self._threads.lock:
             if self._closing:
                 raise StorageError(f"the {self.location.label} was closed")
@@ -116,12 +116,10 @@ class Database:
             queue.append(job)
             self._threads.ready(self)
         try:
-            return await future
+            return await answer
         except asyncio.CancelledError:
             job.cancel()
             raise
-        finally:
-            del future
 
     # whose turn it is, under the lock ----------------------------------------------------------------
 
@@ -229,7 +227,7 @@ class Database:
                     self._readers.append(connection)
                 else:
                     connection.close()
-        return delivery([job], [outcome])
+        return delivery_of(job, outcome)
 
     def _open_writer(self) -> sqlite3.Connection:
         if self._writer is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyworkerd.errors import StorageBusy, StorageError
 
-from .work import Job, delivery
+from .work import Job, delivery_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,9 @@ class Lane:
     def begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """The same, as a future that is waited for later. Raises `StorageBusy`; `StorageError` when all has ended."""
         job = Job(lambda _: work())
-        future: asyncio.Future[T] = job.begin(asyncio.get_running_loop())
+        job.loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = job.loop.create_future()
+        job.tell = partial(_settle, future)
         future.add_done_callback(partial(_tell, job))
         with self._threads.lock:
             if self._threads.closed:
@@ -101,7 +103,16 @@ def _run(job: Job) -> Tell | None:
         outcome: Any = job.work(None)  # type: ignore[arg-type]
     except Exception as error:  # noqa: BLE001 - it is the outcome
         outcome = error
-    return delivery([job], [outcome])
+    return delivery_of(job, outcome)
+
+
+def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def _tell(job: Job, future: asyncio.Future[Any]) -> None:

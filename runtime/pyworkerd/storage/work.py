@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from .answer import Answer
 
 if TYPE_CHECKING:
     import asyncio
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 class Job:
     """What somebody on an event loop waits for. Its outcome is delivered once, unless it was cancelled."""
 
-    __slots__ = ("_future", "_loop", "alone", "cancelled", "relaxed", "watch", "work")
+    __slots__ = ("alone", "cancelled", "loop", "relaxed", "tell", "watch", "work")
 
     def __init__(
         self,
@@ -28,13 +31,16 @@ class Job:
     ) -> None:
         self.work, self.watch, self.alone, self.relaxed = work, watch, alone, relaxed
         self.cancelled = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._future: asyncio.Future[Any] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Where it is waited for; None if nobody does."""
+        self.tell: Callable[[Any], object] = _nobody
+        """Takes the outcome, there."""
 
-    def begin(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+    def begin(self, loop: asyncio.AbstractEventLoop) -> Answer:
         """What to wait for."""
-        self._loop, self._future = loop, loop.create_future()
-        return self._future
+        answer = Answer(loop)
+        self.loop, self.tell = loop, answer.set
+        return answer
 
     def joins(self, other: Job) -> bool:
         """Whether the other may be part of this one's transaction."""
@@ -46,23 +52,12 @@ class Job:
         if self.watch is not None:
             self.watch.cancel()
 
-    def settle(self, outcome: Any) -> None:
-        """Tell who waits. On its event loop."""
-        future = self._future
-        if future is None or future.done():
-            return
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """Where it is waited for; None if nobody does."""
-        return self._loop
+def _nobody(outcome: Any) -> None:
+    """Nobody waits for it."""
 
 
-def delivery(jobs: Sequence[Job], outcomes: Sequence[Any]) -> Callable[[], None]:
+def delivery(jobs: Sequence[Job], outcomes: Sequence[Any]) -> Callable[[], object]:
     """What tells each asker its outcome, from a thread."""
     return partial(_deliver, jobs, outcomes)
 
@@ -74,15 +69,22 @@ def _deliver(jobs: Sequence[Job], outcomes: Sequence[Any]) -> None:
         if job.loop is not None:
             by_loop.setdefault(job.loop, []).append((job, outcome))
     for loop, pairs in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_settle, pairs)
-        except RuntimeError:  # the loop is closed, and with it all who waited
-            continue
+        _send(loop, _settle, pairs)
+
+
+def delivery_of(job: Job, outcome: Any) -> Callable[[], object] | None:
+    """The same of one."""
+    return None if job.loop is None else partial(_send, job.loop, job.tell, outcome)
+
+
+def _send(loop: asyncio.AbstractEventLoop, tell: Callable[[Any], object], outcome: Any) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and with it all who waited
+        loop.call_soon_threadsafe(tell, outcome)
 
 
 def _settle(pairs: list[tuple[Job, Any]]) -> None:
     for job, outcome in pairs:
-        job.settle(outcome)
+        job.tell(outcome)
 
 
 def together(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Any] | None:

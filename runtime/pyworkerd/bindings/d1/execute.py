@@ -120,17 +120,17 @@ class _Room:
     def __init__(self) -> None:
         self.inline, self.left = INLINE, MAX_RESULT
 
-    def take(self, result: Result, rows: list[Any]) -> None:
+    def take(self, first: list[Any], pieces: list[bytes], rows: list[Any]) -> None:
         """Add rows to a result: as they are, if they come first and are small, or else encoded."""
-        size = None if result.rows or result.pieces else plain_size(rows)
+        size = None if first or pieces else plain_size(rows)
         if size is not None and size <= self.inline:
             self.inline -= size
             self.left -= size
-            result.rows.extend(rows)
+            first.extend(rows)
         else:
             piece = wire.dump_value(rows)
             self.left -= len(piece)
-            result.pieces.append(piece)
+            pieces.append(piece)
         if self.left < 0:
             raise failed(f"the result is larger than {MAX_RESULT} bytes: ask for fewer rows (LIMIT)")
 
@@ -151,19 +151,21 @@ def plain_size(rows: list[Any]) -> int | None:
 
 def _rows(connection: sqlite3.Connection, statement: Statement, room: _Room) -> Result:
     """What a statement gives, and how many rows that is and the last one's number, as far as that is at hand."""
-    cursor = connection.cursor()
+    cursor = connection.execute(TENANT + statement.sql, statement.parameters)
     try:
-        cursor.execute(TENANT + statement.sql, statement.parameters)
         columns = [column[0] for column in cursor.description or ()]
-        result = Result(columns, [], [], _NOTHING)
+        first: list[Any] = []
+        pieces: list[bytes] = []
         rows = 0
         while columns and (some := cursor.fetchmany(ROWS)):
             rows += len(some)
-            room.take(result, list(map(list, some)))
+            room.take(first, pieces, list(map(list, some)))
+            if len(some) < ROWS:
+                break
         last = cursor.lastrowid or 0
     finally:
         cursor.close()
-    return result._replace(meta=Meta(0.0, 0, last, False, 0, rows, 0))
+    return Result(columns, first, pieces, Meta(0.0, 0, last, False, 0, rows, 0))
 
 
 def _run_one(connection: sqlite3.Connection, statement: Statement, room: _Room) -> Result:
@@ -177,9 +179,6 @@ def _run_one(connection: sqlite3.Connection, statement: Statement, room: _Room) 
     differs = bool(changed or now != size or guard_of(connection).schema)
     last, rows = result.meta.last_row_id, result.meta.rows_read
     return result._replace(meta=Meta(took, changed, last, differs, now, rows, changed))
-
-
-_NOTHING: Final = Meta(0.0, 0, 0, False, 0, 0, 0)
 
 
 @contextmanager

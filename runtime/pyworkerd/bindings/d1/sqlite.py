@@ -60,9 +60,10 @@ class SQLiteD1:
     def __init__(self, database: Database, stores: Stores, query_ms: int = QUERY_MS) -> None:
         self._database, self._stores = database, stores
         self._query_ms = min(query_ms, MAX_QUERY_MS)
+        self._folder = database.location.path.parent
 
     def _watch(self, cpu_ms: float) -> Watch:
-        return Watch(cpu_ms, self._database.location.path.parent)
+        return Watch(cpu_ms, self._folder)
 
     async def run(
         self,
@@ -74,16 +75,19 @@ class SQLiteD1:
     ) -> Outcome:
         """See `SQLStore`."""
         wanted = None if after is None else _parsed(after)
-        if all(reads(each.sql) for each in statements):
+        try:
+            if all([reads(each.sql) for each in statements]):  # noqa: C419 - a generator takes longer
+                watch = self._watch(self._query_ms)
+                reading = partial(_read, statements, wanted, bookmark, told, watch)
+                if (found := await self._database.read(reading, watch)) is not None:
+                    return found
             watch = self._watch(self._query_ms)
-            work = partial(_read, statements, wanted, bookmark, told, watch)
-            found = await _worded(self._database.read(work, watch))
-            if found is not None:
-                return found
-        watch = self._watch(self._query_ms)
-        return await _worded(
-            self._database.write(partial(_write, statements, wanted, told, watch), watch, alone=True)
-        )
+            writing = partial(_write, statements, wanted, told, watch)
+            return await self._database.write(writing, watch, alone=True)
+        except StorageError as error:
+            if str(error).startswith("D1_"):
+                raise
+            raise in_words_of_d1(error) from error
 
     async def script(self, lines: Sequence[str]) -> tuple[int, Stopped | None]:
         """See `SQLStore`."""
