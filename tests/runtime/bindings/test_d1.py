@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.bindings.d1 import D1Binding, execute
 from pyworkerd.bindings.d1.capability import encoded
-from pyworkerd.bindings.d1.store import Outcome, Result
+from pyworkerd.bindings.d1.store import Meta, Outcome, Result
 from pyworkerd.bindings.registry import configure
 from pyworkerd.errors import BadCall, ConfigurationError, NoSuchMethod, StorageCorrupt, WorkerException
 from pyworkerd.messages import Body, Request
@@ -84,12 +84,12 @@ VALUES = (
 
 @given(st.lists(st.lists(VALUES, min_size=2, max_size=2), max_size=4))
 def test_results_are_written_as_any_value_is(rows: list[list[Any]]) -> None:
-    room, result = execute._Room(), Result(["a", "$"], [], [], execute._NOTHING)
+    room, result = execute._Room(), Result(["a", "$"], [], [], Meta(0.0, 0, 0, False, 0, 0, 0))
     for row in rows:
-        room.take(result, [row])
+        room.take(result.rows, result.pieces, [row])
     read = wire.load_value(encoded(Outcome([result], "mark")))
     ((columns, first, pieces, meta),), bookmark = read
-    assert (columns, list(execute._NOTHING), bookmark) == (["a", "$"], meta, "mark")
+    assert (columns, list(result.meta), bookmark) == (["a", "$"], meta, "mark")
     assert [*first, *(row for piece in pieces for row in wire.load_value(piece))] == rows
 
 
