@@ -11,11 +11,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .problems import Problem, ProblemList, did_you_mean, listing, quote
+from .problems import ProblemList, Remedy, did_you_mean, listing, quote
 
 if TYPE_CHECKING:
     from .model import Place, Places
@@ -74,9 +74,9 @@ class Cursor(NamedTuple):
             return quote(last)
         return f"item {last + 1} of {quote(str(self.places.prefix[-2]))}"
 
-    def report(self, message: str, remedy: str = "") -> Any:
+    def report(self, message: str, remedy: Remedy = "") -> Any:
         """Note a problem here. Returns `MISSING`, for readers to return."""
-        self.problems.add(Problem(self.place, message, remedy))
+        self.problems.report(self.place, message, remedy)
         return MISSING
 
     def wrong(self, expected: str, found: object, field: Field) -> Any:
@@ -146,7 +146,8 @@ def _report_unknown(key: str, cursor: Cursor, table: Table) -> None:
         return
     known = [entry.key for entry in table.fields]
     at.report(
-        f"unknown key {quote(key)}", did_you_mean(key, known, f"{table.what} has {listing(known, 'and')}")
+        f"unknown key {quote(key)}",
+        partial(did_you_mean, key, known, f"{table.what} has {listing(known, 'and')}"),
     )
 
 
@@ -184,7 +185,9 @@ def choice(*words: str) -> Reader:
         if not isinstance(value, str):
             return cursor.wrong(listing(words), value, field)
         if value not in words:
-            return cursor.report(f"{cursor.label} must be {listing(words)}", did_you_mean(value, words))
+            return cursor.report(
+                f"{cursor.label} must be {listing(words)}", partial(did_you_mean, value, words)
+            )
         return value
 
     return read

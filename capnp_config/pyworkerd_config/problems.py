@@ -7,6 +7,7 @@ megabyte of key is not a message.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,11 @@ MAX_PROBLEMS = 100
 MAX_TYPOS = 8
 """Characters by which a name may be shorter or longer than the one that was meant."""
 
-MAX_COMPARED = 1000
+MAX_COMPARED = 200
 """Names that one is compared with, 20 us each: of ten thousand services only those that begin alike."""
+
+MAX_LISTED = 50
+"""Words that a message lists."""
 
 MAX_QUOTED = 60
 """Characters of a quoted text that a message repeats."""
@@ -55,6 +59,10 @@ class ConfigError(Exception):
         return "\n".join([*lines, f"and {self.omitted} more problems"] if self.omitted else lines)
 
 
+Remedy = str | Callable[[], str]
+"""What to do, or what finds it out: only where the problem is kept."""
+
+
 class ProblemList:
     """Collects the problems of one reading, up to `MAX_PROBLEMS`."""
 
@@ -73,6 +81,13 @@ class ProblemList:
             self.found.append(problem)
         else:
             self.omitted += 1
+
+    def report(self, place: Place, message: str, remedy: Remedy = "") -> None:
+        """As `add`, with a remedy that is not looked for where nobody would read it."""
+        if len(self.found) >= MAX_PROBLEMS:
+            self.omitted += 1
+        else:
+            self.found.append(Problem(place, message, remedy() if callable(remedy) else remedy))
 
     def error(self) -> ConfigError:
         """All of them, in the order of the file."""
@@ -95,20 +110,27 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """The remedy for a name that does not exist: the nearest one that does, or else `otherwise`."""
     like = [name for name in known if abs(len(name) - len(word)) <= MAX_TYPOS]
     if len(like) > MAX_COMPARED:
-        like = sorted(like, key=lambda name: (-_alike(name, word), name))[:MAX_COMPARED]
+        like = _begin_alike(like, word)
     import difflib  # noqa: PLC0415 (start-up time: only for what is wrong)
 
     near = difflib.get_close_matches(word, like, n=1, cutoff=0.6)
     return f"did you mean {quote(near[0])}?" if near else otherwise
 
 
-def _alike(one: str, other: str) -> int:
-    """How many characters they have in common at their beginnings."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
+def _begin_alike(names: list[str], word: str) -> list[str]:
+    """As many as are compared: those that have the longest beginnings in common with it."""
+    found: dict[str, None] = {}
+    for length in range(len(word), -1, -1):
+        found |= dict.fromkeys(sorted(name for name in names if name.startswith(word[:length])))
+        if len(found) >= MAX_COMPARED:
+            break
+    return list(found)[:MAX_COMPARED]
 
 
 def listing(words: Iterable[str], join: str = "or") -> str:
-    """`"a", "b" or "c"`."""
-    quoted = [quote(word) for word in words]
+    """`"a", "b" or "c"`; of very many the first."""
+    given = list(words)
+    quoted = [quote(word) for word in given[:MAX_LISTED]]
+    if len(given) > MAX_LISTED:
+        return f"{', '.join(quoted)} {join} {len(given) - MAX_LISTED} more"
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {join} {quoted[-1]}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from .model import Binding
-from .problems import Problem, did_you_mean, quote
+from .problems import Remedy, did_you_mean, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,20 +40,20 @@ def filled(abstract: tuple[Binding, ...], worker: Struct, given: tuple[Binding, 
     Each has to have the name and the type of one that is there (workerd.capnp, Worker.inherit).
     """
     known = {each.name: each for each in abstract}
-    report = worker.document.problems.add
+    report = worker.document.problems.report
     for own in given:
         there = known.get(own.name)
         if there is None:
-            remedy = did_you_mean(own.name, known, "a worker that inherits can only replace what is there")
-            report(
-                Problem(own.place, f"the worker that is inherited has no binding {quote(own.name)}", remedy)
+            remedy: Remedy = partial(
+                did_you_mean, own.name, known, "a worker that inherits can only replace what is there"
             )
+            report(own.place, f"the worker that is inherited has no binding {quote(own.name)}", remedy)
             continue
         wanted = there.value if there.kind == PARAMETER else there.kind
         if own.kind != wanted:
             remedy = f"write one of the type {_WORDS.get(wanted, wanted)}"
             message = f"the binding {quote(own.name)} is of another type where it is inherited from"
-            report(Problem(own.place, message, remedy))
+            report(own.place, message, remedy)
             continue
         known[own.name] = own
     return tuple(known.values())

@@ -6,6 +6,7 @@ file that names them.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -155,7 +156,7 @@ class _Reading:
                 named.setdefault(str(program.storage), program)
         for text, program in named.items():
             if text not in map(quote, disks):
-                remedy = did_you_mean(text[1:-1], disks, "name a service that is a disk")
+                remedy = partial(did_you_mean, text[1:-1], disks, "name a service that is a disk")
                 program.struct.report(f"there is no disk {text} to store Durable Objects on", remedy)
         if len(named) > 1:
             program = list(named.values())[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from .problems import ConfigError, Problem, ProblemList, quote
+from .problems import ConfigError, Problem, ProblemList, Remedy, quote
 from .workerd_tables import FIELDS
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ class Struct:
         self.kind: str = values[""]
         self.values, self.where, self.document = values, where, document
 
-    def report(self, message: str, remedy: str = "", field: str = "") -> None:
+    def report(self, message: str, remedy: Remedy = "", field: str = "") -> None:
         """Note something that cannot work, at a field."""
         at = self.where.field(field) if field else self.where
-        self.document.problems.add(Problem(at.place, message, remedy))
+        self.document.problems.report(at.place, message, remedy)
 
     def has(self, field: str) -> bool:
         """Whether a field is set; of a union, whether it is the one."""

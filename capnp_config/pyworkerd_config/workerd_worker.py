@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,7 +68,7 @@ def read_programs(workers: Mapping[str, Struct], folder: Path) -> dict[str, Prog
         parent = struct.text("inherit")
         if parent not in workers:
             known = [each for each in workers if each != name]
-            remedy = did_you_mean(parent, known, "name a service that is a worker")
+            remedy = partial(did_you_mean, parent, known, "name a service that is a worker")
             struct.report(f"there is no worker {quote(parent)} to inherit from", remedy, "inherit")
         elif parent in (*below, name) or len(below) >= MAX_PARENTS:
             struct.report(f"workers inherit from each other in a circle, or more than {MAX_PARENTS} in a row",

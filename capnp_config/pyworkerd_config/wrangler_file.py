@@ -7,13 +7,14 @@ Rule 2: what is wrong is a problem; what means nothing here, or is not known, is
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from . import decode
 from . import wrangler_tables as tables
 from .decode import MISSING, Cursor, Field, Table, list_of, read_table, sound
 from .jsonc_document import parse_jsonc
-from .problems import Problem, ProblemList, did_you_mean, listing, quote
+from .problems import ProblemList, Remedy, did_you_mean, listing, quote
 from .toml_document import parse_document
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ class WranglerFile:
             return found
         known = list(written) if isinstance(written, dict) else []
         there_are = f"there are {listing(known, 'and')}" if known else "the file has none"
-        self.top.report(f"there is no environment {quote(name)}", did_you_mean(name, known, there_are))
+        self.top.report(
+            f"there is no environment {quote(name)}", partial(did_you_mean, name, known, there_are)
+        )
         return {}
 
     def _look_at(self, key: str, at: Cursor) -> None:
@@ -83,12 +86,12 @@ class WranglerFile:
             self.warn(
                 at,
                 f"unknown key {quote(key)}",
-                did_you_mean(key, KEYS | tables.NOT_HERE.keys(), "it is not looked at"),
+                partial(did_you_mean, key, KEYS | tables.NOT_HERE.keys(), "it is not looked at"),
             )
 
-    def warn(self, at: Cursor, message: str, remedy: str = "") -> None:
+    def warn(self, at: Cursor, message: str, remedy: Remedy = "") -> None:
         """Note something that is not wrong and has no effect."""
-        self.warnings.add(Problem(at.place, message, remedy))
+        self.warnings.report(at.place, message, remedy)
 
     def _at(self, key: str) -> Cursor:
         return (
@@ -132,7 +135,7 @@ class WranglerFile:
         if isinstance(value, dict):
             for key in (key for key in value if key not in table.known):
                 why = tables.NOT_IN_ROWS.get(key)
-                remedy = did_you_mean(key, table.known, "it is not looked at") if why is None else ""
+                remedy = partial(did_you_mean, key, table.known, "it is not looked at") if why is None else ""
                 what = (
                     f"unknown key {quote(key)}" if why is None else f"{quote(key)} means nothing here: {why}"
                 )

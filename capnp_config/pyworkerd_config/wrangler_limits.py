@@ -6,6 +6,7 @@ Wrangler itself only warns of a table that it does not know.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from . import wrangler_tables as tables
@@ -55,4 +56,6 @@ def _refuse(name: str | None, at: Cursor, known: list[str]) -> None:
     if name is None:
         at.report('a rate limit needs "service", since the file has no worker of its own', there_are)
     else:
-        at.inside("service").report(f"unknown service {quote(name)}", did_you_mean(name, known, there_are))
+        at.inside("service").report(
+            f"unknown service {quote(name)}", partial(did_you_mean, name, known, there_are)
+        )

@@ -9,6 +9,7 @@ Wrangler's as well.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import wrangler_tables as tables
@@ -229,7 +230,7 @@ def _chosen(row: dict[str, Any], at: Cursor, known: Mapping[str, Binding]) -> tu
         if name not in known:
             there_are = f"the file has {listing(known, 'and')}" if known else "the file has none"
             at.inside("bindings", place).report(
-                f"there is no binding {quote(name)}", did_you_mean(name, known, there_are)
+                f"there is no binding {quote(name)}", partial(did_you_mean, name, known, there_are)
             )
     return tuple(known[name] for name in dict.fromkeys(row["bindings"]) if name in known)
 

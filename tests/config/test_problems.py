@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 import pickle
+import string
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd_config import ConfigError, Place, Problem
-from pyworkerd_config.problems import MAX_PROBLEMS, MAX_QUOTED, ProblemList, did_you_mean, listing, quote
+from pyworkerd_config.problems import (
+    MAX_COMPARED,
+    MAX_LISTED,
+    MAX_PROBLEMS,
+    MAX_QUOTED,
+    ProblemList,
+    did_you_mean,
+    listing,
+    quote,
+)
 
 
 def at(line: int) -> Place:
@@ -79,3 +91,37 @@ def test_without_a_near_name_the_other_remedy_is_given() -> None:
 def test_listing() -> None:
     assert listing(["a"]) == '"a"'
     assert listing(["a", "b", "c"], "and") == '"a", "b" and "c"'
+
+
+def test_of_very_many_words_the_first_are_listed() -> None:
+    assert listing(map(str, range(MAX_LISTED + 3)), "and").endswith('"49" and 3 more')
+
+
+def test_nobody_looks_for_a_remedy_that_nobody_reads() -> None:
+    problems, asked = ProblemList(), []
+
+    def remedy() -> str:
+        asked.append(None)
+        return "do this"
+
+    for line in range(MAX_PROBLEMS + 5):
+        problems.report(at(line), "x", remedy)
+    assert str(problems.error()).startswith("config.toml:0: x: do this\n")
+    assert str(problems.error()).endswith("\nand 5 more problems")
+    assert len(asked) == MAX_PROBLEMS
+
+
+def test_a_name_is_compared_with_a_bounded_number_of_those_that_begin_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[int] = []
+    real = difflib.get_close_matches
+
+    def counting(word: str, like: list[str], **options: Any) -> list[str]:
+        compared.append(len(like))
+        return real(word, like, **options)
+
+    monkeypatch.setattr(difflib, "get_close_matches", counting)
+    names = [f"{letter}-service" for letter in string.ascii_lowercase] + [f"shop-{n:04}" for n in range(3000)]
+    assert did_you_mean("shop-1234x", names) == 'did you mean "shop-1234"?'
+    assert compared == [MAX_COMPARED]
