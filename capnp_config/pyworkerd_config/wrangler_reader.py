@@ -226,9 +226,9 @@ def _others(
 
 def _chosen(row: dict[str, Any], at: Cursor, known: Mapping[str, Binding]) -> tuple[Binding, ...]:
     """Those of the file's bindings that one worker of it is to have."""
+    there_are = f"the file has {listing(known, 'and')}" if known else "the file has none"
     for place, name in enumerate(row["bindings"]):
         if name not in known:
-            there_are = f"the file has {listing(known, 'and')}" if known else "the file has none"
             at.inside("bindings", place).report(
                 f"there is no binding {quote(name)}", partial(did_you_mean, name, known, there_are)
             )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Events, Fetch, Held, Shared, StreamRef
 
-from pyworkerd.errors import BadEffect, ExceededSubrequests, PyworkerdError
+from pyworkerd.errors import BadEffect, ExceededSubrequests, InternalError, PyworkerdError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.services.stubs import release
 
@@ -321,8 +321,11 @@ class Calls:
     def _ended(
         self, effect: Call | Fetch, invocation: Invocation, body: Body | None, task: asyncio.Task[None]
     ) -> None:
+        broken = task.cancelled() or task.exception() is not None
+        if broken and self._is_wanted(effect):
+            self._reject(effect, InternalError("the call was broken off"))
         self.over(effect, invocation)
-        if task.cancelled():
+        if broken:
             self.close(body)
 
     def replied(

@@ -75,10 +75,12 @@ def test_wrong_arguments_are_type_errors(function: Any) -> None:
         (ValueError("no"), "no"),
         (StopIteration(), ""),
         (OSError(2, "gone"), "[Errno 2] gone"),
+        (SystemExit("this thread"), "this thread"),
+        (type("Failed", (BaseException,), {})("a test"), "a test"),
     ],
 )
 def test_exceptions_pass_by_type_and_message(
-    error: Exception, message: str, caplog: pytest.LogCaptureFixture
+    error: BaseException, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> NoReturn:
         raise error
@@ -91,6 +93,16 @@ def test_exceptions_pass_by_type_and_message(
     assert (caught.value.type_name, caught.value.message) == (type(error).__name__, message)
     assert caught.value.traceback == ""
     assert "in fail" in caplog.text
+
+
+def test_what_is_no_exception_of_a_coroutine_function_passes_unless_it_ends_the_program() -> None:
+    async def fail(exits: bool) -> NoReturn:
+        raise SystemExit(3) if exits else type("Failed", (BaseException,), {})("a test")
+
+    with pytest.raises(WorkerException, match="a test"):
+        called(fail, False)
+    with pytest.raises(SystemExit):
+        called(fail, True)
 
 
 def test_an_error_of_the_runtime_passes_as_it_is() -> None:

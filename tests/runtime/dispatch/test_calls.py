@@ -87,7 +87,7 @@ class Door:
 class Capability:
     """Answers when it may."""
 
-    def __init__(self, external: bool = False, error: Exception | None = None) -> None:
+    def __init__(self, external: bool = False, error: BaseException | None = None) -> None:
         self.external, self.error = external, error
         self.gate = asyncio.Event()
         self.cancelled = False
@@ -194,6 +194,21 @@ def test_every_failure_is_an_answer(error: Exception, kind: type[Capability]) ->
         calls.begin(call(7), invocation)
         await door.rest()
         assert door.told() == [["reject", 7, getattr(error, "code", "internal"), str(error), None]]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("error", [type("Failed", (BaseException,), {})("outside"), asyncio.CancelledError()])
+def test_a_call_that_is_broken_off_is_answered_as_well(error: BaseException) -> None:
+    async def main() -> None:
+        capability = Capability(error=error)
+        capability.gate.set()
+        door = Door(capability)
+        calls, _, invocation = new(door)
+        calls.begin(call(7), invocation)
+        await door.rest()
+        assert door.told() == [["reject", 7, "internal", "the call was broken off", None]]
+        assert (len(calls), invocation.held) == (0, set())
 
     asyncio.run(main())
 
@@ -421,8 +436,8 @@ def test_calls_within_the_process_are_counted_for_the_request_and_all_that_it_ca
         calls.begin(call(1), invocation)
         calls.begin(call(2), caused)
         calls.renew()
-        for task in tuple(door.tasks):
-            task.cancel()
+        for number in (1, 2):
+            calls.abandon(Abandon(number))
         await door.rest()
         calls.renew()
         calls.begin(call(3), invocation)

@@ -3,7 +3,8 @@
 Rule 1: a coroutine function runs on the event loop; any other runs in a thread, and may block there.
 Rule 2: threads belong to whoever was given the function. A guest that keeps all of them busy keeps only its own calls
         waiting.
-Rule 3: what the function raises reaches the guest by type and message; the traceback stays in the host's log.
+Rule 3: what the function raises reaches the guest by type and message; the traceback stays in the host's log. Only what
+        ends a program goes on through its event loop; in a thread it ends nothing, as Python's threads have it.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def _for_the_guest(function: Callable[..., Any], error: BaseException) -> Pywork
 def _attempt(function: Callable[..., Any], positional: list[Any], named: dict[str, Any]) -> Any:
     try:
         return interval.during(partial(function, *positional, **named))
-    except Exception as error:  # noqa: BLE001  (whatever a program's function raises is for the guest)
+    except BaseException as error:  # noqa: BLE001  (whatever a program's function raises is for the guest)
         return _Raised(error)
 
 
@@ -107,7 +108,9 @@ async def _attempt_async(function: Callable[..., Any], positional: list[Any], na
         if task is None or task.cancelling():
             raise
         return _Raised(error)  # not who asked has gone, but what the function waited for
-    except Exception as error:  # noqa: BLE001  (as above)
+    except (GeneratorExit, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  (as above)
         return _Raised(error)
 
 
