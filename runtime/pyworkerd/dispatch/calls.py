@@ -10,27 +10,27 @@ Rule 4: what only computes is not begun where the invocation has no CPU time for
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Events, Fetch, Held, Shared, StreamRef
 
 from pyworkerd.errors import BadEffect, ExceededSubrequests, InternalError, PyworkerdError
 from pyworkerd.messages import Body, Request, Response
-from pyworkerd.services.stubs import release
+from pyworkerd.services.stubs import Carried, release
 
 from .computing import QUICK_MS, Computation, check_cost
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from pyworkerd_isolates.limits import Limits
-    from pyworkerd_isolates.protocol import Named
 
     from pyworkerd.services.base import Pending
 
     from .bodies import Bodies
-    from .channels import Channels, Computing
+    from .channels import Capability, Channels, Computing
     from .invocation import Invocation
     from .sockets import Sockets
     from .spans import CallSpans
@@ -66,69 +66,89 @@ class Asker(Protocol):
 
 
 def _size(effect: Call | Fetch) -> int:
-    if isinstance(effect, Call):
+    if type(effect) is Call:
         return len(effect.arguments)
+    assert isinstance(effect, Fetch)
     return len(effect.body) if isinstance(effect.body, bytes) else 0
 
 
-class _Cancelled(Protocol):
-    def cancel(self) -> object:
-        """Nobody waits for it any more."""
+class _Asked(Waiting):
+    """A call that is made without a task."""
 
+    __slots__ = ("_body", "_calls", "_over", "_pending")
 
-class _Waiting(NamedTuple):
-    effect: Call | Fetch
-    work: _Cancelled
-
-
-class _Asked:
-    """A call that is made without a task, where its capability can be asked like that."""
-
-    __slots__ = ("_body", "_calls", "_effect", "_invocation", "_over", "_pending")
-
-    def __init__(self, calls: Calls, effect: Call | Fetch, invocation: Invocation, body: Body | None) -> None:
-        self._calls, self._effect, self._invocation, self._body = calls, effect, invocation, body
+    def __init__(
+        self, calls: Calls, effect: Call | Fetch, invocation: Invocation, size: int, body: Body | None
+    ) -> None:
+        self.effect, self.invocation, self.size = effect, invocation, size
+        self._calls, self._body = calls, body
         self._pending: Pending | None = None
         self._over = False
 
-    def ask(self, channels: Channels) -> bool:
+    def ask(self, capability: Capability) -> bool:
         """Whether it is asked now, or was answered already."""
-        effect, context = self._effect, self._invocation.context
+        effect = self.effect
         try:
-            if isinstance(effect, Call):
-                self._pending = channels.ask(
-                    effect.capability, effect.method, effect.arguments, context, self._reply
-                )
+            if type(effect) is Call:
+                ask = getattr(capability, "ask", None)
+                if ask is None:
+                    return False
+                pending = ask(effect.method, effect.arguments, self.invocation.context, self._reply)
             else:
+                assert isinstance(effect, Fetch)
                 assert self._body is not None
+                ask = getattr(capability, "ask_fetch", None)
+                if ask is None:
+                    return False
                 request = Request(effect.method, effect.url, effect.headers, self._body)
-                self._pending = channels.ask_fetch(
-                    effect.capability, request, effect.redirect, context, self._reply
-                )
+                pending = ask(request, effect.redirect, self.invocation.context, self._reply)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
             self._reply(None, error)
+            return True
         if self._over:
-            self._pending = None
-        return self._over or self._pending is not None
+            return True
+        self._pending = pending
+        return pending is not None
 
     def _reply(self, answer: Any, error: Exception | None) -> None:
         if not self._over:
-            body, _ = self._end()
-            self._calls.replied(self._effect, self._invocation, body, answer, error)
+            self._over, self._pending = True, None  # it and the pending answer hold each other
+            body, self._body = self._body, None
+            self._calls.replied(self, body, answer, error)
 
     def cancel(self) -> None:
-        """Nobody waits for it any more."""
+        """See `Waiting`."""
         if not self._over:
-            body, pending = self._end()
+            body, pending = self._body, self._pending
+            self._over, self._body, self._pending = True, None, None
             if pending is not None:
                 pending.cancel()
-            self._calls.over(self._effect, self._invocation)
+            self._calls.over(self)
             self._calls.close(body)
 
-    def _end(self) -> tuple[Body | None, Pending | None]:
-        held = self._body, self._pending
-        self._over, self._body, self._pending = True, None, None  # it and the pending answer hold each other
-        return held
+
+class _Performed(Waiting):
+    """A call that is made in a task."""
+
+    __slots__ = ("_body", "_calls", "_task")
+
+    def __init__(
+        self, calls: Calls, effect: Call | Fetch, invocation: Invocation, size: int, body: Body | None
+    ) -> None:
+        super().__init__(effect, invocation, size)
+        self._calls, self._body = calls, body
+
+    def begin(self, task: asyncio.Task[None]) -> None:
+        """This is the task."""
+        self._task = task
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._calls.ended(self, self._body, task.cancelled() or task.exception() is not None)
+
+    def cancel(self) -> None:
+        """See `Waiting`."""
+        self._task.cancel()
 
 
 class Calls:
@@ -152,7 +172,7 @@ class Calls:
         self._door, self._bodies, self._sockets, self._stubs = door, bodies, sockets, stubs
         self._asker, self._limit = asker, asker.limits.pending
         self._spans = asker.call_spans()
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, Waiting] = {}
         self._leaving = 0
         """Tasks that nobody waits for any more, and that have not ended yet."""
         self._room = self._limit
@@ -175,7 +195,8 @@ class Calls:
                 raise ExceededSubrequests("its invocation has ended")
             if type(effect) is Call and type(effect.arguments) is Shared:
                 effect = effect._replace(arguments=self._stubs.carry(effect.arguments, invocation))
-            computing, cost_ms = self._charge(invocation, effect)
+            size = _size(effect)
+            capability, computing, cost_ms = self._charge(invocation, effect, size)
         except PyworkerdError as error:
             self._refuse(effect)
             if isinstance(error, BadEffect):
@@ -186,32 +207,34 @@ class Calls:
             self._reject(effect, error)
             return
         self._room -= 1
-        if computing is not None and isinstance(effect, Call):
-            self._hold(effect, invocation)
-            job = Computation(self, computing, effect, invocation, cost_ms)
-            self._waiting[effect.call] = _Waiting(effect, job)
+        if computing is not None and type(effect) is Call:
+            job = Computation(self, computing, effect, invocation, cost_ms, size)
+            self._hold(job)
             if cost_ms <= QUICK_MS:
                 job.at_once()
             else:
                 self._asker.compute(job, invocation, cost_ms)
             return
-        body = (
-            self._bodies.outbound(effect.body, invocation, upload=True) if isinstance(effect, Fetch) else None
-        )
+        body = self._bodies.outbound(effect.body, invocation, upload=True) if type(effect) is Fetch else None
         invocation.touched_outside = True
-        self._hold(effect, invocation)
-        asked = _Asked(self, effect, invocation, body)
-        self._waiting[effect.call] = _Waiting(effect, asked)
-        if asked.ask(self._channels(effect.capability)):
-            return
+        asked = _Asked(self, effect, invocation, size, body)
+        self._hold(asked)
+        if not asked.ask(capability):
+            self._perform(asked, capability, body)
+
+    def _perform(self, asked: Waiting, capability: Capability, body: Body | None) -> None:
+        """What cannot be asked without a task is done in one."""
+        effect, invocation = asked.effect, asked.invocation
+        performed = _Performed(self, effect, invocation, asked.size, body)
+        invocation.let_go(asked)
+        invocation.hold(performed)
+        self._waiting[effect.call] = performed
         work = (
-            self._fetch(effect, body, invocation)
+            self._fetch(performed, effect, capability, body)
             if isinstance(effect, Fetch) and body
-            else self._call(effect, invocation)
+            else self._call(performed, capability)
         )
-        task = self._door.spawn(work, invocation.context)
-        self._waiting[effect.call] = _Waiting(effect, task)
-        task.add_done_callback(partial(self._ended, effect, invocation, body))
+        performed.begin(self._door.spawn(work, invocation.context))
 
     def _refuse(self, effect: Call | Fetch) -> None:
         """What it would have sent goes nowhere."""
@@ -220,77 +243,80 @@ class Calls:
         else:
             self._stubs.refuse(effect.arguments)
 
-    def _channels(self, named: Named) -> Channels:
-        return self._asker.channels if type(named) is not Held else self._stubs
-
-    def _hold(self, effect: Call | Fetch, invocation: Invocation) -> None:
-        invocation.hold(Abandon(effect.call))
-        self._door.room.promised += _size(effect)
-        self._door.room.hold(_size(effect))
+    def _hold(self, waiting: Waiting) -> None:
+        self._waiting[waiting.effect.call] = waiting
+        waiting.invocation.hold(waiting)
+        if waiting.size:
+            room = self._door.room
+            room.promised += waiting.size
+            room.hold(waiting.size)
         if self._spans is not None:
-            self._spans.begins(effect, invocation)
+            self._spans.begins(waiting.effect, waiting.invocation)
 
-    def _charge(self, invocation: Invocation, effect: Call | Fetch) -> tuple[Computing | None, float]:
-        """What will compute it, if it is to be computed, and what that costs."""
+    def _charge(
+        self, invocation: Invocation, effect: Call | Fetch, size: int
+    ) -> tuple[Capability, Computing | None, float]:
+        """Whom it asks; what will compute it, if it is to be computed, and what that costs."""
         if self._room <= 0:
             raise ExceededSubrequests(f"more than {self._limit} calls wait at once")
-        streams = isinstance(effect, Fetch) and isinstance(effect.body, StreamRef)
-        if not self._door.room.has(WINDOW if streams else _size(effect)):
+        streams = type(effect) is Fetch and isinstance(effect.body, StreamRef)
+        if not self._door.room.has(WINDOW if streams else size):
             raise ExceededSubrequests(
                 f"arguments, bodies and messages that wait have more than {self._door.room.limit} bytes"
             )
-        channels = self._channels(effect.capability)
-        if channels.external(effect.capability):
+        named = effect.capability
+        channels: Channels = self._asker.channels if type(named) is not Held else self._stubs
+        capability = channels.find(named)
+        if capability.external:
             if invocation.subrequests_left <= 0:
                 raise ExceededSubrequests("the invocation has made all its subrequests (limits.subrequests)")
             invocation.subrequests_left -= 1
-            return None, 0.0
-        computing = channels.computing(effect.capability)
-        if computing is not None and isinstance(effect, Call):
+            return capability, None, 0.0
+        computing = channels.computing(named)
+        if computing is not None and type(effect) is Call:
             cost_ms = computing.cost_ms(effect.method, effect.arguments)
             check_cost(invocation, cost_ms)
-            return computing, cost_ms
+            return capability, computing, cost_ms
         request = invocation.scope.root
         if request.calls >= self._asker.calls:
             raise ExceededSubrequests(
                 f"the request and what it caused have made {self._asker.calls} calls (limits.calls)"
             )
         request.calls += 1
-        return None, 0.0
+        return capability, None, 0.0
 
-    async def _call(self, effect: Call | Fetch, invocation: Invocation) -> None:
+    async def _call(self, waiting: Waiting, capability: Capability) -> None:
+        effect = waiting.effect
         assert isinstance(effect, Call)
         try:
-            value = await self._channels(effect.capability).call(
-                effect.capability, effect.method, effect.arguments
-            )
+            value = await capability.call(effect.method, effect.arguments)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
-            if self._is_wanted(effect):
+            if self._is_wanted(waiting):
                 self._reject(effect, error)
         else:
-            if self._is_wanted(effect):
-                self._door.send(effect.invocation, self._value(effect.call, value, invocation))
+            if self._is_wanted(waiting):
+                self._door.send(effect.invocation, self._value(effect.call, value, waiting.invocation))
             release(value)
 
-    async def _fetch(self, effect: Fetch, body: Body, invocation: Invocation) -> None:
+    async def _fetch(self, waiting: Waiting, effect: Fetch, capability: Capability, body: Body) -> None:
+        invocation = waiting.invocation
         request = Request(effect.method, effect.url, effect.headers, body)
         try:
-            response, url = await self._asker.channels.fetch(effect.capability, request, effect.redirect)
-            if invocation.done or not self._is_wanted(effect):
+            response, url = await capability.fetch(request, effect.redirect)
+            if invocation.done or not self._is_wanted(waiting):
                 self._door.spawn(response.aclose())
                 return
             answer = self._answer(effect.call, response, url, invocation)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
-            if self._is_wanted(effect):
+            if self._is_wanted(waiting):
                 self._reject(effect, error)
             self.close(body)
             return
         self._door.send(effect.invocation, answer)
 
-    def _is_wanted(self, effect: Call | Fetch) -> bool:
+    def _is_wanted(self, waiting: Waiting) -> bool:
         """Whether this is the call that the guest means by its number."""
-        waiting = self._waiting.get(effect.call)
-        return waiting is not None and waiting.effect is effect
+        return self._waiting.get(waiting.effect.call) is waiting
 
     def _answer(
         self, call: int, response: Response, url: str, invocation: Invocation
@@ -307,7 +333,7 @@ class Calls:
 
     def _value(self, call: int, value: bytes, invocation: Invocation) -> Callable[[Events], None]:
         """What the guest gets of a result, whose stubs it holds from now on."""
-        stubs = self._stubs.receive(value, invocation)
+        stubs = self._stubs.receive(value, invocation) if type(value) is Carried else ()
         return partial(Events.resolve_value, call=call, value=value, stubs=stubs)
 
     def _reject(self, effect: Call | Fetch, error: Exception) -> None:
@@ -318,30 +344,22 @@ class Calls:
             effect.invocation, lambda events: events.reject(effect.call, code, message, type_name)
         )
 
-    def _ended(
-        self, effect: Call | Fetch, invocation: Invocation, body: Body | None, task: asyncio.Task[None]
-    ) -> None:
-        broken = task.cancelled() or task.exception() is not None
-        if broken and self._is_wanted(effect):
-            self._reject(effect, InternalError("the call was broken off"))
-        self.over(effect, invocation)
+    def ended(self, waiting: Waiting, body: Body | None, broken: bool) -> None:
+        """The task that performed a call is over; where that is `broken`, it gave no answer."""
+        if broken and self._is_wanted(waiting):
+            self._reject(waiting.effect, InternalError("the call was broken off"))
+        self.over(waiting)
         if broken:
             self.close(body)
 
-    def replied(
-        self,
-        effect: Call | Fetch,
-        invocation: Invocation,
-        body: Body | None,
-        answer: Any,
-        error: Exception | None,
-    ) -> None:
+    def replied(self, waiting: Waiting, body: Body | None, answer: Any, error: Exception | None) -> None:
         """A call that was asked is answered: bytes, or a response and its URL."""
-        wanted = self._is_wanted(effect)
+        effect, invocation = waiting.effect, waiting.invocation
+        wanted = self._is_wanted(waiting)
         if error is not None and self._spans is not None:
             self._spans.fails(effect, error)
-        self.over(effect, invocation)
-        if error is None and isinstance(effect, Fetch):
+        self.over(waiting)
+        if error is None and type(effect) is Fetch:
             if invocation.done or not wanted:
                 self._door.spawn(answer[0].aclose())
                 return
@@ -358,20 +376,23 @@ class Calls:
         if error is not None:
             self._reject(effect, error)
             return
-        if not isinstance(effect, Fetch):
+        if type(effect) is Call:
             event = self._value(effect.call, answer, invocation)
             release(answer)
         self._door.send(effect.invocation, event)
 
-    def over(self, effect: Call | Fetch, invocation: Invocation) -> None:
+    def over(self, waiting: Waiting) -> None:
         """Nothing is left of a call."""
-        if self._is_wanted(effect):
+        effect, invocation, size = waiting.effect, waiting.invocation, waiting.size
+        if self._is_wanted(waiting):
             del self._waiting[effect.call]
         else:
             self._leaving -= 1
-        self._door.room.promised -= _size(effect)
-        self._door.room.hold(-_size(effect))
-        invocation.let_go(Abandon(effect.call))
+        if size:
+            room = self._door.room
+            room.promised -= size
+            room.hold(-size)
+        invocation.let_go(waiting)
         if self._spans is not None:
             self._spans.over(effect, invocation)
         if type(effect) is Call:
@@ -387,13 +408,13 @@ class Calls:
         waiting = self._waiting.pop(effect.call, None)
         if waiting is not None:
             self._leaving += 1
-            self._door.clear(waiting.work.cancel)
+            self._door.clear(waiting.cancel)
 
     def release(self, owner: Invocation) -> None:
         """The invocation is done: nobody waits for its calls."""
         for held in tuple(owner.held or ()):
-            if isinstance(held, Abandon):
-                self.abandon(held)
+            if isinstance(held, Waiting) and self._is_wanted(held):
+                self.abandon(Abandon(held.effect.call))
 
     def end(self) -> None:
         """The isolate is dead."""

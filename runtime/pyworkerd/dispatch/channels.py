@@ -78,57 +78,22 @@ class Channels(Protocol):
     """The way out of one worker's isolates. A capability is named by its index in the worker's own table, and perhaps
     by an id within it. What one isolate was lent has a way of its own, `stubs.Stubs`, which is one of these as well."""
 
-    def external(self, capability: Named) -> bool:
-        """Whether the capability leaves the process; `BadEffect` if it was never given."""
+    def find(self, named: Named) -> Capability:
+        """The capability. Raises `PyworkerdError`, `BadEffect` if it was never given."""
 
-    def computing(self, capability: Named) -> Computing | None:
-        """The capability, if it computes; `BadEffect` if it was never given."""
-
-    async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:
-        """See `Capability.call`; `BadEffect` if it was never given."""
-
-    async def fetch(self, capability: Named, request: Request, redirect: str) -> tuple[Response, str]:
-        """See `Capability.fetch`; `BadEffect` if it was never given."""
-
-    def ask(
-        self, capability: Named, method: str, arguments: bytes, context: Context, reply: CallReply
-    ) -> Pending | None:
-        """See `Asked.ask`; None for a capability that has none."""
-
-    def ask_fetch(
-        self, capability: Named, request: Request, redirect: str, context: Context, reply: FetchReply
-    ) -> Pending | None:
-        """See `Asked.ask_fetch`; None for a capability that has none."""
+    def computing(self, named: Named) -> Computing | None:
+        """The same, if it computes and `find` has found it."""
 
 
 class NoChannels:
     """No way out at all."""
 
-    def external(self, capability: Named) -> bool:
-        """Never."""
-        del capability
-        return False
+    def find(self, named: Named) -> Capability:  # noqa: ARG002
+        """Refused."""
+        raise AccessDenied("this worker has no capabilities")
 
-    def computing(self, capability: Named) -> None:
+    def computing(self, named: Named) -> None:
         """Nothing does."""
-
-    async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:  # noqa: ARG002
-        """Refused."""
-        raise AccessDenied("this worker has no capabilities")
-
-    async def fetch(
-        self,
-        capability: Named,  # noqa: ARG002
-        request: Request,  # noqa: ARG002
-        redirect: str,  # noqa: ARG002
-    ) -> tuple[Response, str]:
-        """Refused."""
-        raise AccessDenied("this worker has no capabilities")
-
-    def ask(self, *_: object) -> None:
-        """Refused, by the others."""
-
-    ask_fetch = ask
 
 
 def _way_to_parts(whole: object) -> Callable[[str], Capability] | None:
@@ -150,48 +115,22 @@ class Table:
 
     def find(self, named: Named) -> Capability:
         """The capability of this index, or a part of one. Raises `AccessDenied` or `BadEffect` if there is none."""
-        if isinstance(named, Held):
+        if type(named) is Held:
             raise BadEffect("the worker named a stub where none can be used")
-        index = named.capability if isinstance(named, Part) else named
+        index = named.capability if type(named) is Part else named
+        assert type(index) is int
         found = self._capabilities[index] if 0 <= index < len(self._capabilities) else None
         if found is None:
             if index == 0:
                 raise AccessDenied("this worker has no outbound network (global_outbound = false)")
             raise BadEffect(f"the worker named capability {index}, which it was never given")
-        if not isinstance(named, Part):
+        if type(named) is not Part:
             return found
         part = self._parts[index]
         if part is None:
             raise BadEffect(f"the worker named a part of capability {index}, which has none")
         return part(named.id)
 
-    def external(self, capability: Named) -> bool:
+    def computing(self, named: Named) -> Computing | None:
         """See `Channels`."""
-        return self.find(capability).external
-
-    def computing(self, capability: Named) -> Computing | None:
-        """See `Channels`."""
-        index = capability if isinstance(capability, int) else -1
-        return self._computing[index] if 0 <= index < len(self._computing) else None
-
-    async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:
-        """See `Channels`."""
-        return await self.find(capability).call(method, arguments)
-
-    async def fetch(self, capability: Named, request: Request, redirect: str) -> tuple[Response, str]:
-        """See `Channels`."""
-        return await self.find(capability).fetch(request, redirect)
-
-    def ask(
-        self, capability: Named, method: str, arguments: bytes, context: Context, reply: CallReply
-    ) -> Pending | None:
-        """See `Channels`."""
-        ask = getattr(self.find(capability), "ask", None)
-        return None if ask is None else ask(method, arguments, context, reply)
-
-    def ask_fetch(
-        self, capability: Named, request: Request, redirect: str, context: Context, reply: FetchReply
-    ) -> Pending | None:
-        """See `Channels`."""
-        ask = getattr(self.find(capability), "ask_fetch", None)
-        return None if ask is None else ask(request, redirect, context, reply)
+        return self._computing[named] if type(named) is int else None

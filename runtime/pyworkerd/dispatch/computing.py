@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pyworkerd.errors import ExceededCpu, InternalError
 
+from .waiting import Waiting
+
 if TYPE_CHECKING:
     from pyworkerd_isolates.protocol import Call
 
@@ -31,16 +33,11 @@ class _Told(Protocol):
     """Whoever hears of the answer: `Calls`."""
 
     def replied(
-        self,
-        effect: Call,
-        invocation: Invocation,
-        body: Body | None,
-        answer: bytes | None,
-        error: Exception | None,
+        self, waiting: Waiting, body: Body | None, answer: bytes | None, error: Exception | None
     ) -> None:
         """It is answered."""
 
-    def over(self, effect: Call, invocation: Invocation) -> None:
+    def over(self, waiting: Waiting) -> None:
         """It has ended, and nobody waits for an answer."""
 
 
@@ -57,25 +54,33 @@ def check_cost(invocation: Invocation, cost_ms: float) -> None:
         )
 
 
-class Computation:
+class Computation(Waiting):
     """One of them: a job of `threads.Threads`, and what `Calls` can cancel."""
 
     __slots__ = (
         "_answer",
+        "_arguments",
         "_calls",
         "_cancelled",
         "_computing",
         "_cost_ms",
-        "_effect",
         "_error",
-        "_invocation",
+        "_method",
         "_used_ms",
     )
 
     def __init__(
-        self, calls: _Told, computing: Computing, effect: Call, invocation: Invocation, cost_ms: float
+        self,
+        calls: _Told,
+        computing: Computing,
+        effect: Call,
+        invocation: Invocation,
+        cost_ms: float,
+        size: int = 0,
     ) -> None:
-        self._calls, self._computing, self._effect, self._invocation = calls, computing, effect, invocation
+        super().__init__(effect, invocation, size)
+        self._calls, self._computing = calls, computing
+        self._method, self._arguments = effect.method, effect.arguments
         self._cost_ms = cost_ms
         self._cancelled = False
         self._answer: bytes | None = None
@@ -90,10 +95,10 @@ class Computation:
         began = None
         try:
             # What else the invocation asked for may have used what was left.
-            check_cost(self._invocation, self._cost_ms)
+            check_cost(self.invocation, self._cost_ms)
             self._computing.prepare()
             began = thread_time()
-            self._answer = self._computing.compute(self._effect.method, self._effect.arguments)
+            self._answer = self._computing.compute(self._method, self._arguments)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
             self._error = error
         except BaseException as error:  # noqa: BLE001 - a panic of Rust is no Exception
@@ -111,12 +116,12 @@ class Computation:
 
     def over(self) -> None:
         """See `threads.Slices`."""
-        invocation = self._invocation
+        invocation = self.invocation
         invocation.cpu_left_ms = max(invocation.cpu_left_ms - self._used_ms, 0.0)
         if self._cancelled:
-            self._calls.over(self._effect, invocation)
+            self._calls.over(self)
         else:
-            self._calls.replied(self._effect, invocation, None, self._answer, self._error)
+            self._calls.replied(self, None, self._answer, self._error)
 
     def cancel(self) -> None:
         """Nobody waits for it any more: it does not begin, or its answer is dropped."""

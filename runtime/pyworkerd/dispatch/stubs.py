@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pyworkerd.services.base import CallReply, Pending
     from pyworkerd.services.stubs import Loan
 
+    from .channels import Capability
     from .invocation import Invocation
     from .live import Live
     from .worker import Worker
@@ -241,38 +242,36 @@ class Stubs:
 
     # through a stub --------------------------------------------------------------------------------------------------
 
-    def external(self, capability: Named) -> bool:
-        """See `Channels`: what is called through a stub counts as a call within the process."""
-        assert isinstance(capability, Held)
-        self._found(capability.stub)
-        return False
+    def find(self, named: Named) -> Capability:
+        """See `Channels`."""
+        assert isinstance(named, Held)
+        return _Way(self._found(named.stub).loan, named.reads, self._worker)
 
-    def computing(self, capability: Named) -> None:
+    def computing(self, named: Named) -> None:
         """See `Channels`."""
 
-    def ask(
-        self, capability: Named, method: str, arguments: bytes, context: Context, reply: CallReply
-    ) -> Pending:
-        """See `Channels`. One service deeper, as a call of any other is."""
-        assert isinstance(capability, Held)
-        loan = self._found(capability.stub).loan
+
+class _Way:
+    """What a stub leads to, as a capability: what is called through it counts as a call within the process."""
+
+    __slots__ = ("_loan", "_reads", "_worker")
+
+    external = False
+
+    def __init__(self, loan: Loan, reads: bool, worker: Worker) -> None:
+        self._loan, self._reads, self._worker = loan, reads, worker
+
+    def ask(self, method: str, arguments: bytes, context: Context, reply: CallReply) -> Pending:
+        """See `channels.Asked`. One service deeper, as a call of any other is."""
         span = (context.get(scope) or begin()[0]).call(caller=self._worker.name)[0]
         inner = deeper(context, span)
         answered = readable(reply, self._worker.limits.cpu_ms)
-        return loan.ask(method, capability.reads, arguments, span, inner, answered)
+        return self._loan.ask(method, self._reads, arguments, span, inner, answered)
 
-    async def call(self, capability: Named, method: str, arguments: bytes) -> bytes:  # noqa: ARG002
+    async def call(self, method: str, arguments: bytes) -> bytes:  # noqa: ARG002
         """Whatever is held can be asked without a task."""
         raise BadEffect("the worker named a stub where none can be used")
 
-    async def fetch(
-        self,
-        capability: Named,  # noqa: ARG002
-        request: Request,  # noqa: ARG002
-        redirect: str,  # noqa: ARG002
-    ) -> tuple[Response, str]:
+    async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:  # noqa: ARG002
         """Nothing that is lent answers requests."""
         raise BadEffect("the worker named a stub where none can be used")
-
-    def ask_fetch(self, *_: object) -> None:
-        """Refused, by the other."""

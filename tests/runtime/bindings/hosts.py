@@ -125,4 +125,4 @@ async def value_of(binding: Binding, host: StaticHost | None = None) -> Any:
 async def ask(environment: Environment, method: str, *positional: Any, **named: Any) -> Any:
     """Call a method of the last capability of an environment."""
     index = max(value for _, _, value in environment.entries if isinstance(value, int))
-    return wire.load_value(await environment.table.call(index, method, arguments(*positional, **named)))
+    return wire.load_value(await environment.table.find(index).call(method, arguments(*positional, **named)))

@@ -28,7 +28,7 @@ def test_points_are_written_and_asked_for() -> None:
     async def main() -> None:
         host = StaticHost()
         async with built([configure(Binding("NAME", "analytics_engine", "requests"))], host) as environment:
-            assert not environment.table.external(1)
+            assert not environment.table.find(1).external
             await ask(environment, "writeDataPoint", ["a"], ["GET", "/x"], [1, 2.5])
             host.clock += 1
             await ask(environment, "writeDataPoint", None, None, None)
@@ -57,7 +57,7 @@ def test_points_are_written_and_asked_for() -> None:
                 with pytest.raises(NoSuchMethod):
                     await ask(environment, method, *arguments)
             with pytest.raises(NoSuchMethod):
-                await environment.table.fetch(1, Request("GET", "http://x/", (), Body()), "manual")
+                await environment.table.find(1).fetch(Request("GET", "http://x/", (), Body()), "manual")
         await host.shared.aclose()
         assert host.state is not None
         shutil.rmtree(host.state)

@@ -24,7 +24,7 @@ def called(function: Any, *positional: Any, **named: Any) -> Any:
     async def main() -> Any:
         async with built([CallableBinding("NAME", function)]) as environment:
             assert environment.entries == (("NAME", "callable", 1),)
-            assert not environment.table.external(1)
+            assert not environment.table.find(1).external
             return await ask(environment, "call", *positional, **named)
 
     return asyncio.run(main())

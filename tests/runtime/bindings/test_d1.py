@@ -49,7 +49,7 @@ def test_queries(tmp_path: Path) -> None:
     async def main() -> None:
         host = StaticHost(state=tmp_path)
         async with built([D1Binding("NAME", "shop")], host) as environment:
-            assert not environment.table.external(1)
+            assert not environment.table.find(1).external
             assert await ask(environment, "exec", "CREATE TABLE t (x)\nINSERT INTO t VALUES (1)") == 2
             results, bookmark = await query(environment, [["SELECT x FROM t WHERE x = ?", [1]]], "")
             assert bookmark.startswith("00000000-00000001-")
@@ -120,7 +120,7 @@ def test_what_a_guest_sends_is_checked(tmp_path: Path) -> None:
                 with pytest.raises(NoSuchMethod):
                     await ask(environment, method, *positional)
             with pytest.raises(NoSuchMethod):
-                await environment.table.fetch(1, Request("GET", "http://d1/", (), Body()), "manual")
+                await environment.table.find(1).fetch(Request("GET", "http://d1/", (), Body()), "manual")
         await host.shared.aclose()
 
     asyncio.run(main())
@@ -141,7 +141,9 @@ def test_a_damaged_database_does_not_stop_the_deploy(
         ) as environment:
             assert (await query(environment, [["SELECT * FROM t", []]], None))[1] is None
             with pytest.raises(StorageCorrupt, match="D1_ERROR: the d1 store 'shop' is damaged"):
-                await environment.table.call(1, "query", wire.dump_value([[[["SELECT 1", []]], None], {}]))
+                await environment.table.find(1).call(
+                    "query", wire.dump_value([[[["SELECT 1", []]], None], {}])
+                )
         await host.shared.aclose()
 
     with caplog.at_level(logging.ERROR):

@@ -63,9 +63,9 @@ def test_names_keep_their_order_and_indices_count_capabilities(values: list[bool
             assert indices == list(range(1, len(indices) + 1))
             for index in (-1, len(indices) + 1, 2**52):
                 with pytest.raises(BadEffect, match="never given"):
-                    await environment.table.call(index, "greet", arguments("x"))
+                    await environment.table.find(index).call("greet", arguments("x"))
             with pytest.raises(AccessDenied):
-                await environment.table.call(0, "greet", arguments("x"))
+                await environment.table.find(0).call("greet", arguments("x"))
 
     asyncio.run(main())
 

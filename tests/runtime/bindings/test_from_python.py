@@ -73,7 +73,7 @@ def test_a_service_and_what_has_one() -> None:
         assert all(isinstance(binding, ServiceBinding) for binding in bindings)
         async with built(bindings) as environment:
             for index in (1, 2, 3):
-                await environment.table.call(index, "m", b"")
+                await environment.table.find(index).call("m", b"")
         assert [target for _, _, target in echo.calls] == [Target(), Target(), target]
 
     asyncio.run(main())

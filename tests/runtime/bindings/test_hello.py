@@ -16,7 +16,7 @@ from tests.runtime.bindings.hosts import ask, built
 def asked(method: str, *positional: Any, **named: Any) -> Any:
     async def main() -> Any:
         async with built([configure(Binding("NAME", "hello", "good day"))]) as environment:
-            assert not environment.table.external(1)
+            assert not environment.table.find(1).external
             return await ask(environment, method, *positional, **named)
 
     return asyncio.run(main())

@@ -37,7 +37,7 @@ async def send(
     environment: Environment, method: str, path: str, body: bytes = b"", *headers: tuple[str, str]
 ) -> Response:
     request = Request(method, f"http://kv/{path}", headers, Body(body))
-    return (await environment.table.fetch(1, request, "manual"))[0]
+    return (await environment.table.find(1).fetch(request, "manual"))[0]
 
 
 @pytest.mark.parametrize("wrong", ["", None, 3])
@@ -50,7 +50,7 @@ def test_requests_and_calls() -> None:
     async def main() -> None:
         host = StaticHost()
         async with store(host) as environment:
-            assert not environment.table.external(1)
+            assert not environment.table.find(1).external
             assert (await send(environment, "GET", "a%2Fb")).status == 404
             await send(environment, "PUT", "a%2Fb?expiration_ttl=60", b"x", ("cf-kv-metadata", "[1]"))
             found = await send(environment, "GET", "a%2Fb?cache_ttl=30")

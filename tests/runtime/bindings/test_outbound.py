@@ -19,8 +19,8 @@ def test_it_is_index_0_and_leads_to_the_named_service() -> None:
         internet = Outside("internet")
         host = StaticHost(services={"internet": internet})
         async with built([], host, outbound("internet", host)) as environment:
-            assert environment.table.external(0)
-            assert (await environment.table.fetch(0, REQUEST, "manual"))[0] is internet.response
+            assert environment.table.find(0).external
+            assert (await environment.table.find(0).fetch(REQUEST, "manual"))[0] is internet.response
             assert internet.redirect == "manual"
             assert environment.entries == ()
 
@@ -31,8 +31,8 @@ def test_another_worker_may_be_the_way_out() -> None:
     async def main() -> None:
         proxy = Echo("proxy")
         async with built([], outbound=outbound(proxy, StaticHost())) as environment:
-            assert not environment.table.external(0)
-            assert (await environment.table.fetch(0, REQUEST, "follow"))[0] is proxy.response
+            assert not environment.table.find(0).external
+            assert (await environment.table.find(0).fetch(REQUEST, "follow"))[0] is proxy.response
 
     asyncio.run(main())
 
@@ -41,7 +41,7 @@ def test_no_way_out() -> None:
     async def main() -> None:
         async with built([], outbound=outbound(None, StaticHost())) as environment:
             with pytest.raises(AccessDenied, match="global_outbound"):
-                await environment.table.fetch(0, REQUEST, "follow")
+                await environment.table.find(0).fetch(REQUEST, "follow")
 
     asyncio.run(main())
 

@@ -28,7 +28,7 @@ def test_what_can_be_asked() -> None:
     async def main() -> None:
         host = StaticHost()
         async with built([QueueBinding("NAME", "jobs")], host) as environment:
-            assert not environment.table.external(1)
+            assert not environment.table.find(1).external
             assert await ask(environment, "metrics") == [0, 0, None]
             assert await ask(environment, "send", [[b"ab", "json", None]]) is None
             assert await ask(environment, "sendBatch", [[b"c", "text", 5], [b"d", "v8", None]]) is None
@@ -41,7 +41,7 @@ def test_what_can_be_asked() -> None:
             with pytest.raises(NoSuchMethod):
                 await ask(environment, "take")
             with pytest.raises(NoSuchMethod):
-                await environment.table.fetch(1, Request("GET", "http://x/", (), Body()), "manual")
+                await environment.table.find(1).fetch(Request("GET", "http://x/", (), Body()), "manual")
             assert (await ask(environment, "metrics"))[0] == 3, "what was refused was not kept in part"
         await host.shared.aclose()
         assert host.state is not None

@@ -31,8 +31,8 @@ def test_requests_and_responses_pass_as_the_same_objects() -> None:
         binding = configure(Binding("AUTH", "service", "auth"))
         async with built([binding], StaticHost(services={"auth": echo})) as environment:
             assert environment.entries == (("AUTH", "fetcher", 1),)
-            assert not environment.table.external(1)
-            response, url = await environment.table.fetch(1, REQUEST, "follow")
+            assert not environment.table.find(1).external
+            response, url = await environment.table.find(1).fetch(REQUEST, "follow")
         assert response is echo.response
         assert url == "http://auth/login"
         ((request, target),) = echo.requests
@@ -52,7 +52,7 @@ def test_method_calls_pass_unread_to_the_entrypoint_with_its_props() -> None:
         options = {"entrypoint": "Admin", "props": {"tenant": 7}}
         binding = configure(Binding("AUTH", "service", "auth", options))
         async with built([binding], StaticHost(services={"auth": echo})) as environment:
-            assert await environment.table.call(1, "login", UNREAD) == UNREAD
+            assert await environment.table.find(1).call("login", UNREAD) == UNREAD
         assert echo.calls == [("login", UNREAD, Target("Admin", {"tenant": 7}))]
 
     asyncio.run(main())

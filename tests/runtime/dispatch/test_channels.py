@@ -138,9 +138,9 @@ class Given:
 def test_a_table_finds_what_it_was_given() -> None:
     async def main() -> None:
         table = Table([None, Given()])
-        assert table.external(1) is True
-        assert await table.call(1, "x", b"y") == b"xy"
-        assert (await table.fetch(1, Request("GET", "u"), "follow"))[1] == "ufollow"
+        assert table.find(1).external is True
+        assert await table.find(1).call("x", b"y") == b"xy"
+        assert (await table.find(1).fetch(Request("GET", "u"), "follow"))[1] == "ufollow"
 
     asyncio.run(main())
 
@@ -157,12 +157,12 @@ class Namespace(Given):
 def test_a_table_finds_parts_of_what_has_some() -> None:
     async def main() -> None:
         table = Table([None, Namespace(), Given()])
-        assert await table.call(Part(1, "0a" * 32), "x", b"y") == b"xy"
+        assert await table.find(Part(1, "0a" * 32)).call("x", b"y") == b"xy"
         with pytest.raises(AccessDenied, match="none of mine"):
-            await table.call(Part(1, "0b" * 32), "x", b"y")
+            await table.find(Part(1, "0b" * 32)).call("x", b"y")
         for named in (Part(2, "0a" * 32), Part(3, "0a" * 32)):
             with pytest.raises(BadEffect):
-                table.external(named)
+                table.find(named)
 
     asyncio.run(main())
 
@@ -171,13 +171,5 @@ def test_a_table_finds_parts_of_what_has_some() -> None:
     ("index", "error"), [(0, AccessDenied), (2, BadEffect), (2**52, BadEffect), (-1, BadEffect)]
 )
 def test_a_table_knows_nothing_else(index: int, error: type[Exception]) -> None:
-    async def main() -> None:
-        table = Table([None, Given()])
-        with pytest.raises(error):
-            table.external(index)
-        with pytest.raises(error):
-            await table.call(index, "x", b"")
-        with pytest.raises(error):
-            await table.fetch(index, Request("GET", "u"), "follow")
-
-    asyncio.run(main())
+    with pytest.raises(error):
+        Table([None, Given()]).find(index)
