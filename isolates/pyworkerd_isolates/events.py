@@ -65,9 +65,14 @@ class Events:
         """A request begins an invocation."""
         self._events.append(["fetch", invocation, entrypoint, props, method, url, headers, self._body(body)])
 
-    def _value(self, value: bytes, stubs: Sequence[int] | None) -> object:
+    def _value(self, value: bytes, stubs: Sequence[int | StreamRef] | None) -> object:
         blob = self._blob(value)
-        return blob if stubs == () else [blob, stubs]
+        if stubs == ():
+            return blob
+        return [blob, None if stubs is None else list(map(self._beside, stubs))]
+
+    def _beside(self, each: int | StreamRef) -> object:
+        return each if isinstance(each, int) else self._body(each)
 
     def rpc(
         self,
@@ -76,9 +81,10 @@ class Events:
         props: object,
         method: str,
         arguments: bytes,
-        stubs: Sequence[int] | None = (),
+        stubs: Sequence[int | StreamRef] | None = (),
     ) -> None:
-        """A method call begins an invocation. `stubs` are those that the arguments name; None: there was no room."""
+        """A method call begins an invocation. `stubs` are those that the arguments name, and the bodies that stream;
+        None: there was no room."""
         self._events.append(["rpc", invocation, entrypoint, props, method, self._value(arguments, stubs)])
 
     def invoke(
@@ -88,7 +94,7 @@ class Events:
         reads: bool,
         method: str,
         arguments: bytes,
-        stubs: Sequence[int] | None = (),
+        stubs: Sequence[int | StreamRef] | None = (),
     ) -> None:
         """Something that the guest lends is called, or asked for a property: an invocation begins."""
         self._events.append(["invoke", invocation, loan, reads, method, self._value(arguments, stubs)])
@@ -123,7 +129,7 @@ class Events:
         """Nobody reads a body that the guest sends any more."""
         self._events.append(["stop", stream])
 
-    def resolve_value(self, call: int, value: bytes, stubs: Sequence[int] | None = ()) -> None:
+    def resolve_value(self, call: int, value: bytes, stubs: Sequence[int | StreamRef] | None = ()) -> None:
         """A call returned an encoded value, which names these stubs."""
         self._events.append(["resolve", call, "value", self._value(value, stubs)])
 

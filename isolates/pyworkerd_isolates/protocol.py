@@ -43,7 +43,7 @@ MAX_HEADER_BYTES: Final = 131_072
 MAX_HEADERS: Final = 256
 MAX_TEXT: Final = 65_536
 MAX_STUBS: Final = 250
-"""Stubs that one value names; the guests' `MAX_STUBS` is the same number."""
+"""Stubs and streams that one value names; the guests' `MAX_STUBS` is the same number."""
 MAX_DUE: Final = 64
 """Invocations that are named as due at once; the guest's `loop.MAX_DUE` is the same number."""
 LONG_HEADER: Final = 16_384
@@ -100,13 +100,17 @@ class Reference(NamedTuple):
     number: int
 
 
-class Shared(bytes):
-    """An encoded value that names stubs, by their place in a list."""
+Beside: TypeAlias = Reference | StreamRef | HandedOn
+"""What a value names by its place: a stub, or a body that streams."""
 
-    stubs: tuple[Reference, ...] = ()
+
+class Shared(bytes):
+    """An encoded value that names stubs and bodies, by their place in a list."""
+
+    stubs: tuple[Beside, ...] = ()
 
     @classmethod
-    def of(cls, value: bytes, stubs: tuple[Reference, ...]) -> Self:
+    def of(cls, value: bytes, stubs: tuple[Beside, ...]) -> Self:
         """This value, with these."""
         made = cls(value)
         made.stubs = stubs
@@ -370,11 +374,13 @@ def _value(value: Any, blobs: _Blobs) -> bytes:
     if type(value) is not list or len(value) != 2 or type(value[1]) is not list:
         raise ProtocolError("a value is neither bytes nor bytes with stubs")
     if len(value[1]) > MAX_STUBS:
-        raise ProtocolError(f"a value names more than {MAX_STUBS} stubs")
-    return Shared.of(_blob(value[0], blobs), tuple([_reference(each, blobs) for each in value[1]]))
+        raise ProtocolError(f"a value names more than {MAX_STUBS} stubs and streams")
+    return Shared.of(_blob(value[0], blobs), tuple([_beside(each, blobs) for each in value[1]]))
 
 
-def _reference(value: Any, blobs: _Blobs) -> Reference:
+def _beside(value: Any, blobs: _Blobs) -> Beside:
+    if type(value) is list and value and value[0] in ("s", "p"):
+        return _body(value, blobs)  # type: ignore[return-value]
     if type(value) is not list or len(value) != 2:
         raise ProtocolError("a stub is not [lends, number]")
     return Reference(_flag(value[0], blobs), _number(value[1], blobs))

@@ -8,7 +8,7 @@ called where they are.
     with await worker.call("counter") as counter:
         await counter.call("increment", 5)
 
-Everything here belongs to the runtime's event loop, also `Stub.close`.
+A `Body` streams, both ways. Everything here belongs to the runtime's event loop, also `Stub.close`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from pyworkerd.bindings import arguments as args
 from pyworkerd.bindings.callable.functions import Functions, encode_result
 from pyworkerd.bindings.service.capability import deeper
 from pyworkerd.errors import BadEffect, NoSuchMethod
+from pyworkerd.messages import Body
 from pyworkerd.observe.scope import begin, scope
-from pyworkerd.services.stubs import Carried, gone, release
+from pyworkerd.services.stubs import Carried, Flow, gone, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from pyworkerd.services.stubs import Loan
 
 TAG: Final = "stub"
+STREAM: Final = "ReadableStream"
+BODY: Final = "body"
+"""The tags of a stub, of a stream, and of what stands for its bytes, as in the guests' SDKs."""
 NEVER: Final = frozenset(("constructor", "dup", "then", "toJSON"))
 """Names that are no methods, as in the guests' SDKs."""
 
@@ -211,10 +215,11 @@ class _Lent:
 
 
 async def call(functions: Functions, function: Callable[..., Any], arguments: bytes) -> bytes:
-    """Call a function of the program with what a worker sent; its stubs are closed when it has returned."""
+    """Call a function of the program with what a worker sent; its stubs are closed when it has returned. A body is its
+    own to read or to close."""
     stubs: list[AnyStub] = []
     try:
-        positional, named = args.decode(arguments, wire.MAX_VALUE, special=_reader(arguments, stubs))
+        positional, named = args.decode(arguments, wire.MAX_VALUE, special=_reader(arguments, stubs, []))
         return encode_result(await functions.run(function, positional, named), write)
     finally:
         for stub in stubs:
@@ -256,6 +261,11 @@ def write(value: object) -> bytes:
     loans: list[Loan] = []
 
     def special(found: object) -> tuple[str, object] | None:
+        if isinstance(found, Body):
+            return STREAM, [found.data if found.data is not None else _Streaming(found)]
+        if isinstance(found, _Streaming):
+            loans.append(Flow(found.body, _close))
+            return BODY, len(loans) - 1
         if isinstance(found, AnyStub):
             loans.append(found.loan)
         elif isinstance(found, (RpcTarget, *_FUNCTIONS)):
@@ -268,14 +278,33 @@ def write(value: object) -> bytes:
     return Carried.of(encoded, loans) if loans else encoded
 
 
+class _Streaming:
+    """Stands in a value for a body that streams."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+
+
+_closing: Final[set[asyncio.Task[None]]] = set()
+
+
+def _close(body: Body) -> None:
+    task = asyncio.get_running_loop().create_task(body.aclose())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
 def read(value: bytes, what: str, make: Callable[[Loan], AnyStub] = Stub) -> Any:
     """What a worker returned; what it lends comes as stubs. Raises `BadEffect`; then it holds none."""
     stubs: list[AnyStub] = []
+    bodies: list[Body] = []
     try:
-        return wire.load_value(args.bounded(value, "the result"), _reader(value, stubs, make))
+        return wire.load_value(args.bounded(value, "the result"), _reader(value, stubs, bodies, make))
     except BaseException as error:
         for stub in stubs:
             stub.close()
+        for body in bodies:
+            _close(body)
         if isinstance(error, wire.WireError):
             raise BadEffect(f"the result of {what} cannot be read: {error}") from None
         raise
@@ -284,16 +313,20 @@ def read(value: bytes, what: str, make: Callable[[Loan], AnyStub] = Stub) -> Any
 
 
 def _reader(
-    value: bytes, stubs: list[AnyStub], make: Callable[[Loan], AnyStub] = Stub
-) -> Callable[[str, object], object] | None:
-    if type(value) is not Carried:
-        return None
-    loans = value.stubs
+    value: bytes, stubs: list[AnyStub], bodies: list[Body], make: Callable[[Loan], AnyStub] = Stub
+) -> Callable[[str, object], object]:
+    loans = value.stubs if type(value) is Carried else ()
 
-    def special(tag: str, place: object) -> AnyStub:
-        if tag != TAG or type(place) is not int or not 0 <= place < len(loans):
+    def special(tag: str, found: object) -> object:
+        if tag == STREAM and type(found) is list and len(found) == 1 and isinstance(found[0], bytes | Body):
+            return Body(found[0]) if isinstance(found[0], bytes) else found[0]
+        loan = loans[found] if type(found) is int and 0 <= found < len(loans) else None
+        if tag == BODY and isinstance(loan, Flow):
+            bodies.append(loan.claim())
+            return bodies[-1]
+        if tag != TAG or loan is None or isinstance(loan, Flow):
             raise wire.WireError(f"{tag[:40]!r} cannot be received here")
-        stubs.append(make(loans[place]))
+        stubs.append(make(loan))
         return stubs[-1]
 
     return special

@@ -34,12 +34,21 @@ class Bodies:
     def __len__(self) -> int:
         return len(self._feeds) + len(self._outflows)
 
+    @property
+    def arriving(self) -> int:
+        """How many come in."""
+        return len(self._feeds)
+
     # into the guest --------------------------------------------------------------------------------------------------
 
     def inbound(self, body: Body, owner: Invocation) -> bytes | StreamRef | None:
         """A body for the guest: in hand if it is small, otherwise fed as it reads."""
         if body.data is not None and len(body.data) <= WINDOW:
             return body.data or None
+        return self.stream(body, owner)
+
+    def stream(self, body: Body, owner: Invocation) -> StreamRef:
+        """A body that the guest is fed as it reads, however small."""
         number = self._next
         self._next += 1
         feed = self._feeds[number] = Feed(self._door, number, body, owner, self._fed)

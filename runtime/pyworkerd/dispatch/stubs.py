@@ -1,4 +1,4 @@
-"""Stubs of one isolate: what it lends to others, and what others have lent to it.
+"""Stubs of one isolate: what it lends to others, and what others have lent to it; and the streams in values.
 
 A guest lends a function or an object by a number of its own; whoever is given it holds a stub, by a number of the
 host's, which means nothing in any other isolate. What is called through a stub becomes an invocation of the isolate
@@ -8,6 +8,8 @@ Rule 1: what is lent belongs to the invocation that lent it, and ends with it; g
         returned keeps it from ending. A stub belongs to the invocation that was given it, and ends with it.
 Rule 2: once an invocation has answered, what it lends lives for `limits.wall_ms` after its last use.
 Rule 3: the way through a stub is a `Channels` too: there is no other for a guest that names one.
+Rule 4: a stream is a body like that of a request (`bodies`): it belongs to the invocation that sends it, and at the
+        other end to the one that it came to. One that is handed on unread is not the middle one's any more.
 """
 
 from __future__ import annotations
@@ -16,23 +18,24 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyworkerd_isolates.protocol import Events, Held, Shared
+from pyworkerd_isolates.protocol import WINDOW, Events, Held, Reference, Shared, StreamRef
 
 from pyworkerd.bindings.service.capability import deeper, readable
 from pyworkerd.errors import BadEffect, ExceededStubs, Overloaded
 from pyworkerd.observe.scope import begin, scope
-from pyworkerd.services.stubs import Carried, gone, release
+from pyworkerd.services.stubs import Carried, Flow, gone, release
 
 from .asked import ask_lent
 from .invocation import LentWork
+from .streams import Feed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextvars import Context
 
-    from pyworkerd_isolates.protocol import Drop, Named, Reference
+    from pyworkerd_isolates.protocol import Beside, Drop, Named
 
-    from pyworkerd.messages import Request, Response
+    from pyworkerd.messages import Body, Request, Response
     from pyworkerd.observe.scope import Scope
     from pyworkerd.services.base import CallReply, Pending
     from pyworkerd.services.stubs import Loan
@@ -125,8 +128,14 @@ class Stubs:
         refused, and `BadEffect` for what the guest does not hold, or lends already."""
         if type(value) is not Shared:
             return value
-        lends = sum(reference.lends for reference in value.stubs)
+        lends = sum(type(each) is Reference and each.lends for each in value.stubs)
         own = sum(type(held) is Lent for held in owner.held or ())
+        streams = sum(type(each) is StreamRef for each in value.stubs)
+        if not self._live.room.has(streams * WINDOW):
+            most = self._live.room.limit // WINDOW
+            raise ExceededStubs(
+                f"an isolate sends {most} streams at once, or fewer while arguments and bodies wait"
+            )
         if lends and (len(self._lent) + lends > MOST or own + lends > MOST_OF_ONE):
             raise ExceededStubs(
                 f"an isolate lends {MOST} functions and objects at once, an invocation {MOST_OF_ONE}: dispose of stubs "
@@ -134,7 +143,9 @@ class Stubs:
             )
         return Carried.of(value, [self._loan(reference, owner) for reference in value.stubs])
 
-    def _loan(self, reference: Reference, owner: Invocation) -> Loan:
+    def _loan(self, reference: Beside, owner: Invocation) -> Loan:
+        if not isinstance(reference, Reference):
+            return Flow(self._live.bodies.outbound(reference, owner, upload=True), self._close)
         if not reference.lends:
             return self._found(reference.number).loan
         if reference.number in self._lent:
@@ -143,18 +154,25 @@ class Stubs:
         owner.hold(loan)
         return loan
 
+    def _close(self, body: Body) -> None:
+        self._live.spawn(body.aclose())
+
     def refuse(self, value: bytes) -> None:
         """A value that the guest sends goes nowhere: it gets back what it would have lent. Raises `BadEffect` where
         that is more than `REFUSED` in one step."""
         if type(value) is Shared:
-            back = {each.number for each in value.stubs if each.lends and each.number not in self._lent}
-            self._refused += len(back)
+            lends = [each for each in value.stubs if isinstance(each, Reference) and each.lends]
+            bodies = [each for each in value.stubs if not isinstance(each, Reference)]
+            back = {each.number for each in lends if each.number not in self._lent}
+            self._refused += len(back) + len(bodies)
             if self._refused > REFUSED:
                 raise BadEffect(
-                    f"the worker lent more than {REFUSED} functions and objects in calls that are refused"
+                    f"the worker lent more than {REFUSED} functions, objects and streams in calls that are refused"
                 )
             for number in back:
                 self._live.send(None, partial(Events.released, loan=number))
+            for body in bodies:
+                self._live.bodies.discard(body)
         release(value)
 
     def call_in(self, loan: Lent) -> None:
@@ -180,16 +198,27 @@ class Stubs:
 
     # holding ---------------------------------------------------------------------------------------------------------
 
-    def receive(self, value: bytes, holder: Invocation) -> Sequence[int] | None:
-        """The numbers by which an invocation holds the stubs of a value from now on; None if there is no room."""
+    def receive(self, value: bytes, holder: Invocation) -> Sequence[int | StreamRef] | None:
+        """The numbers by which an invocation holds the stubs of a value from now on, and the bodies that stream into
+        it; None if there is no room."""
         if type(value) is not Carried:
             return ()
-        own = sum(type(held) is _Stub for held in holder.held or ())
-        if len(self._held) + len(value.stubs) > MOST or own + len(value.stubs) > MOST_OF_ONE:
+        flows = sum(type(loan) is Flow for loan in value.stubs)
+        if not (
+            self._has_room(holder, _Stub, len(self._held), len(value.stubs) - flows)
+            and self._has_room(holder, Feed, self._live.bodies.arriving, flows)
+        ):
             return None
+        holder.touched_outside |= flows > 0  # what it reads of them, nobody can read again
         return [self._hold(loan, holder) for loan in value.stubs]
 
-    def _hold(self, loan: Loan, holder: Invocation) -> int:
+    def _has_room(self, holder: Invocation, kind: type, held: int, more: int) -> bool:
+        own = sum(type(each) is kind for each in holder.held or ()) if more else 0
+        return not more or (held + more <= MOST and own + more <= MOST_OF_ONE)
+
+    def _hold(self, loan: Loan, holder: Invocation) -> int | StreamRef:
+        if type(loan) is Flow:
+            return self._live.bodies.stream(loan.claim(), holder)
         stub = _Stub(next(self._numbers), loan, holder)
         self._held[stub.number] = stub
         holder.hold(stub)

@@ -1,7 +1,8 @@
 """Stubs between two processes: what one call for an object elsewhere brought to either side, as long as it is there.
 
 The call's own connection carries it: questions, answers and what is let go, both ways. A value's stubs are not named:
-both sides count those that cross, in the order in which they do.
+both sides count those that cross, in the order in which they do. With the value goes what each is: None for a stub, for
+a stream its length in a list.
 
 Rule 1: what is lent across counts as held by the relay, until the other side lets go of it or the connection ends.
 Rule 2: whoever asked first closes the connection, when the call is answered and nothing is lent either way.
@@ -13,14 +14,16 @@ from __future__ import annotations
 from contextvars import Context, copy_context
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pyworkerd_isolates import wire
 
 from pyworkerd.errors import Overloaded, PyworkerdError
+from pyworkerd.messages import Body
 from pyworkerd.observe.scope import scope
-from pyworkerd.services.stubs import Carried, gone, release
+from pyworkerd.services.stubs import Carried, Flow, gone, release
 
+from . import flows
 from .framing import MOST, receive_head
 from .telling import about, enter, raised, told
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from pyworkerd.services.base import CallReply, Pending
     from pyworkerd.services.stubs import Loan
 
+Kind: TypeAlias = list[int | None] | None
 UNREAD: Final = 2 * MOST
 """Bytes that one side may be behind."""
 
@@ -106,23 +110,32 @@ class Relay:
         """Whether there is anything across."""
         return not self._over and bool(self._lent or self._held or self.asked or self._running)
 
-    def lend(self, value: bytes) -> int:
-        """Let the other side have the stubs of a value that is about to be sent. How many there are: none, once nothing
+    def lend(self, value: bytes) -> list[Kind]:
+        """Let the other side have the stubs of a value that is about to be sent. What each is: nothing, once nothing
         crosses any more."""
         if type(value) is not Carried or self._over:
-            return 0
-        for loan in value.stubs:
-            loan.take()
-            self._lent[next(self._lends)] = loan
-        return len(value.stubs)
+            return []
+        return [self._lend(loan) for loan in value.stubs]
 
-    def borrow(self, value: bytes, number: int) -> bytes:
-        """A value that came, with so many stubs. Whoever has it lets go of them."""
-        if not number:
-            return value
-        numbers = [next(self._borrows) for _ in range(number)]
-        self._held.update(numbers)
-        return Carried.of(value, [_Remote(self, each) for each in numbers])
+    def _lend(self, loan: Loan) -> Kind:
+        kind: Kind = None
+        if isinstance(loan, Flow):
+            kind, loan = [loan.length], flows.Sent(loan)
+        loan.take()
+        self._lent[next(self._lends)] = loan
+        return kind
+
+    def borrow(self, value: bytes, kinds: list[Kind]) -> bytes:
+        """A value that came, with stubs of these kinds. Whoever has it lets go of them."""
+        return Carried.of(value, list(map(self._borrow, kinds))) if kinds else value
+
+    def _borrow(self, kind: Kind) -> Loan:
+        number = next(self._borrows)
+        self._held.add(number)
+        loan = _Remote(self, number)
+        if kind is None:
+            return loan
+        return Flow(Body(chunks=flows.Received(loan), length=kind[0]), flows.close)
 
     def settled(self) -> bool:
         """The call is answered, and what that brought is taken. Whether there is anything across."""

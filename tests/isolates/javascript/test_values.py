@@ -163,18 +163,12 @@ ENDLESS = (
     "new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(65536)); }, "
     "cancel(error) { globalThis.gone = error.name; } })"
 )
-WORDS = ENDLESS.replace("new Uint8Array(65536)", "'text'")
 
 
 @pytest.mark.parametrize(
     ("source", "name", "message"),
     [
-        (f"[{ENDLESS}]", "RangeError", "7 MiB at once"),
-        (f"new Response({ENDLESS})", "RangeError", "7 MiB at once"),
-        (f"[new Blob([new Uint8Array(7 << 20)]), {ENDLESS}]", "RangeError", "7 MiB at once"),
         ("new Blob([new Uint8Array(8 << 20)])", "RangeError", "7 MiB at once"),
-        ("ReadableStream.from(['text'])", "DataCloneError", "of Uint8Arrays"),
-        ("new ReadableStream({ pull() { throw new SyntaxError('broken'); } })", "SyntaxError", "broken"),
         ("(() => { const r = new Response('x'); r.text(); return r; })()", "TypeError", "already been used"),
         ("(() => { const r = new Response('x'); return [r, r]; })()", "TypeError", "already been used"),
         ("(() => { const s = new Blob(['x']).stream(); s.getReader(); return s; })()", "TypeError", "locked"),
@@ -192,11 +186,10 @@ def test_bodies_that_cannot_be_sent(driver: Driver, source: str, name: str, mess
 @pytest.mark.parametrize(
     ("source", "name"),
     [
-        (f"[{ENDLESS}]", "RangeError"),
+        (f"[new Uint8Array(8 << 20), {ENDLESS}]", "RangeError"),
+        (f"Array.from({{ length: 251 }}, () => {ENDLESS})", "RangeError"),
         (f"[{ENDLESS}, Symbol()]", "DataCloneError"),
         (f"[new Response({ENDLESS}), Symbol()]", "DataCloneError"),
-        (f"[{WORDS}, {ENDLESS}]", "DataCloneError"),
-        (WORDS, "DataCloneError"),
     ],
 )
 def test_what_is_not_sent_is_told_so(driver: Driver, source: str, name: str) -> None:

@@ -70,11 +70,12 @@ class Guest:
     def __init__(self, isolate: Isolate) -> None:
         self.isolate = isolate
         self.first = True
+        self.bindings: list[Any] = []
 
     def step(self, *script: tuple[Any, ...]) -> list[Any]:
         events = Events()
         if self.first:
-            events.init([], {})
+            events.init(self.bindings, {})
         self.first = False
         for name, *arguments in script:
             getattr(events, name)(*arguments)

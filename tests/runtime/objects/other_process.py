@@ -62,6 +62,19 @@ class Room(DurableObject):
     async def echo(self, stub):
         return stub
 
+    async def gives(self, pieces):
+        async def source():
+            for _ in range(pieces):
+                yield bytes(65536)
+
+        return Response(source()).body
+
+    async def counts(self, stream):
+        size = 0
+        async for chunk in stream:
+            size += len(chunk)
+        return size
+
     async def add(self):
         self.made += 1
         count = (await self.ctx.storage.get("count") or 0) + 1

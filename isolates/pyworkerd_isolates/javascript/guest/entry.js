@@ -5,7 +5,7 @@ import { setBindings } from "pyworkerd:system/environment";
 import * as handlers from "pyworkerd:system/handlers";
 import { guest, utf8 } from "pyworkerd:system/host";
 import { parse } from "pyworkerd:system/json";
-import { drop, onReleased, ownerOf } from "pyworkerd:system/lending";
+import { onReleased, ownerOf } from "pyworkerd:system/lending";
 import { due, goOn, holdBack, isHolding, MAX_DUE } from "pyworkerd:system/loop";
 import { describe } from "pyworkerd:system/logs";
 import { become, object } from "pyworkerd:system/objects";
@@ -59,7 +59,7 @@ function resolve([, number, kind, ...result], blobs) {
 }
 
 function resolveShared(number, frame, numbers) {
-  if (calls.find(number) === undefined) numbers?.forEach(drop);
+  if (calls.find(number) === undefined) crossing.drop(numbers);
   settle(number, (invocation) => crossing.disposable(crossing.readShared(frame, numbers, invocation)));
 }
 

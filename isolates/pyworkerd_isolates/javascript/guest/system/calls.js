@@ -100,15 +100,26 @@ function begin(signal) {
   return { number, invocation, promise };
 }
 
-// Call a method of a capability, or of a stub. `value` is an encoded list of arguments; the promise is of what it
-// returned.
+// Call a method of a capability, or of a stub. `value` is an encoded list of arguments, or a `Message`; the promise is
+// of what it returned.
 export function call(capability, method, value) {
+  if (value instanceof Uint8Array) return ask(capability, method, value);
+  try {
+    return ask(capability, method, value);
+  } catch (error) {
+    value.cancel(error);
+    throw error;
+  }
+}
+
+function ask(capability, method, value) {
   if (method.length > MAX_METHOD) throw new TypeError(`a method's name is longer than ${MAX_METHOD} characters`);
   if (!method.isWellFormed()) throw new TypeError("a method's name has half a surrogate pair");
   outbox.refuseTooMuch(value.length);
   const { number, invocation, promise } = begin();
   const data = value instanceof Uint8Array ? outbox.blob(value) : lend(value, number);
   outbox.emit(["call", number, invocation.number, capability, method, data]);
+  if (!(value instanceof Uint8Array)) value.start(invocation);
   return promise;
 }
 

@@ -3,7 +3,7 @@
 import { headersText } from "pyworkerd:system/calls";
 import { env, ExecutionContext } from "pyworkerd:system/environment";
 import { Invocation, running } from "pyworkerd:system/invocation";
-import { find, Message, sent } from "pyworkerd:system/lending";
+import { find, sent } from "pyworkerd:system/lending";
 import { reportUnheard, wordsOf } from "pyworkerd:system/logs";
 import { run } from "pyworkerd:system/loop";
 import { explained } from "pyworkerd:system/modules";
@@ -177,9 +177,10 @@ const stubsGiven = new WeakMap();
 let isGiven = false;
 // Stubs among the arguments of invocations that have not answered, and whether there have been any in this isolate.
 
-// Stubs among arguments end with the call, unless they are kept.
+// Stubs among arguments end with the call, unless they are kept; streams go on.
 function shared(invocation, blobs, [index, numbers]) {
   const { value, stubs } = crossing.readShared(blobs[index], numbers, invocation);
+  if (stubs.length === 0) return value;
   stubsGiven.set(invocation, stubs);
   isGiven = true;
   return value;
@@ -199,20 +200,20 @@ function giveBytes(invocation, data) {
   emitText(`["return",${invocation.number},${blob(data)}]`);
 }
 
-// A `Message`, or bytes.
-function giveMessage(invocation, data) {
-  if (data instanceof Uint8Array) return giveBytes(invocation, data);
-  refuseTooMuch(data.length);
-  emit(["return", invocation.number, sent(data, invocation, crossing.numberOf, true)]);
-}
-
 function returned(invocation, value) {
   const data = writeMessage(value);
-  if (data instanceof Uint8Array) return giveBytes(invocation, data);
-  if (data instanceof Message) return giveMessage(invocation, data);
-  return data.then((read) => {
-    if (!invocation.answered) giveMessage(invocation, read);
-  });
+  if (data instanceof Uint8Array) {
+    giveBytes(invocation, data);
+    return;
+  }
+  try {
+    refuseTooMuch(data.length);
+    emit(["return", invocation.number, sent(data, invocation, crossing.numberOf, true)]);
+  } catch (error) {
+    data.cancel(error);
+    throw error;
+  }
+  data.start(invocation);
 }
 
 const RPC = { ask: call, tell: returned };

@@ -9,6 +9,7 @@ import { install } from "pyworkerd:system/contexts";
 import { reportUnheard } from "pyworkerd:system/logs";
 import { run } from "pyworkerd:system/loop";
 import * as outbox from "pyworkerd:system/outbox";
+import { Streamed } from "pyworkerd:system/sending";
 
 const MAX_LENT = 1000;
 const MAX_STUBS = 250;
@@ -26,14 +27,25 @@ const lent = new Map();
 const times = new Map(); // how often each target is lent
 let next = 1;
 
-// A value as bytes, with what it lends: targets, and references of stubs to hand on.
+// A value as bytes, with what it names by its place: what it lends, stubs to hand on, and bodies that stream.
 export class Message {
   constructor(bytes, targets) {
     this.bytes = bytes;
     this.targets = targets;
+    this.streams = targets.filter((each) => each instanceof Streamed);
   }
 
   get length() { return this.bytes.length; }
+
+  // The effect that `sent` is part of is out: bodies follow.
+  start(invocation) {
+    for (const each of this.streams) each.start(invocation);
+  }
+
+  // It goes nowhere.
+  cancel(reason) {
+    for (const each of this.streams) each.cancel(reason);
+  }
 }
 
 // A function or an object that others may call.
@@ -117,15 +129,16 @@ export function drop(number) {
 // lent. `numberOf` is that of a stub, or null.
 export function sent({ bytes, targets }, invocation, numberOf, keeps) {
   if (targets.length > MAX_STUBS) {
-    throw new RangeError(`functions, objects and stubs in one call or result may be ${MAX_STUBS}`);
+    throw new RangeError(`functions, objects, stubs and streams in one call or result may be ${MAX_STUBS}`);
   }
-  const numbers = targets.map(numberOf);
+  const numbers = targets.map((target) => (target instanceof Streamed ? undefined : numberOf(target)));
   if (lent.size + numbers.filter((number) => number === null).length > MAX_LENT) {
     throw new RangeError(`an isolate lends ${MAX_LENT} functions and objects at once: dispose of stubs of them first`);
   }
-  const references = numbers.map((number, at) =>
-    number === null ? [true, new Lent(targets[at], invocation, keeps).number] : [false, number],
-  );
+  const references = numbers.map((number, at) => {
+    if (number === undefined) return targets[at].refer(invocation);
+    return number === null ? [true, new Lent(targets[at], invocation, keeps).number] : [false, number];
+  });
   return [outbox.blob(bytes), references];
 }
 

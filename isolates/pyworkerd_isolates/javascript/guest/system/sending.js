@@ -54,8 +54,45 @@ async function pumpSource(outbound, source) {
   }
 }
 
-async function pumpStream(outbound, stream) {
-  const reader = stream.getReader();
+// A body (of `web/body`, claimed) that streams beside a value. A stream of the program's is locked from now on.
+export class Streamed {
+  #body;
+  #reader = null;
+  #pump = null;
+
+  constructor(body) {
+    this.#body = body;
+    if (body.source === null) this.#reader = body.stream.getReader();
+  }
+
+  // How the value's effect names it.
+  refer(invocation) {
+    const { source, length } = this.#body;
+    const number = source?.handOn?.() ?? null;
+    if (number !== null) return ["p", number];
+    const outbound = new Outbound(invocation);
+    const write = source === null ? () => pumpReader(outbound, this.#reader) : () => pumpSource(outbound, source);
+    this.#pump = { outbound, write };
+    return ["s", outbound.number, length ?? null];
+  }
+
+  // The effect is out.
+  start(invocation) {
+    if (this.#pump !== null) pumpFor(invocation, this.#pump);
+  }
+
+  // It goes nowhere.
+  cancel(reason) {
+    if (this.#reader === null) this.#body.source.cancel(reason);
+    else this.#reader.cancel(reason).catch(() => {});
+  }
+}
+
+function pumpStream(outbound, stream) {
+  return pumpReader(outbound, stream.getReader());
+}
+
+async function pumpReader(outbound, reader) {
   const cancel = (reason) => reader.cancel(reason).catch(() => {});
   outbound.onStop = () => cancel(new TypeError("the reader of this body has gone"));
   for (;;) {

@@ -3,10 +3,9 @@
 
 import { decode, utf8 } from "pyworkerd:system/host";
 import { Message } from "pyworkerd:system/lending";
-import { MAX_BYTES } from "pyworkerd:system/outbox";
+import { Streamed } from "pyworkerd:system/sending";
 
 const MAX_DEPTH = 200;
-const NOTHING = new Uint8Array(0);
 
 export const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 // Those that keep their class on the way.
@@ -14,16 +13,15 @@ export const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxErro
 export class DataCloneError extends Error {}
 Object.defineProperty(DataCloneError.prototype, "name", { value: "DataCloneError", configurable: true });
 
-// How objects of the web platform cross, which `workers/crossing.js` says: `write`, `readers`, and what reads a body.
-export const crossing = { write: null, readers: { __proto__: null }, read: null, cancel: null };
+// How objects of the web platform cross, which `workers/crossing.js` says: `write`, and `readers`.
+export const crossing = { write: null, readers: { __proto__: null } };
 // And in `workers/stubs.js`: `lends` says what is lent and not copied, `numberOf` which stub something is, `readShared`
 // reads a value with stubs, `disposable` and `dispose` are for those.
 
-// Bytes that have to be read first: the blob of this number.
-class Later {
-  constructor(index, body) {
-    this.index = index;
-    this.body = body;
+// A body that streams beside the value, by its place among what the value names.
+class Place {
+  constructor(number) {
+    this.number = number;
   }
 }
 
@@ -100,8 +98,8 @@ class Writer {
 
   // An object of a class.
   #instance(value, prototype, depth) {
-    if (value instanceof Later) return { $: ["b", value.index] };
-    const special = this.special === null ? null : this.special(value, (body) => this.#later(body));
+    if (value instanceof Place) return { $: ["body", value.number] };
+    const special = this.special === null ? null : this.special(value, (body) => new Place(this.#name(new Streamed(body))));
     if (special !== null) return { $: [special[0], this.write(special[1], depth + 2)] };
     if (this.special === crossing.write && crossing.lends(value)) return this.#lend(value);
     const name = prototype.constructor?.name || "object";
@@ -111,20 +109,16 @@ class Writer {
   }
 
   #lend(target) {
-    this.isMore = true;
-    return { $: ["stub", (this.lent ??= []).push(target) - 1] };
+    return { $: ["stub", this.#name(target)] };
   }
 
-  #later(body) {
-    const later = new Later(this.blobs.push(NOTHING) - 1, body);
-    this.isMore = true;
-    (this.unread ??= []).push(later);
-    return later;
+  #name(target) {
+    return (this.named ??= []).push(target) - 1;
   }
 }
 
-// What most writers have: nothing is said of objects of classes, nothing has to be read first, and nothing is lent.
-Object.assign(Writer.prototype, { special: null, isMore: false, unread: null, lent: null });
+// What most writers have: nothing is said of objects of classes, and nothing goes beside the value.
+Object.assign(Writer.prototype, { special: null, named: null });
 
 function bytesOf(view) {
   return view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -142,52 +136,18 @@ export function writeWith(value, special) {
   return frameOf(writer.write(value, 0), writer.blobs);
 }
 
-// A value as bytes, for a method's arguments or what it returned, or a `Message` if it lends something; a promise of
-// either if a body has to be read first.
+// A value as bytes, for a method's arguments or what it returned, or a `Message` if it lends something or if a body of
+// it streams. Where it throws, whoever writes those bodies is told that nobody reads them.
 export function writeMessage(value) {
   const writer = new Writer();
   writer.special = crossing.write;
-  let tree;
   try {
-    tree = writer.write(value, 0);
+    const bytes = frameOf(writer.write(value, 0), writer.blobs);
+    return writer.named === null ? bytes : new Message(bytes, writer.named);
   } catch (error) {
-    cancelAll(writer.unread ?? [], error);
+    if (writer.named !== null) new Message(null, writer.named).cancel(error);
     throw error;
   }
-  if (!writer.isMore) return frameOf(tree, writer.blobs);
-  return writer.unread === null ? messageOf(tree, writer) : readFirst(tree, writer);
-}
-
-// Whether it is there, and no promise.
-export function isMessage(written) {
-  return written instanceof Uint8Array || written instanceof Message;
-}
-
-function messageOf(tree, { blobs, lent }) {
-  const bytes = frameOf(tree, blobs);
-  return lent === null ? bytes : new Message(bytes, lent);
-}
-
-async function readFirst(tree, writer) {
-  const { blobs, unread } = writer;
-  let room = MAX_BYTES;
-  for (const each of blobs) room -= each.length;
-  for (let at = 0; at < unread.length; at++) {
-    const { index, body } = unread[at];
-    try {
-      blobs[index] = await crossing.read(body, room);
-    } catch (error) {
-      cancelAll(unread.slice(at + 1), error);
-      throw error;
-    }
-    room -= blobs[index].length;
-  }
-  return messageOf(tree, writer);
-}
-
-// Bodies that were taken, and that nobody reads.
-function cancelAll(unread, reason) {
-  for (const { body } of unread) crossing.cancel(body, reason);
 }
 
 function frameOf(tree, blobs) {

@@ -2,7 +2,7 @@
 
 import { call, fetchThrough } from "pyworkerd:system/calls";
 import { Message } from "pyworkerd:system/lending";
-import { isMessage, writeMessage, writeValue } from "pyworkerd:system/values";
+import { writeMessage, writeValue } from "pyworkerd:system/values";
 
 const indexes = new WeakMap();
 
@@ -34,14 +34,13 @@ export class Capability {
   static callWith(capability, method, sent, ...positional) {
     if (sent instanceof Uint8Array) return Capability.call(capability, method, ...positional, sent);
     const bytes = writeValue([[...positional, sent.bytes], {}]);
-    return call(capability.#index, method, new Message(bytes, sent.targets));
+    const message = new Message(bytes, sent.targets);
+    return call(capability.#index, method, message);
   }
 
   // The same for a method that a program has: its arguments may be objects of the web platform.
   static ask(capability, method, positional) {
-    const value = writeMessage([positional, {}]);
-    if (value instanceof Uint8Array || isMessage(value)) return call(capability.#index, method, value);
-    return value.then((read) => call(capability.#index, method, read));
+    return call(capability.#index, method, writeMessage([positional, {}]));
   }
 
   static fetch(capability, method, url, headers = [], body = null, redirect = "manual", signal = null) {

@@ -125,7 +125,7 @@ class LoadedEntrypoint {
   }
 
   static async call(entrypoint, method, positional) {
-    const sent = await writeMessage([positional, {}]);
+    const sent = writeMessage([positional, {}]);
     const ask = async () => {
       const [loader, text] = await address(entrypoint.#stub, entrypoint.#rest);
       return Capability.callWith(loader, "call", sent, text, method);
@@ -133,6 +133,7 @@ class LoadedEntrypoint {
     try {
       return await ask();
     } catch (error) {
+      if (sent.streams?.length > 0) throw error; // what was read of a stream is gone
       again(entrypoint.#stub, error);
     }
     return ask();

@@ -2,7 +2,10 @@
 
 import { call } from "pyworkerd:system/calls";
 import { disposedError, drop, Reference } from "pyworkerd:system/lending";
-import { crossing, isMessage, readWith, writeMessage } from "pyworkerd:system/values";
+import { emit } from "pyworkerd:system/outbox";
+import { Inbound } from "pyworkerd:system/streams";
+import { crossing, readWith, writeMessage } from "pyworkerd:system/values";
+import { bodyOfSource } from "pyworkerd:web/body";
 import { RpcTarget } from "pyworkerd:workers/entrypoint";
 import { member, NEVER, pipelined } from "pyworkerd:workers/pipelining";
 
@@ -58,9 +61,8 @@ class StubHandler {
   }
 
   async #ask(name, reads, positional) {
-    const data = writeMessage([positional, {}]);
-    const value = isMessage(data) ? data : await data;
-    return call([this.needed(), reads], name, value);
+    const number = this.needed();
+    return call([number, reads], name, writeMessage([positional, {}]));
   }
 
   // what a proxy asks -------------------------------------------------------------------------------------------------
@@ -100,31 +102,49 @@ class StubHandler {
   getOwnPropertyDescriptor() { return undefined; }
 }
 
-// The value of a message whose stubs have these numbers, and the stubs in it. Where it throws, none is kept.
+// The value of a message whose stubs have these numbers and whose bodies stream so, and the stubs in it. Where it throws,
+// none is kept.
 crossing.readShared = (frame, numbers, invocation) => {
   if (numbers === null) {
     throw new RangeError(
-      "it names more stubs than this isolate, or this request, may hold: dispose of some that it has",
+      "it names more stubs or streams than this isolate, or this request, may hold: dispose of some that it has",
     );
   }
   const stubs = new Map();
-  const make = (place) => {
-    if (!Number.isInteger(place) || !(place >= 0 && place < numbers.length)) {
+  const bodies = new Map();
+  const stub = (place) => {
+    if (!Number.isInteger(place) || typeof numbers[place] !== "number") {
       throw new TypeError("a stub cannot be received here");
     }
     if (!stubs.has(place)) stubs.set(place, StubHandler.stub(new Reference(numbers[place], invocation)));
     return stubs.get(place);
   };
+  const body = (place) => {
+    if (!Number.isInteger(place) || !Array.isArray(numbers[place]) || bodies.has(place)) {
+      throw new TypeError("a stream cannot be received here");
+    }
+    const [, number, length] = numbers[place];
+    const source = new Inbound(number, invocation);
+    bodies.set(place, source);
+    return bodyOfSource(source, length ?? undefined).readable();
+  };
   try {
-    const value = readWith(frame, { __proto__: crossing.readers, stub: make });
+    const value = readWith(frame, { __proto__: crossing.readers, stub, body });
     return { value, stubs: [...stubs.values()] };
   } catch (error) {
     crossing.dispose(stubs.values());
+    for (const source of bodies.values()) source.cancel();
     throw error;
   } finally {
-    numbers.forEach((number, place) => {
-      if (!stubs.has(place)) drop(number);
-    });
+    crossing.drop(numbers.filter((_, place) => !stubs.has(place) && !bodies.has(place)));
+  }
+};
+
+// Nobody takes what was named beside a value; null where there was no room for it.
+crossing.drop = (numbers) => {
+  for (const each of numbers ?? []) {
+    if (typeof each === "number") drop(each);
+    else emit(["stop", each[1]]);
   }
 };
 
@@ -134,7 +154,7 @@ crossing.dispose = (stubs) => {
 
 // A result with stubs in it can be disposed of as a whole, unless it is one.
 crossing.disposable = ({ value, stubs }) => {
-  if (typeof value === "object" && value !== null) {
+  if (stubs.length > 0 && typeof value === "object" && value !== null) {
     Object.defineProperty(value, Symbol.dispose, {
       value: () => crossing.dispose(stubs), writable: true, enumerable: false, configurable: true,
     });

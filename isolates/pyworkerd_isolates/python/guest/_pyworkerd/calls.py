@@ -57,16 +57,24 @@ async def call(capability, method, arguments):
     if len(method) > MAX_METHOD:
         raise ValueError(f"a method's name is longer than {MAX_METHOD} characters")
     invocation = current()
+    if type(arguments) is not bytes:
+        return await _finish(*_lend(capability, method, arguments, invocation))
     number, future = _begin()
-    try:
-        value = (
-            outbox.blob(arguments) if type(arguments) is bytes else lending.sent(arguments, invocation, False)
-        )
-    except BaseException:
-        del _pending[number]
-        raise
-    outbox.effects.append(["call", number, invocation.number, capability, method, value])
+    outbox.effects.append(["call", number, invocation.number, capability, method, outbox.blob(arguments)])
     return await _finish(number, future)
+
+
+def _lend(capability, method, arguments, invocation):
+    with arguments:
+        number, future = _begin()
+        try:
+            value = lending.sent(arguments, invocation, False)
+        except BaseException:
+            del _pending[number]
+            raise
+        outbox.effects.append(["call", number, invocation.number, capability, method, value])
+    arguments.start(invocation)
+    return number, future
 
 
 def begin_fetch(capability, method, url, headers, body, redirect):

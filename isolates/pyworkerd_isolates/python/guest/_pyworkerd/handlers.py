@@ -8,6 +8,7 @@ import _wire
 from . import calls, entropy, environment, layout, lending, logs, objects, outbox, sdk, streams, worker
 from .invocation import Invocation, closed, current, enter, left, may_run, owner, payer, running
 from .loop import Loop, install
+from .sending import body_effect, pump_for
 
 loop = Loop()
 _context = None
@@ -155,33 +156,6 @@ async def _fetch(invocation, name, props, method, url, headers, body):
         invocation.release()
 
 
-def body_effect(body):
-    """How a body is named in an effect: nothing, bytes in hand, a stream with the chunks still to pump, or a body that
-    came in and was not touched, which the host passes on without this isolate's help."""
-    if body is None:
-        return None, None
-    if isinstance(body, bytes):
-        if len(body) <= streams.WINDOW:
-            return ["b", outbox.blob(body)], None
-        return _stream(_pieces(body), len(body))
-    if type(body._source) is streams.Inbound and not body._rest:
-        number = body._source.hand_on()
-        if number is not None:
-            return ["p", number], None
-    return _stream(body, None)
-
-
-def _stream(chunks, length):
-    stream = streams.Outbound()
-    return ["s", stream.number, length], (stream, chunks)
-
-
-async def _pieces(data):
-    view = memoryview(data)
-    for start in range(0, len(view), streams.CHUNK):
-        yield view[start : start + streams.CHUNK]
-
-
 def begin_fetch(capability, method, url, headers, body, redirect="manual"):
     """Send a request through a capability, with its body. What it answers is for `calls.finish_fetch`."""
     effect, pumping = body_effect(body)
@@ -194,26 +168,6 @@ def begin_fetch(capability, method, url, headers, body, redirect="manual"):
     if pumping is not None:
         pump_for(current(), *pumping)
     return begun
-
-
-def pump_for(invocation, stream, chunks):
-    """Send a streamed body in a task that the invocation waits for."""
-    invocation.hold()
-    # Begun at once: a task that is cancelled before its first step would never release the invocation.
-    stream.task = asyncio.Task(_pump(invocation, stream, chunks), loop=loop, eager_start=True)
-
-
-async def _pump(invocation, stream, chunks):
-    try:
-        await streams.pump(stream, chunks)
-    except asyncio.CancelledError:
-        raise
-    except Exception:
-        import logging
-
-        logging.getLogger("workers").exception("a streamed body failed")
-    finally:
-        invocation.release()
 
 
 def _respond(invocation, response):
@@ -264,9 +218,13 @@ async def _call(invocation, function, arguments):
         result = function(*positional, **named)
         if hasattr(result, "__await__"):
             result = await result
-        data = await sdk.message(result)
-        value = outbox.blob(data) if type(data) is bytes else lending.sent(data, invocation, True)
-        outbox.effects.append(["return", invocation.number, value])
+        data = sdk.message(result)
+        if type(data) is bytes:
+            outbox.effects.append(["return", invocation.number, outbox.blob(data)])
+            return
+        with data:
+            outbox.effects.append(["return", invocation.number, lending.sent(data, invocation, True)])
+        data.start(invocation)
     finally:
         for stub in stubs:
             stub.dispose()

@@ -7,7 +7,8 @@ it.
 """
 
 from . import invocation as invocations
-from . import outbox
+from . import outbox, streams
+from .sending import Streamed
 
 MAX_LENT = 1000
 MAX_STUBS = 250
@@ -85,7 +86,9 @@ class Ref:
 
 
 class Sendable:
-    """An encoded value with what it lends: targets, and stubs to hand on."""
+    """An encoded value with what it names by its place: what it lends, stubs to hand on, and bodies that stream. Those
+    go nowhere if a `with` block of it fails, and begin after the effect that it is part of.
+    """
 
     __slots__ = ("data", "targets")
 
@@ -95,9 +98,26 @@ class Sendable:
     def __len__(self):
         return len(self.data)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            for stream in self.streams():
+                stream.cancel()
+
+    def streams(self):
+        """The bodies that stream."""
+        return [each for each in self.targets if type(each) is Streamed]
+
+    def start(self, invocation):
+        """The effect is out: bodies follow."""
+        for stream in self.streams():
+            stream.start(invocation)
+
 
 class Received:
-    """An encoded value with the numbers of the stubs that it names; None if there was no room for them."""
+    """An encoded value with what it names: numbers of stubs, and bodies that stream; None if there was no room."""
 
     __slots__ = ("data", "numbers")
 
@@ -110,6 +130,13 @@ class Received:
             drop(number)
 
 
+def arriving(number, invocation):
+    """A body that streams beside a value, which came for this invocation."""
+    body = streams.Inbound(number[1])
+    invocation.receives(body)
+    return body
+
+
 def _of(invocation):
     if invocation.stubs is None:
         invocation.stubs = set()
@@ -117,8 +144,8 @@ def _of(invocation):
 
 
 def drop(number):
-    """Let go of a stub."""
-    outbox.effects.append(["drop", number])
+    """Let go of a stub, or of a body that streams."""
+    outbox.effects.append(["drop", number] if type(number) is int else ["stop", number[1]])
 
 
 def received(blobs, value):
@@ -133,17 +160,25 @@ def sent(value, invocation, keeps):
         return outbox.blob(value)
     targets = value.targets
     if len(targets) > MAX_STUBS:
-        raise ValueError(f"functions, objects and stubs in one call or result may be {MAX_STUBS}")
-    numbers = [target._needed() if type(target) is invocations.stub_kind else 0 for target in targets]
+        raise ValueError(f"functions, objects, stubs and streams in one call or result may be {MAX_STUBS}")
+    numbers = [
+        target._needed() if type(target) is invocations.stub_kind else -(type(target) is Streamed)
+        for target in targets
+    ]
     if len(_lent) + numbers.count(0) > MAX_LENT:
         raise ValueError(
             f"an isolate lends {MAX_LENT} functions and objects at once: dispose of stubs of them first"
         )
-    references = [
-        [False, number] if number else [True, Lent(target, invocation, keeps).number]
-        for target, number in zip(targets, numbers, strict=True)
+    return [
+        outbox.blob(value.data),
+        [_refer(*each, invocation, keeps) for each in zip(targets, numbers, strict=True)],
     ]
-    return [outbox.blob(value.data), references]
+
+
+def _refer(target, number, invocation, keeps):
+    if number < 0:
+        return target.refer()
+    return [False, number] if number else [True, Lent(target, invocation, keeps).number]
 
 
 def find(number):

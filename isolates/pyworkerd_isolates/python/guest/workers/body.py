@@ -140,21 +140,6 @@ class BodyStream:
         """Whether all that is left is there."""
         return self._ended and self._source is _ENDED
 
-    async def _load(self, limit: int) -> int:
-        """Have all of it in hand, as if nobody had read from it. Returns its size; raises ValueError beyond `limit`."""
-        parts: list[bytes] = []
-        size = 0
-        while chunk := await self._chunk():
-            parts.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                await self.aclose()
-                raise ValueError(
-                    "bodies and streams in calls and results may have 7 MiB at once: send what is larger by fetch()"
-                )
-        self._rest, self._source, self.used = b"".join(parts), _ENDED, False
-        return size
-
     def cancel(self) -> None:
         """Give up what is left, so that the source can stop."""
         self.used = self._ended = True

@@ -18,7 +18,7 @@ class Capability:
         return True
 
     async def _call(self, method, *positional, **named):
-        return read(await call(self._index, method, await message([list(positional), named])))
+        return read(await call(self._index, method, message([list(positional), named])))
 
 
 class Fetcher(Capability):

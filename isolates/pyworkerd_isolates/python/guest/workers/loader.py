@@ -138,10 +138,12 @@ class LoadedEntrypoint:
         stub = self._stub
 
         async def ask(positional, named):
-            arguments = await message([list(positional), named])
+            arguments = message([list(positional), named])
             try:
                 return await self._call(await stub._load(), name, arguments)
             except calls.CallError as error:
+                if type(arguments) is not bytes and arguments.streams():  # what was read of them is gone
+                    raise
                 number = await stub._again(error)
             return await self._call(number, name, arguments)
 

@@ -1,8 +1,9 @@
 """What may be sent to another worker's methods, and as what it arrives.
 
 `python_to_rpc` and `python_from_rpc` go by the names of Cloudflare's SDK; here they make bytes (`_wire`
-values) and read them. Beside the plain values they know the types of this package. A body crosses as bytes:
-`message` reads one that streams first. Functions and objects of `RpcTarget` are lent, which only a message can do.
+values) and read them. Beside the plain values they know the types of this package. A body that is in hand crosses as
+bytes. One that streams goes beside the value, and functions and objects of `RpcTarget` are lent, which only a `message`
+can do.
 """
 
 # Private names are private to this package: they keep programs out, not its own modules.
@@ -24,15 +25,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-MAX_BODIES = 7 << 20
-"""Bytes of all bodies that are read before a value is sent, as for JavaScript: with them, what a step gives out."""
-
-
 STUB = "stub"
-"""The tag of a stub: what stands for it is its place among those of the message."""
+BODY = "body"
+"""The tags of a stub and of a body that streams: what stands for either is its place among those of the message."""
 lendable: tuple[type, ...] = ()
 sendable: Any = None
-"""What is lent where it is sent, and what makes a message of bytes and of what they lend: `stubs` fills these in."""
+streamed: Any = None
+"""What is lent where it is sent, what makes a message of bytes and of what they name, and what makes of a body one that
+streams beside them: `stubs` fills these in."""
 
 
 class JsDict(dict):
@@ -75,57 +75,40 @@ def python_to_rpc(value: Any, special: Callable[[Any], tuple[str, Any] | None] |
 
 
 class _HasMore(Exception):
-    """There is something in a value that may have to be read first, or is lent. Nothing was taken from it."""
+    """There is something in a value that may stream, or is lent. Nothing was taken from it."""
 
 
-async def message(value: Any) -> Any:
-    """`python_to_rpc`, where bodies and streams that are not in hand are read first, and functions and objects are lent
-    (then it is no bytes, but a `Sendable`). Raises what streams do, and ValueError for more than `MAX_BODIES` bytes.
+def message(value: Any) -> Any:
+    """`python_to_rpc`, where bodies that are not in hand stream, and functions and objects are lent: then it is a
+    `Sendable`, and no bytes.
     """
     try:
         return _wire.dump_value(value, _encode_alone)
     except _HasMore:
-        await _read_first(_unread(value))
-    lent: list[Any] = []
+        pass
+    beside: list[Any] = []
 
     def special(found: Any) -> tuple[str, Any] | None:
+        if type(found) is _Streaming:
+            beside.append(streamed(found.body))
+            return BODY, len(beside) - 1
         if not isinstance(found, lendable):
             return None
-        lent.append(found)
-        return STUB, len(lent) - 1
+        beside.append(found)
+        return STUB, len(beside) - 1
 
-    data = python_to_rpc(value, special)
-    return sendable(data, lent) if lent else data
+    try:
+        data = python_to_rpc(value, special)
+    except BaseException:
+        with sendable(b"", beside):  # whose streams go nowhere
+            raise
+    return sendable(data, beside) if beside else data
 
 
 def _encode_alone(value: Any) -> tuple[str, Any] | None:
     if isinstance(value, (Message, BodyStream, lendable)):
         raise _HasMore
     return _encode(value)
-
-
-def _unread(value: Any) -> list[BodyStream]:
-    """The streams in a value that are not in hand, those of requests and responses among them."""
-    found: list[BodyStream] = []
-    todo, seen = [value], set()
-    while todo:
-        each = todo.pop()
-        if isinstance(each, (list, set, dict)):
-            if id(each) not in seen:
-                seen.add(id(each))
-                todo.extend(each.values() if isinstance(each, dict) else each)
-            continue
-        stream = each._body if isinstance(each, Message) else each
-        if isinstance(stream, BodyStream) and not stream.used and not stream._in_hand:
-            found.append(stream)
-    return found
-
-
-async def _read_first(streams: list[BodyStream]) -> None:
-    room = MAX_BODIES
-    for stream in streams:
-        if not stream._in_hand:  # it may be there twice
-            room -= await stream._load(room)
 
 
 def python_from_rpc(data: bytes, special: Callable[[str, Any], Any] | None = None) -> Any:
@@ -148,6 +131,10 @@ def _decode(tag: str, value: Any) -> Any:
 
 
 def _encode(value: Any) -> tuple[str, Any] | None:
+    if type(value) is _Streaming:
+        raise TypeError(
+            "A body that streams can only be sent in a call of a worker's method, or in its result."
+        )
     for kind, (tag, writer) in _WRITERS.items():
         if isinstance(value, kind):
             return tag, writer(value)
@@ -160,7 +147,7 @@ def _file(value: File) -> list[Any]:
 
 def _request(value: Request) -> list[Any]:
     method, url, pairs, body = value._parts()
-    return [method, url, _listed(pairs), _in_hand(body, "Request"), {**value._options, "signal": None}]
+    return [method, url, _listed(pairs), _sent(body), {**value._options, "signal": None}]
 
 
 def _response(value: Response) -> list[Any]:
@@ -170,7 +157,7 @@ def _response(value: Response) -> list[Any]:
     return [
         status,
         _listed(pairs),
-        _in_hand(body, "Response"),
+        _sent(body),
         value.url,
         value.status_text,
         value.redirected,
@@ -181,19 +168,32 @@ def _listed(pairs: Any) -> list[Any]:
     return [list(pair) for pair in pairs]
 
 
-def _in_hand(body: Any, name: str) -> bytes | None:
-    if isinstance(body, BodyStream):
-        raise TypeError(f"A {name} with a streaming body cannot be sent over RPC.")
-    return body
+class _Streaming:
+    """Stands in a value for a body that streams."""
+
+    def __init__(self, body: BodyStream) -> None:
+        self.body = body
+
+
+def _sent(body: Any) -> Any:
+    return _Streaming(body) if isinstance(body, BodyStream) else body
 
 
 def _stream(value: BodyStream) -> list[Any]:
     if value.used:
         raise TypeError("A stream that has been read from cannot be sent over RPC.")
     if not value._in_hand:
-        raise TypeError("A stream that is not in hand cannot be sent over RPC.")
+        return [_Streaming(value)]
     value.used = True
     return [value._rest]
+
+
+def _read_stream(body: Any) -> BodyStream:
+    if isinstance(body, BodyStream):
+        return body
+    if not isinstance(body, bytes):
+        raise TypeError("what should be bytes is something else")
+    return BodyStream.of(body)
 
 
 def _read_headers(*pairs: Any) -> Headers:
@@ -204,13 +204,11 @@ def _read_form(*fields: Any) -> FormData:
     return FormData([(name, value) for name, value in fields])
 
 
-def _read_request(method: str, url: str, pairs: Any, body: bytes | None, options: dict[str, Any]) -> Request:
+def _read_request(method: str, url: str, pairs: Any, body: Any, options: dict[str, Any]) -> Request:
     return Request(url, method=method, headers=_read_headers(*pairs), body=body, **options)
 
 
-def _read_response(
-    status: int, pairs: Any, body: bytes | None, url: str, text: str, redirected: bool
-) -> Response:
+def _read_response(status: int, pairs: Any, body: Any, url: str, text: str, redirected: bool) -> Response:
     response = Response(body, status, text, _read_headers(*pairs))
     response._url, response._redirected = str(url), redirected is True
     return response
@@ -232,5 +230,5 @@ _READERS: dict[str, Callable[..., Any]] = {
     "File": lambda data, name, kind, modified: File([data], name, kind, last_modified=modified),
     "Blob": lambda data, kind: Blob([data], kind),
     "FormData": _read_form,
-    "ReadableStream": BodyStream.of,
+    "ReadableStream": _read_stream,
 }

@@ -25,6 +25,7 @@ from _pyworkerd.calls import CallError, call
 from _pyworkerd.invocation import current
 
 from . import rpc
+from .body import BodyStream
 
 NEVER = frozenset(("constructor", "dup", "then", "toJSON"))
 """Names that are no methods: those of stubs, and those by which JavaScript takes an object for something else."""
@@ -184,8 +185,8 @@ class RpcStub:
         return self._ref.needed()
 
     async def _ask(self, name, reads, positional, named):
-        value = await rpc.message([list(positional), named])
-        return read(await call([self._needed(), reads], name, value))
+        number = self._needed()
+        return read(await call([number, reads], name, rpc.message([list(positional), named])))
 
     def __call__(self, *positional, **named):
         return RpcPromise(self._ask("", False, positional, named))
@@ -220,22 +221,26 @@ class RpcStub:
 
 
 def read_message(message):
-    """The value that `rpc.message` wrote, and the stubs in it. Raises `_wire.WireError`; then it keeps none."""
+    """The value that `rpc.message` wrote, and the stubs in it. Raises `_wire.WireError`; then it keeps nothing."""
     if type(message) is not lending.Received:
         return rpc.python_from_rpc(message), ()
     numbers = message.numbers
     if numbers is None:
         raise _wire.WireError(
-            "it names more stubs than this isolate, or this request, may hold: dispose of some that it has"
+            "it names more stubs or streams than this isolate, or this request, may hold: dispose of some that it has"
         )
     holder = current()
-    stubs = {}
+    stubs, bodies = {}, {}
 
     def special(tag, place):
-        if tag != rpc.STUB or type(place) is not int or not 0 <= place < len(numbers):
+        number = numbers[place] if type(place) is int and 0 <= place < len(numbers) else None
+        if tag == rpc.BODY and type(number) is list and place not in bodies:
+            bodies[place] = lending.arriving(number, holder)
+            return BodyStream(bodies[place])
+        if tag != rpc.STUB or type(number) is not int:
             raise _wire.WireError(f"{tag!r} cannot be received here")
         if place not in stubs:
-            stubs[place] = RpcStub._of(numbers[place], holder)
+            stubs[place] = RpcStub._of(number, holder)
         return stubs[place]
 
     try:
@@ -243,10 +248,12 @@ def read_message(message):
     except BaseException:
         for stub in stubs.values():
             stub.dispose()
+        for body in bodies.values():
+            body.cancel()
         raise
     finally:
         for place, number in enumerate(numbers):
-            if place not in stubs:
+            if place not in stubs and place not in bodies:
                 lending.drop(number)
     return value, stubs.values()
 
@@ -260,4 +267,4 @@ def read(answer):
 
 
 rpc.lendable = (RpcTarget, RpcStub, FunctionType, MethodType, BuiltinFunctionType, partial)
-rpc.sendable = lending.Sendable
+rpc.sendable, rpc.streamed = lending.Sendable, lending.Streamed
