@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyworkerd import Limits
 from pyworkerd.errors import PyworkerdError
-from pyworkerd.messages import Body
 from pyworkerd.objects import peers
 from pyworkerd.objects.relay import Relay
 from pyworkerd.services.stubs import release
@@ -18,7 +17,7 @@ from tests.runtime.objects.other_process import ROOM, SOURCE, opened
 from tests.runtime.objects.test_peers import another
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from pyworkerd.loaded import LoadedWorker
@@ -68,31 +67,6 @@ def test_an_object_of_the_other_process_is_held(tmp_path: Path) -> None:
         # Handed to another object over there, and back.
         with await worker.call("on", "a", "echo", lambda: "home") as echoed:
             assert await echoed() == "home"
-
-    run(tmp_path, test)
-
-
-def test_bodies_stream_both_ways(tmp_path: Path) -> None:
-    async def test(worker: LoadedWorker, other: Other) -> None:
-        async def chunks() -> AsyncIterator[bytes]:
-            for _ in range(20):
-                yield bytes(500_000)
-
-        assert await worker.call("on", "a", "counts", Body(chunks=chunks())) == 10**7
-        body = await worker.call("on", "a", "gives", 150)
-        assert len(await body.read()) == 150 * 65536
-        endless = await worker.call("on", "a", "gives", 10**6)
-        pieces = aiter(endless)
-        assert len(await anext(pieces)) > 0
-        await endless.aclose()
-        await pieces.aclose()
-        # Through both processes and back, unread by the one in the middle.
-        echoed = await worker.call("on", "a", "echo", await worker.call("on", "a", "gives", 3))
-        assert len(await echoed.read()) == 3 * 65536
-        endless = await worker.call("on", "a", "gives", 10**6)
-        other.kill()
-        with pytest.raises(PyworkerdError, match="before this body was complete"):
-            await endless.read()
 
     run(tmp_path, test)
 

@@ -99,7 +99,7 @@ class Writer {
   // An object of a class.
   #instance(value, prototype, depth) {
     if (value instanceof Place) return { $: ["body", value.number] };
-    const special = this.special === null ? null : this.special(value, (body) => new Place(this.#name(new Streamed(body))));
+    const special = this.special === null ? null : this.special(value, (body) => this.#stream(body));
     if (special !== null) return { $: [special[0], this.write(special[1], depth + 2)] };
     if (this.special === crossing.write && crossing.lends(value)) return this.#lend(value);
     const name = prototype.constructor?.name || "object";
@@ -110,6 +110,10 @@ class Writer {
 
   #lend(target) {
     return { $: ["stub", this.#name(target)] };
+  }
+
+  #stream(body) {
+    return new Place(this.#name(new Streamed(body)));
   }
 
   #name(target) {

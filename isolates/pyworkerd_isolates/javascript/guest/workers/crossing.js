@@ -1,5 +1,5 @@
-// Objects of the web platform as RPC carries them, by the tags that Python's SDK has (its `workers.rpc`). A body that is
-// at hand crosses as bytes, any other streams beside the value.
+// Objects of the web platform as RPC carries them, by the tags that Python's SDK has (its `workers.rpc`). A body that
+// is at hand crosses as bytes, any other streams beside the value.
 
 import { utf8 } from "pyworkerd:system/host";
 import { crossing, DataCloneError } from "pyworkerd:system/values";

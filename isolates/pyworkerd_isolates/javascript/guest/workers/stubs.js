@@ -102,8 +102,8 @@ class StubHandler {
   getOwnPropertyDescriptor() { return undefined; }
 }
 
-// The value of a message whose stubs have these numbers and whose bodies stream so, and the stubs in it. Where it throws,
-// none is kept.
+// The value of a message whose stubs have these numbers and whose bodies stream so, and the stubs in it. Where it
+// throws, nothing is kept.
 crossing.readShared = (frame, numbers, invocation) => {
   if (numbers === null) {
     throw new RangeError(

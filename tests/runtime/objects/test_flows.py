@@ -1,0 +1,44 @@
+"""Streams between two processes: both ways, through both and back, closed early, and to the end of either."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pyworkerd.errors import PyworkerdError
+from pyworkerd.messages import Body
+
+from tests.runtime.objects.test_relay import run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from pyworkerd.loaded import LoadedWorker
+
+    from tests.runtime.objects.test_peers import Other
+
+
+def test_bodies_stream_both_ways(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        async def chunks() -> AsyncIterator[bytes]:
+            for _ in range(20):
+                yield bytes(500_000)
+
+        assert await worker.call("on", "a", "counts", Body(chunks=chunks())) == 10**7
+        body = await worker.call("on", "a", "gives", 150)
+        assert len(await body.read()) == 150 * 65536
+        endless = await worker.call("on", "a", "gives", 10**6)
+        pieces = aiter(endless)
+        assert len(await anext(pieces)) > 0
+        await endless.aclose()
+        await pieces.aclose()
+        # Through both processes and back, unread by the one in the middle.
+        echoed = await worker.call("on", "a", "echo", await worker.call("on", "a", "gives", 3))
+        assert len(await echoed.read()) == 3 * 65536
+        endless = await worker.call("on", "a", "gives", 10**6)
+        other.kill()
+        with pytest.raises(PyworkerdError, match="before this body was complete"):
+            await endless.read()
+
+    run(tmp_path, test)
