@@ -1,6 +1,7 @@
 // Hashes of "node:crypto", computed at once: the engine has MD5, SHA-1 and SHA-2 (`web/digest.js`).
 
 import { BYTES, bytesOf, shownAs } from "pyworkerd:node_parts/crypto_bytes";
+import { Transform } from "pyworkerd:node_parts/duplex";
 import { coded, invalidType, requireString } from "pyworkerd:node_parts/errors";
 import { ALGORITHMS, Hash as Digest, digest } from "pyworkerd:web/digest";
 
@@ -61,6 +62,32 @@ function dataOf(data, encoding) {
 const unsupported = () =>
   new Error(`Digest method not supported: of all hashes, workers have ${NAMES.join(", ")}`);
 
+// Both are streams, too: one that is written to, and then gives its digest. Few are used as that: what a stream has is
+// made when somebody asks for it.
+function inheritStream(constructor) {
+  const { prototype } = constructor;
+  Object.setPrototypeOf(constructor, Transform);
+  Object.setPrototypeOf(prototype, Transform.prototype);
+  const own = (name) => ({
+    get() {
+      for (const each of STATES) Object.defineProperty(this, each, { value: undefined, writable: true });
+      Transform.call(this);
+      return this[name];
+    },
+    configurable: true,
+  });
+  for (const name of STATES) Object.defineProperty(prototype, name, own(name));
+  prototype._transform = function (chunk, encoding, callback) {
+    this.update(chunk, encoding);
+    callback();
+  };
+  prototype._flush = function (callback) {
+    this.push(this.digest());
+    callback();
+  };
+}
+const STATES = ["_readableState", "_writableState"];
+
 // Functions and no classes: programs call them without `new`.
 export function Hash(algorithm, options = undefined, state = undefined) {
   if (!new.target) return new Hash(algorithm, options);
@@ -74,6 +101,8 @@ export function Hash(algorithm, options = undefined, state = undefined) {
   }
   this._state = state ?? new Digest(this._name);
 }
+
+inheritStream(Hash);
 
 Hash.prototype.update = function update(data, encoding = undefined) {
   if (this._state === null) throw finalized();
@@ -133,6 +162,8 @@ const SECRET = BYTES.replace("or DataView", "DataView, KeyObject, or CryptoKey")
 export function secretOf(key, encoding = undefined, name = "key") {
   return readSecret(key) ?? bytesOf(key, name, encoding, SECRET);
 }
+
+inheritStream(Hmac);
 
 Hmac.prototype.update = function update(data, encoding = undefined) {
   if (this._inner === null) throw finalized();
