@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from time import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pyworkerd_config.check_objects import unique_key
 from pyworkerd_config.model import Worker as WorkerModel
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyworkerd.generation import Generation
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.scope import Scope
-    from pyworkerd.services.base import Asks, CallReply, Pending, Reply, Service
+    from pyworkerd.services.base import CallReply, Pending, Reply, Service
     from pyworkerd.storage import layout
 
 
@@ -90,23 +90,19 @@ class _Reference:
     def ask_fetch(
         self, request: Request, target: Target, span: Scope, context: Context, reply: Reply
     ) -> Pending | None:
-        asks = self._now_asks(target)
-        return None if asks is None else asks.ask_fetch(request, target, span, context, reply)
+        ask = getattr(self._now(target), "ask_fetch", None)
+        return None if ask is None else ask(request, target, span, context, reply)
 
     def ask_call(
         self, method: str, arguments: bytes, target: Target, span: Scope, context: Context, reply: CallReply
     ) -> Pending | None:
-        asks = self._now_asks(target)
-        return None if asks is None else asks.ask_call(method, arguments, target, span, context, reply)
+        ask = getattr(self._now(target), "ask_call", None)
+        return None if ask is None else ask(method, arguments, target, span, context, reply)
 
     def _now(self, target: Target) -> Service:
         generation = self._host.generation
         # An object has one owner: with two versions it is the first one's.
         return generation.asked(self.name) if target.object is None else generation.service(self.name)
-
-    def _now_asks(self, target: Target) -> Asks | None:
-        found = self._now(target)
-        return cast("Asks", found) if hasattr(found, "ask_call") else None
 
     async def aclose(self) -> None:
         """Nothing is held."""

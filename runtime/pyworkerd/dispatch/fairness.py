@@ -78,15 +78,17 @@ class FairQueue(Generic[Job]):
     def take(self) -> Turn[Job] | None:
         """Whose turn it is; None if nobody waits."""
         account = self.next()
-        if account is None:
-            return None
+        return None if account is None else Turn(account, self.begin(account))
+
+    def begin(self, account: Account[Job]) -> Job:
+        """The turn of the account that `next` has just named."""
         heappop(self._line)
         self._now = max(self._now, account.tag)
         job = account.jobs.popleft()
         account.listed = False
         if account.jobs:
             self._list(account)
-        return Turn(account, job)
+        return job
 
     def next(self) -> Account[Job] | None:
         """Whose turn would be next."""

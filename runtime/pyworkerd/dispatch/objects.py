@@ -33,6 +33,7 @@ class Objects:
         self._version = next(_versions)
         self.storage: ObjectStores | None = None
         """Where they are stored; None: what one writes is an error."""
+        self._defaults: dict[str, ClassOptions] = {}
         self._residents: dict[tuple[str, str], Resident] = {}
         self._closed = False
 
@@ -41,11 +42,17 @@ class Objects:
 
     def options(self, class_name: str) -> ClassOptions:
         """What was configured for a class, or the defaults."""
-        return self._options.get(class_name) or ClassOptions(f"{self._worker.name}-{class_name}")
+        found = self._options.get(class_name) or self._defaults.get(class_name)
+        if found is None:
+            found = self._defaults[class_name] = ClassOptions(f"{self._worker.name}-{class_name}")
+        return found
 
     def find(self, target: Target) -> Resident:
         """Who answers for an object: there is one from now on. Raises `NoSuchEntrypoint`."""
         class_name, id_ = target.entrypoint or "", target.object or ""
+        there = self._residents.get((class_name, id_))
+        if there is not None and self._worker.fleet.newest.get(self.options(class_name).unique_key) is self:
+            return there
         if class_name not in self._worker.image.objects:
             raise NoSuchEntrypoint(
                 f"worker {self._worker.name!r} exports no Durable Object class {class_name!r}"

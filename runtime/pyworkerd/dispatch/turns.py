@@ -45,24 +45,24 @@ class Turns:
         more for its answer.
         """
         if account.behind >= BEHIND_MS and not self._busy and self._queue.next() is account:
-            self._turn(self._clock())
+            self._turn(account, self._clock())
 
-    def _turn(self, began: float) -> float:
-        turn = self._queue.take()
-        assert turn is not None, "somebody waits"
+    def _turn(self, account: Account[Callable[[], None]], began: float) -> float:
+        step = self._queue.begin(account)
         self._busy = True
-        turn.job()
+        step()
         self._busy = False
         now = self._clock()
-        self._queue.charge(turn.account, (now - began) * 1e3)
+        self._queue.charge(account, (now - began) * 1e3)
         return now
 
     def _round(self) -> None:
+        queue = self._queue
         began = now = self._clock()
         served: set[Account[Callable[[], None]]] = set()
-        while now - began < ROUND_S and (account := self._queue.next()) is not None and account not in served:
+        while now - began < ROUND_S and (account := queue.next()) is not None and account not in served:
             served.add(account)
-            now = self._turn(now)
-        self._scheduled = bool(self._queue)
+            now = self._turn(account, now)
+        self._scheduled = bool(queue)
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._round)

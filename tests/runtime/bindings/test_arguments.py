@@ -155,3 +155,9 @@ def test_containers_are_never_counted_too_low(value: Any) -> None:
         return 1 + sum(map(count, part.values())) if isinstance(part, dict) else 0
 
     assert args.containers(wire.encode(value)) >= count(value)
+
+
+@given(st.text('[]{},0"\\a', max_size=60).map(str.encode))
+def test_what_is_small_enough_not_to_be_looked_at_takes_no_longer_than_that(text: bytes) -> None:
+    value = len(text).to_bytes(4, "little") + text
+    assert args.reading_ms(value) <= len(value) * args._BYTE_MS
