@@ -13,9 +13,9 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import OrderedDict
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pyworkerd.http.forwarded import neighbourhood
 from pyworkerd.messages import header
 
 from .tokens import digest_of, owner
@@ -122,7 +122,7 @@ class Gate:
     def _must_be_open(self, client: str, now: float) -> None:
         if not self._wanted:
             raise Denied(403, "over TCP the API is off: configure admin.tokens, or use a Unix socket")
-        since, count = self._failures.get(_neighbourhood(client), (now, 0))
+        since, count = self._failures.get(neighbourhood(client), (now, 0))
         if count >= FAILURES and now - since < PERIOD_S:
             wait = int(since + PERIOD_S - now) + 1
             raise Denied(429, "too many wrong tokens came from this address", wait)
@@ -130,7 +130,7 @@ class Gate:
     def _owner(self, given: str, client: str, now: float) -> Token:
         token = owner(given, self._tokens(), now)
         if token is None:
-            self._failed(_neighbourhood(client), now)
+            self._failed(neighbourhood(client), now)
             raise Denied(401, "the token is wrong, or has ended")
         return token
 
@@ -155,16 +155,3 @@ def _cookie(request: Request) -> str | None:
         if name == COOKIE:
             return value
     return None
-
-
-def _neighbourhood(client: str) -> str:
-    """What counts as one address: of IPv6 the network that one household has (RFC 6177)."""
-    try:
-        address = ip_address(client.partition("%")[0])
-    except ValueError:
-        return client
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:  # as a socket for both families tells it
-            return str(address.ipv4_mapped)
-        return str(ip_network((address, 64), strict=False).network_address)
-    return client

@@ -338,7 +338,7 @@ ROUTES: Final = (
         Done,
         query=UploadQuery,
         body=ARCHIVE,
-        errors=_ERRORS,
+        errors=(*_ERRORS, 408),
     ),
     Route(
         "POST",

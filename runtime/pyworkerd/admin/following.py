@@ -32,7 +32,7 @@ standard, section 9.2.7: every 15 seconds or so)."""
 LONGEST_S: Final = 900.0
 """Then a stream ends, and its reader has to be admitted again. Our own figure."""
 FOLLOWERS: Final = 32
-"""At once. Our own figure: people and terminals, with room among the address's 100 connections for probes."""
+"""At once. Our own figure: people and terminals, with room among an address's 48 connections for probes."""
 WAITING_BYTES: Final = 512 * 1024
 """That wait for one reader, besides what its connection holds."""
 BEFORE_BYTES: Final = 4 * 1024 * 1024

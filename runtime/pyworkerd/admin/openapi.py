@@ -26,6 +26,7 @@ _OF_ALL: Final = {
 _WITH_BODY: Final = {415: "the body is of another media type"}
 _OF_SOME: Final = {
     404: "there is no such thing",
+    408: "it took too long to arrive, and nothing has changed",
     409: "it cannot be done as things stand",
     422: "what was uploaded does not work, and nothing has changed",
     502: "no serving process could do it",

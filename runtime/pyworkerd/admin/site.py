@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 MAX_UPLOAD: Final = 64 << 20
 """Bytes of a body: a version of a worker, packed. Pages that take less say so themselves."""
-OPTIONS: Final = ServerOptions(limits=HttpLimits(body=MAX_UPLOAD), max_connections=100)
-"""A handful of probes and scrapers: what is more is a mistake, or somebody's intent."""
+OPTIONS: Final = ServerOptions(
+    limits=HttpLimits(body=MAX_UPLOAD), max_connections=200, max_connections_each=48
+)
+"""Probes, scrapers, and of each address more than those who may follow the logs: what is more is a mistake, or
+somebody's intent. With those that are being refused, nobody takes half of all."""
 
 
 class Site:

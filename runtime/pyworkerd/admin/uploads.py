@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -13,15 +15,21 @@ from pyworkerd.versions import receiving
 from pyworkerd.versions.store import FULL, Store
 
 from .api import ApiError
+from .auth import UNIX
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from .api import Call
+    from .auth import Caller
 
 MOST: Final = 4
 """At once; each may be as long as `site.MAX_UPLOAD`, on disk."""
+EACH: Final = 2
+"""Of them for one token, so that nobody keeps all others out. Whoever can open the Unix socket may have all."""
+RECEIVE_S: Final = 600.0
+"""For the whole of an upload: 64 MiB at one megabit a second."""
 UNPACK_S: Final = 60.0
 
 _Done = TypeVar("_Done")
@@ -31,7 +39,8 @@ class Uploads:
     """One for each admin address."""
 
     def __init__(self) -> None:
-        self._open = 0
+        self._open: Counter[str] = Counter()
+        """By whoever uploads."""
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -43,9 +52,8 @@ class Uploads:
         Nobody else's files become those of a version meanwhile, because files that no record names are removed with the
         next upload. So a client that goes away once all has arrived stops nothing. Raises `ApiError`.
         """
-        if self._open >= MOST:
-            raise ApiError(503, f"{MOST} uploads are under way: try again")
-        self._open += 1
+        caller = call.caller or UNIX
+        self._enter(caller)
         try:
             store = Store(call.server.config.state_dir)
             path, descriptor = _incoming(store)
@@ -56,10 +64,10 @@ class Uploads:
                 store.discard(path)
                 raise
         except BaseException:
-            self._open -= 1
+            self._leave(caller)
             raise
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, caller))
         return await asyncio.shield(task)
 
     async def _deploy(
@@ -76,8 +84,19 @@ class Uploads:
         finally:
             store.discard(path)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._open -= 1
+    def _enter(self, caller: Caller) -> None:
+        if self._open.total() >= MOST:
+            raise ApiError(503, f"{MOST} uploads are under way: try again")
+        if caller is not UNIX and self._open[caller.name] >= EACH:
+            raise ApiError(503, f"{EACH} uploads of this token are under way: try again")
+        self._open[caller.name] += 1
+
+    def _leave(self, caller: Caller) -> None:
+        self._open[caller.name] -= 1
+        self._open += Counter()  # forgets those that have none
+
+    def _ended(self, caller: Caller, task: asyncio.Task[Any]) -> None:
+        self._leave(caller)
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # whoever asked has been told, or has gone
@@ -93,10 +112,13 @@ def _incoming(store: Store) -> tuple[Path, int]:
 async def _take(call: Call, descriptor: int) -> None:
     """Write the body to a file. It goes to the page cache: the supervisor has no thread, and waits for no disk."""
     try:
-        async for chunk in call.request.body:
-            rest = memoryview(chunk)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+        async with asyncio.timeout(RECEIVE_S):
+            async for chunk in call.request.body:
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+    except TimeoutError:
+        raise ApiError(408, f"the upload took more than {RECEIVE_S:g} s: nothing has changed") from None
     except OSError as error:
         status = 507 if error.errno in FULL else 502
         raise ApiError(

@@ -157,3 +157,16 @@ def _elements(value: str) -> list[dict[str, str]] | None:
         elements[-1][name] = token if token is not None else _ESCAPED.sub(r"\1", quoted)
         position, begins = match.end(), end == ","
     return elements
+
+
+def neighbourhood(client: str) -> str:
+    """What counts as one address: of IPv6 the network that one household has (RFC 6177)."""
+    try:
+        address = ipaddress.ip_address(client.partition("%")[0])
+    except ValueError:
+        return client
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:  # as a socket for both families tells it
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False).network_address)
+    return client

@@ -99,10 +99,11 @@ class Connection(asyncio.Protocol):
         if self._given is None:
             self._origin = Origin(describe(self._transport), shared.edge.trust)
         self._info = self._origin.info
-        crowded = len(shared.connections) >= shared.options.max_connections
+        peer = self._info.peer
+        crowded, overrun = shared.crowded(peer), shared.crowded(peer, 2)
         shared.counters.accepted += 1
-        shared.join(self)
-        if len(shared.connections) > 2 * shared.options.max_connections:
+        shared.join(self, peer)
+        if overrun:
             # Even polite refusals are held open for a while, so they have a limit of their own.
             shared.counters.refused += 1
             self.abort()

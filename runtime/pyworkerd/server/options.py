@@ -56,6 +56,9 @@ class ServerOptions:
     """Of one HTTP/2 connection, which then ends in good order. nginx, keepalive_requests: 1000."""
     max_connections: int = 10_000
     """Open at once; one more is answered 503 and closed. The figure of Kegel's C10K problem."""
+    max_connections_each: int | None = None
+    """Of them from one address (of IPv6: one network of 64 bits) without TLS; one more is answered in the same way.
+    None: no such limit, since a proxy is one address."""
     backlog: int = 511
     """Connections that the kernel holds before they are accepted. nginx and Node: 511."""
     drain_idle: float = 0.5

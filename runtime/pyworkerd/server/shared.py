@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd.http import parser_class
 from pyworkerd.http.dates import format_date
+from pyworkerd.http.forwarded import neighbourhood
 from pyworkerd.messages import Request, Response
 from pyworkerd.observe.spans import say_request, told
 
@@ -65,6 +66,7 @@ class Shared:
         "_complained",
         "_date",
         "_date_second",
+        "_neighbourhoods",
         "answering",
         "connections",
         "counters",
@@ -88,6 +90,8 @@ class Shared:
         self.counters = Counters()
         self.connections: set[Member] = set()
         """Open connections, also those that still arrive."""
+        self._neighbourhoods: dict[Member, str] = {}
+        """Where connections come from; empty where that limits nothing."""
         self.draining = False
         self.patience = 0.0
         """Seconds for which idle connections stay open while the server drains."""
@@ -98,14 +102,29 @@ class Shared:
         self._date = ""
         self._date_second = -1
 
-    def join(self, connection: Member) -> None:
+    def crowded(self, peer: str | None, times: int = 1) -> bool:
+        """Whether as many connections are open as may be, or so many times as many; `peer` is who comes."""
+        options = self.options
+        if len(self.connections) >= times * options.max_connections:
+            return True
+        if options.max_connections_each is None or peer is None:
+            return False
+        where = neighbourhood(peer)
+        there = sum(each == where for each in self._neighbourhoods.values())
+        return there >= times * options.max_connections_each
+
+    def join(self, connection: Member, peer: str | None = None) -> None:
         """A connection opened."""
         self.connections.add(connection)
+        if peer is not None and self.options.max_connections_each is not None:
+            self._neighbourhoods[connection] = neighbourhood(peer)
         self.empty.clear()
 
     def leave(self, connection: Member) -> None:
         """A connection is gone, and its handler too."""
         self.connections.discard(connection)
+        if self._neighbourhoods:
+            self._neighbourhoods.pop(connection, None)
         if not self.connections:
             self.empty.set()
 

@@ -9,12 +9,13 @@ import signal
 import socket
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyworkerd.admin.api import Api
-from pyworkerd.admin.auth import Gate
+from pyworkerd.admin.api import Api, ApiError, Call
+from pyworkerd.admin.auth import UNIX, Caller, Gate
 from pyworkerd.admin.deploying import ROUTES
+from pyworkerd.admin.uploads import Uploads
 from pyworkerd.cli.remote import Remote, encode
 from pyworkerd.messages import Body, Request
 from pyworkerd.problems import Refusal
@@ -27,6 +28,11 @@ from pyworkerd_isolates.bundle import Bundle
 from tests.runtime.admin.test_routes import Fixed
 from tests.runtime.cli.command import PATIENCE_S, ask, project
 from tests.runtime.supervisor.supervised import Supervised, supervised
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pyworkerd.versions.receiving import Kept
 
 CONFIG = """
 [[sockets]]
@@ -322,3 +328,44 @@ def test_what_runs_without_a_sandbox_is_not_deployed_to(tmp_path: Path) -> None:
         status, said = asked("POST", f"/services/native/{path}", kind, b"{}")
         assert (status, "runs without a sandbox" in said["detail"]) == (409, True)
     assert asked("GET", "/services", "")[1]["services"][0]["deployable"] is False
+
+
+def test_one_token_does_not_keep_all_others_from_uploading(tmp_path: Path) -> None:
+    server = Fixed(1)
+    server.config = Config(state_dir=tmp_path)
+
+    async def never() -> AsyncIterator[bytes]:
+        await asyncio.get_running_loop().create_future()
+        yield b""
+
+    async def nothing(_: Kept) -> None:
+        raise AssertionError("nothing has arrived")
+
+    async def main() -> None:
+        uploads = Uploads()
+        begun: list[asyncio.Task[None]] = []
+
+        async def begin(caller: Caller) -> None:
+            request = Request("POST", "http://x/", (), Body(chunks=never()))
+            gate = Gate(tuple, wanted=True)
+            call = Call(server, gate, uploads, request, None, caller, {}, None, None)
+            begun.append(asyncio.create_task(uploads.deploy(call, "shop", nothing)))
+            await asyncio.sleep(0)
+            if begun[-1].done():
+                await begun.pop()
+
+        for _ in range(2):
+            await begin(Caller("ci"))
+        with pytest.raises(ApiError, match="of this token"):
+            await begin(Caller("ci"))
+        for _ in range(2):
+            await begin(UNIX)
+        with pytest.raises(ApiError, match="4 uploads are under way"):
+            await begin(Caller("other"))
+        for task in begun:
+            task.cancel()
+        await asyncio.wait(begun)
+        await begin(Caller("ci"))
+        begun[-1].cancel()
+
+    asyncio.run(main())

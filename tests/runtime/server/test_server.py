@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.messages import Body, Request, Response
-from pyworkerd.server import HttpServer, connection_info
+from pyworkerd.server import Edge, HttpServer, ServerOptions, connection_info
+from pyworkerd.server.shared import Shared
 
 from tests.runtime.server.client import Client, get, hello, run, site
 
@@ -225,5 +226,36 @@ def test_connections_over_the_limit_are_turned_away() -> None:
             assert (await first.ask(get()))[0] == 200
             figures = place.server.statistics()
             assert (figures.accepted, figures.refused, figures.requests) == (2, 1, 2)
+
+    run(main)
+
+
+def test_one_address_does_not_keep_all_others_out() -> None:
+    async def main() -> None:
+        async with site(hello, max_connections=10, max_connections_each=2) as place:
+            own = [await place.connect() for _ in range(2)]
+            for client in own:
+                assert (await client.ask(get()))[0] == 200
+            refused = [await place.connect() for _ in range(2)]
+            for client in refused:
+                assert (await client.response())[0] == 503
+            cut_off = await place.connect()
+            assert await cut_off.rest() == b"", "what is being refused is bounded as well"
+
+    run(main)
+
+
+def test_who_comes_from_elsewhere_is_counted_apart() -> None:
+    async def main() -> None:
+        options = ServerOptions(max_connections=10, max_connections_each=2)
+        shared = Shared(hello, options, asyncio.get_running_loop(), Edge())
+        members: list[Any] = [object() for _ in range(4)]
+        for member, peer in zip(members, ("127.0.0.1", "127.0.0.1", "2001:db8::1", None), strict=True):
+            shared.join(member, peer)
+        assert shared.crowded("127.0.0.1")
+        assert not shared.crowded("127.0.0.1", 2)
+        assert not any(map(shared.crowded, ("127.0.0.2", "2001:db8::2", None)))
+        shared.leave(members[0])
+        assert not shared.crowded("127.0.0.1")
 
     run(main)
