@@ -54,7 +54,7 @@ def decode(
         raise type_error(f"the arguments are larger than {limit} bytes")
     if int.from_bytes(arguments[:4], "little") > text:
         raise type_error(f"the arguments other than byte strings are larger than {text} bytes")
-    if containers(arguments) > MAX_CONTAINERS:
+    if len(arguments) > MAX_CONTAINERS and containers(arguments) > MAX_CONTAINERS:
         raise type_error(f"the arguments consist of more than {MAX_CONTAINERS} parts")
     try:
         value = wire.load_value(arguments, special, max_size=limit)
@@ -63,7 +63,7 @@ def decode(
     if type(value) is not list or len(value) != 2:
         raise type_error("the arguments are not [positional, named]")
     positional, named = value
-    if type(positional) is not list or type(named) is not dict or any(type(key) is not str for key in named):
+    if type(positional) is not list or type(named) is not dict or not set(map(type, named)) <= {str}:
         raise type_error("the arguments are not [positional, named]")
     return positional, named
 

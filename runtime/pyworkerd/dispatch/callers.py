@@ -10,8 +10,6 @@ The rule is that of dynamic thresholds for shared buffers (Choudhury and Hahne, 
 
 from __future__ import annotations
 
-from collections import Counter
-
 OUTSIDE = ""
 """Who asks on no worker's behalf."""
 
@@ -24,7 +22,7 @@ class Callers:
     def __init__(self, number: int) -> None:
         self._number = number
         self._taken = 0
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, int] = {}
 
     def copy(self) -> Callers:
         """As it is now, to try something out."""
@@ -36,19 +34,18 @@ class Callers:
         """Whether this caller may take one more. What the number allows is for others to check."""
         if caller == OUTSIDE:
             return True
-        held = self._held[caller]
-        return held < max(self._number - self._taken, 1)
+        return self._held.get(caller, 0) < max(self._number - self._taken, 1)
 
     def take(self, caller: str) -> None:
         """One more is held."""
         self._taken += 1
         if caller != OUTSIDE:
-            self._held[caller] += 1
+            self._held[caller] = self._held.get(caller, 0) + 1
 
     def give_back(self, caller: str) -> None:
         """One less."""
         self._taken -= 1
         if caller != OUTSIDE:
-            self._held[caller] -= 1
-            if not self._held[caller]:
-                del self._held[caller]
+            left = self._held.pop(caller) - 1
+            if left:
+                self._held[caller] = left

@@ -355,10 +355,9 @@ class Calls:
     def replied(self, waiting: Waiting, body: Body | None, answer: Any, error: Exception | None) -> None:
         """A call that was asked is answered: bytes, or a response and its URL."""
         effect, invocation = waiting.effect, waiting.invocation
-        wanted = self._is_wanted(waiting)
         if error is not None and self._spans is not None:
             self._spans.fails(effect, error)
-        self.over(waiting)
+        wanted = self.over(waiting)
         if error is None and type(effect) is Fetch:
             if invocation.done or not wanted:
                 self._door.spawn(answer[0].aclose())
@@ -381,10 +380,11 @@ class Calls:
             release(answer)
         self._door.send(effect.invocation, event)
 
-    def over(self, waiting: Waiting) -> None:
-        """Nothing is left of a call."""
+    def over(self, waiting: Waiting) -> bool:
+        """Nothing is left of a call. Returns whether the guest still waited for it."""
         effect, invocation, size = waiting.effect, waiting.invocation, waiting.size
-        if self._is_wanted(waiting):
+        wanted = self._is_wanted(waiting)
+        if wanted:
             del self._waiting[effect.call]
         else:
             self._leaving -= 1
@@ -397,6 +397,7 @@ class Calls:
             self._spans.over(effect, invocation)
         if type(effect) is Call:
             release(effect.arguments)
+        return wanted
 
     def close(self, body: Body | None) -> None:
         """What was to be sent will not be."""

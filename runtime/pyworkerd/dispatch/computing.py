@@ -37,7 +37,7 @@ class _Told(Protocol):
     ) -> None:
         """It is answered."""
 
-    def over(self, waiting: Waiting) -> None:
+    def over(self, waiting: Waiting) -> object:
         """It has ended, and nobody waits for an answer."""
 
 

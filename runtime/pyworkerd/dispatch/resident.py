@@ -94,7 +94,7 @@ class Resident(Worker):
 
     def check(self, target: Target) -> None:
         """See `Worker.check`."""
-        if target.entrypoint not in self.image.objects:
+        if target.entrypoint not in (self._image or self.image).objects:
             raise NoSuchEntrypoint(
                 f"worker {self.name!r} exports no Durable Object class {target.entrypoint!r}"
             )
@@ -110,7 +110,8 @@ class Resident(Worker):
     def arrive(self, invocation: Invocation) -> None:
         """See `Worker.arrive`."""
         super().arrive(invocation)
-        self._go_if_empty()  # it was refused, perhaps
+        if not self._members:
+            self._go_if_empty()  # it was refused, perhaps
 
     # coming ----------------------------------------------------------------------------------------------------------
 

@@ -214,7 +214,8 @@ class Database:
         connection = None
         try:
             with self._opening:
-                self._open_writer()
+                if self._writer is None:
+                    self._open_writer()
                 connection = (
                     self._readers.pop() if self._readers else open_reader(self.location, self._design)
                 )

@@ -83,8 +83,11 @@ class D1Capability(Driven):
 def encoded(outcome: Outcome) -> bytes:
     """Results as a value, as `wire.dump_value` would write it. Here is nothing to look for."""
     blobs: list[bytes] = []
-    results = []
+    results: list[list[object]] = []
     for each in outcome.results:
+        if not each.pieces:
+            results.append([each.columns, each.rows, (), each.meta])
+            continue
         pieces = [{"$": ["b", number]} for number in range(len(blobs), len(blobs) + len(each.pieces))]
         blobs += each.pieces
         results.append([each.columns, each.rows, pieces, each.meta])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 from pyworkerd.errors import BadCall, StorageError
 from pyworkerd.storage.connection import Design, primary_code
@@ -136,7 +136,7 @@ async def _worded(work: Awaitable[T]) -> T:
         raise in_words_of_d1(error) from error
 
 
-def _in_one_moment(connection: sqlite3.Connection, work: Callable[[], Any]) -> Any:
+def _in_one_moment(connection: sqlite3.Connection, work: Callable[[], T]) -> T:
     """On a reader: what it reads is of one moment."""
     connection.execute("BEGIN")
     try:
@@ -155,27 +155,31 @@ def _read(
     connection: sqlite3.Connection,
 ) -> Outcome | None:
     """On a reader: None if the statements have to be run where something can be written."""
-
-    if after is None and not bookmark and len(statements) == 1:  # it is of one moment by itself
-        return _tried(lambda: Outcome(execute.run(connection, statements, watch, told), None))
-
-    def work() -> Outcome:
-        mark = _mark(connection) if after is not None or bookmark else None
-        _check(after, mark)
-        results = execute.run(connection, statements, watch, told)
-        return Outcome(results, None if mark is None else _written(mark))
-
-    return _tried(lambda: _in_one_moment(connection, work))
-
-
-def _tried(work: Callable[[], Outcome]) -> Outcome | None:
     try:
-        return work()
+        if after is None and not bookmark and len(statements) == 1:  # it is of one moment by itself
+            return Outcome(execute.run(connection, statements, watch, told), None)
+        return _in_one_moment(
+            connection, partial(_read_marked, statements, after, bookmark, told, watch, connection)
+        )
     except BadCall as error:
         cause = error.__cause__
         if isinstance(cause, sqlite3.Error) and primary_code(cause) == sqlite3.SQLITE_READONLY:
             return None
         raise
+
+
+def _read_marked(
+    statements: Sequence[Statement],
+    after: tuple[int, int] | None,
+    bookmark: bool,
+    told: bool,
+    watch: Watch,
+    connection: sqlite3.Connection,
+) -> Outcome:
+    mark = _mark(connection) if after is not None or bookmark else None
+    _check(after, mark)
+    results = execute.run(connection, statements, watch, told)
+    return Outcome(results, None if mark is None else _written(mark))
 
 
 def _write(

@@ -56,7 +56,9 @@ class KVCapability(Driven):
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:  # noqa: ARG002
         """GET and PUT of a key, POST for many keys."""
         path, _, query = request.url.partition("://kv/")[2].partition("?")
-        options: dict[str, Any] = {key: _number(value) for key, value in parse_qsl(query, max_num_fields=8)}
+        options: dict[str, Any] = (
+            {key: _number(value) for key, value in parse_qsl(query, max_num_fields=8)} if query else {}
+        )
         if request.method == "PUT":
             key, metadata = _key(path), header(request.headers, METADATA)
             await self._namespace.put(
