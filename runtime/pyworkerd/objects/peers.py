@@ -26,7 +26,7 @@ from pyworkerd.websocket.splice import splice
 from .framing import receive_body, receive_head, send_body, send_head
 from .relay import Relay
 from .sockets import connect, listen
-from .telling import about, enter, raised, told
+from .telling import about, enter, made, raised, told
 from .web_sockets import FramedSocket
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Peers:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         watching: asyncio.Task[None] | None = None
         relay = Relay(reader, writer)
+        work_for: list[Any] = []
         try:
             head, blob = await receive_head(reader)
             kind, service, class_name, object_id, *rest = head
@@ -100,9 +101,8 @@ class Peers:
                 method, stubs = rest
                 arguments = relay.borrow(blob, stubs)
                 watching = self._listen(relay, asyncio.current_task()) if stubs else _cancel_with(reader)
-                await self._perform(
-                    relay, watching, self._value(kind, service, method, arguments, target), writer
-                )
+                work = self._value(kind, service, method, arguments, target)
+                await self._perform(relay, watching, work, work_for, writer)
             else:
                 method, url, headers, length = rest
                 watching = _cancel_with(reader) if length == 0 else None
@@ -113,16 +113,16 @@ class Peers:
                     watching.cancel()
                     await asyncio.wait((watching,))
                 if response.web_socket is not None:
-                    await _upgrade(response, response.web_socket, reader, writer)
+                    await _upgrade(response, response.web_socket, made(work_for), reader, writer)
                 else:
-                    await self._answer(response, writer)
+                    await self._answer(response, made(work_for), writer)
         except PyworkerdError as error:
-            await _told(writer, error)
+            await _told(writer, error, made(work_for))
         except (EOFError, OSError, ValueError, asyncio.CancelledError):
             pass  # whoever asked has gone
         except Exception:
             logger.exception("a call from another process failed")
-            await _told(writer, InternalError("the runtime failed to perform this call"))
+            await _told(writer, InternalError("the runtime failed to perform this call"), made(work_for))
         finally:
             if watching is not None:
                 watching.cancel()
@@ -142,6 +142,7 @@ class Peers:
         relay: Relay,
         watching: asyncio.Task[None],
         work: Coroutine[Any, Any, bytes],
+        work_for: list[Any],
         writer: asyncio.StreamWriter,
     ) -> None:
         value = await work
@@ -152,7 +153,7 @@ class Peers:
             watching = self._listen(relay) if stubs else watching
         relay.serving = None
         try:
-            await send_head(writer, ["value", stubs], value)
+            await send_head(writer, ["value", made(work_for), stubs], value)
         finally:
             release(value)
         await asyncio.wait((watching,))
@@ -170,10 +171,11 @@ class Peers:
         (await self._objects(service)).dismiss(target)
         return b""
 
-    async def _answer(self, response: Response, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, response: Response, calls: int, writer: asyncio.StreamWriter) -> None:
         body = response.body
         try:
-            head = ["response", response.status, list(map(list, response.headers)), response.url, body.length]
+            headers = list(map(list, response.headers))
+            head = ["response", calls, response.status, headers, response.url, body.length]
             await send_head(writer, head)
             await send_body(writer, body)
         finally:
@@ -204,7 +206,7 @@ class Peers:
             self._check(errand)
         reader, writer = await self._connect(errand)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        relay = Relay(reader, writer, partial(_settle, answer))
+        relay = Relay(reader, writer, partial(_settle, answer), errand.span)
         try:
             stubs = relay.lend(arguments)
             await send_head(writer, [*_head(kind, errand), method, stubs], arguments)
@@ -251,7 +253,7 @@ class Peers:
             await send_head(writer, head)
             if request.body.length != 0:
                 sending = asyncio.get_running_loop().create_task(_send(writer, request.body))
-            (kind, status, pairs, url, length), _ = await _answer_head(reader)
+            (kind, status, pairs, url, length), _ = await _answer_head(reader, errand.span)
         except BaseException as error:
             await _end(sending, writer)
             if isinstance(error, EOFError | OSError):
@@ -288,11 +290,15 @@ class Peers:
 
 
 async def _upgrade(
-    response: Response, socket: WebSocket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    response: Response,
+    socket: WebSocket,
+    calls: int,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
 ) -> None:
     headers = list(map(list, response.headers))
     try:
-        await send_head(writer, ["upgrade", response.status, headers, response.url, socket.protocol])
+        await send_head(writer, ["upgrade", calls, response.status, headers, response.url, socket.protocol])
     except OSError:
         await response.aclose()
         raise
@@ -326,16 +332,17 @@ def _cancel_with(reader: asyncio.StreamReader) -> asyncio.Task[None]:
     return asyncio.get_running_loop().create_task(watch())
 
 
-async def _told(writer: asyncio.StreamWriter, error: PyworkerdError) -> None:
+async def _told(writer: asyncio.StreamWriter, error: PyworkerdError, calls: int) -> None:
     with contextlib.suppress(OSError):
-        await send_head(writer, ["error", *told(error)])
+        await send_head(writer, ["error", calls, *told(error)])
 
 
-async def _answer_head(reader: asyncio.StreamReader) -> tuple[list[Any], bytes]:
-    head, blob = await receive_head(reader)
-    if head[0] == "error":
-        raise raised(head[1:])
-    return head, blob
+async def _answer_head(reader: asyncio.StreamReader, span: Scope) -> tuple[list[Any], bytes]:
+    (kind, calls, *rest), blob = await receive_head(reader)
+    span.root.calls += calls
+    if kind == "error":
+        raise raised(rest)
+    return [kind, *rest], blob
 
 
 async def _send(writer: asyncio.StreamWriter, body: Body) -> None:

@@ -25,7 +25,7 @@ from pyworkerd.services.stubs import Carried, Flow, gone, release
 
 from . import flows
 from .framing import MOST, receive_head
-from .telling import about, enter, raised, told
+from .telling import about, enter, made, raised, told
 
 if TYPE_CHECKING:
     import asyncio
@@ -92,14 +92,16 @@ class Relay:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         answered: CallReply | None = None,
+        span: Scope | None = None,
     ) -> None:
-        self._reader, self._writer, self._answered = reader, writer, answered
+        """`span` is what the call is for, on the side that makes it."""
+        self._reader, self._writer, self._answered, self._span = reader, writer, answered, span
         self._asks_first = answered is not None
         self._settled = False
         self._lent: dict[int, Loan] = {}
         self._lends, self._borrows, self._asks = count(1), count(1), count(1)
         self._held: set[int] = set()
-        self.asked: dict[int, CallReply] = {}
+        self.asked: dict[int, tuple[CallReply, Scope]] = {}
         self._running: dict[int, Pending] = {}
         self._over = False
         self.serving: asyncio.Task[None] | None = None
@@ -158,8 +160,8 @@ class Relay:
         if self._over:
             raise gone()
         number = next(self._asks)
-        self.asked[number] = reply
         span, context = work_for
+        self.asked[number] = reply, span
         self._write(
             ["ask", number, loan, method, reads, context.run(about, span), self.lend(arguments)], arguments
         )
@@ -202,7 +204,7 @@ class Relay:
         context.run(enter, work_for)
         span = context[scope]
         assert span is not None
-        reply = partial(self._reply, number, arguments)
+        reply = partial(self._reply, number, arguments, span, work_for)
         try:
             found = self._lent.get(loan)
             if found is None:
@@ -214,29 +216,45 @@ class Relay:
         if not pending.done():
             self._running[number] = pending
 
-    def _reply(self, number: int, arguments: bytes, value: bytes | None, error: Exception | None) -> None:
+    def _reply(
+        self,
+        number: int,
+        arguments: bytes,
+        span: Scope,
+        work_for: list[Any],
+        value: bytes | None,
+        error: Exception | None,
+    ) -> None:
         self._running.pop(number, None)
         release(arguments)
+        calls = made(work_for, span)
         if value is None:
-            self._write(["failed", number, *told(error)])
+            self._write(["failed", calls, number, *told(error)])
         else:
-            self._write(["answer", number, self.lend(value)], value)
+            self._write(["answer", calls, number, self.lend(value)], value)
         release(value)
         self._close_if_done()
 
     def _hear_answer(self, rest: list[Any], blob: bytes) -> None:
-        number, stubs = rest
+        calls, number, stubs = rest
         value = self.borrow(blob, stubs)
-        reply = self.asked.pop(number, None)
+        reply = self._answers(number, calls)
         if reply is None:
             release(value)
         else:
             reply(value, None)
         self._close_if_done()
 
+    def _answers(self, number: int, calls: int) -> CallReply | None:
+        """Who waits for this answer, if anybody does; the calls that it took are counted for the request."""
+        reply, span = self.asked.pop(number, (None, None))
+        if span is not None:
+            span.root.calls += calls
+        return reply
+
     def _hear_failed(self, rest: list[Any], _: bytes) -> None:
-        number, *error = rest
-        reply = self.asked.pop(number, None)
+        calls, number, *error = rest
+        reply = self._answers(number, calls)
         if reply is not None:
             reply(None, raised(error))
         self._close_if_done()
@@ -254,10 +272,18 @@ class Relay:
         self._close_if_done()
 
     def _hear_value(self, rest: list[Any], blob: bytes) -> None:
-        self._outcome(self.borrow(blob, rest[0]), None)
+        calls, stubs = rest
+        self._count(calls)
+        self._outcome(self.borrow(blob, stubs), None)
 
     def _hear_error(self, rest: list[Any], _: bytes) -> None:
-        self._outcome(None, raised(rest))
+        calls, *error = rest
+        self._count(calls)
+        self._outcome(None, raised(error))
+
+    def _count(self, calls: int) -> None:
+        if self._span is not None:
+            self._span.root.calls += calls
 
     def _outcome(self, value: bytes | None, error: Exception | None) -> None:
         answered, self._answered = self._answered, None
@@ -290,7 +316,7 @@ class Relay:
             loan.give_back()
         for pending in tuple(self._running.values()):
             pending.cancel()
-        for reply in tuple(self.asked.values()):
+        for reply, _ in tuple(self.asked.values()):
             reply(None, gone())
         self._lent.clear()
         self._running.clear()

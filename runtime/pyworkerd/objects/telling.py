@@ -27,6 +27,14 @@ def enter(told_about: list[Any]) -> None:
     scope.set(span)
 
 
+def made(told_about: list[Any], span: Scope | None = None) -> int:
+    """How many calls that request has made here so far: with an answer they go back to where it came from. `span` is
+    the request, where the running code is none of its own.
+    """
+    span = span or scope.get()
+    return 0 if span is None or not told_about else max(0, span.root.calls - told_about[3])
+
+
 def told(error: BaseException | None) -> list[Any]:
     """An error, as the other process is told of it: its class, its message, and what a worker raised."""
     if not isinstance(error, PyworkerdError):

@@ -21,6 +21,21 @@ class Default(WorkerEntrypoint):
     async def on(self, name, method, *arguments):
         return await getattr(self.env.ROOM.get_by_name(name), method)(*arguments)
 
+    async def spread(self, way, rounds):
+        room, done = self.env.ROOM.get_by_name("a"), 0
+        fan = await room.fan() if way == "lent" else None
+        for _ in range(rounds):
+            try:
+                if way == "fetch":
+                    await room.fetch("http://room/fan")
+                else:
+                    await (fan(way) if fan else room.fans(way))
+            except Exception as error:
+                if getattr(error, "code", "") == "exceeded_subrequests":
+                    break
+            done += 1
+        return done
+
     async def maps(self, name, items):
         seen = []
         room = self.env.ROOM.get_by_name(name)
@@ -75,6 +90,15 @@ class Room(DurableObject):
             size += len(chunk)
         return size
 
+    async def fans(self, way):
+        for _ in range(20):
+            await self.env.ROOM.get_by_name("c").in_memory()
+        if way == "fails":
+            raise KeyError(way)
+
+    async def fan(self):
+        return self.fans
+
     async def add(self):
         self.made += 1
         count = (await self.ctx.storage.get("count") or 0) + 1
@@ -107,6 +131,8 @@ class Room(DurableObject):
             server.accept()
             server.addEventListener("message", lambda event: server.send(event.data))
             return Response(None, status=101, web_socket=client)
+        if request.url.endswith("/fan"):
+            await self.fans("fetch")
         if request.url.endswith("/break"):
             async def half():
                 yield b"x" * 100_000

@@ -68,10 +68,12 @@ def another(folder: Path) -> Iterator[Other]:
             pipe.close()
 
 
-def run(folder: Path, test: Callable[[LoadedWorker, Other], Awaitable[None]]) -> None:
+def run(folder: Path, test: Callable[[LoadedWorker, Other], Awaitable[None]], calls: int = 1000) -> None:
     async def main(other: Other) -> None:
         async with opened(folder) as runtime:
-            worker = await runtime.load(SOURCE, name="shop", bindings=ROOM, limits=Limits(cpu_ms=5000))
+            worker = await runtime.load(
+                SOURCE, name="shop", bindings=ROOM, limits=Limits(cpu_ms=5000, calls=calls)
+            )
             await test(worker, other)
 
     with another(folder) as other:
@@ -195,6 +197,17 @@ def test_calls_between_processes_end_at_the_same_depth(tmp_path: Path) -> None:
             await worker.call("on", "a", "around", "b", 100)
 
     run(tmp_path, test)
+
+
+def test_calls_that_were_made_elsewhere_for_a_request_are_counted_for_it(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        for name in "ac":
+            await other.does("on", name, "add")
+        # Each time one call from here, and twenty from there.
+        ways = ["call", "fails", "fetch", "lent"]
+        assert {way: await worker.call("spread", way, 10) for way in ways} == dict.fromkeys(ways, 3)
+
+    run(tmp_path, test, calls=50)
 
 
 def test_web_sockets_cross(tmp_path: Path) -> None:
