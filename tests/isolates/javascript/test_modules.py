@@ -43,7 +43,7 @@ def test_files(shown: Callable[..., object], name: str, file: str) -> None:
     assert shown(f"import a from '{name}';", "a", {file: "export default 'found';"}) == "found"
 
 
-@pytest.mark.parametrize("name", ["./b.js", "../../a.js", "b", "node:fs", "http://x/a.js", "pyworkerd:entry",
+@pytest.mark.parametrize("name", ["./b.js", "../../a.js", "b", "node:repl", "http://x/a.js", "pyworkerd:entry",
                                   "pyworkerd:system/host", "/../a.js", "eval_script"])  # fmt: skip
 def test_names_that_lead_nowhere(sandbox: Sandbox, name: str) -> None:
     with pytest.raises(TopLevelRaised, match="No such module"):

@@ -28,7 +28,7 @@ export function invalidType(name, expected, value) {
 
 export function invalidValue(name, value, reason = "is invalid") {
   const what = name.includes(".") ? "property" : "argument";
-  return coded(TypeError, "ERR_INVALID_ARG_VALUE", `The ${what} '${name}' ${reason}.${received(value)}`);
+  return coded(TypeError, "ERR_INVALID_ARG_VALUE", `The ${what} '${name}' ${reason}. Received ${inspect(value)}`);
 }
 
 export function outOfRange(name, range, value) {

@@ -259,7 +259,7 @@ function isCommon(path, source) {
 const common = new Map();
 // CommonJS modules that have begun to run, by path.
 
-function requireFrom(base) {
+export function requireFrom(base) {
   return function require(name) {
     const own = ownName(String(name));
     if (own === undefined) return load(locate(base, String(name), REQUIRED));
