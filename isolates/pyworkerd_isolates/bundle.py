@@ -6,7 +6,9 @@ What is in a folder that the author did not mean (compiled files, hidden ones, l
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -21,6 +23,13 @@ MAX_FILES: Final = 20_000
 """Workers: 20,000 asset files."""
 MAX_BUNDLE_BYTES: Final = 64 * 1024 * 1024
 """Workers: 64 MiB per script."""
+PRIVATE_KEY: Final = re.compile(rb"^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE)
+"""How a key begins that only its owner is to have (RFC 7468 sections 10 and 11, PuTTY's and OpenSSH's alike)."""
+
+MAX_SHOWN: Final = 10
+"""Names in a message."""
+
+logger = logging.getLogger("pyworkerd.bundle")
 
 
 class Listed(NamedTuple):
@@ -46,6 +55,8 @@ class Bundle:
     """
     wrappers: tuple[str, ...] = ()
     """Extensions that are loaded beside the main module, because bindings are made by them."""
+    keys: tuple[str, ...] = field(default=(), compare=False)
+    """Files that lie beside the others and are not among them: they look like private keys."""
 
     def __post_init__(self) -> None:
         if len(self.files) > MAX_FILES:
@@ -69,10 +80,12 @@ class Bundle:
         """A worker from disk: `main` and what lies beside it below `root`.
 
         Names that begin with a dot (`.dev.vars`, `.git`), compiled files, and files and folders in `exclude` stay out.
-        So do links that lead out of `root`: a bundle must not carry what its folder does not show.
+        So do links that lead out of `root`: a bundle must not carry what its folder does not show. And so do files that
+        look like private keys and are no code (`keys`), which is logged.
         """
         root = (root or main.parent).resolve()
         files: dict[str, bytes] = {}
+        keys: list[str] = []
         size = 0
         for name, path, _ in _walk(main, root, exclude):
             try:
@@ -82,11 +95,16 @@ class Bundle:
             size += len(files[name])
             if size > MAX_BUNDLE_BYTES:  # it grew while it was read
                 raise BundleError(f"{root} holds more than {MAX_BUNDLE_BYTES} bytes")
+            if _is_key(name, files[name]):
+                del files[name]
+                keys.append(name)
+        if keys:
+            logger.warning("%s: left out, since they look like private keys: %s", root, shown(keys))
         try:
             relative = main.resolve().relative_to(root)
         except ValueError:
             raise BundleError(f"{main} does not lie below {root}") from None
-        return cls(*_main(relative.as_posix(), files))
+        return cls(*_main(relative.as_posix(), files), keys=tuple(keys))
 
     @classmethod
     def of(cls, sources: Mapping[str, str | bytes], main: str | None = None) -> Bundle:
@@ -129,6 +147,17 @@ class Bundle:
             if name in self.kinds:
                 digest.update(self.kinds[name].encode())
         return digest.hexdigest()
+
+
+def _is_key(name: str, data: bytes) -> bool:
+    # What is searched for first is found, or not, at the speed of memory: bundles have 64 MiB.
+    return language_of(name) is None and b"PRIVATE KEY" in data and PRIVATE_KEY.search(data) is not None
+
+
+def shown(names: Sequence[str]) -> str:
+    """Some names of files for a message, safe to print."""
+    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+    return ", ".join(map(repr, names[:MAX_SHOWN])) + more
 
 
 def _main(path: str, files: dict[str, bytes]) -> tuple[str, dict[str, bytes], Language]:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from os.path import normpath, sep
 from typing import TYPE_CHECKING, TypeAlias
 
-from pyworkerd_config.model import Worker
+from pyworkerd_config.model import Disk, Worker
 from pyworkerd_isolates.bundle import Folder
 
 if TYPE_CHECKING:
@@ -35,7 +35,16 @@ class Foreign:
             for kind in (service.kind, service.configured)
             if isinstance(kind, Worker)
         }.values()
-        self._state = config.state_dir.absolute()
+        self._written = {
+            config.state_dir.absolute(),
+            *(
+                s.kind.path.absolute()
+                for s in config.services
+                if isinstance(s.kind, Disk) and s.kind.writable
+            ),
+        }
+        places = (config.place, *(service.place for service in config.services))
+        self._configurations = frozenset(each.file.resolve() for each in places if each.file is not None)
         self._keys = frozenset(
             certificate.key.resolve()
             for socket in config.sockets
@@ -48,10 +57,13 @@ class Foreign:
         self._by_main = sorted(((_parts(each.main), each) for each in workers), key=_first)
 
     def to(self, worker: Worker) -> frozenset[Path]:
-        """The stores, keys of TLS, tokens, main modules of other workers below this one's folder, and workers' folders
-        below its own."""
+        """The stores, disks that are written to, keys of TLS, tokens, main modules of other workers below this one's
+        folder, and workers' folders below its own."""
         parts, own = _parts(worker.root), _parts(worker.main)
-        found = {self._state} if self._state.is_relative_to(worker.root.absolute()) else set()
+        root, main = worker.root.absolute(), worker.main.absolute()
+        found = {
+            each for each in self._written if each.is_relative_to(root) and not main.is_relative_to(each)
+        }
         found |= {other.main for _, other in _below(parts, self._by_main) if other.main != worker.main}
         found |= {
             other.root
@@ -62,7 +74,7 @@ class Foreign:
 
     def folder(self, worker: Worker, place: Place) -> Folder:
         """What this worker's bundle is read from. It was configured there."""
-        exclude = self.to(worker)
+        exclude = self.to(worker) | self._configurations
         if place.file is not None:
             exclude |= {place.file.resolve()}
         if worker.assets is not None:

@@ -42,6 +42,42 @@ def test_main_may_lie_deeper_and_be_a_package(root):
     assert Bundle.of({"package/__init__.py": WORKER}).main == "package"
 
 
+KEY = b"-----BEGIN %s-----\nMC4CAQ\n-----END %s-----\n"
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        b"PRIVATE KEY",
+        b"EC PRIVATE KEY",
+        b"ENCRYPTED PRIVATE KEY",
+        b"OPENSSH PRIVATE KEY",
+        b"PGP PRIVATE KEY BLOCK",
+    ],
+)
+def test_what_looks_like_a_private_key_stays_out_and_is_told(root, caplog, label):
+    (root / "package" / "tls.crt").write_bytes(b"chain first\r\n" + KEY % (label, label))
+    bundle = Bundle.read(root / "main.py")
+    assert set(bundle.files) == PLAIN
+    assert bundle.keys == ("package/tls.crt",)
+    assert "'package/tls.crt'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("cert.pem", KEY % (b"CERTIFICATE", b"CERTIFICATE")),
+        ("public.pem", KEY % (b"PUBLIC KEY", b"PUBLIC KEY")),
+        ("parser.py", b'"""\n' + KEY % (b"PRIVATE KEY", b"PRIVATE KEY") + b'"""'),
+        ("notes.md", b"Keys begin with -----BEGIN PRIVATE KEY-----."),
+    ],
+)
+def test_what_only_speaks_of_keys_stays_in(root, caplog, name, data):
+    (root / name).write_bytes(data)
+    assert names(root) == {*PLAIN, name}
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     "name",
     [

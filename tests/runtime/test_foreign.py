@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyworkerd.foreign import Foreign
 from pyworkerd_config import load
-from pyworkerd_config.model import Certificate, Config, Https, Service, Socket, Worker
+from pyworkerd_config.model import Certificate, Config, Disk, Https, Place, Service, Socket, Worker
 from pyworkerd_isolates.bundle import Folder
 
 if TYPE_CHECKING:
@@ -142,3 +142,23 @@ def test_what_is_configured_stays_foreign_where_something_else_was_deployed(tmp_
     after = replace(config, services=(deployed, *others))
     for worker in [service.kind for service in others if isinstance(service.kind, Worker)]:
         assert Foreign(after).to(worker) >= Foreign(config).to(worker)
+
+
+def test_what_the_server_writes_and_its_configuration_are_no_workers(tmp_path: Path) -> None:
+    for name in ("w/a.py", "w/state/kv", "w/uploads/file", "w/public/page", "w/other.toml", "w/config.toml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    root = tmp_path / "w"
+    worker = Worker(root / "a.py", root)
+    config = Config(
+        services=(
+            Service("a", worker, place=Place(root / "config.toml")),
+            Service("elsewhere", Worker(tmp_path / "b.py", tmp_path / "b"), place=Place(root / "other.toml")),
+            Service("uploads", Disk(root / "uploads", writable=True)),
+            Service("public", Disk(root / "public")),
+            Service("all", Disk(root, writable=True)),
+        ),
+        state_dir=root / "state",
+    )
+    bundle = Foreign(config).folder(worker, config.services[0].place).read()
+    assert set(bundle.files) == {"a.py", "public/page"}

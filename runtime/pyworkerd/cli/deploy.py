@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_config.model import Worker
+from pyworkerd_isolates.bundle import shown as shown_names
 from pyworkerd_isolates.errors import BundleError
 
 from pyworkerd.errors import ConfigurationError
@@ -54,13 +55,15 @@ def run(options: argparse.Namespace) -> int:
     """Do it. Raises `ConfigError`, `ConfigurationError`, `Refusal`."""
     config = read_configuration(options)
     name = service_of(options, config)
-    packed = _pack(config, name)
+    packed, keys = _pack(config, name)
     query = {"message": options.message, "percent": options.percent, "smoke": options.smoke}
     if options.test:
         query["test"] = "true"
     remote = remote_of(options, config)
     done = remote.ask("POST", path_of(name, "versions"), query=query, body=packed, kind="application/gzip")
-    tell(done, as_json=options.json)
+    if keys and not options.json:
+        sys.stdout.write(f"{name}: left out, since they look like private keys: {shown_names(keys)}\n")
+    tell({**done, "left_out": keys} if keys else done, as_json=options.json)
     return 0
 
 
@@ -80,7 +83,8 @@ def shown(shares: Sequence[dict[str, Any]]) -> str:
     return " ".join(f"{each['version']}@{each['percent']:g}%" for each in shares)
 
 
-def _pack(config: Config, name: str) -> bytes:
+def _pack(config: Config, name: str) -> tuple[bytes, Sequence[str]]:
+    """An archive of the worker, and the names of files that were left out of it."""
     service = next((each for each in config.services if each.name == name), None)
     if service is None or not isinstance(service.kind, Worker):
         raise ConfigurationError(f"the configuration has no worker named {name!r}")
@@ -97,4 +101,4 @@ def _pack(config: Config, name: str) -> bytes:
     packed = pack(bundle, main, {b.name: b.value for b in worker.bindings if b.kind in VAR_KINDS})
     if len(packed) > MAX_UPLOAD:
         raise ConfigurationError(f"the worker has {len(packed)} bytes packed; {MAX_UPLOAD} are taken")
-    return packed
+    return packed, bundle.keys

@@ -50,6 +50,7 @@ def test_somebody_elses_machine(tmp_path: Path) -> None:
     (here / "w.py").write_text(SAYS)
     (here / "wrangler.toml").write_text(WRANGLER)
     (here / ".dev.vars").write_text("LEAK=hunter2\n")
+    (here / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nhunter3\n-----END PRIVATE KEY-----\n")
     with serve(config, "--admin=127.0.0.1:0", **{VARIABLE: TOKEN}) as served:
         served.__class__ = Supervised
         assert isinstance(served, Supervised)
@@ -65,6 +66,7 @@ def test_somebody_elses_machine(tmp_path: Path) -> None:
             "deploy", here / "wrangler.toml", "--to", admin, "-m", "first\x1b[31m", "--json", **given
         )
         assert deployed.returncode == 0, deployed.stderr
+        assert json.loads(deployed.stdout)["left_out"] == ["key.pem"]
         first = json.loads(deployed.stdout)["version"]
         assert (first["files"], first["by"], first["main"]) == (1, "environment", "w.py")
         assert ask(http).body == "wrangler - {'most': 3}"
