@@ -7,6 +7,9 @@ Rule 2. After a request the parser stops. Bytes that follow (pipelining) wait in
         request that closes the connection is dropped: it was never a request.
 Rule 3. A fault is final. Events before it are given out first, then the fault is in `error` and raised by
         every call.
+Rule 4. Clients repeat themselves (it is what HPACK lives on, RFC 7541 section 1): fields that are, octet for octet,
+        those of the connection's request before are not read again. Only where they steer nothing, so that what they
+        mean hangs on nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +22,15 @@ from pyworkerd.errors import BadRequest, ClientError, HeadersTooLarge
 
 from .chunked import ChunkedReader
 from .events import END_OF_REQUEST, BodyData, Event, RequestHead
-from .semantics import HEAD, first_fault, malformed, read_framing, with_host, without_hop_by_hop
+from .semantics import (
+    HEAD,
+    PLAIN_LINE,
+    first_fault,
+    malformed,
+    read_framing,
+    with_host,
+    without_hop_by_hop,
+)
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
@@ -41,6 +52,8 @@ _HEAD: Final = Stage.HEAD
 _BODY: Final = Stage.BODY
 _CHUNKED: Final = Stage.CHUNKED
 _DONE: Final = Stage.DONE
+REPEATED: Final = 1024
+"""Octets of fields that a connection remembers at most."""
 _METHODS: Final = {
     name.encode(): name for name in ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
 }
@@ -54,6 +67,8 @@ class Parser(ABC):
         "_blank_line_skipped",
         "_buffer",
         "_chunks",
+        "_fields_before",
+        "_head_before",
         "_is_last",
         "_left",
         "_limits",
@@ -71,6 +86,10 @@ class Parser(ABC):
         self._blank_line_skipped = False
         self._is_last = False
         self._chunks: ChunkedReader | None = None
+        self._fields_before = b"-"
+        """Of the last request whose fields steered nothing, with the empty line after them."""
+        self._head_before: RequestHead | None = None
+        """What that request was."""
         self.error: ClientError | None = None
         """The fault that ended this connection's requests."""
 
@@ -153,6 +172,14 @@ class Parser(ABC):
         if end < 4:
             self._incomplete(buffer)
             return
+        before = self._head_before
+        if before is not None and buffer.endswith(self._fields_before, 0, end):
+            line = PLAIN_LINE.fullmatch(buffer, 0, end - len(self._fields_before))
+            if line is not None and line.end() - 2 <= limits.request_line:
+                method, target = line.groups()
+                self._buffer = buffer[end:]
+                self._read_again(before, method.decode("ascii"), target.decode("ascii"), events)
+                return
         match = HEAD.fullmatch(buffer, 0, end)
         if match is None or match.end(3) > limits.request_line:
             raise first_fault(buffer, limits, end=end, complete=True) or malformed(buffer)
@@ -166,6 +193,21 @@ class Parser(ABC):
         events.append(self._read_request(head, method, target, version))
         if self._stage is _DONE:
             self._end_request(events)
+
+    def _read_again(self, before: RequestHead, method: str, target: str, events: list[Event]) -> None:
+        """A request with the fields of the one before."""
+        self._stage = _DONE
+        if method != before.method or target != before.target:
+            before = before._replace(method=method, target=target)
+        events.append(before)
+        events.append(END_OF_REQUEST)
+
+    def _remember(self, head: bytes, request: RequestHead) -> RequestHead:
+        """One whose fields steer nothing: no body, and nothing about the connection."""
+        fields = head[head.index(b"\r\n") + 2 :]
+        if len(fields) <= REPEATED:
+            self._fields_before, self._head_before = fields, request
+        return request
 
     def _skip_blank_line(self, buffer: bytes) -> bytes:
         """RFC 9112 section 2.2: one empty line before a request line is ignored."""
@@ -204,7 +246,7 @@ class Parser(ABC):
             self._left = length
         else:
             self._stage = _DONE
-        return RequestHead(
+        request = RequestHead(
             _METHODS.get(method) or method.decode("ascii"),
             target.decode("ascii"),
             headers,
@@ -216,6 +258,8 @@ class Parser(ABC):
             chunked,
             upgrade,
         )
+        plain = self._stage is _DONE and version == b"1.1" and keep_alive and not has_hop_by_hop
+        return self._remember(head, request) if plain and target[:1] == b"/" else request
 
     def _read_body(self, events: list[Event]) -> None:
         data = self._buffer

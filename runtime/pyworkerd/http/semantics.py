@@ -42,10 +42,13 @@ TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _FIELD_LINES: Final = rb"(?:" + TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+"
 
 # `#` is the one visible character left out of targets: a fragment is never sent (RFC 9112 section 3.2).
-HEAD: Final = re.compile(
-    rb"(" + TOKEN + rb"++) ([\x21\x22\x24-\x7e]++) HTTP/(1\.[01])(?:\r\n)" + _FIELD_LINES + rb"\r\n"
-)
+_REQUEST_LINE: Final = rb"(" + TOKEN + rb"++) ([\x21\x22\x24-\x7e]++) HTTP/(1\.[01])\r\n"
+HEAD: Final = re.compile(_REQUEST_LINE + _FIELD_LINES + rb"\r\n")
 """A complete head. Groups: method, target, version."""
+PLAIN_LINE: Final = re.compile(
+    rb"(GET|POST|HEAD|PUT|PATCH|DELETE|OPTIONS) (/[\x21\x22\x24-\x7e]*+) HTTP/1\.1\r\n"
+)
+"""A request line after which only the fields decide how the request is read. Groups: method, target."""
 TRAILERS: Final = re.compile(rb"\r\n" + _FIELD_LINES + rb"\r\n")
 """A trailer section, with the CRLF that ends the last chunk's line before it."""
 BAD_OCTET: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])")

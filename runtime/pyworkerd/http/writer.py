@@ -49,6 +49,9 @@ class Framing(Enum):
     """The end of the connection is the end of the body: all that HTTP/1.0 knows for an unknown length."""
 
 
+_SIZED: Final = Framing.LENGTH
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """What about a request shapes its response."""
@@ -95,7 +98,11 @@ def encode_head(
         raise BadEffect(f"{status} is not the status of a response")
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
     has_date, has_server = _add_fields(lines, headers)
-    framing, promised = _framing(status, headers, length, exchange)
+    promised: int | None
+    if status == 200 and length is not None and not exchange.head_only:  # what most are
+        framing, promised = _SIZED, length
+    else:
+        framing, promised = _framing(status, headers, length, exchange)
     if promised is not None:
         lines.append(f"content-length: {promised}\r\n")
     elif framing is Framing.CHUNKED:

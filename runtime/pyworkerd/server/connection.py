@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
     """Made by the listening socket for each client."""
 
     __slots__ = (
-        "_answering", "_deadlines", "_discarded", "_exchange", "_given", "_gone", "_handling", "_info",
+        "_answering", "_deadlines", "_discarded", "_exchange", "_given", "_gone", "_handling", "_heading", "_info",
         "_keep_alive", "_origin", "_out", "_parser", "_phase", "_postponed", "_reading_paused", "_record",
         "_request_complete", "_serving", "_shared", "_stream", "_transport", "_wants_continue",
     )  # fmt: skip
@@ -79,10 +79,10 @@ class Connection(asyncio.Protocol):
         self._stream: RequestBody | None = None
         self._postponed: list[Event] | None = None
         self._exchange = _HTTP_1_1
-        self._keep_alive = True
-        self._request_complete = True
+        self._keep_alive = self._request_complete = True
         self._wants_continue = False
         self._serving = False
+        self._heading = False  # a part of a head has come, and the rest has a deadline
         self._gone = False
         self._reading_paused = False
         self._discarded = 0
@@ -123,7 +123,6 @@ class Connection(asyncio.Protocol):
             self._discard(len(data))
             return
         if phase is _WAITING:
-            began = self._parser.is_idle
             try:
                 events = self._parser.receive(data)
             except ClientError as error:
@@ -133,7 +132,8 @@ class Connection(asyncio.Protocol):
                 self._serve_all(events)
                 if self._parser.buffered and self._phase is _BUSY:
                     self._adjust_reading()
-            elif began:
+            elif not self._heading:
+                self._heading = True
                 self._deadlines.set_read(self._shared.options.header_timeout)
             return
         if self._parser.error is None:
@@ -225,6 +225,7 @@ class Connection(asyncio.Protocol):
         if not events:
             shared = self._shared
             if not self._parser.is_idle:
+                self._heading = True
                 self._deadlines.set_read(shared.options.header_timeout)
             elif shared.draining:
                 # The head of a response that was streamed said that there may be another request.
@@ -236,9 +237,9 @@ class Connection(asyncio.Protocol):
         return events
 
     def _begin(self, events: list[Event]) -> None:
-        head = cast("RequestHead", events[0])
+        head: RequestHead = events[0]  # type: ignore[assignment]
         shared = self._shared
-        self._phase = _BUSY
+        self._phase, self._heading = _BUSY, False
         self._keep_alive = head.keep_alive
         try:
             url, headers, self._info = self._origin.read(head)

@@ -47,21 +47,18 @@ class Handling:
         context = copy_context()
         context.run(enter, info, span)
         try:
-            pending = ask(request, span, context, self._reply)
+            pending = ask(request, span, context, self._replied)
         except Exception as error:  # noqa: BLE001 - the border: whatever a handler raises becomes an answer
-            self._reply(None, error)
+            self._replied(None, error)
             return True
         if pending is None:
             return False
         self._pending = None if pending.done() else pending
         return True
 
-    def _reply(self, response: Any, error: Exception | None) -> None:
-        self._pending = None
-        self._replied(response, error)
-
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Answer in a task."""
+        self._pending = None
         task = self._shared.spawn(work)
         # An eager task may be over already, and may even have started the next one.
         self._task = None if task.done() else task

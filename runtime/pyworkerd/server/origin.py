@@ -72,7 +72,7 @@ NOBODY: Final = Trust()
 class Origin:
     """The client side of one connection, as requests of it are told."""
 
-    __slots__ = ("_added", "_own", "_trust", "_trusted", "info")
+    __slots__ = ("_added", "_given", "_own", "_told", "_trust", "_trusted", "info")
 
     def __init__(self, info: ConnectionInfo, trust: Trust) -> None:
         self.info = info
@@ -80,6 +80,9 @@ class Origin:
         self._trusted = trust.covers(info.client)
         self._added = _added(info)
         self._own = frozenset(name for name, _ in self._added)
+        self._given: Headers | None = None
+        self._told: Headers = ()
+        """What was made of these headers: a parser that reads fields again gives the very same ones."""
 
     def read(self, head: RequestHead) -> tuple[str, Headers, ConnectionInfo]:
         """The request's URL, its headers, and who sent it. Raises `Misdirected`."""
@@ -88,12 +91,14 @@ class Origin:
             return self._read_told(head)
         if head.target[0] != "/":
             _check_scheme(head.target, info.scheme)
-        kept = [
-            pair
-            for pair in head.headers
-            if pair[0][0] not in _INITIALS or not ABOUT_CLIENT.fullmatch(pair[0])
-        ]
-        return request_url(head, info.server, info.scheme), (*kept, *self._added), info
+        if head.headers is not self._given:
+            kept = [
+                pair
+                for pair in head.headers
+                if pair[0][0] not in _INITIALS or not ABOUT_CLIENT.fullmatch(pair[0])
+            ]
+            self._given, self._told = head.headers, (*kept, *self._added)
+        return request_url(head, info.server, info.scheme), self._told, info
 
     def _read_told(self, head: RequestHead) -> tuple[str, Headers, ConnectionInfo]:
         believed = self._trust.believed - self._own

@@ -306,3 +306,45 @@ def test_what_we_accept_h11_frames_alike(data: bytes) -> None:
 def test_nothing_follows_a_request_that_closes(last: bytes) -> None:
     assert len(both(GET + last + GET)[0]) == 2
     assert both(GET + last + b"\0")[1] is None
+
+
+PARTS = st.lists(
+    st.sampled_from(
+        [
+            GET,
+            GET.replace(b" / ", b" /other "),
+            GET.replace(b"GET", b"POST"),
+            GET.replace(b"GET", b"CONNECT"),
+            GET.replace(b"GET", b"QUERY"),
+            GET.replace(b"1.1", b"1.0"),
+            GET.replace(b"1.1", b"2.0"),
+            GET.replace(b" / ", b" http://b.example/ "),
+            GET.replace(b" / ", b" / x"),
+            GET.replace(b" / ", b" /" + b"a" * 182 + b" "),
+            GET.replace(b" / ", b" /" + b"a" * 200 + b" "),
+            GET.replace(b"GET / HTTP/1.1\r\n", b""),
+            GET.replace(b"GET", b"\r\nGET"),
+            GET.replace(b"1\r\n", b"1\r\nConnection: close\r\n"),
+            GET.replace(b"1\r\n", b"1\r\nConnection: keep-alive\r\n"),
+            GET.replace(b"1\r\n", b"1\r\nX-A: b\r\n"),
+            GET.replace(b"1\r\n", b"1\r\nContent-Length: 3\r\n") + b"abc",
+            GET.replace(b"1\r\n", b"1\r\nContent-Length: 0\r\n"),
+            CHUNKED + b"3\r\nabc\r\n0\r\n\r\n",
+        ]
+    ),
+    max_size=6,
+)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+@given(parts=PARTS)
+def test_fields_that_are_repeated_mean_what_they_would_alone(name: str, parts: list[bytes]) -> None:
+    """What a parser remembers of a connection's requests changes nothing of what it makes of the next."""
+    alone: Outcome = ([], None)
+    for part in parts:
+        seen, status = run(name, [part])
+        alone = (alone[0] + seen, status)
+        if status is not None or not all(head.keep_alive and complete for head, _, complete in seen):
+            break
+    assert run(name, [b"".join(parts)]) == alone
+    assert run(name, parts) == alone
