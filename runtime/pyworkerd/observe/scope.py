@@ -8,9 +8,9 @@ which request. Nothing in it comes from a guest; of the client only the trace, w
 from __future__ import annotations
 
 from contextvars import ContextVar
-from os import urandom
 from typing import TYPE_CHECKING, Final
 
+from .ids import new_ids, new_span_id
 from .spans import told
 from .trace import PARENT, RANDOM, SAMPLED, STATE, format_parent, parse_parent, parse_state
 
@@ -19,24 +19,27 @@ if TYPE_CHECKING:
 
 
 class Scope:
-    """One span: a request, or a call on behalf of one. `cold`, `calls` and `service` are notes about the request."""
+    """One span: a request, or a call on behalf of one. `cold`, `calls` and `service` are notes about the request.
 
-    __slots__ = (
-        "_root",
-        "_sends",
-        "caller",
-        "calls",
-        "cold",
-        "flags",
-        "parent_id",
-        "received",
-        "request_id",
-        "service",
-        "span_id",
-        "state",
-        "tail",
-        "trace_id",
-    )
+    What most spans leave as it is stands on the class: each request makes one.
+    """
+
+    parent_id = ""
+    """The span that this one is a part of; empty if it is the first of its trace."""
+    received = False
+    """Whether it came in over HTTP, so that a server tells of it when it is over."""
+    service = ""
+    """The service that it was sent to."""
+    caller = ""
+    """The worker that calls; none for a request that came in."""
+    cold = False
+    """Whether an isolate was started for it, by whichever service."""
+    calls = 0
+    """Calls that were made within the process for the request, by whichever worker: kept at its root."""
+    tail = False
+    """Whether it is a `tail` handler's, of which nobody is told: kept at its root."""
+    _root: Scope | None = None
+    _sends = True
 
     def __init__(
         self,
@@ -47,25 +50,16 @@ class Scope:
         root: Scope | None = None,
         parent_id: str = "",
     ) -> None:
-        self.trace_id, self.span_id, self.flags, self.state = trace_id, span_id, flags, state
-        self.request_id: str = span_id if root is None else root.request_id
-        """The span id of the request that came in: 16 hexadecimal digits. The client gets it as `REQUEST_ID`."""
-        self.parent_id = parent_id
-        """The span that this one is a part of; empty if it is the first of its trace."""
-        self.received = False
-        """Whether it came in over HTTP, so that a server tells of it when it is over."""
-        self.service = ""
-        """The service that it was sent to."""
-        self.caller = ""
-        """The worker that calls; none for a request that came in."""
-        self.cold = False
-        """Whether an isolate was started for it, by whichever service."""
-        self.calls = 0
-        """Calls that were made within the process for the request, by whichever worker: kept at its root."""
-        self.tail = False
-        """Whether it is a `tail` handler's, of which nobody is told: kept at its root."""
-        self._root = root
-        self._sends = True
+        self.trace_id = trace_id
+        self.span_id = self.request_id = span_id
+        """16 hexadecimal digits. `request_id` is that of the request that came in, and goes to its client."""
+        self.flags = flags
+        self.state = state
+        if parent_id:
+            self.parent_id = parent_id
+        if root is not None:
+            self._root = root
+            self.request_id = root.request_id
 
     @property
     def root(self) -> Scope:
@@ -85,7 +79,7 @@ class Scope:
 
         A sender that wrote a `traceparent` of its own keeps it. One that only hands on what it was given does not.
         """
-        span = Scope(self.trace_id, urandom(8).hex(), self.flags, self.state, self.root, self.span_id)
+        span = Scope(self.trace_id, new_span_id(), self.flags, self.state, self.root, self.span_id)
         span.caller = caller
         given = [value for name, value in headers if name == PARENT]
         if given and given != [format_parent(self.trace_id, self.span_id, self.flags)]:
@@ -103,9 +97,9 @@ def begin(headers: Headers = ()) -> tuple[Scope, Headers]:
     for name, _ in headers:
         if name in (PARENT, STATE):
             return _continue(headers), _without(headers)
-    ids = urandom(24).hex()
-    flags = RANDOM if told.decide is None else _decided(RANDOM, told.decide(ids[:32], None))
-    return Scope(ids[:32], ids[32:], flags, ""), headers
+    trace_id, span_id = new_ids()
+    flags = RANDOM if told.decide is None else _decided(RANDOM, told.decide(trace_id, None))
+    return Scope(trace_id, span_id, flags, ""), headers
 
 
 def _continue(headers: Headers) -> Scope:
@@ -118,7 +112,7 @@ def _continue(headers: Headers) -> Scope:
     if told.decide is not None:
         flags = _decided(flags, told.decide(parent.trace_id, (parent.span_id, flags)))
     state = parse_state(states) if states else ""
-    return Scope(parent.trace_id, urandom(8).hex(), flags, state, None, parent.span_id)
+    return Scope(parent.trace_id, new_span_id(), flags, state, None, parent.span_id)
 
 
 def _decided(flags: int, sampled: bool) -> int:

@@ -7,11 +7,11 @@ query, no headers, no bodies.
 
 from __future__ import annotations
 
-from os import urandom
 from time import time_ns
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 from .access import split_url
+from .ids import new_span_id
 from .trace import SAMPLED
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def say(
     listener = told.listener
     if listener is None or not scope.flags & SAMPLED:
         return
-    ids = (urandom(8).hex(), scope.span_id) if inside else (scope.span_id, scope.parent_id)
+    ids = (new_span_id(), scope.span_id) if inside else (scope.span_id, scope.parent_id)
     listener(
         Span(
             name, kind, scope.trace_id, *ids, scope.flags, scope.state, began_ns, time_ns(), attributes, error
