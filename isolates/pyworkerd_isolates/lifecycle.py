@@ -30,6 +30,8 @@ class State(Enum):
     DEAD = "dead"
     """Its memory is gone."""
 
+    __hash__ = object.__hash__  # that of Enum is written in Python, and looked up for each invocation
+
 
 class Cause(Enum):
     """What moves it on."""
@@ -42,6 +44,8 @@ class Cause(Enum):
     WAKE = "wake"
     DRAIN = "drain"
     END = "end"
+
+    __hash__ = object.__hash__
 
 
 TRANSITIONS: dict[State, dict[Cause, State]] = {

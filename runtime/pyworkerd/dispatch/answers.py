@@ -30,6 +30,8 @@ from .log_limit import admit
 if TYPE_CHECKING:
     from pyworkerd_isolates.errors import HeapError
 
+    from pyworkerd.messages import Headers
+
     from .invocation import Invocation
     from .live import Live
     from .worker import Worker
@@ -81,7 +83,7 @@ class Answers:
             bodies.discard(effect.body)
             return
         invocation.touched_outside = True
-        headers = tuple(pair for pair in effect.headers if pair[0] != ERROR_HEADER)
+        headers = _own(effect.headers)
         invocation.succeed(Response(effect.status, headers, bodies.outbound(effect.body, invocation)))
 
     def upgrade(self, effect: Upgrade) -> None:
@@ -91,7 +93,7 @@ class Answers:
             self._live.sockets.discard(effect.socket, effect.invocation)
             return
         invocation.touched_outside = True
-        headers = tuple(pair for pair in effect.headers if pair[0] != ERROR_HEADER)
+        headers = _own(effect.headers)
         self._live.sockets.answer(invocation, headers, effect.socket)
         self._worker.freed()
 
@@ -118,9 +120,10 @@ class Answers:
         invocation = self._live.invocations.get(number)
         if invocation is None or not isinstance(invocation.work, kind):
             raise BadEffect("the worker answered something that it was not asked")
-        if invocation.succeeded():
+        answer = invocation.answer
+        if answer is None and not invocation.failed:
             raise BadEffect("the worker answered twice")
-        return None if invocation.answered() else invocation
+        return None if answer is None or answer.done() else invocation
 
     def failed(self, effect: Fail) -> None:
         """The handler did not answer."""
@@ -160,3 +163,11 @@ class Answers:
         """The guest's own machinery failed."""
         self.log(Log(0, "critical", "pyworkerd", effect.message))
         raise BadEffect("the worker's isolate broke down")
+
+
+def _own(headers: Headers) -> Headers:
+    """Without the header by which only the runtime says what failed."""
+    for name, _ in headers:
+        if name == ERROR_HEADER:
+            return tuple([pair for pair in headers if pair[0] != ERROR_HEADER])
+    return headers

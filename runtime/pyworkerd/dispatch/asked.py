@@ -86,7 +86,9 @@ class Asked(Asking):
     __slots__ = ("_began",)
 
     def __init__(self, worker: Worker, reply: Reply) -> None:
-        super().__init__(worker, reply)
+        self._worker = worker
+        self._reply = reply
+        self.invocation = None
         self._began = monotonic_ns()
 
     def answered(self, answer: Response | bytes) -> None:
@@ -166,7 +168,9 @@ def begin(worker: Worker, asked: AnyAsked, work: Work, span: Scope, context: Con
     """Queue what was asked. Raises what cannot be asked, and counts it."""
     try:
         if isinstance(work, FetchWork):
-            work = FetchWork(worker.limited(work.request), work.target)
+            length = work.request.body.length
+            if length is None or length > worker.request_body_bytes:
+                work.request = worker.limited(work.request)
         else:
             bounded(work.arguments, "the arguments", worker.limits.cpu_ms)
         worker.check(work.target)

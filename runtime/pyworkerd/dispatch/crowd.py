@@ -41,6 +41,8 @@ class Crowd:
 
     def leaves(self, owners: Iterable[int]) -> None:
         """A step has taken what waited for these, or nobody will."""
+        if not self._waiting:
+            return
         before = self._bytes
         for owner in owners:
             self._bytes -= self._waiting.pop(owner, 0)

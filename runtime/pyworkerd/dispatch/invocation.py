@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from .asked import Asking
     from .budget import Budget
     from .callers import Callers
+    from .expiry import Expiry
     from .outcomes import Watched
     from .spans import InvocationSpan
     from .tails import Trace
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, although nothing of them changes: a frozen dataclass takes thrice as long to make.
+
+
+@dataclass(slots=True)
 class FetchWork:
     """A request to answer."""
 
@@ -36,7 +40,7 @@ class FetchWork:
         return self.request.body.data is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallWork:
     """A method to call."""
 
@@ -46,7 +50,7 @@ class CallWork:
     repeatable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LentWork(CallWork):
     """Something to call that one isolate lends, or a property of it to read: no other isolate can do it."""
 
@@ -54,7 +58,7 @@ class LentWork(CallWork):
     reads: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HandlerWork(CallWork):
     """A handler to run that no client waits for: `scheduled`, say. `method` is its name, `arguments` the event."""
 
@@ -65,9 +69,12 @@ class HandlerWork(CallWork):
 Work = FetchWork | CallWork
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Invocation:
-    """The host's record of one invocation, from the queue to `done`."""
+    """The host's record of one invocation, from the queue to `done`.
+
+    What most invocations leave as it is stands on the class: that many fewer attributes to set for each.
+    """
 
     id: int
     work: Work
@@ -88,37 +95,40 @@ class Invocation:
     """What it has not used in steps of its own."""
     shared_left_ms: float = field(init=False)
     """The same of steps that it shared, by a guess: see `sharing`."""
-    begun: bool = False
+    begun: bool = field(default=False, init=False)
     """The guest has heard of it."""
-    alone: bool = False
+    alone: bool = field(default=False, init=False)
     """It gets an isolate to itself: a step that it was part of has trapped before."""
-    touched_outside: bool = False
+    touched_outside: bool = field(default=False, init=False)
     """An effect of it has left: it must not be run again."""
-    ran_again: bool = False
+    ran_again: bool = field(default=False, init=False)
     """It was begun anew in another isolate, which happens once."""
-    winding_up: bool = False
+    winding_up: bool = field(default=False, init=False)
     """It passed a limit and was cancelled: the next time, its isolate is ended."""
-    failed: bool = False
+    failed: bool = field(default=False, init=False)
     """The answer was an error."""
-    done: bool = False
+    done: bool = field(default=False, init=False)
     """The guest has nothing left of it, or never had."""
-    isolate: int | None = None
+    isolate: int | None = field(default=None, init=False)
     """Number of the isolate that has it."""
-    timer: asyncio.TimerHandle | None = None
-    client_error: ClientError | None = None
+    timer: asyncio.TimerHandle | None = field(default=None, init=False)
+    """When its time is up, if that is its own."""
+    expiry: Expiry | None = field(default=None, init=False)
+    """Who ends it when its time is up, if it has as long as others that began with it."""
+    client_error: ClientError | None = field(default=None, init=False)
     """What broke the body that it reads. Where its handler fails after that, this is the reason."""
-    resting: bool = False
+    resting: bool = field(default=False, init=False)
     """It has answered with a WebSocket that is open, and lives as long as that."""
-    renewed: float = 0.0
+    renewed: float = field(default=0.0, init=False)
     """Loop time at which it got its budgets, if it rests."""
-    log_renewed: float = 0.0
-    held: set[object] | None = None
+    log_renewed: float = field(default=0.0, init=False)
+    held: set[object] | None = field(default=None, init=False)
     """Calls and bodies that end with it at the latest."""
-    forsake: Callable[[], object] | None = None
+    forsake: Callable[[], object] | None = field(default=None, init=False)
     """Tells whoever works for it elsewhere that its caller has gone."""
-    place: Callers | None = None
+    place: Callers | None = field(default=None, init=False)
     """Where it has a place: in the queue, or in an isolate."""
-    trace: Trace | Watched | InvocationSpan | None = None
+    trace: Trace | Watched | InvocationSpan | None = field(default=None, init=False)
     """What is gathered of it for tail workers, for its trace, and for whoever follows the server."""
 
     def __post_init__(self) -> None:
@@ -176,6 +186,13 @@ class Invocation:
         if self.trace is not None:
             trace, self.trace = self.trace, None
             trace.end(self)
+        self.stop_clock()
+
+    def stop_clock(self) -> None:
+        """Its time is not counted any more, or anew from now on."""
+        if self.expiry is not None:
+            expiry, self.expiry = self.expiry, None
+            expiry.forget(self)
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None

@@ -51,7 +51,8 @@ class Line:
 
     def must_wait(self, invocation: Invocation) -> bool:
         """Whether its caller holds as many isolates' places as it leaves to others."""
-        return not self._places.open_to(invocation.scope.caller)
+        caller = invocation.scope.caller
+        return caller != OUTSIDE and not self._places.open_to(caller)
 
     def put(self, invocation: Invocation) -> bool:
         """At the end. Returns whether it may wait there: not if its caller holds as much of the line as it leaves."""
@@ -79,7 +80,8 @@ class Line:
 
     def begin(self, invocation: Invocation) -> None:
         """It gets a place in an isolate, whether it waited or not."""
-        self._waiting.pop(invocation.id, None)
+        if invocation.place is not None:
+            self._waiting.pop(invocation.id, None)
         invocation.move(self._places)
 
     def leave(self, invocation: Invocation) -> None:

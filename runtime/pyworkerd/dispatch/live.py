@@ -67,7 +67,7 @@ from .giving_up import fail_begun, give_up, lose
 from .invocation import CallWork, HandlerWork, Invocation, LentWork
 from .mail import Mail
 from .room import Room
-from .sharing import BATCH, account_of, budget_ms, charge, choose
+from .sharing import BATCH, account_of, budget_ms, charge, choose, expendable
 from .sockets import RESTART, Sockets
 from .stubs import Stubs
 
@@ -89,6 +89,7 @@ GRACE_MS: Final = 10.0
 """CPU time for the same."""
 INLINE_MS: Final = 0.0
 """How long a step may hold the loop's thread before it goes on in another: one to two epochs, that is milliseconds."""
+_BUSY: Final = State.BUSY
 PERFORM_S: Final = 0.001
 """How long effects of one step are performed before others have their turn."""
 
@@ -146,7 +147,8 @@ class Live:
         self.answers.renew()
         if type(invocation.work) is not LentWork:  # which the isolate is there for already
             self.exclusive = invocation.alone
-            self._move(Cause.INVOKE)
+            if self.state is not _BUSY:
+                self._move(Cause.INVOKE)
         self._mail.send(invocation.id, partial(self._begin, invocation))
         self._schedule()
 
@@ -157,12 +159,12 @@ class Live:
         just now, `plan()` finds the isolate that answers soonest.
         """
         return (
-            self._worker.placement.inline()
-            and not self.stepping
-            and self.state in TAKES_WORK
+            not self.stepping
             and not self.exclusive
             and not policy.fresh
             and len(self.invocations) < policy.concurrency
+            and (self.state is _BUSY or self.state in TAKES_WORK)
+            and self._worker.placement.inline()
         )
 
     def cancel(self, invocation: Invocation) -> None:
@@ -234,8 +236,7 @@ class Live:
         events = self._mail.take(numbers, all_of_them=len(self.invocations) == 1)
         self.crowd.leaves(numbers)
         self.calls.renew()
-        expendable = all(invocation.can_run_again for invocation in self.invocations.values())
-        self._batch = events, budget_ms(self._in_step, expendable)
+        self._batch = events, budget_ms(self._in_step, expendable(self.invocations.values()))
         self.stepping = True
         if self._worker.placement.inline() and self.go_on(INLINE_MS):
             self.over()
@@ -255,7 +256,7 @@ class Live:
             call(invocation.id, target.entrypoint, target.props, work.method, work.arguments)
             return
         request = work.request
-        body = self.bodies.inbound(request.body, invocation)
+        body = self.bodies.inbound(request.body, invocation) if request.body.length != 0 else None
         events.fetch(
             invocation.id,
             target.entrypoint,
@@ -505,8 +506,7 @@ class Live:
         invocation.winding_up = True
         invocation.cpu_left_ms, invocation.shared_left_ms = GRACE_MS, 0.0
         invocation.fail(error)
-        if invocation.timer is not None:
-            invocation.timer.cancel()
+        invocation.stop_clock()
         invocation.timer = self.loop.call_later(GRACE_S, self.expire, invocation)
         self.bodies.break_off(invocation, error)
         self.sockets.break_off(invocation)

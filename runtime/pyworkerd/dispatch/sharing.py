@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .invocation import HandlerWork
+from .invocation import HandlerWork, LentWork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ def choose(waiting: Iterable[Invocation], most: int) -> list[Invocation]:
     """Those that the next step is for. Whoever is to be measured steps alone; nobody is passed over for ever."""
     chosen: list[Invocation] = []
     for invocation in waiting:
-        if invocation.measured:
+        if invocation.shared_left_ms <= 0:  # `measured`
             if not chosen:
                 return [invocation]
             continue
@@ -53,15 +53,24 @@ def choose(waiting: Iterable[Invocation], most: int) -> list[Invocation]:
     return chosen
 
 
-def budget_ms(chosen: Sequence[Invocation], expendable: bool) -> float:
+def expendable(invocations: Iterable[Invocation]) -> bool:
+    """Whether an isolate that has these can be lost: all of them could be run again elsewhere."""
+    for invocation in invocations:
+        # Those that wait for their first step are looked at right here: there are many, and nearly all are requests.
+        if (invocation.begun or type(invocation.work) is LentWork) and not invocation.can_run_again:
+            return False
+    return True
+
+
+def budget_ms(chosen: Sequence[Invocation], can_be_lost: bool) -> float:
     """CPU time for a step: what its invocations have left together. If that does not do, one has passed its limit.
 
-    `expendable` says that the isolate can be lost: everything in it could be run again elsewhere. Then the step gets
+    `can_be_lost` is what `expendable` says of its isolate. Then the step gets
     twice what one invocation has left at most, which stops a runaway loop early; who would have needed more shows when
     they are run again, each alone.
     """
     left = [invocation.cpu_left_ms for invocation in chosen]
-    together = min(sum(left), 2 * max(left)) if expendable else sum(left)
+    together = min(sum(left), 2 * max(left)) if can_be_lost else sum(left)
     return max(MIN_BUDGET_MS, together)
 
 
@@ -70,5 +79,6 @@ def charge(chosen: Sequence[Invocation], used_ms: float) -> None:
     if len(chosen) == 1:
         chosen[0].cpu_left_ms -= used_ms
         return
+    part = used_ms / max(len(chosen), 1)
     for invocation in chosen:
-        invocation.shared_left_ms -= used_ms / len(chosen)
+        invocation.shared_left_ms -= part

@@ -114,9 +114,8 @@ class Sockets:
             invocation.fail(error)
             return
         invocation.renewed = invocation.log_renewed = self._door.loop.time()
-        if invocation.resting and invocation.timer is not None:
-            invocation.timer.cancel()
-            invocation.timer = None
+        if invocation.resting:
+            invocation.stop_clock()
         invocation.succeed(Response(101, headers, web_socket=socket))
 
     def outbound(self, number: int, owner: Invocation, protocol: str) -> WebSocket:

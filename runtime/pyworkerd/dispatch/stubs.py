@@ -183,8 +183,9 @@ class Stubs:
 
     def used(self, owner: Invocation) -> None:
         """Something that an invocation lends is used: if it has answered, it has its wall time anew."""
-        if owner.answer is None and owner.timer is not None and not (owner.winding_up or owner.resting):
-            owner.timer.cancel()
+        counted = owner.timer is not None or owner.expiry is not None
+        if owner.answer is None and counted and not (owner.winding_up or owner.resting):
+            owner.stop_clock()
             owner.timer = self._live.loop.call_later(owner.budget.wall_ms / 1000, self._live.expire, owner)
 
     def enter(self, invocation: Invocation) -> None:

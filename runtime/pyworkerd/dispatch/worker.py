@@ -47,6 +47,7 @@ from .channels import Channels, NoChannels
 from .clearing import Clearing
 from .computing import LONG_MS
 from .entering import bounded_request, check_props, dismiss, scope_of
+from .expiry import Expiries
 from .failures import outcome
 from .fairness import Account
 from .invocation import CallWork, FetchWork, HandlerWork, Invocation, Work
@@ -108,6 +109,7 @@ class Worker(Telling):
         )
         self._budget = Budget(given.cpu_ms, given.wall_ms)
         self._background = Budget(given.background_cpu_ms, given.background_wall_ms, "limits.background_")
+        self._expiries = Expiries(self.loop, self._expire)
         self.subrequests, self.calls = given.subrequests, given.calls
         self.log_bytes = given.log_kb * 1024
         self.meta = options.meta(name)
@@ -247,7 +249,7 @@ class Worker(Telling):
 
     def check(self, target: Target) -> None:
         """Raises `PyworkerdError` or TypeError for what cannot be asked."""
-        if (target.entrypoint or "") not in self.image.handlers:
+        if (target.entrypoint or "") not in (self._image or self.image).handlers:
             raise NoSuchEntrypoint(
                 f"worker {self.name!r} exports no entrypoint {target.entrypoint or 'Default'!r}"
             )
@@ -398,11 +400,9 @@ class Worker(Telling):
         self._favourite = live
         self._waiting.begin(invocation)
         self.counters.waited(now - invocation.since)
-        self.fleet.works(live)
-        if invocation.timer is None:
-            invocation.timer = self.loop.call_later(
-                invocation.budget.wall_ms / 1000, self._expire, invocation
-            )
+        if not live.invocations:
+            self.fleet.works(live)
+        self._expiries.begin(invocation, now)
         live.take(invocation)
 
     def _expire(self, invocation: Invocation) -> None:
@@ -485,7 +485,7 @@ class Worker(Telling):
 
     def freed(self) -> None:
         """An isolate has room again, or takes nothing new."""
-        if self._waiting:
+        if len(self._waiting):
             self.plan_soon()
         self._tell_quiet()
 
@@ -569,6 +569,7 @@ class Worker(Telling):
         if self._reaper is not None:
             self._reaper.cancel()
             self._reaper = None
+        self._expiries.close()
         self.fleet.hungers(self, False)
         while self._waiting:
             self._drop(next(iter(self._waiting)), Overloaded(f"worker {self.name!r} is closed"))

@@ -234,7 +234,7 @@ def test_an_invocation_whose_loans_nobody_uses_is_ended(with_runtime: Callable[.
         (live,) = lives(lender)
         (loan,) = live.stubs._lent.values()
         assert loan.owner.answered()
-        until_then = loan.owner.timer.when()
+        until_then = loan.owner.expiry._waiting[loan.owner]
         go_on.set()
         await reached.wait()
         assert loan.owner.timer.when() > until_then

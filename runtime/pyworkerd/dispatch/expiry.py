@@ -1,0 +1,94 @@
+"""The wall time of invocations that all have as long: one timer of the event loop for all of them.
+
+Nearly every invocation ends long before its time is up. A timer for each, made and called off, cost the loop more than
+all else that is noted of a request. Those that have as long as each other end in the order in which they began: it is
+enough to look at the first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from .invocation import Invocation
+
+
+class Expiries:
+    """Those of one worker, whose handlers and requests may have different times."""
+
+    __slots__ = ("_by_wall_ms", "_expire", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, expire: Callable[[Invocation], None]) -> None:
+        self._loop, self._expire = loop, expire
+        self._by_wall_ms: dict[float, Expiry] = {}
+
+    def begin(self, invocation: Invocation, now: float) -> None:
+        """The time that its budget gives it begins, unless it has begun. `now` never goes back."""
+        wall_ms = invocation.budget.wall_ms
+        expiry = self._by_wall_ms.get(wall_ms)
+        if expiry is None:
+            expiry = self._by_wall_ms[wall_ms] = Expiry(self._loop, wall_ms, self._expire)
+        expiry.begin(invocation, now)
+
+    def close(self) -> None:
+        """Nobody is left."""
+        for expiry in self._by_wall_ms.values():
+            expiry.close()
+
+
+class Expiry:
+    """Those that have `wall_ms`. `expire` is called with each whose time is up."""
+
+    __slots__ = ("_expire", "_loop", "_seconds", "_timer", "_waiting")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, wall_ms: float, expire: Callable[[Invocation], None]
+    ) -> None:
+        self._loop = loop
+        self._seconds = wall_ms / 1000
+        self._expire = expire
+        self._waiting: dict[Invocation, float] = {}
+        """When the time of each is up, on the loop's clock: who began first is first."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def begin(self, invocation: Invocation, now: float) -> None:
+        """Its time begins, unless it is counted already. `now` never goes back from one call to the next."""
+        if invocation.expiry is not None or invocation.timer is not None:
+            return
+        invocation.expiry = self
+        self._waiting[invocation] = end = now + self._seconds
+        if self._timer is None:
+            self._timer = self._loop.call_at(end, self._look)
+
+    def forget(self, invocation: Invocation) -> None:
+        """It has ended, or has another time. The timer stays: it finds the next."""
+        self._waiting.pop(invocation, None)
+
+    def close(self) -> None:
+        """Nobody is left."""
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        # A loop may fire a timer up to its clock's resolution early; the time that it was set to counts as reached.
+        assert self._timer is not None
+        now = max(self._loop.time(), self._timer.when())
+        self._timer = None
+        late = []
+        for invocation, end in self._waiting.items():
+            if end > now:
+                self._timer = self._loop.call_at(end, self._look)
+                break
+            late.append(invocation)
+        for invocation in late:
+            if self._waiting.pop(invocation, None) is not None:  # the end of one may have ended another
+                invocation.expiry = None
+                self._expire(invocation)
