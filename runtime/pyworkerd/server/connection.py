@@ -83,8 +83,7 @@ class Connection(asyncio.Protocol):
         self._wants_continue = False
         self._serving = False
         self._heading = False  # a part of a head has come, and the rest has a deadline
-        self._gone = False
-        self._reading_paused = False
+        self._gone = self._reading_paused = False
         self._discarded = 0
         self._deadlines = Deadlines(shared.loop, self._reading_took_too_long, self._writing_took_long)
         self._out = Outgoing(shared, self._deadlines, wire)
