@@ -23,6 +23,7 @@ from functools import lru_cache
 from itertools import accumulate
 from json import JSONDecoder, JSONEncoder
 from math import isfinite
+from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,14 +90,20 @@ _chunks = _make_encoder()
 
 
 @lru_cache(8)
-def _scanner(new_dict: Callable[[dict[Any, Any]], Any] | None) -> Scan:
+def scanner(new_dict: Callable[[dict[Any, Any]], Any] | None) -> Scan:
     """The C scanner, built once for each `new_dict` (see `load_value`)."""
     decoder: Any = JSONDecoder(parse_constant=_refuse_constant, object_hook=new_dict)
     scan: Scan = decoder.scan_once
     return scan
 
 
-_scan = _scanner(None)
+_scan = scanner(None)
+_length = Struct("<I")
+length_of, written_length = _length.unpack_from, _length.pack
+_SHORT = 123
+_HEADS = [f"{chr(length + 5)}\0\0\0[[]," for length in range(_SHORT)]
+"""What frames without blobs begin with, by the length of their message: so far its length is ASCII too."""
+_SHORT_HEADS = [head.encode("ascii") for head in _HEADS]
 
 
 def encode(message: object, blobs: Sequence[Bytes] = ()) -> bytes:
@@ -105,8 +112,23 @@ def encode(message: object, blobs: Sequence[Bytes] = ()) -> bytes:
     Raises TypeError or ValueError for a message that JSON cannot say, RecursionError for one that contains
     itself.
     """
+    if not blobs:
+        return alone("".join(_chunks(message, 0)))
     header = "".join(_chunks(([len(blob) for blob in blobs], message), 0)).encode("ascii")
-    return b"".join((len(header).to_bytes(4, "little"), header, *blobs))
+    return b"".join((written_length(len(header)), header, *blobs))
+
+
+def alone(text: str) -> bytes:
+    """A frame of a message that is JSON already, without blobs."""
+    if len(text) < _SHORT:
+        return f"{_HEADS[len(text)]}{text}]".encode()
+    header = f"[[],{text}]".encode("ascii")
+    return written_length(len(header)) + header
+
+
+def written(message: object) -> str:
+    """What JSON can say as JSON, of ASCII characters."""
+    return "".join(_chunks(message, 0))
 
 
 def decode(
@@ -123,10 +145,17 @@ def decode(
     Nothing is believed: whatever does not add up raises `WireError`, and no other exception comes out. What
     the message means, and whether its parts have the right types, is for the caller to check.
     """
-    start = int.from_bytes(data[:4], "little") + 4
-    if not 4 <= len(data) >= start or start - 4 > max_header:
+    if len(data) < 4:
+        raise WireError("a frame is cut short")
+    start = length_of(data)[0] + 4
+    if start > len(data) or start - 4 > max_header:
         raise WireError("a frame is cut short or its header is too long")
-    header = bytes(data[4:start])
+    lengths, message = _read_header(bytes(data[4:start]), max_depth, scan)
+    return message, _cut(data, start, lengths, max_blobs)
+
+
+def _read_header(header: bytes, max_depth: int, scan: Scan) -> list[Any]:
+    """Lengths and message. Raises `WireError` for anything else."""
     if (
         len(header) > max_depth
         and header.count(b"[") + header.count(b"{") > max_depth
@@ -140,7 +169,7 @@ def decode(
         raise WireError("a frame's header is not JSON") from None
     if end != len(text) or type(parsed) is not list or len(parsed) != 2 or type(parsed[0]) is not list:
         raise WireError("a frame's header is not a pair of lengths and message")
-    return parsed[1], _cut(data, start, parsed[0], max_blobs)
+    return parsed
 
 
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
@@ -204,14 +233,37 @@ def dump_value(value: object, encode_special: EncodeSpecial | None = None) -> by
     Raises TypeError with Cloudflare's text for what cannot be sent (tuples and bytearrays are among it),
     ValueError for a value that contains itself, that is nested too deeply, or whose integers are too large.
     """
-    if _is_plain(value, _PLAIN_LEVELS):
-        return encode(value)
+    plain = dump_plain(value)
+    if plain is not None:
+        return plain
     writer = _Writer(encode_special)
     tree = writer.write(value, 1)
     return encode(tree, writer.blobs)
 
 
-def _is_plain(value: Any, levels: int) -> bool:
+def dump_plain(value: Any) -> bytes | None:
+    """A value as bytes, if it is small and of what JSON can say, as most are. None for what takes a closer look."""
+    kind = type(value)
+    if kind is int and -_SAFE_INTEGER <= value <= _SAFE_INTEGER:
+        return alone(f"{value}")
+    return alone(written(value)) if kind in _AS_THEY_ARE or _is_plain(value, _PLAIN_LEVELS) else None
+
+
+def dump_plain_call(positional: Sequence[Any], named: dict[str, Any]) -> bytes | None:
+    """What `dump_plain` makes of `[positional, named]`, the arguments of a call."""
+    if named or len(positional) > _PLAIN_ITEMS:
+        return dump_plain([list(positional), named])
+    if not positional:
+        return _NOTHING
+    if not _are_plain(positional, _PLAIN_LEVELS - 1):
+        return None
+    return alone(f"[{''.join(_chunks(positional, 0))},{{}}]")
+
+
+_NOTHING = alone("[[],{}]")
+
+
+def _is_plain(value: Any, levels: int) -> bool:  # noqa: PLR0911 (one for each kind)
     """Whether a small value, as most are, is written as it is. False for what takes a closer look."""
     kind = type(value)
     if kind in _AS_THEY_ARE:
@@ -223,13 +275,20 @@ def _is_plain(value: Any, levels: int) -> bool:
     if not levels or kind not in _CONTAINERS or len(value) > _PLAIN_ITEMS:
         return False
     if kind is dict:
-        return set(map(type, value)) <= {str} and "$" not in value and _are_plain(value.values(), levels)
+        for key in value:
+            if type(key) is not str:
+                return False
+        return "$" not in value and _are_plain(value.values(), levels)
     return _are_plain(value, levels)
 
 
 def _are_plain(items: Iterable[Any], levels: int) -> bool:
-    for item in items:  # noqa: SIM110 - a generator takes longer than the look
-        if type(item) not in _AS_THEY_ARE and not _is_plain(item, levels - 1):
+    for item in items:
+        kind = type(item)
+        if kind is int:
+            if not -_SAFE_INTEGER <= item <= _SAFE_INTEGER:
+                return False
+        elif kind not in _AS_THEY_ARE and not _is_plain(item, levels - 1):
             return False
     return True
 
@@ -372,11 +431,22 @@ def load_value(
 
     Raises `WireError` and nothing else: also when `decode_special` raises (its exception is the cause).
     """
-    if len(data) > max_size:
+    size = len(data)
+    if size > max_size:
         raise WireError(f"a value is larger than {max_size} bytes")
-    start = int.from_bytes(data[:4], "little") + 4
-    if start == len(data) and _cannot_have_tags(data):
-        return decode(data, max_header=max_size, max_blobs=0, scan=_scanner(new_dict))[0]
+    if 9 < size < _SHORT + 9 and data[:8] == _SHORT_HEADS[size - 9] and _cannot_have_tags(data):
+        text = str(data, "latin-1")
+        try:
+            value, end = scanner(new_dict)(text, 8)
+        except (ValueError, StopIteration, WireError, MemoryError):
+            end = 0  # what is wrong with it is told below
+        if end == size - 1 and text[end] == "]" and text.isascii():
+            return value
+    if size >= 4 and length_of(data)[0] + 4 == size and _cannot_have_tags(header := bytes(data[4:])):
+        lengths, value = _read_header(header, MAX_DEPTH, scanner(new_dict))
+        if lengths:
+            raise WireError("a frame names blobs that it has not")
+        return value
     tree, blobs = decode(data, max_header=max_size, max_blobs=max_size)
     try:
         return _Reader(tuple(map(bytes, blobs)), decode_special, new_dict).read(tree)
@@ -384,11 +454,12 @@ def load_value(
         raise WireError("a value needs more memory than there is") from None
 
 
-def _cannot_have_tags(data: Bytes) -> bool:
-    text = bytes(data)
-    if b"$" not in text and b"\\" not in text:  # to look for one byte is quickest
+def _cannot_have_tags(text: Bytes) -> bool:
+    if type(text) is not bytes:
+        text = bytes(text)
+    if text.find(b"$") < 0 and text.find(b"\\") < 0:  # to look for one byte is quickest, and `in` tries more
         return True
-    return b'"$"' not in text and b"\\u0024" not in text
+    return text.find(b'"$"') < 0 and text.find(b"\\u0024") < 0
 
 
 class _Reader:

@@ -57,7 +57,9 @@ FORGED = {
     "a call for somebody else": "effect('call', 1, 99, 1, 'call', 0, blobs=[b'x'])",
     "a call twice": "effect('call', 7, 1, 1, 'call', 0, blobs=[b'x'])\neffect('call', 7, 1, 1, 'call', 0)",
     "an unknown effect": "effect('exec', 'rm -rf /')",
-    "an effect that is no list": "outbox.effects.append('done')",
+    "an effect that is no list": "outbox.effects.append('\"done\"')",
+    "an effect that is no JSON": "outbox.effects.append('done')",
+    "two effects in one": 'outbox.effects.append(\'["done",1],["done",1]\')',
     "an effect with a hole": "effect('done')",
     "a status line": "effect('respond', 1, 200, [['x', 'a\\r\\n\\r\\nHTTP/1.1 200 OK']], None)",
     "a header with NUL": "effect('respond', 1, 200, [['x', 'a\\0b']], None)",
@@ -81,8 +83,8 @@ FORGED = {
     ),
     "another step function": "ENTRY.WitWorld.step = lambda self, data: b'forged'",
     "a step function that raises": "ENTRY.WitWorld.step = lambda self, data: 1 / 0",
-    "a broken encoder": "_wire.encode = lambda *arguments: 7",
-    "a broken loop": "handlers.loop.due = lambda _: float('nan')",
+    "a broken encoder": "outbox.frames.encode = lambda *arguments: 7",
+    "a broken loop": "handlers.loop._later.append(None)\nhandlers.loop.due = lambda _: float('nan')",
 }
 
 

@@ -473,6 +473,25 @@ class TestValues:
         with pytest.raises(WireError):
             load_value(raw(f"[[],{header}]".encode()))
 
+    @pytest.mark.parametrize(
+        "body", [b"1x", b"NaN", b"", b"1]", b"[1", b"1, 2", b'"\xff"', b"[[" + b"[" * 90, b"tru"]
+    )
+    def test_a_short_value_is_read_as_strictly_as_a_long_one(self, body: bytes) -> None:
+        for room in (0, 300):
+            header = b"[[]," + b" " * room + body + b"]"
+            with pytest.raises(WireError):
+                load_value(len(header).to_bytes(4, "little") + header)
+
+    @pytest.mark.parametrize("length", range(118, 125))
+    def test_short_and_long_values_have_one_format(self, length: int) -> None:
+        value = "x" * length
+        header = f'[[],"{value}"]'.encode()
+        assert dump_value(value) == len(header).to_bytes(4, "little") + header
+        assert load_value(dump_value(value)) == value
+        assert load_value(dump_value(value).replace(b"xx", "\u00e9".encode())) == value.replace(
+            "xx", "\u00e9"
+        )
+
     def test_a_value_has_a_size(self) -> None:
         data = dump_value("x" * 100)
         assert load_value(data, max_size=len(data)) == "x" * 100

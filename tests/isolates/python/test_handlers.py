@@ -249,7 +249,7 @@ class Default(WorkerEntrypoint):
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("handlers", "on_fetch"), ("handlers", "on_cancel"), ("streams", "on_data")]
+    ("module", "name"), [("handlers", "_fetch"), ("handlers", "on_cancel"), ("streams", "on_data")]
 )
 def test_an_event_that_cannot_be_taken_in_ends_its_own_invocation(start, module, name):
     driver = start(BROKEN, bindings=[("CALL", "callable", 1)], answer=lambda _: LATER)

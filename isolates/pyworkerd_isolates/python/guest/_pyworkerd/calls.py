@@ -1,7 +1,8 @@
 """The only way out: a call names a capability by its index in the worker's own table, and awaits what comes of it."""
 
-import asyncio
 import builtins
+import json.encoder
+from asyncio import CancelledError, Future, get_running_loop
 
 import _wire
 
@@ -9,6 +10,7 @@ from . import lending, outbox, sockets, streams
 from .invocation import current
 
 _ARRIVING = (streams.Inbound, sockets.Wire)
+_escaped = json.encoder.encode_basestring_ascii
 _pending = {}
 _next_call = 1
 
@@ -35,33 +37,47 @@ def _begin():
     if len(_pending) + outbox.abandoned >= MAX_PENDING:
         raise CallError(f"more than {MAX_PENDING} calls wait at once", "too_many_calls")
     number = _next_call
-    _next_call += 1
-    future = _pending[number] = asyncio.get_running_loop().create_future()
+    _next_call = number + 1
+    future = _pending[number] = Future(loop=get_running_loop())
     return number, future
 
 
-async def _finish(number, future):
-    try:
-        return await future
-    except asyncio.CancelledError:
-        if _pending.pop(number, None) is not None:
-            outbox.abandon(number)
-        elif future.done() and not future.cancelled() and future.exception() is None:
-            _discard(future.result())
-        raise
+def given_up(number, future):
+    """Nobody waits any more for the answer to a call, which may have come."""
+    if _pending.pop(number, None) is not None:
+        outbox.abandon(number)
+    elif future.done() and not future.cancelled() and future.exception() is None:
+        _discard(future.result())
 
 
-async def call(capability, method, arguments):
-    """Call a method of a capability, or of a stub. `arguments` and the result are encoded values, with stubs or
-    without: who asks reads it."""
+def begin(capability, method, arguments):
+    """Call a method of a capability, or of a stub. `arguments` is an encoded value, with stubs or without. Returns the
+    call's number, and a future of what it is answered: an encoded value too. Who gives up waiting says `given_up`.
+    """
     if len(method) > MAX_METHOD:
         raise ValueError(f"a method's name is longer than {MAX_METHOD} characters")
     invocation = current()
     if type(arguments) is not bytes:
-        return await _finish(*_lend(capability, method, arguments, invocation))
+        return _lend(capability, method, arguments, invocation)
+    asked = f"{invocation.number},{_named(capability)},{_escaped(method)}"
     number, future = _begin()
-    outbox.effects.append(["call", number, invocation.number, capability, method, outbox.blob(arguments)])
-    return await _finish(number, future)
+    outbox.effects.append(f'["call",{number},{asked},{outbox.blob(arguments)}]')
+    return number, future
+
+
+def _named(capability):
+    """A capability, a part of one, or a stub, as in an effect."""
+    return capability if type(capability) is int else outbox.written(capability)
+
+
+async def call(capability, method, arguments):
+    """See `begin`. What it is answered is for whoever asks to read."""
+    number, future = begin(capability, method, arguments)
+    try:
+        return await future
+    except CancelledError:
+        given_up(number, future)
+        raise
 
 
 def _lend(capability, method, arguments, invocation):
@@ -81,20 +97,28 @@ def begin_fetch(capability, method, url, headers, body, redirect):
     """Send a request through a capability. `body` as in an effect. What it answers is for `finish_fetch`."""
     if len(url) > MAX_URL or len(method) > MAX_METHOD:
         raise ValueError(f"a URL is longer than {MAX_URL} characters, or a method longer than {MAX_METHOD}")
-    check_headers(headers)
-    invocation = current()
+    if headers:
+        check_headers(headers)
+    asked = f"{current().number},{_named(capability)},{_escaped(method)},{_escaped(url)}"
+    fields = outbox.written(headers) if headers else "[]"
+    sent = "null" if body is None else outbox.written(body)
+    rest = f"{asked},{fields},{sent},{_escaped(redirect)}"
     number, future = _begin()
-    outbox.effects.append(
-        ["fetch", number, invocation.number, capability, method, url, headers, body, redirect]
-    )
+    outbox.effects.append(f'["fetch",{number},{rest}]')
     return number, future
 
 
 async def finish_fetch(begun):
     """(status, headers, body, url) of a request that was begun."""
-    answer = await _finish(*begun)
-    if isinstance(answer[2], _ARRIVING):
-        current().receives(answer[2])
+    number, future = begun
+    try:
+        answer = await future
+    except CancelledError:
+        given_up(number, future)
+        raise
+    body = answer[2]
+    if body is not None and isinstance(body, _ARRIVING):
+        current().receives(body)
     return answer
 
 

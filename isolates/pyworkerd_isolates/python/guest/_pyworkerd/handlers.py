@@ -1,11 +1,14 @@
 """Events that begin or end an invocation, and the effects that answer them."""
 
 import asyncio
+from asyncio import Task
 from contextvars import copy_context
+from types import CoroutineType
 
 import _wire
 
 from . import calls, entropy, environment, layout, lending, logs, objects, outbox, sdk, streams, worker
+from .environment import Context, env
 from .invocation import Invocation, closed, current, enter, left, may_run, owner, payer, running
 from .loop import Loop, install
 from .sending import body_effect, pump_for
@@ -45,21 +48,28 @@ def on_init(bindings, meta, blobs):
 
 def _begin(invocation, coroutine):
     # In a context of its own, where the coroutine makes the invocation the current one before anything else.
-    invocation.main = asyncio.Task(coroutine, loop=loop, context=_context.copy(), eager_start=True)
+    invocation.main = Task(coroutine, loop=loop, context=_context.copy(), eager_start=True)
 
 
-def on_fetch(number, entrypoint, props, method, url, headers, body):
+def on_fetch(blobs, event):
     """Event: a request."""
+    _, number, entrypoint, props, method, url, headers, body = event
     invocation = Invocation(number)
-    if type(body) is streams.Inbound:
-        invocation.receives(body)
-    _begin(invocation, _fetch(invocation, entrypoint, props, method, url, headers, body))
+    if body is not None:
+        body = streams.received(blobs, body)
+        if type(body) is streams.Inbound:
+            invocation.receives(body)
+    coroutine = _fetch(invocation, entrypoint, props, method, url, headers, body)
+    invocation.main = Task(coroutine, loop=loop, context=_context.copy(), eager_start=True)
 
 
-def on_rpc(number, entrypoint, props, method, arguments):
+def on_rpc(blobs, event):
     """Event: a call of a method."""
+    _, number, entrypoint, props, method, arguments = event
     invocation = Invocation(number)
-    _begin(invocation, _rpc(invocation, entrypoint, props, method, arguments))
+    arguments = blobs[arguments] if type(arguments) is int else lending.received(blobs, arguments)
+    coroutine = _rpc(invocation, entrypoint, props, method, arguments)
+    invocation.main = Task(coroutine, loop=loop, context=_context.copy(), eager_start=True)
 
 
 def on_invoke(number, loan, reads, method, arguments):
@@ -91,10 +101,14 @@ def on_failed(error, number, *_):
 def _instance(invocation, name, props):
     found = worker.entrypoints.get(name)
     if found is None:
-        _refuse(invocation, "no_entrypoint", f"the worker exports no entrypoint {name or 'Default'!r}")
+        _no_entrypoint(invocation, name)
         return None, None, None
-    ctx = environment.Context(invocation, props)
-    return found, found(ctx, environment.env), ctx
+    ctx = Context(invocation, props)
+    return found, found(ctx, env), ctx
+
+
+def _no_entrypoint(invocation, name):
+    _refuse(invocation, "no_entrypoint", f"the worker exports no entrypoint {name or 'Default'!r}")
 
 
 def _refuse(invocation, reason, message):
@@ -134,16 +148,27 @@ async def _fetch(invocation, name, props, method, url, headers, body):
     enter(invocation)
     try:
         this = objects.this
-        found, instance, ctx = _instance(invocation, name, props) if this is None else await this.enter()
-        if instance is None:
+        if this is not None:
+            found, instance, ctx = this.at_hand() or await this.enter()
+        elif (found := worker.entrypoints.get(name)) is not None:
+            ctx = Context(invocation, props)
+            instance = found(ctx, env)
+        else:
+            _no_entrypoint(invocation, name)
             return
         handler = getattr(instance, "fetch", None)
         if handler is None:
             _refuse(invocation, "no_handler", "the entrypoint has no fetch() handler")
             return
         request = sdk.Request._of(method, url, headers, body)
-        response = handler(*(request, environment.env, ctx)[: worker.bind(found, "fetch")])
-        if hasattr(response, "__await__"):
+        takes = worker.takes.get(found)
+        if takes == 1:
+            response = handler(request)
+        else:
+            response = handler(
+                *(request, env, ctx)[: worker.bind(found, "fetch") if takes is None else takes]
+            )
+        if type(response) is CoroutineType or hasattr(response, "__await__"):
             response = await response
         if not isinstance(response, sdk.Response):
             raise TypeError(  # noqa: TRY301 - the worker's own mistake, told like its other ones
@@ -153,7 +178,10 @@ async def _fetch(invocation, name, props, method, url, headers, body):
     except BaseException as error:
         _fail(invocation, error)
     finally:
-        invocation.release()
+        # As `release()`, which would be one call more.
+        invocation.open -= 1
+        if not invocation.open:
+            invocation.end()
 
 
 def begin_fetch(capability, method, url, headers, body, redirect="manual"):
@@ -171,6 +199,11 @@ def begin_fetch(capability, method, url, headers, body, redirect="manual"):
 
 
 def _respond(invocation, response):
+    written = response._written()
+    if written is not None:
+        status, headers, body = written
+        outbox.effects.append(f'["respond",{invocation.number},{status},{headers},["b",{outbox.blob(body)}]]')
+        return
     status, headers, body = response._parts()
     if response._headers is not None:
         calls.check_headers(headers)
@@ -184,19 +217,13 @@ def _respond(invocation, response):
         pump_for(invocation, *pumping)
 
 
-def _arguments(data):
-    """Positional and named, and the stubs among them. Raises TypeError for what Python has no counterpart of."""
-    try:
-        return sdk.read_message(data)
-    except _wire.WireError as error:
-        raise TypeError(f"the arguments cannot be received: {error}") from None
-
-
 async def _rpc(invocation, name, props, method, arguments):
     enter(invocation)
     try:
         this = objects.this
-        found, instance, _ = _instance(invocation, name, props) if this is None else await this.enter()
+        found, instance, _ = (
+            _instance(invocation, name, props) if this is None else this.at_hand() or await this.enter()
+        )
         if instance is None:
             return
         function = None
@@ -213,14 +240,20 @@ async def _rpc(invocation, name, props, method, arguments):
 
 
 async def _call(invocation, function, arguments):
-    (positional, named), stubs = _arguments(arguments)
     try:
-        result = function(*positional, **named)
-        if hasattr(result, "__await__"):
+        if type(arguments) is bytes:
+            (positional, named), stubs = sdk.python_from_rpc(arguments), ()
+        else:
+            (positional, named), stubs = sdk.read_message(arguments)
+    except _wire.WireError as error:  # what Python has no counterpart of, say
+        raise TypeError(f"the arguments cannot be received: {error}") from None
+    try:
+        result = function(*positional, **named) if named else function(*positional)
+        if type(result) is CoroutineType or hasattr(result, "__await__"):
             result = await result
         data = sdk.message(result)
         if type(data) is bytes:
-            outbox.effects.append(["return", invocation.number, outbox.blob(data)])
+            outbox.effects.append(f'["return",{invocation.number},{outbox.blob(data)}]')
             return
         with data:
             outbox.effects.append(["return", invocation.number, lending.sent(data, invocation, True)])
@@ -255,7 +288,9 @@ async def _handle(invocation, name, props, handler, event):
     enter(invocation)
     this = objects.this
     try:
-        found, instance, ctx = _instance(invocation, name, props) if this is None else await this.enter()
+        found, instance, ctx = (
+            _instance(invocation, name, props) if this is None else this.at_hand() or await this.enter()
+        )
         if instance is None:
             return
         function = getattr(instance, handler, None)
@@ -266,7 +301,7 @@ async def _handle(invocation, name, props, handler, event):
         if this is not None and not event._begins(this.state.storage._database):
             _outcome(invocation, None)
             return
-        result = function(*(event, environment.env, ctx)[: worker.bind(found, handler)])
+        result = function(*(event, env, ctx)[: worker.bind(found, handler)])
         if hasattr(result, "__await__"):
             await result
         _outcome(invocation, event._outcome())

@@ -28,7 +28,7 @@ LOG_S = 60
 class Invocation:
     """What the guest knows of one invocation. `done` is reported when nothing of it is left."""
 
-    __slots__ = ("_log_since", "_open", "bodies", "logged", "main", "number", "stubs", "tasks")
+    __slots__ = ("_log_since", "bodies", "logged", "main", "number", "open", "stubs", "tasks")
 
     def __init__(self, number):
         self.number = number
@@ -38,31 +38,31 @@ class Invocation:
         self.tasks = None
         self.bodies = None
         self.stubs = None
-        self._open = 1  # its handler
+        self.open = 1  # its handler
         running[number] = self
 
     def hold(self):
         """Something more must finish before this invocation is done: the handler, a body, a `waitUntil`."""
-        self._open += 1
+        self.open += 1
 
     def release(self):
         """One of those has finished."""
-        self._open -= 1
-        if not self._open:
+        self.open -= 1
+        if not self.open:
             self.end()
 
     def end(self):
         """Nothing of it is left."""
         if running.pop(self.number, None) is None:
             return
-        if self in unfinished:
+        if unfinished and self in unfinished:
             logs.finish(self)
         if self.bodies:
             for body in self.bodies:
                 body.cancel()
         while self.stubs:  # what is disposed of may let go of others, and lend more
             self.stubs.pop().end()
-        outbox.effects.append(["done", self.number])
+        outbox.effects.append(f'["done",{self.number}]')
         if self.tasks:
             for task in self.tasks:
                 task.cancel()

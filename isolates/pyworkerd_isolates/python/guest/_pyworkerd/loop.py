@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import sys
 import time
-from asyncio import events
+from asyncio import Future, events
 from collections import deque
 from itertools import count
 
@@ -78,15 +78,20 @@ class Loop(asyncio.AbstractEventLoop):
                 if (focus is not None or self.closed()) and not may_run(handle._context, focus):
                     self._held.append(handle)
                     continue
-                try:
-                    handle._run()
+                try:  # as `handle._run()`, which would be one call more
+                    handle._context.run(handle._callback, *handle._args)
                 except BaseException as error:
-                    self.call_exception_handler(
-                        {"message": "a task tried to end the program", "exception": error}
-                    )
+                    self._failed(handle, error)
         if self._later:
             self._held.extend(self._later)
             self._later.clear()
+
+    def _failed(self, handle, error):
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            context = {"message": "a task tried to end the program", "exception": error}
+        else:
+            context = {"message": f"Exception in callback {handle!r}", "exception": error, "handle": handle}
+        self.call_exception_handler(context)
 
     def _collect(self, focus):
         """Make ready what was held, and the timers that are due: before what this step's events have made ready."""
@@ -206,7 +211,7 @@ class Loop(asyncio.AbstractEventLoop):
             self._cancelled_timers = 0
 
     def create_future(self):
-        return asyncio.Future(loop=self)
+        return Future(loop=self)
 
     def create_task(self, coro, **options):
         factory = self._task_factory

@@ -45,6 +45,12 @@ class Object:
             await self._construct()
         return self.found, self.instance, self.state
 
+    def at_hand(self):
+        """What `enter` returns, if nobody has to wait for it."""
+        if self._closed or self._waiting or self.instance is None:
+            return None
+        return self.found, self.instance, self.state
+
     async def admitted(self):
         """Wait for one's turn."""
         if self._closed or self._waiting:

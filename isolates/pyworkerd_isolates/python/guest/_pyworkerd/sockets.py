@@ -18,7 +18,7 @@ STEP_BYTES = 2 << 20
 """What sockets give out in one step at most: well below what the host takes. The rest waits for the next one."""
 _open = {}
 _next = 1
-_waiting = {}
+waiting = {}
 """Sockets that have something to give out, in order."""
 
 
@@ -66,24 +66,24 @@ class Wire:
             self._messages = deque()
         self._messages.append((data, text))
         self.queued += len(data) + PIECE
-        _waiting[self.number] = self
+        waiting[self.number] = self
 
     def close(self, code, reason):
         """Close, after what was sent before."""
         self.closing = (code, reason)
-        _waiting[self.number] = self
+        waiting[self.number] = self
 
     def accept(self):
         """Take what comes from now on."""
         self.accepted = True
         self._owed = WINDOW
-        _waiting[self.number] = self
+        waiting[self.number] = self
 
     def consumed(self, cost):
         """So much of what came has been used up."""
         self._owed += cost
         if self._owed >= WINDOW // 2 and self.number in _open:
-            _waiting[self.number] = self
+            waiting[self.number] = self
 
     def hand_on(self):
         """Whether nothing of it has been touched, so that the host can pass it on by itself."""
@@ -92,7 +92,7 @@ class Wire:
     def flush(self, effects, size):
         """Give out what there is credit and room for. Returns what is left of both."""
         if self._owed >= WINDOW // 2 and self.accepted:
-            outbox.effects.append(["ws_credit", self.number, self._owed])
+            outbox.effects.append(f'["ws_credit",{self.number},{self._owed}]')
             self._owed = 0
             effects -= 1
         messages = self._messages
@@ -102,8 +102,9 @@ class Wire:
             length = min(self._credit - PIECE, left)
             end = length == left
             piece = data if length == len(data) else bytes(memoryview(data)[self._offset :][:length])
-            blob = outbox.blob(piece) if length else None
-            outbox.effects.append(["ws_send", self.number, blob, text, end])
+            blob = outbox.blob(piece) if length else "null"
+            text = "true" if text else "false"
+            outbox.effects.append(f'["ws_send",{self.number},{blob},{text},{"true" if end else "false"}]')
             cost = length + PIECE
             self._credit -= cost
             effects -= 1
@@ -157,7 +158,7 @@ class Wire:
         """Nothing crosses any more."""
         self._messages = self._parts = None
         self.queued = 0
-        _waiting.pop(self.number, None)
+        waiting.pop(self.number, None)
 
 
 def make(end):
@@ -181,7 +182,7 @@ def on_credit(number, credit):
     if wire is not None:
         wire._credit += credit
         if wire.ready:
-            _waiting[number] = wire
+            waiting[number] = wire
         wire.end._drained()
 
 
@@ -204,11 +205,11 @@ def on_failed(error, number, *_):
 def flush():
     """At the end of a step: give out what waits, as much as fits. Returns whether there is more."""
     effects, size = STEP_EFFECTS, STEP_BYTES
-    while _waiting and effects > 0 and size > 0:
-        number = next(iter(_waiting))
-        wire = _waiting.pop(number)
+    while waiting and effects > 0 and size > 0:
+        number = next(iter(waiting))
+        wire = waiting.pop(number)
         effects, size = wire.flush(effects, size)
         if wire.ready:
-            _waiting[number] = wire
+            waiting[number] = wire
         wire.end._drained()
-    return bool(_waiting)
+    return bool(waiting)

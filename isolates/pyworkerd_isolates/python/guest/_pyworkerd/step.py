@@ -7,6 +7,7 @@ from workers import bindings as _bindings
 
 from . import (
     calls,
+    frames,
     handlers,
     invocation,
     layout,
@@ -29,52 +30,48 @@ sdk.HANDLED = background.HANDLED
 invocation.logs, invocation.unfinished = logs, logs.unfinished
 
 
-def _init(blobs, bindings, meta):
+def _init(blobs, event):
+    _, bindings, meta = event
     handlers.on_init(bindings, meta, blobs)
 
 
-def _fetch(blobs, number, entrypoint, props, method, url, headers, body):
-    handlers.on_fetch(number, entrypoint, props, method, url, headers, _body(blobs, body))
-
-
-def _rpc(blobs, number, entrypoint, props, method, arguments):
-    handlers.on_rpc(number, entrypoint, props, method, lending.received(blobs, arguments))
-
-
-def _invoke(blobs, number, loan, reads, method, arguments):
+def _invoke(blobs, event):
+    _, number, loan, reads, method, arguments = event
     handlers.on_invoke(number, loan, reads, method, lending.received(blobs, arguments))
 
 
-def _handle(blobs, number, entrypoint, props, handler, event):
-    handlers.on_handle(number, entrypoint, props, handler, blobs[event])
+def _handle(blobs, event):
+    _, number, entrypoint, props, handler, index = event
+    handlers.on_handle(number, entrypoint, props, handler, blobs[index])
 
 
-def _data(blobs, number, index, end):
+def _data(blobs, event):
+    _, number, index, end = event
     streams.on_data(number, b"" if index is None else blobs[index], end)
 
 
-def _resolve(blobs, number, kind, *result):
+def _resolve(blobs, event):
+    number, kind = event[1], event[2]
     if kind == "value":
-        calls.on_resolve(number, lending.received(blobs, result[0]))
-    elif kind == "upgrade":
-        headers, socket, url = result
-        calls.on_resolve(number, (101, headers, sockets.Wire(socket), url))
+        value = event[3]
+        calls.on_resolve(number, blobs[value] if type(value) is int else lending.received(blobs, value))
+    elif kind == "response":
+        _, _, _, status, headers, body, url = event
+        calls.on_resolve(
+            number, (status, headers, None if body is None else streams.received(blobs, body), url)
+        )
     else:
-        status, headers, body, url = result
-        calls.on_resolve(number, (status, headers, _body(blobs, body), url))
+        headers, socket, url = event[3:]
+        calls.on_resolve(number, (101, headers, sockets.Wire(socket), url))
 
 
-def _body(blobs, body):
-    if body is None:
-        return None
-    return bytes(blobs[body[1]]) if body[0] == "b" else streams.Inbound(body[1])
-
-
-def _message(blobs, number, index, text, end):
+def _message(blobs, event):
+    _, number, index, text, end = event
     sockets.on_message(number, b"" if index is None else blobs[index], text, end)
 
 
-def _become(blobs, class_name, id, index, alarm, most):
+def _become(blobs, event):
+    _, class_name, id, index, alarm, most = event
     objects.on_become(class_name, id, b"" if index is None else blobs[index], alarm, most)
 
 
@@ -83,29 +80,29 @@ def _fatal(error, *_):
 
 
 EVENTS = {
-    "prime": (lambda blobs: handlers.prime(step), _fatal),
-    "close_gaps": (lambda blobs, end: layout.close_gaps(end), _fatal),
+    "prime": (lambda blobs, event: handlers.prime(step), _fatal),
+    "close_gaps": (lambda blobs, event: layout.close_gaps(event[1]), _fatal),
     "init": (_init, _fatal),
     "become": (_become, _fatal),
-    "focus": (lambda blobs, numbers: handlers.loop.focus(numbers), _fatal),
-    "fetch": (_fetch, handlers.on_failed),
-    "rpc": (_rpc, handlers.on_failed),
+    "focus": (lambda blobs, event: handlers.loop.focus(event[1]), _fatal),
+    "fetch": (handlers.on_fetch, handlers.on_failed),
+    "rpc": (handlers.on_rpc, handlers.on_failed),
     "invoke": (_invoke, handlers.on_failed),
-    "released": (lambda blobs, number: lending.on_released(number), _fatal),
+    "released": (lambda blobs, event: lending.on_released(event[1]), _fatal),
     "handle": (_handle, handlers.on_failed),
-    "cancel": (lambda blobs, number: handlers.on_cancel(number), handlers.on_failed),
+    "cancel": (lambda blobs, event: handlers.on_cancel(event[1]), handlers.on_failed),
     "data": (_data, streams.on_lost),
-    "error": (lambda blobs, number, message: streams.on_error(number, message), streams.on_lost),
-    "pull": (lambda blobs, number, credit: streams.on_pull(number, credit), streams.on_failed),
-    "stop": (lambda blobs, number: streams.on_stop(number), streams.on_failed),
+    "error": (lambda blobs, event: streams.on_error(*event[1:]), streams.on_lost),
+    "pull": (lambda blobs, event: streams.on_pull(*event[1:]), streams.on_failed),
+    "stop": (lambda blobs, event: streams.on_stop(event[1]), streams.on_failed),
     "resolve": (_resolve, calls.on_failed),
-    "reject": (lambda blobs, *reason: calls.on_reject(*reason), calls.on_failed),
+    "reject": (lambda blobs, event: calls.on_reject(*event[1:]), calls.on_failed),
     "ws_message": (_message, sockets.on_failed),
-    "ws_closed": (lambda blobs, *close: sockets.on_closed(*close), sockets.on_failed),
-    "ws_credit": (lambda blobs, number, credit: sockets.on_credit(number, credit), sockets.on_failed),
+    "ws_closed": (lambda blobs, event: sockets.on_closed(*event[1:]), sockets.on_failed),
+    "ws_credit": (lambda blobs, event: sockets.on_credit(*event[1:]), sockets.on_failed),
 }
-"""What each event does, and who is told if that fails: what came from another tenant, or found no memory, must not end
-an isolate that others share."""
+"""What each event does, handed the bytes that came along and itself, and who is told if that fails: what came from
+another tenant, or found no memory, must not end an isolate that others share."""
 
 
 def load(data, run):
@@ -116,20 +113,22 @@ def load(data, run):
 def step(data):
     """Events in, effects out."""
     try:
-        return _step(data)
+        events, blobs = frames.decode(data)
+        for event in events:
+            perform, failed = EVENTS[event[0]]
+            try:
+                perform(blobs, event)
+            except Exception as error:
+                failed(error, *event[1:])
+        loop = handlers.loop
+        if loop._ready or loop._held or loop._timers or loop._later or loop._focus is not None:
+            loop.run()
+        else:
+            loop._ran = None
+        if objects.this is not None:
+            objects.this.commit()
+        more = sockets.waiting and sockets.flush()
+        wanted = more or loop._ready or loop._held or loop._timers
+        return outbox.take(loop.due(more) if wanted else None)
     except BaseException as error:
         return _wire.encode([None, [["crash", worker.format_exception(error)]]], ())
-
-
-def _step(data):
-    events, blobs = _wire.decode(data)
-    for event in events:
-        perform, failed = EVENTS[event[0]]
-        try:
-            perform(blobs, *event[1:])
-        except Exception as error:
-            failed(error, *event[1:])
-    handlers.loop.run()
-    if objects.this is not None:
-        objects.this.commit()
-    return outbox.take(handlers.loop.due(sockets.flush()))

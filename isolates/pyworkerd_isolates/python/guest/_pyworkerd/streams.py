@@ -49,7 +49,7 @@ class Inbound:
         """The next chunk; b"" at the end. The host sends nothing before the first read."""
         if not self._asked:
             self._asked = True
-            outbox.effects.append(["pull", self._number, WINDOW])
+            outbox.effects.append(f'["pull",{self._number},{WINDOW}]')
         while not self._chunks:
             if self._error is not None:
                 raise self._error
@@ -65,7 +65,7 @@ class Inbound:
         chunk = self._chunks.popleft()
         self._unacknowledged += len(chunk)
         if self._unacknowledged >= WINDOW // 2 and not self._ended:
-            outbox.effects.append(["pull", self._number, self._unacknowledged])
+            outbox.effects.append(f'["pull",{self._number},{self._unacknowledged}]')
             self._unacknowledged = 0
         return chunk
 
@@ -86,6 +86,11 @@ class Inbound:
     def _wake(self):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def received(blobs, body):
+    """A body as an event has it: bytes in hand, or what will come."""
+    return blobs[body[1]] if body[0] == "b" else Inbound(body[1])
 
 
 def on_data(number, data, end):
@@ -159,7 +164,7 @@ class Outbound:
             return
         self._piece = bytearray(piece)
         self._place = outbox.blob(self._piece)
-        outbox.effects.append(["data", self.number, self._place, False])
+        outbox.effects.append(f'["data",{self.number},{self._place},false]')
 
     def forget(self):
         """Nobody was told of this body."""
@@ -168,7 +173,7 @@ class Outbound:
     def finish(self):
         """The body is complete."""
         if _outbound.pop(self.number, None) is not None and not self.stopped:
-            outbox.effects.append(["data", self.number, None, True])
+            outbox.effects.append(f'["data",{self.number},null,true]')
 
     def fail(self, message):
         """The body cannot be completed."""

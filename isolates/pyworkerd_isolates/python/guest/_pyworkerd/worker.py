@@ -21,6 +21,8 @@ entrypoints = {}
 objects = {}
 """Exported classes of Durable Objects by name."""
 _arity = {}
+takes = {}
+"""How many positional arguments the `fetch` of a class takes."""
 MAX_TRACEBACK = 16_384
 """Characters; the end of a traceback says most."""
 _MACHINERY = (__file__.rpartition("/")[0], f"{importer.LIBRARY}/importlib/", "<frozen importlib")
@@ -81,6 +83,7 @@ def run(main, guard):
 def forget():
     """While the engine is built: nothing of the warm-up may stay."""
     _arity.clear()
+    takes.clear()
 
 
 def _warn_of_hidden(names):
@@ -183,4 +186,6 @@ def bind(entrypoint, name):
         if not isinstance(entrypoint, Legacy) and inspect.Parameter.VAR_POSITIONAL not in kinds:
             count -= not isinstance(inspect.getattr_static(entrypoint, name), (staticmethod, classmethod))
         _arity[key] = count = min(count, 3)
+        if name == "fetch":
+            takes[entrypoint] = count
     return count

@@ -1,9 +1,6 @@
 """What can be asked of something outside: the classes that all others on `env` are made of."""
 
-from _pyworkerd.calls import call
-
-from .rpc import message
-from .stubs import RpcPromise, read
+from .stubs import RpcPromise, ask
 
 
 class Capability:
@@ -17,8 +14,8 @@ class Capability:
     def __bool__(self):
         return True
 
-    async def _call(self, method, *positional, **named):
-        return read(await call(self._index, method, message([list(positional), named])))
+    def _call(self, method, *positional, **named):
+        return ask(self._index, method, positional, named)
 
 
 class Fetcher(Capability):
@@ -37,7 +34,7 @@ class Fetcher(Capability):
             raise AttributeError(name)
 
         def method(*positional, **named):
-            return RpcPromise(self._call(name, *positional, **named))
+            return RpcPromise(ask(self._index, name, positional, named))
 
         method.__name__ = method.__qualname__ = name
         return method

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from urllib.parse import quote
 
 import _wire
@@ -24,6 +25,9 @@ TYPES = ("text", "json", "arrayBuffer", "bytes", "stream")
 """What a value can be read as; `bytes` is Python's word for `arrayBuffer`."""
 MAX_HEADER = 8_192
 """Characters of metadata that are sent to be refused; more are refused here."""
+
+
+_needs_no_quotes = re.compile(r"[A-Za-z0-9_.~-]{0,2048}").fullmatch
 
 
 class KeyPage(JsDict):
@@ -47,7 +51,12 @@ class KVNamespace(Capability):
         kind, ttl = _read_options(type, options)
         if isinstance(key, list):
             return {name: value for name, value, _ in await self._get_many(key, kind, ttl)}
-        return (await self._get(key, kind, ttl))[0]
+        status, _, body, _ = await self._asked(key, ttl)
+        if status == 404:
+            return None
+        return (
+            _as(kind, body) if isinstance(body, bytes) and kind != "stream" else await _received(kind, body)
+        )
 
     async def get_with_metadata(self, key, type=None, /, **options):
         """`value` and `metadata` of a key; of a list of keys, a dictionary of these."""
@@ -59,18 +68,19 @@ class KVNamespace(Capability):
 
     getWithMetadata = get_with_metadata
 
+    def _asked(self, key, ttl):
+        url = _url(_key(key), cache_ttl=ttl) if ttl is not None else _url(_key(key))
+        return calls.finish_fetch(calls.begin_fetch(self._index, "GET", url, (), None, "manual"))
+
     async def _get(self, key, kind, ttl):
-        url = _url(_key(key), cache_ttl=ttl)
-        begun = calls.begin_fetch(self._index, "GET", url, [], None, "manual")
-        status, headers, body, _ = await calls.finish_fetch(begun)
+        status, headers, body, _ = await self._asked(key, ttl)
         if status == 404:
             return None, None
         metadata = None
         for name, value in headers:
             if name == "cf-kv-metadata":
                 metadata = _parse(value)
-        stream = _stream(body)
-        return (stream if kind == "stream" else _as(kind, await stream.read())), metadata
+        return await _received(kind, body), metadata
 
     async def _get_many(self, keys, kind, ttl):
         if kind not in ("text", "json"):
@@ -131,16 +141,14 @@ def _key(key: Any) -> str:
 
 def _url(key: str, **options: Any) -> str:
     # Longer than any key may be: what is cut off is never looked at.
-    path = quote(encode_text(key[:2048]), safe="")
-    if not any(value is not None for value in options.values()):
+    path = key if _needs_no_quotes(key) else quote(encode_text(key[:2048]), safe="")
+    if not options:
         return f"http://kv/{path}"
     query = "&".join(
         f"{name}={quote(json.dumps(value) if not isinstance(value, str) else value)}"
         for name, value in options.items()
         if value is not None
     )
-    # Longer than any key may be: what is cut off is never looked at.
-    path = quote(encode_text(key[:2048]), safe="")
     return f"http://kv/{path}?{query}" if query else f"http://kv/{path}"
 
 
@@ -185,6 +193,11 @@ def _value(value: Any) -> Any:
 
 def _stream(body: Any) -> BodyStream:
     return BodyStream.of(body or b"") if body is None or isinstance(body, bytes) else BodyStream(body)
+
+
+async def _received(kind: str, body: Any) -> Any:
+    stream = _stream(body)
+    return stream if kind == "stream" else _as(kind, await stream.read())
 
 
 def _as(kind: str, data: bytes) -> Any:

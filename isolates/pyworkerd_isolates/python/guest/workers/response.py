@@ -8,6 +8,7 @@ import json
 import re
 from http import HTTPStatus
 
+from .blob import encode_text
 from .body import BodyStream, Message, extract
 from .headers import Headers
 from .request import normal_url
@@ -26,6 +27,13 @@ NULL_BODY = frozenset((101, 204, 205, 304))
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _TEXT = (("content-type", "text/plain;charset=UTF-8"),)
 _JSON = (("content-type", "application/json"),)
+_TEXT_WRITTEN, _JSON_WRITTEN = (
+    '[["content-type","text/plain;charset=UTF-8"]]',
+    '[["content-type","application/json"]]',
+)
+"""The same, as `_wire` has it."""
+_MOST = 65_536
+"""Bytes of a body that is given out without a look at how much may be."""
 _is_reason = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9112 section 4
 
 
@@ -108,6 +116,20 @@ class FetchResponse(Message):
         """Status, headers and body to be sent. The body counts as used from now on."""
         return self._status, self._header_pairs(), self._take()
 
+    def _written(self) -> tuple[int, str, bytes] | None:
+        """The same with headers as JSON, of a response like most: a short body in hand, usual headers, nothing taken of
+        it. None of any other.
+        """
+        body, pairs = self._body, self._pairs
+        if pairs is not _TEXT and pairs is not _JSON:
+            return None
+        if self._headers is not None or self._taken or type(body) is not bytes or len(body) > _MOST:
+            return None
+        if self._web_socket is not None:
+            return None
+        self._taken = True
+        return self._status, _TEXT_WRITTEN if pairs is _TEXT else _JSON_WRITTEN, body
+
     def __repr__(self) -> str:
         parts = [f"status={self._status}"]
         if self._status_text:
@@ -147,6 +169,9 @@ class Response(FetchResponse):
         self._redirected = False
         self._web_socket = web_socket
         self._taken = False
+        if type(body) is str and headers is None and self._status not in NULL_BODY:
+            self._headers, self._pairs, self._body = None, _TEXT, encode_text(body)
+            return
         self._body, kind = extract(body, "Response")
         if self._status in NULL_BODY:
             kind = None

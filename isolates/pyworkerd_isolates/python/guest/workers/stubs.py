@@ -15,13 +15,14 @@
 Whoever calls `counter()` gets an `RpcStub`, and `await stub.increment()` runs here. A function is lent in the same way.
 """
 
+from asyncio import CancelledError
 from collections.abc import Coroutine
 from functools import cached_property, partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 
 import _wire
 from _pyworkerd import lending
-from _pyworkerd.calls import CallError, call
+from _pyworkerd.calls import CallError, begin, call, given_up
 from _pyworkerd.invocation import current
 
 from . import rpc
@@ -261,9 +262,23 @@ def read_message(message):
 def read(answer):
     """What a call was answered, as a value."""
     try:
-        return read_message(answer)[0]
+        return rpc.python_from_rpc(answer) if type(answer) is bytes else read_message(answer)[0]
     except _wire.WireError as error:
         raise CallError(f"the answer cannot be read: {error}", "bad_effect") from None
+
+
+async def ask(capability, method, positional, named):
+    """Call a method of a capability. Its result as a value."""
+    arguments = _wire.dump_plain_call(positional, named)
+    if arguments is None:
+        arguments = rpc.message([list(positional), named])
+    number, future = begin(capability, method, arguments)
+    try:  # as `call`, which would be one coroutine more
+        answer = await future
+    except CancelledError:
+        given_up(number, future)
+        raise
+    return read(answer)
 
 
 rpc.lendable = (RpcTarget, RpcStub, FunctionType, MethodType, BuiltinFunctionType, partial)

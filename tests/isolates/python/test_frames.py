@@ -1,0 +1,32 @@
+"""Frames as the guest reads and writes them are those that the host writes and reads."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from pyworkerd_isolates import wire
+
+from .conftest import GUEST
+
+spec = importlib.util.spec_from_file_location("guest_frames", GUEST / "_pyworkerd" / "frames.py")
+assert spec is not None
+assert spec.loader is not None
+frames = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(frames)
+
+MESSAGES = [
+    *([["fetch", 1, "x" * length]] for length in (0, 100, 104, 105, 106, 107, 108, 5000)),
+    [["log", 'é\ud800 "\\\n']],
+    [],
+    None,
+]
+BLOBS = [(), (b"",), (b"\xff\0[",), (b"one", b"", b"x" * 10_000), (b"y" * 4096, b"z")]
+
+
+@pytest.mark.parametrize("blobs", BLOBS)
+@pytest.mark.parametrize("message", MESSAGES)
+def test_each_side_reads_what_the_other_writes(message: object, blobs: tuple[bytes, ...]) -> None:
+    frame = wire.encode(message, blobs)
+    assert frames.encode(wire.written(message), blobs) == frame
+    assert frames.decode(frame) == (message, list(blobs))
