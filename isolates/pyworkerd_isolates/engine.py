@@ -44,8 +44,11 @@ PRIME_OUTPUT_BYTES: Final = 65_536
 class Compiler(Protocol):
     """Makes of a worker's files others, on the host."""
 
-    def compiled(self, bundle: Bundle) -> Bundle:
-        """The worker with files that its engine takes. Raises `ImageError`; may take long."""
+    def takes(self, bundle: Bundle) -> bool:
+        """Whether it has anything to do."""
+
+    def compiled(self, bundle: Bundle, budget_ms: float = ...) -> Bundle:
+        """The worker with files that its engine takes, made in so much CPU time. Raises `ImageError`; may take long."""
 
     def close(self) -> None:
         """Let go of what it has loaded."""
@@ -114,9 +117,19 @@ class Engine:
                 self._base = self.machine.load(entry.path)
             return self._base
 
-    def prepared(self, bundle: Bundle) -> Bundle:
-        """A worker's files as this engine takes them. Raises `ImageError`; may take long."""
-        return bundle if self._compiler is None else self._compiler.compiled(bundle)
+    def prepares(self, bundle: Bundle) -> bool:
+        """Whether these files have to be `prepared`."""
+        return self._compiler is not None and self._compiler.takes(bundle)
+
+    def prepared(self, bundle: Bundle, budget_ms: float | None = None) -> Bundle:
+        """A worker's files as this engine takes them, by default within a deploy's time. Raises `ImageError`."""
+        if self._compiler is None:
+            return bundle
+        return (
+            self._compiler.compiled(bundle)
+            if budget_ms is None
+            else self._compiler.compiled(bundle, budget_ms)
+        )
 
     def close(self) -> None:
         """Let go of the code and the base image. Live isolates keep what they need."""

@@ -350,7 +350,7 @@ class Generation:
     async def _unfrozen(self, program: Program, worker: Worker) -> Image | None:
         if program.frozen or not isinstance(program.source, Bundle):
             return None
-        return await self.ground.fleet.load(worker.thread_account, program.source, worker.limits)
+        return await self.ground.fleet.load(worker, program.source, worker.limits)
 
     def add(self, name: str, running: Running) -> None:
         """Let requests find a service that a program loaded. Raises `ConfigurationError` if the name is taken."""

@@ -24,6 +24,8 @@ from .jsx import pragmas
 from .positions import mappings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyworkerd_isolates.bundle import Bundle
     from pyworkerd_isolates.cache import Cache
     from pyworkerd_isolates.engine import Engine, Progress
@@ -64,9 +66,13 @@ class TypeScript:
         self._engine: Engine | None = None
         self._lock = threading.Lock()
 
-    def compiled(self, bundle: Bundle) -> Bundle:
+    def takes(self, bundle: Bundle) -> bool:
+        """See `engine.Compiler`."""
+        return any(True for _ in _typed(bundle))
+
+    def compiled(self, bundle: Bundle, budget_ms: float = BUDGET_MS) -> Bundle:
         """The worker with its types left out. Raises `TopLevelRaised` with the file's name."""
-        typed = [name for name in bundle.files if _kind(name) and bundle.kinds.get(name, "code") in CODE]
+        typed = list(_typed(bundle))
         if not typed:
             return bundle
         with self._lock:
@@ -76,9 +82,11 @@ class TypeScript:
         instance = Instance(engine.code, engine.base(), MEMORY, engine.refusals)
         try:
             instance.seed(bytes(32))  # for hash tables; and the same source becomes the same text
-            stripped, left, mapped, words = {}, float(BUDGET_MS), 0, 0
+            stripped, left, mapped, words = {}, float(budget_ms), 0, 0
             for name in typed:
                 began, text = time.thread_time(), pragmas(bundle.files, name) + bundle.files[name]
+                if left <= 0:
+                    raise _too_long(name, budget_ms)
                 stripped[name] = _strip(instance, name, text, left)
                 left -= (time.thread_time() - began) * 1000
                 mapped += 0 if _is_packaged(name) else len(text)
@@ -95,6 +103,17 @@ class TypeScript:
         """Let go of the compiler."""
         if self._engine is not None:
             self._engine.close()
+
+
+def _typed(bundle: Bundle) -> Iterator[str]:
+    return (name for name in bundle.files if _kind(name) and bundle.kinds.get(name, "code") in CODE)
+
+
+def _too_long(name: str, budget_ms: float) -> TopLevelRaised:
+    return TopLevelRaised(
+        f"the worker's TypeScript takes more than {budget_ms:g} ms to compile: compile it before the deploy",
+        file=name,
+    )
 
 
 def _is_packaged(name: str) -> bool:
@@ -116,11 +135,6 @@ def _kind(name: str) -> int:
 
 
 def _strip(instance: Instance, name: str, source: bytes, budget_ms: float) -> bytes:
-    if budget_ms <= 0:
-        raise TopLevelRaised(
-            f"the worker's TypeScript takes more than {BUDGET_MS} ms to compile: compile it before the deploy",
-            file=name,
-        )
     if len(source) > MAX_SOURCE:
         raise TopLevelRaised(f"the file has more than {MAX_SOURCE} bytes", file=name)
     label = name.encode()

@@ -30,7 +30,7 @@ from pyworkerd.observe.snapshot import add
 
 from .hibernation import COST as ASLEEP_COST
 from .hibernation import Hibernation
-from .loading import LoadingJob
+from .loading import LoadingJob, PreparingJob
 from .relief import Relief
 from .sleepers import Sleepers
 from .threads import CORES, Threads, give_way
@@ -52,10 +52,8 @@ if TYPE_CHECKING:
     from pyworkerd.replay.options import RecordOptions
     from pyworkerd.replay.recorder import Recorder
 
-    from .fairness import Account
     from .live import Live
     from .objects import Objects
-    from .threads import Slices
     from .worker import Worker
 
 logger = logging.getLogger("pyworkerd.dispatch")
@@ -234,15 +232,18 @@ class Fleet:
             getting.add_done_callback(partial(self._unwanted, release))
             raise
 
-    async def load(self, account: Account[Slices], bundle: Bundle, limits: IsolateLimits) -> Image:
-        """An image that is not frozen, of these sources; the top level runs in turns of this account. `release` it.
-        Raises `ImageError`.
+    async def load(self, worker: Worker, bundle: Bundle, limits: IsolateLimits) -> Image:
+        """An image that is not frozen, of these sources. They are compiled, and the top level runs, in turns of this
+        worker, each within `startup_ms`. `release` it. Raises `ImageError`.
         """
         engines = await self.open()
         engine = await self.run(engines.of, bundle.language)
-        prepared = await self.run(engine.prepared, bundle)
-        job = LoadingJob(Loading(engine, load_frame(prepared), limits))
-        self.threads.submit(account, job)
+        if engine.prepares(bundle):
+            preparing = PreparingJob(engine, bundle, limits.startup_ms)
+            self.long_threads.submit(worker.long_account, preparing)
+            bundle = await preparing.bundle
+        job = LoadingJob(Loading(engine, load_frame(bundle), limits))
+        self.threads.submit(worker.thread_account, job)
         try:
             return await job.image
         except asyncio.CancelledError:

@@ -6,8 +6,40 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pyworkerd_isolates.bundle import Bundle
+    from pyworkerd_isolates.engine import Engine
     from pyworkerd_isolates.image import Image
     from pyworkerd_isolates.unfrozen import Loading
+
+
+class PreparingJob:
+    """Files that are compiled first, in one piece. Implements `threads.Slices`; `bundle` is done when it is over."""
+
+    def __init__(self, engine: Engine, bundle: Bundle, budget_ms: float) -> None:
+        self.bundle: asyncio.Future[Bundle] = asyncio.get_running_loop().create_future()
+        self._engine, self._sources, self._budget_ms = engine, bundle, budget_ms
+        self._result: Bundle | Exception | None = None
+
+    def go_on(self, slice_ms: float) -> bool:
+        """See `threads.Slices`: all of it at once."""
+        del slice_ms
+        if self.bundle.cancelled():
+            return True
+        try:
+            self._result = self._engine.prepared(self._sources, self._budget_ms)
+        except Exception as error:  # noqa: BLE001 - told apart by whoever waits
+            self._result = error
+        return True
+
+    def over(self) -> None:
+        """See `threads.Slices`."""
+        result, self._result = self._result, None
+        if self.bundle.done() or result is None:
+            return
+        if isinstance(result, Exception):
+            self.bundle.set_exception(result)
+        else:
+            self.bundle.set_result(result)
 
 
 class LoadingJob:

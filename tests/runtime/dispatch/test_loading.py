@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from pyworkerd.dispatch.loading import LoadingJob
+from pyworkerd.dispatch.loading import LoadingJob, PreparingJob
 from pyworkerd_isolates.bundle import Bundle
 from pyworkerd_isolates.errors import TopLevelRaised
 from pyworkerd_isolates.image import load_frame
+from pyworkerd_isolates.languages import JAVASCRIPT
 from pyworkerd_isolates.limits import Limits
 from pyworkerd_isolates.unfrozen import Loading
 
@@ -69,3 +70,30 @@ def test_what_comes_too_late_is_closed(sandbox: Sandbox) -> None:
         assert image.sources.take(image) is None
 
     asyncio.run(main())
+
+
+TYPED = {"w.ts": "export default { fetch(): Response { return new Response('typed'); } };"}
+
+
+def test_files_are_compiled_within_a_time_unless_who_wants_them_has_gone(sandbox: Sandbox) -> None:
+    async def main() -> None:
+        engine = sandbox.engines.of(JAVASCRIPT)
+        good, slow, late = (PreparingJob(engine, Bundle.of(TYPED), budget) for budget in (10_000, 0, 10_000))
+        for each in (good, slow):
+            assert each.go_on(4.0)
+            each.over()
+        assert b"Response {" not in (await good.bundle).files["w.ts"]
+        with pytest.raises(TopLevelRaised, match="more than 0 ms to compile"):
+            await slow.bundle
+        late.bundle.cancel()
+        assert late.go_on(4.0)
+        late.over()
+
+    asyncio.run(main())
+
+
+def test_what_needs_no_compiler_waits_for_none(sandbox: Sandbox) -> None:
+    engine = sandbox.engines.of(JAVASCRIPT)
+    assert engine.prepares(Bundle.of(TYPED))
+    assert not engine.prepares(Bundle.of({"w.js": "export default {};"}))
+    assert not sandbox.engine.prepares(Bundle.of({"w.py": SOURCE}))

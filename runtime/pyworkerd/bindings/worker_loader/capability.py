@@ -175,7 +175,7 @@ class Loader:
             cpu_ms=limits.cpu_ms, memory_mb=limits.memory_mb, startup_ms=limits.startup_ms
         )
         try:
-            image = await own.fleet.load(own.thread_account, code.bundle, sandbox)
+            image = await own.fleet.load(own, code.bundle, sandbox)
         except ImageError as error:
             raise LoadFailed(sentence(error, code.bundle)) from None
 
