@@ -72,11 +72,12 @@ def build(progress: Progress) -> Built:
     """Run the build. About a second on one core, most of it for the compiler that comes after."""
     from pyworkerd_isolates.wasm.preview1 import lone_engine  # noqa: PLC0415 (every start would pay for it)
 
+    from .counting import recount  # noqa: PLC0415 (every start would pay for it)
     from .glue import plain_glue  # noqa: PLC0415 (every start would pay for it)
 
     progress("joining QuickJS with the sandbox")
     constants = make_constants()
-    merged = lone_engine(quickjs(), partial(plain_glue, tables=constants.data), assemble)
+    merged = lone_engine(quickjs(), partial(plain_glue, tables=constants.data), assemble, rework=recount)
     return Built(*merged, boot_script(constants).encode())
 
 

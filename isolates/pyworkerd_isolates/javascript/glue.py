@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from pyworkerd_isolates.wasm import digests
 from pyworkerd_isolates.wasm.preview1 import Glue
 
-from . import depth, sqlite, storage_glue
+from . import depth, marking, sqlite, storage_glue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,6 +63,8 @@ _TOO_DEEP, _ERROR, _ASYNC, _GENERATOR, _OWN = 204, 208, 212, 216, 224
 """What makes the error of calls that go too deep, and where that comes; functions of the other kinds that there are."""
 _REJECTED, _HEARS, _REJECTION, _IGNORED = 12, 28, 40, 60
 """For promises that are rejected: a handle, how far it is known that they are heard of, and a call's arguments."""
+_RUNTIME: Final = 228
+"""Where QuickJS's own record lies (`JSRuntime`), of which the queue is a part; 0 if that was not found."""
 _KEPT: Final = (
     _STEP, _LOAD, _RESOLVE, _SOURCE, _REJECTED, _TOO_DEEP, _ASYNC, _GENERATOR, _GENERATOR + 4, _OWN,
 )  # fmt: skip
@@ -126,7 +128,7 @@ def _glue(
             ("inner", _INNER_OUT), ("inner1", _INNER_OUT + 4), ("inner2", _INNER_OUT + 8),
             ("inner_arguments", _INNER_ARGUMENTS), ("inner_argument1", _INNER_ARGUMENTS + 4),
             ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
-            ("queue", _QUEUE), ("too_deep", _TOO_DEEP), ("error", _ERROR),
+            ("queue", _QUEUE), ("runtime", _RUNTIME), ("too_deep", _TOO_DEEP), ("error", _ERROR),
             ("async", _ASYNC), ("generator", _GENERATOR), ("generator1", _GENERATOR + 4),
             ("own", _OWN),
             ("rejected", _REJECTED), ("hears", _HEARS), ("rejection", _REJECTION),
@@ -158,6 +160,7 @@ def _glue(
         "  (i32.const -1))",
         _MODULES,
         depth.TEXT,
+        marking.TEXT,
         "(func $interrupted (result i32) (i32.const 0))",
     ]
     text = "\n".join(parts)
@@ -298,6 +301,7 @@ _CALLS: Final = """\
     (call $run_gc)
     (call $forget)
     (call $scrub)
+    (call $immortalise)
     (return <answer>)))
   (call $enter (i32.load <step>) (local.get $pointer) (local.get $size)))"""
 _SCRUBBING: Final = """\
@@ -377,7 +381,10 @@ _REJECTIONS: Final = f"""\
 (func $on_rejection
   (param $context i32) (param $promise i64) (param $reason i64) (param $is_handled i32) (param $opaque i32)
   (local $first i32) (local $second i32)
-  (if (i32.ne (i32.load <hears>) (i32.const 1)) (then (i32.store <hears> (i32.const 1)) (return)))
+  (if (i32.ne (i32.load <hears>) (i32.const 1)) (then
+    (i32.store <hears> (i32.const 1))
+    (i32.store <runtime> (i32.load offset=16 (local.get $context)))
+    (return)))
   (local.set $first (call $minted (local.get $promise)))
   (local.set $second (call $minted (local.get $reason)))
   (i32.store <rejection> (local.get $first))

@@ -27,6 +27,7 @@ def build(progress: Progress) -> Built:
     """Run the build. About ten seconds on one core."""
     from pyworkerd_isolates.wasm.preview1 import lone_engine  # noqa: PLC0415 (every start would pay for it)
 
+    from .counting import recount  # noqa: PLC0415 (every start would pay for it)
     from .glue import glue_with_storage  # noqa: PLC0415 (every start would pay for it)
     from .sqlite import SQLite, component  # noqa: PLC0415 (every start would pay for it)
     from .storage_glue import ERRNO, SQLITE  # noqa: PLC0415 (every start would pay for it)
@@ -40,5 +41,6 @@ def build(progress: Progress) -> Built:
         partial(glue_with_storage, tables=constants.data),
         assemble,
         lambda ground: sqlite.join(ground, SQLITE, ground.room + ERRNO),
+        recount,
     )
     return Built(*merged, boot_script(constants, has_storage=True).encode())

@@ -66,6 +66,8 @@ _SCAN = _scanner(_UNCHANGED + _SIZES, _RENUMBERED)
 _SCAN_SIZES = _scanner(_UNCHANGED, _RENUMBERED + _SIZES)
 """The same where asking for the memory's size, and for more of it, are calls."""
 _SKIP = re.compile(_INDEX, re.DOTALL).match
+INDEX = _INDEX
+"""Bytes of an immediate that is a number without a sign, as part of a pattern."""
 
 
 class Renumbering(dict[bytes, bytes]):
@@ -130,6 +132,49 @@ def renumber(body: Buffer, numbers: Renumbering) -> bytes:
             at = _after_counted(code, at)
     out.append(code[copied:])
     return b"".join(out)
+
+
+class Sought:
+    """What `replaced` looks for: a regular expression of whole instructions, none of which is a `br_table` or a
+    `select` with a type.
+    """
+
+    def __init__(self, pattern: bytes) -> None:
+        anything = b"|".join((*_UNCHANGED, *_RENUMBERED, *_SIZES))
+        self.match = re.compile(pattern, re.DOTALL).match
+        self.skip = re.compile(rb"(?:(?!%s)(?:%s))*+" % (pattern, anything), re.DOTALL).match
+
+
+def replaced(body: Buffer, sought: Sought, make: Callable[[re.Match[bytes]], bytes]) -> bytes:
+    """The function body with other instructions for those that are sought; `make` is given each that is found."""
+    code = bytes(body)
+    at = copied = _after_locals(code)
+    out = [code[:at]]
+    end = len(code)
+    while at < end:
+        skipped = sought.skip(code, at)
+        assert skipped is not None, "it matches nothing, too"
+        at = skipped.end()
+        found = sought.match(code, at)
+        if found is not None:
+            out += (code[copied:at], make(found))
+            at = copied = found.end()
+        elif at < end:
+            at = _after_counted(code, at)
+    out.append(code[copied:])
+    return b"".join(out)
+
+
+def with_local(body: Buffer, kind: int, params: int) -> tuple[bytes, int]:
+    """The function body with one local more of this type, and the local's number; `params` is how many it takes."""
+    code = bytes(body)
+    groups, begin = decode_unsigned(code, 0)
+    at, number = begin, params
+    for _ in range(groups):
+        count, at = decode_unsigned(code, at)
+        number += count
+        at += 1
+    return b"".join((encode_unsigned(groups + 1), code[begin:at], b"\x01", bytes((kind,)), code[at:])), number
 
 
 CALLS, GLOBALS = (0x10, 0x12), (0x23, 0x24)

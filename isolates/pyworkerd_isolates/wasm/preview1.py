@@ -100,14 +100,17 @@ def lone_engine(
     make_glue: Callable[[int, int], Glue],
     assemble: Callable[[str], bytes],
     join: Callable[[Ground], Joined] | None = None,
+    rework: Callable[[CoreModule], None] | None = None,
 ) -> Merged:
     """The engine and the first image of a core module. Raises `WasmFormatError`.
 
     `make_glue` is given the address of the `STACK_ROOM` bytes and the first free slot of the table. The module has a
     memory, a table, active data, and as its first global the stack pointer, as every module that LLVM made. What `join`
-    gives shares all of these.
+    gives shares all of these. `rework` may change the module's code before.
     """
     module = parse_module(binary)
+    if rework is not None:
+        rework(module)
     room = _lower_stack(module)
     glue = make_glue(room, module.tables[0].minimum)
     module.tables[0] = Limits(module.tables[0].minimum + glue.slots, None)

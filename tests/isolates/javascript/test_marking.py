@@ -1,0 +1,93 @@
+"""What is in an image is never counted, and never freed; all else is, and can be changed as before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pyworkerd_isolates.pages import PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyworkerd_isolates.testing import Driver, Sandbox
+
+HELLO = 'export default { fetch() { return new Response("hello"); } };'
+KEPT = """
+const big = 1234567890123456789012345678901234567890n, list = ["one", "two", ["three"]], sign = Symbol("sign");
+const bare = Object.create(null), table = new Map([["key", "value"]]);
+let text = "begun";
+class Point { #x = 1; y = "why"; get x() { return this.#x; } set x(value) { this.#x = value; } }
+const point = new Point();
+const lone = { only: "one" };
+for (let i = 0; i < 100; i++) bare[`name${i}`] = i;
+export default { async fetch() {
+  for (let round = 0; round < 3; round++) {
+    text += ", more";
+    list.push(`item ${list.length}`);
+    lone[`round${round}`] = round;
+    point.x += 1;
+    point.z = point.y + round;
+    delete bare[`name${round}`];
+    bare.added = round;
+    table.set(`key${round}`, text);
+    Object.setPrototypeOf(lone, { inherited: round });
+  }
+  Object.freeze(point);
+  list[2].length = 0;
+  const said = [text, list, lone, lone.inherited, point.x, point.z, Object.keys(bare).length, table.size,
+    String(big + 1n), String(-big), sign.description, Object.isFrozen(point)];
+  return Response.json(said);
+} };
+"""
+GARBAGE = """
+const root = { children: [] };
+let count = 0;
+class Node {
+  constructor() { this.self = this; this.root = root; this.text = "x".repeat(1e3) + count++; this.ring = [this]; }
+}
+export default { fetch() {
+  for (let i = 0; i < 200; i++) {
+    const node = new Node();
+    root.latest = node;
+    root.children[i % 10] = node;
+  }
+  return new Response(String(count));
+} };
+"""
+
+
+def test_what_an_image_holds_can_be_changed(start: Callable[..., Driver]) -> None:
+    assert start({"w.js": KEPT}).fetch().json == [
+        "begun, more, more, more", ["one", "two", [], "item 3", "item 4", "item 5"],
+        {"only": "one", "round0": 0, "round1": 1, "round2": 2}, 2, 4, "why2", 98, 4,
+        "1234567890123456789012345678901234567891", "-1234567890123456789012345678901234567890", "sign", True,
+    ]  # fmt: skip
+
+
+def test_garbage_in_circles_is_collected_though_the_image_is_in_them(start: Callable[..., Driver]) -> None:
+    worker = start({"w.js": GARBAGE})
+    for _ in range(30):
+        worker.fetch()
+    before = len(worker.isolate.memory())
+    assert [worker.fetch().text for _ in range(30)][-1] == "12000"
+    assert len(worker.isolate.memory()) == before
+
+
+def test_collecting_writes_to_what_the_isolate_made(start: Callable[..., Driver]) -> None:
+    worker = start({"w.js": GARBAGE})
+    image = worker.isolate.memory()
+    for _ in range(3):
+        worker.fetch()
+    now = worker.isolate.memory()
+    pages = sum(image[at : at + PAGE] != now[at : at + PAGE] for at in range(0, len(image), PAGE))
+    assert pages < len(image) // PAGE // 8
+
+
+@pytest.mark.parametrize("async_", ["", "async "])
+def test_a_first_step_leaves_most_pages_alone(sandbox: Sandbox, async_: str) -> None:
+    image = sandbox.image({"w.js": HELLO.replace("fetch()", f"{async_}fetch()")}, "w.js")
+    with sandbox.start(image) as worker:
+        assert worker.fetch().text == "hello"
+        written = sum(end - start for start, end in worker.isolate._live().written() or ())
+    assert written // PAGE < 60
