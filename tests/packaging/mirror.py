@@ -45,6 +45,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "capnp_config/pyworkerd_config/wrangler_tables.py": "tests/config/test_wrangler_file.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/lending.py": "tests/isolates/python/test_stubs.py",
     "isolates/pyworkerd_isolates/python/guest/_pyworkerd/sending.py": "tests/isolates/test_sending.py",
+    "isolates/pyworkerd_isolates/javascript/finding.py": "tests/isolates/javascript/test_rejections.py",
     "isolates/pyworkerd_isolates/javascript/glue.py": "tests/isolates/javascript/test_engine.py",
     "isolates/pyworkerd_isolates/javascript/sqlite.py": "tests/isolates/javascript/test_storage_build.py",
     "isolates/pyworkerd_isolates/javascript/storage_glue.py": "tests/isolates/javascript/objects/test_sql.py",
