@@ -129,10 +129,9 @@ def _glue(
             ("inner_arguments", _INNER_ARGUMENTS), ("inner_argument1", _INNER_ARGUMENTS + 4),
             ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
             ("queue", _QUEUE), ("runtime", _RUNTIME), ("too_deep", _TOO_DEEP), ("error", _ERROR),
-            ("async", _ASYNC), ("generator", _GENERATOR), ("generator1", _GENERATOR + 4),
-            ("own", _OWN),
-            ("rejected", _REJECTED), ("hears", _HEARS), ("rejection", _REJECTION),
-            ("rejection1", _REJECTION + 4), ("ignored", _IGNORED),
+            ("async", _ASYNC), ("generator", _GENERATOR), ("generator1", _GENERATOR + 4), ("own", _OWN),
+            ("rejected", _REJECTED), ("hears", _HEARS), ("ignored", _IGNORED),
+            ("rejection", _REJECTION), ("rejection1", _REJECTION + 4),
         )
     }  # fmt: skip
     filled = {"slot": slot, "block": _BLOCK, "first": _FIRST_CAPACITY, "most_random": _MOST_RANDOM, **places}
