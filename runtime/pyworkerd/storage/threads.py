@@ -16,10 +16,13 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
+from .calling import CallingLock, new_call
 from .priority import before_giving_way, is_low
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .calling import Call
 
 Tell: TypeAlias = "Callable[[], object]"
 """Tells whoever waits for a piece of work what came of it."""
@@ -57,12 +60,12 @@ class Threads:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self.lock = threading.Lock()
+        self.lock = CallingLock()
         """Guards the lanes as well."""
         self._ready: deque[Lane] = deque()
         self._threads: list[threading.Thread] = []
-        self._waiting: list[threading.Lock] = []
-        """Threads that wait, each for the lock of its own."""
+        self._waiting: list[Call] = []
+        """Threads that wait, each on its own."""
         self._coming = 0
         """Threads that are about to look for work."""
         self._busy = self._low = 0
@@ -84,7 +87,7 @@ class Threads:
             return
         if self._waiting:
             self._coming += 1
-            self._waiting.pop().release()
+            self.lock.call(self._waiting.pop())
         elif len(self._threads) - self._low < self._most and not self.closed:
             self._start()
 
@@ -119,8 +122,13 @@ class Threads:
 
     def _run(self) -> None:
         before_giving_way(self._replace)
-        call = threading.Lock()
-        call.acquire()
+        call = new_call()
+        try:
+            self._serve(call)
+        finally:
+            call.close()
+
+    def _serve(self, call: Call) -> None:
         taken: tuple[Lane, Piece] | None = None
         tell: Tell | None = None
         while True:
@@ -144,7 +152,7 @@ class Threads:
                 return
             if taken is None:
                 tell = None
-                call.acquire()
+                call.wait()
             else:
                 tell = self._work(*taken)
 
@@ -175,7 +183,7 @@ class Threads:
             self.closed = True
             self._coming += len(self._waiting)
             while self._waiting:
-                self._waiting.pop().release()
+                self.lock.call(self._waiting.pop())
         threads = tuple(self._threads)
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
