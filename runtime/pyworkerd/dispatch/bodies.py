@@ -79,10 +79,7 @@ class Bodies:
         An `upload` goes with a call, of which there may be many: room for it is promised.
         """
         if isinstance(ref, HandedOn):
-            feed = self._feeds.get(ref.number)
-            if feed is None:
-                raise BadEffect("the worker handed on a body that it was not given")
-            return feed.take()
+            return self._handed_on(ref.number)
         if not isinstance(ref, StreamRef):
             if ref is not None and len(ref) > WINDOW:
                 raise BadEffect(f"the worker sent a body of more than {WINDOW} bytes at once")
@@ -93,6 +90,15 @@ class Bodies:
         self._outflows[ref.number] = outflow
         owner.hold(outflow)
         return outflow.body()
+
+    def _handed_on(self, number: int) -> Body:
+        feed = self._feeds.get(number)
+        if feed is not None:
+            return feed.take()
+        if number >= self._next:
+            raise BadEffect("the worker handed on a body that it was not given")
+        # The invocation that it came to may have ended by our hand, while another one was about to hand it on.
+        return Body(chunks=_Gone())
 
     def _flown(self, outflow: Outflow, number: int) -> None:
         if self._outflows.pop(number, None) is not None:
@@ -141,3 +147,15 @@ class Bodies:
         for outflow in tuple(self._outflows.values()):
             error = IsolateLost("the worker ended before this body was complete")
             self._door.clear(partial(outflow.fail, error))
+
+
+class _Gone:
+    """The chunks of a body that is not there any more."""
+
+    def __aiter__(self) -> _Gone:
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise UpstreamError(
+            "this body is gone: it was handed on already, or the invocation that it came to has ended"
+        )

@@ -173,13 +173,29 @@ def test_a_body_is_handed_on_once_and_unread() -> None:
         bodies.inbound(first, owner)
         bodies.inbound(second, owner)
         assert bodies.outbound(HandedOn(1), owner) is first
-        with pytest.raises(BadEffect):
-            bodies.outbound(HandedOn(1), owner)
+        with pytest.raises(UpstreamError, match="handed on already"):
+            await bodies.outbound(HandedOn(1), owner).read()
         bodies.pull(Pull(2, 1))
-        with pytest.raises(BadEffect):
+        with pytest.raises(BadEffect, match="begun to read"):
             bodies.outbound(HandedOn(2), owner)
+        with pytest.raises(BadEffect, match="not given"):
+            bodies.outbound(HandedOn(3), owner)
         bodies.release(owner)
         await door.rest()
+
+    asyncio.run(main())
+
+
+def test_a_body_that_the_host_has_ended_is_broken_for_its_reader_and_costs_no_isolate() -> None:
+    async def main() -> None:
+        bodies, door, owner = new()
+        source = Source(b"x")
+        bodies.inbound(Body(chunks=source), owner)
+        bodies.release(owner)  # its client has gone, while the guest was about to hand the body on
+        with pytest.raises(UpstreamError, match="has ended"):
+            await bodies.outbound(HandedOn(1), owner).read()
+        await door.rest()
+        assert source.closed
 
     asyncio.run(main())
 
