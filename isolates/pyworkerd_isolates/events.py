@@ -42,10 +42,13 @@ class Events:
         table = [[self._blob(v) if isinstance(v, bytes) else v for v in entry] for entry in bindings]
         self._events.insert(0, ["init", table, meta])
 
-    def become(self, class_name: str, id_: str, pages: bytes, alarm: int | None, most: int) -> None:
-        """The isolate is this Durable Object from now on, which has these pages stored and may have `most`. It comes
-        after `init`."""
-        self._events.insert(1, ["become", class_name, id_, self._blob(pages) if pages else None, alarm, most])
+    def become(
+        self, class_name: str, id_: str, pages: bytes, alarm: int | None, most: int, name: str | None = None
+    ) -> None:
+        """The isolate is this Durable Object from now on, which has these pages stored and may have `most`, and whose
+        name is this, as far as it is known. It comes after `init`."""
+        stored = self._blob(pages) if pages else None
+        self._events.insert(1, ["become", class_name, id_, stored, alarm, most, name])
 
     def focus(self, invocations: Sequence[int]) -> None:
         """The step is for these invocations alone: what is ready for others, and their timers, waits. It comes before

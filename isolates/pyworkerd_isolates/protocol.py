@@ -42,6 +42,7 @@ MAX_HEADER_BYTES: Final = 131_072
 """Workers: 128 KB of headers in total."""
 MAX_HEADERS: Final = 256
 MAX_TEXT: Final = 65_536
+MAX_OBJECT_NAME: Final = 1024
 MAX_STUBS: Final = 250
 """Stubs and streams that one value names; the guests' `MAX_STUBS` is the same number."""
 MAX_DUE: Final = 64
@@ -169,10 +170,11 @@ class Stop(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One of the many things behind a capability: an object of a namespace, by its id."""
+    """One of the many things behind a capability: an object of a namespace, by its id, and perhaps its name."""
 
     capability: int
     id: str
+    name: str | None = None
 
 
 class Held(NamedTuple):
@@ -357,9 +359,14 @@ def _level(value: Any, _: _Blobs) -> str:
 def _capability(value: Any, blobs: _Blobs) -> Named:
     if type(value) is int:
         return _number(value, blobs)
-    if type(value) is not list or len(value) != 2 or type(value[1]) is not str or not _is_id(value[1]):
+    if (
+        type(value) is not list
+        or len(value) not in (2, 3)
+        or type(value[1]) is not str
+        or not _is_id(value[1])
+    ):
         raise ProtocolError("a capability is neither a number nor a part of one")
-    return Part(_number(value[0], blobs), value[1])
+    return Part(_number(value[0], blobs), value[1], _object_name(value[2], blobs) if value[2:] else None)
 
 
 def _asked(value: Any, blobs: _Blobs) -> Named:
@@ -485,6 +492,7 @@ _is_id: Final = re.compile(r"[0-9a-f]{64}").fullmatch
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]").sub
 _name, _long = _text(MAX_NAME), _text(MAX_TEXT)
 _method_name = _matching("a method's name", r"[^\ud800-\udfff]*", MAX_NAME)
+_object_name = _matching("an object's name", r"[^\ud800-\udfff]*", MAX_OBJECT_NAME)
 _http_method = _matching("a request's method", _TCHARS, MAX_NAME)
 _url = _matching("a URL", r"[^\x00-\x20\x7f\ud800-\udfff]+", MAX_URL)
 

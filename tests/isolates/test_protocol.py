@@ -75,6 +75,11 @@ REAL = [
     (["call", 8, 1, [2, False], "", 0], Call(8, 1, Held(2, False), "", b"blob")),
     (["call", 8, 1, [2, True], "size", [0, []]], Call(8, 1, Held(2, True), "size", b"blob")),
     (["call", 8, 1, [2, "0a" * 32], "get", 0], Call(8, 1, Part(2, "0a" * 32), "get", b"blob")),
+    (["call", 8, 1, [2, "0a" * 32, "é"], "get", 0], Call(8, 1, Part(2, "0a" * 32, "é"), "get", b"blob")),
+    (
+        ["call", 8, 1, 2, "get", [0, [[True, 1], ["s", 2, None], ["p", 3], [False, 4]]]],
+        Call(8, 1, 2, "get", b"blob"),
+    ),
     (["commit", 3, [0, 2], 0, None], Commit(3, (0, 2), b"blob", None)),
     (["commit", 0, [], 0, 1_800_000_000_000], Commit(0, (), b"blob", 1_800_000_000_000)),
     (["abort", "enough"], Abort("enough")),
@@ -395,7 +400,12 @@ EVENTS = {
         st.dictionaries(texts, texts, max_size=2),
     ),
     "become": st.tuples(
-        texts, texts, st.binary(min_size=1, max_size=5), st.none() | numbers, st.integers(1, 9)
+        texts,
+        texts,
+        st.binary(min_size=1, max_size=5),
+        st.none() | numbers,
+        st.integers(1, 9),
+        st.none() | texts,
     ),
     "focus": st.tuples(st.lists(numbers, max_size=3)),
     "fetch": st.tuples(numbers, entrypoints, json_values, texts, texts, headers, bodies),

@@ -22,7 +22,7 @@ _VALUES: Final = frozenset(("arguments", "value", "event"))
 """Fields that are encoded values."""
 
 EVENTS: Final[dict[str, tuple[str, ...]]] = {
-    "become": ("class", "id", "*pages", "alarm", "most"),
+    "become": ("class", "id", "*pages", "alarm", "most", "name"),
     "init": ("bindings", "meta"),
     "focus": ("invocations",),
     "fetch": ("invocation", "entrypoint", "props", "method", "url", "headers", "body"),

@@ -55,8 +55,8 @@ class Asked(Protocol):
 class Divided(Protocol):
     """A capability with parts, such as the objects of a namespace."""
 
-    def part(self, id_: str) -> Capability:
-        """One of them. Raises `PyworkerdError` for what it is not."""
+    def part(self, id_: str, name: str | None) -> Capability:
+        """One of them, by its id and perhaps its name. Raises `PyworkerdError` for what it is not."""
 
 
 @runtime_checkable
@@ -96,7 +96,7 @@ class NoChannels:
         """Nothing does."""
 
 
-def _way_to_parts(whole: object) -> Callable[[str], Capability] | None:
+def _way_to_parts(whole: object) -> Callable[[str, str | None], Capability] | None:
     return whole.part if isinstance(whole, Divided) else None
 
 
@@ -129,7 +129,7 @@ class Table:
         part = self._parts[index]
         if part is None:
             raise BadEffect(f"the worker named a part of capability {index}, which has none")
-        return part(named.id)
+        return part(named.id, named.name)
 
     def computing(self, named: Named) -> Computing | None:
         """See `Channels`."""

@@ -66,6 +66,8 @@ class Objects:
 
             found = Resident(self._worker, self, class_name, id_)
             self._residents[class_name, id_] = found
+        if target.name is not None:
+            found.object_name = target.name
         return found
 
     def _newest(self, class_name: str) -> Objects:

@@ -53,6 +53,8 @@ class Resident(Worker):
             home.name, home.fleet, home.source, home.options, home.environment, home.channels, kin=home
         )
         self.class_name, self.object_id = class_name, object_id
+        self.object_name: str | None = None
+        """The name that its id was made of, once somebody has asked for it by that."""
         self._home, self._parent = objects, home
         options = objects.options(class_name)
         self._key = (options.unique_key, object_id)
@@ -105,7 +107,8 @@ class Resident(Worker):
         """See `Worker.introduce`."""
         super().introduce(events)
         contents, self._handed_over = self._handed_over, Contents()
-        events.become(self.class_name, self.object_id, contents.pages, contents.alarm, MOST_PAGES)
+        pages, alarm = contents
+        events.become(self.class_name, self.object_id, pages, alarm, MOST_PAGES, self.object_name)
 
     def arrive(self, invocation: Invocation) -> None:
         """See `Worker.arrive`."""
@@ -222,7 +225,8 @@ class Resident(Worker):
             return
         try:
             if commit.alarm is not None and commit.alarm != self._alarm and self._stores is not None:
-                await self._stores.alarms.note(self._key, self.name, self.class_name, commit.alarm)
+                about = self.name, self.class_name, self.object_name
+                await self._stores.alarms.note(self._key, about, commit.alarm)
             await storage.keep(commit)
             self._alarm = commit.alarm
         except Exception as error:  # noqa: BLE001 - the object ends, whatever it was

@@ -59,6 +59,7 @@ DESIGN: Final = Design(
                     tries INTEGER NOT NULL, UNIQUE (unique_key, id)) STRICT""",
                 "CREATE INDEX alarms_due ON alarms (due)",
             ),
+            ("ALTER TABLE alarms ADD COLUMN name TEXT",),
         ),
     ),
     default_mb=1024,
@@ -76,6 +77,8 @@ class Alarm(NamedTuple):
     """Milliseconds since 1970, as the object set it."""
     due: int
     tries: int
+    name: str | None
+    """That of the object, where it was known when it set the alarm."""
 
 
 def backoff(tries: int, draw: float) -> float:
@@ -109,15 +112,16 @@ class Alarms:
 
     # what objects say ------------------------------------------------------------------------------------------------
 
-    async def note(self, key: Key, service: str, class_name: str, scheduled: int) -> None:
-        """An object is about to have this alarm, and no other. Durable when it returns. Raises `StorageError`."""
-        row = (*key, service, class_name, scheduled, scheduled)
+    async def note(self, key: Key, about: tuple[str, str, str | None], scheduled: int) -> None:
+        """An object is about to have this alarm, and no other; `about` are its service, its class and its name. Durable
+        when it returns. Raises `StorageError`."""
+        row = (*key, *about, scheduled, scheduled)
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM alarms WHERE unique_key = ? AND id = ?", key)
             connection.execute(
-                "INSERT INTO alarms (unique_key, id, service, class, scheduled, due, tries) "
-                "VALUES (?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO alarms (unique_key, id, service, class, name, scheduled, due, tries) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
                 row,
             )
 
@@ -149,7 +153,7 @@ class Alarms:
         now = int(time.time() * 1000)
         rows = await self._open().read(
             lambda connection: connection.execute(
-                "SELECT version, service, class, id, scheduled, due, tries FROM alarms ORDER BY due LIMIT ?",
+                "SELECT version, service, class, id, scheduled, due, tries, name FROM alarms ORDER BY due LIMIT ?",
                 (AT_ONCE + len(self._ringing),),
             ).fetchall()
         )
@@ -175,7 +179,7 @@ class Alarms:
             "isRetry": alarm.tries > 0,
             "givenUp": alarm.tries > TRIES,
         }
-        target = Target(alarm.class_name, {}, alarm.object_id)
+        target = Target(alarm.class_name, {}, alarm.object_id, alarm.name)
         later: tuple[float, int] | None = None
         try:
             await self._ring(alarm.service, target, wire.dump_value(event))

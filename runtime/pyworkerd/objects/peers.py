@@ -93,8 +93,8 @@ class Peers:
         work_for: list[Any] = []
         try:
             head, blob = await receive_head(reader)
-            kind, service, class_name, object_id, *rest = head
-            target = Target(class_name, {}, object_id)
+            kind, service, class_name, object_id, name, *rest = head
+            target = Target(class_name, {}, object_id, name)
             work_for, *rest = rest
             enter(work_for)
             if kind != "fetch":
@@ -307,7 +307,7 @@ async def _upgrade(
 
 def _head(kind: str, errand: Errand) -> list[Any]:
     target = errand.target
-    return [kind, errand.service, target.entrypoint, target.object, about(errand.span)]
+    return [kind, errand.service, target.entrypoint, target.object, target.name, about(errand.span)]
 
 
 def _settle(answer: asyncio.Future[bytes], value: bytes | None, error: Exception | None) -> None:

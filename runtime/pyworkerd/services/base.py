@@ -23,6 +23,8 @@ class Target:
     props: Any = field(default_factory=dict)
     object: str | None = None
     """Id of a Durable Object, whose class the entrypoint is; None for what is none."""
+    name: str | None = None
+    """The name that its id was made of, where that is known. Whoever makes a target has checked it."""
 
 
 DEFAULT = Target()

@@ -14,8 +14,8 @@ from pyworkerd_isolates.replay.telling import EVENTS, SHOWN, effect_fields, even
 
 VALUES: dict[str, Any] = {
     "bytes": b"x", "int": 1, "bool": True, "str": "x", "object": None, "HeaderPairs": (), "int | None": 1,
-    "str | None": "x", "bytes | StreamRef | None": b"body", "Sequence[int]": [1], "Sequence[int] | None": [1],
-    "dict[str, object]": {},
+    "str | None": "x", "bytes | StreamRef | None": b"body", "Sequence[int]": [1],
+    "Sequence[int | StreamRef] | None": [1],    "dict[str, object]": {},
     "Sequence[Entry]": (("NAME", "value", wire.dump_value("it")), ("KV", "kv", 1)),
 }  # fmt: skip
 MAKERS = [
@@ -67,7 +67,7 @@ def test_effects_are_lines() -> None:
         "log invocation=1 level='info' source='stdout' message='hi'"
     )
     part = effect_fields(Call(1, 2, Part(3, "a" * 64), "add", wire.dump_value([[1], {}])))
-    assert part["capability"] == {"capability": 3, "id": "a" * 64}
+    assert part["capability"] == {"capability": 3, "id": "a" * 64, "name": None}
     assert part["arguments"] == [[1], {}]
     long = line(effect_fields(Respond(1, 200, (), b"x" * 10_000)))
     assert len(long) < 2 * SHOWN

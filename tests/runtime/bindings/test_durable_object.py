@@ -11,7 +11,7 @@ from pyworkerd.bindings.base import Access
 from pyworkerd.bindings.durable_object import DurableObjectBinding, Namespace
 from pyworkerd.errors import ConfigurationError, NoSuchMethod, WorkerException
 from pyworkerd.messages import Request
-from pyworkerd.objects.ids import key_of
+from pyworkerd.objects.ids import key_of, of_name
 from pyworkerd_config.model import Binding, Place
 
 from tests.runtime.bindings.hosts import Echo, StaticHost
@@ -47,3 +47,11 @@ def test_an_object_is_found_by_an_id_that_the_namespace_made() -> None:
     assert namespace.part(ID) is namespace.part(ID)
     with pytest.raises(WorkerException, match="not valid for this namespace"):
         Namespace(key_of("shop-Cart"), "Cart", Echo()).part(ID)
+
+
+def test_a_name_is_told_to_nobody_else() -> None:
+    namespace = Namespace(KEY, "Room", Echo())
+    assert namespace.part(of_name(KEY, "lobby"), "lobby") is not namespace.part(of_name(KEY, "lobby"))
+    for id_, name in ((ID, "lobby"), (of_name(KEY, "lobby"), ""), (of_name(KEY, "lobby").upper(), "lobby")):
+        with pytest.raises(WorkerException, match="not valid for this namespace"):
+            namespace.part(id_, name)

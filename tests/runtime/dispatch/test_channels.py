@@ -148,8 +148,8 @@ def test_a_table_finds_what_it_was_given() -> None:
 class Namespace(Given):
     """One with parts."""
 
-    def part(self, id_: str) -> Given:
-        if id_ != "0a" * 32:
+    def part(self, id_: str, name: str | None) -> Given:
+        if id_ != "0a" * 32 or name not in (None, "lobby"):
             raise AccessDenied("none of mine")
         return Given()
 
@@ -157,7 +157,8 @@ class Namespace(Given):
 def test_a_table_finds_parts_of_what_has_some() -> None:
     async def main() -> None:
         table = Table([None, Namespace(), Given()])
-        assert await table.find(Part(1, "0a" * 32)).call("x", b"y") == b"xy"
+        for name in (None, "lobby"):
+            assert await table.find(Part(1, "0a" * 32, name)).call("x", b"y") == b"xy"
         with pytest.raises(AccessDenied, match="none of mine"):
             await table.find(Part(1, "0b" * 32)).call("x", b"y")
         for named in (Part(2, "0a" * 32), Part(3, "0a" * 32)):

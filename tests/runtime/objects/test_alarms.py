@@ -35,10 +35,21 @@ class Default(WorkerEntrypoint):
     async def on(self, name, method, *arguments):
         return await getattr(self.env.ROOM.get_by_name(name), method)(*arguments)
 
+    async def by_id(self, name, method, *arguments):
+        id = self.env.ROOM.id_from_string(str(self.env.ROOM.id_from_name(name)))
+        return await getattr(self.env.ROOM.get(id), method)(*arguments)
+
     async def deaf(self):
         await self.env.DEAF.get_by_name("a").set()
 
 class Room(DurableObject):
+    def __init__(self, ctx, env):
+        super().__init__(ctx, env)
+        self.name = ctx.id.name
+
+    async def called(self):
+        return self.name
+
     async def set(self, seconds, fails=0, again=0, as_date=False):
         self.ctx.storage.kv.put("plan", [fails, again])
         when = time.time() + seconds
@@ -53,6 +64,7 @@ class Room(DurableObject):
 
     async def alarm(self, info):
         kv = self.ctx.storage.kv
+        print(f"rung {self.name}")
         assert await self.ctx.storage.get_alarm() is None
         fails, again = kv.get("plan")
         if info.retry_count < fails:
@@ -97,6 +109,35 @@ def test_an_alarm_rings_when_it_is_due_and_is_gone(tmp_path: Path) -> None:
         calls, left = await worker.call("on", "c", "rung")
         assert calls == []
         assert left > 0
+
+    run(tmp_path, test)
+
+
+def test_an_alarm_finds_the_object_by_its_name(tmp_path: Path) -> None:
+    """Also in another process's life, and where nobody else has called the object by it."""
+
+    async def sets(worker: LoadedWorker) -> None:
+        await worker.call("on", "né", "set", 0.5)
+        await worker.call("by_id", "unnamed", "set", 0.5)
+
+    async def rings(worker: LoadedWorker) -> None:
+        async with asyncio.timeout(20):
+            while len(worker.logs) < 2:
+                await asyncio.sleep(0.01)
+        assert {entry.message for entry in worker.logs} == {"rung né", "rung None"}
+
+    run(tmp_path, sets)
+    run(tmp_path, rings)
+
+
+def test_an_object_knows_the_name_that_it_was_first_called_by(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker) -> None:
+        for name in ("a", "x" * 1024):
+            assert await worker.call("on", name, "called") == name
+        for name in ("x" * 1025, "é" * 513, "\ud800"):
+            assert await worker.call("on", name, "called") is None
+        assert await worker.call("by_id", "b", "called") is None
+        assert await worker.call("by_id", "a", "called") == "a"
 
     run(tmp_path, test)
 

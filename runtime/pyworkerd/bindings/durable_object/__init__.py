@@ -9,7 +9,7 @@ from pyworkerd.bindings.arguments import type_error
 from pyworkerd.bindings.base import Access, Binding, text_of
 from pyworkerd.bindings.service.capability import ServiceCapability
 from pyworkerd.errors import NoSuchMethod
-from pyworkerd.objects.ids import is_valid, key_of
+from pyworkerd.objects.ids import is_valid, key_of, of_name
 from pyworkerd.services.base import Target
 
 if TYPE_CHECKING:
@@ -70,13 +70,15 @@ class Namespace:
         self._key, self._class, self._service = key, class_name, service
         self._caller, self._cpu_ms = caller, cpu_ms
         self.part = lru_cache(KNOWN)(self._part)
-        """The way to one object, by its id."""
+        """The way to one object, by its id and its name."""
 
-    def _part(self, id_: str) -> ServiceCapability:
-        """Raises a TypeError of the guest's for an id that the namespace has not made."""
-        if not is_valid(self._key, id_):
+    def _part(self, id_: str, name: str | None = None) -> ServiceCapability:
+        """Raises a TypeError of the guest's for an id that the namespace has not made, or not of this name."""
+        if not is_valid(self._key, id_) if name is None else of_name(self._key, name) != id_:
             raise type_error(FOREIGN_ID)
-        return ServiceCapability(self._service, Target(self._class, {}, id_), self._caller, self._cpu_ms)
+        return ServiceCapability(
+            self._service, Target(self._class, {}, id_, name), self._caller, self._cpu_ms
+        )
 
     async def call(self, method: str, arguments: bytes) -> bytes:
         """Refused."""

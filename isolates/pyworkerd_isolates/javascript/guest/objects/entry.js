@@ -6,10 +6,10 @@ import { makeState } from "pyworkerd:objects/state";
 import { setMaker } from "pyworkerd:system/objects";
 import { ownId } from "pyworkerd:workers/durable";
 
-setMaker((className, id, pages, alarm, most) => {
+setMaker((className, id, pages, alarm, most, name) => {
   const database = new Database(pages, alarm, most);
   const object = new DurableInstance(className, database);
-  object.state = makeState(ownId(id), database);
+  object.state = makeState(ownId(id, name), database);
   become(object);
   return object;
 });

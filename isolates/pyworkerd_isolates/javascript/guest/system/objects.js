@@ -4,7 +4,7 @@
 let make = null;
 export let object = null;
 
-// How an object is made of its class, id, pages, alarm and the number of pages that it may have.
+// How an object is made of its class, id, pages, alarm, the number of pages that it may have, and its name or null.
 export function setMaker(maker) {
   make = maker;
 }

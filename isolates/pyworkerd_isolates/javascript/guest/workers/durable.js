@@ -13,6 +13,9 @@ const KNOWN = 256;
 const KNOWN_LENGTH = 256;
 // Names whose ids need not be made anew, and characters of the longest: it takes a tenth of a millisecond.
 
+const MAX_NAME = 1024;
+// Bytes of the longest name that an object is told (Workers: the same).
+
 let makeId, madeBy, hexOf;
 
 // Which object. `name` is the name that it was made from, where that is known.
@@ -44,15 +47,18 @@ class DurableObjectId {
   }
 }
 
-// The id of the object that this isolate is.
-export function ownId(hex) {
-  return makeId(hex, undefined, null);
+// The id of the object that this isolate is; its name may be null.
+export function ownId(hex, name) {
+  return makeId(hex, name ?? undefined, null);
 }
+
+// Half a surrogate pair is no text for anybody else.
+const isTold = (name) => name !== undefined && name.isWellFormed() && utf8(name).length <= MAX_NAME;
 
 // One object, wherever it lives: `fetch()` sends it a request, any other name is one of its methods.
 class DurableObjectStub extends Fetcher {
   constructor(index, id) {
-    super([index, hexOf(id)]);
+    super(isTold(id.name) ? [index, hexOf(id), id.name] : [index, hexOf(id)]);
     this.id = id;
     if (id.name !== undefined) this.name = id.name;
   }

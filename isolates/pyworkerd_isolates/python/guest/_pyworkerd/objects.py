@@ -138,11 +138,11 @@ class Object:
             self._database.commit()
 
 
-def on_become(class_name, id, pages, alarm, most):
+def on_become(class_name, id, pages, alarm, most, name):
     """Event: this isolate is an object. Once, after `init`."""
     global this
     from workers import durable
 
     database = storage.Database(pages, alarm, most)
-    state = durable.DurableObjectState(durable.DurableObjectId(id), database)
+    state = durable.DurableObjectState(durable.DurableObjectId(id, name), database)
     this = Object(class_name, state, database)

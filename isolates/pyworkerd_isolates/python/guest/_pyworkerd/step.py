@@ -71,8 +71,8 @@ def _message(blobs, event):
 
 
 def _become(blobs, event):
-    _, class_name, id, index, alarm, most = event
-    objects.on_become(class_name, id, b"" if index is None else blobs[index], alarm, most)
+    _, class_name, id, index, alarm, most, name = event
+    objects.on_become(class_name, id, b"" if index is None else blobs[index], alarm, most, name)
 
 
 def _fatal(error, *_):

@@ -30,6 +30,10 @@ HALF = 16
 actor-id-impl.c++)."""
 
 
+MAX_NAME = 1024
+"""Bytes of the longest name that an object is told (Workers: the same)."""
+
+
 def _mac(key, data):
     return hmac.digest(key, data, "sha256")[:HALF]
 
@@ -65,13 +69,20 @@ class DurableObjectId:
         return f"<DurableObjectId {self._hex}>"
 
 
+def _untold(name):
+    try:
+        return name is None or len(name.encode()) > MAX_NAME
+    except UnicodeEncodeError:  # half a surrogate pair, which is no text for anybody else
+        return True
+
+
 class DurableObjectStub(Fetcher):
     """One object, wherever it lives: `fetch()` sends it a request, any other name is one of its methods."""
 
     __slots__ = ("id",)
 
     def __init__(self, index, id):
-        super().__init__([index, str(id)])
+        super().__init__([index, str(id)] if _untold(id.name) else [index, str(id), id.name])
         self.id = id
 
     @property
