@@ -42,7 +42,6 @@ MAX_HEADER_BYTES: Final = 131_072
 """Workers: 128 KB of headers in total."""
 MAX_HEADERS: Final = 256
 MAX_TEXT: Final = 65_536
-MAX_OBJECT_NAME: Final = 1024
 MAX_STUBS: Final = 250
 """Stubs and streams that one value names; the guests' `MAX_STUBS` is the same number."""
 MAX_DUE: Final = 64
@@ -102,7 +101,6 @@ class Reference(NamedTuple):
 
 
 Beside: TypeAlias = Reference | StreamRef | HandedOn
-"""What a value names by its place: a stub, or a body that streams."""
 
 
 class Shared(bytes):
@@ -492,7 +490,7 @@ _is_id: Final = re.compile(r"[0-9a-f]{64}").fullmatch
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]").sub
 _name, _long = _text(MAX_NAME), _text(MAX_TEXT)
 _method_name = _matching("a method's name", r"[^\ud800-\udfff]*", MAX_NAME)
-_object_name = _matching("an object's name", r"[^\ud800-\udfff]*", MAX_OBJECT_NAME)
+_object_name = _matching("an object's name", r"[^\ud800-\udfff]*", 1024)
 _http_method = _matching("a request's method", _TCHARS, MAX_NAME)
 _url = _matching("a URL", r"[^\x00-\x20\x7f\ud800-\udfff]+", MAX_URL)
 
