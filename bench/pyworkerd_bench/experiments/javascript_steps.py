@@ -161,7 +161,7 @@ class Guest:
 def text_at(guest: Guest, address: int) -> str | None:
     """A `JSString` of printable characters, if there is one."""
     length = guest.word(address + 4) & 0x7FFFFFFF
-    if not (0 < address < guest.size - 128 and 0 < length < 64 and 0 < guest.word(address) < 10_000):
+    if not (0 < address < guest.size - 128 and 0 < length < 64 and guest.word(address) > 0):
         return None
     raw = ctypes.string_at(guest.base + address + 28, length + 1)
     return raw[:-1].decode() if raw[-1] == 0 and all(32 <= byte < 127 for byte in raw[:-1]) else None

@@ -46,6 +46,8 @@ _USES: Final = {
     "dup_handle": ("i", "i"),
     "throw": ("i", "i"),
     "eval_code": ("iii", "i"),
+    "promise_state": ("ii", "i"),
+    "promise_result": ("ii", "i"),
     "eval_module": ("iiiii", "i"),
     "execute_pending_jobs": ("", "i"),
     "run_gc": ("", ""),
@@ -84,6 +86,7 @@ HOST: Final = {
     "m": "evaluate",  # the namespace of a module with this source, at once
     "q": "take",  # all jobs out of the queue: a number for them, 0 if there are none
     "g": "give",  # jobs that were taken, to the queue's end
+    "s": "settled",  # what a promise was fulfilled with; undefined as well if it was not
     "x": "nesting",  # how many levels deep a text of JSON is
 }
 _FIRST_CAPACITY: Final = 1024
@@ -369,6 +372,13 @@ _HOST_FUNCTIONS: Final = """\
   (call $new_undefined))
 (func $number (param f64) (result i32)
   (call $new_number (i64.reinterpret_f64 (local.get 0))))
+(func $settled (param $arguments i32) (result i32)
+  (local $promise i32)
+  (local.set $promise (i32.load (local.get $arguments)))
+  (if (call $promise_state (local.get $promise) <inner>) (then (return (call $new_undefined))))
+  (if (i32.ne (i32.load <inner>) (i32.const 1)) (then (return (call $new_undefined))))
+  (if (call $promise_result (local.get $promise) <inner>) (then (return (i32.const -1))))
+  (i32.load <inner>))
 (func $jobs (param $arguments i32) (result i32)
   (call $number (f64.convert_i32_s (call $execute_pending_jobs))))
 (func $now (param $arguments i32) (result i32)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.protocol import Call, Fetch
-from pyworkerd_isolates.testing import LATER, Reply, arguments_of
+from pyworkerd_isolates.testing import LATER, Reply, RunFailed, arguments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -490,3 +490,61 @@ def test_what_promises_begin_before_the_end_ends_with_it(start: Callable[..., Dr
     assert (bytes(run.body), run.done, output.wake) == (b"answered", True, None)
     assert (driver.calls, driver.can_go_on()) == ({}, False)
     assert run.logs == []
+
+
+TEXTS = """
+const kept = new Response("kept");
+const cases = {
+  plain: () => new Response("text"),
+  async plainAsync() { return new Response("text"); },
+  halves: () => new Response("a\\ud800b"),
+  long: () => new Response("x".repeat(70000)),
+  kept: () => kept,
+  told: () => {
+    const made = new Response("text");
+    const said = [made.status, made.ok, made.type, made.url, made.bodyUsed, [...made.headers]];
+    made.headers.set("x-said", JSON.stringify(said));
+    return made;
+  },
+  async read() { const made = new Response("text"); await made.text(); return made; },
+  async cloned() { const made = new Response("text"); return new Response(await made.clone().text() + made.bodyUsed); },
+  async later() { const made = new Response("text"); soon(() => made.headers.set("x-said", "1")); return made; },
+  sooner() { const made = new Response("text"); soon(() => made.headers.set("x-said", "1")); return made; },
+  then() { const made = new Response("no"); made.then = (done) => done(new Response("then")); return made; },
+  asked: (request) => new Response(JSON.stringify([request.method, request.url, request.headers.get("x-a"),
+    request.redirect, request.bodyUsed, request.body, new Request(request).headers.get("x-a"), request.clone().url])),
+};
+const soon = (callback) => Promise.resolve().then(callback);
+export default { fetch: (request) => cases[new URL(request.url).pathname.slice(1)](request) };
+"""
+PLAIN = '[["content-type","text/plain;charset=UTF-8"]]'
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("plain", "text", None),
+        ("plainAsync", "text", None),
+        ("halves", "a\ufffdb", None),
+        ("long", "x" * 70000, None),
+        ("told", "text", f'[200,true,"default","",false,{PLAIN}]'),
+        ("cloned", "textfalse", None),
+        ("later", "text", "1"),
+        ("sooner", "text", None),
+        ("then", "then", None),
+        ("asked", '["GET","http://x/asked","b","manual",false,null,"b","http://x/asked"]', None),
+    ],
+)
+def test_a_response_of_a_text(start: Callable[..., Driver], path: str, body: str, said: str | None) -> None:
+    run = start({"w.js": TEXTS}).fetch(f"http://x/{path}", headers=(("x-a", "b"),))
+    assert (run.text, dict(run.headers).get("x-said")) == (body, said)
+    assert ("content-type", "text/plain;charset=UTF-8") in run.headers
+
+
+def test_a_response_of_a_text_is_used_once(start: Callable[..., Driver]) -> None:
+    driver = start({"w.js": TEXTS})
+    with pytest.raises(RunFailed, match="Body has already been used"):
+        _ = driver.fetch("http://x/read").text
+    assert driver.fetch("http://x/kept").text == "kept"
+    with pytest.raises(RunFailed, match="Body has already been used"):
+        _ = driver.fetch("http://x/kept").text

@@ -54,7 +54,7 @@ class Pending {
     this.reject = reject;
     this.signal = null;
     pending.set(number, this);
-    (invocation.calls ??= new Set()).add(this);
+    invocation.setOf("calls").add(this);
   }
 
   // Until it is answered; the signal may live as long as the isolate.

@@ -2,17 +2,19 @@
 
 import { headersText } from "pyworkerd:system/calls";
 import { env, ExecutionContext } from "pyworkerd:system/environment";
+import { queueJob } from "pyworkerd:system/host";
 import { Invocation, running } from "pyworkerd:system/invocation";
 import { find, sent } from "pyworkerd:system/lending";
 import { reportUnheard, wordsOf } from "pyworkerd:system/logs";
-import { run } from "pyworkerd:system/loop";
+import { promised, runFirst } from "pyworkerd:system/loop";
 import { explained } from "pyworkerd:system/modules";
 import { object } from "pyworkerd:system/objects";
-import { afford, blob, emit, emitText, refuseTooMuch } from "pyworkerd:system/outbox";
+import { afford, blob, emit, emitText, refuseTooMuch, room } from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
 import { crossing, readValue, writeMessage, writeValue } from "pyworkerd:system/values";
 import { entrypoints, isMethod } from "pyworkerd:system/worker";
+import { textOfPlain } from "pyworkerd:web/response";
 import { makeEvent } from "pyworkerd:workers/background";
 import { leaveWith, partsOfResponse, requestOf } from "pyworkerd:workers/http";
 import { lentMember } from "pyworkerd:workers/stubs";
@@ -44,22 +46,20 @@ export function fail(invocation, error) {
 // throws is its failure.
 function begin(kind, event, blobs) {
   const invocation = new Invocation(event[1]);
-  let waits = false;
-  run(invocation, () => {
-    waits = perform(kind, invocation, event, blobs);
-  });
-  if (!waits) invocation.release();
+  if (!runFirst(invocation, perform, kind, event, blobs)) invocation.release();
 }
 
 // Returns whether the answer is still to come. Where it is there no promise is made: that would cost a third of a step.
-function perform({ ask, tell }, invocation, event, blobs) {
+function perform(invocation, kind, event, blobs) {
   try {
-    const answer = ask(invocation, event, blobs);
+    const answer = kind.ask(invocation, event, blobs);
     if (isThenable(answer)) {
-      settle(tell, invocation, answer);
+      const value = promised(answer);
+      if (value === undefined) settle(kind.tell, invocation, answer);
+      else tellSoon(invocation, kind, value);
       return true;
     }
-    const rest = tell(invocation, answer);
+    const rest = kind.tell(invocation, answer);
     if (rest !== undefined) {
       settle(() => {}, invocation, rest);
       return true;
@@ -70,6 +70,33 @@ function perform({ ask, tell }, invocation, event, blobs) {
   invocation.answered = true;
   if (isGiven) letGo(invocation);
   return false;
+}
+
+// The same as `settle` does, in the same turn, for a promise that is fulfilled: nothing has to be made to wait for it.
+function tellSoon(invocation, kind, value) {
+  fulfilled = { invocation, kind, value };
+  queueJob(tellNow);
+}
+
+// What `tellNow` is to tell; it runs before another invocation begins.
+let fulfilled = null;
+
+function tellNow() {
+  const { invocation, kind, value } = fulfilled;
+  fulfilled = null;
+  if (invocation.answered) return;
+  try {
+    const rest = kind.tell(invocation, value);
+    if (rest !== undefined) {
+      settle(() => {}, invocation, rest);
+      return;
+    }
+  } catch (error) {
+    fail(invocation, error);
+  }
+  invocation.answered = true;
+  if (isGiven) letGo(invocation);
+  invocation.release();
 }
 
 async function settle(tell, invocation, promise) {
@@ -93,12 +120,15 @@ function isThenable(value) {
   return typeof value.then === "function";
 }
 
+function entrypointOf(name) {
+  const found = entrypoints.get(name ?? "");
+  if (found !== undefined) return found;
+  throw new Refusal("no_entrypoint", `the worker exports no entrypoint '${name ?? "default"}'`);
+}
+
 // What an entrypoint's handlers are called on, and with: its instance, or the exported object itself.
 function instanceOf(invocation, name, props) {
-  const found = entrypoints.get(name ?? "");
-  if (found === undefined) {
-    throw new Refusal("no_entrypoint", `the worker exports no entrypoint '${name ?? "default"}'`);
-  }
+  const found = entrypointOf(name);
   const ctx = new ExecutionContext(invocation, props);
   const isClass = typeof found === "function";
   return { instance: isClass ? new found(ctx, env) : found, isClass, ctx };
@@ -115,8 +145,15 @@ export function onFetch(event, blobs) {
 
 function fetch(invocation, event, blobs, target, made) {
   const request = made ?? requestOf(event[4], event[5], event[6], bodyOf(event[7], blobs, invocation));
-  if (object !== null && target === undefined) return entered(fetch, invocation, event, blobs, request);
-  const { instance, isClass, ctx } = target ?? instanceOf(invocation, event[2], event[3]);
+  if (target !== undefined) return fetchOf(target.instance, target.isClass, request, target.ctx);
+  if (object !== null) return entered(fetch, invocation, event, blobs, request);
+  const found = entrypointOf(event[2]);
+  const ctx = new ExecutionContext(invocation, event[3]);
+  if (typeof found === "function") return fetchOf(new found(ctx, env), true, request, ctx);
+  return fetchOf(found, false, request, ctx);
+}
+
+function fetchOf(instance, isClass, request, ctx) {
   if (typeof instance.fetch !== "function") {
     throw new Refusal("no_handler", "the entrypoint has no fetch() handler");
   }
@@ -130,6 +167,11 @@ export function bodyOf(described, blobs, invocation) {
 }
 
 function respond(invocation, response) {
+  const text = room() < 3 * MOST_PLAIN ? undefined : textOfPlain(response, MOST_PLAIN);
+  if (text !== undefined) {
+    emitText(`["respond",${invocation.number},200,${PLAIN_HEADERS},["b",${blob(text)}]]`);
+    return;
+  }
   const parts = partsOfResponse(response);
   const headers = headersText(parts.pairs);
   if (parts.rest.webSocket !== null) {
@@ -141,6 +183,10 @@ function respond(invocation, response) {
   emitText(`["respond",${invocation.number},${parts.status},${headers},${effect}]`);
   if (pump !== null) pumpFor(invocation, pump);
 }
+
+const MOST_PLAIN = 65536;
+// Characters: three times as many bytes at most, which is less than a body may have in hand.
+const PLAIN_HEADERS = '[["content-type","text/plain;charset=UTF-8"]]';
 
 const FETCH = { ask: fetch, tell: respond };
 

@@ -50,6 +50,14 @@ export function giveJobs(number) {
   host.give(number);
 }
 
+export const queueJob = globalThis.queueMicrotask;
+// Before anything that promises make ready from now on; the engine's own, which asks for no request.
+
+// What a promise was fulfilled with; undefined as well if it was not.
+export function settled(promise) {
+  return host.settled(promise);
+}
+
 export function now() {
   return host.now(0);
 }

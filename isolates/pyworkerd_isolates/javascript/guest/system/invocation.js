@@ -2,9 +2,9 @@
 
 import { now } from "pyworkerd:system/host";
 import { isLending } from "pyworkerd:system/lending";
-import { clearTimersOf, run, tellOf } from "pyworkerd:system/loop";
+import { clearTimersOf, run, tellOf, unheard } from "pyworkerd:system/loop";
 import { emit, emitText } from "pyworkerd:system/outbox";
-import { inherit } from "pyworkerd:web/idl";
+import { inherit, keepShapes } from "pyworkerd:web/idl";
 
 export const running = new Map();
 // Invocations that have begun and are not done, by number.
@@ -13,9 +13,6 @@ const LOG_MS = 60000;
 // After which an invocation that a WebSocket keeps alive may log anew.
 
 export class Invocation {
-  #open = 1; // its handler
-  #logsSince = undefined;
-
   constructor(number) {
     this.number = number;
     running.set(number, this);
@@ -23,29 +20,39 @@ export class Invocation {
 
   // Something more must finish before this invocation is done: a body that is sent, a `waitUntil`.
   hold() {
-    this.#open += 1;
+    this.open += 1;
   }
 
   release() {
-    this.#open -= 1;
-    if (this.#open === 0) this.end();
+    if (this.open === 1) this.end();
+    else this.open -= 1;
   }
 
   end() {
     if (!running.delete(this.number)) return;
-    tellOf(this);
+    if (unheard.size > 0) tellOf(this);
+    if (this.hasMore) this.#endMore();
+    this.over = true;
+    emitText(`["done",${this.number}]`);
+  }
+
+  #endMore() {
     // Listeners hear that their WebSockets are closed; what they begin ends here.
     if (this.bodies !== undefined) for (const body of this.bodies) body.cancel();
     clearTimersOf(this);
     if (isLending && this.stubs !== undefined) for (const each of this.stubs) each.end();
     if (this.calls !== undefined) for (const call of this.calls) call.abandon();
-    this.over = true;
-    emitText(`["done",${this.number}]`);
+  }
+
+  // A set of what ends with it: `bodies`, `timers`, `calls` or `stubs`.
+  setOf(name) {
+    this.hasMore = true;
+    return (this[name] ??= new Set());
   }
 
   // A body or a WebSocket that comes in for this invocation: what is left of it at the end, nobody will read.
   receives(body) {
-    (this.bodies ??= new Set()).add(body);
+    this.setOf("bodies").add(body);
   }
 
   // Keep the invocation alive until this is settled; errors are told, not thrown.
@@ -63,9 +70,9 @@ export class Invocation {
   // Let an invocation of long life log anew every minute.
   renewLog() {
     const time = now();
-    this.#logsSince ??= time;
-    if (time - this.#logsSince < LOG_MS) return;
-    this.#logsSince = time;
+    this.logsSince ??= time;
+    if (time - this.logsSince < LOG_MS) return;
+    this.logsSince = time;
     this.logged = 0;
   }
 
@@ -81,6 +88,7 @@ export class Invocation {
   }
 }
 inherit(Invocation, {
-  logged: 0, answered: false, over: false, timers: undefined, bodies: undefined, calls: undefined, aborter: undefined,
+  open: 1, logsSince: undefined, logged: 0, answered: false, over: false, hasMore: false, timers: undefined, bodies: undefined, calls: undefined, aborter: undefined,
   stubs: undefined,
-});
+}); // `open`: how much must finish before it is done, to begin with its handler
+keepShapes(Invocation, "number", "over");

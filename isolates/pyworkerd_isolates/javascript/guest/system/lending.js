@@ -62,7 +62,7 @@ class Lent {
     lent.set(this.number, this);
     times.set(target, (times.get(target) ?? 0) + 1);
     if (keeps) invocation.hold();
-    (invocation.stubs ??= new Set()).add(this);
+    invocation.setOf("stubs").add(this);
   }
 
   // Nobody can call it any more; its target is told if it is lent to nobody else.
@@ -94,7 +94,7 @@ export class Reference {
     this.number = number;
     this.invocation = invocation;
     isLending = true;
-    (invocation.stubs ??= new Set()).add(this);
+    invocation.setOf("stubs").add(this);
   }
 
   drop() {

@@ -1,7 +1,7 @@
 // Whose code runs, and timers. Everything that an event makes ready runs before the next event, for the invocation that
 // the event belongs to: so code after an `await` is known to be that invocation's.
 
-import { jobs, now } from "pyworkerd:system/host";
+import { jobs, now, settled } from "pyworkerd:system/host";
 
 export let current = null;
 // The invocation whose code runs; null at the top level, and for what nobody is left to pay for.
@@ -63,6 +63,35 @@ export function run(invocation, callback, value) {
   }
 }
 
+// The same for one that begins; returns what the callback does. It hands on what the callback is given, since to make a
+// function that knows it costs as much as four calls.
+export function runFirst(invocation, callback, kind, event, blobs) {
+  if (contexts !== null) {
+    let result;
+    contexts.run(invocation, () => {
+      result = callback(invocation, kind, event, blobs);
+    });
+    if (unheard.size > 0) tell();
+    return result;
+  }
+  const before = current;
+  current = invocation;
+  try {
+    const result = callback(invocation, kind, event, blobs);
+    jobs();
+    if (contexts !== null) contexts.drain(); // it asked for them just now
+    if (unheard.size > 0) tell();
+    return result;
+  } finally {
+    current = before;
+  }
+}
+
+// What a promise was fulfilled with; undefined if it was not, or if code has to go on in its own context.
+export function promised(promise) {
+  return contexts === null && promise.constructor === Promise ? settled(promise) : undefined;
+}
+
 // Run everything that is ready, at the top level of a worker.
 export function drain() {
   jobs();
@@ -119,7 +148,7 @@ export function setTimer(callback, ms) {
   const when = now() + (ms > 0 ? ms : 0);
   const timer = { when, order: ++order, callback: inContext(callback), invocation };
   timers.set(timer.order, timer);
-  (invocation.timers ??= new Set()).add(timer);
+  invocation.setOf("timers").add(timer);
   push(timer);
   return timer.order;
 }

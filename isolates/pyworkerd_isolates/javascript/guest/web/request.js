@@ -9,6 +9,7 @@ import { TransformStream } from "pyworkerd:web/transform";
 import { parseURL } from "pyworkerd:web/url";
 import { serialize } from "pyworkerd:web/url_parser";
 
+const { isArray } = Array;
 const WHERE = "Request constructor";
 const MAKING = Symbol("a request is made here");
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -74,38 +75,43 @@ export class Request {
       return;
     }
     if (input === undefined) requireArguments(arguments.length, 1, WHERE);
-    this.#state = isRequest(input) ? fromRequest(input.#state, init) : fromURL(input, init);
+    this.#state = isRequest(input) ? fromRequest(stateOf(input), init) : fromURL(input, init);
   }
 
   static {
-    stateOf = (request) => request.#state;
+    stateOf = (request) => {
+      const state = request.#state;
+      if (!isArray(state)) return state;
+      const headers = new HeaderState(null, state[2], null, true);
+      return (request.#state = new State(state[0], state[1], headers, null, "manual", null, USUAL));
+    };
     isRequest = (value) => typeof value === "object" && value !== null && #state in value;
   }
 
-  get method() { return this.#state.method; }
-  get url() { return this.#state.url; }
-  get headers() { return this.#state.headers.get(); }
-  get redirect() { return this.#state.redirect; }
+  get method() { return stateOf(this).method; }
+  get url() { return stateOf(this).url; }
+  get headers() { return stateOf(this).headers.get(); }
+  get redirect() { return stateOf(this).redirect; }
   get signal() {
-    const state = this.#state;
+    const state = stateOf(this);
     return (state.signal ??= state.given === null ? makeSignal() : AbortSignal.any([state.given]));
   }
-  get cf() { return this.#state.rest.cf; }
-  get integrity() { return this.#state.rest.integrity; }
-  get keepalive() { return this.#state.rest.keepalive; }
-  get cache() { return this.#state.rest.cache; }
-  get fetcher() { return this.#state.rest.fetcher; }
-  get mode() { return this.#state.rest.mode; }
-  get credentials() { return this.#state.rest.credentials; }
-  get referrer() { return this.#state.rest.referrer; }
-  get referrerPolicy() { return this.#state.rest.referrerPolicy; }
-  get destination() { return (this.#state, ""); }
-  get isReloadNavigation() { return (this.#state, false); }
-  get isHistoryNavigation() { return (this.#state, false); }
-  get duplex() { return (this.#state, "half"); }
+  get cf() { return stateOf(this).rest.cf; }
+  get integrity() { return stateOf(this).rest.integrity; }
+  get keepalive() { return stateOf(this).rest.keepalive; }
+  get cache() { return stateOf(this).rest.cache; }
+  get fetcher() { return stateOf(this).rest.fetcher; }
+  get mode() { return stateOf(this).rest.mode; }
+  get credentials() { return stateOf(this).rest.credentials; }
+  get referrer() { return stateOf(this).rest.referrer; }
+  get referrerPolicy() { return stateOf(this).rest.referrerPolicy; }
+  get destination() { return (stateOf(this), ""); }
+  get isReloadNavigation() { return (stateOf(this), false); }
+  get isHistoryNavigation() { return (stateOf(this), false); }
+  get duplex() { return (stateOf(this), "half"); }
 
   clone() {
-    const { method, url, headers, body, redirect, given, signal, rest } = this.#state;
+    const { method, url, headers, body, redirect, given, signal, rest } = stateOf(this);
     const copy = body?.clone() ?? null;
     const others = new HeaderState(copyOf(headers.get()), null, null, false);
     return new Request(MAKING, new State(method, url, others, copy, redirect, signal ?? given, rest));
@@ -216,6 +222,7 @@ function methodOf(value) {
 
 /** A request of the host's: a URL that is one, `pairs` of headers with names in lower case, a Body or null. */
 export function makeRequest(method, url, pairs, body, cf = undefined) {
+  if (body === null && cf === undefined) return new Request(MAKING, [method, url, pairs]); // see `stateOf`
   const rest = cf === undefined ? USUAL : { ...USUAL, cf };
   const headers = new HeaderState(null, pairs, null, true);
   return new Request(MAKING, new State(method, url, headers, body, "manual", null, rest));

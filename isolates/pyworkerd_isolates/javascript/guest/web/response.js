@@ -16,7 +16,7 @@ const PHRASE = /^[\t\x20-\x7e\x80-\xff]*$/;
 // What most responses have; the others have an object of their own.
 const USUAL = { type: "default", url: "", redirected: false, webSocket: null, cf: undefined, encodeBody: "automatic" };
 
-let stateOf;
+let stateOf, textOfPlain;
 
 class State {
   constructor(status, statusText, headers, body, rest) {
@@ -38,15 +38,28 @@ export class Response {
       return;
     }
     if (init === undefined) {
-      const content = extractBody(body);
-      this.#state = new State(200, "", new HeaderState(null, null, bodyType, false), content, USUAL);
+      // A text alone is the state: most are sent without being looked at.
+      this.#state = typeof body === "string" ? body : stateWith(extractBody(body), bodyType);
       return;
     }
     this.#state = makeState(body, init, null);
   }
 
   static {
-    stateOf = (response) => response.#state;
+    stateOf = (response) => {
+      const state = response.#state;
+      if (typeof state === "object") return state;
+      const content = extractBody(state === SENT ? "" : state);
+      if (state === SENT) content.used = true;
+      return (response.#state = stateWith(content, bodyType));
+    };
+    textOfPlain = (response, most) => {
+      if (typeof response !== "object" || response === null || !(#state in response)) return undefined;
+      const state = response.#state;
+      if (typeof state !== "string" || state.length > most) return undefined;
+      response.#state = SENT;
+      return state;
+    };
   }
 
   static error() {
@@ -59,8 +72,7 @@ export class Response {
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("Response.json: the value cannot be written as JSON.");
     if (init === undefined) {
-      const content = extractBody(text);
-      return new Response(MAKING, new State(200, "", new HeaderState(null, null, JSON_TYPE, false), content, USUAL));
+      return new Response(MAKING, stateWith(extractBody(text), JSON_TYPE));
     }
     return new Response(MAKING, makeState(text, init, JSON_TYPE));
   }
@@ -75,19 +87,19 @@ export class Response {
     return new Response(MAKING, new State(code, "", headers, null, USUAL));
   }
 
-  get type() { return this.#state.rest.type; }
-  get url() { return this.#state.rest.url; }
-  get redirected() { return this.#state.rest.redirected; }
-  get status() { return this.#state.status; }
-  get ok() { return this.#state.status >= 200 && this.#state.status <= 299; }
-  get statusText() { return this.#state.statusText; }
-  get headers() { return this.#state.headers.get(); }
-  get webSocket() { return this.#state.rest.webSocket; }
-  get cf() { return this.#state.rest.cf; }
-  get encodeBody() { return this.#state.rest.encodeBody; }
+  get type() { return stateOf(this).rest.type; }
+  get url() { return stateOf(this).rest.url; }
+  get redirected() { return stateOf(this).rest.redirected; }
+  get status() { return stateOf(this).status; }
+  get ok() { return stateOf(this).status >= 200 && stateOf(this).status <= 299; }
+  get statusText() { return stateOf(this).statusText; }
+  get headers() { return stateOf(this).headers.get(); }
+  get webSocket() { return stateOf(this).rest.webSocket; }
+  get cf() { return stateOf(this).rest.cf; }
+  get encodeBody() { return stateOf(this).rest.encodeBody; }
 
   clone() {
-    const { status, statusText, headers, body, rest } = this.#state;
+    const { status, statusText, headers, body, rest } = stateOf(this);
     if (rest.webSocket !== null) throw new TypeError("Cannot clone a response to a WebSocket handshake.");
     const copy = body?.clone() ?? null;
     const others = new HeaderState(copyOf(headers.get()), null, null, false);
@@ -97,6 +109,16 @@ export class Response {
 Object.defineProperty(Response, "length", { value: 0, configurable: true });
 mixInBody(Response, (self) => stateOf(self).body, (self) => stateOf(self).headers.contentType());
 expose(Response);
+
+/** The text that a response was made of, if that is all that it was made of, nobody has looked at it since, and it is not
+ *  longer than so many characters; else undefined. Its body is used then, as by `takeResponse`. */
+export { textOfPlain };
+
+const SENT = Symbol("the text has been taken");
+
+function stateWith(content, type) {
+  return new State(200, "", new HeaderState(null, null, type, false), content, USUAL);
+}
 
 const JSON_TYPE = "application/json";
 
