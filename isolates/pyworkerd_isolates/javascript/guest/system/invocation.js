@@ -88,7 +88,7 @@ export class Invocation {
   }
 }
 inherit(Invocation, {
-  open: 1, logsSince: undefined, logged: 0, answered: false, over: false, hasMore: false, timers: undefined, bodies: undefined, calls: undefined, aborter: undefined,
-  stubs: undefined,
+  open: 1, logsSince: undefined, logged: 0, answered: false, over: false, hasMore: false, timers: undefined,
+  bodies: undefined, calls: undefined, stubs: undefined, aborter: undefined,
 }); // `open`: how much must finish before it is done, to begin with its handler
 keepShapes(Invocation, "number", "over");

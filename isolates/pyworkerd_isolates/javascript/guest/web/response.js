@@ -110,8 +110,8 @@ Object.defineProperty(Response, "length", { value: 0, configurable: true });
 mixInBody(Response, (self) => stateOf(self).body, (self) => stateOf(self).headers.contentType());
 expose(Response);
 
-/** The text that a response was made of, if that is all that it was made of, nobody has looked at it since, and it is not
- *  longer than so many characters; else undefined. Its body is used then, as by `takeResponse`. */
+/** The text that a response was made of, if that is all that it was made of, nobody has looked at it since, and it has
+ *  no more than so many characters; else undefined. Its body is used then, as by `takeResponse`. */
 export { textOfPlain };
 
 const SENT = Symbol("the text has been taken");
