@@ -23,7 +23,20 @@ CONTENT_LENGTH: Final = "content-length"
 class Inflow(Resource):
     """A body that the program receives: in hand, or a stream of this number."""
 
-    __slots__ = ("_account", "_begun", "_data", "_say", "_taken", "ended", "failed", "length", "number")
+    __slots__ = (
+        "_account",
+        "_begun",
+        "_clock",
+        "_data",
+        "_patience_ns",
+        "_say",
+        "_since_ns",
+        "_taken",
+        "ended",
+        "failed",
+        "length",
+        "number",
+    )
 
     def __init__(
         self,
@@ -47,6 +60,27 @@ class Inflow(Resource):
         """Nothing more comes."""
         self.failed: str | None = None
         """Why it cannot be completed."""
+        self._clock: Callable[[], int] | None = None
+        self._patience_ns = 0
+        self._since_ns: int | None = None
+        """When somebody began to wait for its next piece."""
+
+    def hurry(self, patience_ns: int, clock: Callable[[], int]) -> None:
+        """Let it break off where somebody has waited so long for its next piece (`between-bytes-timeout`)."""
+        self._patience_ns, self._clock = patience_ns, clock
+
+    def due_ns(self) -> int | None:
+        """When whoever waits for it has waited for too long; None for as long as it takes."""
+        if self._since_ns is None or self.ready():
+            return None
+        return self._since_ns + self._patience_ns
+
+    def lapse(self, now_ns: int) -> None:
+        """Break it off if that time has come."""
+        due = self.due_ns()
+        if due is not None and now_ns >= due:
+            self._say(["stop", self.number])
+            self.broke_off("the sender of this body was silent for longer than between-bytes-timeout")
 
     def __len__(self) -> int:
         return len(self._data)
@@ -57,6 +91,8 @@ class Inflow(Resource):
 
     def want(self) -> None:
         """Somebody will read: have it sent."""
+        if self._clock is not None and self._since_ns is None:
+            self._since_ns = self._clock()
         if not self._begun and not self.ended:
             self._begun = True
             self._say(["pull", self.number, WINDOW])
@@ -74,6 +110,7 @@ class Inflow(Resource):
 
     def came(self, data: bytes, end: bool) -> None:
         """A piece."""
+        self._since_ns = None
         self._account.hold(len(data))
         self._data += data
         self.ended = self.ended or end

@@ -29,23 +29,30 @@ class Resource:
 
 
 class Pollable(Resource):
-    """Something that can become ready, at a time (nanoseconds) or by an event."""
+    """Something that can become ready, at a time (nanoseconds) or by an event, or whichever comes first."""
 
-    __slots__ = ("_is_ready", "_want", "due_ns")
+    __slots__ = ("_due_ns", "_is_ready", "_want")
 
     def __init__(
         self,
         is_ready: Callable[[], bool] | None = None,
         want: Callable[[], object] | None = None,
-        due_ns: int | None = None,
+        due_ns: int | Callable[[], int | None] | None = None,
     ) -> None:
-        self._is_ready, self._want, self.due_ns = is_ready, want, due_ns
+        self._is_ready, self._want, self._due_ns = is_ready, want, due_ns
+
+    @property
+    def due_ns(self) -> int | None:
+        """When it is ready at the latest; None if nobody knows."""
+        due = self._due_ns
+        return due() if callable(due) else due
 
     def ready(self, now_ns: int) -> bool:
         """Whether it is."""
-        if self.due_ns is not None:
-            return now_ns >= self.due_ns
-        return self._is_ready is None or self._is_ready()
+        due = self.due_ns
+        if due is not None and now_ns >= due:
+            return True
+        return due is None if self._is_ready is None else self._is_ready()
 
     def want(self) -> None:
         """Somebody waits for it: say so to whoever makes it ready."""

@@ -13,6 +13,8 @@ from .messages import IncomingResponse, Options, OutgoingRequest
 from .streams import IoError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyworkerd_isolates.protocol import HeaderPairs
 
     from .abi import Answering
@@ -48,10 +50,13 @@ _FAULTS: Final = {
 class FutureResponse(Resource):
     """An answer that may have come."""
 
-    __slots__ = ("_host", "call", "fault", "given", "response")
+    __slots__ = ("_due_ns", "_host", "_times", "call", "fault", "given", "response")
 
-    def __init__(self, host: Host, call: int) -> None:
-        self._host, self.call = host, call
+    def __init__(self, host: Host, call: int, times: Mapping[str, int]) -> None:
+        self._host, self.call, self._times = host, call, times
+        first = times.get("first-byte-timeout")
+        # When it was connected nobody tells: what both may take is never longer than this.
+        self._due_ns = None if first is None else host.now_ns + times.get("connect-timeout", 0) + first
         self.response: IncomingResponse | None = None
         self.fault: str | None = None
         self.given = False
@@ -61,8 +66,22 @@ class FutureResponse(Resource):
         """Whether it has."""
         return self.response is not None or self.fault is not None
 
+    def due_ns(self) -> int | None:
+        """When whoever waits for it has waited for too long; None for as long as it takes."""
+        return None if self.ready() else self._due_ns
+
+    def lapse(self) -> None:
+        """Give it up if that time has come."""
+        due = self.due_ns()
+        if due is not None and self._host.now_ns >= due:
+            self._host.abandon(self.call)
+            self.fault = "connection-read-timeout"
+
     def answered(self, status: int, headers: HeaderPairs, body: Inflow) -> None:
         """It came."""
+        patience = self._times.get("between-bytes-timeout")
+        if patience is not None:
+            body.hurry(patience, lambda: self._host.now_ns)
         self.response = IncomingResponse(status, told(self._host.account, headers), body)
 
     def failed(self, code: str, message: str) -> None:
@@ -79,8 +98,7 @@ class FutureResponse(Resource):
 
 def _handle(host: Host, me: int, some: int, options: int, to: int) -> None:
     request = host.handles.take(me, OutgoingRequest)
-    if some:
-        host.handles.take(options, Options)
+    times = host.handles.take(options, Options).times if some else {}
     scheme = (request.scheme or "https").lower()
     fault = None
     if not host.outbound:
@@ -98,7 +116,7 @@ def _handle(host: Host, me: int, some: int, options: int, to: int) -> None:
         except ProtocolError:
             fault = "HTTP-request-URI-invalid"
         else:
-            future = FutureResponse(host, call)
+            future = FutureResponse(host, call, times)
             host.calls[call] = future
             host.memory.write(to, bytes(8) + u32(host.handles.add(future)))
             return
@@ -106,11 +124,13 @@ def _handle(host: Host, me: int, some: int, options: int, to: int) -> None:
 
 
 def _subscribe(host: Host, me: int) -> int:
-    return host.handles.add(Pollable(host.handles.get(me, FutureResponse).ready))
+    future = host.handles.get(me, FutureResponse)
+    return host.handles.add(Pollable(future.ready, due_ns=future.due_ns))
 
 
 def _get(host: Host, me: int, to: int) -> None:
     future = host.handles.get(me, FutureResponse)
+    future.lapse()
     if not future.ready():
         host.memory.write(to, b"\0")
         return

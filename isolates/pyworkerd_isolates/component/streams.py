@@ -99,7 +99,7 @@ def _input(host: Host, me: int) -> InputStream:
 
 def _ready_to_read(stream: InputStream) -> Pollable:
     body = stream.body
-    return Pollable() if body is None else Pollable(body.ready, body.want)
+    return Pollable() if body is None else Pollable(body.ready, body.want, body.due_ns)
 
 
 def _read(host: Host, me: int, most: int, to: int) -> Answer:
@@ -115,6 +115,8 @@ def _blocking_read(host: Host, me: int, most: int, to: int) -> Answer:
 
 def _read_now(host: Host, stream: InputStream, most: int, to: int) -> Answer:
     body = stream.body
+    if body is not None:
+        body.lapse(host.now_ns)
     if body is None or (body.ended and not len(body)):
         _fail(host, to, None if body is None else body.failed, 4)
         return None
@@ -136,6 +138,8 @@ def _blocking_skip(host: Host, me: int, most: int, to: int) -> Answer:
 
 def _skip_now(host: Host, stream: InputStream, most: int, to: int) -> None:
     body = stream.body
+    if body is not None:
+        body.lapse(host.now_ns)
     if body is None or (body.ended and not len(body)):
         _fail(host, to, None if body is None else body.failed, 8)
         return

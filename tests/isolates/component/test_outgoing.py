@@ -3,12 +3,13 @@
 import pytest
 from pyworkerd_isolates.component.outgoing import ERROR_CODES
 from pyworkerd_isolates.events import Events
-from pyworkerd_isolates.protocol import Abandon, Data, Fetch, Stop, StreamRef
+from pyworkerd_isolates.protocol import Abandon, Data, Fetch, Stop, StreamRef, Wake
 
 from tests.isolates.component.programs import LINE, Asker
 
 SEND = "wasi:http/outgoing-handler handle"
 GET = f"{LINE}future-incoming-response.get"
+MS = 1_000_000
 WRITE = "wasi:io/streams output-stream.blocking-write-and-flush"
 
 
@@ -130,3 +131,60 @@ def test_a_socket_is_no_answer():
     asker.tell(events)
     asker.ask(GET, future, 0)
     assert ERROR_CODES[asker.memory.number(24)] == "destination-unavailable"
+
+
+def send_with(asker, **times):
+    options = asker.ask(f"{LINE}request-options")
+    for name, milliseconds in times.items():
+        asker.ask(
+            f"{LINE}request-options.set-{name.replace('_', '-')}-timeout", options, 1, milliseconds * MS
+        )
+    asker.ask(SEND, request(asker), 1, options, 0)
+    future = asker.memory.number(8)
+    ready = asker.ask(f"{LINE}future-incoming-response.subscribe", future)
+    (fetch,) = asker.effects()
+    return future, ready, fetch
+
+
+@pytest.mark.parametrize(
+    ("times", "after"), [({"first_byte": 50}, 50), ({"first_byte": 50, "connect": 20}, 70)]
+)
+def test_an_answer_that_takes_too_long_is_none(times, after):
+    asker = Asker()
+    future, ready, fetch = send_with(asker, **times)
+    assert asker.ask("wasi:io/poll pollable.block", ready) is None
+    assert asker.host.output(over=False).wake == Wake((asker.host.now_ns + after * MS) / 1e9, (1,))
+    asker.host.now_ns += (after - 1) * MS
+    assert asker.look_again() is None
+    asker.host.now_ns += MS
+    assert asker.look_again() == 0
+    asker.ask(GET, future, 0)
+    assert asker.memory.number(24) == ERROR_CODES.index("connection-read-timeout")
+    assert asker.effects() == [Abandon(fetch.call)]
+
+
+def test_pieces_that_take_too_long_break_a_body_off():
+    asker = Asker()
+    future, _, fetch = send_with(asker, between_bytes=50)
+    asker.host.now_ns += 3600 * 1000 * MS
+    answer(asker, fetch.call, StreamRef(2, None))
+    asker.ask(GET, future, 0)
+    asker.ask(f"{LINE}incoming-response.consume", asker.memory.number(24), 0)
+    asker.ask(f"{LINE}incoming-body.stream", asker.memory.number(4), 0)
+    stream = asker.memory.number(4)
+    asker.host.now_ns += 3600 * 1000 * MS  # nobody waits
+    for _ in range(3):
+        assert asker.ask("wasi:io/streams input-stream.blocking-read", stream, 100, 0) is None
+        asker.host.now_ns += 49 * MS
+        assert asker.look_again() is None
+        events = Events()
+        events.data(2, b"piece", False)
+        asker.tell(events)
+        assert asker.look_again() == 0
+        assert asker.memory.text(4) == b"piece"
+    asker.effects()
+    assert asker.ask("wasi:io/streams input-stream.blocking-read", stream, 100, 0) is None
+    asker.host.now_ns += 50 * MS
+    assert asker.look_again() == 0
+    assert [asker.memory.number(at, 1) for at in (0, 4)] == [1, 0]  # last-operation-failed
+    assert asker.effects() == [Stop(2)]
