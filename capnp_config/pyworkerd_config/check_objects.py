@@ -31,7 +31,7 @@ def objects(config: Config, _kinds: BindingKinds) -> Iterator[Problem]:
                 yield Problem(_at(service, i), f"{quote(each.class_name)} cannot be a class", "name a class")
             for key, bounds in OBJECT_RANGES.items():
                 value = getattr(each, key)
-                if not bounds.minimum <= value <= bounds.maximum:
+                if value is not None and not bounds.minimum <= value <= bounds.maximum:
                     message = (
                         f"{key} must be between {bounds.minimum:,} and {bounds.maximum:,}, found {value}"
                     )

@@ -68,7 +68,10 @@ RATE_LIMIT_RANGES: Mapping[str, Range] = MappingProxyType(
 """What is said of requests that come in."""
 
 OBJECT_RANGES: Mapping[str, Range] = MappingProxyType(
-    {"idle_ms": Range(1, 86_400_000)}  # one day
+    {
+        "idle_ms": Range(1, 86_400_000),  # one day
+        "max_objects": Range(1, 1_000_000),  # a folder of files is what they are counted in
+    }
 )
 """What is said of classes of Durable Objects."""
 

@@ -128,6 +128,8 @@ class ObjectClass:
     """Whether what they have in memory is put away when they are idle, and not lost."""
     idle_ms: int = 10_000
     """How long they stay in memory when nobody asks for them (workerd: 10 s)."""
+    max_objects: int | None = None
+    """How many of them may store something; None: as many as the disk has room for."""
 
 
 @dataclass(frozen=True, slots=True)

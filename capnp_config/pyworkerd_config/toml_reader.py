@@ -167,6 +167,7 @@ _OBJECT_CLASS = Table(
         Field("prevent_eviction", decode.boolean, "prevent_eviction = true"),
         Field("hibernate", decode.boolean, "hibernate = false"),
         Field("idle_ms", decode.integer, "idle_ms = 60_000"),
+        Field("max_objects", decode.integer, "max_objects = 10_000"),
     ),
 )
 

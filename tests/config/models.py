@@ -104,6 +104,7 @@ OBJECT_CLASSES = st.builds(
     prevent_eviction=st.booleans(),
     hibernate=st.booleans(),
     idle_ms=COUNTS,
+    max_objects=st.none() | COUNTS,
 )
 ASSETS = st.builds(
     Assets,

@@ -61,6 +61,8 @@ def test_how_it_hibernates_is_read_and_bounded() -> None:
         (found,) = problems(shop=f'durable_objects = [{{ class_name = "Room", idle_ms = {wrong} }}]')
         assert "idle_ms must be between 1 and 86,400,000" in found
         assert "config.toml:6" in found
+    (found,) = problems(shop='durable_objects = [{ class_name = "Room", max_objects = 0 }]')
+    assert "max_objects must be between 1 and 1,000,000" in found
 
 
 def test_a_key_is_made_of_service_and_class_unless_there_is_one() -> None:

@@ -44,11 +44,19 @@ class ClassOptions:
     """What they have in memory is put away when they are idle, and not lost."""
     idle_s: float = IDLE_S
     """How long they stay in memory when nobody asks for them."""
+    most: int | None = None
+    """How many of them may store something."""
 
     @classmethod
     def of(cls, configured: ObjectClass, key: str) -> Self:
         """What was said about a class, whose ids are made from this key."""
-        return cls(key, configured.prevent_eviction, configured.hibernate, configured.idle_ms / 1000)
+        return cls(
+            key,
+            configured.prevent_eviction,
+            configured.hibernate,
+            configured.idle_ms / 1000,
+            configured.max_objects,
+        )
 
 
 class Front(Protocol):

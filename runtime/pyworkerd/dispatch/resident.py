@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd.errors import (
@@ -28,7 +29,7 @@ from .invocation import CallWork, HandlerWork
 from .worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pyworkerd_isolates.protocol import Commit, Events
 
@@ -75,7 +76,7 @@ class Resident(Worker):
         self._stores = stores = objects.storage
         self._locked = False
         """No other process has it."""
-        self._storage = stores.open(*self._key) if stores is not None else None
+        self._storage = stores.open(*self._key, options.most) if stores is not None else None
         self._contents: Contents | None = None
         """What its next isolate begins with, as soon as the object is ours."""
         self._handed_over = Contents()
@@ -224,15 +225,18 @@ class Resident(Worker):
             kept(StorageError("there is no storage here"))
             return
         try:
-            if commit.alarm is not None and commit.alarm != self._alarm and self._stores is not None:
-                about = self.name, self.class_name, self.object_name
-                await self._stores.alarms.note(self._key, about, commit.alarm)
-            await storage.keep(commit)
+            await storage.keep(commit, self._noting(commit.alarm))
             self._alarm = commit.alarm
         except Exception as error:  # noqa: BLE001 - the object ends, whatever it was
             kept(error)
         else:
             kept(None)
+
+    def _noting(self, alarm: int | None) -> Callable[[], Awaitable[None]] | None:
+        if alarm is None or alarm == self._alarm or self._stores is None:
+            return None
+        about = self.name, self.class_name, self.object_name
+        return partial(self._stores.alarms.note, self._key, about, alarm)
 
     # hibernating -----------------------------------------------------------------------------------------------------
 

@@ -7,12 +7,16 @@ can make of its pages what it likes: the host's SQLite never reads them as a dat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import os
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyworkerd.errors import BadEffect, StorageCorrupt
+from pyworkerd.errors import BadEffect, StorageCorrupt, StorageFull
 from pyworkerd.storage import layout
 from pyworkerd.storage.connection import Design
+from pyworkerd.storage.lane import Lane
 from pyworkerd.storage.schema import Schema
 from pyworkerd.storage.stores import Stores
 
@@ -22,7 +26,7 @@ from .peers import Peers
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from pyworkerd_isolates.protocol import Commit
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from pyworkerd.bindings.shared import Shared
     from pyworkerd.services.base import Service
     from pyworkerd.storage.database import Database
+    from pyworkerd.storage.layout import Location
 
 PAGE: Final = 4096
 """Bytes, as in the guest's `_pyworkerd.storage`."""
@@ -72,16 +77,38 @@ def check(commit: Commit) -> None:
         raise BadEffect("a Durable Object stored pages that it does not have, or some twice")
 
 
+class Bound:
+    """How many objects of a class may store something: each has a file. Of one process: two that begin in two processes
+    at the same moment may both be the last one.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.turn = asyncio.Lock()
+        """Of objects that store something for the first time."""
+
+    def must_have_room(self, location: Location) -> None:
+        """Raises `StorageFull`. Blocks on the disk."""
+        try:
+            with os.scandir(location.path.parent) as entries:
+                there = sum(entry.name.endswith(location.path.suffix) for entry in entries)
+        except FileNotFoundError:
+            return
+        if there >= self.most and not location.path.exists():
+            raise StorageFull(f"the class has {self.most} Durable Objects that store something (max_objects)")
+
+
 class ObjectStorage:
     """That of one object. Close it when the object is not in memory any more."""
 
-    def __init__(self, database: Database, stores: Stores) -> None:
-        self._database, self._stores = database, stores
+    def __init__(self, database: Database, stores: Stores, bound: Bound | None = None) -> None:
+        self._database, self._stores, self._bound = database, stores, bound
 
     async def load(self) -> Contents:
         """What was kept last. Raises `StorageError`. An object that never stored anything has no file."""
         if not self._database.location.path.exists():  # one look at a folder that is most likely known
             return Contents()
+        self._bound = None
         contents = await self._database.read(_load)
         if contents is None:
             raise StorageCorrupt(
@@ -89,9 +116,23 @@ class ObjectStorage:
             )
         return contents
 
-    async def keep(self, commit: Commit) -> None:
-        """When this returns, it is on disk. Raises `BadEffect`, `StorageError`."""
+    async def keep(self, commit: Commit, before: Callable[[], Awaitable[None]] | None = None) -> None:
+        """When this returns, it is on disk. `before` is done first, once it is clear that it may be kept. Raises
+        `BadEffect`, `StorageError`; `StorageFull` for one object more than the class may have.
+        """
         check(commit)
+        if self._bound is None:
+            await self._keep(commit, before)
+            return
+        lane = Lane(self._stores.threads, self._database.location.label)
+        async with self._bound.turn:
+            await lane.run(partial(self._bound.must_have_room, self._database.location))
+            await self._keep(commit, before)
+        self._bound = None
+
+    async def _keep(self, commit: Commit, before: Callable[[], Awaitable[None]] | None) -> None:
+        if before is not None:
+            await before()
         await self._database.write(lambda connection: _keep(connection, commit))
 
     async def aclose(self) -> None:
@@ -109,16 +150,26 @@ class ObjectStores:
     locks: Locks
     peers: Peers
     alarms: Alarms
+    bounds: dict[str, Bound] = field(default_factory=dict)
+    """By unique key: as it was said last."""
 
     @property
     def run(self) -> Path:
         """A private folder for what lasts as long as a process."""
         return layout.durable_object_locks(self.root).path.parent
 
-    def open(self, unique_key: str, object_id: str) -> ObjectStorage:
-        """The storage of one object. No I/O."""
+    def open(self, unique_key: str, object_id: str, most: int | None = None) -> ObjectStorage:
+        """The storage of one object, of a class of which so many may have some. No I/O."""
         location = layout.durable_object(self.root, unique_key, object_id)
-        return ObjectStorage(self.stores.use(location, DESIGN), self.stores)
+        return ObjectStorage(self.stores.use(location, DESIGN), self.stores, self._bound(unique_key, most))
+
+    def _bound(self, unique_key: str, most: int | None) -> Bound | None:
+        if most is None:
+            return None
+        found = self.bounds.get(unique_key)
+        if found is None or found.most != most:
+            found = self.bounds[unique_key] = Bound(most)
+        return found
 
 
 def stores_of(shared: Shared, root: Path, find: Callable[[str], Service]) -> ObjectStores:

@@ -137,10 +137,10 @@ def test_nothing_leaves_before_it_is_durable(tmp_path: Path, monkeypatch: pytest
         gate, entered = asyncio.Event(), asyncio.Event()
         keep = ObjectStorage.keep
 
-        async def slow(self: ObjectStorage, commit: Commit) -> None:
+        async def slow(self: ObjectStorage, commit: Commit, *before: Any) -> None:
             entered.set()
             await gate.wait()
-            await keep(self, commit)
+            await keep(self, commit, *before)
 
         monkeypatch.setattr(ObjectStorage, "keep", slow)
         first = asyncio.create_task(worker.call("on", "a", "add"))
@@ -161,7 +161,7 @@ def test_what_cannot_be_kept_was_never_there(tmp_path: Path, monkeypatch: pytest
         await worker.call("on", "a", "add")
         keep = ObjectStorage.keep
 
-        async def full(self: ObjectStorage, commit: Commit) -> None:
+        async def full(self: ObjectStorage, commit: Commit, *_: object) -> None:
             raise StorageFull("there is no room on the disk")
 
         monkeypatch.setattr(ObjectStorage, "keep", full)
@@ -171,6 +171,29 @@ def test_what_cannot_be_kept_was_never_there(tmp_path: Path, monkeypatch: pytest
         assert await worker.call("on", "a", "add") == 2
 
     run(tmp_path, test)
+
+
+def test_a_class_has_no_more_objects_that_store_something_than_it_may(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker) -> None:
+        found = await asyncio.gather(
+            *(worker.call("on", f"{n}", "add") for n in range(6)), return_exceptions=True
+        )
+        refused = [each for each in found if isinstance(each, PyworkerdError)]
+        assert sorted(each for each in found if isinstance(each, int)) == [1, 1, 1]
+        assert ["max_objects" in str(each) for each in refused] == [True] * 3
+        kept = found.index(1)
+        assert await worker.call("on", f"{kept}", "add") == 2, "those that are there go on"
+        assert await worker.call("on", "new", "get", "count") is None, (
+            "one that stores nothing is none of them"
+        )
+        assert await worker.call("other", "add") == 1, "and each class has its own"
+        assert len([*(tmp_path / "do").glob("shop-%52oom/*.sqlite3")]) == 3
+
+    async def later(worker: LoadedWorker) -> None:
+        with pytest.raises(PyworkerdError, match="max_objects"):
+            await worker.call("on", "another", "add")
+
+    run(tmp_path, test, later, room=ObjectClass("Room", max_objects=3))
 
 
 def test_it_is_there_again_after_eviction(tmp_path: Path) -> None:
