@@ -20,10 +20,13 @@ from .remote import add_server, path_of, remote_of, service_of
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pyworkerd_config import Config
 
+ASSETS_STAY: Final = (
+    "static assets are not uploaded: copy them into the folder that the server's configuration names"
+)
 MAX_UPLOAD: Final = 64 << 20
 """Bytes that the admin address takes."""
 
@@ -61,8 +64,8 @@ def run(options: argparse.Namespace) -> int:
         query["test"] = "true"
     remote = remote_of(options, config)
     done = remote.ask("POST", path_of(name, "versions"), query=query, body=packed, kind="application/gzip")
-    if keys and not options.json:
-        sys.stdout.write(f"{name}: left out, since they look like private keys: {shown_names(keys)}\n")
+    if not options.json:
+        sys.stdout.writelines(f"{line}\n" for line in notes(config, name, keys))
     tell({**done, "left_out": keys} if keys else done, as_json=options.json)
     return 0
 
@@ -83,6 +86,15 @@ def shown(shares: Sequence[dict[str, Any]]) -> str:
     return " ".join(f"{each['version']}@{each['percent']:g}%" for each in shares)
 
 
+def notes(config: Config, name: str, keys: Sequence[str]) -> Iterator[str]:
+    """What people have to know of an upload that is not in it."""
+    kinds = (each.kind for each in config.services if each.name == name)
+    if any(isinstance(kind, Worker) and kind.assets is not None for kind in kinds):
+        yield f"{name}: {ASSETS_STAY}"
+    if keys:
+        yield f"{name}: left out, since they look like private keys: {shown_names(keys)}"
+
+
 def _pack(config: Config, name: str) -> tuple[bytes, Sequence[str]]:
     """An archive of the worker, and the names of files that were left out of it."""
     service = next((each for each in config.services if each.name == name), None)
@@ -91,7 +103,8 @@ def _pack(config: Config, name: str) -> tuple[bytes, Sequence[str]]:
     worker = service.kind
     if worker.modules:
         raise ConfigurationError(
-            f"{service.place}: service {name!r} lists its modules: only a folder can be deployed: name its main file"
+            f"{service.place}: service {name!r} lists its modules, and only the files of a folder can be deployed: "
+            'write them into one by their names, and deploy that from a wrangler.toml or a config.toml (main = "...")'
         )
     try:
         bundle = Foreign(config).folder(worker, service.place).read()

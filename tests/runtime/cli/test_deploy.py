@@ -7,7 +7,9 @@ import signal
 from typing import TYPE_CHECKING
 
 from pyworkerd.admin.tokens import VARIABLE
+from pyworkerd.cli.deploy import ASSETS_STAY, notes
 from pyworkerd.cli.remote import TOKEN_VARIABLE
+from pyworkerd_config import load
 
 from tests.runtime.cli.command import ask, project, run, serve
 from tests.runtime.supervisor.supervised import Supervised
@@ -94,3 +96,19 @@ def test_somebody_elses_machine(tmp_path: Path) -> None:
     kept = b"".join(path.read_bytes() for path in there.rglob("*") if path.is_file())
     assert b"hunter2" not in kept
     assert b"geheim" not in kept  # deleted is deleted
+
+
+def test_what_is_not_uploaded_is_told(tmp_path: Path) -> None:
+    with_assets = CONFIG.replace('main = "w.py"', 'main = "w.py"\nassets = { directory = "." }')
+    assert list(notes(load(project(tmp_path, with_assets, w=SAYS)), "shop", ["key.pem", "\x1b.pem"])) == [
+        f"shop: {ASSETS_STAY}",
+        "shop: left out, since they look like private keys: 'key.pem', '\\x1b.pem'",
+    ]
+    assert list(notes(load(project(tmp_path, CONFIG, w=SAYS)), "shop", [])) == []
+
+
+def test_a_worker_that_lists_its_modules_is_told_how_it_can_be_deployed(tmp_path: Path) -> None:
+    listed = CONFIG.replace('main = "w.py"', 'modules = [{ name = "w.py", file = "w.py" }]')
+    refused = run("deploy", "-c", project(tmp_path, listed, w=SAYS), "--to", "unix:/nowhere")
+    assert refused.returncode == 2
+    assert "write them into one by their names" in refused.stderr
