@@ -111,14 +111,17 @@ def boot_script(constants: Constants, *, has_storage: bool = False) -> str:
     constants, and what evaluates them."""
     from .glue import host_functions  # noqa: PLC0415 (every start would pay for it)
 
-    modules: dict[str, str | tuple[int, int]] = {
-        PREFIX + name: constants.texts.get(PREFIX + name) or path.read_text(encoding="utf-8")
+    modules = {
+        PREFIX + name: path.read_text(encoding="utf-8")
         for name, path in _modules().items()
-        if has_storage or not name.startswith(OBJECTS)
+        if PREFIX + name not in constants.texts and (has_storage or not name.startswith(OBJECTS))
     }
     modules[TABLES] = f"export default {json.dumps(constants.tables)};"
+    # One text, whatever is in it: what most programs do without takes no more of their images.
+    later = "".join(f"\n{name} {at} {size}" for name, (at, size) in constants.texts.items()) + "\n"
+    arguments = (modules, later, host_functions(has_storage=has_storage))
     script = BOOT.read_text(encoding="utf-8").strip().removesuffix(";")
-    return f"({script})({json.dumps(modules)}, {json.dumps(host_functions(has_storage=has_storage))})"
+    return f"({script})({', '.join(map(json.dumps, arguments))})"
 
 
 def _modules() -> dict[str, Path]:

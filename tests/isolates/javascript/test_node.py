@@ -143,6 +143,23 @@ def test_a_missing_function_is_named_where_it_is_used(start: Callable[..., Drive
     assert start({"w.js": source}).fetch().text == "util.parseArgs() is not there for workers"
 
 
+def test_call_sites_can_be_asked_what_those_of_v8_can(start: Callable[..., Driver]) -> None:
+    files = {
+        "w.js": "import found from './r.cjs'; export default { fetch: () => Response.json(found) };",
+        "r.cjs": """
+        const before = Error.prepareStackTrace;
+        Error.prepareStackTrace = (_, sites) => sites;
+        function named() { const about = {}; Error.captureStackTrace(about); return about.stack[0]; }
+        const site = named();
+        Error.prepareStackTrace = before;
+        module.exports = [site.isEval(), site.isConstructor(), site.getThis() === undefined, `${site}`];
+        """,
+    }
+    *answers, text = start(files).fetch().json
+    assert answers == [False, False, True]
+    assert text.startswith("named (")
+
+
 def test_workers_that_ask_for_none_of_it_have_none_of_it(start: Callable[..., Driver]) -> None:
     names = ["Buffer", "process", "setImmediate", "clearImmediate"]
     source = f"""

@@ -1,5 +1,5 @@
 // The first script of the engine: keeps the guest's own modules, and answers which functions the engine is to call.
-function (modules, functions) {
+function (modules, later, functions) {
   "use strict";
   const host = {};
   for (const [letter, name] of Object.entries(functions)) {
@@ -61,27 +61,35 @@ function (modules, functions) {
   function ownName(name) {
     if (name.startsWith("cloudflare:") || name.startsWith("@cloudflare/")) return own.has(name) ? name : undefined;
     const node = `pyworkerd:node/${name.startsWith("node:") ? name.slice(5) : name}`;
-    return own.has(node) ? node : undefined;
+    return placeOf(node) === undefined ? undefined : node;
   }
 
   // Names of the modules that are of Node.js.
   function ofNode() {
-    return [...own.keys()].filter((name) => name.startsWith("pyworkerd:node/")).map((name) => name.slice(15));
+    return [...later.matchAll(/\npyworkerd:node\/(\S+)/g)].map(([, name]) => name);
   }
 
   // A program sees those and its own files. Names of the guest's own modules are for these alone.
   function resolve(base, name) {
-    if (isOwn(base) && own.has(name)) return name;
+    if (isOwn(base) && (own.has(name) || placeOf(name) !== undefined)) return name;
     return ownName(name) ?? guest.resolve(base, name);
   }
 
-  // The engine asks once for each: what it has got need not be part of an image. Texts of modules that few programs
-  // import are not even there before, but places among the engine's constants.
+  // Where the text of a module that few programs import is among the engine's constants, and its size.
+  function placeOf(name) {
+    const at = /\s/.test(name) ? -1 : later.indexOf(`\n${name} `);
+    return at < 0 ? undefined : later.slice(at + name.length + 2, later.indexOf("\n", at + 1)).split(" ");
+  }
+
+  // The engine asks once for each: what it has got need not be part of an image.
   function source(name) {
     const text = own.get(name);
-    if (text === undefined) return guest.source(name);
-    own.set(name, "");
-    return typeof text === "string" ? text : host.decode(host.table(text[0], text[1]));
+    if (text !== undefined) {
+      own.set(name, "");
+      return text;
+    }
+    const place = name.startsWith("pyworkerd:") ? placeOf(name) : undefined;
+    return place === undefined ? guest.source(name) : host.decode(host.table(Number(place[0]), Number(place[1])));
   }
 
   // Where SQLite is inside: whether a statement may do something.

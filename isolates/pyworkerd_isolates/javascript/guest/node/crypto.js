@@ -6,6 +6,11 @@ import { Hash, Hmac, createHash, createHmac, getHashes, hash } from "pyworkerd:n
 import {
   getRandomValues, randomBytes, randomFill, randomFillSync, randomInt, randomUUID,
 } from "pyworkerd:node_parts/crypto_random";
+import {
+  KeyObject, createPrivateKey, createPublicKey, createSecretKey,
+} from "pyworkerd:node_parts/key_object";
+import { generateKey, generateKeyPair, generateKeyPairSync, generateKeySync } from "pyworkerd:node_parts/key_making";
+import { Sign, Verify, createSign, createVerify, sign, verify } from "pyworkerd:node_parts/signatures";
 import { crypto as webcrypto } from "pyworkerd:web/crypto";
 
 export const { subtle } = webcrypto;
@@ -23,6 +28,8 @@ export const constants = Object.freeze({
 const later = (name, instead) => () => { throw onlyLater(name, instead); };
 export const createCipheriv = later("createCipheriv", "crypto.subtle.encrypt() with AES-GCM, AES-CBC or AES-CTR");
 export const createDecipheriv = later("createDecipheriv", "crypto.subtle.decrypt() with AES-GCM, AES-CBC or AES-CTR");
+export const scrypt = later("scrypt", "pbkdf2(), which is computed here, or crypto.subtle.deriveBits() with PBKDF2");
+export const scryptSync = later("scryptSync", "pbkdf2Sync(), which is computed here, or crypto.subtle.deriveBits()");
 export const createECDH = later("createECDH", "crypto.subtle.deriveBits() with ECDH or X25519");
 export const createDiffieHellman = later("createDiffieHellman", "crypto.subtle.deriveBits() with ECDH or X25519");
 export const diffieHellman = later("diffieHellman", "crypto.subtle.deriveBits() with ECDH or X25519");
@@ -33,13 +40,18 @@ export const getCiphers = () => [];
 export const getFips = () => 0;
 export const fips = false;
 
+export const getCurves = () => ["prime256v1", "secp256k1", "secp384r1", "secp521r1"];
+
 export {
-  Hash, Hmac, createHash, createHmac, getHashes, getRandomValues, hash, hkdf, hkdfSync, pbkdf2, pbkdf2Sync, randomBytes,
-  randomFill, randomFillSync, randomInt, randomUUID, timingSafeEqual, webcrypto,
+  Hash, Hmac, KeyObject, Sign, Verify, createHash, createHmac, createPrivateKey, createPublicKey, createSecretKey,
+  createSign, createVerify, generateKey, generateKeyPair, generateKeyPairSync, generateKeySync, getHashes,
+  getRandomValues, hash, hkdf, hkdfSync, pbkdf2, pbkdf2Sync, randomBytes, randomFill, randomFillSync, randomInt,
+  randomUUID, sign, timingSafeEqual, verify, webcrypto,
 };
 export default {
-  Hash, Hmac, constants, createCipheriv, createDecipheriv, createDiffieHellman, createECDH, createHash, createHmac,
-  diffieHellman, fips, getCiphers, getFips, getHashes, getRandomValues, hash, hkdf, hkdfSync, pbkdf2, pbkdf2Sync,
-  privateDecrypt, publicEncrypt, randomBytes, randomFill, randomFillSync, randomInt, randomUUID, subtle,
-  timingSafeEqual, webcrypto,
+  Hash, Hmac, KeyObject, Sign, Verify, constants, createCipheriv, createDecipheriv, createDiffieHellman, createECDH,
+  createHash, createHmac, createPrivateKey, createPublicKey, createSecretKey, createSign, createVerify, diffieHellman,
+  fips, generateKey, generateKeyPair, generateKeyPairSync, generateKeySync, getCiphers, getCurves, getFips, getHashes,
+  getRandomValues, hash, hkdf, hkdfSync, pbkdf2, pbkdf2Sync, privateDecrypt, publicEncrypt, randomBytes, randomFill,
+  randomFillSync, randomInt, randomUUID, scrypt, scryptSync, sign, subtle, timingSafeEqual, verify, webcrypto,
 };

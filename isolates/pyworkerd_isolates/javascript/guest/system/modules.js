@@ -339,6 +339,7 @@ function program(path) {
   const found = text(path);
   if (found === undefined) return undefined;
   for (const name in NAMED) if (found.includes(name)) wanted.add(NAMED[name]);
+  if (found.includes("prepareStackTrace")) required("pyworkerd:node_parts/call_sites"); // before it runs
   if (found.length <= toLookAt && !path.includes("node_modules/")) {
     toLookAt -= found.length;
     mayBeGlobal(found.match(CAPITALS) ?? []);
