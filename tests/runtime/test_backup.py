@@ -15,6 +15,8 @@ from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.versions.model import Record, Secrets, Version
 from pyworkerd.versions.store import Store
 
+from tests.runtime.versions.kept import write
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -216,8 +218,8 @@ def test_versions_and_their_secrets_come_back_whatever_their_files_are_called(tm
     store = Store(state)
     files = store.files("shop") / ("0" * 16)
     version = Version("0" * 16, 1.0, "ci", "", "w.py", {}, 1, 2)
-    store.write(Record("shop", (version,)))
-    store.write(Secrets("shop", {"TOKEN": "hunter2"}))
+    write(store, Record("shop", (version,)))
+    write(store, Secrets("shop", {"TOKEN": "hunter2"}))
     (files / "bucket.files").mkdir(parents=True)
     (files / "w.sqlite3").write_bytes(b"no database")
     (files / "bucket.files" / "x").write_bytes(b"x")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pyworkerd.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+    from pathlib import Path
 
     from pyworkerd_config import Config
 
@@ -20,8 +21,9 @@ MAX_BYTES: Final = 16 << 20
 """Of what serving processes are told: half of the longest message."""
 
 
-def _nothing() -> None:
+def _nothing() -> Generator[Path]:
     """Nothing has to be written."""
+    yield from ()
 
 
 class Deployed(NamedTuple):
@@ -30,8 +32,8 @@ class Deployed(NamedTuple):
     config: Config
     lives: bytes = b""
     """What makes it of the file's, for serving processes."""
-    keep: Callable[[], None] = _nothing
-    """Writes what changes with it, before it may be served. Raises `StorageError`."""
+    keeping: Callable[[], Generator[Path]] = _nothing
+    """Writes what changes with it, before it may be served: see `versions.store.Store.writing`."""
 
 
 def read(config: Config, change: Change | None = None) -> Deployed:
@@ -41,7 +43,7 @@ def read(config: Config, change: Change | None = None) -> Deployed:
     """
     if change is None and not (config.state_dir / FOLDER).is_dir():
         return Deployed(config)
-    from pyworkerd.versions.current import current, encode, keep  # noqa: PLC0415 (start-up time)
+    from pyworkerd.versions.current import current, encode, keeping  # noqa: PLC0415 (start-up time)
 
     found = current(config, change)
     lives = encode(found.lives)
@@ -49,7 +51,7 @@ def read(config: Config, change: Change | None = None) -> Deployed:
         raise ConfigurationError(
             f"all vars and secrets that were deployed have {len(lives)} bytes; {MAX_BYTES} can be"
         )
-    return Deployed(found.config, lives, partial(keep, found))
+    return Deployed(found.config, lives, partial(keeping, found))
 
 
 def made_of(config: Config, lives: bytes) -> Config:

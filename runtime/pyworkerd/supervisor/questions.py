@@ -6,6 +6,9 @@ for one of them: `Supervisor.let_one`.
 
 from __future__ import annotations
 
+from errno import EIO
+from os import fsdecode
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd.observe.snapshot import pack
@@ -41,5 +44,16 @@ def _receive(argument: bytes) -> bytes:
     return receive(argument)
 
 
-TASKS: Final[Mapping[str, Callable[[bytes], bytes]]] = {"receive": _receive}
+def _sync(path: bytes) -> bytes:
+    """Have a file of the supervisor's on disk. The number of an error, or 0."""
+    from pyworkerd.versions.store import sync  # noqa: PLC0415 (not before somebody deploys)
+
+    try:
+        sync(Path(fsdecode(path)))
+    except OSError as error:
+        return b"%d" % (error.errno or EIO)
+    return b"0"
+
+
+TASKS: Final[Mapping[str, Callable[[bytes], bytes]]] = {"receive": _receive, "sync": _sync}
 """Done on a thread."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from os import fsencode, strerror
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd.generation import digest_of
@@ -19,9 +20,11 @@ from pyworkerd.serving import key_of
 from .child import Gone
 from .deployed import read, trial_of
 from .messages import BoundSocket, Discard, Prepare, Prepared, Refused
+from .questions import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pyworkerd_config import Config
 
@@ -41,6 +44,8 @@ _UNFORESEEN: Final = Fault("it failed in a way that nobody has foreseen: the log
 _MOVED: Final = Fault("the files keep changing while they are loaded: try again when they are complete")
 
 
+SYNC_S: Final = 60.0
+"""For a disk; then the supervisor waits for it itself."""
 MAX_WAITING: Final = 16
 """Changes that wait for those before them; one more is refused."""
 
@@ -176,7 +181,7 @@ class Reloading:
                 return True
             digest = await self._prepare(children, deployed, new, change)
             if digest is not None and change is not None:
-                self._keep(deployed, children)
+                await self._keep(deployed, children)
         except BaseException:
             _close(new)
             raise
@@ -187,14 +192,25 @@ class Reloading:
         self._adopt(config, new, digest)
         return True
 
-    def _keep(self, deployed: Deployed, children: list[Child]) -> None:
+    async def _keep(self, deployed: Deployed, children: list[Child]) -> None:
         """Write it before anybody is served by it: from here on it survives."""
         try:
-            deployed.keep()
+            writing = deployed.keeping()
+            for path in writing:
+                if (error := await self._sync(path)) is not None:
+                    writing.throw(error)
         except BaseException:
             for child in children:
                 child.tell(Discard(self._generation))
             raise
+
+    async def _sync(self, path: Path) -> OSError | None:
+        """Have something on disk, which a serving process has a thread to wait for; why it is not."""
+        answer = await self._supervisor.let_one("sync", fsencode(path), SYNC_S) or b""
+        if not 0 < len(answer) < 4 or not answer.isdigit():  # nobody could: what has to be has to be
+            answer = TASKS["sync"](fsencode(path))
+        number = int(answer)
+        return OSError(number, strerror(number)) if number else None
 
     async def _prepare(
         self,

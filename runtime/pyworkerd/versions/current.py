@@ -15,7 +15,8 @@ from .rules import RuleError
 from .store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
 
     from pyworkerd_config.model import Config
 
@@ -91,11 +92,11 @@ def _live(store: Store, record: Record, secrets: Secrets) -> Live:
     return Live(record.service, str(store.files(record.service)), shares, secrets.values)
 
 
-def keep(current: Current) -> None:
-    """Write what is not kept yet. Raises `StorageError`."""
+def keeping(current: Current) -> Generator[Path]:
+    """Write what is not kept yet: see `Store.writing`."""
     store = Store(current.config.state_dir)
     for each in current.unkept:
-        store.write(each)
+        yield from store.writing(each)
 
 
 def encode(lives: Sequence[Live]) -> bytes:

@@ -30,7 +30,7 @@ from .model import FORMAT, Record, Secrets
 from .rules import RuleError, must_be_sound
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Generator
 
     from pyworkerd_isolates.bundle import Bundle
 
@@ -104,8 +104,11 @@ class Store:
             raise ConfigurationError(f"{path} is that of another service, {found.service!r}")
         return found
 
-    def write(self, kept: Record | Secrets) -> None:
-        """Keep it: on disk when this returns. Raises `StorageError`, `StorageFull` where the disk is."""
+    def writing(self, kept: Record | Secrets) -> Generator[Path]:
+        """Keep it, in steps: what each gives has to be on disk (`sync`) before the next. After the last it is kept.
+
+        An OSError of syncing is thrown in. Raises `StorageError`, `StorageFull` where the disk is.
+        """
         folder = self.folder(kept.service)
         name = RECORD if isinstance(kept, Record) else SECRETS
         data = msgspec.json.encode(kept)
@@ -118,8 +121,9 @@ class Store:
             draft = folder / f"{name}.draft"
             draft.unlink(missing_ok=True)
             _write(draft, data, 0o600)
+            yield draft
             draft.replace(folder / name)
-            _sync(folder)
+            yield folder
         except OSError as error:
             raise _storage_error(f"what is known of the versions of {kept.service!r}", error) from error
 
@@ -202,14 +206,14 @@ def _keep(base: Path, id_: str, bundle: Bundle) -> None:
                 if draft / parent not in folders:
                     (draft / parent).mkdir(mode=0o700)
                     folders.add(draft / parent)
-            _write(path, data, 0o400, sync=False)
+            _write(path, data, 0o400)
         # Once all are written: one by one, thousands of small files would take a minute.
         for name in bundle.files:
-            _sync(draft / name)
+            sync(draft / name)
         for folder in folders:
-            _sync(folder)
+            sync(folder)
         draft.rename(base / id_)
-        _sync(base)
+        sync(base)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -226,16 +230,14 @@ def _private(folder: Path) -> None:
             each.mkdir(mode=0o700)
 
 
-def _write(path: Path, data: bytes, mode: int, *, sync: bool = True) -> None:
+def _write(path: Path, data: bytes, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
-        file.flush()
-        if sync:
-            os.fsync(descriptor)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on disk. Blocks. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

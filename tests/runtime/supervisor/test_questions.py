@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 from pyworkerd.messages import Request
@@ -9,10 +11,11 @@ from pyworkerd.observe.feed import Feed, Question, read_answer
 from pyworkerd.observe.snapshot import unpack
 from pyworkerd.runtime import RuntimeOptions
 from pyworkerd.serving import Serving
-from pyworkerd.supervisor.questions import QUESTIONS
+from pyworkerd.supervisor.questions import QUESTIONS, TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pyworkerd.runtime import Runtime
 
@@ -57,3 +60,8 @@ def test_nothing_is_kept_without_an_admin_address(with_runtime: Callable[..., No
         assert QUESTIONS["entries"](Serving(runtime), Question().pack()) == b""
 
     with_runtime(main)
+
+
+def test_a_file_is_synced_or_the_number_of_the_error_told(tmp_path: Path) -> None:
+    assert TASKS["sync"](os.fsencode(tmp_path)) == b"0"
+    assert TASKS["sync"](os.fsencode(tmp_path / "gone")) == b"%d" % errno.ENOENT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.client
 import os
 import signal
@@ -11,6 +12,7 @@ from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from pyworkerd.supervisor.messages import Leaving, Prepare, Refused, Switch
 from pyworkerd.supervisor.reloading import Reloading
 from pyworkerd.supervisor.serving_process import ServingProcess
@@ -21,8 +23,6 @@ from tests.runtime.supervisor.supervised import CONFIG, SAYS, Supervised, superv
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 class Turns(Reloading):
@@ -74,6 +74,20 @@ class Falling(Reloading):
         if change is None:
             raise KeyError("odd")
         self.told.append(change.service)
+
+
+@pytest.mark.parametrize(("answer", "lost"), [
+    (b"0", None), (b"28", errno.ENOSPC), (None, errno.ENOENT), (b"", errno.ENOENT), (b"all is well", errno.ENOENT),
+])  # fmt: skip
+def test_a_serving_process_waits_for_the_disk_unless_none_can(
+    tmp_path: Path, answer: bytes | None, lost: int | None
+) -> None:
+    async def let_one(task: str, argument: bytes, seconds: float) -> bytes | None:
+        assert (task, argument, seconds > 0) == ("sync", os.fsencode(tmp_path / "gone"), True)
+        return answer
+
+    error = asyncio.run(Reloading(SimpleNamespace(let_one=let_one))._sync(tmp_path / "gone"))  # type: ignore[arg-type]
+    assert (error and error.errno) == lost
 
 
 def test_a_reload_that_fails_oddly_takes_no_deploy_along(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from pyworkerd.versions.current import Change, current, keep
+from pyworkerd.versions.current import Change, current, keeping
 from pyworkerd.versions.model import Record, Secrets
 from pyworkerd.versions.rules import RuleError
 from pyworkerd.versions.store import Store
 from pyworkerd_config.model import Config, Service, Worker
+
+from tests.runtime.versions.kept import finish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +34,7 @@ def same(record: Record) -> Record:
 def test_a_change_is_kept_once_it_is_to_be_served(tmp_path: Path) -> None:
     found = current(served(tmp_path), Change("shop", secrets=put))
     assert Store(tmp_path / "state").secrets("shop").values == {}
-    keep(found)
+    finish(keeping(found))
     assert Store(tmp_path / "state").secrets("shop").values == {"TOKEN": "s1"}
     assert current(served(tmp_path)).config.secrets == found.config.secrets != {}
 

@@ -15,6 +15,8 @@ from pyworkerd.versions.model import Record, Secrets, Version
 from pyworkerd.versions.store import Store
 from pyworkerd_isolates.bundle import Bundle
 
+from tests.runtime.versions.kept import write
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -37,7 +39,7 @@ def test_what_is_written_is_read_by_the_next_server(tmp_path: Path) -> None:
     assert Store(tmp_path).record("shop") == Record("shop")
     assert Store(tmp_path).services() == frozenset()
     for kept in (Record("shop"), record, secrets):
-        Store(tmp_path).write(kept)
+        write(Store(tmp_path), kept)
     store = Store(tmp_path)
     assert (store.record("shop"), store.secrets("shop")) == (record, secrets)
     assert store.services() == {"shop"}
@@ -50,11 +52,11 @@ def test_nothing_is_written_that_would_not_be_read(tmp_path: Path, monkeypatch: 
     """Secrets of control characters are six times as long on disk: the server would not start again."""
     monkeypatch.setattr("pyworkerd.versions.store.MAX_FILE", 1000)
     store, kept = Store(tmp_path), Secrets("shop", {"TOKEN": "hunter2"})
-    store.write(kept)
+    write(store, kept)
     with pytest.raises(
         StorageError, match=r"secrets\.json of 'shop' would have \d+ bytes, and 1000 are read"
     ) as raised:
-        store.write(Secrets("shop", {"TOKEN": "\x01" * 200}))
+        write(store, Secrets("shop", {"TOKEN": "\x01" * 200}))
     assert "x01" not in str(raised.value)
     assert store.secrets("shop") == kept
 
@@ -62,7 +64,7 @@ def test_nothing_is_written_that_would_not_be_read(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("name", ["..", "a/b", "A", "\0", "x" * 300, ".incoming"])
 def test_no_name_of_a_service_leads_elsewhere(tmp_path: Path, name: str) -> None:
     store = Store(tmp_path)
-    store.write(Record(name))
+    write(store, Record(name))
     assert store.record(name) == Record(name)
     assert [path.parent.parent for path in tmp_path.rglob("record.json")] == [store.root]
     assert not (store.root / ".incoming").exists()
@@ -92,7 +94,7 @@ def test_no_name_of_a_service_leads_elsewhere(tmp_path: Path, name: str) -> None
 )
 def test_what_cannot_be_read_is_never_taken_for_nothing(tmp_path: Path, text: str, told: str) -> None:
     store = Store(tmp_path)
-    store.write(Record("shop"))
+    write(store, Record("shop"))
     (store.folder("shop") / "record.json").write_text(text)
     with pytest.raises(ConfigurationError, match=told):
         store.record("shop")
@@ -129,7 +131,7 @@ def test_names_that_no_file_can_have(tmp_path: Path, files: dict[str, str | byte
 
 def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
-    store.write(Record("shop", (VERSION,)))
+    write(store, Record("shop", (VERSION,)))
     path = upload(store, {"w.py": "1"})
 
     def full(_: int) -> None:
@@ -137,20 +139,20 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageFull, match=r"the disk is full: .* nothing has changed"):
-        store.write(Record("shop"))
+        write(store, Record("shop"))
     with pytest.raises(StorageFull):
         store.keep_upload("shop", path, ())
     monkeypatch.undo()
     assert store.record("shop") == Record("shop", (VERSION,))
     assert ids(store) == set()
-    store.write(Record("shop"))
+    write(store, Record("shop"))
     assert store.record("shop") == Record("shop")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "versions").write_text("")
     with pytest.raises(StorageError, match="nothing has changed"):
-        Store(tmp_path).write(Record("shop"))
+        write(Store(tmp_path), Record("shop"))
     with pytest.raises(StorageError):
         Store(tmp_path).incoming()
     with pytest.raises(ConfigurationError, match="cannot be read"):
