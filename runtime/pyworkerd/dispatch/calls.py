@@ -272,8 +272,9 @@ class Calls:
                 raise ExceededSubrequests("the invocation has made all its subrequests (limits.subrequests)")
             invocation.subrequests_left -= 1
             return capability, None, 0.0
-        computing = channels.computing(named)
-        if computing is not None and type(effect) is Call:
+        computing = channels.computing(named) if type(effect) is Call else None
+        if computing is not None:
+            assert isinstance(effect, Call)
             cost_ms = computing.cost_ms(effect.method, effect.arguments)
             check_cost(invocation, cost_ms)
             return capability, computing, cost_ms

@@ -361,10 +361,11 @@ class Fleet:
             self._hungry.pop(worker, None)
 
     def _feed_the_hungry(self) -> None:
-        for worker in list(islice(self._hungry, FED)):
-            del self._hungry[worker]
-            self._hungry[worker] = None  # at the end: the others' turn
-            worker.plan_soon()
+        if self._hungry:
+            for worker in list(islice(self._hungry, FED)):
+                del self._hungry[worker]
+                self._hungry[worker] = None  # at the end: the others' turn
+                worker.plan_soon()
         self.hibernation.feed()
 
     def evict(self, number: int) -> None:

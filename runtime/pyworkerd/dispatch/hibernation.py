@@ -178,6 +178,8 @@ class Hibernation:
 
     def feed(self) -> None:
         """There may be room."""
+        if not self._waking:
+            return
         for live in list(islice(self._waking, FED)):
             live.look_again()
 

@@ -81,6 +81,8 @@ class Scope:
         """
         span = Scope(self.trace_id, new_span_id(), self.flags, self.state, self.root, self.span_id)
         span.caller = caller
+        if not headers:
+            return span, headers
         given = [value for name, value in headers if name == PARENT]
         if given and given != [format_parent(self.trace_id, self.span_id, self.flags)]:
             span._sends = False

@@ -31,6 +31,7 @@ that branches share.
 REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
 T = TypeVar("T")
+_set_depth, _set_scope = depth.current.set, scope.set
 
 
 def one_deeper(work: Coroutine[Any, Any, T], span: Scope) -> Awaitable[T]:
@@ -53,13 +54,9 @@ def deeper(context: Context, span: Scope) -> Context:
     if level >= MAX_DEPTH:
         raise ExceededDepth(f"more than {MAX_DEPTH} services call each other in a row")
     copy = context.copy()
-    copy.run(_enter, level + 1, span)
+    copy.run(_set_depth, level + 1)
+    copy.run(_set_scope, span)
     return copy
-
-
-def _enter(level: int, span: Scope) -> None:
-    depth.current.set(level)
-    scope.set(span)
 
 
 def readable(reply: CallReply, cpu_ms: float | None) -> CallReply:
