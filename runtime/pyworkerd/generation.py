@@ -145,6 +145,7 @@ class Generation:
         self.services: dict[str, Service] = {}
         self.running: dict[str, Running] = {}
         self._models = {service.name: service for service in config.services}
+        self._stores = {(store.kind, store.name): store for store in config.stores}
         self._foreign = Foreign(config)
         self._splits: dict[str, Service] = {}
         """What requests to a service with two versions go to."""
@@ -478,9 +479,9 @@ class Generation:
     def store(self, kind: str, worker: str, name: str) -> layout.Location:
         """Where a worker's store of this name is: its own, unless `[[stores]]` lets it share one."""
         root = self.ground.state_dir(self.config)
-        for store in self.config.stores:
-            if (store.kind, store.name) == (kind, name) and worker in store.workers:
-                return layout.shared(root, kind, name, store.size_mb, store.workers)
+        store = self._stores.get((kind, name))
+        if store is not None and worker in store.workers:
+            return layout.shared(root, kind, name, store.size_mb, store.workers)
         return layout.own(root, kind, worker, name)
 
     def queue(self, name: str) -> tuple[Queue, layout.Location]:

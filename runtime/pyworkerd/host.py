@@ -43,7 +43,7 @@ class Host:
     def store(self, kind: str, name: str) -> layout.Location:
         """Where the worker's store of this name is."""
         location = self.generation.store(kind, self.worker, name)
-        self.given.append(location._replace(earlier=()))  # who else shares it makes no other worker
+        self.given.append(location._replace(sharers=()))  # who else shares it makes no other worker
         return location
 
     def queue(self, name: str) -> tuple[Queue, layout.Location]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pyworkerd.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from pathlib import Path
 
 PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -40,8 +40,13 @@ class Location(NamedTuple):
     """What messages call it: they never name a path."""
     size_mb: int | None = None
     """How large it may grow, where `[[stores]]` says so."""
-    earlier: tuple[Path, ...] = ()
-    """Where it may have been before it was shared: files of its workers' own."""
+    sharers: tuple[str, ...] = ()
+    """Workers that it is shared by: each may have had one of its own before."""
+
+    def earlier(self) -> Iterator[Path]:
+        """Where it may have been before it was shared."""
+        kind = self.path.parent.parent
+        return (kind / f"own.{encoded(worker)}" / self.path.name for worker in self.sharers)
 
 
 def encoded(name: str) -> str:
@@ -59,11 +64,10 @@ def own(root: Path, kind: str, worker: str, name: str) -> Location:
 
 
 def shared(
-    root: Path, kind: str, name: str, size_mb: int | None = None, workers: Iterable[str] = ()
+    root: Path, kind: str, name: str, size_mb: int | None = None, workers: tuple[str, ...] = ()
 ) -> Location:
     """A store that `[[stores]]` declares, for these workers: what one of them had in its own before is taken over."""
-    earlier = tuple(own(root, kind, worker, name).path for worker in workers)
-    return _location(root, kind, SHARED, name)._replace(size_mb=size_mb, earlier=earlier)
+    return _location(root, kind, SHARED, name)._replace(size_mb=size_mb, sharers=workers)
 
 
 def program(root: Path, kind: str, name: str) -> Location:

@@ -75,7 +75,7 @@ def tell_of_others(location: Location) -> None:
 
 
 def _there(location: Location) -> list[Path]:
-    return [path for path in location.earlier if path.exists()]
+    return [path for path in location.earlier() if path.exists()]
 
 
 @contextlib.contextmanager
