@@ -63,17 +63,16 @@ export default {
 """
 
 
-@pytest.fixture(scope="module")
-def packages() -> Path:
+def installed(packages: dict[str, str]) -> Path:
     """A folder with `node_modules`, installed once per machine."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm was not found: install Node.js")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pyworkerd-tests"
-    folder = cache / "-".join(f"{name}-{version}" for name, version in sorted(PACKAGES.items()))
+    folder = cache / "-".join(f"{name}-{version}" for name, version in sorted(packages.items()))
     if not (folder / "complete").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text(json.dumps({"private": True, "dependencies": PACKAGES}))
+        (folder / "package.json").write_text(json.dumps({"private": True, "dependencies": packages}))
         done = subprocess.run(
             [npm, "install", "--silent", "--no-audit", "--no-fund"],
             cwd=folder,
@@ -86,6 +85,11 @@ def packages() -> Path:
             pytest.skip(f"npm cannot install: {done.stderr.strip()[-200:]}")
         (folder / "complete").touch()
     return folder
+
+
+@pytest.fixture(scope="module")
+def packages() -> Path:
+    return installed(PACKAGES)
 
 
 def with_packages(packages: Path, folder: Path) -> None:
@@ -233,3 +237,115 @@ def test_the_example(packages: Path, tmp_path: Path) -> None:
                 await serving.aclose()
 
     asyncio.run(main())
+
+
+OF_NODE = {
+    "bcryptjs": "3.0.3", "body-parser": "2.4.0", "busboy": "1.6.0", "cookie-signature": "1.2.2", "csv-parse": "7.0.3",
+    "iconv-lite": "0.7.3", "jsonwebtoken": "9.0.3",
+}  # fmt: skip
+"""Packages that were written for Node.js, and ask for its modules."""
+WITH_NODE = """
+import crypto from "node:crypto";
+import { Readable } from "node:stream";
+import { promisify } from "node:util";
+import bcrypt from "bcryptjs";
+import bodyParser from "body-parser";
+import busboy from "busboy";
+import cookie from "cookie-signature";
+import { parse } from "csv-parse";
+import iconv from "iconv-lite";
+import jwt from "jsonwebtoken";
+
+async function all(stream) {
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return chunks;
+}
+const pem = {
+  publicKeyEncoding: { type: "spki", format: "pem" }, privateKeyEncoding: { type: "pkcs8", format: "pem" },
+};
+const ways = {
+  async jsonwebtoken() {
+    const rsa = await promisify(crypto.generateKeyPair)("rsa", { modulusLength: 2048, ...pem });
+    const ec = crypto.generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const secret = { privateKey: "secret", publicKey: "secret" };
+    return Object.entries({ HS256: secret, RS256: rsa, PS384: rsa, ES256: ec }).map(([algorithm, keys]) => {
+      const token = jwt.sign({ sub: algorithm }, keys.privateKey, { algorithm, expiresIn: "1h" });
+      const forged = `${token.slice(0, -8)}AAAAAAAA`;
+      try { jwt.verify(forged, keys.publicKey); } catch ({ message }) {
+        return [jwt.verify(token, keys.publicKey).sub, message];
+      }
+    });
+  },
+  async bcryptjs() {
+    return [await bcrypt.compare("a", await bcrypt.hash("a", 4)), bcrypt.compareSync("b", bcrypt.hashSync("a", 4))];
+  },
+  busboy(request) {
+    const found = [];
+    return new Promise((resolve, reject) => {
+      const form = busboy({ headers: Object.fromEntries(request.headers) });
+      form.on("field", (name, value) => found.push([name, value]));
+      form.on("file", (name, stream, { filename }) => {
+        all(stream).then((chunks) => found.push([name, filename, Buffer.concat(chunks).length]), reject);
+      });
+      form.on("close", () => resolve(found)).on("error", reject);
+      Readable.fromWeb(request.body).pipe(form);
+    });
+  },
+  "body-parser": async () => {
+    const request = Object.assign(Readable.from([Buffer.from('{"a":'), Buffer.from("1}")], { objectMode: false }), {
+      headers: { "content-type": "application/json", "content-length": "7" },
+    });
+    await promisify(bodyParser.json())(request, {});
+    return request.body;
+  },
+  "cookie-signature": () => [cookie.unsign(cookie.sign("value", "key"), "key"), cookie.unsign("value.x", "key")],
+  "csv-parse": () => all(Readable.from(["a,b\\n1,", "2\\n3,4\\n"]).pipe(parse({ columns: true }))),
+  async "iconv-lite"() {
+    const bytes = iconv.encode("caf\\u00e9 \\u20ac", "win1252");
+    return [bytes.toString("hex"), (await all(Readable.from([bytes]).pipe(iconv.decodeStream("win1252")))).join("")];
+  },
+};
+export default {
+  async fetch(request) {
+    return Response.json(await ways[new URL(request.url).pathname.slice(1)](request));
+  },
+};
+"""
+BAD = "invalid signature"
+SHOWN = {
+    "jsonwebtoken": [["HS256", BAD], ["RS256", BAD], ["PS384", BAD], ["ES256", BAD]],
+    "bcryptjs": [True, False],
+    "busboy": [["field", "value"], ["file", "a.txt", 200_000]],
+    "body-parser": {"a": 1},
+    "cookie-signature": ["value", False],
+    "csv-parse": [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}],
+    "iconv-lite": ["636166e92080", "caf\u00e9 \u20ac"],
+}
+
+
+def test_packages_of_node(tmp_path: Path) -> None:
+    (tmp_path / "worker.js").write_text(WITH_NODE)
+    with_packages(installed(OF_NODE), tmp_path)
+    form = b"\r\n".join(
+        (
+            b'--cut\r\ncontent-disposition: form-data; name="field"\r\n\r\nvalue',
+            b'--cut\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+            + b"x" * 200_000,
+            b"--cut--\r\n",
+        )
+    )
+    headers = {"content-type": "multipart/form-data; boundary=cut"}
+
+    async def main() -> dict[str, object]:
+        async with Runtime() as runtime:
+            worker = await runtime.load(tmp_path / "worker.js", limits=Limits(cpu_ms=5000, startup_ms=10_000))
+            found: dict[str, object] = {}
+            for name in SHOWN:
+                answer = await worker.fetch(f"/{name}", method="POST", headers=headers, body=form)
+                text = await answer.text()
+                assert answer.status == 200, (name, text)
+                found[name] = json.loads(text)
+            return found
+
+    assert asyncio.run(main()) == SHOWN
