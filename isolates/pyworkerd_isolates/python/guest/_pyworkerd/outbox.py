@@ -17,7 +17,11 @@ blobs = []
 abandoned = 0
 """Calls that were abandoned in this step."""
 _written = 0
+streamed = 0
+"""Bytes of pieces of bodies in this step."""
 
+MAX_STREAMED = 4 << 20
+"""Of those in one step; other bodies wait for the next. Half of what the host takes."""
 MAX_TEXT = 524_288
 """Bytes of text for people (logs, tracebacks) in one step: half of what the host reads as the structured part."""
 _escaped = json.encoder.encode_basestring_ascii
@@ -56,7 +60,7 @@ def put_alone(effect):
 
 def take(wake):
     """All of it as one frame, with the time at which the loop wants to be run again. Empties the outbox."""
-    global _written, abandoned
+    global _written, abandoned, streamed
     try:
         texts = ",".join(effects)
     except TypeError:  # most steps have no lists
@@ -64,13 +68,13 @@ def take(wake):
     frame = frames.encode(f"[{'null' if wake is None else written(wake)},[{texts}]]", blobs)
     effects.clear()
     blobs.clear()
-    _written = abandoned = 0
+    _written = abandoned = streamed = 0
     return frame
 
 
 def clear():
     """Forget all of it."""
-    global _written, abandoned
+    global _written, abandoned, streamed
     effects.clear()
     blobs.clear()
-    _written = abandoned = 0
+    _written = abandoned = streamed = 0

@@ -15,6 +15,8 @@ WINDOW = 262_144
 to 1 MiB)."""
 CHUNK = 65_536
 """Largest piece that is sent at once."""
+NEXT_STEP = 1e-6
+"""Seconds: time stands still in a step, so whatever is not now is in another one."""
 
 _inbound = {}
 _outbound = {}
@@ -150,6 +152,8 @@ class Outbound:
                     await self._waiter
                 finally:
                     self._waiter = None
+            while outbox.streamed >= outbox.MAX_STREAMED and not self.stopped:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(NEXT_STEP)
             if self.stopped:
                 raise StreamError("the reader of this body has gone")
             piece = view[: min(CHUNK, self._credit)]
@@ -158,6 +162,7 @@ class Outbound:
             self._give_out(piece)
 
     def _give_out(self, piece):
+        outbox.streamed += len(piece)
         place, last = self._place, self._piece
         if place < len(outbox.blobs) and outbox.blobs[place] is last and len(last) + len(piece) <= CHUNK:
             last += piece
