@@ -46,7 +46,7 @@ const nameOf = (value) => {
 };
 const plain = (value) => PLAIN[value instanceof Error ? "Error" : nameOf(value)]?.(value) ?? String(value);
 const make = (expression, env) =>
-  Function("RpcTarget", "env", `return (async () => (${expression}))()`)(RpcTarget, env);
+  Function("RpcStub", "RpcTarget", "env", `return (async () => (${expression}))()`)(RpcStub, RpcTarget, env);
 const show = async (value) => [nameOf(value), await plain(value)];
 
 export default class extends WorkerEntrypoint {

@@ -486,10 +486,11 @@ declare module "cloudflare:workers" {
   export abstract class RpcTarget {
     private readonly isLent: never;
   }
-  // Stubs come with calls and their results: none can be made.
-  export abstract class RpcStub {
-    private constructor();
-  }
+  // Stubs come with calls and their results; one of one's own counts among those that hold its target.
+  export const RpcStub: {
+    new <T extends RpcTarget | ((...given: any[]) => any)>(target: T): RpcValue<T>;
+  };
+  export type RpcStub<T> = RpcValue<T>;
   export const env: Record<string, any>;
   export function waitUntil(promise: Promise<unknown>): void;
 }

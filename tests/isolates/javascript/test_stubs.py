@@ -54,7 +54,6 @@ export default class extends WorkerEntrypoint {
       typeof call.b, typeof call.b.c, call.then === Promise.prototype.then, Promise.resolve(call) === call,
     ];
   }
-  makes() { return new RpcStub(() => 1); }
   async pipelined(stub) { return [await stub.a().b, await stub.a().c(1), await stub.a.b.c]; }
   async missing(stub) { return stub.a().nothing; }
   async resumes(stub) {
@@ -136,11 +135,6 @@ def test_the_promise_of_a_call_is_a_promise(guest: Guest) -> None:
     assert wire.load_value(returned.value) == [
         *(True, True, "[object Promise]", "{}", "function", "function", True, True)
     ]
-
-
-def test_stubs_are_not_made_by_programs(guest: Guest) -> None:
-    failed, _ = guest.step(("rpc", 1, None, {}, "makes", NOTHING))
-    assert (failed.type_name, "stubs come with calls" in failed.message) == ("TypeError", True)
 
 
 def test_what_a_call_will_return_can_be_asked(guest: Guest) -> None:

@@ -17,7 +17,7 @@ import { entrypoints, isMethod } from "pyworkerd:system/worker";
 import { textOfPlain } from "pyworkerd:web/response";
 import { makeEvent } from "pyworkerd:workers/background";
 import { leaveWith, partsOfResponse, requestOf } from "pyworkerd:workers/http";
-import { lentMember } from "pyworkerd:workers/stubs";
+import { lentMember, missing } from "pyworkerd:workers/stubs";
 
 // Why an invocation cannot be begun: nothing that the program did.
 class Refusal {
@@ -275,8 +275,7 @@ function invoke(invocation, event, blobs, target) {
   if (lent === undefined) throw new Refusal("broken_stub", "");
   const method = lentMember(lent, name, reads);
   if (method === undefined) {
-    const what = name === "" ? "function" : `${reads ? "property" : "method"} "${name}"`;
-    throw new Refusal("no_method", `The RPC receiver does not implement the ${what}.`);
+    throw new Refusal("no_method", missing(name, reads));
   }
   const data = event[5];
   const [positional, named] = typeof data === "number" ? readValue(blobs[data]) : shared(invocation, blobs, data);

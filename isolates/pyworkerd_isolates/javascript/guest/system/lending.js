@@ -48,6 +48,30 @@ export class Message {
   }
 }
 
+function begins(target) {
+  times.set(target, (times.get(target) ?? 0) + 1);
+}
+
+// One less stands for a target. Whether it is to be told: that was the last.
+function isLast(target) {
+  const left = times.get(target) - 1;
+  if (left > 0) times.set(target, left);
+  else times.delete(target);
+  return left === 0 && typeof target !== "function";
+}
+
+function tell(target, invocation) {
+  try {
+    target[Symbol.dispose]?.();
+  } catch (error) {
+    reportUnheard(invocation, "a disposer failed", error);
+  }
+}
+
+function ends(target, invocation) {
+  if (isLast(target)) run(invocation, () => tell(target, invocation));
+}
+
 // A function or an object that others may call.
 class Lent {
   constructor(target, invocation, keeps) {
@@ -60,29 +84,14 @@ class Lent {
     this.keeps = keeps;
     this.number = next++;
     lent.set(this.number, this);
-    times.set(target, (times.get(target) ?? 0) + 1);
+    begins(target);
     if (keeps) invocation.hold();
     invocation.setOf("stubs").add(this);
   }
 
-  // Nobody can call it any more; its target is told if it is lent to nobody else.
+  // Nobody can call it any more; its target is told if nothing else stands for it.
   end() {
-    if (!lent.delete(this.number)) return;
-    const { target, invocation } = this;
-    const left = times.get(target) - 1;
-    if (left > 0) {
-      times.set(target, left);
-      return;
-    }
-    times.delete(target);
-    if (typeof target === "function") return;
-    run(invocation, () => {
-      try {
-        target[Symbol.dispose]?.();
-      } catch (error) {
-        reportUnheard(invocation, "a disposer failed", error);
-      }
-    });
+    if (lent.delete(this.number)) ends(this.target, this.invocation);
   }
 }
 
@@ -99,9 +108,14 @@ export class Reference {
 
   drop() {
     this.count -= 1;
-    if (this.count > 0 || this.invocation === null) return;
-    this.invocation.stubs.delete(this);
+    const { invocation } = this;
+    if (this.count > 0 || invocation === null) return;
+    invocation.stubs.delete(this);
     this.invocation = null;
+    this.dropped(invocation);
+  }
+
+  dropped() {
     drop(this.number);
   }
 
@@ -113,6 +127,25 @@ export class Reference {
   needed() {
     if (this.invocation === null) throw new Error(this.count > 0 ? ENDED : DISPOSED);
     return this.number;
+  }
+}
+
+// A stub of what this isolate has itself: it has no number, and counts as somebody who holds its target.
+export class Own extends Reference {
+  constructor(target, invocation) {
+    super(null, invocation);
+    this.target = target;
+    begins(target);
+  }
+
+  dropped(invocation) {
+    if (isLast(this.target)) tell(this.target, invocation); // it is the program that lets go of it, just now
+  }
+
+  end() {
+    const { invocation } = this;
+    super.end();
+    ends(this.target, invocation);
   }
 }
 

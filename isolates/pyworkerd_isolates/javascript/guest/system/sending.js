@@ -81,6 +81,12 @@ export class Streamed {
     if (this.#pump !== null) pumpFor(invocation, this.#pump);
   }
 
+  // The body itself: it stays here.
+  back() {
+    this.#reader?.releaseLock();
+    return this.#body;
+  }
+
   // It goes nowhere.
   cancel(reason) {
     if (this.#reader === null) this.#body.source.cancel(reason);

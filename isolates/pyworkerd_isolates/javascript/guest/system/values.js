@@ -15,7 +15,8 @@ Object.defineProperty(DataCloneError.prototype, "name", { value: "DataCloneError
 
 // How objects of the web platform cross, which `workers/crossing.js` says: `write`, and `readers`.
 export const crossing = { write: null, readers: { __proto__: null } };
-// And in `workers/stubs.js`: `lends` says what is lent and not copied, `numberOf` which stub something is, `readShared`
+// And in `workers/stubs.js`: `lends` says what is lent and not copied, `targetOf` what that is, `numberOf` which stub
+// something is, `readShared`
 // reads a value with stubs, `disposable` and `dispose` are for those.
 
 // A body that streams beside the value, by its place among what the value names.
@@ -109,7 +110,7 @@ class Writer {
   }
 
   #lend(target) {
-    return { $: ["stub", this.#name(target)] };
+    return { $: ["stub", this.#name(crossing.targetOf(target))] };
   }
 
   #stream(body) {

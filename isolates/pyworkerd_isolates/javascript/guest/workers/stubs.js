@@ -1,10 +1,11 @@
 // Stubs as programs see them, and what others may call of what a program lends.
 
-import { call } from "pyworkerd:system/calls";
-import { disposedError, drop, Reference } from "pyworkerd:system/lending";
+import { call, rejection } from "pyworkerd:system/calls";
+import { disposedError, drop, Own, Reference } from "pyworkerd:system/lending";
+import { needed } from "pyworkerd:system/loop";
 import { emit } from "pyworkerd:system/outbox";
 import { Inbound } from "pyworkerd:system/streams";
-import { crossing, readWith, writeMessage } from "pyworkerd:system/values";
+import { crossing, readValue, readWith, writeMessage } from "pyworkerd:system/values";
 import { bodyOfSource } from "pyworkerd:web/body";
 import { RpcTarget } from "pyworkerd:workers/entrypoint";
 import { member, NEVER, pipelined } from "pyworkerd:workers/pipelining";
@@ -14,13 +15,22 @@ const handlers = new WeakMap();
 
 crossing.lends = (value) => typeof value === "function" || value instanceof RpcTarget;
 
+// What is lent by a value: of a stub of something that is this isolate's own, that.
+crossing.targetOf = (value) => handlers.get(value)?.own() ?? value;
+
 // The number of a stub, which may have been disposed of; null for what is none.
 crossing.numberOf = (value) => handlers.get(value)?.needed() ?? null;
 
-// A function or an object of another worker. Stubs come with calls and their results.
+// A function or an object of another worker, as it comes with calls and their results; or, made here, of one's own, to
+// have it disposed of when all have let go of it, oneself among them.
 export class RpcStub {
-  constructor() {
-    throw new TypeError("stubs come with calls and their results: return or pass a function or an RpcTarget");
+  constructor(target) {
+    const handler = handlers.get(target);
+    if (handler !== undefined) return handler.dup();
+    if (!crossing.lends(target)) {
+      throw new TypeError("new RpcStub() takes a function, or an object of a class that extends RpcTarget");
+    }
+    return StubHandler.stub(new Own(target, needed()));
   }
 
   static [Symbol.hasInstance](value) {
@@ -48,7 +58,12 @@ class StubHandler {
     return this.#reference.needed();
   }
 
-  #dup() {
+  // What it leads to, if that is this isolate's own.
+  own() {
+    return this.needed() === null ? this.#reference.target : undefined;
+  }
+
+  dup() {
     this.needed();
     this.#reference.count += 1;
     return StubHandler.stub(this.#reference);
@@ -62,7 +77,9 @@ class StubHandler {
 
   async #ask(name, reads, positional) {
     const number = this.needed();
-    return call([number, reads], name, writeMessage([positional, {}]));
+    const message = writeMessage([positional, {}]);
+    if (number === null) return askOwn(this.#reference.target, name, reads, message);
+    return call([number, reads], name, message);
   }
 
   // what a proxy asks -------------------------------------------------------------------------------------------------
@@ -76,7 +93,7 @@ class StubHandler {
       case Symbol.toStringTag:
         return "RpcStub";
       case "dup":
-        return () => this.#dup();
+        return () => this.dup();
       case "constructor":
         return RpcStub;
     }
@@ -161,6 +178,38 @@ crossing.disposable = ({ value, stubs }) => {
   }
   return value;
 };
+
+// A call through a stub of one's own: its values are copied, and lent, as if it came from elsewhere.
+async function askOwn(target, name, reads, message) {
+  const { value: [positional], stubs } = readOwn(message);
+  try {
+    const method = lentMember(target, name, reads);
+    if (method === undefined) throw rejection("no_method", missing(name, reads), null);
+    return crossing.disposable(readOwn(writeMessage(await method(...positional))));
+  } finally {
+    crossing.dispose(stubs);
+  }
+}
+
+function readOwn(message) {
+  if (message instanceof Uint8Array) return { value: readValue(message), stubs: [] };
+  const stubs = [];
+  const stub = (place) => {
+    stubs.push(new RpcStub(message.targets[place]));
+    return stubs.at(-1);
+  };
+  const body = (place) => {
+    const { source, stream, length } = message.targets[place].back();
+    return source === null ? stream : bodyOfSource(source, length).readable();
+  };
+  return { value: readWith(message.bytes, { __proto__: crossing.readers, stub, body }), stubs };
+}
+
+// What is said where there is no such member.
+export function missing(name, reads) {
+  const what = name === "" ? "function" : `${reads ? "property" : "method"} "${name}"`;
+  return `The RPC receiver does not implement the ${what}.`;
+}
 
 // What somebody else means by the name of a method or a property of something that is lent: a function that does it, or
 // undefined.

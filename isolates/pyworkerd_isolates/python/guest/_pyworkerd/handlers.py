@@ -274,8 +274,7 @@ async def _invoke(invocation, loan, reads, method, arguments):
             return
         function = sdk.member(target, method, reads)
         if function is None:
-            what = f"{'property' if reads else 'method'} {method!r}" if method else "function"
-            _refuse(invocation, "no_method", f"the RPC receiver does not implement the {what}")
+            _refuse(invocation, "no_method", lending.missing(method, reads))
             return
         await _call(invocation, function, arguments)
     except BaseException as error:

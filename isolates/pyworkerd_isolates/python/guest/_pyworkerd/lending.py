@@ -26,6 +26,18 @@ _times = {}
 _next = 1
 
 
+def _begins(target):
+    _times[id(target)] = _times.get(id(target), 0) + 1
+
+
+def _ends(target):
+    """One less stands for a target. Returns what is to be called then, if that was the last."""
+    left = _times.pop(id(target)) - 1
+    if left:
+        _times[id(target)] = left
+    return None if left else getattr(type(target), "_disposed", None)
+
+
 class Lent:
     """A function or an object that others may call."""
 
@@ -36,7 +48,7 @@ class Lent:
         self.target, self.invocation, self.keeps, self.number = target, invocation, keeps, _next
         _next += 1
         _lent[self.number] = self
-        _times[id(target)] = _times.get(id(target), 0) + 1
+        _begins(target)
         if keeps:
             invocation.hold()
         _of(invocation).add(self)
@@ -48,13 +60,8 @@ class Lent:
             self.invocation.within(disposed, self.target, "_disposed() failed")
 
     def forget(self):
-        """Nobody can call it any more. Returns what is to be called then, if its target is lent to nobody else."""
-        if _lent.pop(self.number, None) is None:
-            return None
-        left = _times.pop(id(self.target)) - 1
-        if left:
-            _times[id(self.target)] = left
-        return None if left else getattr(type(self.target), "_disposed", None)
+        """Nobody can call it any more. Returns what is to be called then, if nothing else stands for its target."""
+        return None if _lent.pop(self.number, None) is None else _ends(self.target)
 
 
 class Ref:
@@ -83,6 +90,37 @@ class Ref:
         if self.invocation is None:
             raise RuntimeError(ENDED if self.count else DISPOSED)
         return self.number
+
+
+class Own(Ref):
+    """A stub of what this isolate has itself: it has no number, and counts as somebody who holds its target."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target, invocation):
+        super().__init__(0, invocation)
+        self.target = target
+        _begins(target)
+
+    def drop(self):
+        """One less stands for it."""
+        self.count -= 1
+        if not self.count and self.invocation is not None:
+            self.invocation.stubs.discard(self)
+            self.end()
+
+    def end(self):
+        """It stands for nothing any more."""
+        invocation, self.invocation = self.invocation, None
+        disposed = _ends(self.target)
+        if disposed is not None:
+            invocation.within(disposed, self.target, "_disposed() failed")
+
+
+def missing(name, reads):
+    """What is said where there is no such member."""
+    what = f"{'property' if reads else 'method'} {name!r}" if name else "function"
+    return f"the RPC receiver does not implement the {what}"
 
 
 class Sendable:
@@ -178,7 +216,10 @@ def sent(value, invocation, keeps):
 def _refer(target, number, invocation, keeps):
     if number < 0:
         return target.refer()
-    return [False, number] if number else [True, Lent(target, invocation, keeps).number]
+    if number:
+        return [False, number]
+    own = target._ref.target if type(target) is invocations.stub_kind else target
+    return [True, Lent(own, invocation, keeps).number]
 
 
 def find(number):

@@ -74,6 +74,11 @@ class Streamed:
         if self._pumping is not None:
             pump_for(invocation, *self._pumping)
 
+    def back(self):
+        """The body itself: it stays here."""
+        self._body.used = False
+        return self._body
+
     def cancel(self):
         """It goes nowhere."""
         self._body.cancel()

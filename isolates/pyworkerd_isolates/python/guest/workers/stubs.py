@@ -158,7 +158,8 @@ def _check(name):
 
 
 class RpcStub:
-    """A function or an object of another worker. Call it, call its methods, `await` its properties.
+    """A function or an object of another worker. Call it, call its methods, `await` its properties. `RpcStub(target)`
+    is one of something of one's own, to have it disposed of when all have let go of it, oneself among them.
 
     It ends with the request that it came with. `dispose()`, or the end of a `with` block, lets go of it before that, so
     that its owner can forget what it leads to; a stub among the arguments of a method is disposed of when the method
@@ -167,8 +168,14 @@ class RpcStub:
 
     __slots__ = ("_disposed_of", "_ref")
 
-    def __init__(self, *_):
-        raise TypeError("stubs come with calls and their results: return or pass a function or an RpcTarget")
+    def __init__(self, target):
+        if not isinstance(target, rpc.lendable):
+            raise TypeError("RpcStub() takes a function, or an object of a class that derives from RpcTarget")
+        if type(target) is RpcStub:
+            target._needed()
+            target._ref.count += 1
+        self._ref = target._ref if type(target) is RpcStub else lending.Own(target, current())
+        self._disposed_of = False
 
     @classmethod
     def _of(cls, number, invocation):
@@ -187,7 +194,10 @@ class RpcStub:
 
     async def _ask(self, name, reads, positional, named):
         number = self._needed()
-        return read(await call([number, reads], name, rpc.message([list(positional), named])))
+        message = rpc.message([list(positional), named])
+        if not number:
+            return await _ask_own(self._ref.target, name, reads, message)
+        return read(await call([number, reads], name, message))
 
     def __call__(self, *positional, **named):
         return RpcPromise(self._ask("", False, positional, named))
@@ -219,6 +229,37 @@ class RpcStub:
 
     def __repr__(self):
         return "<RpcStub, disposed of>" if self._disposed_of else f"<RpcStub {self._ref.number}>"
+
+
+async def _ask_own(target, name, reads, message):
+    """A call through a stub of one's own: its values are copied, and lent, as if it came from elsewhere."""
+    (positional, named), stubs = _read_own(message)
+    try:
+        function = member(target, name, reads)
+        if function is None:
+            raise CallError(lending.missing(name, reads), "no_method")
+        result = function(*positional, **named)
+        if hasattr(result, "__await__"):
+            result = await result
+        return _read_own(rpc.message(result))[0]
+    finally:
+        for stub in stubs:
+            stub.dispose()
+
+
+def _read_own(message):
+    if type(message) is bytes:
+        return rpc.python_from_rpc(message), ()
+    stubs = []
+
+    def special(tag, place):
+        target = message.targets[place]
+        if tag == rpc.BODY:
+            return target.back()
+        stubs.append(RpcStub(target))
+        return stubs[-1]
+
+    return rpc.python_from_rpc(message.data, special), stubs
 
 
 def read_message(message):
