@@ -434,7 +434,12 @@ def load_value(
     size = len(data)
     if size > max_size:
         raise WireError(f"a value is larger than {max_size} bytes")
-    if 9 < size < _SHORT + 9 and data[:8] == _SHORT_HEADS[size - 9] and _cannot_have_tags(data):
+    if (
+        9 < size < _SHORT + 9
+        and type(data) is bytes
+        and data.startswith(_SHORT_HEADS[size - 9])
+        and _cannot_have_tags(data)
+    ):
         text = str(data, "latin-1")
         try:
             value, end = scanner(new_dict)(text, 8)
@@ -454,9 +459,7 @@ def load_value(
         raise WireError("a value needs more memory than there is") from None
 
 
-def _cannot_have_tags(text: Bytes) -> bool:
-    if type(text) is not bytes:
-        text = bytes(text)
+def _cannot_have_tags(text: bytes) -> bool:
     if text.find(b"$") < 0 and text.find(b"\\") < 0:  # to look for one byte is quickest, and `in` tries more
         return True
     return text.find(b'"$"') < 0 and text.find(b"\\u0024") < 0

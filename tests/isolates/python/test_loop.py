@@ -194,6 +194,19 @@ class Default(WorkerEntrypoint):
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         return "alive"
+
+    async def callback_cannot_be_shown(self):
+        class Rude:
+            def __call__(self):
+                raise ValueError
+
+            def __repr__(self):
+                raise SystemExit
+
+        asyncio.get_running_loop().call_soon(Rude())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return "alive"
 """
 
 EXPECTED = {
@@ -212,6 +225,7 @@ EXPECTED = {
     "generator_is_closed": ["closed"],
     "exit_in_a_task": "SystemExit(3)",
     "callback_fails": "alive",
+    "callback_cannot_be_shown": "alive",
 }
 CALLABLE = [("CALL", "callable", 1)]
 

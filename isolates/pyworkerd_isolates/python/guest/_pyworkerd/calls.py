@@ -11,6 +11,8 @@ from .invocation import current
 
 _ARRIVING = (streams.Inbound, sockets.Wire)
 _escaped = json.encoder.encode_basestring_ascii
+_WORDS = {word: f'"{word}"' for word in ("GET", "HEAD", "POST", "PUT", "DELETE", "manual", "follow", "error")}
+"""What is asked for most, as JSON."""
 _pending = {}
 _next_call = 1
 
@@ -22,6 +24,12 @@ MAX_URL = 16_384
 MAX_HEADER_BYTES = 131_072
 MAX_HEADERS = 256
 """What the host reads (Workers: URL 16 KB, headers 128 KB): beyond it the isolate would end; here the caller hears."""
+
+
+class Part(list):
+    """A part of a capability, a Durable Object say: its index and a name. It is written as JSON once."""
+
+    written = None
 
 
 class CallError(Exception):
@@ -59,15 +67,21 @@ def begin(capability, method, arguments):
     invocation = current()
     if type(arguments) is not bytes:
         return _lend(capability, method, arguments, invocation)
-    asked = f"{invocation.number},{_named(capability)},{_escaped(method)}"
+    name, whom = _escaped(method), _named(capability)
     number, future = _begin()
-    outbox.effects.append(f'["call",{number},{asked},{outbox.blob(arguments)}]')
+    outbox.effects.append(f'["call",{number},{invocation.number},{whom},{name},{outbox.blob(arguments)}]')
     return number, future
 
 
 def _named(capability):
     """A capability, a part of one, or a stub, as in an effect."""
-    return capability if type(capability) is int else outbox.written(capability)
+    if type(capability) is int:
+        return capability
+    if type(capability) is not Part:
+        return outbox.written(capability)
+    if capability.written is None:
+        capability.written = outbox.written(capability)
+    return capability.written
 
 
 async def call(capability, method, arguments):
@@ -99,12 +113,16 @@ def begin_fetch(capability, method, url, headers, body, redirect):
         raise ValueError(f"a URL is longer than {MAX_URL} characters, or a method longer than {MAX_METHOD}")
     if headers:
         check_headers(headers)
-    asked = f"{current().number},{_named(capability)},{_escaped(method)},{_escaped(url)}"
+    invocation, whom = current(), _named(capability)
+    verb, target, mode = _WORDS.get(method) or _escaped(method), _escaped(url), _WORDS.get(redirect)
+    if mode is None:
+        mode = _escaped(redirect)
     fields = outbox.written(headers) if headers else "[]"
     sent = "null" if body is None else outbox.written(body)
-    rest = f"{asked},{fields},{sent},{_escaped(redirect)}"
     number, future = _begin()
-    outbox.effects.append(f'["fetch",{number},{rest}]')
+    outbox.effects.append(
+        f'["fetch",{number},{invocation.number},{whom},{verb},{target},{fields},{sent},{mode}]'
+    )
     return number, future
 
 

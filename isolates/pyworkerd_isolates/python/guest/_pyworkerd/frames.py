@@ -7,6 +7,9 @@ import _wire
 
 _WHOLE = 4096
 """Bytes of a frame that are read as text together, blobs and all: to cut the header out would take longer."""
+_SHORT = 256
+_HEADS = [f"{chr(length)}\0\0\0" for length in range(_SHORT)]
+"""Lengths as `latin-1` writes them."""
 _scan = _wire.scanner(None)
 _length_of, _written_length = _wire.length_of, _wire.written_length
 
@@ -23,14 +26,17 @@ def decode(data):
     return message, blobs
 
 
-def encode(message, blobs):
-    """A frame of a message that is JSON already, of ASCII characters."""
+def encode(wake, effects, blobs):
+    """A frame of `[wake, [effects]]`, of which both are JSON already, of ASCII characters."""
     if not blobs:
-        return _wire.alone(message)
-    if len(blobs) == 1:
-        (blob,) = blobs
-        header = f"[[{len(blob)}],{message}]".encode("ascii")
-        return b"".join((_written_length(len(header)), header, blob))
-    lengths = ",".join([str(len(blob)) for blob in blobs])
-    header = f"[[{lengths}],{message}]".encode("ascii")
-    return b"".join((_written_length(len(header)), header, *blobs))
+        lengths, rest = "", b""
+    elif len(blobs) == 1:
+        (rest,) = blobs
+        lengths = len(rest)
+    else:
+        lengths, rest = ",".join([str(len(blob)) for blob in blobs]), b"".join(blobs)
+    header = f"[[{lengths}],[{wake},[{effects}]]]"
+    size = len(header)
+    if size < _SHORT:
+        return f"{_HEADS[size]}{header}".encode("latin-1") + rest
+    return b"".join((_written_length(size), header.encode("ascii"), rest))

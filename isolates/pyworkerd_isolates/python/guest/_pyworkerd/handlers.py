@@ -201,8 +201,8 @@ def begin_fetch(capability, method, url, headers, body, redirect="manual"):
 def _respond(invocation, response):
     written = response._written()
     if written is not None:
-        status, headers, body = written
-        outbox.effects.append(f'["respond",{invocation.number},{status},{headers},["b",{outbox.blob(body)}]]')
+        head, body = written
+        outbox.effects.append(f'["respond",{invocation.number},{head},["b",{outbox.blob(body)}]]')
         return
     status, headers, body = response._parts()
     if response._headers is not None:

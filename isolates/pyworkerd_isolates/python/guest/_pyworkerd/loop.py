@@ -87,11 +87,13 @@ class Loop(asyncio.AbstractEventLoop):
             self._later.clear()
 
     def _failed(self, handle, error):
-        if isinstance(error, (SystemExit, KeyboardInterrupt)):
-            context = {"message": "a task tried to end the program", "exception": error}
-        else:
-            context = {"message": f"Exception in callback {handle!r}", "exception": error, "handle": handle}
-        self.call_exception_handler(context)
+        message = "a task tried to end the program"
+        if not isinstance(error, (SystemExit, KeyboardInterrupt)):
+            try:
+                message = f"Exception in callback {handle!r}"
+            except BaseException:  # the program's own objects say who they are
+                message = "Exception in a callback"
+        self.call_exception_handler({"message": message, "exception": error, "handle": handle})
 
     def _collect(self, focus):
         """Make ready what was held, and the timers that are due: before what this step's events have made ready."""

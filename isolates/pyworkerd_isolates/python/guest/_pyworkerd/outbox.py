@@ -65,7 +65,7 @@ def take(wake):
         texts = ",".join(effects)
     except TypeError:  # most steps have no lists
         texts = ",".join([each if type(each) is str else written(each) for each in effects])
-    frame = frames.encode(f"[{'null' if wake is None else written(wake)},[{texts}]]", blobs)
+    frame = frames.encode("null" if wake is None else written(wake), texts, blobs)
     effects.clear()
     blobs.clear()
     _written = abandoned = streamed = 0

@@ -18,6 +18,7 @@ import hmac
 import os
 
 from _pyworkerd import objects
+from _pyworkerd.calls import Part
 from _pyworkerd.invocation import current
 from _pyworkerd.objects import DurableObjectAbort
 
@@ -82,7 +83,7 @@ class DurableObjectStub(Fetcher):
     __slots__ = ("id",)
 
     def __init__(self, index, id):
-        super().__init__([index, str(id)] if _untold(id.name) else [index, str(id), id.name])
+        super().__init__(Part([index, str(id)] if _untold(id.name) else [index, str(id), id.name]))
         self.id = id
 
     @property

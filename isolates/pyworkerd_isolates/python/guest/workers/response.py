@@ -27,11 +27,9 @@ NULL_BODY = frozenset((101, 204, 205, 304))
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _TEXT = (("content-type", "text/plain;charset=UTF-8"),)
 _JSON = (("content-type", "application/json"),)
-_TEXT_WRITTEN, _JSON_WRITTEN = (
-    '[["content-type","text/plain;charset=UTF-8"]]',
-    '[["content-type","application/json"]]',
-)
-"""The same, as `_wire` has it."""
+_TEXT_WRITTEN = '200,[["content-type","text/plain;charset=UTF-8"]]'
+_JSON_WRITTEN = '200,[["content-type","application/json"]]'
+"""The same behind a status, as JSON."""
 _MOST = 65_536
 """Bytes of a body that is given out without a look at how much may be."""
 _is_reason = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9112 section 4
@@ -116,9 +114,9 @@ class FetchResponse(Message):
         """Status, headers and body to be sent. The body counts as used from now on."""
         return self._status, self._header_pairs(), self._take()
 
-    def _written(self) -> tuple[int, str, bytes] | None:
-        """The same with headers as JSON, of a response like most: a short body in hand, usual headers, nothing taken of
-        it. None of any other.
+    def _written(self) -> tuple[str, bytes] | None:
+        """The same of a response like most: a short body in hand, usual headers, nothing taken of it; and status and
+        headers as JSON. None of any other.
         """
         body, pairs = self._body, self._pairs
         if pairs is not _TEXT and pairs is not _JSON:
@@ -128,7 +126,8 @@ class FetchResponse(Message):
         if self._web_socket is not None:
             return None
         self._taken = True
-        return self._status, _TEXT_WRITTEN if pairs is _TEXT else _JSON_WRITTEN, body
+        fields = _TEXT_WRITTEN if pairs is _TEXT else _JSON_WRITTEN
+        return (fields if self._status == 200 else f"{self._status}{fields[3:]}"), body
 
     def __repr__(self) -> str:
         parts = [f"status={self._status}"]
