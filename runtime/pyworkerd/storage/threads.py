@@ -152,9 +152,18 @@ class Threads:
                 return
             if taken is None:
                 tell = None
-                call.wait()
+                self._wait(call)
             else:
                 tell = self._work(*taken)
+
+    def _wait(self, call: Call) -> None:
+        while True:
+            call.wait()
+            with self.lock:
+                if (
+                    call not in self._waiting
+                ):  # else it was a process that was forked off this one, and has the same call
+                    return
 
     def _work(self, lane: Lane, piece: Piece) -> Tell | None:
         try:

@@ -83,8 +83,13 @@ def _send(loop: asyncio.AbstractEventLoop, tell: Callable[[Any], object], outcom
 
 
 def _settle(pairs: list[tuple[Job, Any]]) -> None:
-    for job, outcome in pairs:
-        job.tell(outcome)
+    for number, (job, outcome) in enumerate(pairs, 1):
+        try:
+            job.tell(outcome)
+        except BaseException:  # who waited has a bug: the others hear of theirs nevertheless
+            if job.loop is not None and pairs[number:]:
+                job.loop.call_soon(_settle, pairs[number:])
+            raise
 
 
 def together(connection: sqlite3.Connection, jobs: Sequence[Job]) -> list[Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -110,3 +111,21 @@ def test_what_breaks_a_thread_takes_nothing_from_others(monkeypatch: pytest.Monk
     assert done.wait(20)
     threads.close()
     assert (pile.running, pile.over) == (0, 2)
+
+
+def test_who_is_woken_without_being_called_waits_on() -> None:
+    """A process that is forked off this one has its descriptors."""
+    threads = Threads(1)
+    pile, done = Pile(threads), threading.Semaphore(0)
+    pile.add(done.release)
+    assert done.acquire(timeout=10)
+    for _ in range(3):
+        while not threads._waiting:
+            time.sleep(0)
+        threads._waiting[0].make()
+        time.sleep(0)
+        pile.add(done.release)
+        assert done.acquire(timeout=10)
+    assert len(threads) == 1
+    threads.close()
+    assert threads._waiting == []

@@ -91,6 +91,24 @@ def test_who_joins_whom() -> None:
     assert not Job(work, relaxed=True).joins(Job(work))
 
 
+def test_who_fails_at_hearing_of_an_outcome_keeps_it_from_nobody_else() -> None:
+    def fails(outcome: Any) -> None:
+        raise KeyError(outcome)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        told: list[Any] = []
+        loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+        jobs = [put(1), put(2), put(3)]
+        first, second, third = (job.begin(loop) for job in jobs)
+        jobs[1].tell = fails
+        await asyncio.to_thread(delivery(jobs, [1, 2, 3]))
+        assert (await first, await third, second.done()) == (1, 3, False)
+        assert [type(error) for error in told] == [KeyError]
+
+    asyncio.run(main())
+
+
 def test_outcomes_reach_those_who_wait() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
