@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from pyworkerd.services.assets.service import AssetsService
     from pyworkerd.services.base import Service
     from pyworkerd.storage.lane import Lane
+    from pyworkerd.versions.split import Split
 
 
 class Ground(Protocol):
@@ -147,7 +148,7 @@ class Generation:
         self._models = {service.name: service for service in config.services}
         self._stores = {(store.kind, store.name): store for store in config.stores}
         self._foreign = Foreign(config)
-        self._splits: dict[str, Service] = {}
+        self._splits: dict[str, Split] = {}
         """What requests to a service with two versions go to."""
         self.asked: Callable[[str], Service] = self.service
         """What a request or a call to a name goes to: `service`, or what divides them among two versions."""
@@ -225,12 +226,16 @@ class Generation:
         return True
 
     def _divide(self, model: ServiceModel, rollout: Rollout, running: Running) -> None:
+        from pyworkerd.versions.model import CONFIGURED  # noqa: PLC0415 (start-up time)
         from pyworkerd.versions.split import Split  # noqa: PLC0415 (start-up time)
 
         self.running[_second(model.name)] = running
         first = partial(self.service, model.name)
         self.asked = self._asked
-        self._splits[model.name] = Split(model.name, first, running.service, rollout.version, rollout.percent)
+        versions = model.version or CONFIGURED, rollout.version
+        self._splits[model.name] = Split(
+            model.name, first, running.service, versions, rollout.percent, self.ground.fleet.meters.versions
+        )
 
     async def _start(self, model: ServiceModel, before: Running | None) -> Running:
         if isinstance(model.kind, WorkerModel):
@@ -515,6 +520,8 @@ class Generation:
         """Close what it owns: for a generation that was never used, only what is new in it."""
         own = self._own()
         self._closed = True
+        while self._splits:
+            self._splits.popitem()[1].close()
         self.running.clear()
         self.services.clear()
         async with AsyncExitStack() as closing:  # an error of one keeps none open

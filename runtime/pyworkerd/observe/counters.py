@@ -10,16 +10,23 @@ Rule 3: the record of a worker that is gone stays until another one needs its la
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from .families import BOUNDS_MS, CLASSES, OTHERS
 from .snapshot import add, label
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .snapshot import Snapshot
+
+_Name = TypeVar("_Name")
+_Record = TypeVar("_Record")
 
 LABELLED: Final = 1000
 """Workers with a label of their own; each makes up to some forty lines of a scrape."""
+VERSIONS: Final = 100
+"""Versions with a label of their own, two of each worker whose requests they share: some twenty lines of a scrape."""
 _BOUNDS_NS: Final = tuple(bound * 1_000_000 for bound in BOUNDS_MS)
 LIMITS: Final = {
     "exceeded_cpu": "cpu_ms",
@@ -138,18 +145,41 @@ class WorkerCounters:
             add(snapshot, family, (worker,), count)
 
 
-class Meters:
-    """The records of all workers of a process. Whether a worker has one of its own is decided as it is loaded."""
+class VersionCounters:
+    """The record of one version, as long as another one of its worker answers as well."""
 
-    def __init__(self, labelled: int = LABELLED) -> None:
-        self._labelled = labelled
-        self._named: dict[str, WorkerCounters] = {}
-        self._users: dict[str, int] = {}
-        self._resting: dict[str, None] = {}
+    __slots__ = ("answers", "buckets", "total_ns")
+
+    def __init__(self) -> None:
+        self.answers = [0] * len(CLASSES)
+        self.buckets = [0] * (len(_BOUNDS_NS) + 1)
+        self.total_ns = 0
+
+    def answered(self, status: int, took_ns: int) -> None:
+        """It answered a request, or the runtime did in its place; status 0: nobody was there any more."""
+        self.answers[status // 100] += 1
+        self.buckets[bisect_left(_BOUNDS_NS, took_ns)] += 1
+        self.total_ns += took_ns
+
+    def write(self, snapshot: Snapshot, version: tuple[str, str]) -> None:
+        """Add it to a snapshot, by its worker's label and its own id."""
+        for status, count in zip(CLASSES, self.answers, strict=True):
+            add(snapshot, "version_requests", (*version, status), count)
+        add(snapshot, "version_duration_seconds", version, *self.buckets, self.total_ns)
+
+
+class _Records(Generic[_Name, _Record]):
+    """Records by name; only so many names have one of their own."""
+
+    def __init__(self, labelled: int, make: Callable[[], _Record]) -> None:
+        self._labelled, self._make = labelled, make
+        self._named: dict[_Name, _Record] = {}
+        self._users: dict[_Name, int] = {}
+        self._resting: dict[_Name, None] = {}
         """Names that nobody uses, in the order in which that began."""
-        self._others = WorkerCounters()
+        self._others = make()
 
-    def take(self, name: str) -> WorkerCounters:
+    def take(self, name: _Name) -> _Record:
         """The record of a worker that has been loaded, again or for the first time. Give it back in the end."""
         if name not in self._named and len(self._named) >= self._labelled:
             if not self._resting:
@@ -158,9 +188,9 @@ class Meters:
             del self._resting[longest], self._named[longest]
         self._resting.pop(name, None)
         self._users[name] = self._users.get(name, 0) + 1
-        return self._named.setdefault(name, WorkerCounters())
+        return self._named.setdefault(name, self._make())
 
-    def give_back(self, name: str, record: WorkerCounters) -> None:
+    def give_back(self, name: _Name, record: _Record) -> None:
         """A version of the worker is gone, or sleeps. With the last one the record of its name begins to rest."""
         if self._named.get(name) is not record or name not in self._users:
             return
@@ -168,6 +198,14 @@ class Meters:
         if not self._users[name]:
             del self._users[name]
             self._resting[name] = None
+
+
+class Meters(_Records[str, WorkerCounters]):
+    """The records of all workers of a process. Whether a worker has one of its own is decided as it is loaded."""
+
+    def __init__(self, labelled: int = LABELLED) -> None:
+        super().__init__(labelled, WorkerCounters)
+        self.versions = VersionMeters()
 
     def label(self, name: str) -> str:
         """The worker's label."""
@@ -178,3 +216,17 @@ class Meters:
         for name, record in self._named.items():
             record.write(snapshot, label(name))
         self._others.write(snapshot, OTHERS)
+        self.versions.write(snapshot)
+
+
+class VersionMeters(_Records[tuple[str, str], VersionCounters]):
+    """The records of versions that share the requests of a worker, by its name and theirs."""
+
+    def __init__(self, labelled: int = VERSIONS) -> None:
+        super().__init__(labelled, VersionCounters)
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Add all records to a snapshot."""
+        for (name, version), record in self._named.items():
+            record.write(snapshot, (label(name), version))
+        self._others.write(snapshot, (OTHERS, OTHERS))

@@ -52,6 +52,13 @@ FAMILIES: Final[dict[str, Family]] = {
     "rpc_calls": Family(
         "counter", ("worker", "code"), 1, "Method calls to a worker; code is that of the error where one failed"
     ),
+    "version_requests": Family(
+        "counter", ("worker", "version", "status"), 1,
+        "Requests to a worker of which two versions answer, by the one that was asked and class of status",
+    ),
+    "version_duration_seconds": Family(
+        "histogram", ("worker", "version"), _NS, "Time that it took a version to begin its answer, while two answer"
+    ),
     "cold_starts": Family("counter", _WORKER, 1, "Isolates that were started"),
     "steps": Family("counter", _WORKER, 1, "Steps, which are calls into an isolate"),
     "cpu_seconds": Family("counter", _WORKER, _NS, "CPU time of all steps"),

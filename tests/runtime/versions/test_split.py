@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+from pyworkerd.errors import Overloaded
 from pyworkerd.messages import Request
+from pyworkerd.observe.counters import VersionMeters
+from pyworkerd.observe.families import OTHERS
+from pyworkerd.services.base import DEFAULT, Target
 from pyworkerd.versions.choice import COOKIE, HEADER, is_second
+from pyworkerd.versions.split import Split
 from pyworkerd_config import load
 from pyworkerd_config.model import Rollout, Worker
 
@@ -14,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pyworkerd.messages import Response
+    from pyworkerd.observe.snapshot import Labels, Snapshot, Value
     from pyworkerd.runtime import Runtime
     from pyworkerd_config.model import Config
 
@@ -98,6 +107,11 @@ def test_a_rollout_from_its_beginning_to_its_end(with_runtime: Callable[..., Non
         assert runtime.service("front") is front
         said = {(await ask(runtime)).split()[0] for _ in range(200)}
         assert said == {"one", "two"}
+        rows = runtime.metrics()["version_requests"]
+        assert {labels[:2] for labels in rows} == {("shop", "configured"), ("shop", "b")}
+        assert sum(count for (count,) in rows.values()) == 205
+        assert rows["shop", "b", "2xx"] >= (4,)
+        assert runtime.metrics()["version_duration_seconds"].keys() == {labels[:2] for labels in rows}
         assert {await ask(runtime, "front", "/rpc") for _ in range(200)} == {"one", "two"}
         before = int((await ask(runtime, **{key: NEW})).split()[1])
         await runtime.reload(promoted)
@@ -198,3 +212,44 @@ def test_what_is_deployed_brings_no_other_file_along(
         assert runtime.service("front") is not front
 
     with_runtime(main, config)
+
+
+class Full:
+    """A version that takes no more."""
+
+    name = "shop"
+    external = False
+
+    async def fetch(self, request: Request, target: Target = DEFAULT) -> Response:
+        raise Overloaded("too much waits")
+
+    async def call(self, method: str, arguments: bytes, target: Target = DEFAULT) -> bytes:
+        raise Overloaded("too much waits")
+
+    async def aclose(self) -> None:
+        """Nothing is left."""
+
+
+def test_failures_are_those_of_the_version_and_few_versions_have_a_label() -> None:
+    meters = VersionMeters(2)
+
+    def counted() -> dict[Labels, Value]:
+        snapshot: Snapshot = {}
+        meters.write(snapshot)
+        return snapshot["version_requests"]
+
+    async def main() -> None:
+        splits = [
+            Split("shop", Full, Full(), versions, 100.0, meters) for versions in (("a", "b"), ("b", "c"))
+        ]
+        for split in splits:
+            with pytest.raises(Overloaded):
+                await split.fetch(Request("GET", "http://x/"))
+        assert counted() == {("shop", "b", "5xx"): (1,), (OTHERS, OTHERS, "5xx"): (1,)}
+        for split in splits:
+            split.close()
+        assert counted()["shop", "b", "5xx"] == (1,), "counters go on, until another version needs the label"
+        Split("shop", Full, Full(), ("d", "e"), 50.0, meters)
+        assert counted() == {(OTHERS, OTHERS, "5xx"): (1,)}
+
+    asyncio.run(main())
