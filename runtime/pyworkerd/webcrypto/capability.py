@@ -54,8 +54,8 @@ class WebCrypto:
 
     def cost_ms(self, method: str, arguments: bytes) -> float:
         """See `Computing`. Nothing is quick before the library is loaded."""
-        if method == "generate RSA":
-            return _generating(arguments)
+        if method in _RECKONED:
+            return max(_RECKONED[method](arguments), USUAL_MS)
         is_little = len(arguments) <= LITTLE and int.from_bytes(arguments[:4], "little") <= LITTLE_TEXT
         return QUICK_MS if is_little and method in QUICK and self._perform is not None else USUAL_MS
 
@@ -84,3 +84,17 @@ def _generating(arguments: bytes) -> float:
         "bits"
     ]
     return next((cost for most, cost in GENERATE_MS if bits <= most), USUAL_MS)
+
+
+def _stretching(arguments: bytes) -> float:
+    from pyworkerd.bindings import arguments as args  # noqa: PLC0415 (start-up time)
+
+    from .operations import MAX_ARGUMENTS, SCRYPT  # noqa: PLC0415 (start-up time)
+    from .stretching import cost_ms  # noqa: PLC0415 (start-up time)
+
+    given = args.bind("scrypt", SCRYPT, args.decode(arguments, MAX_ARGUMENTS, LITTLE_TEXT))
+    return cost_ms(given["cost"], given["block"], given["parallel"])
+
+
+_RECKONED: Final = {"generate RSA": _generating, "scrypt": _stretching}
+"""What depends on its arguments."""

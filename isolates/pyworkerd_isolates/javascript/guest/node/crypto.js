@@ -1,7 +1,7 @@
 // The module "node:crypto" (https://nodejs.org/api/crypto.html): what the engine computes at once, and Web Crypto.
 
 import { onlyLater } from "pyworkerd:node_parts/crypto_bytes";
-import { hkdf, hkdfSync, pbkdf2, pbkdf2Sync, timingSafeEqual } from "pyworkerd:node_parts/crypto_derive";
+import { hkdf, hkdfSync, pbkdf2, pbkdf2Sync, scrypt, timingSafeEqual } from "pyworkerd:node_parts/crypto_derive";
 import { Hash, Hmac, createHash, createHmac, getHashes, hash } from "pyworkerd:node_parts/crypto_hashes";
 import {
   getRandomValues, randomBytes, randomFill, randomFillSync, randomInt, randomUUID,
@@ -28,8 +28,7 @@ export const constants = Object.freeze({
 const later = (name, instead) => () => { throw onlyLater(name, instead); };
 export const createCipheriv = later("createCipheriv", "crypto.subtle.encrypt() with AES-GCM, AES-CBC or AES-CTR");
 export const createDecipheriv = later("createDecipheriv", "crypto.subtle.decrypt() with AES-GCM, AES-CBC or AES-CTR");
-export const scrypt = later("scrypt", "pbkdf2(), which is computed here, or crypto.subtle.deriveBits() with PBKDF2");
-export const scryptSync = later("scryptSync", "pbkdf2Sync(), which is computed here, or crypto.subtle.deriveBits()");
+export const scryptSync = later("scryptSync", "crypto.scrypt() with a callback, or promisify(crypto.scrypt)");
 export const createECDH = later("createECDH", "crypto.subtle.deriveBits() with ECDH or X25519");
 export const createDiffieHellman = later("createDiffieHellman", "crypto.subtle.deriveBits() with ECDH or X25519");
 export const diffieHellman = later("diffieHellman", "crypto.subtle.deriveBits() with ECDH or X25519");
@@ -46,7 +45,7 @@ export {
   Hash, Hmac, KeyObject, Sign, Verify, createHash, createHmac, createPrivateKey, createPublicKey, createSecretKey,
   createSign, createVerify, generateKey, generateKeyPair, generateKeyPairSync, generateKeySync, getHashes,
   getRandomValues, hash, hkdf, hkdfSync, pbkdf2, pbkdf2Sync, randomBytes, randomFill, randomFillSync, randomInt,
-  randomUUID, sign, timingSafeEqual, verify, webcrypto,
+  randomUUID, scrypt, sign, timingSafeEqual, verify, webcrypto,
 };
 export default {
   Hash, Hmac, KeyObject, Sign, Verify, constants, createCipheriv, createDecipheriv, createDiffieHellman, createECDH,

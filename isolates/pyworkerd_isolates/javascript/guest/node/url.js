@@ -1,6 +1,7 @@
 // The module "node:url" (https://nodejs.org/api/url.html), with its older functions.
 
 import { coded, invalidType, requireString } from "pyworkerd:node_parts/errors";
+import { toUnicode } from "pyworkerd:node/punycode";
 import querystring from "pyworkerd:node/querystring";
 
 const { URL, URLSearchParams, URLPattern } = globalThis;
@@ -47,6 +48,10 @@ export function domainToASCII(domain) {
   } catch {
     return "";
   }
+}
+
+export function domainToUnicode(domain) {
+  return toUnicode(domainToASCII(domain));
 }
 
 const PARTS = /^([A-Za-z][A-Za-z0-9+.-]*:)?(\/\/)?([\s\S]*)$/;
@@ -149,6 +154,6 @@ export function resolve(from, to) {
 
 export { URL, URLPattern, URLSearchParams };
 export default {
-  URL, URLPattern, URLSearchParams, Url, fileURLToPath, pathToFileURL, urlToHttpOptions, domainToASCII, parse, format,
-  resolve,
+  URL, URLPattern, URLSearchParams, Url, fileURLToPath, pathToFileURL, urlToHttpOptions, domainToASCII,
+  domainToUnicode, parse, format, resolve,
 };

@@ -36,6 +36,6 @@ export function requireInteger(value, name, least = 0, most = MAX_INT) {
 
 /** What needs the host, and cannot wait for it: an error that names what can. */
 export function onlyLater(name, instead) {
-  const message = `crypto.${name}() is not there for workers: the host computes that, and it cannot be waited for. Use`;
-  return coded(Error, "ERR_METHOD_NOT_IMPLEMENTED", `${message} ${instead}, whose answer is a promise`);
+  const message = `crypto.${name}() is not there for workers: the host computes that, and it cannot be waited for.`;
+  return coded(Error, "ERR_METHOD_NOT_IMPLEMENTED", `${message} Use ${instead}`);
 }

@@ -5,6 +5,7 @@ import { requireHash, secretOf } from "pyworkerd:node_parts/crypto_hashes";
 import { answer } from "pyworkerd:node_parts/crypto_random";
 import { coded, invalidType, outOfRange, requireFunction } from "pyworkerd:node_parts/errors";
 import { ALGORITHMS, HmacKey, hkdf as expand, pbkdf2 as stretch } from "pyworkerd:web/digest";
+import { compute } from "pyworkerd:system";
 
 const MOST_INFO = 1024;
 
@@ -65,6 +66,39 @@ export function hkdfSync(digest, ikm, salt, info, length) {
 export function hkdf(digest, ikm, salt, info, length, callback) {
   requireFunction(callback, "callback");
   answer(callback, checkedHkdf(digest, ikm, salt, info, length));
+}
+
+const MAX_MEMORY = 32 * 1024 * 1024;
+const NAMES = [["N", "cost", 16384], ["r", "blockSize", 8], ["p", "parallelization", 1]];
+const invalidScrypt = (why = "") =>
+  coded(RangeError, "ERR_CRYPTO_INVALID_SCRYPT_PARAMS", `Invalid scrypt params${why}`);
+
+// The host computes it, within the bounds that it has.
+export function scrypt(password, salt, keylen, ...others) {
+  const callback = others.pop();
+  const options = others[0] ?? {};
+  const given = [bytesOf(password, "password"), bytesOf(salt, "salt")];
+  requireInteger(keylen, "keylen");
+  const numbers = NAMES.map(([short, long, usual]) => {
+    if (options[short] !== undefined && options[long] !== undefined) {
+      throw coded(Error, "ERR_CRYPTO_SCRYPT_INVALID_PARAMETER", "Invalid scrypt parameter");
+    }
+    const value = options[short] ?? options[long] ?? usual;
+    requireInteger(value, short, 0);
+    return value;
+  });
+  requireFunction(callback, "callback");
+  const [cost, block, parallel] = numbers;
+  if (cost < 2 || (cost & (cost - 1)) !== 0 || block < 1 || parallel < 1) throw invalidScrypt();
+  if (128 * cost * block > (options.maxmem ?? MAX_MEMORY)) throw invalidScrypt(": memory limit exceeded");
+  if (keylen === 0) {
+    answer(callback, () => shownAs(new Uint8Array(0)));
+    return;
+  }
+  compute("scrypt", ...given, ...numbers, keylen).then(
+    (made) => queueMicrotask(() => callback(null, shownAs(made))),
+    (error) => queueMicrotask(() => callback(error)),
+  );
 }
 
 /** Whether both are the same, in a time that does not tell where they differ. */

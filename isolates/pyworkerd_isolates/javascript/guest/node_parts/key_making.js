@@ -35,7 +35,7 @@ function pairOf(key, options) {
 }
 
 export function generateKeyPairSync(type, options = undefined) {
-  if (type === "rsa") throw onlyLater("generateKeyPairSync", "crypto.subtle.generateKey()");
+  if (type === "rsa") throw onlyLater("generateKeyPairSync", "crypto.generateKeyPair(), with a callback");
   if (KINDS[type] === undefined) throw invalidValue("type", type, 'must be one of "rsa", "ec" and "ed25519"');
   return pairOf(KINDS[type](options), options);
 }

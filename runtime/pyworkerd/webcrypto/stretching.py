@@ -1,0 +1,40 @@
+"""scrypt (RFC 7914), for programs that were written for Node.js: Web Crypto has none, and in an isolate it is slow.
+
+Rule: nobody can stop it once it runs, so what it takes is bounded before, in memory and in time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from .faults import operation_error
+
+MAX_MEMORY: Final = 32 << 20
+"""Bytes that one computation works on: the most that Node.js allows unless it is told otherwise (`maxmem`)."""
+MAX_WORK: Final = 1 << 21
+"""Cost times block size times parallelization: 0.7 s. OWASP's choices for 16 and 32 MiB are 2^19 or less."""
+MAX_LENGTH: Final = 65_536
+"""Bytes of what is derived."""
+MS_PER_WORK: Final = 0.00034
+"""CPU time for each unit of work, on our machine of 2 cores."""
+
+
+def scrypt(password: bytes, salt: bytes, cost: int, block: int, parallel: int, length: int) -> bytes:
+    """So many bytes from a password. Raises `OperationError`. The interpreter's lock is free meanwhile."""
+    if min(cost - 1, block, parallel, length) < 1 or cost & (cost - 1):
+        raise operation_error("the cost of scrypt is a power of two, and its other numbers are 1 or more")
+    memory = 128 * block * (cost + parallel)
+    if memory > MAX_MEMORY or cost * block * parallel > MAX_WORK or length > MAX_LENGTH:
+        raise operation_error(
+            f"scrypt works on {MAX_MEMORY >> 20} MiB at most here, with N * r * p of {MAX_WORK} at most, and derives "
+            f"{MAX_LENGTH} bytes at most"
+        )
+    room = memory + (1 << 20)
+    return hashlib.scrypt(password, salt=salt, n=cost, r=block, p=parallel, maxmem=room, dklen=length)
+
+
+def cost_ms(cost: int, block: int, parallel: int) -> float:
+    """What it is reckoned at; nothing, where it is refused anyway."""
+    work = cost * block * parallel
+    return work * MS_PER_WORK if 0 < work <= MAX_WORK else 0.0
