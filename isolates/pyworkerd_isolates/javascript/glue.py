@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from pyworkerd_isolates.wasm import digests
 from pyworkerd_isolates.wasm.preview1 import Glue
 
-from . import depth, finding, marking, sqlite, storage_glue
+from . import depth, finding, frames, marking, sqlite, storage_glue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,10 +65,13 @@ _TOO_DEEP, _ERROR, _ASYNC, _GENERATOR, _OWN = 204, 208, 212, 216, 224
 """What makes the error of calls that go too deep, and where that comes; functions of the other kinds that there are."""
 _REJECTED, _HEARS, _REJECTION, _IGNORED = 12, 28, 40, 60
 """For promises that are rejected: a handle, how far it is known that they are heard of, and a call's arguments."""
+_FETCH, _FINISH, _FOUR = 256, 260, 264
+"""Functions of the guest for requests, and four arguments."""
 _RUNTIME: Final = 228
 """Where QuickJS's own record lies (`JSRuntime`), of which the queue is a part; 0 if that was not found."""
 _KEPT: Final = (
     _STEP, _LOAD, _RESOLVE, _SOURCE, _REJECTED, _TOO_DEEP, _ASYNC, _GENERATOR, _GENERATOR + 4, _OWN,
+    _FETCH, _FINISH,
 )  # fmt: skip
 """Handles, in the order in which the script answers with the functions."""
 _QUEUE: Final = 100
@@ -86,6 +89,7 @@ HOST: Final = {
     "m": "evaluate",  # the namespace of a module with this source, at once
     "q": "take",  # all jobs out of the queue: a number for them, 0 if there are none
     "g": "give",  # jobs that were taken, to the queue's end
+    "p": "plain_text",  # of a frame that is a value
     "s": "settled",  # what a promise was fulfilled with; undefined as well if it was not
     "x": "nesting",  # how many levels deep a text of JSON is
 }
@@ -123,24 +127,19 @@ def _glue(
     uses: Mapping[str, tuple[str, str]],
     slot: int,
 ) -> Glue:
-    places = {
-        name: room + place
-        for name, place in (
-            ("answer", _ANSWER), ("used", _USED), ("capacity", _CAPACITY), ("out", _OUT), ("out1", _OUT + 4),
-            ("out2", _OUT + 8), ("arguments", _ARGUMENTS), ("argument1", _ARGUMENTS + 4),
-            ("inner", _INNER_OUT), ("inner1", _INNER_OUT + 4), ("inner2", _INNER_OUT + 8),
-            ("inner_arguments", _INNER_ARGUMENTS), ("inner_argument1", _INNER_ARGUMENTS + 4),
-            ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
-            ("queue", _QUEUE), ("runtime", _RUNTIME), ("too_deep", _TOO_DEEP), ("error", _ERROR),
-            ("async", _ASYNC), ("generator", _GENERATOR), ("generator1", _GENERATOR + 4), ("own", _OWN),
-            ("rejected", _REJECTED), ("hears", _HEARS), ("ignored", _IGNORED),
-            ("rejection", _REJECTION), ("rejection1", _REJECTION + 4),
-        )
-    }  # fmt: skip
-    filled = {"slot": slot, "block": _BLOCK, "first": _FIRST_CAPACITY, "most_random": _MOST_RANDOM, **places}
+    filled = {
+        "slot": slot,
+        "block": _BLOCK,
+        "first": _FIRST_CAPACITY,
+        "most_random": _MOST_RANDOM,
+        **_places(room),
+        "most_plain": frames.MOST_PLAIN,
+    }
     parts = [
         _ANSWERING,
-        _ENTERING,
+        frames.COLLECTING,
+        frames.TAKING_APART,
+        frames.ENTERING,
         *(_PREPARE.replace("NAME", name) for name in EXPORTS),
         _SCRUBBING,
         _CALLS,
@@ -175,6 +174,25 @@ def _glue(
         ("env", "host_module_load"): "host_source",
     }
     return Glue(text, uses, answers, EXPORTS, slots=1, around=depth.INTERPRETER)
+
+
+def _places(room: int) -> dict[str, int]:
+    """Addresses by the names that the text has for them."""
+    return {
+        name: room + place
+        for name, place in (
+            ("answer", _ANSWER), ("used", _USED), ("capacity", _CAPACITY), ("out", _OUT), ("out1", _OUT + 4),
+            ("out2", _OUT + 8), ("arguments", _ARGUMENTS), ("argument1", _ARGUMENTS + 4),
+            ("inner", _INNER_OUT), ("inner1", _INNER_OUT + 4), ("inner2", _INNER_OUT + 8),
+            ("inner_arguments", _INNER_ARGUMENTS), ("inner_argument1", _INNER_ARGUMENTS + 4),
+            ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
+            ("queue", _QUEUE), ("runtime", _RUNTIME), ("too_deep", _TOO_DEEP), ("error", _ERROR),
+            ("fetch", _FETCH), ("finish", _FINISH), ("four", _FOUR),
+            ("async", _ASYNC), ("generator", _GENERATOR), ("generator1", _GENERATOR + 4), ("own", _OWN),
+            ("rejected", _REJECTED), ("hears", _HEARS), ("ignored", _IGNORED),
+            ("rejection", _REJECTION), ("rejection1", _REJECTION + 4),
+        )
+    }  # fmt: skip
 
 
 def _tables(data: bytes) -> str:
@@ -239,52 +257,7 @@ _ANSWERING: Final = """\
   (i32.store <capacity> (i32.const 0)))
 (func $append_last
   (call $append (call $qjs_last_ptr) (call $qjs_last_len))
-  (call $qjs_result_free))
-(func $collect (param $answer i32)
-  (local $item i32) (local $place i32)
-  (call $forget)
-  (call $append <out> (i32.const 4))
-  (call $must (call $get_index (local.get $answer) (i32.const 0) <out>))
-  (local.set $item (i32.load <out>))
-  (call $must (call $get_string (local.get $item)))
-  (call $free_value (local.get $item))
-  (call $append_last)
-  (i32.store (i32.load <answer>) (i32.sub (i32.load <used>) (i32.const 4)))
-  (local.set $place (i32.const 1))
-  (block $end (loop $more
-    (br_if $end (call $get_index (local.get $answer) (local.get $place) <out>))
-    (local.set $item (i32.load <out>))
-    (if (call $get_typed_array_buffer (local.get $item) <out> <out1> <out2>)
-      (then (call $free_value (local.get $item)) (br $end)))
-    (call $free_value (local.get $item))
-    (call $append_last)
-    (local.set $place (i32.add (local.get $place) (i32.const 1)))
-    (br $more))))"""
-"""The answer is written behind room for the header's length, which is known when the header is there."""
-_ENTERING: Final = """\
-(func $enter (param $function i32) (param $pointer i32) (param $size i32) (result i32)
-  (local $length i32) (local $header i32) (local $rest i32) (local $status i32) (local $made i32)
-  (call $must (i32.lt_u (local.get $size) (i32.const 4)))
-  (local.set $length (i32.load align=1 (local.get $pointer)))
-  (call $must (i32.gt_u (local.get $length) (i32.sub (local.get $size) (i32.const 4))))
-  (local.set $header (call $new_string (i32.add (local.get $pointer) (i32.const 4)) (local.get $length)))
-  (call $must (call $new_uint8array
-    (i32.add (i32.add (local.get $pointer) (i32.const 4)) (local.get $length))
-    (i32.sub (i32.sub (local.get $size) (i32.const 4)) (local.get $length))
-    <out>))
-  (local.set $rest (i32.load <out>))
-  (call $qjs_free (local.get $pointer) (local.get $size))
-  (i32.store <arguments> (local.get $header))
-  (i32.store <argument1> (local.get $rest))
-  (local.set $status
-    (call $call_function (local.get $function) (i32.load <undefined>) <arguments> (i32.const 2) <out>))
-  (local.set $made (i32.load <out>))
-  (call $free_value (local.get $header))
-  (call $free_value (local.get $rest))
-  (call $must (local.get $status))
-  (call $collect (local.get $made))
-  (call $free_value (local.get $made))
-  <answer>)"""
+  (call $qjs_result_free))"""
 _PREPARE: Final = """\
 (func (export "prepare_NAME") (param $previous i32) (param $size i32) (result i32)
   (if (local.get $previous) (then (call $forget)))
@@ -296,7 +269,7 @@ _CALLS: Final = """\
   (call $refuse (i32.const 0) (i32.const 0)))
 (func (export "load_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
   (call $begin (local.get $now))
-  (call $enter (i32.load <load>) (local.get $pointer) (local.get $size)))
+  (call $load (local.get $pointer) (local.get $size)))
 (func (export "step_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
   (call $begin (local.get $now))
   (if (i32.eqz (local.get $size)) (then
@@ -305,7 +278,7 @@ _CALLS: Final = """\
     (call $scrub)
     (call $immortalise)
     (return <answer>)))
-  (call $enter (i32.load <step>) (local.get $pointer) (local.get $size)))"""
+  (call $step (local.get $pointer) (local.get $size)))"""
 _SCRUBBING: Final = """\
 (func $scrub
   (local $last i32) (local $at i32) (local $pages i32)

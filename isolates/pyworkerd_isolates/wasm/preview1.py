@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .system import HostCall
 
 WASI = "wasi_snapshot_preview1"
-STACK_ROOM = 256
+STACK_ROOM = 320
 """Bytes above the module's stack that are for the glue to keep numbers in: they lie where every call writes anyway."""
 _STATE_INSTANCE = 0
 _BAD_DESCRIPTOR = "(i32.const 8)"

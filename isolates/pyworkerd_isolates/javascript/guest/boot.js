@@ -10,7 +10,9 @@ function (modules, later, functions) {
   own.set("cloudflare:workers", `export * from "pyworkerd:workers/workers";`);
   own.set("@cloudflare/workers-types", `export * from "pyworkerd:workers/by_name";`);
   const entries = ["pyworkerd:entry", "pyworkerd:objects/entry"].filter((name) => own.has(name));
-  const guest = { step: null, load: null, resolve: null, source: null, rejected: null, authorize: null };
+  const guest = {
+    step: null, fetch: null, finish: null, load: null, resolve: null, source: null, rejected: null, authorize: null,
+  };
   Object.assign(guest, { ownName, ofNode });
 
   let started = false;
@@ -44,13 +46,28 @@ function (modules, later, functions) {
     delete globalThis.pyworkerd;
     if (failure !== null || guest.step === null) {
       const text = failure === null ? "it did not come to its end" : `${failure}\n${failure.stack}`;
-      guest.step = () => [JSON.stringify([[], [null, [["crash", `the guest did not start: ${text}`]]]])];
+      guest.step = guest.finish = () => crashed(`the guest did not start: ${text}`);
+      guest.fetch = () => {};
     }
+  }
+
+  function crashed(text) {
+    return ["null", [JSON.stringify(["crash", text])], [], 1, 0];
   }
 
   function step(header, rest) {
     if (guest.step === null) start();
     return guest.step(header, rest);
+  }
+
+  // A request without a body for the default entrypoint, which is most of what steps are for: its header fields are a
+  // text of JSON. `finish` ends a step that such requests began.
+  function fetch(number, method, url, headers) {
+    guest.fetch(number, method, url, headers);
+  }
+
+  function finish() {
+    return guest.finish();
   }
 
   function load(header, rest) {
@@ -111,5 +128,5 @@ function (modules, later, functions) {
   // By these the engine knows functions of their kinds.
   const kinds = [async () => {}, function* () {}, async function* () {}, Array.prototype.toString];
 
-  return [step, load, resolve, source, rejected, tooDeep, ...kinds, authorize];
+  return [step, load, resolve, source, rejected, tooDeep, ...kinds, fetch, finish, authorize];
 }

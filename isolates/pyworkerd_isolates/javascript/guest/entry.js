@@ -146,17 +146,45 @@ guest.step = (header, rest) => {
         handlers.onFailed(error, event[1]);
       }
     }
-    streams.resume(focus);
-    goOn(focus);
-    object?.commit();
-    const more = unsaid(sockets.flush(), streams.held());
-    return outbox.take(more === null ? due() : [0, more]);
+    return ended();
   } catch (error) {
-    outbox.clear();
-    outbox.emit(["crash", describe(error).slice(0, 4096)]);
-    return outbox.take(null);
+    return crashed(error);
   }
 };
+
+guest.fetch = (number, method, url, headers) => {
+  try {
+    handlers.onFetch(["fetch", number, null, null, method, url, headers, null], NO_BLOBS);
+  } catch (error) {
+    handlers.onFailed(error, number);
+  }
+};
+
+guest.finish = () => {
+  try {
+    focus = null;
+    return ended();
+  } catch (error) {
+    return crashed(error);
+  }
+};
+
+const NO_BLOBS = [];
+
+// What the step gives out, when all of its events have been told.
+function ended() {
+  streams.resume(focus);
+  goOn(focus);
+  object?.commit();
+  const more = unsaid(sockets.flush(), streams.held());
+  return outbox.take(more === null ? due() : [0, more]);
+}
+
+function crashed(error) {
+  outbox.clear();
+  outbox.emit(["crash", describe(error).slice(0, 4096)]);
+  return outbox.take(null);
+}
 
 // Invocations that have more to say than one step has room for; null if none has.
 function unsaid(one, other) {
@@ -181,7 +209,11 @@ function warmUp() {
   ];
   for (const kind of kinds) {
     entrypoints.set("", kind);
-    for (let round = 0; round < 2; round++) guest.step(WARM_UP, utf8("body"));
+    for (let round = 0; round < 2; round++) {
+      guest.step(WARM_UP, utf8("body"));
+      guest.fetch(2, "GET", "http://warm.invalid/", '[["host","warm.invalid"]]');
+      guest.finish();
+    }
   }
   entrypoints.clear();
   setBindings([], {}, []);

@@ -12,7 +12,7 @@ import { object } from "pyworkerd:system/objects";
 import { afford, blob, emit, emitText, refuseTooMuch, room } from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
-import { crossing, readValue, writeMessage, writeValue } from "pyworkerd:system/values";
+import { crossing, plainFrame, readValue, writeMessage, writeValue } from "pyworkerd:system/values";
 import { entrypoints, isMethod } from "pyworkerd:system/worker";
 import { textOfPlain } from "pyworkerd:web/response";
 import { makeEvent } from "pyworkerd:workers/background";
@@ -169,7 +169,7 @@ export function bodyOf(described, blobs, invocation) {
 function respond(invocation, response) {
   const text = room() < 3 * MOST_PLAIN ? undefined : textOfPlain(response, MOST_PLAIN);
   if (text !== undefined) {
-    emitText(`["respond",${invocation.number},200,${PLAIN_HEADERS},["b",${blob(text)}]]`);
+    emitText(`["respond",${invocation.number}${PLAIN}${blob(text)}]]`);
     return;
   }
   const parts = partsOfResponse(response);
@@ -186,7 +186,8 @@ function respond(invocation, response) {
 
 const MOST_PLAIN = 65536;
 // Characters: three times as many bytes at most, which is less than a body may have in hand.
-const PLAIN_HEADERS = '[["content-type","text/plain;charset=UTF-8"]]';
+const PLAIN = ',200,[["content-type","text/plain;charset=UTF-8"]],["b",';
+// What the answer of a text says of it, up to the number of its bytes.
 
 const FETCH = { ask: fetch, tell: respond };
 
@@ -247,6 +248,11 @@ function giveBytes(invocation, data) {
 }
 
 function returned(invocation, value) {
+  const plain = plainFrame(value);
+  if (plain !== null) {
+    emitText(`["return",${invocation.number},${blob(plain)}]`);
+    return;
+  }
   const data = writeMessage(value);
   if (data instanceof Uint8Array) {
     giveBytes(invocation, data);

@@ -50,6 +50,9 @@ export function giveJobs(number) {
   host.give(number);
 }
 
+export const plainText = host.plain_text;
+// The text of a frame of `system/values`, if it is short, has no blobs, and no value in it has a tag; else undefined.
+
 export const queueJob = globalThis.queueMicrotask;
 // Before anything that promises make ready from now on; the engine's own, which asks for no request.
 

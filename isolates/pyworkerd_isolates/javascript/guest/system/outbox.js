@@ -32,12 +32,18 @@ export function emitFirst(text) {
   effects.unshift(text);
 }
 
+const SHORT_TEXT = 4096;
+// Characters; the engine writes a text that is no longer as UTF-8, three bytes each at most.
+
 // Put bytes beside the effects, or a text as UTF-8. Returns the number that an effect names them by.
 export function blob(data) {
+  if (typeof data === "string" && data.length <= SHORT_TEXT) {
+    held += 3 * data.length;
+    return blobs.push(data.isWellFormed() ? data : data.toWellFormed()) - 1;
+  }
   const bytes = typeof data === "string" ? utf8(data) : data;
   held += bytes.length;
-  blobs.push(bytes);
-  return blobs.length - 1;
+  return blobs.push(bytes) - 1;
 }
 
 // One that ends the object: of the others only what was logged goes out. They tell of what is not kept.
@@ -79,13 +85,10 @@ export function afford(text) {
 
 // All of it, for the engine to write as a frame, with the time at which the loop wants to be run again.
 export function take(wake) {
-  let lengths = "";
-  for (let i = 0; i < blobs.length; i++) lengths += i === 0 ? blobs[i].length : `,${blobs[i].length}`;
   const due = wake === null ? "null" : JSON.stringify(wake);
-  const frame = [`[[${lengths}],[${due},[${effects.join()}]]]`];
-  for (let i = 0; i < blobs.length; i++) frame.push(blobs[i]);
+  const given = [due, effects, blobs, effects.length, blobs.length];
   clear();
-  return frame;
+  return given;
 }
 
 // What was logged while there was nobody to tell: level, source and text of each entry.

@@ -1,10 +1,13 @@
 // Values as RPC carries them: a frame whose message is the value and whose blobs are its bytes. What JSON cannot say is
 // an object with the single key `$`, whose value is `[tag, payload]`; the host's `wire.py` has the same tags.
 
-import { decode, utf8 } from "pyworkerd:system/host";
+import { decode, plainText, utf8 } from "pyworkerd:system/host";
+import { parse } from "pyworkerd:system/json";
 import { Message } from "pyworkerd:system/lending";
 import { Streamed } from "pyworkerd:system/sending";
 
+const { isArray } = Array;
+const { fromCharCode } = String;
 const MAX_DEPTH = 200;
 
 export const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
@@ -155,6 +158,32 @@ export function writeMessage(value) {
   }
 }
 
+// What most methods answer needs no writer: the frame as a text, all of it ASCII. Null for anything else.
+export function plainFrame(value) {
+  let text;
+  switch (typeof value) {
+    case "undefined":
+      return "\u0009\0\0\0[[],null]";
+    case "boolean":
+      return value ? "\u0009\0\0\0[[],true]" : "\u000a\0\0\0[[],false]";
+    case "number":
+      if (!Number.isSafeInteger(value)) return null;
+      text = `[[],${value}]`;
+      break;
+    case "string":
+      if (value.length > MOST_PLAIN || !PLAIN.test(value)) return null;
+      text = `[[],"${value}"]`;
+      break;
+    default:
+      return null;
+  }
+  return `${fromCharCode(text.length)}\0\0\0${text}`;
+}
+
+const MOST_PLAIN = 100;
+// Characters, so that the frame's length is one byte of UTF-8.
+const PLAIN = /^[ !#-[\]-~]*$/; // what JSON writes as it is
+
 function frameOf(tree, blobs) {
   let lengths = "";
   let size = 0;
@@ -258,6 +287,11 @@ class Reader {
 
 // The value that `writeValue`, or the host, wrote. It keeps nothing of the frame.
 export function readValue(frame) {
+  const text = plainText(frame);
+  if (text !== undefined) {
+    const read = parse(text);
+    if (isArray(read) && isArray(read[0]) && read[0].length === 0) return read[1];
+  }
   return readWith(frame, crossing.readers);
 }
 

@@ -105,7 +105,7 @@ export function load(header, rest) {
   } catch (error) {
     answer = failure("raised", modules.explained(error));
   }
-  return [JSON.stringify([[], answer])];
+  return JSON.stringify([[], answer]);
 }
 
 function failure(kind, error) {

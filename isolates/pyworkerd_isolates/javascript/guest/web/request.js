@@ -10,6 +10,7 @@ import { parseURL } from "pyworkerd:web/url";
 import { serialize } from "pyworkerd:web/url_parser";
 
 const { isArray } = Array;
+const { parse } = JSON;
 const WHERE = "Request constructor";
 const MAKING = Symbol("a request is made here");
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -82,7 +83,8 @@ export class Request {
     stateOf = (request) => {
       const state = request.#state;
       if (!isArray(state)) return state;
-      const headers = new HeaderState(null, state[2], null, true);
+      const pairs = typeof state[2] === "string" ? parse(state[2]) : state[2];
+      const headers = new HeaderState(null, pairs, null, true);
       return (request.#state = new State(state[0], state[1], headers, null, "manual", null, USUAL));
     };
     isRequest = (value) => typeof value === "object" && value !== null && #state in value;
@@ -220,7 +222,8 @@ function methodOf(value) {
   return NORMALIZED.has(upper) ? upper : method;
 }
 
-/** A request of the host's: a URL that is one, `pairs` of headers with names in lower case, a Body or null. */
+/** A request of the host's: a URL that is one, `pairs` of headers with names in lower case, a Body or null. Where there
+ *  is none, the pairs may be a text of JSON. */
 export function makeRequest(method, url, pairs, body, cf = undefined) {
   if (body === null && cf === undefined) return new Request(MAKING, [method, url, pairs]); // see `stateOf`
   const rest = cf === undefined ? USUAL : { ...USUAL, cf };
