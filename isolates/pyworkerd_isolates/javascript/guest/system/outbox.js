@@ -19,12 +19,12 @@ let written = 0;
 export let abandoned = 0;
 
 export function emit(effect) {
-  effects.push(JSON.stringify(effect));
+  effects[effects.length] = JSON.stringify(effect);
 }
 
 // An effect that is JSON already.
 export function emitText(text) {
-  effects.push(text);
+  effects[effects.length] = text; // faster than `push`, and there whatever a program makes of that
 }
 
 // One that the others wait for.
@@ -39,11 +39,13 @@ const SHORT_TEXT = 4096;
 export function blob(data) {
   if (typeof data === "string" && data.length <= SHORT_TEXT) {
     held += 3 * data.length;
-    return blobs.push(data.isWellFormed() ? data : data.toWellFormed()) - 1;
+    blobs[blobs.length] = data.isWellFormed() ? data : data.toWellFormed();
+  } else {
+    const bytes = typeof data === "string" ? utf8(data) : data;
+    held += bytes.length;
+    blobs[blobs.length] = bytes;
   }
-  const bytes = typeof data === "string" ? utf8(data) : data;
-  held += bytes.length;
-  return blobs.push(bytes) - 1;
+  return blobs.length - 1;
 }
 
 // One that ends the object: of the others only what was logged goes out. They tell of what is not kept.
@@ -72,7 +74,7 @@ export function refuseTooMuch(size) {
 
 export function abandon(call) {
   abandoned += 1;
-  effects.push(`["abandon",${call}]`);
+  effects[effects.length] = `["abandon",${call}]`;
 }
 
 // Whether this text still fits into this step, and if so, count it.
