@@ -26,6 +26,8 @@ MAX_BUNDLE_BYTES: Final = 64 * 1024 * 1024
 PRIVATE_KEY: Final = re.compile(rb"^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE)
 """How a key begins that only its owner is to have (RFC 7468 sections 10 and 11, PuTTY's and OpenSSH's alike)."""
 
+RULES: Final = b"2"
+"""Of what is left out: by others a folder is another bundle, and what was known of it is not known again."""
 MAX_SHOWN: Final = 10
 """Names in a message."""
 
@@ -219,7 +221,7 @@ class Folder:
 
     def signature(self) -> Signature:
         """The signature of the files that `read` would read. Raises `BundleError` as that does."""
-        digest, newest = hashlib.sha256(), 0
+        digest, newest = hashlib.sha256(RULES), 0
         for name, _, status in _walk(self.main, self.root.resolve(), self.exclude):
             newest = max(newest, status.st_ctime_ns)
             size, ctime, mtime = status.st_size, status.st_ctime_ns, status.st_mtime_ns

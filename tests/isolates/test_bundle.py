@@ -297,3 +297,11 @@ def test_what_cannot_be_read_has_no_signature(root, monkeypatch):
     monkeypatch.setattr("pyworkerd_isolates.bundle.MAX_FILES", 1)
     with pytest.raises(BundleError, match="folder of its own"):
         seen(root)
+
+
+def test_a_folder_of_which_something_else_is_left_out_is_not_known_again(root, monkeypatch):
+    folder = Folder(root / "main.py", root)
+    before = folder.signature()
+    assert folder.signature() == before
+    monkeypatch.setattr("pyworkerd_isolates.bundle.RULES", b"another")
+    assert folder.signature().digest != before.digest

@@ -191,6 +191,22 @@ def test_who_shares_a_store_no_longer_loses_it_with_the_reload(
     with_runtime(main, shared)
 
 
+def test_what_a_worker_had_in_its_own_store_is_there_when_it_is_declared(
+    with_runtime: Callable[..., None], tmp_path: Path
+) -> None:
+    services = [worker(tmp_path, name, STORING, Binding("KV", "kv", "s")) for name in ("a", "b")]
+    own = configured(*services, state_dir=tmp_path / "state")
+
+    async def first(runtime: Runtime) -> None:
+        assert await ask(runtime, "a", "/put") == "shared"
+
+    async def then(runtime: Runtime) -> None:
+        assert await ask(runtime, "b") == await ask(runtime, "a") == "shared"
+
+    with_runtime(first, own)
+    with_runtime(then, replace(own, stores=(Store("kv", "s", ("a", "b")),)))
+
+
 WAITING = """
 from workers import Response, WorkerEntrypoint
 
