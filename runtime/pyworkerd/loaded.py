@@ -142,8 +142,9 @@ class Entrypoint:
         method: str,
         arguments: Sequence[Any],
         named: Mapping[str, Any],
+        stream: Callable[[Body], object] = lambda body: body,
     ) -> Any:
-        """`call`, where something else is made of what the worker lends than a `Stub`."""
+        """`call`, where something else is made of what the worker lends than a `Stub`, and of what streams."""
         from pyworkerd.stubs import Stub, read, write  # noqa: PLC0415 - servers do without
 
         sent = write([list(arguments), dict(named)])
@@ -151,7 +152,7 @@ class Entrypoint:
             result = await self.service.call(method, sent, self.target)
         finally:
             release(sent)
-        return read(result, f"{method}()", make or Stub)
+        return read(result, f"{method}()", make or Stub, stream)
 
 
 def _headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Headers:

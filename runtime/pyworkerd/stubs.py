@@ -108,11 +108,15 @@ class AnyStub:
                 raise
         finally:
             release(sent)
-        return read(result, f"{name or 'the function'}()", self._alike)
+        return read(result, f"{name or 'the function'}()", self._alike, self._stream)
 
     def _alike(self, loan: Loan) -> AnyStub:
         """A stub of this kind."""
         raise NotImplementedError
+
+    def _stream(self, body: Body) -> object:
+        """A stream, as a result of this kind has it."""
+        return body
 
 
 class Stub(AnyStub):
@@ -294,12 +298,18 @@ def _close(body: Body) -> None:
     task.add_done_callback(_closing.discard)
 
 
-def read(value: bytes, what: str, make: Callable[[Loan], AnyStub] = Stub) -> Any:
-    """What a worker returned; what it lends comes as stubs. Raises `BadEffect`; then it holds none."""
+def read(
+    value: bytes,
+    what: str,
+    make: Callable[[Loan], AnyStub] = Stub,
+    stream: Callable[[Body], object] = _itself,
+) -> Any:
+    """What a worker returned; what it lends comes as stubs, what streams as `stream` makes of it. Raises `BadEffect`;
+    then it holds nothing."""
     stubs: list[AnyStub] = []
     bodies: list[Body] = []
     try:
-        return wire.load_value(args.bounded(value, "the result"), _reader(value, stubs, bodies, make))
+        return wire.load_value(args.bounded(value, "the result"), _reader(value, stubs, bodies, make, stream))
     except BaseException as error:
         for stub in stubs:
             stub.close()
@@ -313,13 +323,17 @@ def read(value: bytes, what: str, make: Callable[[Loan], AnyStub] = Stub) -> Any
 
 
 def _reader(
-    value: bytes, stubs: list[AnyStub], bodies: list[Body], make: Callable[[Loan], AnyStub] = Stub
+    value: bytes,
+    stubs: list[AnyStub],
+    bodies: list[Body],
+    make: Callable[[Loan], AnyStub] = Stub,
+    stream: Callable[[Body], object] = _itself,
 ) -> Callable[[str, object], object]:
     loans = value.stubs if type(value) is Carried else ()
 
     def special(tag: str, found: object) -> object:
         if tag == STREAM and type(found) is list and len(found) == 1 and isinstance(found[0], bytes | Body):
-            return Body(found[0]) if isinstance(found[0], bytes) else found[0]
+            return stream(Body(found[0]) if isinstance(found[0], bytes) else found[0])
         loan = loans[found] if type(found) is int and 0 <= found < len(loans) else None
         if tag == BODY and isinstance(loan, Flow):
             bodies.append(loan.claim())

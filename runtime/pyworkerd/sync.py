@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from pyworkerd.messages import Body
 from pyworkerd.runtime import Runtime as AsyncRuntime
 from pyworkerd.runtime import RuntimeOptions
 from pyworkerd.stubs import AnyStub
@@ -249,8 +250,8 @@ class Entrypoint:
 
     def call(self, method: str, /, *arguments: Any, **named: Any) -> Any:
         """Call a method."""
-        make = partial(Stub, self._loop)
-        return self._loop.do(self._entrypoint.call_with(make, method, arguments, named))
+        make, stream = partial(Stub, self._loop), partial(Stream, self._loop)
+        return self._loop.do(self._entrypoint.call_with(make, method, arguments, named, stream))
 
 
 class Stub(AnyStub):
@@ -278,6 +279,44 @@ class Stub(AnyStub):
 
     def _alike(self, loan: Loan) -> Stub:
         return Stub(self._loop, loan)
+
+    def _stream(self, body: Body) -> Stream:
+        return Stream(self._loop, body)
+
+
+class Stream:
+    """A stream in what a worker returned. Iterate it for chunks as they come; close it if they are not all read."""
+
+    def __init__(self, loop: _Loop, body: Body) -> None:
+        self._loop = loop
+        self.body = body
+        """The stream itself, to be handed on to another worker."""
+        self._chunks: AsyncIterator[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def read(self, limit: int | None = None) -> bytes:
+        """All of it; `BodyTooLarge` past `limit` bytes."""
+        return self._loop.do(self.body.read(limit))
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._chunks is None:
+            self._chunks = aiter(self.body)
+        while (chunk := self._loop.do(_next(self._chunks))) is not None:
+            yield chunk
+
+    def close(self) -> None:
+        """Say that no more will be read."""
+        self._loop.do(_close(self._chunks, self.body))
+
+
+def body(chunks: Iterable[bytes]) -> Body:
+    """A stream for a worker, to be given as an argument. It is iterated on a thread, as fast as the worker reads."""
+    return Body(chunks=_Chunks(chunks))
 
 
 class Response:

@@ -184,3 +184,34 @@ def test_a_runtime_that_does_not_open_leaves_no_thread(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"worker\.py:1"):
         sync.Runtime(Config(services=(Service("shop", model),)))
     assert threading.active_count() == before
+
+
+def test_streams_go_and_come_without_await(sandbox: object) -> None:
+    source = """
+from workers import Response, WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def echo(self, stream):
+        return {"deep": [Response(self.twice(stream)).body]}
+
+    async def twice(self, stream):
+        async for piece in stream:
+            yield piece
+            yield piece
+
+    async def size(self, stream):
+        return len(await stream.read())
+
+    def lend(self):
+        return self.echo
+"""
+    with sync.Runtime() as runtime:
+        worker = runtime.load({"w.py": source})
+        echoed = worker.call("echo", sync.body([b"a" * 100_000, b"b"]))["deep"][0]
+        assert b"".join(echoed) == b"".join((b"a" * 200_000, b"b" * 2))
+        with worker.call("lend") as stub, stub(sync.body([b"ab"]))["deep"][0] as stream:
+            assert stream.read() == b"abab"
+        assert worker.call("size", worker.call("echo", sync.body([b"x"] * 3))["deep"][0].body) == 6
+        with worker.call("echo", sync.body(iter(lambda: b"x" * 65_536, b"")))["deep"][0] as endless:
+            assert next(iter(endless))
