@@ -9,6 +9,7 @@ import pytest
 from pyworkerd import Limits
 from pyworkerd.errors import PyworkerdError
 from pyworkerd.messages import Body
+from pyworkerd_config import Binding
 from pyworkerd_isolates.protocol import WINDOW
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ export default class extends WorkerEntrypoint {
   async upload(to, pieces, how = "stream") { return this.env[to].size(this.give(pieces, how)); }
   async download(from, pieces, how = "stream") { return this.size(await this.env[from].give(pieces, how)); }
   echo(stub) { return stub(source(3)); }
+  async loads(files) {
+    const [main] = Object.keys(files);
+    const loaded = this.env.LOADER.load({ mainModule: main, modules: files }).getEntrypoint();
+    return [await loaded.size(this.give(9)), await this.size(await loaded.give(9))];
+  }
 }
 """
 IN_PYTHON = """
@@ -146,6 +152,11 @@ class Default(WorkerEntrypoint):
 
     async def download(self, of, pieces, how="stream"):
         return await self.size(await getattr(self.env, of).give(pieces, how))
+
+    async def loads(self, files):
+        (main,) = files
+        loaded = self.env.LOADER.load({"main_module": main, "modules": dict(files)}).get_entrypoint()
+        return [await loaded.size(await self.give(9)), await self.size(await loaded.give(9))]
 
     async def echo(self, stub):
         STATE.update(made=0, ended=None)
@@ -240,6 +251,18 @@ def test_a_stream_is_passed_on_unread(with_runtime: Callable[..., None], languag
         await middle.service.quiet()  # its invocation has ended, and takes nothing with it
         await middle.aclose()
         assert len(await body.read()) == MUCH * PIECE
+
+    with_runtime(main)
+
+
+@pytest.mark.parametrize("asking", LANGUAGES)
+@pytest.mark.parametrize("other", LANGUAGES)
+def test_workers_that_others_load(with_runtime: Callable[..., None], asking: str, other: str) -> None:
+    async def main(runtime: Runtime) -> None:
+        loader = {"LOADER": Binding("LOADER", "worker_loader", {})}
+        worker = await runtime.load(SOURCES[asking], bindings=loader, limits=ONE)
+        assert await worker.call("loads", SOURCES[other]) == [9 * PIECE, 9 * PIECE]
+        await worker.service.quiet()
 
     with_runtime(main)
 
