@@ -191,7 +191,7 @@ export class Room extends DurableObject {
     const found = ["host", "guest", "pyworkerd", "sql", "O", "P", "S", "W"].filter((name) => name in globalThis);
     const { ctx } = this;
     for (const each of [ctx, ctx.storage, ctx.storage.sql, ctx.storage.kv, ctx.id]) {
-      found.push(...Object.keys(each).filter((key) => !["id", "storage", "props", "kv", "sql"].includes(key)));
+      found.push(...Object.keys(each).filter((key) => !["id", "storage", "props", "kv", "sql", "name"].includes(key)));
     }
     return found;
   }
