@@ -83,8 +83,8 @@ KINDS: Final = (
     Kind("object_kept", OBJECT, "await it.keep(number)", ONE, COUNTER),
     Kind("d1", DATABASE, "await it.bind(number).first()", f'it = it.prepare("{QUERY}")'),
     Kind("kv_get", {"kv": "a"}, 'await it.get("key")', 'await it.put("key", "value")'),
-    Kind("kv_put", {"kv": "b"}, 'await it.put(f"k{number % 10}", "value")'),
-    Kind("kv_pair", {"kv": "c"}, 'await it.put(f"k{number % 10}", "value"); await it.get(f"k{number % 10}")'),
+    Kind("kv_put", {"kv": "b"}, 'await it.put(f"k{number % 10}", str(number))'),
+    Kind("kv_pair", {"kv": "c"}, 'await it.put(f"k{number % 10}", str(number)); await it.get(f"k{number % 10}")'),
     Kind("service", {"service": "adder"}, "await it.add(1)"),
     Kind("fetch", {"service": "adder"}, 'await (await it.fetch("http://adder/")).text()'),
 )  # fmt: skip

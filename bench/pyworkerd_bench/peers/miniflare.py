@@ -22,9 +22,10 @@ PACKAGE: Final = BUILD / "miniflare/node_modules/miniflare/package.json"
 WORKER: Final = f"""\
 export default {{
   async fetch(request, env) {{
+    const value = String(Math.random());
     for (let number = 0; number < {PAIRS}; number++) {{
-      await env.CACHE.put(`k${{number}}`, "value");
-      if (await env.CACHE.get(`k${{number}}`) !== "value") throw new Error("lost");
+      await env.CACHE.put(`k${{number}}`, value);
+      if (await env.CACHE.get(`k${{number}}`) !== value) throw new Error("lost");
     }}
     return new Response("hello");
   }},

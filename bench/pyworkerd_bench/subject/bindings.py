@@ -43,14 +43,17 @@ TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.005
 
 KV: Final = f"""\
+from random import random
+
 from workers import Response, WorkerEntrypoint
 
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
+        value = str(random())  # SQLite writes nothing where nothing changes
         for number in range({PAIRS}):
-            await self.env.CACHE.put(f"k{{number}}", "value")
-            if await self.env.CACHE.get(f"k{{number}}") != "value":
+            await self.env.CACHE.put(f"k{{number}}", value)
+            if await self.env.CACHE.get(f"k{{number}}") != value:
                 raise ValueError("lost")
         return Response("hello")
 """
