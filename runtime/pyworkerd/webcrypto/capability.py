@@ -89,10 +89,9 @@ def _generating(arguments: bytes) -> float:
 def _stretching(arguments: bytes) -> float:
     from pyworkerd.bindings import arguments as args  # noqa: PLC0415 (start-up time)
 
-    from .operations import MAX_ARGUMENTS, SCRYPT  # noqa: PLC0415 (start-up time)
-    from .stretching import cost_ms  # noqa: PLC0415 (start-up time)
+    from .stretching import MAX_GIVEN, PARAMETERS, cost_ms  # noqa: PLC0415 (start-up time)
 
-    given = args.bind("scrypt", SCRYPT, args.decode(arguments, MAX_ARGUMENTS, LITTLE_TEXT))
+    given = args.bind("scrypt", PARAMETERS, args.decode(arguments, MAX_GIVEN, LITTLE_TEXT))
     return cost_ms(given["cost"], given["block"], given["parallel"])
 
 

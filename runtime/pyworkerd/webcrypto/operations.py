@@ -81,9 +81,6 @@ _MESSAGE: Final[Parameters] = {"key": bytes, "data": bytes}
 _SIGNED: Final[Parameters] = {"signature": bytes}
 _OAEP: Final[Parameters] = {"key": bytes, "hash_": str, "label": bytes, "data": bytes}
 _CBC: Final[Parameters] = {"key": bytes, "iv": bytes, "data": bytes}
-SCRYPT: Final[Parameters] = {
-    "password": bytes, "salt": bytes, "cost": int, "block": int, "parallel": int, "length": int,
-}  # fmt: skip
 _CTR: Final = _Method({"key": bytes, "counter": bytes, "bits": int, "data": bytes}, ciphers.ctr)
 _GCM: Final[Parameters] = {"key": bytes, "iv": bytes, "additional": bytes, "bits": int, "data": bytes}
 
@@ -128,6 +125,6 @@ METHODS: Final[Mapping[str, _Method]] = {
     "decrypt AES-GCM": _Method(_GCM, ciphers.gcm_decrypt),
     "encrypt AES-KW": _Method(_MESSAGE, ciphers.wrap),
     "decrypt AES-KW": _Method(_MESSAGE, ciphers.unwrap),
-    "scrypt": _Method(SCRYPT, stretching.scrypt),
+    "scrypt": _Method(stretching.PARAMETERS, stretching.scrypt),
 }
 """By name: what is done, and with which kind of key; the guest's half (`web/crypto_operations.js`) has the same."""

@@ -16,6 +16,11 @@ MAX_WORK: Final = 1 << 21
 """Cost times block size times parallelization: 0.7 s. OWASP's choices for 16 and 32 MiB are 2^19 or less."""
 MAX_LENGTH: Final = 65_536
 """Bytes of what is derived."""
+MAX_GIVEN: Final = 1 << 20
+"""Bytes of password, salt and the rest: they are read before it is known what it takes."""
+PARAMETERS: Final[dict[str, type]] = {
+    "password": bytes, "salt": bytes, "cost": int, "block": int, "parallel": int, "length": int,
+}  # fmt: skip
 MS_PER_WORK: Final = 0.00034
 """CPU time for each unit of work, on our machine of 2 cores."""
 

@@ -2,7 +2,7 @@
 
 import { invalidValue, missing } from "pyworkerd:node_parts/errors";
 import { ofNode } from "pyworkerd:system/host";
-import { requireFrom } from "pyworkerd:system/modules";
+import { requireAt } from "pyworkerd:system/modules";
 
 const PATH = "must be a file URL object, file URL string, or absolute path string";
 
@@ -12,7 +12,7 @@ export function createRequire(path) {
   if (typeof text !== "string") throw invalidValue("filename", path, PATH);
   if (text.startsWith("file:")) text = decodeURIComponent(new URL(text).pathname);
   else if (!text.startsWith("/")) throw invalidValue("filename", path, PATH);
-  return requireFrom(text.slice(1));
+  return requireAt(text.slice(1));
 }
 
 export const builtinModules = ofNode();

@@ -130,7 +130,7 @@ class Line {
     const options = { signal: this.aborting.signal };
     const made = at === 0 ? act(options) : act(last, options);
     if (isLast && typeof made?.then === "function") {
-      this.wait(made.then((value) => { this.value = value; }));
+      this.wait(Promise.resolve(made).then((value) => { this.value = value; }));
       return at === 0 ? made : last;
     }
     if (!isIterable(made)) {

@@ -3,8 +3,6 @@
 import { invalidType, requireFunction } from "pyworkerd:node_parts/errors";
 import { abortedBy, closedTooEarly, isNodeStream, later } from "pyworkerd:node_parts/stream_state";
 
-const isRequest = (stream) => Boolean(stream.setHeader) && typeof stream.abort === "function";
-
 const hasEnded = (stream) => stream._readableState?.endEmitted;
 const hasFinished = (stream) => stream._writableState?.finished;
 
@@ -21,9 +19,11 @@ export function finished(stream, ...given) {
   let readEnded = hasEnded(stream) ?? false;
   let writeEnded = hasFinished(stream) ?? false;
   let told = false;
+  let heedless = () => {}; // listens no more to the signal
   const tell = (error) => {
     if (told) return;
     told = true;
+    heedless();
     if (error === undefined) callback.call(stream);
     else callback.call(stream, error);
   };
@@ -57,8 +57,7 @@ export function finished(stream, ...given) {
     else tell();
   };
   const listening = [["end", onEnd], ["finish", onFinish], ["close", onClose]];
-  if (isRequest(stream)) listening.push(["complete", onFinish], ["abort", onClose]);
-  else if (isWritable && !write) listening.push(["end", () => onFinish()]);
+  if (isWritable && !write) listening.push(["end", () => onFinish()]);
   if (options.error !== false) listening.push(["error", onError]);
   for (const [type, listener] of listening) stream.on(type, listener);
   if (closed) {
@@ -72,20 +71,21 @@ export function finished(stream, ...given) {
   }
   const stop = () => {
     told = true;
+    heedless();
     for (const [type, listener] of listening) stream.removeListener(type, listener);
   };
-  if (options.signal && !closed) abortable(options.signal, stop, callback.bind(stream), () => told);
+  const { signal } = options;
+  if (signal && !closed) {
+    const abort = () => {
+      if (told) return;
+      stop();
+      callback.call(stream, abortedBy(signal));
+    };
+    heedless = () => signal.removeEventListener("abort", abort);
+    if (signal.aborted) later(abort);
+    else signal.addEventListener("abort", abort, { once: true });
+  }
   return stop;
-}
-
-function abortable(signal, stop, callback, isTold) {
-  const abort = () => {
-    if (isTold()) return;
-    stop();
-    callback(abortedBy(signal));
-  };
-  if (signal.aborted) later(abort);
-  else signal.addEventListener("abort", abort, { once: true });
 }
 
 /** The same as a promise. */

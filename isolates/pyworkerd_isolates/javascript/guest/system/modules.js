@@ -259,13 +259,18 @@ function isCommon(path, source) {
 const common = new Map();
 // CommonJS modules that have begun to run, by path.
 
-export function requireFrom(base) {
+function requireFrom(base) {
   return function require(name) {
     const own = ownName(String(name));
     if (own === undefined) return load(locate(base, String(name), REQUIRED));
     const module = required(own);
     return module.default ?? module;
   };
+}
+
+// For a program that names its base itself: it must not say that it is an extension, which may import others.
+export function requireAt(base) {
+  return requireFrom(isExtension(base) ? "" : base);
 }
 
 function load(path) {
