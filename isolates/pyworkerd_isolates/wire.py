@@ -243,6 +243,8 @@ def dump_value(value: object, encode_special: EncodeSpecial | None = None) -> by
 
 def dump_plain(value: Any) -> bytes | None:
     """A value as bytes, if it is small and of what JSON can say, as most are. None for what takes a closer look."""
+    if value is None:
+        return _NULL
     kind = type(value)
     if kind is int and -_SAFE_INTEGER <= value <= _SAFE_INTEGER:
         return alone(f"{value}")
@@ -251,16 +253,14 @@ def dump_plain(value: Any) -> bytes | None:
 
 def dump_plain_call(positional: Sequence[Any], named: dict[str, Any]) -> bytes | None:
     """What `dump_plain` makes of `[positional, named]`, the arguments of a call."""
-    if named or len(positional) > _PLAIN_ITEMS:
+    if named or len(positional) > _PLAIN_ITEMS or not _are_plain(positional, _PLAIN_LEVELS - 1):
         return dump_plain([list(positional), named])
-    if not positional:
-        return _NOTHING
-    if not _are_plain(positional, _PLAIN_LEVELS - 1):
-        return None
-    return alone(f"[{''.join(_chunks(positional, 0))},{{}}]")
+    text = "".join(_chunks(positional, 0))
+    size = len(text) + 5
+    return f"{_HEADS[size]}[{text},{{}}]]".encode() if size < _SHORT else alone(f"[{text},{{}}]")
 
 
-_NOTHING = alone("[[],{}]")
+_NULL = alone("null")
 
 
 def _is_plain(value: Any, levels: int) -> bool:  # noqa: PLR0911 (one for each kind)
@@ -434,11 +434,14 @@ def load_value(
     size = len(data)
     if size > max_size:
         raise WireError(f"a value is larger than {max_size} bytes")
+    if data == _NULL:
+        return None
     if (
         9 < size < _SHORT + 9
         and type(data) is bytes
         and data.startswith(_SHORT_HEADS[size - 9])
-        and _cannot_have_tags(data)
+        and data.find(b"$") < 0
+        and data.find(b"\\") < 0
     ):
         text = str(data, "latin-1")
         try:

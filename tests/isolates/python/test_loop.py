@@ -195,6 +195,15 @@ class Default(WorkerEntrypoint):
         await asyncio.sleep(0)
         return "alive"
 
+    async def debugs(self):
+        loop = asyncio.get_running_loop()
+        found = [loop.get_debug()]
+        for enabled in (1, 0):
+            loop.set_debug(enabled)
+            await asyncio.sleep(0)
+            found.append(loop.get_debug())
+        return found
+
     async def callback_cannot_be_shown(self):
         class Rude:
             def __call__(self):
@@ -226,6 +235,7 @@ EXPECTED = {
     "exit_in_a_task": "SystemExit(3)",
     "callback_fails": "alive",
     "callback_cannot_be_shown": "alive",
+    "debugs": [False, True, False],
 }
 CALLABLE = [("CALL", "callable", 1)]
 

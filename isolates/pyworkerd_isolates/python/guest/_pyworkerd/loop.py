@@ -13,6 +13,7 @@ import sys
 import time
 from asyncio import Future, events
 from collections import deque
+from functools import partial
 from itertools import count
 
 ROUNDS_PER_STEP = 200
@@ -38,7 +39,6 @@ class Loop(asyncio.AbstractEventLoop):
         self._ran = None
         """For whom it ran last."""
         self._cancelled_timers = 0
-        self._debug = False
         self._exception_handler = None
         self._task_factory = None
         self.owner = None
@@ -148,17 +148,16 @@ class Loop(asyncio.AbstractEventLoop):
     def time(self):
         return time.monotonic()
 
-    def is_running(self):
-        return True
+    is_running = staticmethod(partial(bool, True))
+    """Each task and each future asks this, and whether it debugs: to call what is written in C takes a third."""
 
     def is_closed(self):
         return False
 
-    def get_debug(self):
-        return self._debug
+    get_debug = staticmethod(bool)
 
     def set_debug(self, enabled):
-        self._debug = bool(enabled)
+        self.get_debug = partial(bool, bool(enabled))
 
     def run_forever(self):
         raise RuntimeError("the event loop of an isolate is always running; use `await`")

@@ -16,6 +16,7 @@ from . import entropy, outbox
 
 PAGE = 4096
 BLOCK = 16 * PAGE
+WORD = 8
 MAX_VALUE = 2 << 20
 """Bytes of a text, a blob or a row (Workers: 2 MB)."""
 LIMITS = (
@@ -244,15 +245,21 @@ def _undone():
 
 def _compare(before, after, numbers, pages):
     """The pages of `after` that are not those of `before`."""
+    old, new = _words(before), _words(after)
     for start in range(0, len(after), BLOCK):
         end = start + BLOCK
-        if after[start:end] == before[start:end]:
+        if new[start // WORD : end // WORD] == old[start // WORD : end // WORD]:
             continue
         for place in range(start, min(end, len(after)), PAGE):
-            page = after[place : place + PAGE]
-            if page != before[place : place + PAGE]:
+            words = slice(place // WORD, (place + PAGE) // WORD)
+            if new[words] != old[words]:
                 numbers.append(place // PAGE)
-                pages.append(page)
+                pages.append(after[place : place + PAGE])
+
+
+def _words(data):
+    # Bytes are compared one by one in the sandbox: eight at a time take a quarter of the time.
+    return memoryview(data).cast("Q") if data else memoryview(data)
 
 
 def _is_own(first, second, action):

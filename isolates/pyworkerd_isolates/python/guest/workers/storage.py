@@ -77,8 +77,10 @@ class SyncKvStorage:
 
     def put(self, key, value=None, options=None, **named):
         """Store a value under a key; or all of a dictionary, or nothing of it."""
-        pairs = {key: value} if isinstance(key, str) else _several(dict(key), "pairs")
-        rows = [(_key(each), _value(what)) for each, what in pairs.items()]
+        if isinstance(key, str):
+            self._run(_PUT, (_key(key), _value(value)))
+            return
+        rows = [(_key(each), _value(what)) for each, what in _several(dict(key), "pairs").items()]
         self._all(lambda: [self._run(_PUT, row) for row in rows])
 
     def delete(self, key, options=None, **named):
