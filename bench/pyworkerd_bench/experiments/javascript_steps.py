@@ -7,7 +7,7 @@ instructions of WebAssembly (fuel) and pauses each few of them. In a pause `Gues
 frames name the functions, and what differs from the image is what the step writes to, though most of it is as before
 when the step is over.
 
-What came of it, from 435,000 instructions and 99 pages of hello's first step (quickjs-rs 0.2) to 261,000 and 30, and
+What came of it, from 435,000 instructions and 99 pages of hello's first step (quickjs-rs 0.2) to 226,000 and 28, and
 from 338,000 to 158,000 of a later one: no promise where the handler answers at once, or is `async` and waits for
 nothing (76,000 less); objects of the image that nobody counts (50 pages); requests and responses that are made when
 somebody looks at them (80,000); events that the engine takes apart, header fields that stay text, effects that it joins

@@ -3,7 +3,8 @@ that `glue` is.
 
 Most steps are for requests without a body to the default entrypoint. Such an event is taken apart here (`$requests`),
 and the guest is given its number, its method, its URL and its header fields, which stay a text of JSON until somebody
-asks for them. What is written in another way, be it with one backslash, the guest parses itself (`system/json`).
+asks for them. `init`, which comes before the first of them, goes to the guest as a text where it has no blobs. What is
+written in another way, be it with one backslash, the guest parses itself (`system/json`).
 
 The guest answers a step with a list (`outbox.take`): when it wants to run again, its effects, its blobs, how many of
 the first and of the second there are. A blob is bytes, or a text that is written as UTF-8. The header is written before
@@ -162,7 +163,17 @@ TAKING_APART: Final = f"""\
   (block $no (loop $more
     (local.set $at (i32.add (local.get $at) (i32.const 1)))
     (br_if $no (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 35)))
-    (br_if $no (i64.ne (i64.load (local.get $at)) {_word('["fetch"')}))
+    (if (i64.eq (i64.load align=1 (local.get $at)) {_word('["init",')}) (then
+      (local.set $fields (local.get $at))
+      (local.set $at (call $list_end (local.get $fields) (local.get $end)))
+      (br_if $no (i32.eqz (local.get $at)))
+      (if (local.get $begin) (then
+        (call $tell (i32.load <init>) (i32.const 1)
+          (call $new_string (local.get $fields) (i32.sub (local.get $at) (local.get $fields)))
+          (i32.const 0) (i32.const 0) (i32.const 0))))
+      (br_if $more (i32.eq (i32.load8_u (local.get $at)) (i32.const 44)))
+      (return (i32.const 0))))
+    (br_if $no (i64.ne (i64.load align=1 (local.get $at)) {_word('["fetch"')}))
     (br_if $no (i32.ne (i32.load8_u offset=8 (local.get $at)) (i32.const 44)))
     (local.set $at (i32.add (local.get $at) (i32.const 9)))
     (local.set $number (i64.const 0))
@@ -192,7 +203,7 @@ TAKING_APART: Final = f"""\
     (br_if $no (i32.ne (i32.load (local.get $at)) {_half(",nul")}))
     (br_if $no (i32.ne (i32.load16_u offset=4 (local.get $at)) {_half("l]")}))
     (if (local.get $begin) (then
-      (call $begin_request
+      (call $tell (i32.load <fetch>) (i32.const 4)
         (call $number (f64.convert_i64_u (local.get $number)))
         (call $new_string (local.get $method) (i32.sub (local.get $method_end) (local.get $method)))
         (call $new_string (local.get $url) (i32.sub (local.get $url_end) (local.get $url)))
@@ -203,17 +214,19 @@ TAKING_APART: Final = f"""\
       (i32.eq (i32.load16_u (local.get $at)) {_half("]]")})
       (i32.eq (i32.sub (local.get $end) (local.get $at)) (i32.const 2))))))
   (i32.const 0))
-(func $begin_request (param $number i32) (param $method i32) (param $url i32) (param $fields i32)
-  (i32.store <four> (local.get $number))
-  (i32.store offset=4 <four> (local.get $method))
-  (i32.store offset=8 <four> (local.get $url))
-  (i32.store offset=12 <four> (local.get $fields))
-  (call $must (call $call_function (i32.load <fetch>) (i32.load <undefined>) <four> (i32.const 4) <out>))
+(func $tell (param $function i32) (param $count i32)
+  (param $first i32) (param $second i32) (param $third i32) (param $fourth i32)
+  (i32.store <four> (local.get $first))
+  (i32.store offset=4 <four> (local.get $second))
+  (i32.store offset=8 <four> (local.get $third))
+  (i32.store offset=12 <four> (local.get $fourth))
+  (call $must (call $call_function
+    (local.get $function) (i32.load <undefined>) <four> (local.get $count) <out>))
   (call $free_value (i32.load <out>))
-  (call $free_value (local.get $number))
-  (call $free_value (local.get $method))
-  (call $free_value (local.get $url))
-  (call $free_value (local.get $fields)))"""
+  (call $free_value (local.get $first))
+  (if (local.get $second) (then (call $free_value (local.get $second))))
+  (if (local.get $third) (then (call $free_value (local.get $third))))
+  (if (local.get $fourth) (then (call $free_value (local.get $fourth)))))"""
 """`$requests` is asked twice: whether all of a header are such requests, and to begin them. It reads no further than
 the header and the two bytes behind it, which are there. `$has` finds one byte among eight; `$wanted` is that byte,
 eight times."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from pyworkerd_isolates.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,3 +102,20 @@ def test_texts_go_out_as_bytes(start: Callable[..., Driver], text: str, times: i
     driver.settle()
     assert [bytes(run.body) for run in (runs[0], runs[2])] == [body, body]
     assert runs[1].json[:2] == ["GET", URL]
+
+
+@pytest.mark.parametrize("props", [None, {}])
+def test_bindings_that_cannot_be_made(start: Callable[..., Driver], props: object) -> None:
+    driver = start({"w.js": WORKER}, bindings=[("ODD", "no such kind", 1)])
+    driver.begin(URL, props=props)
+    with pytest.raises(
+        ProtocolError, match="the binding ODD is of a kind that JavaScript workers cannot use"
+    ):
+        driver.settle()
+
+
+@pytest.mark.parametrize("props", [None, {}])
+def test_bindings_of_a_first_step(start: Callable[..., Driver], props: object) -> None:
+    source = "export default { fetch: (request, env) => Response.json([Object.keys(env), request.url]) };"
+    driver = start({"w.js": source}, bindings=[("A", "fetcher", 1), ("B", "fetcher", 2)])
+    assert [driver.fetch(URL, props=props).json for _ in range(2)] == [[["A", "B"], URL]] * 2

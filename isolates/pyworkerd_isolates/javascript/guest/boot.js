@@ -11,7 +11,8 @@ function (modules, later, functions) {
   own.set("@cloudflare/workers-types", `export * from "pyworkerd:workers/by_name";`);
   const entries = ["pyworkerd:entry", "pyworkerd:objects/entry"].filter((name) => own.has(name));
   const guest = {
-    step: null, fetch: null, finish: null, load: null, resolve: null, source: null, rejected: null, authorize: null,
+    step: null, fetch: null, finish: null, init: null, load: null, resolve: null, source: null, rejected: null,
+    authorize: null,
   };
   Object.assign(guest, { ownName, ofNode });
 
@@ -47,7 +48,7 @@ function (modules, later, functions) {
     if (failure !== null || guest.step === null) {
       const text = failure === null ? "it did not come to its end" : `${failure}\n${failure.stack}`;
       guest.step = guest.finish = () => crashed(`the guest did not start: ${text}`);
-      guest.fetch = () => {};
+      guest.init = guest.fetch = () => {};
     }
   }
 
@@ -64,6 +65,11 @@ function (modules, later, functions) {
   // text of JSON. `finish` ends a step that such requests began.
   function fetch(number, method, url, headers) {
     guest.fetch(number, method, url, headers);
+  }
+
+  // The event as a text of JSON.
+  function init(event) {
+    guest.init(event);
   }
 
   function finish() {
@@ -128,5 +134,5 @@ function (modules, later, functions) {
   // By these the engine knows functions of their kinds.
   const kinds = [async () => {}, function* () {}, async function* () {}, Array.prototype.toString];
 
-  return [step, load, resolve, source, rejected, tooDeep, ...kinds, fetch, finish, authorize];
+  return [step, load, resolve, source, rejected, tooDeep, ...kinds, fetch, finish, init, authorize];
 }

@@ -153,6 +153,7 @@ guest.step = (header, rest) => {
 };
 
 guest.fetch = (number, method, url, headers) => {
+  if (broken !== null) return;
   try {
     handlers.onFetch(["fetch", number, null, null, method, url, headers, null], NO_BLOBS);
   } catch (error) {
@@ -160,7 +161,20 @@ guest.fetch = (number, method, url, headers) => {
   }
 };
 
+let broken = null;
+// Why `init` failed, which ends the isolate as soon as the host can be told.
+
+guest.init = (text) => {
+  try {
+    const event = parse(text);
+    setBindings(event[1], event[2], NO_BLOBS);
+  } catch (error) {
+    broken = { error };
+  }
+};
+
 guest.finish = () => {
+  if (broken !== null) return crashed(broken.error);
   try {
     focus = null;
     return ended();
@@ -211,6 +225,7 @@ function warmUp() {
     entrypoints.set("", kind);
     for (let round = 0; round < 2; round++) {
       guest.step(WARM_UP, utf8("body"));
+      guest.init('["init",[],{}]');
       guest.fetch(2, "GET", "http://warm.invalid/", '[["host","warm.invalid"]]');
       guest.finish();
     }
