@@ -34,6 +34,10 @@ TRIES: Final = 20
 MAX_MANIFEST: Final = 256 << 20
 
 
+class _Gone(Exception):
+    """A store is not there any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What was copied."""
@@ -54,11 +58,15 @@ def backup(state_dir: Path, folder: Path, progress: Callable[[str], None] = lamb
         raise StorageError(f"there is no state in {state_dir}: nothing has been stored yet")
     _must_be_empty(folder, "name another folder for the backup")
     stores: dict[str, dict[str, Any]] = {}
-    for path in _databases(state_dir):
-        name = path.relative_to(state_dir)
-        progress(str(name.with_suffix("")))
-        files = _copy_store(path, folder / name)
-        stores[name.as_posix()] = {"bytes": (folder / name).stat().st_size, "files": files}
+    for _ in range(2):  # a store that is moved meanwhile may be missed where it was, and where it came to
+        for path in _databases(state_dir):
+            name = path.relative_to(state_dir)
+            if name.as_posix() in stores:
+                continue
+            progress(str(name.with_suffix("")))
+            with contextlib.suppress(_Gone):
+                files = _copy_store(path, folder / name)
+                stores[name.as_posix()] = {"bytes": (folder / name).stat().st_size, "files": files}
     versions = _copy_versions(state_dir, folder)
     manifest = {"format": FORMAT, "created": time.time(), "stores": stores, "versions": versions}
     _write_manifest(folder, manifest)
@@ -136,6 +144,8 @@ def _copy_store(source: Path, target: Path) -> dict[str, int]:
             if _link_all(source.with_suffix(FILES), target.with_suffix(FILES), listed):
                 return listed
     except (sqlite3.Error, OSError) as error:
+        if not os.path.lexists(source):
+            raise _Gone from None
         raise StorageError(f"{source} cannot be copied: {error}") from error
     raise StorageError(f"{source} changes too fast to be copied: try again when less is deleted")
 
@@ -144,7 +154,9 @@ def _copy_database(source: Path, target: Path) -> None:
     draft = target.with_name(f"{target.name}.draft")
     draft.unlink(missing_ok=True)
     # Opened as its own processes open it: one that only reads could not make sense of a log that is not written back.
-    with closing(sqlite3.connect(source)) as from_, closing(sqlite3.connect(draft)) as to:
+    # What is gone since it was found is not made anew: a server would take it for a store.
+    uri = f"{source.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True)) as from_, closing(sqlite3.connect(draft)) as to:
         from_.execute("PRAGMA query_only = ON")
         from_.backup(to)
         to.execute("PRAGMA journal_mode = DELETE")

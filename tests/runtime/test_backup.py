@@ -6,15 +6,20 @@ import asyncio
 import json
 import os
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.backup import MANIFEST, backup, restore
 from pyworkerd.errors import StorageError
 from pyworkerd.runtime import Runtime, RuntimeOptions
+from pyworkerd.storage import layout
+from pyworkerd.storage.connection import open_writer
+from pyworkerd.storage.takeover import take_over
 from pyworkerd.versions.model import Record, Secrets, Version
 from pyworkerd.versions.store import Store
 
+from tests.runtime.storage.files import DESIGN, put
 from tests.runtime.versions.kept import write
 
 if TYPE_CHECKING:
@@ -33,6 +38,13 @@ async def fill(state: Path) -> None:
     await opened.r2("files").put("a/b", b"y" * 400_000)
     await opened.r2("files").put("small", b"z")
     await opened.aclose()
+
+
+def fill_one(location: layout.Location) -> sqlite3.Connection:
+    layout.make_private(location)
+    connection = open_writer(location, DESIGN)
+    put(None)(connection)
+    return connection
 
 
 async def check(state: Path) -> None:
@@ -238,3 +250,29 @@ def test_versions_and_their_secrets_come_back_whatever_their_files_are_called(tm
         with pytest.raises(StorageError, match="is damaged"):
             restore(saved, tmp_path / "no")
     assert not (tmp_path / "no").exists()
+
+
+def test_a_store_that_is_moved_meanwhile_is_in_the_backup_and_nothing_is_made_where_it_was(
+    tmp_path: Path,
+) -> None:
+    state = tmp_path / "state"
+    for worker in ("a", "b"):
+        with closing(fill_one(layout.own(state, "kv", worker, "cache"))):
+            pass
+    before = layout.own(state, "kv", "b", "cache")
+    shared = layout.shared(state, "kv", "cache", None, ("b",))
+
+    def move(store: str) -> None:
+        """When `kv` has been read, and `own.b` not yet; then when `own.b` has been read."""
+        if store == moment and before.path.exists():
+            layout.make_private(shared)
+            take_over(shared)
+
+    for moment in ("kv/own.a/cache", "kv/own.b/cache"):
+        saved = tmp_path / moment.replace("/", "-")
+        assert backup(state, saved, move).stores == 2
+        assert not before.path.exists()
+        with closing(sqlite3.connect(saved / shared.path.relative_to(state))) as copy:
+            assert copy.execute("SELECT count(*) FROM t").fetchone() == (1,)
+        shared.path.rename(before.path)
+        shared.path.parent.rmdir()

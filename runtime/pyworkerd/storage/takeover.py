@@ -3,12 +3,15 @@
 Rule 1: nothing begins empty where something of that name was stored before: it is moved, once, or the use refused.
 Rule 2: only files that nobody has open are moved. SQLite says so: a log that is written ahead cannot be put away while
 another connection is there.
-Rule 3: what was half moved by a process that died is moved on by the next: the catalogue goes last.
+Rule 3: what was half moved by a process, or machine, that died is moved on by the next: the catalogue goes last, when
+all else of the store is where it belongs, on disk.
+Rule 4: what cannot be looked at is not taken for nothing, and links are the operator's to move: they lead elsewhere.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -38,12 +41,12 @@ def take_over(location: Location) -> None:
 
     Raises `StorageError` where that cannot be.
     """
-    if location.path.exists() or not _there(location):
-        return
     try:
+        if _is_there(location.path) or not _there(location):
+            return
         with _alone(location.path.parent):
             found = _there(location)
-            if location.path.exists() or not found:
+            if _is_there(location.path) or not found:
                 return
             if len(found) > 1:
                 logger.error(
@@ -58,14 +61,21 @@ def take_over(location: Location) -> None:
                 )
             _move(found[0], location)
     except OSError as error:
-        logger.error("%s: %s", location.path, error)  # noqa: TRY400 (it is the operator's, and says all)
+        logger.error(  # noqa: TRY400 (it is the operator's, and says all)
+            "%s: the %s, which is shared, cannot be moved here: %s", location.path, location.label, error
+        )
         raise StorageError(f"the {location.label} cannot be moved: {error.strerror}") from error
     logger.warning("%s: the %s was moved here from %s", location.path, location.label, found[0])
 
 
 def tell_of_others(location: Location) -> None:
     """Log what was stored elsewhere before and is not used, since the store was there already."""
-    for path in _there(location):
+    try:
+        found = _there(location)
+    except OSError as error:
+        logger.warning("%s: whether something was stored before is not known: %s", location.path, error)
+        return
+    for path in found:
         logger.warning(
             "%s: the %s is used; what was stored before in %s is not: remove it if nobody misses it",
             location.path,
@@ -75,7 +85,16 @@ def tell_of_others(location: Location) -> None:
 
 
 def _there(location: Location) -> list[Path]:
-    return [path for path in location.earlier() if path.exists()]
+    return [path for path in location.earlier() if _is_there(path)]
+
+
+def _is_there(path: Path) -> bool:
+    """Also of a link that leads to nothing. Not `Path.exists`, to which what may not be looked at is not there."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -90,16 +109,23 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _move(source: Path, location: Location) -> None:
+    files, to = source.with_suffix(FILES), location.path.with_suffix(FILES)
+    for each in (source, files, to):
+        if each.is_symlink():
+            raise OSError(errno.ELOOP, "it is a link: move what it leads to yourself", str(each))
+    folders = (location.path.parent.parent, location.path.parent, source.parent)
     try:
         with closing(_opened(source)) as connection:
             _put_log_away(connection, location)
             connection.execute("BEGIN EXCLUSIVE")
-            if (files := source.with_suffix(FILES)).is_dir():
-                files.rename(location.path.with_suffix(FILES))
+            if _is_there(files):
+                files.rename(to)
+            for folder in folders:
+                _sync(folder)
             source.rename(location.path)
     except sqlite3.Error as error:
         raise translate(error, location._replace(path=source)) from error
-    for folder in (location.path.parent, source.parent):
+    for folder in folders:
         _sync(folder)
 
 
@@ -121,7 +147,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.errors import StorageBusy, StorageCorrupt, StorageError
@@ -127,3 +128,77 @@ def test_a_move_that_was_cut_short_is_finished(tmp_path: Path) -> None:
     take_over(shared(tmp_path))
     assert (files / "one").exists()
     assert asyncio.run(rows(shared(tmp_path))) == 3
+
+
+def test_what_cannot_be_looked_at_is_not_taken_for_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = own(tmp_path).path.parent
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(folder)
+    with pytest.raises(StorageError, match="cannot be moved: Too many levels"):
+        asyncio.run(rows(shared(tmp_path)))
+    assert not shared(tmp_path).path.exists()
+    assert str(folder) in caplog.text
+    folder.unlink()
+    assert asyncio.run(rows(shared(tmp_path))) == 0
+    folder.symlink_to(folder)
+    assert asyncio.run(rows(shared(tmp_path))) == 0, "it is there, and needs nothing from elsewhere"
+    assert "is not known" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".sqlite3", layout.FILES])
+def test_links_lead_elsewhere_and_are_the_operators_to_move(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(fill(own(tmp_path), 3)):
+        pass
+    path = own(tmp_path).path.with_suffix(suffix)
+    if suffix == layout.FILES:
+        path.mkdir()
+    path.rename(path.with_name("disk"))
+    path.symlink_to("disk")
+    with pytest.raises(StorageError, match="cannot be moved: it is a link"):
+        asyncio.run(rows(shared(tmp_path)))
+    assert str(path) in caplog.text
+    assert path.is_symlink()
+    if suffix != layout.FILES:  # one whose disk is not there today is no empty store either
+        path.with_name("disk").unlink()
+        with pytest.raises(StorageError, match="cannot be moved"):
+            asyncio.run(rows(shared(tmp_path)))
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("moment", range(7))
+def test_whenever_it_is_cut_short_nothing_is_lost(
+    tmp_path: Path, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine may die as well: what was renamed is on disk before that counts on it is renamed."""
+    with closing(fill(own(tmp_path), 3)):
+        pass
+    own(tmp_path).path.with_suffix(layout.FILES).mkdir()
+    layout.make_private(shared(tmp_path))
+    kinds, left = [], [moment]
+
+    def watched(kind: str, real: Any) -> Any:
+        def act(*arguments: Any) -> Any:
+            if left[0] == 0:
+                raise _Killed
+            left[0] -= 1
+            kinds.append(kind)
+            return real(*arguments)
+
+        return act
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tmp_path), "rename", watched("rename", type(tmp_path).rename))
+        patch.setattr(os, "fsync", watched("sync", os.fsync))
+        with pytest.raises(_Killed):
+            take_over(shared(tmp_path))
+    assert kinds == ["rename", "sync", "sync", "sync", "rename", "sync", "sync"][:moment]
+    assert asyncio.run(rows(shared(tmp_path))) == 3
+    assert shared(tmp_path).path.with_suffix(layout.FILES).is_dir()
+    assert not own(tmp_path).path.exists()
