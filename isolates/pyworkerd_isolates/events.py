@@ -66,7 +66,8 @@ class Events:
         body: bytes | StreamRef | None,
     ) -> None:
         """A request begins an invocation."""
-        self._events.append(["fetch", invocation, entrypoint, props, method, url, headers, self._body(body)])
+        told = None if body is None else self._body(body)
+        self._events.append(["fetch", invocation, entrypoint, props, method, url, headers, told])
 
     def _value(self, value: bytes, stubs: Sequence[int | StreamRef] | None) -> object:
         blob = self._blob(value)

@@ -580,12 +580,17 @@ def _wake(value: Any) -> Wake:
 
 
 def _decode(item: Any, blobs: _Blobs) -> Effect:
-    if type(item) is not list or not item or type(item[0]) is not str or item[0] not in _EFFECTS:
+    if type(item) is not list or not item or type(item[0]) is not str:
         raise ProtocolError("an effect has no known name")
-    make, readers = _EFFECTS[item[0]]
+    known = _EFFECTS.get(item[0])
+    if known is None:
+        raise ProtocolError("an effect has no known name")
+    make, readers = known
     if len(item) != len(readers) + 1:
         raise ProtocolError(f"the effect {item[0]!r} has {len(item) - 1} fields instead of {len(readers)}")
     # The constructor that a named tuple has otherwise takes the fields one by one, which costs as much as reading them.
+    if len(readers) == 1:  # one effect of two, which says that an invocation is done
+        return _new(make, (readers[0](item[1], blobs),))  # type: ignore[no-any-return]
     return _new(make, [read(value, blobs) for read, value in zip(readers, item[1:])])  # type: ignore[no-any-return]  # noqa: B905 - counted above
 
 

@@ -392,7 +392,7 @@ class Runtime:
         return await generation.asked(name).fetch(request, target)
 
     def ask(
-        self, request: Request, span: Scope, context: Context, reply: Reply, service: str | None = None
+        self, service: str | None, request: Request, span: Scope, context: Context, reply: Reply
     ) -> Pending | None:
         """The same without a task, as far as the service can: see `services.base.Ask`."""
         generation = self._generation

@@ -23,18 +23,16 @@ from pyworkerd.services.base import DEFAULT, Target
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from contextvars import Context
 
     from pyworkerd_config.model import Config, Socket
 
     from pyworkerd.generation import Generation
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.feed import Feed
-    from pyworkerd.observe.scope import Scope
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.runtime import Runtime
     from pyworkerd.server import Balance, Handler, Listener, ServerStatistics
-    from pyworkerd.services.base import Pending, Reply
+    from pyworkerd.services.base import Ask
 
 logger = logging.getLogger("pyworkerd.serving")
 
@@ -86,14 +84,12 @@ class _Routed:
         self._target = DEFAULT
         if socket.entrypoint is not None or socket.props is not None:
             self._target = Target(socket.entrypoint, {} if socket.props is None else socket.props)
-        self._fetch, self._ask = runtime.fetch, runtime.ask
+        self._fetch = runtime.fetch
+        self.ask: Ask | None = partial(runtime.ask, self._service) if self._target is DEFAULT else None
+        """See `services.base.Ask`; it knows no entrypoints."""
 
     async def __call__(self, request: Request) -> Response:
         return await self._fetch(request, self._service, self._target)
-
-    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Pending | None:
-        """See `services.base.Ask`; it knows no entrypoints."""
-        return self._ask(request, span, context, reply, self._service) if self._target is DEFAULT else None
 
 
 class Serving:

@@ -186,7 +186,8 @@ class Invocation:
         if self.trace is not None:
             trace, self.trace = self.trace, None
             trace.end(self)
-        self.stop_clock()
+        if self.expiry is not None or self.timer is not None:
+            self.stop_clock()
 
     def stop_clock(self) -> None:
         """Its time is not counted any more, or anew from now on."""

@@ -89,9 +89,9 @@ GRACE_MS: Final = 10.0
 """CPU time for the same."""
 INLINE_MS: Final = 0.0
 """How long a step may hold the loop's thread before it goes on in another: one to two epochs, that is milliseconds."""
-_BUSY: Final = State.BUSY
 PERFORM_S: Final = 0.001
 """How long effects of one step are performed before others have their turn."""
+_BUSY: Final = State.BUSY
 
 
 class Live:
@@ -233,10 +233,11 @@ class Live:
             map(self.invocations.__getitem__, self._mail), self._worker.placement.share(BATCH)
         )
         numbers = [invocation.id for invocation in self._in_step]
+        can_be_lost = expendable(self.invocations.values())  # before any of them has begun
         events = self._mail.take(numbers, all_of_them=len(self.invocations) == 1)
         self.crowd.leaves(numbers)
         self.calls.renew()
-        self._batch = events, budget_ms(self._in_step, expendable(self.invocations.values()))
+        self._batch = events, budget_ms(self._in_step, can_be_lost)
         self.stepping = True
         if self._worker.placement.inline() and self.go_on(INLINE_MS):
             self.over()
@@ -341,9 +342,8 @@ class Live:
                     return
                 _PERFORM[type(effect)](self, effect)
                 if perf_counter() > end and effects:
-                    worker = self._worker
                     rest = partial(self._perform, isolate, wake)
-                    worker.fleet.turns.ready(worker.loop_account, rest)
+                    self._worker.fleet.turns.ready(self._worker.loop_account, rest)
                     return
         except Exception as error:  # noqa: BLE001 - the isolate is ended, whatever it was
             self._died(error, self._in_step)

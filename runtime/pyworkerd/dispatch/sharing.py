@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .invocation import HandlerWork, LentWork
+from .invocation import FetchWork, HandlerWork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,8 +56,11 @@ def choose(waiting: Iterable[Invocation], most: int) -> list[Invocation]:
 def expendable(invocations: Iterable[Invocation]) -> bool:
     """Whether an isolate that has these can be lost: all of them could be run again elsewhere."""
     for invocation in invocations:
-        # Those that wait for their first step are looked at right here: there are many, and nearly all are requests.
-        if (invocation.begun or type(invocation.work) is LentWork) and not invocation.can_run_again:
+        work = invocation.work
+        if invocation.begun or type(work) is not FetchWork:
+            if not invocation.can_run_again:
+                return False
+        elif work.request.body.data is None:  # once it has begun, its body is not in hand any more
             return False
     return True
 

@@ -40,7 +40,8 @@ def trace_of(worker: Worker, work: Work, work_for: Scope) -> Trace | Watched | I
     tails, feed = worker.options.tails, worker.fleet.feed
     trace = None if tails is None else tails.begin(worker, work, work_for)
     watched = trace if feed is None or not feed.watched else Watched(feed, worker.name, trace)
-    return InvocationSpan(worker, work, watched) if spans.wanted(work_for) else watched
+    wanted = spans.told.listener is not None and spans.wanted(work_for)
+    return InvocationSpan(worker, work, watched) if wanted else watched
 
 
 class InvocationSpan:

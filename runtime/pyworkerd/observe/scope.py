@@ -71,7 +71,10 @@ class Scope:
         """What a request of this span carries, besides its own headers."""
         if not self._sends:
             return ()
-        parent = (PARENT, format_parent(self.trace_id, self.span_id, self.flags))
+        parent = (
+            PARENT,
+            f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}",
+        )  # `format_parent`, for each request
         return (parent, (STATE, self.state)) if self.state else (parent,)
 
     def call(self, headers: Headers = (), caller: str = "") -> tuple[Scope, Headers]:

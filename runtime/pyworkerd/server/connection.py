@@ -264,7 +264,7 @@ class Connection(asyncio.Protocol):
 
     def _replied(self, response: Response | None, error: Exception | None) -> None:
         """The answer to what was asked. What has to be waited for then, is in a task."""
-        request = cast("Request", self._record.request)
+        request: Request = self._record.request  # type: ignore[assignment]
         if response is None:
             self._fail(request, error or InternalError("no answer"))
         elif response.web_socket is None and response.body.data is not None:

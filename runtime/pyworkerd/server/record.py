@@ -21,22 +21,22 @@ class Record:
     __slots__ = ("_began", "_version", "error", "request", "scope", "sent", "status")
 
     def __init__(self) -> None:
-        self._renew(cast("Scope", None), "")
-
-    def begin(self, scope: Scope, version: str = "") -> None:
-        """A request whose head is complete, or one that could not be read."""
-        scope.received = True
-        self._renew(scope, version)
-
-    def _renew(self, scope: Scope, version: str) -> None:
-        self._began = monotonic_ns()
-        self.scope, self._version = scope, version
+        self._began = 0
+        self._version = ""
+        self.scope = cast("Scope", None)
         self.request: Request | None = None
         self.status = 0
         """Of the answer, once that has begun."""
         self.error = ""
         self.sent = 0
         """Bytes written to the connection."""
+
+    def begin(self, scope: Scope, version: str = "") -> None:
+        """A request whose head is complete, or one that could not be read."""
+        scope.received = True
+        self._began = monotonic_ns()
+        self.scope, self._version = scope, version
+        self.request, self.status, self.error, self.sent = None, 0, "", 0
 
     def entry(self, info: ConnectionInfo, body: RequestBody | None) -> AccessEntry:
         """What is logged when the request is over. `body` is how it came, if it did not come at once."""
