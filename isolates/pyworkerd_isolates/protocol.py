@@ -546,10 +546,10 @@ def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], object
         raise OutputTooLarge(f"the step gave out {len(raw)} effects; the limit is {limits.effects}")
     due = None if wake is None else _wake(wake)
     if let_others is None or len(raw) <= PORTION:
-        return Output(due, [_decode(item, blobs) for item in raw])
+        return Output(due, [checked(item, blobs) for item in raw])
     effects = []
     for start in range(0, len(raw), PORTION):
-        effects += [_decode(item, blobs) for item in raw[start : start + PORTION]]
+        effects += [checked(item, blobs) for item in raw[start : start + PORTION]]
         let_others()
     return Output(due, effects)
 
@@ -579,24 +579,18 @@ def _wake(value: Any) -> Wake:
     return Wake(when, tuple([_number(number, ()) for number in numbers]))
 
 
-def _decode(item: Any, blobs: _Blobs) -> Effect:
-    if type(item) is not list or not item or type(item[0]) is not str:
-        raise ProtocolError("an effect has no known name")
-    known = _EFFECTS.get(item[0])
+def checked(item: Any, blobs: _Blobs) -> Effect:
+    """One effect as a guest encoded it, or would have. Raises `ProtocolError` for anything that is not as agreed."""
+    known = _EFFECTS.get(item[0]) if type(item) is list and item and type(item[0]) is str else None
     if known is None:
         raise ProtocolError("an effect has no known name")
     make, readers = known
     if len(item) != len(readers) + 1:
         raise ProtocolError(f"the effect {item[0]!r} has {len(item) - 1} fields instead of {len(readers)}")
     # The constructor that a named tuple has otherwise takes the fields one by one, which costs as much as reading them.
-    if len(readers) == 1:  # one effect of two, which says that an invocation is done
+    if len(readers) == 1:  # half of all effects say that an invocation is done
         return _new(make, (readers[0](item[1], blobs),))  # type: ignore[no-any-return]
     return _new(make, [read(value, blobs) for read, value in zip(readers, item[1:])])  # type: ignore[no-any-return]  # noqa: B905 - counted above
-
-
-def checked(item: list[Any], blobs: _Blobs) -> Effect:
-    """One effect, from what a guest would have encoded, by the same rules. Raises `ProtocolError`."""
-    return _decode(item, blobs)
 
 
 _new: Final = tuple.__new__
