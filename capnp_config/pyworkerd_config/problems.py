@@ -26,6 +26,9 @@ MAX_TYPOS = 8
 MAX_COMPARED = 200
 """Names that one is compared with, 20 us each: of ten thousand services only those that begin alike."""
 
+MAX_TYPED = 64
+"""Characters of a name that is looked for: comparing takes as long as both lengths multiplied, and ours have 63."""
+
 MAX_LISTED = 50
 """Words that a message lists."""
 
@@ -108,6 +111,8 @@ def quote(text: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """The remedy for a name that does not exist: the nearest one that does, or else `otherwise`."""
+    if len(word) > MAX_TYPED:
+        return otherwise
     like = [name for name in known if abs(len(name) - len(word)) <= MAX_TYPOS]
     if len(like) > MAX_COMPARED:
         like = _begin_alike(like, word)

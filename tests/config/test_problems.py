@@ -17,6 +17,7 @@ from pyworkerd_config.problems import (
     MAX_LISTED,
     MAX_PROBLEMS,
     MAX_QUOTED,
+    MAX_TYPED,
     ProblemList,
     did_you_mean,
     listing,
@@ -125,3 +126,9 @@ def test_a_name_is_compared_with_a_bounded_number_of_those_that_begin_alike(
     names = [f"{letter}-service" for letter in string.ascii_lowercase] + [f"shop-{n:04}" for n in range(3000)]
     assert did_you_mean("shop-1234x", names) == 'did you mean "shop-1234"?'
     assert compared == [MAX_COMPARED]
+
+
+def test_a_name_that_nobody_types_is_compared_with_none() -> None:
+    longest = "a" * MAX_TYPED
+    assert did_you_mean(longest, [f"{longest}b"], "leave it out") != "leave it out"
+    assert did_you_mean(f"{longest}b", [longest], "leave it out") == "leave it out"

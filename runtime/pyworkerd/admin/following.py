@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from pyworkerd.observe.feed import Question
 from pyworkerd.observe.logs import LogEntry
 
+from .auth import UNIX
 from .entries import SUPERVISOR, ask, in_order
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pyworkerd.observe.feed import Answer
     from pyworkerd.observe.selection import Selection
 
+    from .auth import Caller
     from .entries import Numbered
     from .routes import Server
 
@@ -33,6 +35,8 @@ LONGEST_S: Final = 900.0
 """Then a stream ends, and its reader has to be admitted again. Our own figure."""
 FOLLOWERS: Final = 32
 """At once. Our own figure: people and terminals, with room among an address's 48 connections for probes."""
+EACH: Final = 16
+"""Of them for one token, so that nobody keeps all others out. Whoever can open the Unix socket may have all."""
 WAITING_BYTES: Final = 512 * 1024
 """That wait for one reader, besides what its connection holds."""
 BEFORE_BYTES: Final = 4 * 1024 * 1024
@@ -65,8 +69,8 @@ class Follower:
     It is no generator: one that was never begun would never hear of its end.
     """
 
-    def __init__(self, followers: Followers, selection: Selection) -> None:
-        self._followers, self.selection = followers, selection
+    def __init__(self, followers: Followers, selection: Selection, caller: Caller) -> None:
+        self._followers, self.selection, self.caller = followers, selection, caller
         self._waiting: deque[tuple[Numbered, bytes]] = deque()
         self._size = self._missed = 0
         self._news = asyncio.Event()
@@ -156,11 +160,11 @@ class Followers:
         """Who begins to ask has asked for what came before in the same order as others."""
         self.closed = False
 
-    async def follow(self, selection: Selection, before: Question) -> Follower | None:
+    async def follow(self, selection: Selection, before: Question, caller: Caller = UNIX) -> Follower | None:
         """One more, and for a beginning the answer to `before`; None if there are too many. Iterate it, or close it."""
-        if self.closed or len(self._all) >= FOLLOWERS:
+        if self.closed or len(self._all) >= FOLLOWERS or self._has_its_part(caller):
             return None
-        follower = Follower(self, selection)
+        follower = Follower(self, selection, caller)
         self._all.add(follower)
         try:
             async with self._beginning:
@@ -172,6 +176,9 @@ class Followers:
             self.remove(follower)
             raise
         return follower
+
+    def _has_its_part(self, caller: Caller) -> bool:
+        return caller is not UNIX and sum(each.caller.name == caller.name for each in self._all) >= EACH
 
     def remove(self, follower: Follower) -> None:
         """It follows no more."""

@@ -11,6 +11,7 @@ from pyworkerd.observe.feed import MOST, NAME, Question
 from pyworkerd.observe.selection import Selection
 
 from .api import ApiError, Route
+from .auth import UNIX
 from .entries import ask, in_order
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def _logs(call: Call) -> Logs:
 
 async def _stream(call: Call) -> Response:
     selection, question = _question(call.query)
-    follower = await call.server.live.followers.follow(selection, question)
+    follower = await call.server.live.followers.follow(selection, question, call.caller or UNIX)
     if follower is None:
         raise ApiError(503, "too many follow the logs already: end another stream, or try again")
     return Response(200, (("content-type", STREAM),), Body(chunks=follower))

@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyworkerd.admin.following import ALIVE, FOLLOWERS, WAITING_BYTES, Follower
+from pyworkerd.admin.auth import Caller
+from pyworkerd.admin.following import ALIVE, EACH, FOLLOWERS, WAITING_BYTES, Follower
 from pyworkerd.observe.feed import Feed, Question
 from pyworkerd.observe.logs import LogEntry
 from pyworkerd.observe.selection import Selection
@@ -203,6 +204,27 @@ def test_no_more_than_so_many_and_nobody_is_asked_without_one() -> None:
         again = await follow(server)
         await anext(again)
         await again.aclose()
+
+    run(main)
+
+
+def test_one_token_leaves_places_to_the_others() -> None:
+    async def main() -> None:
+        followers = served(1).live.followers
+
+        async def follows(name: str) -> Follower | None:
+            return await followers.follow(ALL, Question(), Caller(name))
+
+        assert None not in [await follows("one") for _ in range(EACH)]
+        assert await follows("one") is None
+        other = await follows("two")
+        assert other is not None
+        assert await follows("unix") is not None, "a token that is called so is a token"
+        assert None not in [await followers.follow(ALL, Question()) for _ in range(FOLLOWERS - EACH - 2)]
+        await other.aclose()
+        assert await follows("one") is None
+        assert await follows("two") is not None
+        await followers.aclose()
 
     run(main)
 

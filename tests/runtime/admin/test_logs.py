@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyworkerd.admin.following import FOLLOWERS
+from pyworkerd.admin.following import EACH, FOLLOWERS
 from pyworkerd.admin.site import Site
 from pyworkerd.admin.tokens import Token, TokenFile, digest_of
 from pyworkerd.observe.feed import Feed
@@ -146,7 +146,7 @@ def test_those_who_leave_or_only_ask_for_a_head_give_their_place_back() -> None:
             status, headers, _ = await _head_of(client)
             assert (status, headers["content-type"]) == (200, "text/event-stream")
         clients = []
-        for _ in range(FOLLOWERS):
+        for _ in range(EACH):
             clients.append(await connect())
             clients[-1].send(request("/logs/stream?limit=0"))
             assert (await clients[-1].head())[0] == 200
