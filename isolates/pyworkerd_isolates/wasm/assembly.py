@@ -15,7 +15,7 @@ from .binary import MODULE_HEADER, name, section, vector
 from .component import Lowered
 from .core import FUNCREF, I32, I64, KINDS, Constant, FunctionType, Global, Import, parse_module
 from .errors import WasmFormatError
-from .instructions import CALLS, REF_FUNC, SETS, Renumbering, named, renumber
+from .instructions import Renumbering, renumber
 from .leb import encode_signed, encode_unsigned
 from .linking import Definition, Part, Target
 
@@ -110,7 +110,6 @@ class Assembly:
                 self._functions[Definition(number, index)] = len(self._functions)
             for index in range(len(module.imported["global"]), len(module.globals)):
                 self._globals[Definition(number, index)] = len(self._globals)
-        self._fixed = self._fixed_globals()
         self._reset_function = len(self._functions)
         """Its number: it comes behind all the others, and `at_rest` behind it."""
         for place, call in enumerate(calls):
@@ -161,8 +160,7 @@ class Assembly:
             constants = range(len(module.constants)) if part is self._parts[SYSTEM] else ()
             sizes = None if part is self._parts[SYSTEM] else self._sizes()
             functions = [self._functions[x] for x in part.functions]
-            fixed = [self._fixed.get(x) for x in part.globals]
-            numbers = Renumbering(functions, types, globals_, constants, sizes, fixed)
+            numbers = Renumbering(functions, types, globals_, constants, sizes)
             bodies += [_sized(renumber(body, numbers)) for body in module.bodies]
             own = module.functions[len(module.imported["func"]) :]
             function_types += [encode_unsigned(types[x]) for x in own]
@@ -170,30 +168,6 @@ class Assembly:
             bodies.append(_sized(body))
             function_types.append(self._type_number(type_))
         return bodies, function_types
-
-    def _fixed_globals(self) -> dict[Definition, bytes]:
-        """Globals that no code can change, and the instruction that gives their value in place of a `global.get`.
-
-        Most are addresses of data, which the linker's code set when the component was built and nobody calls any more:
-        read from where a global lies, each is a load; as a number, it is part of an instruction.
-        """
-        exports = self._parts[SYSTEM].module.exports.values()
-        called: set[Target] = {Definition(SYSTEM, index) for kind, index in exports if kind == "func"}
-        variable = {Definition(SYSTEM, index) for kind, index in exports if kind == "global"}
-        changes: list[tuple[Target, Definition]] = []
-        for number, part in self._parts.items():
-            try:
-                called |= _started(part)
-                for place, body in enumerate(part.module.bodies, len(part.module.imported["func"])):
-                    for op, index in named(body):
-                        if op in CALLS or op == REF_FUNC:
-                            called.add(part.functions[index])
-                        elif op == SETS:
-                            changes.append((Definition(number, place), part.globals[index]))
-            except IndexError:
-                raise WasmFormatError("code names a function or a global that there is not") from None
-        variable.update(changed for function, changed in changes if function in called)
-        return {each: self._initial(each) for each in self._globals if each not in variable}
 
     def _sizes(self) -> tuple[int, int] | None:
         """Numbers of the functions that stand for `memory.size` and `memory.grow`, where the system has them."""
@@ -214,7 +188,7 @@ class Assembly:
         """
         body = b"\0"
         for definition, number in self._globals.items():
-            if self._item(definition)[0].mutable and definition not in self._fixed:
+            if self._item(definition)[0].mutable:
                 body += self._initial(definition) + _GLOBAL_SET + encode_unsigned(number)
         return body + _END
 
@@ -226,7 +200,7 @@ class Assembly:
         body = b"\0" + _I32_CONST + encode_signed(1)
         for definition, number in self._globals.items():
             item = self._item(definition)[0]
-            if item.mutable and definition.instance != SYSTEM and definition not in self._fixed:
+            if item.mutable and definition.instance != SYSTEM:
                 body += _GLOBAL_GET + encode_unsigned(number) + self._initial(definition)
                 body += _EQUAL[item.value_type] + _I32_AND
         return body + _END
@@ -297,13 +271,6 @@ class Assembly:
                 number = spaces[kind][Definition(SYSTEM, index)]
                 out.append(name(key) + bytes((KINDS.index(kind),)) + encode_unsigned(number))
         return out
-
-
-def _started(part: Part) -> set[Target]:
-    """Functions that a part's table has, and that run when it starts."""
-    module = part.module
-    started = () if module.start is None else (module.start,)
-    return {part.functions[x] for x in (*started, *(y for each in module.elements for y in each.functions))}
 
 
 def _table_size(module: CoreModule) -> int:

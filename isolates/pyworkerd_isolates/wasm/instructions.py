@@ -74,7 +74,7 @@ class Renumbering(dict[bytes, bytes]):
     """The new bytes of each renumbered instruction, worked out when it is first met.
 
     Each argument maps an old index (the place) to the new one. `sizes` are functions to call instead of
-    `memory.size` and `memory.grow`, `fixed` what stands for a global that never changes.
+    `memory.size` and `memory.grow`.
     """
 
     def __init__(
@@ -84,14 +84,12 @@ class Renumbering(dict[bytes, bytes]):
         globals_: Sequence[int],
         constants: Sequence[int] = (),
         sizes: tuple[int, int] | None = None,
-        fixed: Sequence[bytes | None] = (),
     ) -> None:
         super().__init__()
         self.scan = _SCAN if sizes is None else _SCAN_SIZES
         if sizes is not None:
             for instruction, function in zip((b"\x3f\0", b"\x40\0"), sizes, strict=True):
                 self[instruction] = b"\x10" + encode_unsigned(function)
-        self._fixed = {index: value for index, value in enumerate(fixed) if value is not None}
         self._numbers = {
             **dict.fromkeys((0x10, 0x12, 0xD2), functions),
             **dict.fromkeys((0x02, 0x03, 0x04, 0x11, 0x13), types),
@@ -106,9 +104,6 @@ class Renumbering(dict[bytes, bytes]):
         index, at = decode_unsigned(instruction, len(prefix))
         if index >= len(numbers):
             raise WasmFormatError(f"opcode {op:#x} names index {index} of {len(numbers)}")
-        if op == GETS and index in self._fixed:
-            self[instruction] = self._fixed[index]
-            return self._fixed[index]
         table = b"\0" if op == 0xFC else b""
         if op in (0x11, 0x13):
             table = b"\0"
@@ -184,8 +179,6 @@ def with_local(body: Buffer, kind: int, params: int) -> tuple[bytes, int]:
 
 CALLS, GLOBALS = (0x10, 0x12), (0x23, 0x24)
 """Opcodes that name a function or a global: call and return_call, global.get and global.set."""
-GETS, SETS = GLOBALS
-REF_FUNC = 0xD2
 
 
 def named(body: Buffer) -> Iterator[tuple[int, int]]:
