@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from pyworkerd_isolates.wasm import digests
 from pyworkerd_isolates.wasm.preview1 import Glue
 
-from . import depth, finding, frames, marking, sqlite, storage_glue
+from . import depth, finding, frames, gaps, marking, sqlite, storage_glue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,7 +141,7 @@ def _glue(
         frames.TAKING_APART,
         frames.ENTERING,
         *(_PREPARE.replace("NAME", name) for name in EXPORTS),
-        _SCRUBBING,
+        gaps.TEXT,
         _CALLS,
         finding.QUEUE,
         finding.REJECTIONS,
@@ -279,25 +279,6 @@ _CALLS: Final = """\
     (call $immortalise)
     (return <answer>)))
   (call $step (local.get $pointer) (local.get $size)))"""
-_SCRUBBING: Final = """\
-(func $scrub
-  (local $last i32) (local $at i32) (local $pages i32)
-  (block $full (loop $more
-    (local.set $pages (memory.size))
-    (local.set $at (call $qjs_alloc <block>))
-    (br_if $full (i32.eqz (local.get $at)))
-    (memory.fill (local.get $at) (i32.const 0) <block>)
-    (i32.store (local.get $at) (local.get $last))
-    (local.set $last (local.get $at))
-    (br_if $more (i32.eq (local.get $pages) (memory.size)))))
-  (block $empty (loop $more
-    (br_if $empty (i32.eqz (local.get $last)))
-    (local.set $at (local.get $last))
-    (local.set $last (i32.load (local.get $at)))
-    (i32.store (local.get $at) (i32.const 0))
-    (call $qjs_free (local.get $at) <block>)
-    (br $more))))"""
-"""Write zeros into large free pieces of the heap before an image is taken: it does not hold pages of zeros."""
 _BOOT_BEGINS: Final = """\
 (func (export "boot_at") (param $now i64) (param $pointer i32) (param $size i32) (result i32)
   (local $global i32) (local $made i32)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-from pyworkerd_isolates.pages import PAGE
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyworkerd_isolates.testing import Driver, Sandbox
+    from pyworkerd_isolates.testing import Driver
 
-HELLO = 'export default { fetch() { return new Response("hello"); } };'
 KEPT = """
 const big = 1234567890123456789012345678901234567890n, list = ["one", "two", ["three"]], sign = Symbol("sign");
 const bare = Object.create(null), table = new Map([["key", "value"]]);
@@ -72,22 +68,3 @@ def test_garbage_in_circles_is_collected_though_the_image_is_in_them(start: Call
     before = len(worker.isolate.memory())
     assert [worker.fetch().text for _ in range(30)][-1] == "12000"
     assert len(worker.isolate.memory()) == before
-
-
-def test_collecting_writes_to_what_the_isolate_made(start: Callable[..., Driver]) -> None:
-    worker = start({"w.js": GARBAGE})
-    image = worker.isolate.memory()
-    for _ in range(3):
-        worker.fetch()
-    now = worker.isolate.memory()
-    pages = sum(image[at : at + PAGE] != now[at : at + PAGE] for at in range(0, len(image), PAGE))
-    assert pages < len(image) // PAGE // 8
-
-
-@pytest.mark.parametrize("async_", ["", "async "])
-def test_a_first_step_leaves_most_pages_alone(sandbox: Sandbox, async_: str) -> None:
-    image = sandbox.image({"w.js": HELLO.replace("fetch()", f"{async_}fetch()")}, "w.js")
-    with sandbox.start(image) as worker:
-        assert worker.fetch().text == "hello"
-        written = sum(end - start for start, end in worker.isolate._live().written() or ())
-    assert written // PAGE < 60

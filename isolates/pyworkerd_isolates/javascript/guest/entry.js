@@ -155,7 +155,7 @@ guest.step = (header, rest) => {
 guest.fetch = (number, method, url, headers) => {
   if (broken !== null) return;
   try {
-    handlers.onFetch(["fetch", number, null, null, method, url, headers, null], NO_BLOBS);
+    handlers.onPlainFetch(number, [method, url, headers]);
   } catch (error) {
     handlers.onFailed(error, number);
   }

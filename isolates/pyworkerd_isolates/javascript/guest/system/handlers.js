@@ -14,6 +14,7 @@ import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
 import { crossing, plainFrame, readValue, writeMessage, writeValue } from "pyworkerd:system/values";
 import { entrypoints, isMethod } from "pyworkerd:system/worker";
+import { plainRequest } from "pyworkerd:web/request";
 import { textOfPlain } from "pyworkerd:web/response";
 import { makeEvent } from "pyworkerd:workers/background";
 import { leaveWith, partsOfResponse, requestOf } from "pyworkerd:workers/http";
@@ -147,10 +148,27 @@ function fetch(invocation, event, blobs, target, made) {
   const request = made ?? requestOf(event[4], event[5], event[6], bodyOf(event[7], blobs, invocation));
   if (target !== undefined) return fetchOf(target.instance, target.isClass, request, target.ctx);
   if (object !== null) return entered(fetch, invocation, event, blobs, request);
-  const found = entrypointOf(event[2]);
-  const ctx = new ExecutionContext(invocation, event[3]);
+  return fetchBy(invocation, event[2], event[3], request);
+}
+
+function fetchBy(invocation, name, props, request) {
+  const found = entrypointOf(name);
+  const ctx = new ExecutionContext(invocation, props);
   if (typeof found === "function") return fetchOf(new found(ctx, env), true, request, ctx);
   return fetchOf(found, false, request, ctx);
+}
+
+// A request without a body for the default entrypoint; what is said of it is what `plainRequest` is given.
+export function onPlainFetch(number, said) {
+  const invocation = new Invocation(number);
+  if (!runFirst(invocation, perform, PLAIN_FETCH, said, null)) invocation.release();
+}
+
+function plainFetch(invocation, said, blobs, target, made) {
+  const request = made ?? plainRequest(said);
+  if (target !== undefined) return fetchOf(target.instance, target.isClass, request, target.ctx);
+  if (object !== null) return entered(plainFetch, invocation, said, blobs, request);
+  return fetchBy(invocation, null, null, request);
 }
 
 function fetchOf(instance, isClass, request, ctx) {
@@ -190,6 +208,7 @@ const PLAIN = ',200,[["content-type","text/plain;charset=UTF-8"]],["b",';
 // What the answer of a text says of it, up to the number of its bytes.
 
 const FETCH = { ask: fetch, tell: respond };
+const PLAIN_FETCH = { ask: plainFetch, tell: respond };
 
 export function onRpc(event, blobs) {
   begin(RPC, event, blobs);

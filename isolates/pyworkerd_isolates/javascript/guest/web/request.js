@@ -222,10 +222,13 @@ function methodOf(value) {
   return NORMALIZED.has(upper) ? upper : method;
 }
 
-/** A request of the host's: a URL that is one, `pairs` of headers with names in lower case, a Body or null. Where there
- *  is none, the pairs may be a text of JSON. */
+/** A request of the host's without a body, of its method, its URL, and its headers as pairs or as a text of JSON: the
+ *  rest is made of these when somebody asks (`stateOf`). */
+export const plainRequest = (said) => new Request(MAKING, said);
+
+/** A request of the host's: a URL that is one, `pairs` of headers with names in lower case, a Body or null. */
 export function makeRequest(method, url, pairs, body, cf = undefined) {
-  if (body === null && cf === undefined) return new Request(MAKING, [method, url, pairs]); // see `stateOf`
+  if (body === null && cf === undefined) return plainRequest([method, url, pairs]);
   const rest = cf === undefined ? USUAL : { ...USUAL, cf };
   const headers = new HeaderState(null, pairs, null, true);
   return new Request(MAKING, new State(method, url, headers, body, "manual", null, rest));
