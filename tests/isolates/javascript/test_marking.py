@@ -51,6 +51,44 @@ export default { fetch() {
   return new Response(String(count));
 } };
 """
+WAITING = """
+const seen = [];
+let done;
+const promise = new Promise((resolve) => { done = resolve; });
+(async () => {
+  const local = { list: [1] };
+  try { seen.push(await promise, local.list.length); } finally { seen.push("finally"); }
+})();
+function* counting() {
+  const held = ["x"];
+  try { for (let i = 0; i < 3; i++) yield i + held[0]; } finally { seen.push("over"); }
+}
+const [some, others] = [counting(), counting()];
+some.next();
+others.next();
+async function* slowly() { for (let i = 0; i < 3; i++) yield i; }
+const slow = slowly();
+slow.next().then(({ value }) => seen.push(value));
+let target = {};
+const [weak, weakly] = [new WeakRef(target), new WeakMap([[target, "v"]])];
+const iterator = [1, 2, 3][Symbol.iterator]();
+iterator.next();
+export default { async fetch() {
+  done("done");
+  await null;
+  seen.push([...some].join(), others.return("r").value);
+  for await (const each of slow) seen.push(each);
+  target = null;
+  for (let i = 0; i < 100000; i++) { const ring = {}; ring.ring = ring; }
+  seen.push(weakly.get(weak.deref()), ...iterator);
+  return Response.json(seen);
+} };
+"""
+
+
+def test_what_waits_in_an_image_goes_on(start: Callable[..., Driver]) -> None:
+    waited = [0, "done", 1, "finally", "over", "over", "1x,2x", "r", 1, 2, "v", 2, 3]
+    assert sorted(map(str, start({"w.js": WAITING}).fetch().json)) == sorted(map(str, waited))
 
 
 def test_what_an_image_holds_can_be_changed(start: Callable[..., Driver]) -> None:
