@@ -198,7 +198,7 @@ class Default(WorkerEntrypoint):
     async def garbage(self):
         sdk.message = message
 
-async def message(value):
+def message(value):
     return b"\\x02\\0\\0\\0{}"
 """
     )
