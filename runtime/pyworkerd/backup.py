@@ -144,7 +144,7 @@ def _copy_store(source: Path, target: Path) -> dict[str, int]:
             if _link_all(source.with_suffix(FILES), target.with_suffix(FILES), listed):
                 return listed
     except (sqlite3.Error, OSError) as error:
-        if not os.path.lexists(source):
+        if source.is_dir() or not os.path.lexists(source):  # what is left in place of one that was moved
             raise _Gone from None
         raise StorageError(f"{source} cannot be copied: {error}") from error
     raise StorageError(f"{source} changes too fast to be copied: try again when less is deleted")

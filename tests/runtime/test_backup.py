@@ -264,15 +264,16 @@ def test_a_store_that_is_moved_meanwhile_is_in_the_backup_and_nothing_is_made_wh
 
     def move(store: str) -> None:
         """When `kv` has been read, and `own.b` not yet; then when `own.b` has been read."""
-        if store == moment and before.path.exists():
+        if store == moment and before.path.is_file():
             layout.make_private(shared)
             take_over(shared)
 
     for moment in ("kv/own.a/cache", "kv/own.b/cache"):
         saved = tmp_path / moment.replace("/", "-")
         assert backup(state, saved, move).stores == 2
-        assert not before.path.exists()
+        assert before.path.is_dir()
         with closing(sqlite3.connect(saved / shared.path.relative_to(state))) as copy:
             assert copy.execute("SELECT count(*) FROM t").fetchone() == (1,)
+        before.path.rmdir()
         shared.path.rename(before.path)
         shared.path.parent.rmdir()

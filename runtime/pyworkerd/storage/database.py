@@ -233,8 +233,7 @@ class Database:
     def _open_writer(self) -> sqlite3.Connection:
         if self._writer is None:
             make_private(self.location)
-            if self.location.sharers:
-                self._take_over()
+            self._take_over()
             self._writer = open_writer(self.location, self._design)
             self._bound = 0
             self._opened(self)

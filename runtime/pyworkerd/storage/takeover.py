@@ -5,7 +5,9 @@ Rule 2: only files that nobody has open are moved. SQLite says so: a log that is
 another connection is there.
 Rule 3: what was half moved by a process, or machine, that died is moved on by the next: the catalogue goes last, when
 all else of the store is where it belongs, on disk.
-Rule 4: what cannot be looked at is not taken for nothing, and links are the operator's to move: they lead elsewhere.
+Rule 4: a folder stays where the store was, so that nobody makes an empty one there: neither whoever still has the
+configuration of before, or its version, nor whoever shares it no more. It is the operator's to remove.
+Rule 5: what cannot be looked at is not taken for nothing, and links are the operator's to move: they lead elsewhere.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import stat
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
@@ -39,10 +42,11 @@ logger = logging.getLogger("pyworkerd.storage")
 def take_over(location: Location) -> None:
     """Move what lies at an earlier place of a store to where it belongs, if nothing is there yet. Its folder is there.
 
-    Raises `StorageError` where that cannot be.
+    Raises `StorageError` where that cannot be, and where the store itself was moved away.
     """
     try:
         if _is_there(location.path) or not _there(location):
+            _must_not_be_away(location)
             return
         with _alone(location.path.parent):
             found = _there(location)
@@ -68,6 +72,17 @@ def take_over(location: Location) -> None:
     logger.warning("%s: the %s was moved here from %s", location.path, location.label, found[0])
 
 
+def _must_not_be_away(location: Location) -> None:
+    if location.path.is_dir():
+        logger.error(
+            "%s: the %s was moved, because workers share it: remove this folder to begin with an empty one, or move "
+            "into its place what is to be there",
+            location.path,
+            location.label,
+        )
+        raise StorageError(f"the {location.label} was moved to where workers share it")
+
+
 def tell_of_others(location: Location) -> None:
     """Log what was stored elsewhere before and is not used, since the store was there already."""
     try:
@@ -89,12 +104,11 @@ def _there(location: Location) -> list[Path]:
 
 
 def _is_there(path: Path) -> bool:
-    """Also of a link that leads to nothing. Not `Path.exists`, to which what may not be looked at is not there."""
+    """A store, also a link to one that is not there. Not `Path.exists`, to which what may not be looked at is not."""
     try:
-        path.lstat()
+        return not stat.S_ISDIR(path.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return True
 
 
 @contextlib.contextmanager
@@ -118,11 +132,13 @@ def _move(source: Path, location: Location) -> None:
         with closing(_opened(source)) as connection:
             _put_log_away(connection, location)
             connection.execute("BEGIN EXCLUSIVE")
-            if _is_there(files):
+            if files.is_dir():
                 files.rename(to)
             for folder in folders:
                 _sync(folder)
             source.rename(location.path)
+            with contextlib.suppress(FileExistsError):
+                source.mkdir(mode=0o700)
     except sqlite3.Error as error:
         raise translate(error, location._replace(path=source)) from error
     for folder in folders:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from pyworkerd.storage.takeover import take_over
 from tests.runtime.storage.files import DESIGN, count, opened, put
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
 
 
@@ -53,7 +53,7 @@ def test_what_one_had_before_is_moved_with_its_files_and_told(
     with caplog.at_level(logging.WARNING):
         assert asyncio.run(rows(shared(tmp_path))) == 3
     assert (shared(tmp_path).path.with_suffix(layout.FILES) / "one").read_bytes() == b"1"
-    assert not own(tmp_path).path.exists()
+    assert own(tmp_path).path.is_dir()
     assert [record.getMessage() for record in caplog.records] == [
         f"{shared(tmp_path).path}: the kv store 'cache' was moved here from {own(tmp_path).path}"
     ]
@@ -79,6 +79,38 @@ def test_nothing_is_moved_that_somebody_uses_and_the_next_one_tries_again(tmp_pa
             assert await database.read(count) == 2
 
     asyncio.run(main())
+
+
+def test_whoever_has_the_configuration_of_before_writes_into_no_store_that_nobody_reads(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with opened(own(tmp_path)) as before, opened(shared(tmp_path)) as now:
+            await before.write(put(1))
+            await asyncio.to_thread(before.close_files)  # nothing was asked of it for a while
+            assert await now.read(count) == 1
+            for ask in (before.read(count), before.write(put(2))):
+                with pytest.raises(StorageError, match="was moved to where workers share it"):
+                    await ask
+            assert await now.read(count) == 1
+            assert f"{own(tmp_path).path}: the kv store 'cache' was moved" in caplog.text
+            own(tmp_path).path.rmdir()
+            assert await before.read(count) == 0
+
+    asyncio.run(main())
+
+
+def test_nor_does_a_version_that_knows_nothing_of_it(tmp_path: Path) -> None:
+    with closing(fill(own(tmp_path))):
+        pass
+    take_over_into(shared(tmp_path))
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        open_writer(own(tmp_path), DESIGN)
+
+
+def take_over_into(location: layout.Location) -> None:
+    layout.make_private(location)
+    take_over(location)
 
 
 def test_of_several_none_is_chosen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -201,4 +233,4 @@ def test_whenever_it_is_cut_short_nothing_is_lost(
     assert kinds == ["rename", "sync", "sync", "sync", "rename", "sync", "sync"][:moment]
     assert asyncio.run(rows(shared(tmp_path))) == 3
     assert shared(tmp_path).path.with_suffix(layout.FILES).is_dir()
-    assert not own(tmp_path).path.exists()
+    assert not own(tmp_path).path.is_file()
