@@ -11,9 +11,12 @@ from typing import Final
 from .faults import operation_error
 
 MAX_MEMORY: Final = 32 << 20
-"""Bytes that one computation works on: the most that Node.js allows unless it is told otherwise (`maxmem`)."""
+"""Bytes of the table that one computation works on (128 * N * r): the most that Node.js allows unless it is told
+otherwise (`maxmem`)."""
+MAX_LANES: Final = 1 << 20
+"""Bytes of what goes into the table and comes out of it (128 * r * p)."""
 MAX_WORK: Final = 1 << 21
-"""Cost times block size times parallelization: 0.7 s. OWASP's choices for 16 and 32 MiB are 2^19 or less."""
+"""Cost times block size times parallelization: 0.7 s. OWASP's choices for 16 and 32 MiB are 2^20 or less."""
 MAX_LENGTH: Final = 65_536
 """Bytes of what is derived."""
 MAX_GIVEN: Final = 1 << 20
@@ -29,13 +32,13 @@ def scrypt(password: bytes, salt: bytes, cost: int, block: int, parallel: int, l
     """So many bytes from a password. Raises `OperationError`. The interpreter's lock is free meanwhile."""
     if min(cost - 1, block, parallel, length) < 1 or cost & (cost - 1):
         raise operation_error("the cost of scrypt is a power of two, and its other numbers are 1 or more")
-    memory = 128 * block * (cost + parallel)
-    if memory > MAX_MEMORY or cost * block * parallel > MAX_WORK or length > MAX_LENGTH:
+    memory, lanes = 128 * block * cost, 128 * block * parallel
+    if memory > MAX_MEMORY or lanes > MAX_LANES or cost * block * parallel > MAX_WORK or length > MAX_LENGTH:
         raise operation_error(
-            f"scrypt works on {MAX_MEMORY >> 20} MiB at most here, with N * r * p of {MAX_WORK} at most, and derives "
-            f"{MAX_LENGTH} bytes at most"
+            f"scrypt works on {MAX_MEMORY >> 20} MiB at most here (128 * N * r; 128 * r * p: {MAX_LANES >> 20} MiB), "
+            f"with N * r * p of {MAX_WORK} at most, and derives {MAX_LENGTH} bytes at most"
         )
-    room = memory + (1 << 20)
+    room = memory + lanes + (1 << 20)
     return hashlib.scrypt(password, salt=salt, n=cost, r=block, p=parallel, maxmem=room, dklen=length)
 
 

@@ -157,11 +157,13 @@ def test_what_is_random_or_comes_later(
         ("crypto.createCipheriv('aes-256-gcm', 'k', 'i')", "crypto.subtle.encrypt()"),
         ("crypto.createECDH('p256')", "crypto.subtle.deriveBits()"),
         ("crypto.createHash('whirlpool')", "workers have md5, sha1"),
+        ("new X509Certificate('')", "crypto.X509Certificate: this is not there for workers"),
+        ("crypto.checkPrimeSync(7n)", "crypto.checkPrimeSync: this is not there for workers"),
     ],
 )
 def test_what_is_not_there_says_what_is(start: Callable[..., Driver], expression: str, instead: str) -> None:
     source = f"""
-    import crypto from "crypto";
+    import crypto, {{ X509Certificate }} from "crypto";
     export default {{ fetch() {{ try {{ {expression}; }} catch (e) {{ return new Response(e.message); }} }} }};
     """
     assert instead in start({"w.js": source}).fetch().text

@@ -149,6 +149,32 @@ def test_ed25519(ask: Callable[..., Any]) -> None:
     assert ask("verify", key=public(key), hash=None, data=DATA, signature=signature[::-1]) is False
 
 
+def test_what_a_key_of_ed25519_says_of_its_public_half_does_not_count(ask: Callable[..., Any]) -> None:
+    """Else two signatures of one seed with different halves would tell the secret."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    jwk = ask("written", key=private(key), isPrivate=True, **{"as": {"format": "jwk"}})
+    for known in ("A" * 43, "A", None):
+        changed = json.dumps({**jwk, "x": known})
+        answer = ask("sign", key=json.loads(changed), hash=None, data=DATA, options={"format": "jwk"})
+        assert answer == key.sign(DATA).hex()
+
+
+def test_a_signature_of_ecdsa_has_one_form(ask: Callable[..., Any]) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    signature = key.sign(DATA, ec.ECDSA(HASHES["sha256"]))
+    length = signature[3]
+    first, second = signature[4 : 4 + length], signature[4 + length :]
+    others = {
+        "zeros before a number": bytes((0x30, signature[1] + 1, 2, length + 1, 0)) + first + second,
+        "a longer length": bytes((0x30, 0x81)) + signature[1:],
+        "something behind it": signature + b"\0",
+    }
+    for name, each in others.items():
+        found = ask("verify", key=public(key), hash="sha256", data=DATA, signature=each)
+        assert found is False, name
+    assert ask("verify", key=public(key), hash="sha256", data=DATA, signature=signature) is True
+
+
 @pytest.mark.parametrize("kind", ["rsa", "ec", "ed25519"])
 def test_forms_of_keys(ask: Callable[..., Any], kind: str) -> None:
     keys = {
@@ -179,6 +205,23 @@ def test_forms_of_keys(ask: Callable[..., Any], kind: str) -> None:
         assert ask("written", key=jwk, format="jwk", **again) == text
     # The public half of a private key.
     assert ask("written", key=private(key), **{"as": {"type": "spki", "format": "pem"}}) == public(key)
+
+
+PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+SECRET_KEY, KNOWN_KEY = ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_private", "kind"),
+    [
+        (PARAMETERS + private(SECRET_KEY, written.PrivateFormat.TraditionalOpenSSL), True, "private ec"),
+        (PARAMETERS + private(SECRET_KEY, written.PrivateFormat.TraditionalOpenSSL), False, "public ec"),
+        (public(KNOWN_KEY) + private(SECRET_KEY), True, "private ec"),
+        (private(SECRET_KEY) + public(KNOWN_KEY), False, "public ed25519"),
+    ],
+)  # fmt: skip
+def test_a_text_of_several_parts(ask: Callable[..., Any], text: str, is_private: bool, kind: str) -> None:
+    assert ask("about", key=text, isPrivate=is_private)[:2] == kind.split()
 
 
 @pytest.mark.parametrize(
@@ -227,6 +270,10 @@ def test_bytes_that_are_not_quite_a_key(ask: Callable[..., Any], at: int, byte: 
         ("new Set([pair.publicKey, pair.privateKey].map((key) => key instanceof crypto.KeyObject)).size", 1),
         ("thrown(() => crypto.createHmac('sha256', pair.publicKey))", "ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE"),
         ("thrown(() => crypto.createPrivateKey(pair.publicKey))", "ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE"),
+        ("thrown(() => crypto.createPublicKey(hidden))", "ERR_CRYPTO_INVALID_KEY_OBJECT_TYPE"),
+        ("thrown(() => crypto.createSecretKey('k').export({ format: 'pem' }))", "ERR_INVALID_ARG_VALUE"),
+        ("thrown(() => crypto.sign('sha256', 'x', crypto.generateKeyPairSync('ed25519').privateKey))",
+         "ERR_OSSL_INVALID_DIGEST"),
         ("thrown(() => new crypto.KeyObject('secret', {}))", "ERR_ILLEGAL_CONSTRUCTOR"),
         ("thrown(() => crypto.generateKeyPairSync('rsa'))", "ERR_METHOD_NOT_IMPLEMENTED"),
         ("thrown(() => crypto.createSign('sha256').sign())", "ERR_CRYPTO_SIGN_KEY_REQUIRED"),
@@ -244,6 +291,7 @@ def test_keys_as_objects(start: Callable[..., Driver], expression: str, expected
     const thrown = (act) => {{ try {{ act(); }} catch (e) {{ return e.code; }} }};
     export default {{ async fetch() {{
       const pair = crypto.generateKeyPairSync("ec", {{ namedCurve: "P-256" }});
+      const hidden = await crypto.subtle.importKey("raw", Buffer.from("k"), {{ name: "HMAC", hash: "SHA-256" }}, true, ["sign"]);
       return Response.json([{expression}]);
     }} }};
     """

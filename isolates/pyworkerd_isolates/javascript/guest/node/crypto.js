@@ -1,5 +1,6 @@
 // The module "node:crypto" (https://nodejs.org/api/crypto.html): what the engine computes at once, and Web Crypto.
 
+import { absent } from "pyworkerd:node_parts/absent";
 import { onlyLater } from "pyworkerd:node_parts/crypto_bytes";
 import { hkdf, hkdfSync, pbkdf2, pbkdf2Sync, scrypt, timingSafeEqual } from "pyworkerd:node_parts/crypto_derive";
 import { Hash, Hmac, createHash, createHmac, getHashes, hash } from "pyworkerd:node_parts/crypto_hashes";
@@ -35,6 +36,15 @@ export const diffieHellman = later("diffieHellman", "crypto.subtle.deriveBits() 
 export const publicEncrypt = later("publicEncrypt", "crypto.subtle.encrypt() with RSA-OAEP");
 export const privateDecrypt = later("privateDecrypt", "crypto.subtle.decrypt() with RSA-OAEP");
 
+// What nothing computes here; packages import some of it by name.
+const gone = absent("crypto", "this is not there for workers. crypto.subtle has ciphers and agreements of keys");
+export const {
+  Certificate, Cipheriv, Decipheriv, DiffieHellman, DiffieHellmanGroup, ECDH, X509Certificate, checkPrime,
+  checkPrimeSync, createDiffieHellmanGroup, generatePrime, generatePrimeSync, getDiffieHellman, privateEncrypt,
+  publicDecrypt, setEngine, setFips,
+} = gone;
+
+export const getCipherInfo = () => undefined;
 export const getCiphers = () => [];
 export const getFips = () => 0;
 export const fips = false;
@@ -48,9 +58,9 @@ export {
   randomUUID, scrypt, sign, timingSafeEqual, verify, webcrypto,
 };
 export default {
-  Hash, Hmac, KeyObject, Sign, Verify, constants, createCipheriv, createDecipheriv, createDiffieHellman, createECDH,
+  ...gone, Hash, Hmac, KeyObject, Sign, Verify, constants, createCipheriv, createDecipheriv, createDiffieHellman, createECDH,
   createHash, createHmac, createPrivateKey, createPublicKey, createSecretKey, createSign, createVerify, diffieHellman,
-  fips, generateKey, generateKeyPair, generateKeyPairSync, generateKeySync, getCiphers, getCurves, getFips, getHashes,
+  fips, generateKey, generateKeyPair, generateKeyPairSync, generateKeySync, getCipherInfo, getCiphers, getCurves, getFips, getHashes,
   getRandomValues, hash, hkdf, hkdfSync, pbkdf2, pbkdf2Sync, privateDecrypt, publicEncrypt, randomBytes, randomFill,
   randomFillSync, randomInt, randomUUID, scrypt, scryptSync, sign, subtle, timingSafeEqual, verify, webcrypto,
 };

@@ -81,17 +81,20 @@ export const writeBits = (bytes) => write(TAGS.bits, Uint8Array.of(0), bytes);
 export const writeSequence = (...parts) => write(TAGS.sequence, ...parts);
 export const writeOid = (digits) => write(TAGS.oid, Uint8Array.fromHex(digits));
 
-const PEM = /-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]*)-----END \1-----/;
+const PEM = /-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]*)-----END \1-----/g;
 
-/** The label and the bytes of the first part of a text; null where there is none. */
+/** The labels and the bytes of the parts of a text. */
 export function fromPem(text) {
-  const [, label, body] = PEM.exec(text) ?? [];
-  if (label === undefined) return null;
-  try {
-    return { label, bytes: Uint8Array.fromBase64(body) };
-  } catch {
-    return null;
+  const found = [];
+  for (const [, label, body] of text.matchAll(PEM)) {
+    try {
+      found.push({ label, bytes: Uint8Array.fromBase64(body) });
+    } catch {
+      continue; // it is no base64
+    }
+    if (found.length === MOST_PARTS) break;
   }
+  return found;
 }
 
 export function toPem(label, bytes) {

@@ -38,7 +38,7 @@ function checked(key) {
     const curve = CURVES[key.curve];
     if (!curve.has(key.x, key.y)) throw unsupported("its point is not on the curve");
     if (key.d !== undefined && (key.d <= 0n || key.d >= curve.n)) throw unsupported("its number is not of the curve");
-  } else if (key.known.length !== 32 || (key.seed !== undefined && key.seed.length !== 32)) {
+  } else if (key.known.length !== 32) {
     throw unsupported("a key of Ed25519 has 32 bytes");
   }
   return key;
@@ -110,8 +110,12 @@ function pkcs8(bytes) {
   if (name === RSA) return rsaPrivate(content);
   if (name === EC) return ecPrivate(content, curveWith(parameter));
   if (name !== ED25519) throw unsupported("it is for none of RSA, ECDSA and Ed25519");
-  const seed = bodyOf(elements(content)[0], TAGS.octets);
-  if (seed.length !== 32) throw new DerError("its seed has another length");
+  return edwardsPrivate(bodyOf(elements(content)[0], TAGS.octets));
+}
+
+// What a key says of its public half is not looked at: two signatures of one seed with different ones tell the secret.
+function edwardsPrivate(seed) {
+  if (seed.length !== 32) throw unsupported("a key of Ed25519 has 32 bytes");
   return { kind: "ed25519", seed, known: edwardsPublicOf(seed) };
 }
 
@@ -142,11 +146,14 @@ function readAs(label, bytes) {
   }
 }
 
-/** A key from a text in PEM. */
-export function readPem(text) {
-  const found = fromPem(text);
-  if (found === null) throw unsupported("it is no PEM, or encrypted");
-  return readAs(found.label, found.bytes);
+/** A key from a text in PEM: the first part that is one. Others may come before it, as of a certificate's chain. */
+export function readPem(text, isPrivate) {
+  const parts = fromPem(text);
+  if (parts.length === 0) throw unsupported("it is no PEM, or encrypted");
+  const [secret, known] = [true, false].map((wanted) =>
+    parts.find(({ label }) => label in READERS && label.endsWith("PRIVATE KEY") === wanted));
+  const { label, bytes } = (isPrivate ? secret ?? known : known ?? secret) ?? parts[0];
+  return readAs(label, bytes);
 }
 
 /** A key from DER of this type. */
@@ -167,7 +174,7 @@ export function readJwk(jwk) {
     return checked({ kind: "ec", curve: jwk.crv, ...numbers("x", "y", ...(isPrivate ? ["d"] : [])) });
   }
   if (jwk.kty !== "OKP" || jwk.crv !== "Ed25519") throw unsupported("it is for none of RSA, ECDSA and Ed25519");
-  return checked({ kind: "ed25519", known: octets(jwk, "x"), ...(isPrivate ? { seed: octets(jwk, "d") } : {}) });
+  return checked(isPrivate ? edwardsPrivate(octets(jwk, "d")) : { kind: "ed25519", known: octets(jwk, "x") });
 }
 
 // Writing -----------------------------------------------------------------------------------------------------------

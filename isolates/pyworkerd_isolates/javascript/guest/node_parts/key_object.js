@@ -57,7 +57,9 @@ export class SecretKeyObject extends KeyObject {
 
   export(options = undefined) {
     const bytes = read(this);
-    if (options?.format === "jwk") return { kty: "oct", k: base64url(bytes) };
+    const { format = "buffer" } = options ?? {};
+    if (format === "jwk") return { kty: "oct", k: base64url(bytes) };
+    if (format !== "buffer") throw invalidValue("options.format", format);
     return Buffer.from(bytes);
   }
 }
@@ -106,7 +108,7 @@ function numbersOf(given, isPrivate) {
     if (given.type === "secret") throw wrongKind(given.type, isPrivate ? "private" : "public or private");
     return own;
   }
-  if (slotsOf(given) !== null) return read(KeyObject.from(given));
+  if (slotsOf(given) !== null) return numbersOf(KeyObject.from(given), isPrivate);
   const isPlain = typeof given === "string" || viewed(given) !== undefined;
   const { key, format = "pem", type, encoding } = isPlain ? { key: given } : (given ?? {});
   if (read(key) !== undefined || slotsOf(key) !== null) return numbersOf(key, isPrivate);
@@ -115,7 +117,7 @@ function numbersOf(given, isPrivate) {
     return readJwk(key);
   }
   const bytes = bytesOf(key, isPlain ? "key" : "key.key", encoding);
-  if (format === "pem") return readPem(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"));
+  if (format === "pem") return readPem(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"), isPrivate);
   if (format !== "der") throw invalidValue("key.format", format);
   return readDer(bytes, type, isPrivate);
 }

@@ -11,6 +11,7 @@ import { privateNumbers, publicNumbers } from "pyworkerd:node_parts/key_object";
 import { bitsOf, bytesOfNumber, numberOf } from "pyworkerd:node_parts/numbers";
 import { signPkcs1, signPss, verifyPkcs1, verifyPss } from "pyworkerd:node_parts/rsa";
 import { Writable } from "pyworkerd:node_parts/writable";
+import { equal } from "pyworkerd:web/crypto_operations";
 import { concatenate } from "pyworkerd:web/utf8";
 
 const VIEWS = BYTES.slice("of type string or ".length);
@@ -46,11 +47,21 @@ function fromDer(bytes, { n }) {
   const size = Math.ceil(bitsOf(n) / 8);
   const numbers = sequence(bytes).map(integerIn);
   if (numbers.length !== 2 || numbers.some((number) => number >= n)) throw new DerError("it is no signature");
+  const isDer = equal(bytes, writeSequence(...numbers.map(writeInteger)));
+  if (!isDer) throw new DerError("it has another form"); // or one signature had many forms
   return concatenate(numbers.map((number) => bytesOfNumber(number, size)), 2 * size);
 }
 
+const requireNone = (hash) => {
+  if (hash === null) return;
+  throw coded(Error, "ERR_OSSL_INVALID_DIGEST", "Ed25519 hashes by itself: sign() and verify() take null for a hash");
+};
+
 function signed(hash, data, key, { padding, salt, dsaEncoding }) {
-  if (key.kind === "ed25519") return edwardsSign(key.seed, key.known, data);
+  if (key.kind === "ed25519") {
+    requireNone(hash);
+    return edwardsSign(key.seed, key.known, data);
+  }
   const name = requireName(hash);
   if (key.kind === "rsa") return padding === PSS ? signPss(key, name, data, salt) : signPkcs1(key, name, data);
   const signature = CURVES[key.curve].sign(key.d, name, data);
@@ -58,7 +69,10 @@ function signed(hash, data, key, { padding, salt, dsaEncoding }) {
 }
 
 function isSigned(hash, data, key, signature, { padding, salt, dsaEncoding }) {
-  if (key.kind === "ed25519") return edwardsVerify(key.known, data, signature);
+  if (key.kind === "ed25519") {
+    requireNone(hash);
+    return edwardsVerify(key.known, data, signature);
+  }
   const name = requireName(hash);
   if (key.kind === "rsa") {
     return padding === PSS ? verifyPss(key, name, data, signature, salt) : verifyPkcs1(key, name, data, signature);
