@@ -291,7 +291,8 @@ def test_keys_as_objects(start: Callable[..., Driver], expression: str, expected
     const thrown = (act) => {{ try {{ act(); }} catch (e) {{ return e.code; }} }};
     export default {{ async fetch() {{
       const pair = crypto.generateKeyPairSync("ec", {{ namedCurve: "P-256" }});
-      const hidden = await crypto.subtle.importKey("raw", Buffer.from("k"), {{ name: "HMAC", hash: "SHA-256" }}, true, ["sign"]);
+      const kind = {{ name: "HMAC", hash: "SHA-256" }};
+      const hidden = await crypto.subtle.importKey("raw", Buffer.from("k"), kind, true, ["sign"]);
       return Response.json([{expression}]);
     }} }};
     """
