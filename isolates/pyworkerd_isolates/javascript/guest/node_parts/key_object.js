@@ -1,7 +1,7 @@
 // KeyObject of "node:crypto": a key that is kept as it is, and what makes one of texts, bytes and other keys.
 
 import { Buffer } from "pyworkerd:node/buffer";
-import { bytesOf, viewed } from "pyworkerd:node_parts/crypto_bytes";
+import { bytesOf, shownAs, viewed } from "pyworkerd:node_parts/crypto_bytes";
 import { onSecrets } from "pyworkerd:node_parts/crypto_hashes";
 import { CURVES } from "pyworkerd:node_parts/curves";
 import { coded, invalidType, invalidValue, requireString } from "pyworkerd:node_parts/errors";
@@ -117,7 +117,7 @@ function numbersOf(given, isPrivate) {
     return readJwk(key);
   }
   const bytes = bytesOf(key, isPlain ? "key" : "key.key", encoding);
-  if (format === "pem") return readPem(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"), isPrivate);
+  if (format === "pem") return readPem(shownAs(bytes, "latin1"), isPrivate);
   if (format !== "der") throw invalidValue("key.format", format);
   return readDer(bytes, type, isPrivate);
 }
