@@ -7,7 +7,6 @@ written at once. Where something has to be waited for, and for every other handl
 from __future__ import annotations
 
 import asyncio
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from pyworkerd.errors import InternalError, Overloaded
@@ -44,7 +43,7 @@ class Handling:
 
     def ask(self, ask: Ask, request: Request, info: ConnectionInfo, span: Scope) -> bool:
         """Ask the handler without a task. False if this request needs one; otherwise `replied` is called, or was."""
-        context = copy_context()
+        context = self._shared.context.copy()
         context.run(enter, info, span)
         try:
             pending = ask(request, span, context, self._replied)

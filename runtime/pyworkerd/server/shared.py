@@ -6,7 +6,9 @@ import asyncio
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd.http import parser_class
@@ -64,11 +66,13 @@ class Shared:
 
     __slots__ = (
         "_complained",
+        "_crowds",
         "_date",
         "_date_second",
         "_neighbourhoods",
         "answering",
         "connections",
+        "context",
         "counters",
         "draining",
         "edge",
@@ -86,12 +90,16 @@ class Shared:
         self.edge = edge
         self.options = options
         self.loop = loop
+        self.context = copy_context()
+        """What each request begins in, a copy of it: whoever ends one request begins the next, in its own context."""
         self.new_parser = parser_class(options.parser)
         self.counters = Counters()
         self.connections: set[Member] = set()
         """Open connections, also those that still arrive."""
         self._neighbourhoods: dict[Member, str] = {}
         """Where connections come from; empty where that limits nothing."""
+        self._crowds: Counter[str] = Counter()
+        """How many of them come from each place."""
         self.draining = False
         self.patience = 0.0
         """Seconds for which idle connections stay open while the server drains."""
@@ -109,22 +117,23 @@ class Shared:
             return True
         if options.max_connections_each is None or peer is None:
             return False
-        where = neighbourhood(peer)
-        there = sum(each == where for each in self._neighbourhoods.values())
-        return there >= times * options.max_connections_each
+        return self._crowds[neighbourhood(peer)] >= times * options.max_connections_each
 
     def join(self, connection: Member, peer: str | None = None) -> None:
         """A connection opened."""
         self.connections.add(connection)
         if peer is not None and self.options.max_connections_each is not None:
-            self._neighbourhoods[connection] = neighbourhood(peer)
+            where = self._neighbourhoods[connection] = neighbourhood(peer)
+            self._crowds[where] += 1
         self.empty.clear()
 
     def leave(self, connection: Member) -> None:
         """A connection is gone, and its handler too."""
         self.connections.discard(connection)
-        if self._neighbourhoods:
-            self._neighbourhoods.pop(connection, None)
+        if self._neighbourhoods and (where := self._neighbourhoods.pop(connection, None)) is not None:
+            self._crowds[where] -= 1
+            if not self._crowds[where]:
+                del self._crowds[where]
         if not self.connections:
             self.empty.set()
 
@@ -159,7 +168,7 @@ class Shared:
         def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
             """Start at once; a handler that never waits is done when this returns, without a turn of the
             loop."""
-            return asyncio.Task(work, loop=self.loop, eager_start=True)
+            return asyncio.Task(work, loop=self.loop, eager_start=True, context=self.context.copy())
 
         def cancel(self, task: asyncio.Task[None]) -> None:
             """Cancel a handler where it waits."""
@@ -169,7 +178,7 @@ class Shared:
         def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
             """Start in the loop's next turn: before 3.12, a coroutine driven by hand has no current task, and
             `asyncio.timeout` and its like would fail in it."""
-            return self.loop.create_task(work)
+            return self.loop.create_task(work, context=self.context.copy())
 
         def cancel(self, task: asyncio.Task[None]) -> None:
             """Cancel a handler where it waits, which is not before it has begun: a task that is cancelled before its

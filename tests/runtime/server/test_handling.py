@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,7 @@ from pyworkerd.server.info import connection_info
 from tests.runtime.server.client import chunk, get, run, site
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from contextvars import Context
 
     from pyworkerd.services.base import Reply
@@ -106,6 +107,51 @@ def test_what_is_done_for_a_request_knows_it() -> None:
             assert scope.get() is None
 
     run(main, "asyncio")
+
+
+MARK: ContextVar[str] = ContextVar("mark", default="")
+
+
+def in_another(work: Callable[[], object]) -> None:
+    """As what is done for one request ends another."""
+    context = copy_context()
+    context.run(MARK.set, "another's")
+    context.run(work)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_request_begins_in_no_other_ones_context(loop: str) -> None:
+    async def main() -> None:
+        asked = Asked()
+        async with site(asked) as place:
+            client = await place.connect()
+            client.send(get("/") * 3)
+            for _ in range(3):
+                question = await asked.questions.get()
+                assert question.context.run(MARK.get) == ""
+                in_another(lambda question=question: question.answer(Response()))
+                await client.response()
+
+        marks = []
+
+        async def handler(request: Request) -> Response:
+            marks.append(MARK.get())
+            MARK.set("another's")
+            await request.body.read()  # reading goes on in this context when there is room again
+            await asyncio.sleep(0)
+            return Response()
+
+        async with site(handler, request_buffer=100) as place:
+            client = await place.connect()
+            for _ in range(2):
+                client.send(get("/", "Content-Length: 1000", method="POST") + b"x" * 1000)
+                await client.response()
+            client.send(get("/") * 2)
+            await client.response()
+            await client.response()
+        assert marks == [""] * 4
+
+    run(main, loop)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
