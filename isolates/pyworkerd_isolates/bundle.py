@@ -23,10 +23,17 @@ MAX_FILES: Final = 20_000
 """Workers: 20,000 asset files."""
 MAX_BUNDLE_BYTES: Final = 64 * 1024 * 1024
 """Workers: 64 MiB per script."""
-PRIVATE_KEY: Final = re.compile(rb"^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE)
-"""How a key begins that only its owner is to have (RFC 7468 sections 10 and 11, PuTTY's and OpenSSH's alike)."""
+PRIVATE_KEY: Final = re.compile(
+    rb"^(?:\xef\xbb\xbf)?-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE
+)
+"""How a key begins that only its owner is to have (RFC 7468 sections 10 and 11, OpenSSH's and OpenPGP's alike)."""
+PUTTY_KEY: Final = b"PuTTY-User-Key-File-"
+"""How a file of PuTTY's begins, which has a private key in it (PuTTY's manual, appendix C)."""
+BACKUP: Final = "backup.json"
+"""Beside it lie the stores of all workers, and their secrets (`pyworkerd state backup`)."""
+_BACKUP_HAS: Final = (b'"format"', b'"created"', b'"stores"')
 
-RULES: Final = b"2"
+RULES: Final = b"3"
 """Of what is left out: by others a folder is another bundle, and what was known of it is not known again."""
 MAX_SHOWN: Final = 10
 """Names in a message."""
@@ -153,7 +160,21 @@ class Bundle:
 
 def _is_key(name: str, data: bytes) -> bool:
     # What is searched for first is found, or not, at the speed of memory: bundles have 64 MiB.
-    return language_of(name) is None and b"PRIVATE KEY" in data and PRIVATE_KEY.search(data) is not None
+    if language_of(name) is not None:
+        return False
+    if data.startswith(PUTTY_KEY):
+        return True
+    return b"PRIVATE KEY" in data and PRIVATE_KEY.search(data) is not None
+
+
+def _is_backup(entries: Sequence[os.DirEntry[str]]) -> bool:
+    """Whether a folder is one that `pyworkerd state backup` has made, by how its list begins."""
+    for entry in entries:
+        if entry.name == BACKUP and entry.is_file(follow_symlinks=False):
+            with Path(entry.path).open("rb") as file:
+                head = file.read(128)
+            return all(word in head for word in _BACKUP_HAS)
+    return False
 
 
 def shown(names: Sequence[str]) -> str:
@@ -269,7 +290,8 @@ def _program(main: Path, root: Path) -> tuple[str, Path, os.stat_result]:
 
 
 def _entries(root: Path, exclude: frozenset[Path], language: Language) -> Iterator[os.DirEntry[str]]:
-    """Links and files below `root`, except those that never belong to a bundle, in the order of their names.
+    """Links and files below `root`, except those that never belong to a bundle, in the order of their names: so of a
+    folder that is a backup none.
 
     Folders among `exclude` are not entered; files among it are for the caller to leave out.
     """
@@ -277,6 +299,8 @@ def _entries(root: Path, exclude: frozenset[Path], language: Language) -> Iterat
     while pending:
         with os.scandir(pending.pop()) as found:
             entries = sorted(found, key=lambda entry: entry.name)
+        if _is_backup(entries):
+            continue
         for entry in entries:
             if entry.name.startswith(".") or entry.name.endswith(language.skipped_suffixes):
                 continue

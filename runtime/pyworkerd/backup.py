@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd.bindings.r2.catalogue import DESIGN as BUCKET
 from pyworkerd.errors import StorageError
-from pyworkerd.storage.layout import FILES
+from pyworkerd.storage.layout import FILES, draft_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ def restore(folder: Path, state_dir: Path, progress: Callable[[str], None] = lam
     """
     stores, versions = _read_manifest(folder)
     _must_be_empty(state_dir, "stop the server and move it away, or name another state_dir")
-    draft = state_dir.with_name(f"{state_dir.name}.restoring")
+    draft = draft_of(state_dir)
     shutil.rmtree(draft, ignore_errors=True)
     try:
         for name, store in stores.items():

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from pyworkerd_config.model import Disk, Worker
 from pyworkerd_isolates.bundle import Folder
 
+from pyworkerd.storage.layout import draft_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -23,6 +25,17 @@ if TYPE_CHECKING:
 
 def _parts(path: Path) -> tuple[str, ...]:
     return tuple(part for part in normpath(path.absolute()).split(sep) if part)
+
+
+def part_of(folder: Path, config: Config) -> tuple[str, Path] | None:
+    """The worker that would have a folder, which the server is to write to, among its files: its name and its root."""
+    folder = folder.resolve()
+    for service in config.services:
+        if isinstance(service.kind, Worker) and folder.is_relative_to(root := service.kind.root.resolve()):
+            if any(part.startswith(".") for part in folder.relative_to(root).parts):
+                continue  # hidden files are never a worker's
+            return service.name, root
+    return None
 
 
 class Foreign:
@@ -37,6 +50,7 @@ class Foreign:
         }.values()
         self._written = {
             config.state_dir.absolute(),
+            draft_of(config.state_dir.absolute()),
             *(
                 s.kind.path.absolute()
                 for s in config.services

@@ -64,6 +64,29 @@ def test_what_looks_like_a_private_key_stays_out_and_is_told(root, caplog, label
 
 
 @pytest.mark.parametrize(
+    "data",
+    [b"PuTTY-User-Key-File-3: ssh-ed25519\n", b"\xef\xbb\xbf" + KEY % (b"PRIVATE KEY", b"PRIVATE KEY")],
+)
+def test_so_does_one_that_another_system_wrote(root, data):
+    (root / "key").write_bytes(data)
+    assert Bundle.read(root / "main.py").keys == ("key",)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [('{\n "format": 1,\n "created": 1.0,\n "stores": {}}', True), ('{"format": "tar"}', False)],
+)
+def test_backups_of_what_is_stored_stay_out(root, text, is_one):
+    before = Folder(root / "main.py", root).signature()
+    (root / "saved" / "versions").mkdir(parents=True)
+    (root / "saved" / "backup.json").write_text(text)
+    (root / "saved" / "versions" / "secrets.json").write_text("hunter2")
+    own = {"saved/backup.json", "saved/versions/secrets.json"}
+    assert names(root) == (PLAIN if is_one else {*PLAIN, *own})
+    assert (Folder(root / "main.py", root).signature() == before) is is_one
+
+
+@pytest.mark.parametrize(
     ("name", "data"),
     [
         ("cert.pem", KEY % (b"CERTIFICATE", b"CERTIFICATE")),

@@ -18,6 +18,7 @@ from pyworkerd.storage.connection import open_writer
 from pyworkerd.storage.takeover import take_over
 from pyworkerd.versions.model import Record, Secrets, Version
 from pyworkerd.versions.store import Store
+from pyworkerd_isolates.bundle import Bundle
 
 from tests.runtime.storage.files import DESIGN, put
 from tests.runtime.versions.kept import write
@@ -126,6 +127,13 @@ def test_a_store_is_copied_as_it_was_at_one_moment_while_others_write(tmp_path: 
             await again.aclose()
 
     asyncio.run(main())
+
+
+def test_a_backup_is_known_for_one(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("")
+    asyncio.run(fill(tmp_path / ".state"))
+    backup(tmp_path / ".state", tmp_path / "saved")
+    assert set(Bundle.read(tmp_path / "main.py").files) == {"main.py"}
 
 
 def test_where_files_cannot_be_linked_they_are_copied(

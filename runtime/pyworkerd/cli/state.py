@@ -10,12 +10,15 @@ from pyworkerd_config import load
 
 from pyworkerd.backup import as_json, backup, restore
 from pyworkerd.errors import StorageError
+from pyworkerd.foreign import part_of
 from pyworkerd.problems import FAILED, Fault, Refusal
 
 from .stores import add_config, say
 
 if TYPE_CHECKING:
     import argparse
+
+    from pyworkerd_config import Config
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it. Raises `ConfigError`, `Refusal`."""
-    state_dir = load(options.config).state_dir.absolute()
-    folder = options.folder.absolute()
+    config = load(options.config)
+    state_dir, folder = config.state_dir.absolute(), options.folder.absolute()
     try:
         if options.verb == "backup":
+            _must_be_nobodys(folder, config)
             summary = backup(state_dir, folder, _progress)
         else:
             summary = restore(folder, state_dir, _progress)
@@ -43,6 +47,17 @@ def run(options: argparse.Namespace) -> int:
     text = f"{summary.stores} stores, {summary.files} files of buckets, {summary.size} bytes"
     say({"ok": True, **as_json(summary)}, text, as_json=options.json)
     return 0
+
+
+def _must_be_nobodys(folder: Path, config: Config) -> None:
+    """A worker would have what all others have stored, and their secrets, among its files."""
+    found = part_of(folder, config)
+    if found is not None:
+        name, root = found
+        raise StorageError(
+            f"{folder} lies in the folder of the worker {name!r}, and what is in there is part of it: "
+            f"name another one, or one whose name begins with a dot, such as {root / '.backup'}"
+        )
 
 
 def _progress(store: str) -> None:

@@ -11,6 +11,7 @@ from pyworkerd_config.model import Worker
 from pyworkerd_isolates.languages import language_of
 
 from pyworkerd.errors import ConfigurationError
+from pyworkerd.foreign import part_of
 from pyworkerd.isolation import TRUSTED
 
 if TYPE_CHECKING:
@@ -72,17 +73,15 @@ def _cannot(name: str, config: Config) -> str:
 
 def _is_part_of(folder: Path, config: Config) -> list[str]:
     """What is wrong with a folder that would be read as files of a worker: with each deploy, and by its code."""
-    folder = folder.resolve()
-    for service in config.services:
-        if isinstance(service.kind, Worker) and folder.is_relative_to(root := service.kind.root.resolve()):
-            if any(part.startswith(".") for part in folder.relative_to(root).parts):
-                continue  # hidden files are never a worker's
-            wrong = (
-                f"{OPTION}: {folder} lies in the folder of the worker {service.name!r}, and what is in there is part "
-                f"of it: name another one, or one whose name begins with a dot, such as {root / '.recordings'}"
-            )
-            return [wrong]
-    return []
+    found = part_of(folder, config)
+    if found is None:
+        return []
+    name, root = found
+    wrong = (
+        f"{OPTION}: {folder.resolve()} lies in the folder of the worker {name!r}, and what is in there is part "
+        f"of it: name another one, or one whose name begins with a dot, such as {root / '.recordings'}"
+    )
+    return [wrong]
 
 
 def _must_be_private(folder: Path) -> None:

@@ -58,6 +58,11 @@ def encoded(name: str) -> str:
     return f"{text[: MAX_NAME - 33]}~{hashlib.sha256(data).hexdigest()[:32]}"
 
 
+def draft_of(root: Path) -> Path:
+    """Where a `state_dir` is, while a backup is made one again."""
+    return root.with_name(f"{root.name}.restoring")
+
+
 def own(root: Path, kind: str, worker: str, name: str) -> Location:
     """A store of one worker."""
     return _location(root, kind, f"own.{encoded(worker)}", name)

@@ -16,7 +16,9 @@ QUEUE = '[[queues]]\nname = "jobs"\n'
 
 def test_there_and_back(tmp_path: Path) -> None:
     path = project(tmp_path, QUEUE + CONFIG)
-    saved = tmp_path / "saved"
+    saved = tmp_path / ".saved"
+    wrong = run("state", "backup", path, tmp_path / "saved")
+    assert (wrong.returncode, "lies in the folder of the worker 'w'" in wrong.stderr) == (1, True)
     nothing = run("state", "backup", path, saved)
     assert (nothing.returncode, "nothing has been stored yet" in nothing.stderr) == (1, True)
     run("queue", "send", path, "jobs", "7")
