@@ -418,19 +418,45 @@ async def _close(*sources: Any) -> None:
 
 
 class _Chunks(AsyncIterator[bytes]):
-    """An ordinary iterable, asked for each chunk on a thread: it may block there."""
+    """An ordinary iterable, asked for each chunk on a thread: it may block there.
+
+    Whoever reads it may go meanwhile. A generator that runs cannot be closed: the thread that runs it does that then.
+    """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
+        self._lock = threading.Lock()
+        self._runs = self._closed = False
 
     async def __anext__(self) -> bytes:
-        chunk = await asyncio.to_thread(next, self._chunks, None)
+        chunk = await asyncio.to_thread(self._next)
         if chunk is None:
             raise StopAsyncIteration
         return chunk
 
+    def _next(self) -> bytes | None:
+        with self._lock:
+            if self._closed:
+                return None
+            self._runs = True
+        try:
+            return next(self._chunks, None)
+        finally:
+            with self._lock:
+                self._runs = False
+                closed = self._closed
+            if closed:
+                self._close()
+
     async def aclose(self) -> None:
-        """Close a generator, so that its `finally` runs."""
+        """Close a generator, so that its `finally` runs. Waits for none that runs."""
+        with self._lock:
+            first, self._closed = not self._closed, True
+            runs = self._runs
+        if first and not runs:
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
         close = getattr(self._chunks, "close", None)
         if close is not None:
-            await asyncio.to_thread(close)
+            close()

@@ -215,3 +215,37 @@ class Default(WorkerEntrypoint):
         assert worker.call("size", worker.call("echo", sync.body([b"x"] * 3))["deep"][0].body) == 6
         with worker.call("echo", sync.body(iter(lambda: b"x" * 65_536, b"")))["deep"][0] as endless:
             assert next(iter(endless))
+
+
+def test_a_reader_that_goes_while_the_next_piece_is_made() -> None:
+    """The generator cannot be closed before it yields; then it is, and nobody has waited for it."""
+    began, goes_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield b"one"
+            began.set()
+            goes_on.wait()
+            yield b"two"
+        finally:
+            closed.set()
+
+    async def main() -> None:
+        body = sync.body(pieces())
+        chunks = aiter(body)
+        assert await anext(chunks) == b"one"
+
+        async def read() -> bytes:
+            return await anext(chunks)
+
+        reading = asyncio.create_task(read())
+        await asyncio.to_thread(began.wait)
+        reading.cancel()
+        await asyncio.wait([reading])
+        await body.aclose()
+        assert not closed.is_set()
+        goes_on.set()
+        assert await asyncio.to_thread(closed.wait, 10)
+        assert [chunk async for chunk in sync.body(iter([b"a", b"b"]))] == [b"a", b"b"]
+
+    asyncio.run(main())
