@@ -108,13 +108,15 @@ class Received(AsyncIterator[bytes]):
 
     def __init__(self, loan: Loan) -> None:
         self._loan: Loan | None = loan
+        self._answer: asyncio.Future[bytes] | None = None
+        """Whoever reads waits for it."""
         self._loop = asyncio.get_running_loop()
         loan.take()
 
     async def __anext__(self) -> bytes:
         if self._loan is None:
             raise StopAsyncIteration
-        answer: asyncio.Future[bytes] = self._loop.create_future()
+        answer = self._answer = self._loop.create_future()
         context = copy_context()
         span = scope.get() or begin()[0]
         pending: Pending | None = None
@@ -134,10 +136,12 @@ class Received(AsyncIterator[bytes]):
         return piece
 
     async def aclose(self) -> None:
-        """Read no more. Harmless when called again."""
+        """Read no more; who reads is told. Harmless when called again."""
         loan, self._loan = self._loan, None
         if loan is not None:
             loan.give_back()
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_exception(UpstreamError("this body was closed"))
 
     def __del__(self) -> None:
         if self._loan is not None:

@@ -171,6 +171,7 @@ class Relay:
         """Nobody waits for this answer any more."""
         if self.asked.pop(number, None) is not None:
             self._write(["cancel", number])
+            self._close_if_done()
 
     def drop(self, number: int) -> None:
         """Nobody here holds this any more."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd.errors import PyworkerdError
 from pyworkerd.messages import Body
+from pyworkerd.objects.flows import Received
 
 from tests.runtime.objects.test_relay import run
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyworkerd.loaded import LoadedWorker
+    from pyworkerd.services.base import Pending
 
     from tests.runtime.objects.test_peers import Other
 
@@ -42,3 +45,33 @@ def test_bodies_stream_both_ways(tmp_path: Path) -> None:
             await endless.read()
 
     run(tmp_path, test)
+
+
+class _Silent:
+    """Lends a stream that never comes."""
+
+    def __init__(self) -> None:
+        self.holders = 0
+
+    def take(self) -> None:
+        self.holders += 1
+
+    def give_back(self) -> None:
+        self.holders -= 1
+
+    def ask(self, *_: object) -> Pending:
+        return asyncio.get_running_loop().create_future()  # type: ignore[return-value]  # done() and cancel()
+
+
+def test_who_reads_a_body_that_is_closed_is_told() -> None:
+    async def main() -> None:
+        lender = _Silent()
+        body = Body(chunks=Received(lender))
+        reading = asyncio.create_task(body.read())
+        await asyncio.sleep(0)
+        await body.aclose()
+        with pytest.raises(PyworkerdError, match="this body was closed"):
+            await reading
+        assert lender.holders == 0
+
+    asyncio.run(main())

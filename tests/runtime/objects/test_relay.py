@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,8 @@ from pyworkerd import Limits
 from pyworkerd.errors import PyworkerdError
 from pyworkerd.objects import peers
 from pyworkerd.objects.relay import Relay
-from pyworkerd.services.stubs import release
+from pyworkerd.observe.scope import begin
+from pyworkerd.services.stubs import Carried, release
 
 from tests.runtime.objects.other_process import ROOM, SOURCE, opened
 from tests.runtime.objects.test_peers import another
@@ -149,5 +151,27 @@ def test_what_is_to_be_lent_when_the_connection_has_ended_is_held_by_nobody() ->
         await asyncio.sleep(0)
         assert not there.needed
         there.end()
+
+    asyncio.run(main())
+
+
+def test_a_connection_ends_with_the_last_that_is_across() -> None:
+    """Also where that is a call that nobody waits for any more, of a stub that was let go before."""
+
+    async def main() -> None:
+        pair = socket.socketpair()
+        answered: list[object] = []
+        reader, writer = await asyncio.open_connection(sock=pair[0])
+        here = Relay(reader, writer, lambda *outcome: answered.append(outcome))
+        value = here.borrow(b"x", [None])
+        assert isinstance(value, Carried)
+        assert here.settled()
+        span, context = begin()[0], copy_context()
+        asked = value.stubs[0].ask("slow", False, b"", span, context, lambda *_: None)
+        release(value)
+        assert not writer.is_closing()
+        asked.cancel()
+        assert writer.is_closing()
+        pair[1].close()
 
     asyncio.run(main())
