@@ -426,7 +426,8 @@ class _Chunks(AsyncIterator[bytes]):
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._lock = threading.Lock()
-        self._runs = self._closed = False
+        self._runs = False
+        self._closed = threading.Event()
 
     async def __anext__(self) -> bytes:
         chunk = await asyncio.to_thread(self._next)
@@ -436,7 +437,7 @@ class _Chunks(AsyncIterator[bytes]):
 
     def _next(self) -> bytes | None:
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 return None
             self._runs = True
         try:
@@ -444,16 +445,16 @@ class _Chunks(AsyncIterator[bytes]):
         finally:
             with self._lock:
                 self._runs = False
-                closed = self._closed
+                closed = self._closed.is_set()
             if closed:
                 self._close()
 
     async def aclose(self) -> None:
         """Close a generator, so that its `finally` runs. Waits for none that runs."""
         with self._lock:
-            first, self._closed = not self._closed, True
-            runs = self._runs
-        if first and not runs:
+            closes = not (self._runs or self._closed.is_set())
+            self._closed.set()
+        if closes:
             await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

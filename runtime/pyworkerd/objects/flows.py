@@ -116,7 +116,8 @@ class Received(AsyncIterator[bytes]):
     async def __anext__(self) -> bytes:
         if self._loan is None:
             raise StopAsyncIteration
-        answer = self._answer = self._loop.create_future()
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        self._answer = answer
         context = copy_context()
         span = scope.get() or begin()[0]
         pending: Pending | None = None
