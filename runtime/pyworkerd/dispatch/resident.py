@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd.errors import (
-    ExceededWallTime,
+    InternalError,
     NoSuchEntrypoint,
     Overloaded,
     PyworkerdError,
@@ -166,7 +166,7 @@ class Resident(Worker):
         peers, work = self._stores.peers, invocation.work
         errand = Errand(pid, self.name, work.target, invocation.scope)
         try:
-            async with asyncio.timeout(self._budget.wall_ms / 1000):
+            async with asyncio.timeout(invocation.budget.wall_ms / 1000):
                 if isinstance(work, CallWork):
                     kind = "ring" if isinstance(work, HandlerWork) else "call"
                     value = await peers.call(errand, work.method, work.arguments, kind)
@@ -179,12 +179,15 @@ class Resident(Worker):
             await self._look_again(invocation)
             return
         except TimeoutError:
-            invocation.fail(ExceededWallTime("the object took longer than limits.wall_ms"))
+            invocation.fail(invocation.budget.too_much_time())
         except PyworkerdError as error:
             invocation.fail(error)
         except asyncio.CancelledError:
             invocation.finish()
             raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits
+            self.report(error)
+            invocation.fail(InternalError("the runtime failed to ask the process that has the object"))
         invocation.finish()
 
     async def _look_again(self, invocation: Invocation) -> None:
@@ -324,6 +327,7 @@ class Resident(Worker):
         for timer in (self._reaper, self._dozing):
             if timer is not None:
                 timer.cancel()
+        self._expiries.close()
         self.fleet.hungers(self, False)
         if self._keeping is not None:
             await asyncio.wait((self._keeping,))

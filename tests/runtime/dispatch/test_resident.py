@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -260,6 +262,10 @@ def test_it_is_evicted_when_it_is_idle_and_leaves_nothing_behind(with_runtime: C
         gone = residents(worker)[0]
         while gone in fleet.workers:
             await asyncio.sleep(0.01)
+        known = weakref.ref(gone)
+        del gone
+        gc.collect()
+        assert known() is None, "what it was is kept by nothing, and by no timer"
         assert residents(worker) == []
         assert len(fleet.owners) == 0
         assert await worker.call("on", "a", "enter") == 1

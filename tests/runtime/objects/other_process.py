@@ -118,6 +118,13 @@ class Room(DurableObject):
         finally:
             self.waiting = False
 
+    async def rings(self, when):
+        await self.ctx.storage.set_alarm(when)
+
+    async def alarm(self, info):
+        await asyncio.sleep(0.3)
+        self.made += 7
+
     async def waits(self):
         return getattr(self, "waiting", None)
 

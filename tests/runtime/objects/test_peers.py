@@ -8,14 +8,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyworkerd.errors import PyworkerdError, UpstreamError, WorkerException
+from pyworkerd.errors import ExceededWallTime, PyworkerdError, UpstreamError, WorkerException
+from pyworkerd.objects import framing
+from pyworkerd.objects.ids import key_of, of_name
+from pyworkerd.services.base import Target
 from pyworkerd.websocket.base import WebSocketClosed
 from pyworkerd_config.model import Limits
+from pyworkerd_isolates import wire
 
 from tests.runtime.objects.other_process import ROOM, SOURCE, opened
 
@@ -68,12 +73,11 @@ def another(folder: Path) -> Iterator[Other]:
             pipe.close()
 
 
-def run(folder: Path, test: Callable[[LoadedWorker, Other], Awaitable[None]], calls: int = 1000) -> None:
+def run(folder: Path, test: Callable[[LoadedWorker, Other], Awaitable[None]], **limits: int) -> None:
     async def main(other: Other) -> None:
         async with opened(folder) as runtime:
-            worker = await runtime.load(
-                SOURCE, name="shop", bindings=ROOM, limits=Limits(cpu_ms=5000, calls=calls)
-            )
+            given = Limits(**{"cpu_ms": 5000, **limits})
+            worker = await runtime.load(SOURCE, name="shop", bindings=ROOM, limits=given)
             await test(worker, other)
 
     with another(folder) as other:
@@ -130,6 +134,35 @@ def test_one_that_hibernates_is_taken_over_with_what_it_has_stored_when_its_proc
         other.kill()
         assert await worker.call("on", "a", "add") == 4
         assert await worker.call("on", "a", "in_memory") == 1
+
+    run(tmp_path, test)
+
+
+def test_an_alarm_that_rings_elsewhere_has_as_long_as_one_here(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        in_an_hour = int(time.time() + 3600) * 1000
+        assert await other.does("on", "a", "rings", in_an_hour) is None
+        stores = worker.service.objects.storage
+        assert stores is not None
+        id_ = of_name(key_of(worker.service.objects.options("Room").unique_key), "a")
+        event = {"scheduledTime": in_an_hour, "retryCount": 0, "isRetry": False, "givenUp": False}
+        target = Target("Room", {}, id_, "a")
+        await stores.peers.ring("shop", target, wire.dump_value(event))
+        assert await other.does("on", "a", "in_memory") == 7
+        with pytest.raises(ExceededWallTime, match="100 ms"):
+            await worker.call("on", "a", "wait")
+
+    run(tmp_path, test, wall_ms=100)
+
+
+def test_who_asked_hears_of_it_when_the_other_process_makes_no_sense(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        await other.does("on", "a", "add")
+        monkeypatch.setattr(framing, "MOST", 10)  # its answer is a frame that is too large
+        with pytest.raises(WorkerException, match="failed to ask the process"):
+            await worker.call("on", "a", "add")
 
     run(tmp_path, test)
 
