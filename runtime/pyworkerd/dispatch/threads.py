@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -27,6 +28,8 @@ from .fairness import Account, FairQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger: Final = logging.getLogger("pyworkerd.dispatch")
 
 CORES: Final = cores()
 """Cores that this process may use."""
@@ -78,8 +81,12 @@ class Threads:
         self._tickets.put(True)
         if len(self._threads) < wanted:
             thread = threading.Thread(target=self._work, name="pyworkerd-step", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives this process no more: the next step tries again
+                logger.warning("steps go on with %d threads: no other could be started", len(self._threads))
+            else:
+                self._threads.append(thread)
 
     def _work(self) -> None:
         give_way()

@@ -23,7 +23,7 @@ BEHIND_MS: Final = 0.5
 
 
 class Turns:
-    """One per event loop. What is made `ready` raises nothing."""
+    """One per event loop. What is made `ready` raises nothing; if it does, the loop's handler of exceptions is told."""
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
@@ -50,8 +50,13 @@ class Turns:
     def _turn(self, account: Account[Callable[[], None]], began: float) -> float:
         step = self._queue.begin(account)
         self._busy = True
-        step()
-        self._busy = False
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - a fault of ours: it must not end everybody's turns
+            what = {"message": "what was made ready for a turn failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(what)
+        finally:
+            self._busy = False
         now = self._clock()
         self._queue.charge(account, (now - began) * 1e3)
         return now

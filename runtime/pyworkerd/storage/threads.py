@@ -12,6 +12,7 @@ wakes then, needs the interpreter at once.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .calling import Call
+
+logger: Final = logging.getLogger("pyworkerd.storage")
 
 Tell: TypeAlias = "Callable[[], object]"
 """Tells whoever waits for a piece of work what came of it."""
@@ -92,10 +95,17 @@ class Threads:
             self._start()
 
     def _start(self) -> None:
-        self._coming += 1
         thread = threading.Thread(target=self._run, name="pyworkerd-storage", daemon=True)
+        self._coming += 1
         self._threads.append(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives this process no more: the next piece of work tries again
+            self._coming -= 1
+            self._threads.remove(thread)
+            logger.warning(
+                "the storage goes on with %d threads: no other could be started", len(self._threads)
+            )
 
     def _replace(self) -> None:
         with self.lock:

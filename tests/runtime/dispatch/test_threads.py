@@ -109,6 +109,24 @@ def test_as_many_run_at_once_as_there_are_threads() -> None:
     asyncio.run(main())
 
 
+def test_a_thread_that_cannot_be_had_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        threads = Threads(2)
+        first, second = Step("a", 1, []), Step("b", 1, [])
+        with monkeypatch.context() as patch:
+            patch.setattr(threading, "_start_new_thread", refuse, raising=False)
+            patch.setattr(threading, "_start_joinable_thread", refuse, raising=False)
+            threads.submit(Account[Slices](), first)
+        threads.submit(Account[Slices](), second)
+        await until(lambda: bool(first.ended and second.ended))
+        threads.close()
+
+    asyncio.run(main())
+
+
 def test_closing_waits_for_all_that_was_submitted() -> None:
     async def main() -> None:
         notes: list[str] = []

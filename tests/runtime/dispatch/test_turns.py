@@ -52,6 +52,21 @@ def test_every_worker_has_one_turn_in_a_round() -> None:
     asyncio.run(main())
 
 
+def test_a_step_that_fails_ends_nobodys_turns() -> None:
+    async def main() -> None:
+        desk, failures = Desk(), []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+        desk.turns.ready(desk.accounts["a"], partial({}.pop, "nothing"))
+        desk.ready("a")
+        desk.ready("b")
+        assert await desk.rounds(3) == "ba"
+        assert [type(failure["exception"]) for failure in failures] == [KeyError]
+        desk.arrive("c")
+        assert await desk.rounds(1) == "c"
+
+    asyncio.run(main())
+
+
 def test_many_steps_of_one_let_another_go_before_them() -> None:
     async def main() -> None:
         desk = Desk()

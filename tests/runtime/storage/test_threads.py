@@ -113,6 +113,25 @@ def test_what_breaks_a_thread_takes_nothing_from_others(monkeypatch: pytest.Monk
     assert (pile.running, pile.over) == (0, 2)
 
 
+def test_a_thread_that_cannot_be_had_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = Threads(2)
+    pile, done = Pile(threads), threading.Semaphore(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "_start_new_thread", refuse, raising=False)
+        patch.setattr(threading, "_start_joinable_thread", refuse, raising=False)
+        pile.add(done.release)
+        assert len(threads) == 0
+    pile.add(done.release)
+    assert done.acquire(timeout=10)
+    assert done.acquire(timeout=10)
+    threads.close()
+
+
+def refuse(*_: object, **__: object) -> None:
+    """What the interpreter raises where the system has no thread for it."""
+    raise RuntimeError("can't start new thread")
+
+
 def test_who_is_woken_without_being_called_waits_on() -> None:
     """A process that is forked off this one has its descriptors."""
     threads = Threads(1)
