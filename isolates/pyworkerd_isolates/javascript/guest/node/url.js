@@ -54,8 +54,14 @@ export function domainToUnicode(domain) {
   return toUnicode(domainToASCII(domain));
 }
 
-const PARTS = /^([A-Za-z][A-Za-z0-9+.-]*:)?(\/\/)?([\s\S]*)$/;
+const PROTOCOL = /^[a-z0-9.+-]+:/i;
 const WITH_SLASHES = new Set(["http:", "https:", "ftp:", "gopher:", "file:", "ws:", "wss:"]);
+const WITHOUT_HOST = "javascript:";
+const MOST_OF_HOST = 255;
+const NO_HOST = /[\0\t\n\r #%/:<>?@[\\\]^|]/;
+const NO_ADDRESS = /[\0\t\n\r #%/<>?@\\^|]/;
+const PATH = /^\/\/?(?!\/)[^?\s]*(\?[^\s]*)?$/; // what is not escaped there
+const ESCAPED = /[\t\n\r "'<>\\^`{|}]/g;
 
 export function Url() {
   for (const name of NAMES) this[name] = null;
@@ -64,64 +70,103 @@ const NAMES = [
   "protocol", "slashes", "auth", "host", "port", "hostname", "hash", "search", "query", "pathname", "path", "href",
 ];
 
-/** A URL in parts, as it was before there was `URL`: relative ones, too. */
+/** A URL in parts, as it was before there was `URL`: relative ones, too. What ends a host ends it here as in Node.js:
+ * programs look at hosts to tell whom they trust. */
 export function parse(text, withQuery = false, slashesMeanHost = false) {
   if (text instanceof Url) return text;
   requireString(text, "url");
   const found = new Url();
-  const [, protocol, slashes, rest] = PARTS.exec(text.trim());
-  let left = rest;
-  if (protocol !== undefined) found.protocol = protocol.toLowerCase();
-  if (slashes !== undefined && (protocol !== undefined || slashesMeanHost)) {
+  let left = trimmed(text).replace(/^[^?#]+/, (before) => before.replaceAll("\\", "/"));
+  const isPath = !slashesMeanHost && !/^[^?]*@|#/.test(left) && PATH.test(left);
+  const protocol = PROTOCOL.exec(left)?.[0];
+  if (protocol !== undefined) {
+    found.protocol = protocol.toLowerCase();
+    left = left.slice(protocol.length);
+  }
+  const maySlash = slashesMeanHost || protocol !== undefined || /^\/\/[^@/]+@[^@/]+/.test(left);
+  if (maySlash && !isPath && left.startsWith("//") && found.protocol !== WITHOUT_HOST) {
+    left = left.slice(2);
     found.slashes = true;
-    const end = left.search(/[/?#\\]/);
-    takeHost(found, end < 0 ? left : left.slice(0, end));
-    left = end < 0 ? "" : left.slice(end);
-  } else if (slashes !== undefined) left = slashes + left;
+  }
+  // In capitals such a protocol is none of these there.
+  const isOther = protocol !== undefined && !WITH_SLASHES.has(protocol) && found.protocol !== WITHOUT_HOST;
+  if (found.slashes || isOther) left = takeHost(found, left, text);
+  if (found.protocol !== WITHOUT_HOST && !isPath) left = left.replace(ESCAPED, (each) => KEPT[each] ?? percent(each));
   const hash = left.indexOf("#");
   if (hash >= 0) [left, found.hash] = [left.slice(0, hash), left.slice(hash)];
   const search = left.indexOf("?");
   if (search >= 0) [left, found.search] = [left.slice(0, search), left.slice(search)];
-  if (found.slashes && WITH_SLASHES.has(found.protocol)) left = left.replaceAll("\\", "/").replace(/^\/?/, "/");
-  found.pathname = left === "" ? null : escaped(left);
-  if (withQuery) {
-    found.search ??= "";
-    found.query = querystring.parse(found.search.slice(1));
-  } else if (found.search !== null) found.query = found.search.slice(1);
-  if (found.pathname !== null || found.search) found.path = (found.pathname ?? "") + (found.search ?? "");
+  if (found.search !== null) found.query = found.search.slice(1);
+  if (withQuery) found.query = querystring.parse(found.query ?? "");
+  if (left !== "") found.pathname = left;
+  else if (WITH_SLASHES.has(found.protocol) && found.hostname) found.pathname = "/";
+  if (found.pathname !== null || found.search !== null) found.path = (found.pathname ?? "") + (found.search ?? "");
   found.href = found.format();
   return found;
 }
 
-const escaped = (text) => text.replace(/[\s"<>^`{|}]/g, encodeURIComponent);
+const BLANKS = new Set("\t\n\f\r \u00a0\ufeff");
 
-function takeHost(found, authority) {
+function trimmed(text) {
+  let [from, to] = [0, text.length];
+  while (to > 0 && BLANKS.has(text[to - 1])) to -= 1;
+  while (from < to && BLANKS.has(text[from])) from += 1;
+  return text.slice(from, to);
+}
+
+const percent = (each) => `%${each.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
+
+// Who and where; what is left after that.
+function takeHost(found, text, whole) {
+  const [, before] = /^([^/?#]*)/.exec(text);
+  const after = text.slice(before.length);
+  const authority = before.replace(/[\t\n\r]/g, "");
   const at = authority.lastIndexOf("@");
   if (at >= 0) found.auth = decodeURIComponent(authority.slice(0, at));
-  const [, name, port] = /^(\[[^\]]*\]|[^:]*)(?::(\d*))?/.exec(authority.slice(at + 1));
-  if (port) found.port = port;
-  found.hostname = (name.startsWith("[") ? name.slice(1, -1) : name).toLowerCase();
-  found.host = name.toLowerCase() + (port ? `:${port}` : "");
+  const rest = authority.slice(at + 1);
+  const end = rest.search(/[ "%';<>\\^`{|}]/);
+  let [name, left] = end < 0 ? [rest, after] : [rest.slice(0, end), rest.slice(end) + after];
+  const [port] = /:[0-9]*$/.exec(name) ?? [""];
+  if (port.length > 1) found.port = port.slice(1);
+  name = name.slice(0, name.length - port.length);
+  const isAddress = name.startsWith("[") && name.endsWith("]");
+  const colon = isAddress ? -1 : name.indexOf(":");
+  if (colon >= 0) [name, left] = [name.slice(0, colon), `/${name.slice(colon)}${left}`];
+  name = name.length > MOST_OF_HOST ? "" : name.toLowerCase();
+  if (name !== "" && !isAddress && /[^\0-\x7f]|xn--/.test(name)) name = inAscii(name);
+  if ((isAddress ? NO_ADDRESS : NO_HOST).test(name)) {
+    throw Object.assign(coded(TypeError, "ERR_INVALID_URL", "Invalid URL"), { input: whole });
+  }
+  found.host = name + (found.port === null ? "" : `:${found.port}`);
+  found.hostname = isAddress ? name.slice(1, -1) : name;
+  return isAddress && !left.startsWith("/") ? `/${left}` : left;
+}
+
+// As DNS has it: "%" of what it cannot have. A number stays one; alone it would become an address.
+function inAscii(name) {
+  return domainToASCII(`${name}.a`).slice(0, -2) || "%";
 }
 
 Url.prototype.format = function () {
   const protocol = this.protocol ? (this.protocol.endsWith(":") ? this.protocol : `${this.protocol}:`) : "";
-  const auth = this.auth ? `${encodeURIComponent(this.auth).replace("%3A", ":")}@` : "";
-  let host = null;
+  const auth = this.auth ? `${encodeURIComponent(this.auth).replaceAll("%3A", ":")}@` : "";
+  let host = "";
   if (this.host) host = auth + this.host;
   else if (this.hostname) {
-    const name = this.hostname.includes(":") ? `[${this.hostname}]` : this.hostname;
-    host = auth + name + (this.port ? `:${this.port}` : "");
+    const isAddress = this.hostname.includes(":") && !this.hostname.startsWith("[");
+    host = auth + (isAddress ? `[${this.hostname}]` : this.hostname) + (this.port ? `:${this.port}` : "");
   }
   const query = this.query !== null && typeof this.query === "object" ? querystring.stringify(this.query) : "";
   let search = this.search || (query && `?${query}`) || "";
   let pathname = this.pathname ?? "";
-  const slashes = this.slashes || ((protocol === "" || WITH_SLASHES.has(protocol)) && host !== null) ? "//" : "";
-  if (slashes !== "" && pathname !== "" && !pathname.startsWith("/")) pathname = `/${pathname}`;
+  if (this.slashes || (WITH_SLASHES.has(protocol) && (host !== "" || protocol === "file:"))) {
+    if (pathname !== "" && !pathname.startsWith("/") && (this.slashes || host !== "")) pathname = `/${pathname}`;
+    host = `//${host}`;
+  }
   if (search !== "" && !search.startsWith("?")) search = `?${search}`;
   const hash = this.hash ? (this.hash.startsWith("#") ? this.hash : `#${this.hash}`) : "";
   pathname = pathname.replace(/[?#]/g, encodeURIComponent);
-  return protocol + slashes + (host ?? "") + pathname + search.replaceAll("#", "%23") + hash;
+  return protocol + host + pathname + search.replaceAll("#", "%23") + hash;
 };
 
 Url.prototype.resolve = function (relative) {
@@ -140,7 +185,7 @@ export function format(value, options = undefined) {
   if (options?.fragment === false) url.hash = "";
   if (options?.search === false) url.search = "";
   if (options?.auth === false) url.username = url.password = "";
-  return url.href;
+  return options?.unicode ? url.href.replace(url.hostname, () => toUnicode(url.hostname)) : url.href;
 }
 
 const BASE = "resolve://base.invalid";
