@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd_isolates import wire
-from pyworkerd_isolates.protocol import Call, Fetch
+from pyworkerd_isolates.protocol import Call, Fetch, StreamRef
 from pyworkerd_isolates.testing import LATER, Reply, RunFailed, arguments_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyworkerd_isolates.testing import Driver
+    from pyworkerd_isolates.testing import Driver, Run
 
 WORKER = """
 import { WorkerEntrypoint, waitUntil, env as imported } from "cloudflare:workers";
@@ -403,6 +403,72 @@ def test_fetch_sends_and_hands_on(bodies: Driver) -> None:
     bodies.settle()
     assert (run.status, bytes(run.body), run.complete, run.done) == (201, b"parts", True, True)
     assert ("x-from", "other") in run.headers
+
+
+KEPT = """
+let kept, kind;
+export default {
+  async fetch(request, env) {
+    const path = new URL(request.url).pathname.slice(1);
+    if (path !== "read") {
+      kept = await fetch("http://down.test/");
+      kind = path;
+      await env.CALL();
+      return new Response("kept");
+    }
+    if (kind === "stream") return Response.json(await kept.body.getReader().read());
+    const text = await kept.text();
+    await env.CALL(); // in the name of whoever reads
+    return new Response(text);
+  },
+};
+"""
+
+
+@pytest.mark.parametrize("kind", ["text", "stream"])
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_body_that_is_kept_past_its_invocation_throws(
+    start: Callable[..., Driver], kind: str, *, waits: bool
+) -> None:
+    driver, first = keep(start, kind)
+    if not waits:
+        go_on(driver, first)
+    run = driver.fetch("http://x/read")
+    if waits:
+        assert not run.done
+        go_on(driver, first)
+    assert run.failure is not None
+    assert (run.failure.type_name, run.done) == ("TypeError", True)
+    assert "a request that is over" in run.failure.message
+
+
+def test_who_reads_anothers_body_goes_on_as_itself(start: Callable[..., Driver]) -> None:
+    driver, first = keep(start, "text")
+    run = driver.fetch("http://x/read")
+    driver.events.data(9, b"all", end=True)
+    driver.settle()
+    go_on(driver, first)
+    (number,) = driver.calls
+    assert driver.calls[number].invocation == run.number
+    driver.resolve(number, None)
+    driver.settle()
+    assert (run.text, run.done) == ("all", True)
+
+
+def keep(start: Callable[..., Driver], kind: str) -> tuple[Driver, Run]:
+    """A request that waits, and whose body, of which nothing has come, others can read."""
+    driver = start({"w.js": KEPT}, bindings=[("CALL", "callable", 1)], answer=lambda _: LATER)
+    run = driver.fetch(f"http://x/{kind}")
+    driver.calls.pop(1)
+    driver.events.resolve_response(1, 200, (), StreamRef(9, None), "")
+    driver.settle()
+    return driver, run
+
+
+def go_on(driver: Driver, run: Run) -> None:
+    driver.resolve(2, None)
+    driver.settle()
+    assert (run.text, run.done) == ("kept", True)
 
 
 def test_scheduled_and_queue(start: Callable[..., Driver]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from pyworkerd_isolates.protocol import WINDOW
+from pyworkerd_isolates.protocol import WINDOW, StreamRef
 from pyworkerd_isolates.testing import LATER, Reply
 
 WORKER = """
@@ -116,6 +116,21 @@ class Default(WorkerEntrypoint):
     async def on_readers(self, request):
         results = await asyncio.gather(request.body.read(), request.body.read(), return_exceptions=True)
         return Response.json([str(each) for each in results if isinstance(each, Exception)])
+
+    async def on_keep(self, request):
+        global kept
+        kept = (await fetch("http://down.example/")).body
+        await self.env.CALL()
+        return Response("kept")
+
+    async def on_kept(self, request):
+        return Response(await kept.read())
+
+    async def on_both(self, request):
+        reading = asyncio.ensure_future(kept.read())
+        await asyncio.sleep(0)
+        await kept.aclose()
+        return Response(await reading)
 
     async def sent(self):
         return SENT
@@ -317,3 +332,48 @@ def test_events_for_streams_that_are_gone_are_ignored(driver):
     driver.events.stop(77)
     driver.settle()
     assert driver.fetch(URL + "ignore").text == "ignored"
+
+
+def keep(driver):
+    """A request that waits, and whose body, of which nothing has come, others can read."""
+    run = driver.begin(URL + "keep")
+    driver.settle()
+    driver.calls.pop(1)
+    driver.events.resolve_response(1, 200, (), StreamRef(9, None), "")
+    driver.settle()
+    return run
+
+
+def go_on(driver, run):
+    driver.resolve(2, None)
+    driver.settle()
+    assert run.text == "kept"
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_body_that_is_kept_past_its_invocation_raises(driver, waits):
+    first = keep(driver)
+    if not waits:
+        go_on(driver, first)
+    run = driver.fetch(URL + "kept")
+    if waits:
+        assert not run.done
+        go_on(driver, first)
+    assert (run.failure.type_name, run.done) == ("StreamError", True)
+    assert "a request that is over" in run.failure.message
+
+
+def test_a_body_that_has_come_can_be_kept(driver):
+    first = keep(driver)
+    run = driver.begin(URL + "kept")
+    driver.settle()
+    driver.events.data(9, b"all", True)
+    driver.settle()
+    assert run.text == "all"
+    go_on(driver, first)
+
+
+def test_who_waits_for_a_body_that_another_gives_up_has_its_end(driver):
+    first = keep(driver)
+    assert driver.fetch(URL + "both").text == ""
+    go_on(driver, first)

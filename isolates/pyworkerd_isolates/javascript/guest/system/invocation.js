@@ -38,7 +38,7 @@ export class Invocation {
 
   #endMore() {
     // Listeners hear that their WebSockets are closed; what they begin ends here.
-    if (this.bodies !== undefined) for (const body of this.bodies) body.cancel();
+    if (this.bodies !== undefined) for (const body of this.bodies) body.abandon();
     clearTimersOf(this);
     if (isLending && this.stubs !== undefined) for (const each of this.stubs) each.end();
     if (this.calls !== undefined) for (const call of this.calls) call.abandon();

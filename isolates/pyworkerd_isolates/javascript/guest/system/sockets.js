@@ -167,6 +167,11 @@ export class Wire {
     if (this.end !== null) receiver.closed(this, 1001, "", false);
   }
 
+  // The invocation that it came for is over.
+  abandon() {
+    this.cancel();
+  }
+
   // Nothing crosses any more.
   gone() {
     this.#forgetMessages();

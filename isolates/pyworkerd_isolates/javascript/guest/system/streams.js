@@ -2,12 +2,15 @@
 // Numbers of inbound streams are the host's, those of outbound streams the guest's.
 
 import { running } from "pyworkerd:system/invocation";
-import { MAX_DUE, run } from "pyworkerd:system/loop";
+import { current, MAX_DUE, run, soon } from "pyworkerd:system/loop";
 import { blob, emit, roomForPiece } from "pyworkerd:system/outbox";
 
 export const WINDOW = 262144;
 // Bytes in flight per stream, as on the host.
 const CHUNK = 65536;
+const KEPT = "this body came for a request that is over: read a body before its request's handler is done, "
+  + "and keep the bytes";
+// What a reader hears who comes, or waits, when the invocation is over.
 
 const inbound = new Map();
 const outbound = new Map();
@@ -24,6 +27,7 @@ export class Inbound {
   #ended = false;
   #error = null;
   #waiting = null;
+  #reader = null; // the invocation whose code waits
   #unacknowledged = 0;
 
   constructor(number, invocation) {
@@ -48,6 +52,7 @@ export class Inbound {
     if (this.#ended) return Promise.resolve(null);
     if (this.#waiting !== null) return Promise.reject(new TypeError("two readers wait for the same body"));
     this.#waiting = Promise.withResolvers();
+    this.#reader = current;
     return this.#waiting.promise;
   }
 
@@ -75,6 +80,20 @@ export class Inbound {
     this.#chunks = [];
   }
 
+  // The invocation that it came for is over, and so is all that has not come: whoever reads it hears that, and another
+  // invocation that waits for it now. What the invocation itself waits for does not go on after its end.
+  abandon() {
+    if (!this.#leaves()) return;
+    emit(["stop", this.#number]);
+    this.#chunks = [];
+    this.#error = new TypeError(KEPT);
+    if (this.#waiting !== null && this.#isOfAnother()) this.#wake();
+  }
+
+  #isOfAnother() {
+    return this.#reader !== null && this.#reader !== this.#invocation;
+  }
+
   take(data, end) {
     if (data !== null) this.#chunks.push(data);
     if (end) {
@@ -99,16 +118,16 @@ export class Inbound {
   #wake() {
     const waiting = this.#waiting;
     if (waiting === null) return;
-    if (this.#chunks.length > 0) {
-      this.#waiting = null;
-      run(this.#invocation, waiting.resolve, this.#take());
-    } else if (this.#error !== null) {
-      this.#waiting = null;
-      run(this.#invocation, waiting.reject, this.#error);
-    } else if (this.#ended) {
-      this.#waiting = null;
-      run(this.#invocation, waiting.resolve, null);
-    }
+    let { resolve: settle } = waiting;
+    let value = null;
+    if (this.#chunks.length > 0) value = this.#take();
+    else if (this.#error !== null) {
+      settle = waiting.reject;
+      value = this.#error;
+    } else if (!this.#ended) return;
+    this.#waiting = null;
+    if (this.#isOfAnother()) soon(this.#reader, () => settle(value));
+    else run(this.#invocation, settle, value);
   }
 }
 

@@ -59,7 +59,7 @@ class Invocation:
             logs.finish(self)
         if self.bodies:
             for body in self.bodies:
-                body.cancel()
+                body.abandon()
         while self.stubs:  # what is disposed of may let go of others, and lend more
             self.stubs.pop().end()
         outbox.effects.append(f'["done",{self.number}]')

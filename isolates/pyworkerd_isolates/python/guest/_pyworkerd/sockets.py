@@ -154,6 +154,8 @@ class Wire:
             if self.end is not None:
                 self.end._closed(1001, "", False)
 
+    abandon = cancel
+
     def gone(self):
         """Nothing crosses any more."""
         self._messages = self._parts = None

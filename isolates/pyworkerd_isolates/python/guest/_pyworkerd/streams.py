@@ -17,6 +17,8 @@ CHUNK = 65_536
 """Largest piece that is sent at once."""
 NEXT_STEP = 1e-6
 """Seconds: time stands still in a step, so whatever is not now is in another one."""
+KEPT = "this body came for a request that is over: read a body before its request's handler is done, and keep the bytes"
+"""What a reader hears who comes, or waits, when the invocation is over."""
 
 _inbound = {}
 _outbound = {}
@@ -84,6 +86,17 @@ class Inbound:
             outbox.effects.append(["stop", self._number])
         self._ended = True
         self._chunks.clear()
+        self._wake()
+
+    def abandon(self):
+        """The invocation that it came for is over, and so is all that has not come: whoever reads it, be it another
+        invocation that waits for it now, hears that."""
+        if _inbound.pop(self._number, None) is None:
+            return
+        outbox.effects.append(["stop", self._number])
+        self._chunks.clear()
+        self._error = StreamError(KEPT)
+        self._wake()
 
     def _wake(self):
         if self._waiter is not None and not self._waiter.done():
