@@ -49,6 +49,7 @@ class Compressing {
 class Decompressing {
   #format;
   #inflater = null;
+  #isFresh = true;
   #head = NOTHING; // bytes that do not tell yet what it is
   #isOver = false;
   #isTolerant;
@@ -79,8 +80,16 @@ class Decompressing {
   *#pieces(bytes) {
     let rest = bytes;
     while (rest.length > 0 && !this.#isOver) {
-      if (this.#inflater.ended) this.#inflater = new Inflater(this.#format); // another member of a gzip
+      if (this.#inflater.ended) { // another member of a gzip
+        this.#inflater = new Inflater(this.#format);
+        this.#isFresh = true;
+      }
       const inflater = this.#inflater;
+      // The inflater has to have all of a header before it says so.
+      if (this.#isFresh && this.#format === "gzip" && rest.length > 1 && (rest[0] !== 0x1f || rest[1] !== 0x8b)) {
+        throw dataError("incorrect header check");
+      }
+      this.#isFresh = false;
       try {
         yield* inflater.push(rest);
         rest = NOTHING;
