@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_config.model import Worker
-from pyworkerd_isolates.bundle import shown as shown_names
 from pyworkerd_isolates.errors import BundleError
 
 from pyworkerd.errors import ConfigurationError
@@ -65,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     remote = remote_of(options, config)
     done = remote.ask("POST", path_of(name, "versions"), query=query, body=packed, kind="application/gzip")
     if not options.json:
-        sys.stdout.writelines(f"{line}\n" for line in notes(config, name, keys))
+        sys.stdout.writelines(f"{line}\n" for line in notes(config, name))
     tell({**done, "left_out": keys} if keys else done, as_json=options.json)
     return 0
 
@@ -86,13 +85,11 @@ def shown(shares: Sequence[dict[str, Any]]) -> str:
     return " ".join(f"{each['version']}@{each['percent']:g}%" for each in shares)
 
 
-def notes(config: Config, name: str, keys: Sequence[str]) -> Iterator[str]:
-    """What people have to know of an upload that is not in it."""
+def notes(config: Config, name: str) -> Iterator[str]:
+    """What people have to know of an upload that is not in it, besides what reading it has logged."""
     kinds = (each.kind for each in config.services if each.name == name)
     if any(isinstance(kind, Worker) and kind.assets is not None for kind in kinds):
         yield f"{name}: {ASSETS_STAY}"
-    if keys:
-        yield f"{name}: left out, since they look like private keys: {shown_names(keys)}"
 
 
 def _pack(config: Config, name: str) -> tuple[bytes, Sequence[str]]:
