@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from pyworkerd import errors
 from pyworkerd.bindings.service.depth import at_depth, depth
 from pyworkerd.errors import InternalError, PyworkerdError, WorkerException
-from pyworkerd.observe.scope import begin, scope
+from pyworkerd.observe.scope import Scope, begin, scope
 
-if TYPE_CHECKING:
-    from pyworkerd.observe.scope import Scope
+_here: Final[WeakValueDictionary[str, Scope]] = WeakValueDictionary()
+"""Requests of other processes that this one works for, by `Scope.origin`: what is asked for one at once is counted
+together, or each call could make as many as the whole request may."""
 
 
 def about(span: Scope) -> list[Any]:
     """The request that a call is for, where the running code is."""
-    return [depth(), list(map(list, span.headers)), span.caller, span.root.calls]
+    root = span.root
+    return [depth(), list(map(list, span.headers)), span.caller, root.calls, root.origin or root.request_id]
 
 
 def enter(told_about: list[Any]) -> None:
     """Go on as part of the request that the other process works for."""
-    level, headers, caller, calls = told_about
+    level, headers, caller, calls, origin = told_about
     at_depth(int(level) + 1)
     span, _ = begin(tuple((name, value) for name, value in headers))
-    span.caller, span.calls = caller, calls
+    span.caller = caller
+    root = _here.setdefault(origin, span)
+    if root is span:
+        root.origin = origin
+    else:
+        span.joins(root)
+    untold = max(0, root.calls - root.known)
+    root.known = calls  # not the most that was told: what a WebSocket may do is renewed
+    root.calls = calls + untold
     scope.set(span)
 
 
 def made(told_about: list[Any], span: Scope | None = None) -> int:
-    """How many calls that request has made here so far: with an answer they go back to where it came from. `span` is
-    the request, where the running code is none of its own.
+    """How many calls that request has made here that nobody was told of: with an answer they go back to where it came
+    from. `span` is for the request, where the running code is none of its own.
     """
     span = span or scope.get()
-    return 0 if span is None or not told_about else max(0, span.root.calls - told_about[3])
+    if span is None or not told_about:
+        return 0
+    root = span.root
+    untold = max(0, root.calls - root.known)
+    root.known = root.calls
+    return untold
 
 
 def told(error: BaseException | None) -> list[Any]:

@@ -36,6 +36,10 @@ class Scope:
     """Whether an isolate was started for it, by whichever service."""
     calls = 0
     """Calls that were made within the process for the request, by whichever worker: kept at its root."""
+    known = 0
+    """Of these, those that the process knows of which a request came from: kept at its root."""
+    origin = ""
+    """The id of the request in the process that it came to first, where that is another one: kept at its root."""
     tail = False
     """Whether it is a `tail` handler's, of which nobody is told: kept at its root."""
     _root: Scope | None = None
@@ -65,6 +69,10 @@ class Scope:
     def root(self) -> Scope:
         """The request that came in."""
         return self._root or self
+
+    def joins(self, root: Scope) -> None:
+        """It counts as part of the same request as another one."""
+        self._root = root
 
     @property
     def headers(self) -> Headers:

@@ -36,6 +36,11 @@ class Default(WorkerEntrypoint):
             done += 1
         return done
 
+    async def spread_at_once(self, rounds):
+        room = self.env.ROOM.get_by_name("a")
+        done = await asyncio.gather(*(room.fans("call") for _ in range(rounds)), return_exceptions=True)
+        return done.count(None)
+
     async def maps(self, name, items):
         seen = []
         room = self.env.ROOM.get_by_name(name)
@@ -165,12 +170,16 @@ def opened(folder: Path) -> Runtime:
     return Runtime(options=RuntimeOptions(state_dir=folder))
 
 
-async def main(folder: Path) -> None:
+async def main(folder: Path, calls: int) -> None:
     """Until standard input ends."""
     loop = asyncio.get_running_loop()
     async with opened(folder) as runtime:
         worker = await runtime.load(
-            SOURCE, name="shop", bindings=ROOM, limits=Limits(cpu_ms=5000), durable_objects=[SLEEPY]
+            SOURCE,
+            name="shop",
+            bindings=ROOM,
+            limits=Limits(cpu_ms=5000, calls=calls),
+            durable_objects=[SLEEPY],
         )
         print(json.dumps("ready"), flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
@@ -179,4 +188,4 @@ async def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))

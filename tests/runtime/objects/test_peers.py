@@ -35,8 +35,8 @@ ROOT = Path(__file__).parents[3]
 class Other:
     """The other process."""
 
-    def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "tests.runtime.objects.other_process", str(folder)]
+    def __init__(self, folder: Path, calls: int) -> None:
+        command = [sys.executable, "-m", "tests.runtime.objects.other_process", str(folder), str(calls)]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -61,8 +61,8 @@ class Other:
 
 
 @contextmanager
-def another(folder: Path) -> Iterator[Other]:
-    other = Other(folder)
+def another(folder: Path, calls: int = 1000) -> Iterator[Other]:
+    other = Other(folder, calls)
     try:
         yield other
     finally:
@@ -73,14 +73,16 @@ def another(folder: Path) -> Iterator[Other]:
             pipe.close()
 
 
-def run(folder: Path, test: Callable[[LoadedWorker, Other], Awaitable[None]], **limits: int) -> None:
+def run(
+    folder: Path, test: Callable[[LoadedWorker, Other], Awaitable[None]], theirs: int = 1000, **limits: int
+) -> None:
     async def main(other: Other) -> None:
         async with opened(folder) as runtime:
             given = Limits(**{"cpu_ms": 5000, **limits})
             worker = await runtime.load(SOURCE, name="shop", bindings=ROOM, limits=given)
             await test(worker, other)
 
-    with another(folder) as other:
+    with another(folder, theirs) as other:
         asyncio.run(main(other))
 
 
@@ -241,6 +243,19 @@ def test_calls_that_were_made_elsewhere_for_a_request_are_counted_for_it(tmp_pat
         assert {way: await worker.call("spread", way, 10) for way in ways} == dict.fromkeys(ways, 3)
 
     run(tmp_path, test, calls=50)
+
+
+def test_calls_that_are_made_elsewhere_at_once_are_of_one_request(tmp_path: Path) -> None:
+    """Otherwise each could make as many as one request may, and each of these as many again."""
+
+    async def test(worker: LoadedWorker, other: Other) -> None:
+        for name in "ac":
+            await other.does("on", name, "add")
+        for _ in range(3):  # what one request has made is none of the next one's
+            assert await worker.call("spread_at_once", 1) == 1
+            assert await worker.call("spread_at_once", 20) <= 3
+
+    run(tmp_path, test, calls=70, theirs=70)
 
 
 def test_web_sockets_cross(tmp_path: Path) -> None:
