@@ -26,7 +26,7 @@ from pyworkerd.websocket.splice import splice
 from .framing import receive_body, receive_head, send_body, send_head
 from .relay import Relay
 from .sockets import connect, listen
-from .telling import about, enter, made, raised, told
+from .telling import about, enter, left, made, raised, told
 from .web_sockets import FramedSocket
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class Peers:
             logger.exception("a call from another process failed")
             await _told(writer, InternalError("the runtime failed to perform this call"), made(work_for))
         finally:
+            left(work_for)
             if watching is not None:
                 watching.cancel()
             relay.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -13,6 +14,8 @@ from pyworkerd.observe.scope import Scope, begin, scope
 _here: Final[WeakValueDictionary[str, Scope]] = WeakValueDictionary()
 """Requests of other processes that this one works for, by `Scope.origin`: what is asked for one at once is counted
 together, or each call could make as many as the whole request may."""
+_owing: Final[deque[Scope]] = deque(maxlen=1000)
+"""The latest whose calls nobody waited for: they are kept, for the case that the same request asks again."""
 
 
 def about(span: Scope) -> list[Any]:
@@ -49,6 +52,13 @@ def made(told_about: list[Any], span: Scope | None = None) -> int:
     untold = max(0, root.calls - root.known)
     root.known = root.calls
     return untold
+
+
+def left(told_about: list[Any]) -> None:
+    """Nobody hears of what that request has made here since."""
+    span = scope.get()
+    if told_about and span is not None and span.root.calls > span.root.known:
+        _owing.append(span.root)
 
 
 def told(error: BaseException | None) -> list[Any]:

@@ -41,6 +41,20 @@ class Default(WorkerEntrypoint):
         done = await asyncio.gather(*(room.fans("call") for _ in range(rounds)), return_exceptions=True)
         return done.count(None)
 
+    async def leave(self, rounds):
+        room = self.env.ROOM.get_by_name("a")
+        for number in range(rounds):
+            made = asyncio.Event()
+            async def tell():
+                made.set()
+            call = asyncio.create_task(room.fans_for_nobody(tell))
+            waiting = asyncio.create_task(made.wait())
+            await asyncio.wait((call, waiting), return_when=asyncio.FIRST_COMPLETED)
+            if call.done():
+                return number
+            call.cancel()
+        return rounds
+
     async def maps(self, name, items):
         seen = []
         room = self.env.ROOM.get_by_name(name)
@@ -100,6 +114,11 @@ class Room(DurableObject):
             await self.env.ROOM.get_by_name("c").in_memory()
         if way == "fails":
             raise KeyError(way)
+
+    async def fans_for_nobody(self, tell):
+        await self.fans("call")
+        await tell()
+        await asyncio.Event().wait()
 
     async def fan(self):
         return self.fans

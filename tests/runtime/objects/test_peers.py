@@ -254,6 +254,7 @@ def test_calls_that_are_made_elsewhere_at_once_are_of_one_request(tmp_path: Path
         for _ in range(3):  # what one request has made is none of the next one's
             assert await worker.call("spread_at_once", 1) == 1
             assert await worker.call("spread_at_once", 20) <= 3
+            assert await worker.call("leave", 10) <= 3, "who does not wait for an answer pays as well"
 
     run(tmp_path, test, calls=70, theirs=70)
 
