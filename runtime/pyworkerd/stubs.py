@@ -27,7 +27,7 @@ from pyworkerd.bindings.service.capability import deeper
 from pyworkerd.errors import BadEffect, NoSuchMethod
 from pyworkerd.messages import Body
 from pyworkerd.observe.scope import begin, scope
-from pyworkerd.services.stubs import Carried, Flow, gone, release
+from pyworkerd.services.stubs import Carried, Flow, close, gone, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -268,7 +268,7 @@ def write(value: object) -> bytes:
         if isinstance(found, Body):
             return STREAM, [found.data if found.data is not None else _Streaming(found)]
         if isinstance(found, _Streaming):
-            loans.append(Flow(found.body, _close))
+            loans.append(Flow(found.body, close))
             return BODY, len(loans) - 1
         if isinstance(found, AnyStub):
             loans.append(found.loan)
@@ -289,15 +289,6 @@ class _Streaming:
         self.body = body
 
 
-_closing: Final[set[asyncio.Task[None]]] = set()
-
-
-def _close(body: Body) -> None:
-    task = asyncio.get_running_loop().create_task(body.aclose())
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
-
-
 def read(
     value: bytes,
     what: str,
@@ -314,7 +305,7 @@ def read(
         for stub in stubs:
             stub.close()
         for body in bodies:
-            _close(body)
+            close(body)
         if isinstance(error, wire.WireError):
             raise BadEffect(f"the result of {what} cannot be read: {error}") from None
         raise

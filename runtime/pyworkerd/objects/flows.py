@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pyworkerd.errors import BadEffect, BrokenStub, InternalError, PyworkerdError, UpstreamError
 from pyworkerd.observe.scope import begin, scope
+from pyworkerd.services.stubs import close
 
 from .framing import PIECE
 
@@ -22,19 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from pyworkerd.messages import Body
     from pyworkerd.observe.scope import Scope
     from pyworkerd.services.base import CallReply, Pending
     from pyworkerd.services.stubs import Flow, Loan
 
-_closing: Final[set[asyncio.Task[None]]] = set()
-
-
-def close(body: Body) -> None:
-    """Nobody reads it."""
-    task = asyncio.get_running_loop().create_task(body.aclose())
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
+logger = logging.getLogger("pyworkerd.objects")
 
 
 class _Reading:
@@ -53,6 +47,7 @@ class _Reading:
         elif isinstance(error, PyworkerdError):
             self._reply(None, error)
         else:  # a body may be any program's iterator
+            logger.error("a body that another process reads failed", exc_info=error)
             self._reply(None, InternalError("the sender of this body broke off"))
 
     def done(self) -> bool:

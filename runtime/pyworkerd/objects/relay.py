@@ -21,7 +21,7 @@ from pyworkerd_isolates import wire
 from pyworkerd.errors import Overloaded, PyworkerdError
 from pyworkerd.messages import Body
 from pyworkerd.observe.scope import scope
-from pyworkerd.services.stubs import Carried, Flow, gone, release
+from pyworkerd.services.stubs import Carried, Flow, close, gone, release
 
 from . import flows
 from .framing import MOST, receive_head
@@ -137,7 +137,7 @@ class Relay:
         loan = _Remote(self, number)
         if kind is None:
             return loan
-        return Flow(Body(chunks=flows.Received(loan), length=kind[0]), flows.close)
+        return Flow(Body(chunks=flows.Received(loan), length=kind[0]), close)
 
     def settled(self) -> bool:
         """The call is answered, and what that brought is taken. Whether there is anything across."""

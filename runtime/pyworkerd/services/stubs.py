@@ -11,8 +11,9 @@ Rule 3: a stream has one reader, the first who takes it. What nobody takes is cl
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from pyworkerd.errors import BadEffect, BrokenStub, UpstreamError
 from pyworkerd.messages import Body
@@ -75,6 +76,16 @@ class Flow:
     def ask(self, *_: object) -> Pending:
         """Refused: a stream is read, not called."""
         raise BadEffect("a stream cannot be called")
+
+
+_closing: Final[set[asyncio.Task[None]]] = set()
+
+
+def close(body: Body) -> None:
+    """Nobody reads this body: close it in a task of its own."""
+    task = asyncio.get_running_loop().create_task(body.aclose())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
 
 
 class _Taken(AsyncIterator[bytes]):

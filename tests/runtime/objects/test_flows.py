@@ -47,6 +47,21 @@ def test_bodies_stream_both_ways(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_a_programs_own_failure_is_told_to_the_program_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(worker: LoadedWorker, _: Other) -> None:
+        async def fails() -> AsyncIterator[bytes]:
+            yield b"one"
+            raise ValueError("as it was told")
+
+        with pytest.raises(PyworkerdError, match="broke off"):
+            await worker.call("on", "a", "counts", Body(chunks=fails()))
+        assert "as it was told" in caplog.text
+
+    run(tmp_path, test)
+
+
 class _Silent:
     """Lends a stream that never comes."""
 
