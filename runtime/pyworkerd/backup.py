@@ -135,19 +135,18 @@ def _copy_store(source: Path, target: Path) -> dict[str, int]:
     """Returns the files that belong to it, with their sizes."""
     try:
         _private(target.parent)
-        if not source.with_suffix(FILES).is_dir():
-            _copy_database(source, target)
-            return {}
         for _ in range(TRIES):
             _copy_database(source, target)
-            listed = _listed(target)
+            listed = _listed(target) if source.with_suffix(FILES).is_dir() or _is_bucket(target) else {}
             if _link_all(source.with_suffix(FILES), target.with_suffix(FILES), listed):
                 return listed
     except (sqlite3.Error, OSError) as error:
         if source.is_dir() or not os.path.lexists(source):  # what is left in place of one that was moved
             raise _Gone from None
         raise StorageError(f"{source} cannot be copied: {error}") from error
-    raise StorageError(f"{source} changes too fast to be copied: try again when less is deleted")
+    raise StorageError(
+        f"{source} changes too fast to be copied, or has lost files: try again when less is deleted"
+    )
 
 
 def _copy_database(source: Path, target: Path) -> None:
@@ -165,11 +164,17 @@ def _copy_database(source: Path, target: Path) -> None:
     draft.rename(target)
 
 
-def _listed(catalogue: Path) -> dict[str, int]:
-    with closing(sqlite3.connect(catalogue)) as connection:
+def _is_bucket(copy: Path) -> bool:
+    """Also one whose files are not there: it may be about to be moved, and they are moved first."""
+    with closing(sqlite3.connect(copy)) as connection:
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
-        if kind != BUCKET.schema.application_id:
-            raise StorageError(f"{catalogue} has files beside it and is no bucket")
+    return bool(kind == BUCKET.schema.application_id)
+
+
+def _listed(catalogue: Path) -> dict[str, int]:
+    if not _is_bucket(catalogue):
+        raise StorageError(f"{catalogue} has files beside it and is no bucket")
+    with closing(sqlite3.connect(catalogue)) as connection:
         return dict(connection.execute("SELECT name, size FROM files ORDER BY name"))
 
 

@@ -222,6 +222,19 @@ def test_a_damaged_store_is_named_and_the_backup_does_not_count(tmp_path: Path) 
     assert not (tmp_path / "saved" / MANIFEST).exists()
 
 
+def test_a_bucket_without_its_files_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    """As a process leaves it that is killed while it moves it."""
+    state, saved = tmp_path / "state", tmp_path / "saved"
+    asyncio.run(fill(state))
+    (files,) = state.glob("r2/*/files.files")
+    files.rename(tmp_path / "elsewhere")
+    with pytest.raises(
+        StorageError, match=r"files\.sqlite3 changes too fast to be copied, or has lost files"
+    ):
+        backup(state, saved)
+    assert not (saved / MANIFEST).exists()
+
+
 def test_a_copy_needs_no_log_beside_it(tmp_path: Path) -> None:
     asyncio.run(fill(tmp_path / "state"))
     backup(tmp_path / "state", tmp_path / "saved")
