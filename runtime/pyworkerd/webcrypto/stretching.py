@@ -38,8 +38,11 @@ def scrypt(password: bytes, salt: bytes, cost: int, block: int, parallel: int, l
             f"scrypt works on {MAX_MEMORY >> 20} MiB at most here (128 * N * r; 128 * r * p: {MAX_LANES >> 20} MiB), "
             f"with N * r * p of {MAX_WORK} at most, and derives {MAX_LENGTH} bytes at most"
         )
-    room = memory + lanes + (1 << 20)
-    return hashlib.scrypt(password, salt=salt, n=cost, r=block, p=parallel, maxmem=room, dklen=length)
+    room = memory + lanes + 256 * block  # as OpenSSL counts
+    try:
+        return hashlib.scrypt(password, salt=salt, n=cost, r=block, p=parallel, maxmem=room, dklen=length)
+    except ValueError:  # RFC 7914, section 2: N is less than 2^(16 * r)
+        raise operation_error("scrypt has no such combination of a cost and a block size") from None
 
 
 def cost_ms(cost: int, block: int, parallel: int) -> float:

@@ -23,6 +23,7 @@ def test_a_vector_of_the_rfc() -> None:
 def test_all_of_the_memory_that_the_bound_says() -> None:
     made = scrypt(b"p", b"s", 1 << 15, 8, 3, 32)
     assert made.hex().startswith("13d8c3fcef48ebf59e4a747a7f0b9a0a")  # as Node.js answers
+    assert len(scrypt(b"", b"", 2, 8192, 1, 5)) == 5
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,7 @@ def test_all_of_the_memory_that_the_bound_says() -> None:
         (3, 8, 1, 1), (1, 8, 1, 1), (0, 8, 1, 1), (-2, 8, 1, 1), (16, 0, 1, 1), (16, 8, 0, 1), (16, 8, 1, 0),
         (1 << 16, 8, 1, 1), (16, 1 << 20, 1, 1), (16, 1, 1 << 20, 1), (1 << 10, 8, 1 << 10, 1), (1 << 70, 1, 1, 1),
         (16, 8, 1, MAX_LENGTH + 1), (1 << 14, 17, 1, 1), (2, 1, 1 << 14, 1),
+        (1 << 16, 1, 1, 1),
     ],
 )  # fmt: skip
 def test_what_is_not_computed(cost: int, block: int, parallel: int, length: int) -> None:

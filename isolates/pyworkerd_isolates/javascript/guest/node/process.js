@@ -37,9 +37,13 @@ export function chdir() {
   throw missing("process.chdir");
 }
 
-export function exit(code = 0) {
-  throw coded(Error, "ERR_WORKER_UNSUPPORTED_OPERATION", `process.exit(${code}): a worker cannot end its process`);
+function ending(call) {
+  return coded(Error, "ERR_WORKER_UNSUPPORTED_OPERATION", `process.${call}: a worker cannot end its process`);
 }
+
+export const exit = (code = 0) => { throw ending(`exit(${code})`); };
+export const abort = () => { throw ending("abort()"); };
+export const kill = () => { throw ending("kill()"); };
 
 export function nextTick(callback, ...values) {
   requireFunction(callback, "callback");
@@ -93,8 +97,8 @@ export const stderr = writer("error");
 
 const process = Object.assign(new EventEmitter(), {
   env, argv, argv0, execArgv, execPath, title, pid, ppid, arch, platform, version, versions, release, config, features,
-  exitCode, cwd, chdir, exit, nextTick, uptime, hrtime, emitWarning, memoryUsage, umask, getuid, getgid, getegid,
-  geteuid, stdout, stderr,
+  exitCode, cwd, chdir, exit, abort, kill, nextTick, uptime, hrtime, emitWarning, memoryUsage, umask, getuid, getgid,
+  getegid, geteuid, stdout, stderr,
 });
 Object.defineProperty(process, Symbol.toStringTag, { value: "process", configurable: true });
 

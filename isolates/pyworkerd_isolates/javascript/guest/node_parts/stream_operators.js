@@ -1,6 +1,6 @@
 // What a Readable of "node:stream" has of an array: `map`, `filter` and the others, one chunk after the other.
 
-import { invalidType, outOfRange, requireFunction } from "pyworkerd:node_parts/errors";
+import { coded, invalidType, outOfRange, requireFunction } from "pyworkerd:node_parts/errors";
 import { Readable } from "pyworkerd:node_parts/readable";
 import { abortedBy } from "pyworkerd:node_parts/stream_state";
 import { give } from "pyworkerd:node_parts/writable";
@@ -113,7 +113,9 @@ const METHODS = {
       value = hasValue ? await act(value, chunk, { signal: options?.signal }) : chunk;
       hasValue = true;
     }
-    if (!hasValue) throw invalidType("initialValue", "given for a stream of nothing", value);
+    if (!hasValue) {
+      throw coded(TypeError, "ERR_MISSING_ARGS", "Reduce of an empty stream requires an initial value");
+    }
     return value;
   },
 };
