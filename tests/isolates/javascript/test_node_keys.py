@@ -128,6 +128,8 @@ def test_ecdsa(ask: Callable[..., Any], curve: str) -> None:
         theirs = key.sign(DATA, ec.ECDSA(HASHES[name]))
         assert ask("verify", key=public(key), hash=name, data=DATA, signature=theirs) is True
         assert ask("verify", key=public(key), hash=name, data=OTHER, signature=theirs) is False
+    signature = bytes.fromhex(ask("sign", key=private(key), hash=None, data=DATA))
+    key.public_key().verify(signature, DATA, ec.ECDSA(HASHES["sha256"]))
     plain = {"dsaEncoding": "ieee-p1363"}
     signature = bytes.fromhex(ask("sign", key=private(key), hash="sha256", data=DATA, options=plain))
     assert len(signature) == 2 * -(-key.key_size // 8)

@@ -31,10 +31,7 @@ function waysOf(options) {
   return { padding, salt: saltLength === AUTO ? undefined : saltLength, dsaEncoding };
 }
 
-const requireName = (hash) => {
-  if (hash === null) throw coded(TypeError, "ERR_INVALID_ARG_TYPE", "a signature with this key needs a hash's name");
-  return hash;
-};
+const USUAL = "SHA-256"; // where a program names no hash, and the key needs one
 
 // Signatures of ECDSA are two numbers, in DER or one behind the other.
 function toDer(signature) {
@@ -62,7 +59,7 @@ function signed(hash, data, key, { padding, salt, dsaEncoding }) {
     requireNone(hash);
     return edwardsSign(key.seed, key.known, data);
   }
-  const name = requireName(hash);
+  const name = hash ?? USUAL;
   if (key.kind === "rsa") return padding === PSS ? signPss(key, name, data, salt) : signPkcs1(key, name, data);
   const signature = CURVES[key.curve].sign(key.d, name, data);
   return dsaEncoding === "der" ? toDer(signature) : signature;
@@ -73,7 +70,7 @@ function isSigned(hash, data, key, signature, { padding, salt, dsaEncoding }) {
     requireNone(hash);
     return edwardsVerify(key.known, data, signature);
   }
-  const name = requireName(hash);
+  const name = hash ?? USUAL;
   if (key.kind === "rsa") {
     return padding === PSS ? verifyPss(key, name, data, signature, salt) : verifyPkcs1(key, name, data, signature);
   }
