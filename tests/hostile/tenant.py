@@ -7,7 +7,7 @@ import re
 import sys
 
 import _wire
-from _pyworkerd import handlers, invocation, outbox
+from _pyworkerd import frames, handlers, invocation, outbox
 from workers import Response, WorkerEntrypoint
 
 
@@ -167,7 +167,7 @@ class Default(WorkerEntrypoint):
     async def again_and_again(self, *effects):
         """The same step for ever, written once: it costs its author nothing."""
         frame = _wire.encode([[0.0, [number()]], effects], [b""])
-        _wire.encode = lambda *_: frame
+        frames.encode = lambda *_: frame
         await asyncio.sleep(60)
 
     async def mode_calls_taken_back(self):
@@ -185,25 +185,27 @@ class Default(WorkerEntrypoint):
         await self.again_and_again(*[["log", number(), "info", "x", ""]] * 9999)
 
     async def mode_broken_frame(self):
-        _wire.encode = lambda *_: b"\xff\xff\xff\x7fgarbage"
+        frames.encode = lambda *_: b"\xff\xff\xff\x7fgarbage"
         return Response("x")
 
     async def mode_truncated_frame(self):
-        encode = _wire.encode
-        _wire.encode = lambda *arguments: encode(*arguments)[:-1]
+        encode = frames.encode
+        frames.encode = lambda *arguments: encode(*arguments)[:-1]
         return Response("x")
 
     async def mode_deep_frame(self):
         body = ("[[]," + "[" * 100_000 + "]" * 100_000 + "]").encode()
-        _wire.encode = lambda *_: len(body).to_bytes(4, "little") + body
+        frames.encode = lambda *_: len(body).to_bytes(4, "little") + body
         return Response("x")
 
     async def mode_wake_of_no_time(self):
         handlers.loop.due = lambda _: "soon"
+        handlers.loop.call_later(60, print)  # or it would not be asked
         return Response("x")
 
     async def mode_wake_of_nobody(self):
         handlers.loop.due = lambda _: [0.0, ["me"]]
+        handlers.loop.call_later(60, print)
         return Response("x")
 
     async def mode_endless_wakes(self):
