@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import Context
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -110,7 +111,8 @@ class Dormant:
         if deploying is None:
             if self._failures and loop.time() < self._retry_at:
                 raise ConfigurationError(self._failed)
-            deploying = self._deploying = loop.create_task(self._deploy())
+            # It is nobody's: what begins with the worker goes on long after the request that woke it.
+            deploying = self._deploying = loop.create_task(self._deploy(), context=Context())
         if self._waiting > self.limits.queue:
             raise Overloaded(f"too many requests wait for the deploy of {self.name!r}")
         self._waiting += 1

@@ -15,6 +15,7 @@ from pyworkerd.errors import ConfigurationError, InternalError, Overloaded, Pywo
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.counters import Meters
 from pyworkerd.observe.families import OTHERS
+from pyworkerd.observe.scope import Scope, begin, scope
 from pyworkerd.services.base import DEFAULT, Service, Target
 from pyworkerd_config.model import Limits
 
@@ -48,6 +49,7 @@ class Ward:
         self.dormant = Dormant("w", limits or Limits(), self, self.meters)
         self.lying: Service = self.dormant
         self.deploys = 0
+        self.scope: Scope | None = None
         self.outcome: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -57,6 +59,7 @@ class Ward:
 
     async def deploy_dormant(self, dormant: Dormant) -> Service:
         self.deploys += 1
+        self.scope = scope.get()
         await self.gate.wait()
         if self.outcome is not None:
             raise self.outcome
@@ -88,6 +91,15 @@ def test_the_first_request_deploys_and_the_others_wait_for_the_same() -> None:
         assert ward.deploys == 1
         await quiet
         assert not ward.dormant.busy
+
+    with_ward(check)
+
+
+def test_what_is_deployed_is_not_the_work_of_the_request_that_woke_it() -> None:
+    async def check(ward: Ward) -> None:
+        scope.set(begin()[0])
+        await ward.dormant.fetch(REQUEST)
+        assert (ward.deploys, ward.scope) == (1, None)
 
     with_ward(check)
 

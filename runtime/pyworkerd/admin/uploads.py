@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -59,7 +60,9 @@ class Uploads:
             path, descriptor = _incoming(store)
             try:
                 await _take(call, descriptor)
-                task = asyncio.create_task(self._deploy(call, store, service, path, go_over))
+                task = asyncio.create_task(
+                    self._deploy(call, store, service, path, go_over), context=Context()
+                )
             except BaseException:
                 store.discard(path)
                 raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -57,7 +58,7 @@ class Clock:
 
     def start(self) -> None:
         """Tick from now on."""
-        self._ticking = asyncio.create_task(self._tick(), name="cron")
+        self._ticking = asyncio.create_task(self._tick(), name="cron", context=Context())
 
     def changed(self) -> None:
         """There are other workers now."""

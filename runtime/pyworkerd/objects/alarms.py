@@ -12,6 +12,7 @@ import asyncio
 import logging
 import random
 import time
+from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -108,7 +109,10 @@ class Alarms:
     def start(self) -> None:
         """Some worker has a handler of alarms: look from now on. Harmless when called again."""
         if self._looking is None:
-            self._looking = asyncio.get_running_loop().create_task(self._look(), name="alarms")
+            # Not in the context of the request that woke the worker: alarms would count as what that one causes.
+            self._looking = asyncio.get_running_loop().create_task(
+                self._look(), name="alarms", context=Context()
+            )
 
     # what objects say ------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from contextvars import Context
 from time import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -141,7 +142,7 @@ class Consumer:
         self._given_up: list[int] = []
         self._telling: asyncio.TimerHandle | None = None
         self._taking: asyncio.Task[None] | None = asyncio.create_task(
-            self._consume(), name=f"queue {queue.name}"
+            self._consume(), name=f"queue {queue.name}", context=Context()
         )
 
     def moved(self) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyworkerd.objects import alarms
 from pyworkerd.objects.alarms import backoff
+from pyworkerd.observe.scope import begin, scope
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd_config.model import Binding, Limits
 
@@ -65,6 +66,7 @@ class Room(DurableObject):
     async def alarm(self, info):
         kv = self.ctx.storage.kv
         print(f"rung {self.name}")
+        await self.env.ROOM.get_by_name("other").called()
         assert await self.ctx.storage.get_alarm() is None
         fails, again = kv.get("plan")
         if info.retry_count < fails:
@@ -111,6 +113,21 @@ def test_an_alarm_rings_when_it_is_due_and_is_gone(tmp_path: Path) -> None:
         assert left > 0
 
     run(tmp_path, test)
+
+
+def test_alarms_are_no_part_of_the_request_that_first_wanted_them(tmp_path: Path) -> None:
+    """As where it wakes the worker. All that it causes may make so many calls, which alarms would use up."""
+
+    async def main() -> None:
+        async with Runtime(options=RuntimeOptions(state_dir=tmp_path)) as runtime:
+            scope.set(begin()[0])
+            limits = Limits(cpu_ms=2000, calls=3)
+            worker = await runtime.load(SOURCE, name="shop", bindings=ROOM, limits=limits)
+            scope.set(None)
+            await worker.call("on", "a", "set", -10, 0, 4)
+            assert [tries for _, _, tries in await rung(worker, "a", 5)] == [0] * 5
+
+    asyncio.run(main())
 
 
 def test_an_alarm_finds_the_object_by_its_name(tmp_path: Path) -> None:
