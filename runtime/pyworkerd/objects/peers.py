@@ -77,7 +77,11 @@ class Peers:
         if self._path is None:
             layout.make_private(self._location)
             self._path = self._socket(os.getpid())
-            self._server = await listen(self._path, self._connected)
+            try:
+                self._server = await listen(self._path, self._connected)
+            except BaseException:
+                self._path = None  # the next object tries again
+                raise
 
     def _socket(self, pid: int) -> Path:
         return self._location.path.with_name(f"{pid}.sock")

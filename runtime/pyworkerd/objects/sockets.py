@@ -33,9 +33,9 @@ async def listen(
     path: Path, connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 ) -> asyncio.Server:
     """Listen there; a socket that a dead process of the same number has left is replaced. Raises `StorageError`."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - quick, on this loop
     try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - quick, on this loop
         with short(path) as name:
             return await asyncio.start_unix_server(connected, name)
     except OSError as error:

@@ -14,9 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyworkerd.errors import ExceededWallTime, PyworkerdError, UpstreamError, WorkerException
+from pyworkerd.errors import (
+    ExceededWallTime,
+    PyworkerdError,
+    StorageError,
+    UpstreamError,
+    WorkerException,
+)
 from pyworkerd.objects import framing
 from pyworkerd.objects.ids import key_of, of_name
+from pyworkerd.objects.peers import Peers
 from pyworkerd.services.base import Target
 from pyworkerd.websocket.base import WebSocketClosed
 from pyworkerd_config.model import Limits
@@ -167,6 +174,22 @@ def test_who_asked_hears_of_it_when_the_other_process_makes_no_sense(
             await worker.call("on", "a", "add")
 
     run(tmp_path, test)
+
+
+def test_a_process_that_could_not_listen_tries_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        peers = Peers(tmp_path, {}.__getitem__)
+        path = peers._socket(os.getpid())
+        path.mkdir(parents=True)
+        with pytest.raises(StorageError, match="cannot be reached"):
+            await peers.listen()
+        path.rmdir()
+        await peers.listen()
+        assert path.is_socket()
+        await peers.aclose()
+        assert not path.exists()
+
+    asyncio.run(main())
 
 
 def test_what_an_object_raises_arrives_as_it_was(tmp_path: Path) -> None:
