@@ -67,6 +67,7 @@ class Changed:
             1,
             lambda _: AT,
         ),
+        (UP.replace("(i32.const 1)", "(i32.const 2)"), 2, lambda count: 0),
         ("(i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const -1)))", -1, lambda count: 0),
         (f"(i32.store (local.get 0) (i32.add {OLD} (i32.const -1)))", -1, lambda count: count),
         (

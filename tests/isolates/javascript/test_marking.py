@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from pyworkerd_isolates.javascript.counting import IMMORTAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,3 +109,43 @@ def test_garbage_in_circles_is_collected_though_the_image_is_in_them(start: Call
     before = len(worker.isolate.memory())
     assert [worker.fetch().text for _ in range(30)][-1] == "12000"
     assert len(worker.isolate.memory()) == before
+
+
+USED = """
+const text = "text", list = ["a", "b"], object = { text, list, inner: { text } }, proxy = new Proxy(object, {});
+const [map, set, weak] = [new Map([["k", "v"], [object, list]]), new Set(["a", object]), new WeakMap([[object, text]])];
+const [pattern, big, sign, promise] = [/(?<n>a+)b/g, 2n ** 80n, Symbol("sign"), Promise.resolve(object)];
+const error = new RangeError("error");
+class Base { #own = 1; static of() { return new this(); } get own() { return this.#own; } say(...all) { return all; } }
+class Derived extends Base { say() { return super.say(...list); } }
+function* each() { yield object; yield* list; }
+async function* slowly() { yield object; }
+const uses = [
+  () => JSON.stringify(object, (key, value) => value, 1) + JSON.parse("[{}]", (key, value) => value),
+  () => [...each(), ...list, ...map.keys(), ...set].concat(list).map((one) => one).sort().toSorted().join(),
+  () => { const { inner, ...rest } = { ...object }; return Object.assign(inner, rest, Object.entries(object)); },
+  () => { map.set("more", list).delete("more"); set.add(list).delete(list); return weak.set(list, map).delete(list); },
+  () => "aab".replace(pattern, "$<n>") + [..."aab".matchAll(pattern)] + "a,b".split(",") + `${text}${list}`.at(1),
+  () => [big + 1n, -big, String(big), BigInt.asIntN(8, big), sign.description, Symbol.for("key"), object[sign]],
+  () => [new Derived().say(), Derived.of().own, Object.create(object), Reflect.construct(Base, [], Derived)],
+  () => [proxy.text, "text" in proxy, Reflect.ownKeys(proxy), proxy.inner.text, structuredClone(object)],
+  () => { try { throw error; } catch (caught) { return [caught.stack, new Error(text, { cause: caught })]; } },
+  () => [Function("one", "return one")(object), Base.bind(null, list), (() => object).call(list), [list].flat()],
+  async () => { await promise.finally(() => {}); for await (const _ of slowly()); await Promise.all([promise]); },
+  async () => { await import("./other.js"); await Promise.race([promise, Promise.reject(error)]); },
+];
+export default { async fetch() {
+  for (const use of uses) for (let i = 0; i < 20; i++) await use();
+  return new Response("used");
+} };
+"""
+
+
+def test_no_use_of_what_an_image_holds_counts_up(start: Callable[..., Driver]) -> None:
+    worker = start({"w.js": USED, "other.js": "export default {};"})
+    before, count = worker.isolate.memory(), IMMORTAL.to_bytes(4, "little")
+    assert worker.fetch().text == "used"
+    after = worker.isolate.memory()
+    marked = [found.start() for found in re.finditer(re.escape(count), before) if not found.start() % 4]
+    assert len(marked) > 10_000
+    assert not [at for at in marked if IMMORTAL < int.from_bytes(after[at : at + 4], "little") < 1 << 31]
