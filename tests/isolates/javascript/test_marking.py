@@ -121,7 +121,8 @@ class Derived extends Base { say() { return super.say(...list); } }
 function* each() { yield object; yield* list; }
 async function* slowly() { yield object; }
 const uses = [
-  () => JSON.stringify(object) + JSON.stringify(object, (key, value) => value, 1) + JSON.parse("[{}]", (key, value) => value),
+  () => JSON.stringify(object) + JSON.stringify(object, (key, value) => value, 1),
+  () => JSON.parse("[{}]", (key, value) => value),
   () => [...each(), ...list, ...map.keys(), ...set].concat(list).map((one) => one).sort().toSorted().join(),
   () => { const { inner, ...rest } = { ...object }; return Object.assign(inner, rest, Object.entries(object)); },
   () => { map.set("more", list).delete("more"); set.add(list).delete(list); return weak.set(list, map).delete(list); },
