@@ -103,6 +103,14 @@ def test_what_fails_in_the_background_is_logged(driver: Driver) -> None:
     assert "pyworkerd:" not in run.logs[0].message
 
 
+@pytest.mark.parametrize("kind", ["async ", ""])
+def test_what_is_thrown_may_throw_when_it_is_looked_at(start: Callable[..., Driver], kind: str) -> None:
+    thrown = "new Proxy({}, { get() { throw 1; }, getPrototypeOf() { throw 2; } })"
+    run = start({"w.js": f"export default {{ {kind}fetch() {{ throw {thrown}; }} }};"}).fetch()
+    assert run.failure is not None
+    assert (run.failure.message, run.done) == ("an error that cannot be shown", True)
+
+
 def test_what_was_not_promised_ends_with_the_answer(driver: Driver) -> None:
     assert driver.fetch("http://x/forgotten").done
     assert driver.wake is None

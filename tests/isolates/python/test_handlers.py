@@ -154,6 +154,14 @@ FAILURES = {
     "raise ValueError('x' * 100_000)": ("ValueError", "x" * 8192),
     "raise ExceptionGroup('several', [ValueError(1)])": ("ExceptionGroup", "several (1 sub-exception)"),
     "raise type('Sly', (Exception,), {'__str__': lambda self: 1 / 0})()": ("Sly", ""),
+    "raise type('Sly', (Exception,), {'__str__': lambda self: exit(1)})(1, 2)": (
+        "Exception",
+        "an error that cannot be shown",
+    ),
+    "raise type('Kind', (type,), {'__name__': 5})('Sly', (Exception,), {})()": (
+        "Exception",
+        "an error that cannot be shown",
+    ),
     "def f(): f()\n        f()": ("RecursionError", "maximum recursion depth exceeded"),
     "return Response('x', headers={f'x{n}': '' for n in range(300)})": ("ValueError", None),
     "return Response('x', headers={'x': 'y' * 140_000})": ("ValueError", None),

@@ -5,7 +5,7 @@ import { env, ExecutionContext } from "pyworkerd:system/environment";
 import { queueJob } from "pyworkerd:system/host";
 import { Invocation, running } from "pyworkerd:system/invocation";
 import { find, sent } from "pyworkerd:system/lending";
-import { reportUnheard, wordsOf } from "pyworkerd:system/logs";
+import { isA, reportUnheard, wordsOf } from "pyworkerd:system/logs";
 import { promised, runFirst } from "pyworkerd:system/loop";
 import { explained } from "pyworkerd:system/modules";
 import { object } from "pyworkerd:system/objects";
@@ -29,7 +29,7 @@ class Refusal {
 }
 
 export function fail(invocation, error) {
-  if (error instanceof Refusal) {
+  if (isA(error, Refusal)) {
     emit(["fail", invocation.number, error.reason, "", error.message, ""]);
     return;
   }

@@ -56,7 +56,7 @@ export function reportUnheard(invocation, what, error) {
 
 // What the host is told of an error: whatever was thrown, each is a text of bounded length.
 export function wordsOf(error) {
-  const known = error instanceof Error;
+  const known = isA(error, Error);
   let name = "Error";
   let message = "";
   try {
@@ -67,6 +67,15 @@ export function wordsOf(error) {
   }
   if (isMemoryError(error)) name = "MemoryError"; // the host's word
   return { name, message, trace: describe(error).slice(0, 2 * MAX_TOLD) };
+}
+
+// Whether an error is of a class. What was thrown may be a proxy that throws when it is asked for its prototype.
+export function isA(error, kind) {
+  try {
+    return error instanceof kind;
+  } catch {
+    return false;
+  }
 }
 
 // As the engine says that there is no more memory.

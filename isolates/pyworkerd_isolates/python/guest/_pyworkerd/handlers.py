@@ -116,16 +116,18 @@ def _refuse(invocation, reason, message):
 
 
 def _fail(invocation, error):
-    told = False
+    unknown = None
     try:
         _tell(invocation, error)
-        told = True
     except MemoryError:
         error.__traceback__ = error.__context__ = error.__cause__ = None
-    if not told:
-        # The frames of the failure held what used the memory up, and those of the second failure, which is over, held
-        # them: now there is room to say so.
-        outbox.effects.append(["fail", invocation.number, "exception", "MemoryError", "", ""])
+        unknown = "MemoryError", ""
+    except BaseException:  # it is the program's, and so is what it does when it is asked what it is
+        unknown = "Exception", "an error that cannot be shown"
+    if unknown is not None:
+        # For want of memory: the frames of the failure held what used the memory up, and those of the second failure,
+        # which is over, held them: now there is room to say so.
+        outbox.effects.append(["fail", invocation.number, "exception", *unknown, ""])
 
 
 def _tell(invocation, error):
