@@ -104,11 +104,11 @@ def test_what_an_image_holds_can_be_changed(start: Callable[..., Driver]) -> Non
 
 def test_garbage_in_circles_is_collected_though_the_image_is_in_them(start: Callable[..., Driver]) -> None:
     worker = start({"w.js": GARBAGE})
-    for _ in range(30):
+    for _ in range(150):
         worker.fetch()
-    before = len(worker.isolate.memory())
-    assert [worker.fetch().text for _ in range(30)][-1] == "12000"
-    assert len(worker.isolate.memory()) == before
+    before = worker.isolate.memory_size
+    assert [worker.fetch().text for _ in range(50)][-1] == "40000"
+    assert worker.isolate.memory_size == before
 
 
 USED = """
