@@ -45,7 +45,12 @@ _COUNTED: Final = Sought(
 perhaps local.tee of what was there, and of what is there then.
 
 No place that counts up may be left out: what is in an image would have too many references in the end, and be freed.
-One that counts down may: below `UNCOUNTED` all others count as well."""
+One that counts down may, and costs pages: below `UNCOUNTED` all others count as well."""
+_CHECKED: Final = Sought(
+    rb"(?P<check>\x20(?P<at>%(i)s)\x28\x02\x00\x22(?P<old>%(i)s)\x41\x00\x4c\x0d%(i)s)"
+    rb"\x20(?P=at)\x20(?P=old)\x41(?P<step>\x7f)\x6a(?:\x22(?P<new>%(i)s))?\x36\x02\x00" % {b"i": INDEX}
+)
+"""Down, where QuickJS makes sure first that what was there is above 0 (i32.le_s, br_if): variables of closures."""
 _PRINTS: Final = Sought(
     rb"\x20%(i)s(?:\x28\x02\x10)?\x2f\x00\xf9\x01\x41%(i)s\x71\x45\x0d(?P<label>%(i)s)" % {b"i": INDEX}
 )
@@ -71,7 +76,8 @@ def recount(module: CoreModule) -> None:
     for place, body in enumerate(bodies):
         roomy, number = with_local(body, I32, len(module.type_of(imported + place).params))
         changed, here = _changed(roomy, _COUNTED, partial(_counted, scratch=encode_unsigned(number)))
-        if here:
+        changed, checked = _changed(changed if here else body, _CHECKED, _checked)
+        if here or checked:
             bodies[place] = changed
             sites += here
     if sites < _FEWEST or not prints:
@@ -102,15 +108,27 @@ def _given_up_by(module: CoreModule, interpreter: Buffer) -> int:
 
 
 def _counted(found: re.Match[bytes], scratch: bytes) -> bytes:
-    at, step = found["at"], found["step"]
     old = found["old"] or scratch
-    more = b"\x20" + old + b"\x41" + step + b"\x6a"
     return b"".join(
         (
-            b"\x21" + at if found["first"] == b"\x22" else b"",
-            b"\x02\x40\x20" + at + b"\x28\x02\x00\x22" + old,
-            b"\x41" + encode_signed(UNCOUNTED) + b"\x4e\x0d\x00",
-            b"\x20" + at + more + b"\x36\x02\x00\x0b",
+            b"\x21" + found["at"] if found["first"] == b"\x22" else b"",
+            b"\x20" + found["at"] + b"\x28\x02\x00\x21" + old,
+            _unless_immortal(found, old),
+        )
+    )
+
+
+def _checked(found: re.Match[bytes]) -> bytes:
+    return found["check"] + _unless_immortal(found, found["old"])
+
+
+def _unless_immortal(found: re.Match[bytes], old: bytes) -> bytes:
+    """Count, where `old` is what was there. A local for what is there then is set in any case."""
+    more = b"\x20" + old + b"\x41" + found["step"] + b"\x6a"
+    return b"".join(
+        (
+            b"\x02\x40\x20" + old + b"\x41" + encode_signed(UNCOUNTED) + b"\x4e\x0d\x00",
+            b"\x20" + found["at"] + more + b"\x36\x02\x00\x0b",
             more + b"\x21" + found["new"] if found["new"] else b"",
         )
     )

@@ -75,11 +75,17 @@ class Changed:
             -1,
             lambda count: count - 1,
         ),
+        (
+            f"(block (br_if 0 (i32.le_s {OLD} (i32.const 0)))"
+            " (i32.store (local.get 0) (local.tee 1 (i32.add (local.get 1) (i32.const -1)))))",
+            -1,
+            lambda count: count - 1,
+        ),
     ],
 )
 @pytest.mark.parametrize("count", [1, 2, UNCOUNTED - 1, UNCOUNTED, IMMORTAL])
 def test_counting(monkeypatch: pytest.MonkeyPatch, code: str, step: int, told: object, count: int) -> None:
-    monkeypatch.setattr(counting, "_FEWEST", 1)
+    monkeypatch.setattr(counting, "_FEWEST", 0)
     changed = Changed(code)
     changed.write(AT, count)
     assert changed.call("count", AT) == told(count)  # type: ignore[operator]
