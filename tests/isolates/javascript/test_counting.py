@@ -76,8 +76,10 @@ class Changed:
             lambda count: count - 1,
         ),
         (
-            f"(block (br_if 0 (i32.le_s {OLD} (i32.const 0)))"
-            " (i32.store (local.get 0) (local.tee 1 (i32.add (local.get 1) (i32.const -1)))))",
+            (
+                f"(block (br_if 0 (i32.le_s {OLD} (i32.const 0)))"
+                " (i32.store (local.get 0) (local.tee 1 (i32.add (local.get 1) (i32.const -1)))))"
+            ),
             -1,
             lambda count: count - 1,
         ),
