@@ -111,7 +111,10 @@ class Clock:
         seconds = LOOK_S if until is None else min((until - self._now()).total_seconds(), LOOK_S)
         if seconds > 0:
             try:
-                await asyncio.wait_for(self._changed.wait(), seconds)
+                async with asyncio.timeout(
+                    seconds
+                ):  # before 3.12, `wait_for` may forget that it was cancelled
+                    await self._changed.wait()
             except TimeoutError:
                 return
 

@@ -146,7 +146,10 @@ class Alarms:
             self._changed.clear()
             if delay > 0:
                 try:
-                    await asyncio.wait_for(self._changed.wait(), delay)
+                    async with asyncio.timeout(
+                        delay
+                    ):  # before 3.12, `wait_for` may forget that it was cancelled
+                        await self._changed.wait()
                 except TimeoutError:
                     continue
 

@@ -135,6 +135,22 @@ def test_a_run_that_is_not_over_leaves_the_next_tick_out(with_runtime: Callable[
     with_runtime(main)
 
 
+def test_it_ends_also_when_something_has_just_changed() -> None:
+    async def main() -> None:
+        clock = Clock(Some(None, HOURLY), OwnClaims(), Wall(NOON))
+        for turns in range(4):
+            clock.start()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            clock.changed()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(10):
+                await clock.aclose()
+
+    asyncio.run(main())
+
+
 def test_a_job_that_comes_later_is_not_due_for_the_past() -> None:
     async def main() -> None:
         claimed: list[Tick] = []

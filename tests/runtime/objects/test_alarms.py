@@ -130,6 +130,24 @@ def test_alarms_are_no_part_of_the_request_that_first_wanted_them(tmp_path: Path
     asyncio.run(main())
 
 
+def test_they_end_also_when_something_has_just_changed(tmp_path: Path) -> None:
+    async def test(worker: LoadedWorker) -> None:
+        stores = worker.service.objects.storage
+        assert stores is not None
+        for turns in range(4):
+            looking = asyncio.create_task(stores.alarms._look())
+            while stores.alarms._changed.is_set() or not stores.alarms._changed._waiters:  # type: ignore[attr-defined]
+                await asyncio.sleep(0)
+            stores.alarms._changed.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            looking.cancel()
+            await asyncio.wait((looking,), timeout=10)
+            assert looking.cancelled()
+
+    run(tmp_path, test)
+
+
 def test_an_alarm_finds_the_object_by_its_name(tmp_path: Path) -> None:
     """Also in another process's life, and where nobody else has called the object by it."""
 
