@@ -42,7 +42,7 @@ class Expiries:
 class Expiry:
     """Those that have `wall_ms`. `expire` is called with each whose time is up."""
 
-    __slots__ = ("_expire", "_loop", "_seconds", "_timer", "_waiting")
+    __slots__ = ("_expire", "_loop", "_seconds", "_timer", "_timer_at", "_waiting")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, wall_ms: float, expire: Callable[[Invocation], None]
@@ -53,6 +53,7 @@ class Expiry:
         self._waiting: dict[Invocation, float] = {}
         """When the time of each is up, on the loop's clock: who began first is first."""
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -64,7 +65,7 @@ class Expiry:
         invocation.expiry = self
         self._waiting[invocation] = end = now + self._seconds
         if self._timer is None:
-            self._timer = self._loop.call_at(end, self._look)
+            self._arm(end)
 
     def forget(self, invocation: Invocation) -> None:
         """It has ended, or has another time. The timer stays: it finds the next."""
@@ -77,15 +78,17 @@ class Expiry:
             self._timer.cancel()
             self._timer = None
 
+    def _arm(self, end: float) -> None:
+        self._timer, self._timer_at = self._loop.call_at(end, self._look), end
+
     def _look(self) -> None:
         # A loop may fire a timer up to its clock's resolution early; the time that it was set to counts as reached.
-        assert self._timer is not None
-        now = max(self._loop.time(), self._timer.when())
+        now = max(self._loop.time(), self._timer_at)
         self._timer = None
         late = []
         for invocation, end in self._waiting.items():
             if end > now:
-                self._timer = self._loop.call_at(end, self._look)
+                self._arm(end)
                 break
             late.append(invocation)
         for invocation in late:

@@ -7,6 +7,7 @@ from contextvars import copy_context
 from itertools import count
 from typing import TYPE_CHECKING
 
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.dispatch.budget import Budget
@@ -117,3 +118,22 @@ def test_each_has_the_time_of_its_budget_and_a_worker_that_closes_leaves_no_time
     assert all(timer.cancelled() for timer in clock.timers)
     clock.move(20.0)
     assert told == [short]
+
+
+def test_the_next_may_be_due_at_once_on_the_loop_that_servers_have() -> None:
+    """uvloop's handle for what is due by now is no timer, and cannot say when it is."""
+
+    async def main() -> list[Invocation]:
+        told: list[Invocation] = []
+        loop = asyncio.get_running_loop()
+        expiry = Expiry(loop, 10, told.append)
+        everybody = [new() for _ in range(20)]
+        for number, each in enumerate(everybody):
+            expiry.begin(each, loop.time() + number / 20_000 - 0.01)
+        while len(told) < len(everybody):
+            await asyncio.sleep(0.001)
+        assert told == everybody
+        return told
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert len(runner.run(main())) == 20
