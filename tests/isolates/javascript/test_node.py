@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,41 +9,22 @@ from pyworkerd_isolates import wire
 from pyworkerd_isolates.errors import TopLevelRaised
 from pyworkerd_isolates.javascript.build import GUEST
 
+from .node_answers import differences
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyworkerd_isolates.testing import Driver, Sandbox
 
-ANSWERS = json.loads(
-    Path(__file__).with_name("data").joinpath("node/answers.json").read_text(encoding="utf-8")
-)
 IMPORTS = """
 import path from "node:path"; import * as buffer from "node:buffer"; import util from "node:util";
 import events from "node:events"; import assert from "node:assert"; import qs from "node:querystring";
 import sd from "node:string_decoder"; import url from "node:url"; import timers from "node:timers/promises";
 """
-ANSWERING = """
-function shown(run) {
-  try { return util.inspect(run(), { depth: 4 }); }
-  catch (e) { return `${e.name} ${e.code ?? ""}: ${String(e.message).split("\\n")[0]}`; }
-}
-export default {
-  async fetch(request) {
-    return Response.json((await request.json()).map((expression) => shown(() => eval(expression))));
-  },
-};
-"""
 
 
 def test_they_answer_as_in_node(start: Callable[..., Driver]) -> None:
-    expressions = json.dumps([expression for expression, _ in ANSWERS]).encode()
-    answers = start({"w.js": IMPORTS + ANSWERING}).fetch(method="POST", body=expressions).json
-    wrong = [
-        (expression, wanted, got)
-        for (expression, wanted), got in zip(ANSWERS, answers, strict=True)
-        if wanted != got
-    ]
-    assert wrong == []
+    assert differences(start, "answers", IMPORTS) == []
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from .node_answers import differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,32 +96,13 @@ def test_hkdf(compute: Callable[..., str], secret: bytes, salt: bytes, info: byt
     assert compute("hkdf", "sha256", secret, salt, info, size) == expected
 
 
-ANSWERS = json.loads(
-    Path(__file__).with_name("data").joinpath("node/crypto.json").read_text(encoding="utf-8")
-)
-ANSWERING = """
+IMPORTS = """
 import crypto from "node:crypto"; import util from "node:util";
-function shown(run) {
-  try { return util.inspect(run(), { depth: 4 }); }
-  catch (e) { return `${e.name} ${e.code ?? ""}: ${String(e.message).split("\\n")[0]}`; }
-}
-export default {
-  async fetch(request) {
-    return Response.json((await request.json()).map((expression) => shown(() => eval(expression))));
-  },
-};
 """
 
 
 def test_it_answers_as_in_node(start: Callable[..., Driver]) -> None:
-    expressions = json.dumps([expression for expression, _ in ANSWERS]).encode()
-    answers = start({"w.js": ANSWERING}).fetch(method="POST", body=expressions).json
-    wrong = [
-        (expression, wanted, got)
-        for (expression, wanted), got in zip(ANSWERS, answers, strict=True)
-        if wanted != got
-    ]
-    assert wrong == []
+    assert differences(start, "crypto", IMPORTS) == []
 
 
 @pytest.mark.parametrize(
