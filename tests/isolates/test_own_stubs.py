@@ -10,6 +10,7 @@ from pyworkerd_isolates.protocol import Done, Log, Reference
 
 from tests.isolates.python.test_stubs import Guest
 from tests.isolates.test_sending import of
+from tests.runtime.counter import COUNTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,25 +63,14 @@ export default class extends WorkerEntrypoint {
   }
 }
 """
-IN_PYTHON = """
+IN_PYTHON = (
+    """
 from workers import Response, RpcStub, RpcTarget, WorkerEntrypoint
 
 
-class Counter(RpcTarget):
-    def __init__(self):
-        self._value = 0
-
-    def add(self, by=1):
-        self._value += by
-        return self._value
-
-    @property
-    def value(self):
-        return self._value
-
-    def twin(self):
-        return self
-
+"""
+    + COUNTER
+    + """
     async def times(self, callback):
         return await callback(self._value)
 
@@ -136,6 +126,7 @@ class Default(WorkerEntrypoint):
                 found.append(str(error))
         return found
 """
+)
 SOURCES = {"JavaScript": {"worker.js": IN_JAVASCRIPT}, "Python": {"worker.py": IN_PYTHON}}
 NOTHING = wire.dump_value([[], {}])
 

@@ -141,11 +141,6 @@ class Invocation:
         return len(work.arguments if isinstance(work, CallWork) else work.request.body.data or b"")
 
     @property
-    def measured(self) -> bool:
-        """It shares no step any more, so that what it uses is known."""
-        return self.shared_left_ms <= 0
-
-    @property
     def can_run_again(self) -> bool:
         """Whether it can be given to another isolate, and nobody would ever know."""
         if type(self.work) is LentWork:

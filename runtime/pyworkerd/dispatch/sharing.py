@@ -43,7 +43,7 @@ def choose(waiting: Iterable[Invocation], most: int) -> list[Invocation]:
     """Those that the next step is for. Whoever is to be measured steps alone; nobody is passed over for ever."""
     chosen: list[Invocation] = []
     for invocation in waiting:
-        if invocation.shared_left_ms <= 0:  # `measured`
+        if invocation.shared_left_ms <= 0:  # it shares no step any more, so that what it uses is known
             if not chosen:
                 return [invocation]
             continue
@@ -68,9 +68,8 @@ def expendable(invocations: Iterable[Invocation]) -> bool:
 def budget_ms(chosen: Sequence[Invocation], can_be_lost: bool) -> float:
     """CPU time for a step: what its invocations have left together. If that does not do, one has passed its limit.
 
-    `can_be_lost` is what `expendable` says of its isolate. Then the step gets
-    twice what one invocation has left at most, which stops a runaway loop early; who would have needed more shows when
-    they are run again, each alone.
+    `can_be_lost` is what `expendable` says of its isolate. Then the step gets twice what one invocation has left at
+    most, which stops a runaway loop early; who would have needed more shows when they are run again, each alone.
     """
     left = [invocation.cpu_left_ms for invocation in chosen]
     together = min(sum(left), 2 * max(left)) if can_be_lost else sum(left)
