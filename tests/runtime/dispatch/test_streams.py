@@ -82,7 +82,23 @@ class Default(WorkerEntrypoint):
 
     async def upload(self, request, env):
         answer = await env.OTHER.fetch("http://worker/" + request.headers["x-to"], method="POST", body=counted())
+        print("answered")
         return Response(await answer.text())
+
+    async def promised(self, request, env):
+        async def upload():
+            global kept
+            async def numbered():
+                for _ in range(20):
+                    yield bytes(65536)
+            answer = await env.OTHER.fetch("http://worker/hand_on", method="POST", body=numbered())
+            kept = len(await answer.bytes())
+        self.ctx.wait_until(upload())
+        print("promised")
+        await asyncio.sleep(3600)
+
+    async def kept(self, request, env):
+        return Response.json(kept)
 
     async def refused(self, request, env):
         try:
@@ -103,6 +119,29 @@ class Default(WorkerEntrypoint):
         return Response(two())
 """
 }
+
+
+UPLOADING = {
+    "worker.js": """
+let stopped = false;
+function endless() {
+  return new ReadableStream({
+    pull(controller) { controller.enqueue(new Uint8Array(65536)); },
+    cancel() { stopped = true; },
+  });
+}
+export default {
+  async fetch(request, env, ctx) {
+    if (request.url.endsWith("/endless")) return new Response(endless());
+    if (request.url.endsWith("/count")) return Response.json([0, stopped]);
+    const answer = await env.OTHER.fetch("http://worker/endless", { method: "POST", body: endless() });
+    console.log("answered");
+    await scheduler.wait(3_600_000);
+  },
+};
+"""
+}
+UNHURRIED = Limits(wall_ms=600_000)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -299,22 +338,45 @@ def test_an_isolate_that_dies_breaks_the_bodies_that_stream(with_runtime: Callab
     with_runtime(main)
 
 
-@pytest.mark.parametrize("path", ["ignore", "endless"])
-def test_an_upload_that_nobody_reads_does_not_hold_its_sender(
-    path: str, with_runtime: Callable[..., None]
-) -> None:
+def test_an_upload_that_nobody_reads_does_not_hold_its_sender(with_runtime: Callable[..., None]) -> None:
     async def main(runtime: Runtime) -> None:
         other = await runtime.load(SOURCE)
-        worker = await runtime.load(SOURCE, bindings={"OTHER": other}, limits=Limits(wall_ms=10_000))
-        uploading = asyncio.create_task(worker.fetch("/upload", headers={"x-to": path}))
-        if path == "endless":
-            await until(lambda: uploading.done() or runtime.statistics().started == 2)
-            uploading.cancel()
-            await asyncio.wait([uploading])
-        else:
-            assert await (await uploading).text() == "ignored"
+        worker = await runtime.load(SOURCE, bindings={"OTHER": other}, limits=UNHURRIED)
+        assert await (await worker.fetch("/upload", headers={"x-to": "ignore"})).text() == "ignored"
         await until(lambda: runtime.statistics().idle == 2)
         assert (await (await worker.fetch("/count")).json())[1] is True
+
+    with_runtime(main)
+
+
+@pytest.mark.parametrize("source", [SOURCE, UPLOADING], ids=["python", "javascript"])
+@pytest.mark.parametrize("answered", [False, True])
+def test_an_upload_ends_with_the_caller_for_whom_it_is_made(
+    source: dict[str, str], answered: bool, with_runtime: Callable[..., None]
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        other = await runtime.load(source)
+        worker = await runtime.load(source, bindings={"OTHER": other}, limits=UNHURRIED)
+        uploading = asyncio.create_task(worker.fetch("/upload", headers={"x-to": "endless"}))
+        await until(lambda: bool(worker.logs) if answered else runtime.statistics().started == 2)
+        uploading.cancel()
+        await asyncio.wait([uploading])
+        await until(lambda: runtime.statistics().idle == 2)
+        assert (await (await worker.fetch("/count")).json())[1] is True
+
+    with_runtime(main)
+
+
+def test_an_upload_that_is_promised_goes_on_without_a_caller(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        other = await runtime.load(SOURCE)
+        worker = await runtime.load(SOURCE, bindings={"OTHER": other}, limits=UNHURRIED)
+        promising = asyncio.create_task(worker.fetch("/promised"))
+        await until(lambda: bool(worker.logs))
+        promising.cancel()
+        await asyncio.wait([promising])
+        await until(lambda: runtime.statistics().idle == 2)
+        assert await (await worker.fetch("/kept")).json() == 20 * 65536
 
     with_runtime(main)
 

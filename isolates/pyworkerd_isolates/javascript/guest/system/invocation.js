@@ -9,6 +9,7 @@ import { inherit, keepShapes } from "pyworkerd:web/idl";
 export const running = new Map();
 // Invocations that have begun and are not done, by number.
 
+const GONE = "the caller of this invocation has gone";
 const LOG_MS = 60000;
 // After which an invocation that a WebSocket keeps alive may log anew.
 
@@ -44,7 +45,7 @@ export class Invocation {
     if (this.calls !== undefined) for (const call of this.calls) call.abandon();
   }
 
-  // A set of what ends with it: `bodies`, `timers`, `calls` or `stubs`.
+  // A set of what ends with it (`bodies`, `timers`, `calls` or `stubs`), or of the bodies that it sends (`pumps`).
   setOf(name) {
     this.hasMore = true;
     return (this[name] ??= new Set());
@@ -58,13 +59,20 @@ export class Invocation {
   // Keep the invocation alive until this is settled; errors are told, not thrown.
   waitUntil(promise, failed) {
     this.hold();
+    this.promised += 1;
     Promise.resolve(promise).then(
-      () => this.release(),
+      () => this.#kept(),
       (error) => {
         failed(error);
-        this.release();
+        this.#kept();
       },
     );
+  }
+
+  #kept() {
+    this.promised -= 1;
+    if (this.forsaken) this.#stopSending();
+    this.release();
   }
 
   // Let an invocation of long life log anew every minute.
@@ -78,17 +86,29 @@ export class Invocation {
 
   // The caller has gone: the handler's answer is not waited for any more; promised work goes on.
   cancel() {
+    this.forsaken = true;
+    this.#stopSending();
     if (this.answered) return;
     this.answered = true;
-    const error = new Error("the caller of this invocation has gone");
+    const error = new Error(GONE);
     error.name = "AbortError";
     if (this.aborter !== undefined) run(this, this.aborter, error);
     emit(["fail", this.number, "exception", error.name, error.message, ""]);
     this.release();
   }
+
+  // A body that goes with a call may wait for a reader that waits for us: without a caller, only what was promised is
+  // worth that.
+  #stopSending() {
+    if (this.pumps === undefined || this.promised > 0) return;
+    for (const outbound of [...this.pumps]) {
+      outbound.fail(GONE);
+      outbound.stop();
+    }
+  }
 }
 inherit(Invocation, {
-  open: 1, logsSince: undefined, logged: 0, answered: false, over: false, hasMore: false, timers: undefined,
-  bodies: undefined, calls: undefined, stubs: undefined, aborter: undefined,
+  open: 1, promised: 0, forsaken: false, logsSince: undefined, logged: 0, answered: false, over: false, hasMore: false,
+  timers: undefined, bodies: undefined, pumps: undefined, calls: undefined, stubs: undefined, aborter: undefined,
 }); // `open`: how much must finish before it is done, to begin with its handler
 keepShapes(Invocation, "number", "over");

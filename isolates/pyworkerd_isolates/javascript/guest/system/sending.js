@@ -28,6 +28,7 @@ function streamed(invocation, length, write) {
 // Send the rest of a body; the invocation waits for it.
 export function pumpFor(invocation, pump) {
   invocation.hold();
+  invocation.setOf("pumps").add(pump.outbound);
   run(invocation, pump);
 }
 
@@ -41,6 +42,7 @@ async function run(invocation, { outbound, write }) {
       reportUnheard(invocation, "a streamed body failed", error);
     }
   } finally {
+    invocation.pumps.delete(outbound);
     invocation.release();
   }
 }

@@ -21,6 +21,7 @@ running = {}
 LOOK_AFTER = 64
 """Bodies and WebSockets after which an invocation forgets those that are over: a WebSocket can keep it alive for days.
 """
+GONE = "the caller of this invocation has gone"
 LOG_S = 60
 """Seconds after which an invocation that a WebSocket keeps alive may log anew."""
 
@@ -28,7 +29,19 @@ LOG_S = 60
 class Invocation:
     """What the guest knows of one invocation. `done` is reported when nothing of it is left."""
 
-    __slots__ = ("_log_since", "bodies", "logged", "main", "number", "open", "stubs", "tasks")
+    __slots__ = (
+        "_log_since",
+        "bodies",
+        "forsaken",
+        "logged",
+        "main",
+        "number",
+        "open",
+        "promised",
+        "pumps",
+        "stubs",
+        "tasks",
+    )
 
     def __init__(self, number):
         self.number = number
@@ -38,6 +51,9 @@ class Invocation:
         self.tasks = None
         self.bodies = None
         self.stubs = None
+        self.pumps = None
+        self.promised = 0
+        self.forsaken = False
         self.open = 1  # its handler
         running[number] = self
 
@@ -89,6 +105,7 @@ class Invocation:
     def keep(self, task, failure):
         """Keep the invocation alive until a task is done. `failure` is what the log says if it raises."""
         self.hold()
+        self.promised += 1
         if self.tasks is not None:
             self.tasks.discard(task)
 
@@ -97,9 +114,19 @@ class Invocation:
                 self.tasks.discard(task)
             if not task.cancelled() and task.exception() is not None:
                 self.report(failure, task.exception())
+            self.promised -= 1
+            if self.forsaken:
+                self._stop_sending()
             self.release()
 
         task.add_done_callback(done)
+
+    def sends_in(self, task):
+        """A task that sends a body, and that the invocation waits for."""
+        if self.pumps is None:
+            self.pumps = set()
+        self.pumps.add(task)
+        task.add_done_callback(self.pumps.discard)
 
     def report(self, what, error):
         """Log a failure that nobody else hears of. One for want of memory ends the isolate, as in a handler."""
@@ -136,8 +163,17 @@ class Invocation:
 
     def cancel(self):
         """The caller has gone: the handler is cancelled where it waits; promised work goes on."""
+        self.forsaken = True
         if self.main is not None:
-            self.main.cancel("the caller of this invocation has gone")
+            self.main.cancel(GONE)
+        self._stop_sending()
+
+    def _stop_sending(self):
+        """A body that goes with a call may wait for a reader that waits for us: without a caller, only what was
+        promised is worth that."""
+        if self.pumps and not self.promised:
+            for task in tuple(self.pumps):
+                task.cancel(GONE)
 
 
 def _log(what, error):

@@ -39,6 +39,8 @@ def pump_for(invocation, stream, chunks):
     stream.task = asyncio.Task(
         _pump(invocation, stream, chunks), loop=asyncio.get_running_loop(), eager_start=True
     )
+    if not stream.task.done():
+        invocation.sends_in(stream.task)
 
 
 async def _pump(invocation, stream, chunks):
