@@ -208,6 +208,8 @@ class Fetch(NamedTuple):
     headers: HeaderPairs
     body: BodyRef
     redirect: str
+    connect_ms: int | None = None
+    """What a connection may take to be made. Only programs say it (`connect-timeout`): SDKs leave the field out."""
 
 
 class Abandon(NamedTuple):
@@ -483,15 +485,14 @@ _field_name: Final = lru_cache(512)(_checked_name)
 """For short names, so that what a tenant can make it hold is small."""
 _TCHARS: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110 section 5.6.2
 _is_field_name = re.compile(_TCHARS).fullmatch
-_is_field_value = re.compile(
-    r"[\t\x20-\x7e\x80-\xff]*"
-).fullmatch  # RFC 9110 section 5.5; text is latin-1 here
+_is_field_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9110 section 5.5, as latin-1
 _is_id: Final = re.compile(r"[0-9a-f]{64}").fullmatch
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]").sub
 _name, _long = _text(MAX_NAME), _text(MAX_TEXT)
 _method_name = _matching("a method's name", r"[^\ud800-\udfff]*", MAX_NAME)
 _object_name = _matching("an object's name", r"[^\ud800-\udfff]*", 1024)
 _http_method = _matching("a request's method", _TCHARS, MAX_NAME)
+_redirect = _one_of(REDIRECTS)
 _url = _matching("a URL", r"[^\x00-\x20\x7f\ud800-\udfff]+", MAX_URL)
 
 _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
@@ -507,7 +508,7 @@ _EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
     "call": (Call, (_number, _number, _asked, _method_name, _value)),
     "fetch": (
         Fetch,
-        (_number, _number, _capability, _http_method, _url, _headers, _body, _one_of(REDIRECTS)),
+        (_number, _number, _capability, _http_method, _url, _headers, _body, _redirect, _moment),
     ),
     "abandon": (Abandon, (_number,)),
     "drop": (Drop, (_number,)),
@@ -585,6 +586,7 @@ def checked(item: Any, blobs: _Blobs) -> Effect:
     if known is None:
         raise ProtocolError("an effect has no known name")
     make, readers = known
+    item = [*item, None] if make is Fetch and len(item) == len(readers) else item
     if len(item) != len(readers) + 1:
         raise ProtocolError(f"the effect {item[0]!r} has {len(item) - 1} fields instead of {len(readers)}")
     # The constructor that a named tuple has otherwise takes the fields one by one, which costs as much as reading them.

@@ -19,7 +19,8 @@ and the HTTP `status` that it becomes when it reaches a client.
     ├── Overloaded              no isolate could start in time
     ├── IsolateLost             the isolate ended for a reason that was not this request's
     ├── UpstreamError           an outside server, or the way to it, failed
-    │   └── AccessDenied        the address is not allowed by the network's policy
+    │   ├── AccessDenied        the address is not allowed by the network's policy
+    │   └── ConnectTimeout      no connection was made in time
     ├── StorageError            a store could not do what it was asked
     │   └── StorageBusy 503  StorageFull 507  StorageCorrupt
     └── InternalError           a bug of the runtime: please report it
@@ -305,6 +306,13 @@ class AccessDenied(UpstreamError):
 
     code = "access_denied"
     status = 403
+
+
+class ConnectTimeout(UpstreamError):
+    """No connection with an outside server was made in time (RFC 9110 section 15.6.5)."""
+
+    code = "connect_timeout"
+    status = 504
 
 
 class StorageError(PyworkerdError):

@@ -83,6 +83,10 @@ class Request:
     url: str
     headers: Headers = ()
     body: Body = field(default_factory=Body)
+    connect_ms: int | None = None
+    """How long making a connection for it may take; None is as long as the service allows, and without a connection it
+    means nothing.
+    """
 
 
 @dataclass(slots=True)

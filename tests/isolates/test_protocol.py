@@ -65,6 +65,10 @@ REAL = [
         ["fetch", 13, 1, 0, "GET", "https://a.example/", [], ["s", 5, None], "follow"],
         Fetch(13, 1, 0, "GET", "https://a.example/", (), StreamRef(5, None), "follow"),
     ),
+    (
+        ["fetch", 13, 1, 0, "GET", "https://a.example/", [], None, "manual", 20],
+        Fetch(13, 1, 0, "GET", "https://a.example/", (), None, "manual", 20),
+    ),
     (["abandon", 14], Abandon(14)),
     (["upgrade", 15, [["A", "b"]], 1], Upgrade(15, (("a", "b"),), 1)),
     (["ws_send", 1, 0, True, False], SocketSend(1, b"blob", True, False)),

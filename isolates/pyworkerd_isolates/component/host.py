@@ -170,11 +170,28 @@ class Host:
         return self._numbers
 
     def fetch(
-        self, capability: int, method: str, url: str, headers: list[list[str]], body: Outflow | None
+        self,
+        capability: int,
+        method: str,
+        url: str,
+        headers: list[list[str]],
+        body: Outflow | None,
+        connect_ms: int | None = None,
     ) -> int:
         """Send a request, with the end of the step. Returns the number of the call. Raises `ProtocolError`."""
         call = self._number()
-        effect = ["fetch", call, self.invocation, capability, method, url, headers, None, "manual"]
+        effect = [
+            "fetch",
+            call,
+            self.invocation,
+            capability,
+            method,
+            url,
+            headers,
+            None,
+            "manual",
+            connect_ms,
+        ]
         checked(effect, ())
         if len(self._effects) + len(self._fetches) >= self._most_effects:
             raise OutputTooLarge(f"the step gave out more than {self._most_effects} effects")

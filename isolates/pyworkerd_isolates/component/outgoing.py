@@ -42,6 +42,7 @@ _FAULTS: Final = {
     "exceeded_subrequests": "connection-limit-reached",
     "exceeded_wall_time": "connection-timeout",
     "exceeded_depth": "loop-detected",
+    "connect_timeout": "connection-timeout",
     "upstream": "destination-unavailable",
 }
 """What the code of a call that failed is called there; any other is an internal error."""
@@ -55,7 +56,8 @@ class FutureResponse(Resource):
     def __init__(self, host: Host, call: int, times: Mapping[str, int]) -> None:
         self._host, self.call, self._times = host, call, times
         first = times.get("first-byte-timeout")
-        # When it was connected nobody tells: what both may take is never longer than this.
+        # A connection that takes longer than it may is the host's to give up; when there is one, nobody tells. So this
+        # is how long both may take.
         self._due_ns = None if first is None else host.now_ns + times.get("connect-timeout", 0) + first
         self.response: IncomingResponse | None = None
         self.fault: str | None = None
@@ -111,7 +113,8 @@ def _handle(host: Host, me: int, some: int, options: int, to: int) -> None:
         path = request.path or "/"
         url = f"{scheme}://{request.authority}{path if path[0] in '/?' else '/' + path}"
         try:
-            call = host.fetch(OUTBOUND, request.method, url, request.headers.pairs(), request.body)
+            headers, connect_ms = request.headers.pairs(), _milliseconds(times.get("connect-timeout"))
+            call = host.fetch(OUTBOUND, request.method, url, headers, request.body, connect_ms)
             request.dropped()
         except ProtocolError:
             fault = "HTTP-request-URI-invalid"
@@ -121,6 +124,10 @@ def _handle(host: Host, me: int, some: int, options: int, to: int) -> None:
             host.memory.write(to, bytes(8) + u32(host.handles.add(future)))
             return
     host.memory.write(to, _wide(1) + u32(ERROR_CODES.index(fault)) + bytes(12))
+
+
+def _milliseconds(ns: int | None) -> int | None:
+    return None if ns is None else -(-ns // 1_000_000)
 
 
 def _subscribe(host: Host, me: int) -> int:

@@ -100,7 +100,7 @@ class _Asked(Waiting):
                 ask = getattr(capability, "ask_fetch", None)
                 if ask is None:
                     return False
-                request = Request(effect.method, effect.url, effect.headers, self._body)
+                request = Request(effect.method, effect.url, effect.headers, self._body, effect.connect_ms)
                 pending = ask(request, effect.redirect, self.invocation.context, self._reply)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
             self._reply(None, error)
@@ -301,7 +301,7 @@ class Calls:
 
     async def _fetch(self, waiting: Waiting, effect: Fetch, capability: Capability, body: Body) -> None:
         invocation = waiting.invocation
-        request = Request(effect.method, effect.url, effect.headers, body)
+        request = Request(effect.method, effect.url, effect.headers, body, effect.connect_ms)
         try:
             response, url = await capability.fetch(request, effect.redirect)
             if invocation.done or not self._is_wanted(waiting):

@@ -36,11 +36,13 @@ class Lines:
         self._what, self._patience_s = what, patience_s
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
-    async def take(self) -> Callable[[], None]:
-        """Wait for a place. Returns what gives it back, once however often it is called. Raises `UpstreamError`."""
+    async def take(self, patience_s: float | None = None) -> Callable[[], None]:
+        """Wait for a place, so long or as long as everybody. Returns what gives it back, once however often it is
+        called. Raises `UpstreamError`.
+        """
         caller = whose()
         if caller in self._waiting or not self._open_to(caller):
-            await self._wait(caller)
+            await self._wait(caller, patience_s or self._patience_s)
         else:
             self._hold(caller)
         held = [caller]
@@ -58,11 +60,11 @@ class Lines:
         self._free -= 1
         self._callers.take(caller)
 
-    async def _wait(self, caller: str) -> None:
+    async def _wait(self, caller: str, patience_s: float) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(patience_s):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
@@ -71,7 +73,7 @@ class Lines:
                 self._leave(caller, turn)
             if isinstance(error, TimeoutError):
                 raise UpstreamError(
-                    f"this worker has as many {self._what} as it may, and none ended in {self._patience_s:g} s"
+                    f"this worker has as many {self._what} as it may, and none ended in {patience_s:g} s"
                 ) from None
             raise
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.messages import Headers, Request
 
-    from .outbound_plan import Plan
+    from .outbound_plan import OutboundLimits, Plan
 
 _OWN_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 """What aiohttp would add where a guest says nothing."""
@@ -92,13 +92,19 @@ def _session(plan: Plan) -> aiohttp.ClientSession:
         skip_auto_headers=_OWN_HEADERS,
         auto_decompress=False,
         trust_env=False,
-        timeout=aiohttp.ClientTimeout(
-            total=None, connect=limits.connect_s, sock_connect=limits.connect_s, sock_read=limits.silence_s
-        ),
         read_bufsize=SLICE,
         max_line_size=limits.field_bytes,
         max_field_size=limits.field_bytes,
         max_headers=limits.fields,
+    )
+
+
+def _timeout(limits: OutboundLimits, connect_ms: int | None) -> aiohttp.ClientTimeout:
+    connect_s = limits.connect_s
+    if connect_ms is not None:
+        connect_s = min(max(connect_ms, 1) / 1000, connect_s)  # 0 would be no limit to aiohttp
+    return aiohttp.ClientTimeout(
+        total=None, connect=connect_s, sock_connect=connect_s, sock_read=limits.silence_s
     )
 
 
@@ -117,7 +123,7 @@ class Client:
         try:
             hop = _first_hop(request, mode)
             while True:
-                response, upload, give_back = await self._send(hop, request.body)
+                response, upload, give_back = await self._send(hop, request.body, request.connect_ms)
                 download = Download(response, hop.destination.authority, upload, give_back)
                 following = await self._judge(hop, response, download, mode)
                 if isinstance(following, Response):
@@ -134,14 +140,15 @@ class Client:
         await self._plan.resolver.aclose()
 
     async def _send(
-        self, hop: redirects.Hop, body: Body
+        self, hop: redirects.Hop, body: Body, connect_ms: int | None
     ) -> tuple[aiohttp.ClientResponse, Upload | None, Callable[[], None]]:
         wire = self._plan.wire(hop.destination)
         host = hop.destination.authority
         headers, data = _outgoing(hop, wire.host, body)
         upload = data if isinstance(data, Upload) else None
+        timeout = _timeout(self._plan.limits, connect_ms)
         try:
-            give_back = await self._lines.take()
+            give_back = await self._lines.take(timeout.connect)
         except BaseException:
             await _abandon(upload)
             raise
@@ -154,6 +161,7 @@ class Client:
                 allow_redirects=False,
                 ssl=self._plan.tls or True,
                 server_hostname=wire.tls_name,
+                timeout=timeout,
             )
         except FOREIGN as error:
             give_back()

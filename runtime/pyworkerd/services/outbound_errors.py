@@ -9,7 +9,7 @@ from __future__ import annotations
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
-from pyworkerd.errors import AccessDenied, UpstreamError
+from pyworkerd.errors import AccessDenied, ConnectTimeout, UpstreamError
 
 
 class AddressDeniedError(OSError):
@@ -48,6 +48,8 @@ def translate(error: Exception, host: str) -> UpstreamError:
     """One of `FOREIGN`, as an error that may be shown to the tenant who asked for `host`."""
     if _is_denied(error):
         return denied(host)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return ConnectTimeout(f"no connection to {host} was made in time")
     for kind, sentence in _SENTENCES:
         if isinstance(error, kind):
             return UpstreamError(sentence.format(host=host))

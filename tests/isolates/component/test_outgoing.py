@@ -163,6 +163,22 @@ def test_an_answer_that_takes_too_long_is_none(times, after):
     assert asker.effects() == [Abandon(fetch.call)]
 
 
+@pytest.mark.parametrize(("ns", "milliseconds"), [(0, 0), (1, 1), (20 * MS, 20), (2**64 - 1, 18446744073710)])
+def test_how_long_a_connection_may_take_is_the_hosts_to_keep(ns, milliseconds):
+    asker = Asker()
+    options = asker.ask(f"{LINE}request-options")
+    asker.ask(f"{LINE}request-options.set-connect-timeout", options, 1, ns)
+    asker.ask(SEND, request(asker), 1, options, 0)
+    future = asker.memory.number(8)
+    (fetch,) = asker.effects()
+    assert fetch.connect_ms == milliseconds
+    events = Events()
+    events.reject(fetch.call, "connect_timeout", "no connection to a.test was made in time", None)
+    asker.tell(events)
+    asker.ask(GET, future, 0)
+    assert ERROR_CODES[asker.memory.number(24)] == "connection-timeout"
+
+
 def test_pieces_that_take_too_long_break_a_body_off():
     asker = Asker()
     future, _, fetch = send_with(asker, between_bytes=50)

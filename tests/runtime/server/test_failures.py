@@ -22,6 +22,7 @@ CASES: list[tuple[Callable[[], Exception], int, str, bool]] = [
     (lambda: errors.Overloaded("detail"), 503, "overloaded", False),
     (lambda: errors.UpstreamError("detail"), 502, "upstream", False),
     (lambda: errors.AccessDenied("detail"), 403, "access_denied", False),
+    (lambda: errors.ConnectTimeout("detail"), 504, "connect_timeout", False),
     (lambda: errors.ConfigurationError("detail"), 500, "internal", True),
     (lambda: errors.InternalError("detail"), 500, "internal", True),
     (lambda: ValueError("detail"), 500, "internal", True),

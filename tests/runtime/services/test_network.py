@@ -9,7 +9,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from pyworkerd.errors import AccessDenied, ConfigurationError, NoSuchEntrypoint, NoSuchMethod, UpstreamError
+from pyworkerd.errors import (
+    AccessDenied,
+    ConfigurationError,
+    ConnectTimeout,
+    NoSuchEntrypoint,
+    NoSuchMethod,
+    UpstreamError,
+)
 from pyworkerd.messages import Body, Request, header
 from pyworkerd.services import outbound
 from pyworkerd.services.base import Target
@@ -599,16 +606,18 @@ def test_nobody_listens() -> None:
     asyncio.run(main())
 
 
-def test_a_name_server_that_never_answers() -> None:
+@pytest.mark.parametrize(("connect_s", "connect_ms"), [(0.01, None), (19.0, 10), (19.0, 0), (0.01, 2**52)])
+def test_a_name_server_that_never_answers(connect_s: float, connect_ms: int | None) -> None:
     class Silent(FixedResolver):
         async def resolve(self, host: str) -> list[object]:
             await asyncio.Event().wait()
             raise AssertionError
 
     async def main() -> None:
-        limits = OutboundLimits(connect_s=0.01)
+        limits = OutboundLimits(connect_s=connect_s)
         service = NetworkService("internet", PUBLIC, resolver=Silent({}), limits=limits)
-        assert "in time" in str(await fails(service, Request("GET", "http://a.example/")))
+        error = await fails(service, Request("GET", "http://a.example/", connect_ms=connect_ms))
+        assert (type(error), str(error)) == (ConnectTimeout, "no connection to a.example was made in time")
         await service.aclose()
 
     asyncio.run(main())
