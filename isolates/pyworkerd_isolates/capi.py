@@ -90,6 +90,8 @@ wasmtime_func_call_async = _prototype(
 )
 wasmtime_call_future_poll = _prototype("wasmtime_call_future_poll", c_bool, c_void_p, runs_guest=True)
 wasmtime_call_future_delete = _prototype("wasmtime_call_future_delete", None, c_void_p, runs_guest=True)
+wasmtime_call_future_delete_ended = _prototype("wasmtime_call_future_delete", None, c_void_p)
+"""The same for a call that has come to its end, which has no stack to unwind."""
 wasmtime_memory_data = _prototype("wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
 wasmtime_memory_data_size = _prototype("wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)
 wasmtime_memory_grow = _prototype(

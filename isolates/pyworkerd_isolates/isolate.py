@@ -15,8 +15,8 @@ there then, its time goes on, and its entropy is new.
 from __future__ import annotations
 
 import secrets
-import time
 from contextlib import closing
+from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Final
 
 from .cpu_clock import charged_ns, let_others
@@ -54,6 +54,7 @@ QUICK: Final = 1 << 20
 """Bytes of a heap that are read while an event loop waits: half a millisecond."""
 MAX_TRIMMED: Final = 1 << 20
 """Bytes that it may have written to for a look at each of their pages: a quarter of a millisecond."""
+ENDED: Final = "this isolate has ended"
 _FILLED: Final = object()
 _STARVING: Final = frozenset((Trap, Refused))
 """How CPython ends when it cannot allocate where it cannot raise: it traps, or tries to say so on stderr."""
@@ -103,7 +104,7 @@ class Isolate:
         a step has only one."""
         self._stepping = False
         """A step has begun and not ended."""
-        self._wall_offset = time.time_ns() - time.monotonic_ns()
+        self._wall_offset = time_ns() - monotonic_ns()
         self._engine = engine
         self._slots = slots if image.sources is None else None  # a slot is what an image says
         self._sound = True
@@ -145,7 +146,7 @@ class Isolate:
 
     def now_ns(self) -> int:
         """Time as this isolate sees it: wall clock at its start, moved on by the monotonic clock. Never back."""
-        return time.monotonic_ns() + self._wall_offset
+        return monotonic_ns() + self._wall_offset
 
     def move(self, cause: Cause) -> None:
         """Go on in the life cycle."""
@@ -175,10 +176,12 @@ class Isolate:
     def _hand_in(self, events: Events) -> None:
         if self._loading is not None:
             self._first = events.frame()
-        else:
-            if self._trimmed:
-                self._have_back()
-            self._live().begin("step", self.now_ns(), events.frame())
+            return
+        if self._trimmed:
+            self._have_back()
+        if (instance := self._instance) is None:
+            raise ClosedIsolate(ENDED)
+        instance.begin("step", self.now_ns(), events.frame())
 
     def go_on(self, slice_ms: float) -> Output | None:
         """Run for about so long on the wall, on whatever thread. None if the step is not at its end: go on later.
@@ -189,7 +192,9 @@ class Isolate:
         output = None
         loading = self._loading
         try:
-            self._check_life()
+            state = self.state
+            if state is State.DEAD:
+                raise ClosedIsolate(ENDED)  # noqa: TRY301 - one way for all that ends a step
             output = self._advance(slice_ms)
         except BaseException as error:
             self._fail(error)
@@ -210,17 +215,21 @@ class Isolate:
 
     def _advance(self, slice_ms: float) -> Output | None:
         """One slice of the step. Returns what it gave out if it is over."""
-        instance, loading = self._live(), self._loading
-        if loading is not None:
-            if loading.go_on(slice_ms) is not None:
+        if (instance := self._instance) is None:
+            raise ClosedIsolate(ENDED)
+        if self._loading is not None:
+            if self._loading.go_on(slice_ms) is not None:
                 self._loaded(instance)
-        elif self._answer is not None:
+            return None
+        if self._answer is not None:
             return self._read(let_others)
-        elif instance.go_on(min(slice_ms, self._budget_ms - self.last_step_ms)):
-            self._answer = instance.answer("step", self.limits.output_bytes)
-            if int.from_bytes(self._answer[:4], "little") <= LONG_HEADER:
-                return self._read()
-        return None
+        left_ms = self._budget_ms - self.last_step_ms
+        if not instance.go_on(slice_ms if slice_ms < left_ms else left_ms):
+            return None
+        self._answer = answer = instance.answer("step", self.limits.output_bytes)
+        if len(answer) > LONG_HEADER and int.from_bytes(answer[:4], "little") > LONG_HEADER:
+            return None
+        return self._read()
 
     def _loaded(self, instance: Instance) -> None:
         """The top level is over, as when it was tried. Only now there is entropy, and what the worker may use."""
@@ -234,10 +243,6 @@ class Isolate:
         output = decode_effects(answer, self.limits, let_others)
         self._stepping = False
         return output
-
-    def _check_life(self) -> None:
-        if self.state is State.DEAD:
-            raise ClosedIsolate("this isolate has ended")
 
     def stop(self) -> None:
         """Break off the step that has begun and is not running; the isolate has ended then. Harmless without one."""
@@ -262,8 +267,11 @@ class Isolate:
 
     @property
     def growth(self) -> int:
-        """Bytes by which its memory has grown since the image: private without doubt."""
-        return max(self.memory_size - self.image.memory_size, 0)
+        """Bytes by which its memory had grown since the image when it last ran: private without doubt."""
+        instance = self._instance
+        size = instance.size if instance is not None else self.memory_size
+        grown = size - self.image.memory_size
+        return grown if grown > 0 else 0
 
     def memory(self) -> bytes:
         """A copy of its heap."""
@@ -402,7 +410,7 @@ class Isolate:
 
     def _live(self) -> Instance:
         if self._instance is None:
-            raise ClosedIsolate("this isolate has ended")
+            raise ClosedIsolate(ENDED)
         return self._instance
 
     def _may_learn(self) -> bool:

@@ -1,4 +1,4 @@
-"""Owners of wasmtime's handles, and the lean way in and out of an instance. With `capi` all that touches wasmtime.
+"""The lean way in and out of an instance, and its owner. With `capi` and `machine` all that touches wasmtime.
 
 Rules that keep this safe:
 
@@ -14,25 +14,32 @@ Source: wasmtime.h and its wasmtime/*.h, wasmtime 50 C API.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-from ctypes import CFUNCTYPE, PYFUNCTYPE, byref, c_int64, c_size_t, c_uint8, c_uint64, c_void_p
-from functools import partial
+from ctypes import (
+    CFUNCTYPE,
+    PYFUNCTYPE,
+    byref,
+    c_char,
+    c_size_t,
+    c_ssize_t,
+    c_uint8,
+    c_uint64,
+    c_void_p,
+    py_object,
+)
+from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-from wasmtime import Config, Engine
-from wasmtime import Module as _WasmtimeModule
 from wasmtime import _bindings as c
 
 from .capi import (
     take_error,
-    wasm_byte_vec_delete,
     wasm_trap_delete,
     wasmtime_call_future_delete,
+    wasmtime_call_future_delete_ended,
     wasmtime_call_future_poll,
     wasmtime_context_epoch_deadline_async_yield_and_update,
     wasmtime_context_set_epoch_deadline,
-    wasmtime_engine_increment_epoch,
     wasmtime_error_delete,
     wasmtime_func_call_async,
     wasmtime_func_call_unchecked,
@@ -41,10 +48,6 @@ from .capi import (
     wasmtime_memory_data,
     wasmtime_memory_data_size,
     wasmtime_memory_grow,
-    wasmtime_module_delete,
-    wasmtime_module_deserialize_file,
-    wasmtime_module_new,
-    wasmtime_module_serialize,
     wasmtime_store_context,
     wasmtime_store_delete,
     wasmtime_store_limiter,
@@ -62,21 +65,15 @@ from .errors import (
     StackExhausted,
     Trap,
 )
+from .machine import Machine as Machine  # noqa: PLC0414, TC001 - told on, with what runs on it
+from .machine import Module as Module  # noqa: PLC0414, TC001
 from .pages import PAGE, PAGES, compare, equal
-from .ticker import Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from .pages import Run
 
-MEMORY_RESERVATION: Final = 1 << 32
-"""Address space per memory: all of wasm32, so that compiled code needs no bounds checks."""
-MAX_WASM_STACK: Final = 4 << 20
-"""Native stack for guest code: enough for CPython's own recursion limit to strike first. Threads have 8 MiB."""
-CALL_STACK: Final = MAX_WASM_STACK + (256 << 10)
-"""Native stack of a call that can pause: guest code, and below it what wasmtime itself does, growing a memory say."""
 PREPARE_TICKS: Final = 100
 """Epochs for the short calls before and after a step, which cannot pause: they allocate and free one block."""
 OWN_CALL_TICKS: Final = 1000
@@ -97,6 +94,11 @@ _TRAP_NAMES: Final = {
 }
 
 copy = PYFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)(("memmove", ctypes.PyDLL(None)))
+_view_of = PYFUNCTYPE(py_object, c_void_p, c_ssize_t, ctypes.c_int)(
+    ("PyMemoryView_FromMemory", ctypes.pythonapi)
+)
+_WRITABLE: Final = 0x200
+"""PyBUF_WRITE of object.h."""
 _compare_long = CFUNCTYPE(ctypes.c_int, c_void_p, c_void_p, c_size_t)(("memcmp", ctypes.CDLL(None)))
 WASM_PAGE: Final = 1 << 16
 """Bytes by which memories grow."""
@@ -104,96 +106,6 @@ SMALL: Final = 1 << 18
 """Bytes: what is copied in less time than another thread may take to give the GIL back."""
 KEPT_ANSWER: Final = 1 << 16
 """Bytes of an answer that the guest may keep until its next step, which frees it without a call of its own."""
-
-
-def _advance(_engine: Engine, pointer: int | None) -> None:
-    """Begin the next epoch. The ticker's thread may outlive a machine that nobody closed, so it holds the engine."""
-    wasmtime_engine_increment_epoch(pointer)
-
-
-class Machine:
-    """A wasmtime engine with the settings that every isolate shares, and the ticker that keeps deadlines.
-
-    Settings are part of what compiled code depends on: `settings` is a line of text to key caches with.
-    """
-
-    settings: Final = f"epoch reservation={MEMORY_RESERVATION} stack={MAX_WASM_STACK} cow"
-
-    def __init__(self) -> None:
-        config = Config()
-        config.epoch_interruption = True
-        c.wasmtime_config_memory_init_cow_set(config.ptr(), True)
-        c.wasmtime_config_memory_reservation_set(config.ptr(), MEMORY_RESERVATION)
-        c.wasmtime_config_memory_may_move_set(config.ptr(), False)
-        c.wasmtime_config_async_stack_size_set(config.ptr(), CALL_STACK)
-        c.wasmtime_config_max_wasm_stack_set(config.ptr(), MAX_WASM_STACK)
-        self._engine = Engine(config)
-        self.pointer = ctypes.cast(self._engine.ptr(), c_void_p).value
-        self.ticker = Ticker(partial(_advance, self._engine, self.pointer))
-
-    def compile(self, wasm: bytes) -> bytes:
-        """Compile a module to native code, serialised. Takes seconds for an engine, milliseconds for an image."""
-        pointer = c_void_p()
-        error = wasmtime_module_new(self.pointer, wasm, len(wasm), byref(pointer))
-        if error:
-            raise EngineError(f"the module does not compile: {take_error(error)}")
-        native = c.wasm_byte_vec_t()
-        try:
-            error = wasmtime_module_serialize(pointer, byref(native))
-        finally:
-            wasmtime_module_delete(pointer)
-        if error:
-            raise EngineError(f"the module cannot be serialised: {take_error(error)}")
-        try:
-            return ctypes.string_at(native.data, native.size)
-        finally:
-            wasm_byte_vec_delete(byref(native))
-
-    def load(self, path: Path) -> Module:
-        """Map native code from a file that `compile` made. The caller has checked where it came from."""
-        pointer = c_void_p()
-        error = wasmtime_module_deserialize_file(self.pointer, str(path).encode(), byref(pointer))
-        if error:
-            raise EngineError(f"{path}: {take_error(error)}")
-        return Module(self, pointer.value)
-
-    @contextlib.contextmanager
-    def mapped(self, native: bytes) -> Iterator[Module]:
-        """A module from native code that `compile` has just made, for as long as the block lasts."""
-        loaded = _WasmtimeModule.deserialize(self._engine, native)
-        module = Module(self, ctypes.cast(loaded._consume(), c_void_p).value)  # noqa: SLF001 - ownership moves here
-        try:
-            yield module
-        finally:
-            module.close()
-
-    def close(self) -> None:
-        """Stop the ticker. The engine itself goes when the last module and instance have gone."""
-        self.ticker.close()
-
-
-class Module:
-    """Owner of one compiled module: an engine's code, or an image."""
-
-    def __init__(self, machine: Machine, pointer: int | None) -> None:
-        self.machine = machine
-        self._pointer = pointer
-
-    @property
-    def pointer(self) -> int:
-        """The native handle; raises after `close()`."""
-        if self._pointer is None:
-            raise ClosedIsolate("this module is closed")
-        return self._pointer
-
-    def close(self) -> None:
-        """Free the module. Live instances keep what they need."""
-        if self._pointer is not None:
-            wasmtime_module_delete(self._pointer)
-            self._pointer = None
-
-    def __del__(self) -> None:
-        self.close()
 
 
 class _Exports(ctypes.Structure):
@@ -216,10 +128,19 @@ class _Exports(ctypes.Structure):
 _FUNC_SIZE: Final = ctypes.sizeof(c.wasmtime_func_t)
 _I32, _I64 = 0, 1
 """WASMTIME_I32 and WASMTIME_I64 of wasmtime/val.h."""
-_STEP_ARGUMENTS: Final = (_I64, _I32, _I32)
-"""Kinds of what an export of a step takes: time, address, size."""
-_RAW: Final = c_int64 * 8
-"""Four `wasmtime_val_raw`, 16 bytes each, as numbers: every other one counts."""
+_VALUE: Final = ctypes.sizeof(c.wasmtime_val_t) // 8
+_VALUES, _TRAP, _ARGUMENTS, _RESULT, _ERROR = (
+    getattr(_Exports, name).offset // 8 for name in ("values", "trap", "arguments", "result", "error")
+)
+"""Where these records begin, in words of 64 bits. Of an argument and the result the first word is the kind."""
+_RESULT_NUMBER: Final = _RESULT + 1
+_NOW, _FIRST, _SECOND = (_ARGUMENTS + place * _VALUE + 1 for place in range(3))
+"""What an export of a step takes: time, address, size."""
+_KINDS: Final = ((_NOW, _I64), (_FIRST, _I32), (_SECOND, _I32))
+_Bytes: Final = c_char * ctypes.sizeof(_Exports)
+_record: Final = Struct("<II").unpack_from
+"""An answer's record: its address and size."""
+_NOTHING: Final = memoryview(b"")
 
 
 class Instance:
@@ -229,7 +150,6 @@ class Instance:
     """
 
     __slots__ = (
-        "_arguments",
         "_base",
         "_call",
         "_call_at",
@@ -238,12 +158,14 @@ class Instance:
         "_memory",
         "_native",
         "_previous",
-        "_raw",
         "_refusals",
+        "_seen",
         "_store",
         "_ticker",
         "_trap",
         "_values_at",
+        "_words",
+        "size",
     )
 
     def __init__(
@@ -258,10 +180,15 @@ class Instance:
         self._ticker = machine.ticker
         self._refusals = refusals
         self._functions: dict[str, Any] = {}
+        """Exports that were called, each with the record of a function."""
         self._call: int | None = None
         """A call that was begun and has not ended."""
         self._previous = 0
         """Address of the last answer, if the guest has not freed it."""
+        self.size = 0
+        """Bytes of its memory when somebody last looked: after each slice of a step, at least."""
+        self._seen = _NOTHING
+        """So much of its memory, in place. What is taken of it is copied at once: it is gone when this is closed."""
         self._store: int | None = wasmtime_store_new(machine.pointer, None, None)
         self._context = wasmtime_store_context(self._store)
         wasmtime_store_limiter(self._store, memory_limit, -1, 2, -1, 1)
@@ -269,13 +196,12 @@ class Instance:
         native = self._native = _Exports()
         at = ctypes.addressof(native)
         self._values_at = at + _Exports.values.offset
-        self._raw = _RAW.from_buffer(native, _Exports.values.offset)
+        words = self._words = memoryview(_Bytes.from_buffer(native)).cast("B").cast("q")
         self._trap = at + _Exports.trap.offset
         image_at, engine_at = at + _Exports.image.offset, at + _Exports.engine.offset
         memory_at = at + _Exports.memory.offset
-        for value, kind in zip(native.arguments, _STEP_ARGUMENTS, strict=True):
-            value.kind = kind
-        self._arguments = tuple(value.of for value in native.arguments)
+        for place, kind in _KINDS:
+            words[place - 1] = kind
         self._call_at = (
             at + _Exports.arguments.offset,
             at + _Exports.result.offset,
@@ -300,17 +226,16 @@ class Instance:
         return 1
 
     def _function(self, name: str) -> Any:
-        function = self._functions.get(name)
-        if function is None:
-            native = self._native
-            raw = name.encode()
-            found = wasmtime_instance_export_get(
-                self._live(), byref(native.engine), raw, len(raw), byref(native.function)
-            )
-            if not found:
-                raise EngineError(f"the engine exports no {name!r}")
-            function = self._functions[name] = ctypes.create_string_buffer(_FUNC_SIZE)
-            ctypes.memmove(function, byref(native.function.of.func), _FUNC_SIZE)
+        """The export of this name, looked up once."""
+        native = self._native
+        raw = name.encode()
+        found = wasmtime_instance_export_get(
+            self._live(), byref(native.engine), raw, len(raw), byref(native.function)
+        )
+        if not found:
+            raise EngineError(f"the engine exports no {name!r}")
+        function = self._functions[name] = ctypes.create_string_buffer(_FUNC_SIZE)
+        ctypes.memmove(function, byref(native.function.of.func), _FUNC_SIZE)
         return function
 
     def _live(self) -> int:
@@ -318,21 +243,36 @@ class Instance:
             raise ClosedIsolate("this isolate has ended")
         return self._context  # type: ignore[no-any-return]
 
+    def _look(self) -> int:
+        """How large its memory is now: from here on all of it is seen."""
+        if self._store is None:
+            raise ClosedIsolate("this isolate has ended")
+        size: int = wasmtime_memory_data_size(self._context, self._memory)
+        if size != self.size:
+            self.size = size
+            self._seen = _view_of(self._base, size, _WRITABLE)
+        return size
+
     def invoke(self, name: str, *arguments: int) -> int:
         """Call an export with whole numbers; the result is read as an unsigned 32-bit number. Traps raise `Trap`."""
-        function, raw, me = self._functions.get(name) or self._function(name), self._raw, id(self)
-        place = 0
+        self._live()
+        return self._invoke(self._functions.get(name) or self._function(name), arguments)
+
+    def _invoke(self, function: Any, arguments: Iterable[int]) -> int:
+        words, running, me = self._words, self._ticker.running, id(self)
+        place = _VALUES
         for argument in arguments:
-            raw[place] = argument
+            words[place] = argument
             place += 2
-        self._ticker.running[me] = self._ticker.steps
+        running[me] = self._ticker.steps
         try:
-            error = wasmtime_func_call_unchecked(self._live(), function, self._values_at, 4, self._trap)
+            error = wasmtime_func_call_unchecked(self._context, function, self._values_at, 4, self._trap)
         finally:
-            self._ticker.running.pop(me, None)
-        if error or self._native.trap:
+            del running[me]
+        if error or words[_TRAP]:
             self._check(error)
-        return raw[0] & 0xFFFFFFFF
+        result: int = words[_VALUES]
+        return result & 0xFFFFFFFF
 
     def _own(self, name: str, *arguments: int) -> int:
         """Call a function that is the engine's own, no matter how long ago the last step was."""
@@ -362,20 +302,28 @@ class Instance:
 
     def begin(self, name: str, now_ns: int, data: bytes) -> None:
         """The first part of `step`: hand in the data. It runs when `go_on` is called."""
-        size = len(data)
+        if self._store is None:
+            raise ClosedIsolate("this isolate has ended")
+        functions, size = self._functions, len(data)
+        entry, prepare = f"{name}_at", f"prepare_{name}"
         if not size:
             self.finish(name)
+        wasmtime_context_set_epoch_deadline(self._context, PREPARE_TICKS)
         previous, self._previous = self._previous, 0
-        wasmtime_context_set_epoch_deadline(self._live(), PREPARE_TICKS)
-        pointer = self.invoke(f"prepare_{name}", previous, size)
-        if pointer + size > wasmtime_memory_data_size(self._context, self._memory):
+        pointer = self._invoke(functions.get(prepare) or self._function(prepare), (previous, size))
+        end = pointer + size
+        if end > self.size and end > self._look():
             raise ProtocolError("the guest's allocator named an address outside its memory")
-        (copy if size < SMALL else ctypes.memmove)(self._base + pointer, data, size)
-        now, where, length = self._arguments
-        now.i64, where.i32, length.i32 = now_ns, pointer, size
+        if size < SMALL:
+            self._seen[pointer:end] = data
+        else:
+            ctypes.memmove(self._base + pointer, data, size)
+        self._begin(functions.get(entry) or self._function(entry), now_ns, pointer, size)
+
+    def _begin(self, function: Any, now_ns: int, first: int, second: int) -> None:
+        words = self._words
+        words[_NOW], words[_FIRST], words[_SECOND] = now_ns, first, second
         arguments, result, error = self._call_at
-        entry = f"{name}_at"
-        function = self._functions.get(entry) or self._function(entry)
         self._call = wasmtime_func_call_async(
             self._context, function, arguments, 3, result, 1, self._trap, error
         )
@@ -387,39 +335,43 @@ class Instance:
         call = self._call
         if call is None:
             raise ClosedIsolate("no step has begun")
-        me = id(self)
-        wasmtime_context_set_epoch_deadline(self._context, self._ticker.ticks_for(slice_ms))
-        self._ticker.running[me] = self._ticker.steps
+        ticker, me = self._ticker, id(self)
+        running = ticker.running
+        wasmtime_context_set_epoch_deadline(self._context, ticker.ticks_for(slice_ms))
+        running[me] = ticker.steps
         try:
-            if not wasmtime_call_future_poll(call):
-                return False
+            over: bool = wasmtime_call_future_poll(call)
         finally:
-            self._ticker.running.pop(me, None)
-        self.finished()
-        return True
+            del running[me]
+        if over:
+            self._finished()
+        else:
+            self._look()  # it may have grown, and need not end soon
+        return over
 
-    def finished(self) -> None:
+    def _finished(self) -> None:
         """The call has come to its end: forget it. Raises `Trap` if that is how it did."""
-        self.abandon()
-        error, self._native.error = self._native.error, None
-        if error or self._native.trap:
+        call, self._call = self._call, None
+        wasmtime_call_future_delete_ended(call)
+        words = self._words
+        error, words[_ERROR] = words[_ERROR], 0
+        if error or words[_TRAP]:
             self._check(error)
 
     def answer(self, name: str, output_limit: int) -> bytes:
         """The last part: copy out the answer. The guest frees it at the beginning of its next step, or at once if it
         is long.
         """
-        area = self._native.result.of.i32 & 0xFFFFFFFF
-        base, limit = self._base, wasmtime_memory_data_size(self._live(), self._memory)
+        limit, area = self._look(), self._words[_RESULT_NUMBER] & 0xFFFFFFFF
         if area + 8 > limit:
             raise ProtocolError("the step's result lies outside the memory")
-        record = int.from_bytes(ctypes.string_at(base + area, 8), "little")
-        start, length = record & 0xFFFFFFFF, record >> 32
-        if start + length > limit:
+        start, length = _record(self._seen, area)
+        end = start + length
+        if end > limit:
             raise ProtocolError("the step's output lies outside the memory")
         if length > output_limit:
             raise OutputTooLarge(f"the step's output has {length} bytes; the limit is {output_limit}")
-        output = ctypes.string_at(base + start, length)
+        output = bytes(self._seen[start:end])
         self._previous = area
         if length > KEPT_ANSWER:
             self.finish(name)
@@ -444,7 +396,7 @@ class Instance:
     @property
     def memory_size(self) -> int:
         """Size of the linear memory in bytes; it only grows."""
-        return wasmtime_memory_data_size(self._live(), self._memory)  # type: ignore[no-any-return]
+        return self._look()
 
     def memory(self) -> bytes:
         """A copy of the whole linear memory: everything that the isolate is, while no step runs."""
@@ -499,6 +451,7 @@ class Instance:
             self._check(
                 wasmtime_memory_grow(self._context, self._memory, delta // WASM_PAGE, byref(c_uint64()))
             )
+            self._look()
 
     def at_rest(self) -> bool:
         """Whether its memory is all that there is of it; only after `finish`."""
@@ -552,7 +505,7 @@ class Instance:
 
     def _check(self, error: int | None) -> None:
         """Turn a native error or trap into an exception; both are freed here."""
-        trap, self._native.trap = self._native.trap, None
+        trap, self._words[_TRAP] = self._words[_TRAP], 0
         if trap:
             code = c_uint8(255)
             known = wasmtime_trap_code(trap, byref(code))
@@ -593,6 +546,7 @@ class Instance:
         self.abandon()
         store, self._store = self._store, None
         if store is not None:
+            self._seen = _NOTHING
             wasmtime_store_delete(store)
 
     def __del__(self) -> None:

@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
+from struct import pack
 from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd_isolates.capi import assemble
-from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted, EngineError
-from pyworkerd_isolates.native import Instance, Machine
+from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted, OutputTooLarge, ProtocolError
+from pyworkerd_isolates.native import Instance, Machine, Module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-LOOP = """(module (memory (export "memory") 1)
-  (func (export "spin") (result i32) (loop $again (br $again)) (i32.const 0)))"""
-
-
-def test_code_that_does_not_compile_is_an_error_of_ours() -> None:
-    machine = Machine()
-    with pytest.raises(EngineError, match="does not compile"):
-        machine.compile(b"\0asm\1\0\0\0garbage")
-    machine.close()
-
-
-def test_a_machine_that_nobody_closed_leaves_its_ticker_an_engine_to_tick() -> None:
-    machine = Machine()
-    engine, ticker = weakref.ref(machine._engine), machine.ticker
-    assert ticker.ticks_for(1)  # its thread runs now
-    del machine
-    gc.collect()
-    assert engine() is not None
-    ticker.close()
-    del ticker
-    gc.collect()
-    assert engine() is None
-
-
-def test_a_file_that_is_no_native_code_is_an_error_of_ours(tmp_path: Path) -> None:
-    machine = Machine()
-    (tmp_path / "x.cwasm").write_bytes(b"not native code")
-    with pytest.raises(EngineError, match=r"x\.cwasm"):
-        machine.load(tmp_path / "x.cwasm")
-    machine.close()
-
-
-def test_a_closed_module_is_not_used(tmp_path: Path) -> None:
-    machine = Machine()
-    (tmp_path / "x.cwasm").write_bytes(machine.compile(assemble(LOOP)))
-    module = machine.load(tmp_path / "x.cwasm")
-    assert module.pointer
-    module.close()
-    module.close()
-    with pytest.raises(ClosedIsolate):
-        _ = module.pointer
-    machine.close()
-
 
 MEMORY = '(module (memory (export "memory") 1))'
 CALLS = """(module (import "" "" (memory 1))
@@ -73,20 +28,55 @@ CALLS = """(module (import "" "" (memory 1))
     (i32.const 8)))"""
 
 
+SAYS = """(module (import "" "" (memory 1))
+  (func (export "prepare_step") (param i32 i32) (result i32) (i32.load (i32.const 0)))
+  (func (export "step_at") (param i64 i32 i32) (result i32)
+    (drop (memory.grow (i32.load (local.get 1))))
+    (i32.store (i32.const 0) (i32.load offset=16 (local.get 1)))
+    (if (i32.load offset=4 (local.get 1)) (then
+      (i64.store (i32.load offset=4 (local.get 1)) (i64.load offset=8 (local.get 1)))))
+    (select (i32.load offset=4 (local.get 1)) (i32.load offset=8 (local.get 1))
+      (i32.load offset=4 (local.get 1)))))"""
+PAGE = 1 << 16
+
+
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[Instance]:
-    """An instance whose step counts to the number that it is given, and whose second `prepare_step` never ends."""
+def made(tmp_path: Path) -> Iterator[Callable[[str], Instance]]:
+    """Makes an instance of an engine."""
     machine = Machine()
-    modules = []
-    for name, text in (("image", MEMORY), ("engine", CALLS)):
-        (tmp_path / name).write_bytes(machine.compile(assemble(text)))
-        modules.append(machine.load(tmp_path / name))
-    instance = Instance(modules[1], modules[0], 1 << 20)
-    yield instance
-    instance.close()
-    for module in modules:
-        module.close()
+    modules: list[Module] = []
+    instances: list[Instance] = []
+
+    def make(engine: str) -> Instance:
+        for name, text in (("image", MEMORY), ("engine", engine)):
+            (tmp_path / name).write_bytes(machine.compile(assemble(text)))
+            modules.append(machine.load(tmp_path / name))
+        instances.append(Instance(modules[1], modules[0], 1 << 20))
+        return instances[0]
+
+    yield make
+    for each in (*instances, *modules):
+        each.close()
     machine.close()
+
+
+@pytest.fixture
+def instance(made: Callable[[str], Instance]) -> Instance:
+    """One whose step counts to the number that it is given, and whose second `prepare_step` never ends."""
+    return made(CALLS)
+
+
+@pytest.fixture
+def liar(made: Callable[[str], Instance]) -> Instance:
+    """One whose step grows its memory and says of its answer what it is told to (`told`)."""
+    return made(SAYS)
+
+
+def told(instance: Instance, pages: int, record: int, start: int, length: int, room: int = 64) -> None:
+    """Begin a step that grows by so many pages and has written, at `record`, where its answer is; with a record of 0
+    its result is `start`. From now on it gives `room` as the place for what it is handed."""
+    instance.begin("step", 0, pack("<5I", pages, record, start, length, room))
+    assert instance.go_on(1000)
 
 
 def number(value: int) -> bytes:
@@ -122,3 +112,55 @@ def test_an_instance_is_closed_in_the_middle_of_a_step(instance: Instance) -> No
 def test_a_step_of_its_own_has_no_more_cpu_time_than_it_was_given(instance: Instance) -> None:
     with pytest.raises(CpuExhausted):
         instance.step("step", 0, number(0xFFFFFFFF), 2, 100)
+
+
+def test_an_answer_may_lie_in_memory_that_came_in_this_step(liar: Instance) -> None:
+    told(liar, 0, PAGE - 8, PAGE - 8, 8)
+    assert liar.answer("step", 8) == pack("<2I", PAGE - 8, 8)
+    told(liar, 1, 2 * PAGE - 8, 2 * PAGE - 12, 12)
+    assert liar.answer("step", 12) == bytes(4) + pack("<2I", 2 * PAGE - 12, 12)
+    assert liar.size == liar.memory_size == 2 * PAGE
+    told(liar, 0, 2 * PAGE - 8, 0, 0)
+    assert liar.answer("step", 0) == b""
+
+
+@pytest.mark.parametrize("beyond", [PAGE - 7, PAGE, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+def test_an_answer_is_looked_for_in_the_memory_alone(liar: Instance, beyond: int) -> None:
+    told(liar, 0, 0, beyond, 0)
+    with pytest.raises(ProtocolError, match="result lies outside"):
+        liar.answer("step", PAGE)
+
+
+@pytest.mark.parametrize(
+    ("start", "length"), [(PAGE, 1), (PAGE - 1, 2), (1, PAGE), (0xFFFFFFFF, 1), (1, 0xFFFFFFFF)]
+)
+def test_an_answer_ends_in_the_memory(liar: Instance, start: int, length: int) -> None:
+    told(liar, 0, 128, start, length)
+    with pytest.raises(ProtocolError, match="output lies outside"):
+        liar.answer("step", 1 << 32)
+
+
+def test_an_answer_may_be_so_long(liar: Instance) -> None:
+    told(liar, 0, 128, 0, 101)
+    with pytest.raises(OutputTooLarge, match="101 bytes; the limit is 100"):
+        liar.answer("step", 100)
+
+
+@pytest.mark.parametrize("room", [PAGE - 19, PAGE, 0xFFFFFFFF])
+def test_what_is_handed_in_is_written_to_the_memory_alone(liar: Instance, room: int) -> None:
+    told(liar, 0, 128, 0, 0, room)
+    with pytest.raises(ProtocolError, match="outside its memory"):
+        told(liar, 0, 128, 0, 0)
+
+
+def test_nothing_is_read_or_written_where_its_memory_was(liar: Instance) -> None:
+    told(liar, 0, 128, 0, 4)
+    liar.close()
+    for use in (
+        lambda: liar.answer("step", 100),
+        lambda: told(liar, 0, 0, 0, 0),
+        lambda: liar.invoke("prepare_step", 0, 1),
+        lambda: liar.memory_size,
+    ):
+        with pytest.raises(ClosedIsolate):
+            use()

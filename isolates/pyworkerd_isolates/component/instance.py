@@ -22,7 +22,6 @@ from wasmtime import _bindings as c
 from pyworkerd_isolates.capi import (
     wasmtime_call_future_poll,
     wasmtime_context_set_epoch_deadline,
-    wasmtime_func_call_async,
     wasmtime_memory_data_size,
 )
 from pyworkerd_isolates.errors import ClosedIsolate, Trap
@@ -60,13 +59,7 @@ class ProgramInstance(Instance):
 
     def start(self, now_ns: int, request: int, answer: int) -> None:
         """Call the program; it runs when `go_on` is called."""
-        now, first, second = self._arguments
-        now.i64, first.i32, second.i32 = now_ns, request, answer
-        arguments, result, error = self._call_at
-        function = self._functions.get(ENTRY) or self._function(ENTRY)
-        self._call = wasmtime_func_call_async(
-            self._context, function, arguments, 3, result, 1, self._trap, error
-        )
+        self._begin(self._functions.get(ENTRY) or self._function(ENTRY), now_ns, request, answer)
 
     def run(
         self, slice_ms: float, ask: Callable[[Sequence[int]], int | None], until: float
@@ -95,7 +88,8 @@ class ProgramInstance(Instance):
                     return "paused"
         finally:
             ticker.running.pop(me, None)
-        self.finished()
+        waiting.arguments = waiting.results = None
+        self._finished()
         return "over"
 
     def answer_with(self, value: int) -> None:
