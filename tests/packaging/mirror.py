@@ -70,6 +70,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/bindings/kv/sqlite.py": "tests/contracts/test_kv_stores.py",
     "runtime/pyworkerd/bindings/kv/namespace.py": "tests/runtime/bindings/test_kv.py",
     "runtime/pyworkerd/dispatch/entering.py": "tests/runtime/dispatch/test_worker.py",
+    "runtime/pyworkerd/dispatch/beginning.py": "tests/runtime/dispatch/test_live.py",
     "runtime/pyworkerd/dispatch/blame.py": "tests/runtime/dispatch/test_live.py",
     "runtime/pyworkerd/dispatch/giving_up.py": "tests/runtime/dispatch/test_resident.py",
     "runtime/pyworkerd/dispatch/measuring.py": "tests/runtime/dispatch/test_fleet.py",

@@ -46,27 +46,24 @@ _FAILURES: Final = {
 class Answers:
     """Those of one isolate."""
 
-    __slots__ = ("_live", "_stray_log_left", "_worker")
+    __slots__ = ("_live", "_worker", "stray_log_left")
 
     def __init__(self, live: Live, worker: Worker) -> None:
         self._live, self._worker = live, worker
-        self._stray_log_left = worker.log_bytes
-
-    def renew(self) -> None:
-        """An invocation begins: what belongs to none may be logged again."""
-        self._stray_log_left = self._worker.log_bytes
+        self.stray_log_left = worker.log_bytes
+        """Bytes that may still be logged of no invocation, anew with each that begins."""
 
     def log(self, effect: Log) -> None:
         """Something to log, of an invocation or of none."""
         invocation = self._live.invocations.get(effect.invocation)
-        before = self._stray_log_left if invocation is None else invocation.log_left
+        before = self.stray_log_left if invocation is None else invocation.log_left
         message, left = admit(effect.message, before)
         if message is None:
             return
         if left <= 0:
             self._worker.counters.limit("log_kb")
         if invocation is None:
-            self._stray_log_left = left
+            self.stray_log_left = left
         else:
             invocation.log_left = left
             if invocation.trace is not None and effect.source != _EXCEPTION:
@@ -75,20 +72,9 @@ class Answers:
         number, work_for = (invocation.id, invocation.scope) if invocation is not None else (0, None)
         self._worker.log(number, effect.level, effect.source, message, work_for)
 
-    def respond(self, effect: Respond) -> None:
-        """The response to a request."""
-        bodies = self._live.bodies
-        invocation = self._asked(effect.invocation, FetchWork)
-        if invocation is None:
-            bodies.discard(effect.body)
-            return
-        invocation.touched_outside = True
-        headers = _own(effect.headers)
-        invocation.succeed(Response(effect.status, headers, bodies.outbound(effect.body, invocation)))
-
     def upgrade(self, effect: Upgrade) -> None:
         """Answered with a WebSocket: from now on the invocation lives as long as that, and rests meanwhile."""
-        invocation = self._asked(effect.invocation, FetchWork)
+        invocation = _asked(self._live, effect.invocation, FetchWork)
         if invocation is None:
             self._live.sockets.discard(effect.socket, effect.invocation)
             return
@@ -96,34 +82,6 @@ class Answers:
         headers = _own(effect.headers)
         self._live.sockets.answer(invocation, headers, effect.socket)
         self._worker.freed()
-
-    def returned(self, effect: Return) -> None:
-        """What a method returned."""
-        invocation = self._asked(effect.invocation, CallWork)
-        stubs = self._live.stubs
-        if invocation is None:
-            stubs.refuse(effect.value)
-            return
-        if type(effect.value) is Shared and type(invocation.work) is HandlerWork:
-            raise BadEffect("the worker lent something to nobody")
-        invocation.touched_outside = True
-        try:
-            value = stubs.carry(effect.value, invocation)
-        except ExceededStubs as error:
-            stubs.refuse(effect.value)
-            invocation.fail(error)
-        else:
-            invocation.succeed(value)
-
-    def _asked(self, number: int, kind: type) -> Invocation | None:
-        """The invocation that this answers; None if its caller has gone. Answering twice breaks the protocol."""
-        invocation = self._live.invocations.get(number)
-        if invocation is None or not isinstance(invocation.work, kind):
-            raise BadEffect("the worker answered something that it was not asked")
-        answer = invocation.answer
-        if answer is None and not invocation.failed:
-            raise BadEffect("the worker answered twice")
-        return None if answer is None or answer.done() else invocation
 
     def failed(self, effect: Fail) -> None:
         """The handler did not answer."""
@@ -163,6 +121,48 @@ class Answers:
         """The guest's own machinery failed."""
         self.log(Log(0, "critical", "pyworkerd", effect.message))
         raise BadEffect("the worker's isolate broke down")
+
+
+def respond(live: Live, effect: Respond) -> None:
+    """The response to a request."""
+    invocation = _asked(live, effect.invocation, FetchWork)
+    if invocation is None:
+        live.bodies.discard(effect.body)
+        return
+    invocation.touched_outside = True
+    invocation.succeed(
+        Response(effect.status, _own(effect.headers), live.bodies.outbound(effect.body, invocation))
+    )
+
+
+def returned(live: Live, effect: Return) -> None:
+    """What a method returned."""
+    invocation, value = _asked(live, effect.invocation, CallWork), effect.value
+    if invocation is None:
+        live.stubs.refuse(value)
+        return
+    invocation.touched_outside = True
+    if type(value) is Shared:
+        if type(invocation.work) is HandlerWork:
+            raise BadEffect("the worker lent something to nobody")
+        try:
+            value = live.stubs.carry(value, invocation)
+        except ExceededStubs as error:
+            live.stubs.refuse(value)
+            invocation.fail(error)
+            return
+    invocation.succeed(value)
+
+
+def _asked(live: Live, number: int, kind: type) -> Invocation | None:
+    """The invocation that this answers; None if its caller has gone. Answering twice breaks the protocol."""
+    invocation = live.invocations.get(number)
+    if invocation is None or not isinstance(invocation.work, kind):
+        raise BadEffect("the worker answered something that it was not asked")
+    answer = invocation.answer
+    if answer is None and not invocation.failed:
+        raise BadEffect("the worker answered twice")
+    return None if answer is None or answer.done() else invocation
 
 
 def _own(headers: Headers) -> Headers:

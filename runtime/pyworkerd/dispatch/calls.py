@@ -166,6 +166,7 @@ class Calls:
         "_spans",
         "_stubs",
         "_waiting",
+        "stale",
     )
 
     def __init__(self, door: Door, bodies: Bodies, sockets: Sockets, stubs: Stubs, asker: Asker) -> None:
@@ -177,6 +178,8 @@ class Calls:
         """Tasks that nobody waits for any more, and that have not ended yet."""
         self._room = self._limit
         self._refused = 0
+        self.stale = False
+        """Something has changed since the last step that the next one begins with: `renew`."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -184,7 +187,7 @@ class Calls:
     def renew(self) -> None:
         """A step begins: it may make as many calls as there is room for now. What it abandons makes no more."""
         self._room, self._refused = self._limit - len(self._waiting) - self._leaving, 0
-        self._stubs.renew()
+        self.stale = False
 
     def begin(self, effect: Call | Fetch, invocation: Invocation | None) -> None:
         """Perform a call, if its invocation lives and may still ask. Raises `BadEffect` for what was never given."""
@@ -202,6 +205,7 @@ class Calls:
             if isinstance(error, BadEffect):
                 raise
             self._refused += 1
+            self.stale = True
             if self._refused > self._limit:
                 raise BadEffect("the worker goes on making calls that are refused") from None
             self._reject(effect, error)
@@ -384,6 +388,7 @@ class Calls:
     def over(self, waiting: Waiting) -> bool:
         """Nothing is left of a call. Returns whether the guest still waited for it."""
         effect, invocation, size = waiting.effect, waiting.invocation, waiting.size
+        self.stale = True
         wanted = self._is_wanted(waiting)
         if wanted:
             del self._waiting[effect.call]

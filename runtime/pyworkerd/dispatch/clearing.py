@@ -53,4 +53,5 @@ class Clearing:
             self._jobs.popleft()  # only now: what it adds comes after it
         if self._done and not self._due:
             self._due = True
+            self._turns.once()  # what these cause is done when the loop has gone round
             self._turns.ready(self._account, self._turn)

@@ -15,19 +15,20 @@ CROWD: Final = 2 * 1024 * 1024
 class Crowd:
     """Bytes by the invocation whose step takes them."""
 
-    __slots__ = ("_bytes", "_hold", "_loop", "_room", "_waiting")
+    __slots__ = ("_bytes", "_hold", "_loop", "_room", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, hold: Callable[[int], None]) -> None:
         self._loop = loop
         self._hold = hold
         """Where it is accounted: `Room.hold`."""
-        self._waiting: dict[int, int] = {}
+        self.waiting: dict[int, int] = {}
+        """Changed here alone."""
         self._bytes = 0
         self._room: asyncio.Future[None] | None = None
 
     def joins(self, owner: int, size: int) -> None:
         """So many bytes wait for a step of this invocation."""
-        self._waiting[owner] = self._waiting.get(owner, 0) + size
+        self.waiting[owner] = self.waiting.get(owner, 0) + size
         self._bytes += size
         self._hold(size)
 
@@ -41,11 +42,11 @@ class Crowd:
 
     def leaves(self, owners: Iterable[int]) -> None:
         """A step has taken what waited for these, or nobody will."""
-        if not self._waiting:
+        if not self.waiting:
             return
         before = self._bytes
         for owner in owners:
-            self._bytes -= self._waiting.pop(owner, 0)
+            self._bytes -= self.waiting.pop(owner, 0)
         if self._bytes != before:
             self._hold(self._bytes - before)
         if self._room is not None and self._bytes < CROWD:
@@ -55,4 +56,4 @@ class Crowd:
 
     def disperse(self) -> None:
         """The isolate is dead."""
-        self.leaves(tuple(self._waiting))
+        self.leaves(tuple(self.waiting))

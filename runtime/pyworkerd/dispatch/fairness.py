@@ -18,7 +18,7 @@ What it promises, whatever it is given (each is a property test):
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from itertools import count
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -33,7 +33,7 @@ Job = TypeVar("Job")
 class Account(Generic[Job]):
     """What one worker has had of a processor, and its jobs that wait for more."""
 
-    __slots__ = ("behind", "jobs", "listed", "tag", "weight")
+    __slots__ = ("behind", "jobs", "tag", "weight")
 
     def __init__(self, weight: int = WEIGHT) -> None:
         self.weight = weight / WEIGHT
@@ -41,7 +41,7 @@ class Account(Generic[Job]):
         self.behind = 0.0
         """How much more others had had for their weight when it came last."""
         self.jobs: deque[Job] = deque()
-        self.listed = False
+        """As long as there are any, it stands in the line."""
 
 
 class Turn(NamedTuple, Generic[Job]):
@@ -65,15 +65,13 @@ class FairQueue(Generic[Job]):
 
     def put(self, account: Account[Job], job: Job) -> None:
         """A job waits for its turn, behind the others of its account."""
-        account.jobs.append(job)
-        if not account.listed:
-            account.behind = self._now - account.tag
-            account.tag = max(account.tag, self._now)
-            self._list(account)
-
-    def _list(self, account: Account[Job]) -> None:
-        account.listed = True
-        heappush(self._line, (account.tag, next(self._order), account))
+        jobs = account.jobs
+        if not jobs:
+            now = self._now
+            account.behind = now - account.tag
+            account.tag = max(account.tag, now)
+            heappush(self._line, (account.tag, next(self._order), account))
+        jobs.append(job)
 
     def take(self) -> Turn[Job] | None:
         """Whose turn it is; None if nobody waits."""
@@ -85,9 +83,8 @@ class FairQueue(Generic[Job]):
         heappop(self._line)
         self._now = max(self._now, account.tag)
         job = account.jobs.popleft()
-        account.listed = False
         if account.jobs:
-            self._list(account)
+            heappush(self._line, (account.tag, next(self._order), account))
         return job
 
     def next(self) -> Account[Job] | None:
@@ -96,10 +93,10 @@ class FairQueue(Generic[Job]):
             tag, _, account = self._line[0]
             if tag >= account.tag:
                 return account
-            heappop(self._line)  # it was charged while it waited
-            self._list(account)
+            # it was charged while it waited
+            heapreplace(self._line, (account.tag, next(self._order), account))
         return None
 
     def charge(self, account: Account[Job], cost: float) -> None:
         """A turn of this account is over, and cost so much: milliseconds, or whatever unit the caller keeps to."""
-        account.tag += max(cost, LEAST_COST) / account.weight
+        account.tag += (cost if cost > LEAST_COST else LEAST_COST) / account.weight

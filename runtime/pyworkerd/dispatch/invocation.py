@@ -177,18 +177,23 @@ class Invocation:
     def finish(self) -> None:
         """Nothing of it is left."""
         self.done = True
-        self.move(None)
+        if self.place is not None:
+            self.move(None)
         if self.trace is not None:
             trace, self.trace = self.trace, None
             trace.end(self)
-        if self.expiry is not None or self.timer is not None:
-            self.stop_clock()
+        if self.expiry is not None:
+            self.expiry.forget(self)
+            self.expiry = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def stop_clock(self) -> None:
         """Its time is not counted any more, or anew from now on."""
         if self.expiry is not None:
-            expiry, self.expiry = self.expiry, None
-            expiry.forget(self)
+            self.expiry.forget(self)
+            self.expiry = None
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None

@@ -57,17 +57,18 @@ from pyworkerd.errors import (
     WorkerError,
 )
 
-from .answers import Answers
+from .answers import Answers, respond, returned
+from .beginning import begin
 from .blame import blame
 from .bodies import Bodies
 from .calls import Calls
 from .crowd import Crowd
 from .failures import translate
 from .giving_up import fail_begun, give_up, lose
-from .invocation import CallWork, HandlerWork, Invocation, LentWork
+from .invocation import Invocation, LentWork
 from .mail import Mail
 from .room import Room
-from .sharing import BATCH, account_of, budget_ms, charge, choose, expendable
+from .sharing import account_of, charge, settle
 from .sockets import RESTART, Sockets
 from .stubs import Stubs
 
@@ -91,7 +92,10 @@ INLINE_MS: Final = 0.0
 """How long a step may hold the loop's thread before it goes on in another: one to two epochs, that is milliseconds."""
 PERFORM_S: Final = 0.001
 """How long effects of one step are performed before others have their turn."""
+FEW: Final = 4
+"""Effects that are performed together without a look at the clock: each takes a tenth of that at most."""
 _BUSY: Final = State.BUSY
+_DEAD: Final = State.DEAD
 
 
 class Live:
@@ -117,7 +121,10 @@ class Live:
         self.answers: Answers = Answers(self, worker)
         self._worker = worker
         self._counters = worker.counters
+        self._turns = worker.fleet.turns
         self._isolate: AnyIsolate | None = None
+        self._growth = 0
+        """Bytes by which its memory had grown after the last step."""
         self._mail = Mail()
         self._in_step: list[Invocation] = []
         """Those that the last step was for."""
@@ -144,12 +151,14 @@ class Live:
         """Begin an invocation with one of the next steps."""
         self.invocations[invocation.id] = invocation
         invocation.isolate = self.id
-        self.answers.renew()
+        self.answers.stray_log_left = (
+            self._worker.log_bytes
+        )  # something begins: what belongs to none may be logged
         if type(invocation.work) is not LentWork:  # which the isolate is there for already
             self.exclusive = invocation.alone
             if self.state is not _BUSY:
                 self._move(Cause.INVOKE)
-        self._mail.send(invocation.id, partial(self._begin, invocation))
+        self._mail.send(invocation.id, partial(begin, self, invocation))
         self._schedule()
 
     def welcomes(self, policy: Policy) -> bool:
@@ -164,7 +173,7 @@ class Live:
             and not policy.fresh
             and len(self.invocations) < policy.concurrency
             and (self.state is _BUSY or self.state in TAKES_WORK)
-            and self._worker.placement.inline()
+            and self._worker.placement.inline
         )
 
     def cancel(self, invocation: Invocation) -> None:
@@ -216,7 +225,7 @@ class Live:
     def _schedule(self) -> None:
         if not (self._scheduled or self.stepping or self._effects) and self.state is not State.DEAD:
             self._scheduled = True
-            self._worker.fleet.turns.ready(self._worker.loop_account, self._step)
+            self._turns.ready(self._worker.loop_account, self._step)
 
     def _step(self) -> None:
         self._scheduled = False
@@ -224,91 +233,72 @@ class Live:
             return
         if not self.invocations:
             self._rest()
-        if not self._mail or (self.asleep and not self._worker.fleet.hibernation.admits(self)):
+        worker, mail = self._worker, self._mail
+        if not mail.waiting or (self.asleep and not worker.fleet.hibernation.admits(self)):
             return
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
-        self._in_step = choose(
-            map(self.invocations.__getitem__, self._mail), self._worker.placement.share(BATCH)
-        )
-        numbers = [invocation.id for invocation in self._in_step]
-        can_be_lost = expendable(self.invocations.values())  # before any of them has begun
-        events = self._mail.take(numbers, all_of_them=len(self.invocations) == 1)
-        self.crowd.leaves(numbers)
-        self.calls.renew()
-        self._batch = events, budget_ms(self._in_step, can_be_lost)
+        chosen, budget_ms = settle(mail.waiting, self.invocations, worker.placement)
+        self._in_step = chosen
+        numbers = [invocation.id for invocation in chosen]
+        self._batch = mail.take(numbers, all_of_them=len(self.invocations) == 1), budget_ms
+        if self.crowd.waiting:
+            self.crowd.leaves(numbers)
+        if self.calls.stale:
+            self.calls.renew()
+        if self.stubs.stale:
+            self.stubs.renew()
         self.stepping = True
-        if self._worker.placement.inline() and self.go_on(INLINE_MS):
+        if worker.placement.inline and self.go_on(INLINE_MS):
             self.over()
         else:
-            self._worker.threads.submit(account_of(self._worker, self._in_step), self)
-
-    def _begin(self, invocation: Invocation, events: Events) -> None:
-        invocation.begun = True
-        work = invocation.work
-        target = work.target
-        if isinstance(work, CallWork):
-            stubs = self.stubs.receive(work.arguments, invocation)
-            if type(work) is LentWork:
-                events.invoke(invocation.id, work.loan, work.reads, work.method, work.arguments, stubs)
-                return
-            call = events.handle if type(work) is HandlerWork else partial(events.rpc, stubs=stubs)
-            call(invocation.id, target.entrypoint, target.props, work.method, work.arguments)
-            return
-        request = work.request
-        body = self.bodies.inbound(request.body, invocation) if request.body.length != 0 else None
-        events.fetch(
-            invocation.id,
-            target.entrypoint,
-            target.props,
-            request.method,
-            request.url,
-            invocation.scope.headers + request.headers,
-            body,
-        )
+            worker.threads.submit(account_of(worker, chosen), self)
 
     def go_on(self, slice_ms: float) -> bool:
         """See `threads.Slices`. The first slice of all starts the isolate."""
         try:
-            self._result = self._slice(slice_ms)
+            if (self._isolate is None or self.asleep or self.state is _DEAD) and not self._is_up(slice_ms):
+                return False
+            isolate, batch = self._isolate, self._batch
+            assert isolate is not None
+            if batch is not None:
+                self._batch = None
+                isolate.begin(*batch)
+            self._result = isolate.go_on(slice_ms)
         except Exception as error:  # noqa: BLE001 - told apart when it is over
             self._result = error
         return self._result is not None
 
-    def _slice(self, slice_ms: float) -> Output | None:
-        isolate, batch = self._isolate, self._batch
+    def _is_up(self, slice_ms: float) -> bool:
+        """Whether its step can go on: it has been started by now, or has its memory back."""
         if self.state is State.DEAD:
             raise ClosedIsolate("it ended before its step did")
-        if isolate is None:
-            isolate = self._isolate = self._worker.start_isolate(self)
-            assert batch is not None
-            self._worker.introduce(batch[0])
-        if self.asleep:
-            if not isolate.wake(wait=slice_ms > INLINE_MS):
-                return None
-            self.asleep = False
-        if batch is not None:
-            self._batch = None
-            isolate.begin(*batch)
-        return isolate.go_on(slice_ms)
+        if self._isolate is None:
+            self._isolate = self._worker.start_isolate(self)
+            assert self._batch is not None
+            self._worker.introduce(self._batch[0])
+        self.asleep = self.asleep and not self._isolate.wake(wait=slice_ms > INLINE_MS)
+        return not self.asleep
 
     def over(self) -> None:
         """See `threads.Slices`."""
         result, self._result = self._result, None
         assert result is not None
         self.stepping = False
-        isolate = self._isolate
+        isolate, worker, chosen = self._isolate, self._worker, self._in_step
         if isolate is not None:
-            self._counters.stepped(isolate.last_step_ms)
-        if self.state is State.DEAD:
+            used_ms = isolate.last_step_ms
+            self._counters.steps += 1
+            self._counters.cpu_ns += int(used_ms * 1e6)
+        if self.state is _DEAD:
             if isolate is not None:
                 isolate.stop()
-            self._worker.stopped(self)
+            worker.stopped(self)
             return
         if isolate is None:
             assert isinstance(result, BaseException)
-            self._died(self._not_started(result), self._in_step)
+            self._died(self._not_started(result), chosen)
             return
         if isinstance(result, HeapError):
             lose(self, result)
@@ -316,34 +306,37 @@ class Live:
         if self.state is State.HIBERNATED:
             self._counters.wakes += 1
             self._move(Cause.WAKE)
-        self._worker.placement.record(isolate.last_step_ms, len(self._in_step))
-        for invocation in self._in_step:
+        worker.placement.record(used_ms, len(chosen))
+        for invocation in chosen:
             if invocation.resting:
-                self._worker.allowance.renew(invocation, self.loop.time())
-        charge(self._in_step, isolate.last_step_ms)
+                worker.allowance.renew(invocation, self.loop.time())
+        charge(chosen, used_ms)
         if isinstance(result, BaseException):
             self._count_limit(result)
-            self._died(result, self._in_step)
+            self._died(result, chosen)
             return
         isolate.state = self.state
-        self._worker.fleet.grown(self, self.cost)
+        if (growth := isolate.growth) != self._growth:
+            self._growth = growth
+            worker.fleet.grown(self, self.cost)
         self._effects = deque(result.effects)
         self._perform(isolate, result.wake)
 
     def _perform(self, isolate: AnyIsolate, wake: Wake | None) -> None:
         """Do what the step asked for; what a turn has no time for in the next one."""
         effects = self._effects
-        began, end = charged_ns(), perf_counter() + PERFORM_S
+        began = charged_ns()
+        end = inf if len(effects) <= FEW else perf_counter() + PERFORM_S
         try:
-            while effects and self.state is not State.DEAD:
+            while effects and self.state is not _DEAD:
                 effect = effects.popleft()
                 if type(effect) is Commit:
                     self._keep(effect, partial(self._perform, isolate, wake))
                     return
                 _PERFORM[type(effect)](self, effect)
-                if perf_counter() > end and effects:
+                if end is not inf and perf_counter() > end and effects:
                     rest = partial(self._perform, isolate, wake)
-                    self._worker.fleet.turns.ready(self._worker.loop_account, rest)
+                    self._turns.ready(self._worker.loop_account, rest)
                     return
         except Exception as error:  # noqa: BLE001 - the isolate is ended, whatever it was
             self._died(error, self._in_step)
@@ -386,7 +379,7 @@ class Live:
         self._in_step = []  # what has ended must not be kept
         if not self.invocations:
             self._rest()
-        if self.state is State.DEAD:
+        if self.state is _DEAD:
             return
         if wake is not None and self.invocations:
             # Without an invocation nothing runs, whatever timers its code may have left behind.
@@ -394,8 +387,10 @@ class Live:
                 self._wake = self.loop.call_later(delay, self.due, wake)
             else:
                 self.due(wake)
-        self.look_again()
-        self._worker.paused(self)
+        if self._mail.waiting:
+            self._schedule()
+        if self._worker.hibernates:
+            self._worker.paused(self)
 
     def due(self, wake: Wake) -> None:
         """It wanted to run again by now."""
@@ -417,12 +412,12 @@ class Live:
 
     def look_again(self) -> None:
         """Go on if something waits, now that it may be possible."""
-        if self._mail:
+        if self._mail.waiting:
             self._schedule()
 
     def still_until(self) -> float:
         """Loop time until which it has nothing to do, as far as it knows; 0 if it has something to do now."""
-        busy = self.stepping or self._scheduled or self._effects or self._mail
+        busy = self.stepping or self._scheduled or self._effects or self._mail.waiting
         if busy or self._isolate is None or self.state not in (State.IDLE, State.BUSY):
             return 0.0
         return self._wake.when() if self._wake is not None else inf
@@ -440,7 +435,7 @@ class Live:
     @property
     def wanted(self) -> bool:
         """Whether something waits for its next step."""
-        return bool(self._mail)
+        return bool(self._mail.waiting)
 
     def lies_down(self, heaps: Heaps, result: Heap | BaseException, goes_on: bool) -> Instance | None:
         """Its memory is in this heap, or could not be put away. If it hibernates, returns what is to be closed."""
@@ -471,13 +466,16 @@ class Live:
     def _done(self, effect: Done) -> None:
         invocation = self.invocations.get(effect.invocation)
         if invocation is not None:
-            invocation.fail(WorkerError("the handler ended without an answer"))
+            if invocation.answer is not None:
+                invocation.fail(WorkerError("the handler ended without an answer"))
             self._forget(invocation)
 
     def _forget(self, invocation: Invocation) -> None:
         del self.invocations[invocation.id]
-        self._mail.forget(invocation.id)
-        self.crowd.leaves((invocation.id,))
+        if self._mail.waiting:
+            self._mail.forget(invocation.id)
+        if self.crowd.waiting:
+            self.crowd.leaves((invocation.id,))
         invocation.finish()
         if invocation.held:
             self.bodies.release(invocation)
@@ -590,8 +588,8 @@ _PERFORM: Final[dict[type, Callable[[Live, Any], None]]] = {
     Fetch: Live._call,  # noqa: SLF001
     Log: lambda live, effect: live.answers.log(effect),
     Pull: lambda live, effect: live.bodies.pull(effect),
-    Respond: lambda live, effect: live.answers.respond(effect),
-    Return: lambda live, effect: live.answers.returned(effect),
+    Respond: respond,
+    Return: returned,
     SocketClose: lambda live, effect: live.sockets.closed(effect),
     SocketCredit: lambda live, effect: live.sockets.credit(effect),
     SocketSend: lambda live, effect: live.sockets.sent(effect),

@@ -21,29 +21,28 @@ MAX_PROOFS: Final = 4096
 class Placement:
     """The record of one worker."""
 
-    __slots__ = ("_missing", "_owed", "average_ms")
+    __slots__ = ("_missing", "_owed", "average_ms", "inline")
 
     def __init__(self) -> None:
         self._owed = 0
         """Short steps that the last loss of the place cost."""
         self._missing = 0
         """How many of them are still to come."""
+        self.inline = True
+        """Whether the next step begins on the loop's own thread."""
         self.average_ms = SHORT_MS
         """Moving average of CPU time per invocation event: how many may share a step."""
 
-    def inline(self) -> bool:
-        """Whether the next step begins on the loop's own thread."""
-        return not self._missing
-
     def record(self, milliseconds: float, shares: int) -> None:
         """A step took so much CPU time and worked for so many invocations."""
-        self.average_ms += (milliseconds / max(shares, 1) - self.average_ms) / 8
-        if milliseconds < LONG_MS:
-            self._missing = max(self._missing - 1, 0)
-            return
-        if not self._missing:
-            self._owed = min(self._owed * 4, MAX_PROOFS) or PROOFS
-        self._missing = self._owed
+        self.average_ms += (milliseconds / (shares or 1) - self.average_ms) / 8
+        if milliseconds >= LONG_MS:
+            if self.inline:
+                self._owed = min(self._owed * 4, MAX_PROOFS) or PROOFS
+            self._missing, self.inline = self._owed, False
+        elif not self.inline:
+            self._missing -= 1
+            self.inline = not self._missing
 
     def share(self, limit: int) -> int:
         """How many new invocations may begin in one step: as many as stay short together."""

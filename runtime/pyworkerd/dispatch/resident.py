@@ -59,7 +59,7 @@ class Resident(Worker):
         self._home, self._parent = objects, home
         options = objects.options(class_name)
         self._key = (options.unique_key, object_id)
-        self._hibernates = options.hibernate and home.fleet.hibernation.limit > 0
+        self.hibernates = options.hibernate and home.fleet.hibernation.limit > 0
         self._stays, self._idle_s = options.stays, options.idle_s
         self.clearing = home.clearing
         self.places, self.logs, self.sinks = home.places, home.logs, home.sinks
@@ -69,7 +69,7 @@ class Resident(Worker):
             isolates=1,
             concurrency=home.options.limits.concurrency,
             fresh=False,
-            idle_s=FOREVER_S if self._stays or self._hibernates else self._idle_s,
+            idle_s=FOREVER_S if self._stays or self.hibernates else self._idle_s,
             cost=self.cost,
         )
         self._waiting.fit(self.policy)
@@ -245,8 +245,6 @@ class Resident(Worker):
 
     def paused(self, live: Live) -> None:
         """See `Worker.paused`."""
-        if not self._hibernates:
-            return
         self.fleet.hibernation.paused(live)
         self._still_since = self.loop.time()
         if self._dozing is None and not self._stays:
@@ -266,7 +264,7 @@ class Resident(Worker):
 
     def spares(self, live: Live) -> bool:
         """See `Worker.spares`."""
-        if not self._hibernates or self._leaving is not None:
+        if not self.hibernates or self._leaving is not None:
             return False
         return self.fleet.hibernation.put_away(live, self._stores.run if self._stores is not None else None)
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 from .invocation import FetchWork, HandlerWork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .fairness import Account
     from .invocation import Invocation
+    from .placement import Placement
     from .threads import Slices
     from .worker import Worker
 
@@ -37,6 +38,21 @@ def account_of(worker: Worker, chosen: Iterable[Invocation]) -> Account[Slices]:
     """Who pays for a long step of these: the worker's patient account if no client waits for any of them."""
     background = all(type(invocation.work) is HandlerWork for invocation in chosen)
     return worker.patient if background else worker.thread_account
+
+
+def settle(
+    waiting: Collection[int], invocations: Mapping[int, Invocation], placement: Placement
+) -> tuple[list[Invocation], float]:
+    """Those of an isolate's invocations that its next step is for, and the CPU time that it has in milliseconds.
+    `waiting` are the numbers of those that want one, at least one of them. Before any of them has begun.
+    """
+    if len(waiting) == 1:  # the usual case: what the rest of this says of one
+        (number,) = waiting
+        only = invocations[number]
+        left = only.cpu_left_ms
+        return [only], left if left > MIN_BUDGET_MS else MIN_BUDGET_MS
+    chosen = choose(map(invocations.__getitem__, waiting), placement.share(BATCH))
+    return chosen, budget_ms(chosen, expendable(invocations.values()))
 
 
 def choose(waiting: Iterable[Invocation], most: int) -> list[Invocation]:

@@ -104,7 +104,7 @@ class _Stub(NamedTuple):
 class Stubs:
     """See the module. Implements `channels.Channels` for what `Held` names."""
 
-    __slots__ = ("_ended", "_held", "_lent", "_live", "_numbers", "_refused", "_worker")
+    __slots__ = ("_ended", "_held", "_lent", "_live", "_numbers", "_refused", "_worker", "stale")
 
     def __init__(self, live: Live, worker: Worker) -> None:
         self._live, self._worker = live, worker
@@ -115,10 +115,12 @@ class Stubs:
         """Loans that the last step would have made, and that were refused."""
         self._ended: set[int] = set()
         """Stubs that ended with invocations of the last step: it may have been handed one after that, and let go."""
+        self.stale = False
+        """Some were refused or have ended since the last step: the next one begins with `renew`."""
 
     def renew(self) -> None:
         """A step begins."""
-        self._refused = 0
+        self._refused, self.stale = 0, False
         self._ended.clear()
 
     # lending ---------------------------------------------------------------------------------------------------------
@@ -165,6 +167,7 @@ class Stubs:
             bodies = [each for each in value.stubs if not isinstance(each, Reference)]
             back = {each.number for each in lends if each.number not in self._lent}
             self._refused += len(back) + len(bodies)
+            self.stale = True
             if self._refused > REFUSED:
                 raise BadEffect(
                     f"the worker lent more than {REFUSED} functions, objects and streams in calls that are refused"
@@ -260,6 +263,7 @@ class Stubs:
                 held.end()
             elif type(held) is _Stub:
                 self._ended.add(held.number)
+                self.stale = True
                 self._let_go(held)
 
     def end(self) -> None:

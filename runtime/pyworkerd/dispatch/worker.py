@@ -85,6 +85,8 @@ class Worker(Telling):
     """One version of one tenant's program. Implements `services.base.Service`; runs on one event loop."""
 
     external = False
+    hibernates = False
+    """Whether its isolates may, and it hears of each pause."""
 
     def __init__(
         self,
@@ -458,7 +460,7 @@ class Worker(Telling):
         return False
 
     def paused(self, live: Live) -> None:
-        """A step of an isolate is over, and all that it asked for is done."""
+        """A step of an isolate is over, and all that it asked for is done. Told only if it `hibernates`."""
 
     def introduce(self, events: Events) -> None:
         """Tell a new isolate what it is; may be called on another thread."""

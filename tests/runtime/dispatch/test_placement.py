@@ -16,11 +16,11 @@ def record(placement: Placement, count: int, length: float = 0.1) -> None:
 
 def test_a_worker_has_the_place_until_it_had_a_long_step() -> None:
     placement = Placement()
-    assert placement.inline()
+    assert placement.inline
     placement.record(LONG_MS - 0.1, 1)
-    assert placement.inline()
+    assert placement.inline
     placement.record(LONG_MS, 16)
-    assert not placement.inline()
+    assert not placement.inline
 
 
 def test_it_gets_the_place_back_later_each_time() -> None:
@@ -29,9 +29,9 @@ def test_it_gets_the_place_back_later_each_time() -> None:
     while owed < MAX_PROOFS * 4:
         placement.record(LONG_MS, 1)
         record(placement, min(owed, MAX_PROOFS) - 1)
-        assert not placement.inline()
+        assert not placement.inline
         record(placement, 1)
-        assert placement.inline()
+        assert placement.inline
         owed *= 4
 
 
@@ -42,9 +42,9 @@ def test_a_long_step_elsewhere_begins_the_proof_anew_and_makes_it_no_longer() ->
         record(placement, PROOFS - 1)
         placement.record(LONG_MS, 1)
     record(placement, PROOFS - 1)
-    assert not placement.inline()
+    assert not placement.inline
     record(placement, 1)
-    assert placement.inline()
+    assert placement.inline
 
 
 @given(steps=st.lists(st.tuples(milliseconds, st.integers(0, 100))), limit=st.integers(1, 64))
@@ -54,7 +54,7 @@ def test_a_share_lies_between_one_and_the_limit(steps: list[tuple[float, int]], 
         placement.record(length, shares)
     assert 1 <= placement.share(limit) <= limit
     if steps and steps[-1][0] >= LONG_MS:
-        assert not placement.inline()
+        assert not placement.inline
 
 
 @given(length=milliseconds)
