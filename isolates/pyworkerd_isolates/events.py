@@ -70,7 +70,9 @@ class Events:
         self._events.append(["fetch", invocation, entrypoint, props, method, url, headers, told])
 
     def _value(self, value: bytes, stubs: Sequence[int | StreamRef] | None) -> object:
-        blob = self._blob(value)
+        blobs = self._blobs
+        blob = len(blobs)
+        blobs.append(value)
         if stubs == ():
             return blob
         return [blob, None if stubs is None else list(map(self._beside, stubs))]

@@ -14,16 +14,25 @@ messages, `SOCKET_WINDOW` each way; its first `ws_credit` from the guest accepts
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
-from . import wire
+from . import texts, wire
 from .errors import OutputTooLarge, ProtocolError
-from .events import Events as Events  # noqa: PLC0414 - part of this language, told on
+
+# Part of this language, told on:
+from .events import Events as Events  # noqa: PLC0414
+from .texts import MAX_HEADER_BYTES as MAX_HEADER_BYTES  # noqa: PLC0414
+from .texts import MAX_HEADERS as MAX_HEADERS  # noqa: PLC0414
+from .texts import MAX_NAME as MAX_NAME  # noqa: PLC0414
+from .texts import MAX_REASON as MAX_REASON  # noqa: PLC0414
+from .texts import MAX_URL as MAX_URL  # noqa: PLC0414
+from .texts import HeaderPairs as HeaderPairs  # noqa: PLC0414, TC001
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from .limits import Limits
+    from .texts import Blobs, Reader
 
 WINDOW: Final = 262_144
 """Bytes in flight per stream, both ways. The guest's `streams.WINDOW` is the same number; a test compares them."""
@@ -32,16 +41,7 @@ SOCKET_WINDOW: Final = 65_536
 """The same per WebSocket; smaller, because one isolate has thousands. Messages cross in pieces."""
 PIECE: Final = 64
 """Bytes that a piece of a message counts for besides its data."""
-MAX_REASON: Final = 123
-"""Bytes of a close's reason (RFC 6455 section 5.5)."""
 MAX_NUMBER: Final = 2**53
-MAX_NAME: Final = 256
-MAX_URL: Final = 16_384
-"""Workers: URL 16 KB."""
-MAX_HEADER_BYTES: Final = 131_072
-"""Workers: 128 KB of headers in total."""
-MAX_HEADERS: Final = 256
-MAX_TEXT: Final = 65_536
 MAX_STUBS: Final = 250
 """Stubs and streams that one value names; the guests' `MAX_STUBS` is the same number."""
 MAX_DUE: Final = 64
@@ -52,11 +52,9 @@ MAX_PARTS: Final = 100_000
 """Values in the structured part of a step's output: more than as many calls have as a step may make."""
 PORTION: Final = 64
 """Effects that are decoded in a tenth of a millisecond."""
-LEVELS: Final = frozenset(("debug", "info", "warning", "error", "critical"))
 
 Entry: TypeAlias = tuple[str, str, bytes | int] | tuple[str, str, int, bytes]
 """A row of `Events.init`."""
-HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class StreamRef(NamedTuple):
@@ -303,60 +301,16 @@ class Output(NamedTuple):
     effects: list[Effect]
 
 
-FAIL_REASONS: Final = frozenset(("exception", "no_handler", "no_entrypoint", "no_method", "broken_stub"))
-REDIRECTS: Final = frozenset(("follow", "manual", "error"))
-
-_Blobs: TypeAlias = Sequence[bytes]
-_Reader: TypeAlias = Callable[[Any, _Blobs], Any]
+# The usual case of a field stands first in its reader, and in one piece: each step waits for them.
 
 
-def _number(value: Any, _: _Blobs) -> int:
-    if type(value) is not int or not 0 <= value < MAX_NUMBER:
-        raise ProtocolError("a number is missing or out of range")
-    return value
-
-
-def _text(limit: int) -> _Reader:
-    """Text for people. What no encoding can write, a surrogate without its partner, is replaced."""
-
-    def read(value: Any, _: _Blobs) -> str:
-        if type(value) is not str or len(value) > limit:
-            raise ProtocolError(f"a text is missing or longer than {limit} characters")
-        return value if value.isascii() else _LONE_SURROGATE("\ufffd", value)
-
-    return read
-
-
-def _matching(what: str, pattern: str, limit: int) -> _Reader:
-    """Text for machines: what it must look like is checked here, for nobody after this can know where it came from."""
-    fullmatch = re.compile(pattern).fullmatch
-
-    def read(value: Any, _: _Blobs) -> str:
-        if type(value) is not str or len(value) > limit or not fullmatch(value):
-            raise ProtocolError(
-                f"{what} is missing, longer than {limit} characters, or has characters that it may not have"
-            )
+def _number(value: Any, _: Blobs) -> int:
+    if type(value) is int and 0 <= value < MAX_NUMBER:
         return value
-
-    return read
-
-
-def _one_of(words: frozenset[str]) -> _Reader:
-    def read(value: Any, _: _Blobs) -> str:
-        if type(value) is not str or value not in words:
-            raise ProtocolError(f"expected one of {', '.join(sorted(words))}")
-        return value
-
-    return read
+    raise ProtocolError(_NO_NUMBER)
 
 
-def _level(value: Any, _: _Blobs) -> str:
-    if type(value) is not str:
-        raise ProtocolError("a log level is not text")
-    return value if value in LEVELS else "info"
-
-
-def _capability(value: Any, blobs: _Blobs) -> Named:
+def _capability(value: Any, blobs: Blobs) -> Named:
     if type(value) is int:
         return _number(value, blobs)
     if (
@@ -366,18 +320,23 @@ def _capability(value: Any, blobs: _Blobs) -> Named:
         or not _is_id(value[1])
     ):
         raise ProtocolError("a capability is neither a number nor a part of one")
-    return Part(_number(value[0], blobs), value[1], _object_name(value[2], blobs) if value[2:] else None)
+    number = _number(value[0], blobs)
+    return Part(number, value[1], texts.object_name(value[2], blobs) if value[2:] else None)
 
 
-def _asked(value: Any, blobs: _Blobs) -> Named:
+def _asked(value: Any, blobs: Blobs) -> Named:
+    if type(value) is int and 0 <= value < MAX_NUMBER:
+        return value
     if type(value) is list and len(value) == 2 and type(value[1]) is bool:
         return Held(_number(value[0], blobs), value[1])
     return _capability(value, blobs)
 
 
-def _value(value: Any, blobs: _Blobs) -> bytes:
+def _value(value: Any, blobs: Blobs) -> bytes:
     if type(value) is int:
-        return _blob(value, blobs)
+        if 0 <= value < len(blobs):
+            return blobs[value]
+        raise ProtocolError(_NO_BYTES)
     if type(value) is not list or len(value) != 2 or type(value[1]) is not list:
         raise ProtocolError("a value is neither bytes nor bytes with stubs")
     if len(value[1]) > MAX_STUBS:
@@ -385,7 +344,7 @@ def _value(value: Any, blobs: _Blobs) -> bytes:
     return Shared.of(_blob(value[0], blobs), tuple([_beside(each, blobs) for each in value[1]]))
 
 
-def _beside(value: Any, blobs: _Blobs) -> Beside:
+def _beside(value: Any, blobs: Blobs) -> Beside:
     if type(value) is list and value and value[0] in ("s", "p"):
         return _body(value, blobs)  # type: ignore[return-value]
     if type(value) is not list or len(value) != 2:
@@ -393,29 +352,29 @@ def _beside(value: Any, blobs: _Blobs) -> Beside:
     return Reference(_flag(value[0], blobs), _number(value[1], blobs))
 
 
-def _moment(value: Any, blobs: _Blobs) -> int | None:
+def _moment(value: Any, blobs: Blobs) -> int | None:
     return None if value is None else _number(value, blobs)
 
 
-def _numbers(value: Any, blobs: _Blobs) -> tuple[int, ...]:
+def _numbers(value: Any, blobs: Blobs) -> tuple[int, ...]:
     if type(value) is not list:
         raise ProtocolError("numbers are not a list")
     return tuple([_number(number, blobs) for number in value])
 
 
-def _flag(value: Any, _: _Blobs) -> bool:
+def _flag(value: Any, _: Blobs) -> bool:
     if type(value) is not bool:
         raise ProtocolError("a flag is neither true nor false")
     return value
 
 
-def _status(value: Any, _: _Blobs) -> int:
+def _status(value: Any, _: Blobs) -> int:
     if type(value) is not int or not 200 <= value <= 599:
         raise ProtocolError("a response's status must lie between 200 and 599")
     return value
 
 
-def _close_code(value: Any, _: _Blobs) -> int:
+def _close_code(value: Any, _: Blobs) -> int:
     """RFC 6455 section 7.4, and what IANA has registered since."""
     if value is None:
         return 1005
@@ -426,24 +385,17 @@ def _close_code(value: Any, _: _Blobs) -> int:
     return value
 
 
-def _reason(value: Any, blobs: _Blobs) -> str:
-    reason: str = _text(MAX_REASON)(value, blobs)
-    if len(reason.encode()) > MAX_REASON:
-        raise ProtocolError(f"the reason of a close is longer than {MAX_REASON} bytes")
-    return reason
+def _blob(value: Any, blobs: Blobs) -> bytes:
+    if type(value) is int and 0 <= value < len(blobs):
+        return blobs[value]
+    raise ProtocolError(_NO_BYTES)
 
 
-def _blob(value: Any, blobs: _Blobs) -> bytes:
-    if type(value) is not int or not 0 <= value < len(blobs):
-        raise ProtocolError("an effect names bytes that are not there")
-    return bytes(blobs[value])
-
-
-def _optional_blob(value: Any, blobs: _Blobs) -> bytes:
+def _optional_blob(value: Any, blobs: Blobs) -> bytes:
     return b"" if value is None else _blob(value, blobs)
 
 
-def _body(value: Any, blobs: _Blobs) -> BodyRef:
+def _body(value: Any, blobs: Blobs) -> BodyRef:
     if value is None:
         return None
     if type(value) is list and len(value) == 2 and value[0] == "b":
@@ -456,69 +408,44 @@ def _body(value: Any, blobs: _Blobs) -> BodyRef:
     raise ProtocolError("a body is neither bytes nor a stream")
 
 
-def _headers(value: Any, _: _Blobs) -> HeaderPairs:
-    if type(value) is not list or len(value) > MAX_HEADERS:
-        raise ProtocolError(f"headers are missing or more than {MAX_HEADERS}")
-    size = 0
-    pairs = []
-    for pair in value:
-        if type(pair) is not list or len(pair) != 2 or type(pair[0]) is not str or type(pair[1]) is not str:
-            raise ProtocolError("a header is not a pair of texts")
-        name, content = pair
-        # Printable ASCII, which nearly every value is, needs no expression.
-        if not (content.isascii() and content.isprintable()) and not _is_field_value(content):
-            raise ProtocolError("a header has characters that headers may not have")
-        size += len(name) + len(content)
-        pairs.append((_field_name(name) if len(name) <= 64 else _checked_name(name), content))
-    if size > MAX_HEADER_BYTES:
-        raise ProtocolError(f"headers are larger than {MAX_HEADER_BYTES} bytes")
-    return tuple(pairs)
-
-
-def _checked_name(name: str) -> str:
-    if not _is_field_name(name):
-        raise ProtocolError("a header has characters that headers may not have")
-    return name.lower()
-
-
-_field_name: Final = lru_cache(512)(_checked_name)
-"""For short names, so that what a tenant can make it hold is small."""
-_TCHARS: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110 section 5.6.2
-_is_field_name = re.compile(_TCHARS).fullmatch
-_is_field_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch  # RFC 9110 section 5.5, as latin-1
 _is_id: Final = re.compile(r"[0-9a-f]{64}").fullmatch
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]").sub
-_name, _long = _text(MAX_NAME), _text(MAX_TEXT)
-_method_name = _matching("a method's name", r"[^\ud800-\udfff]*", MAX_NAME)
-_object_name = _matching("an object's name", r"[^\ud800-\udfff]*", 1024)
-_http_method = _matching("a request's method", _TCHARS, MAX_NAME)
-_redirect = _one_of(REDIRECTS)
-_url = _matching("a URL", r"[^\x00-\x20\x7f\ud800-\udfff]+", MAX_URL)
+_NO_NUMBER: Final = "a number is missing or out of range"
+_NO_BYTES: Final = "an effect names bytes that are not there"
 
-_EFFECTS: Final[dict[str, tuple[Any, tuple[_Reader, ...]]]] = {
-    "log": (Log, (_number, _level, _name, _long)),
-    "respond": (Respond, (_number, _status, _headers, _body)),
+_EFFECTS: Final[dict[str, tuple[type[Effect], tuple[Reader, ...]]]] = {
+    "log": (Log, (_number, texts.level, texts.name, texts.text)),
+    "respond": (Respond, (_number, _status, texts.header_pairs, _body)),
     "return": (Return, (_number, _value)),
-    "fail": (Fail, (_number, _one_of(FAIL_REASONS), _name, _long, _long)),
+    "fail": (Fail, (_number, texts.fail_reason, texts.name, texts.text, texts.text)),
     "done": (Done, (_number,)),
     "data": (Data, (_number, _optional_blob, _flag)),
-    "error": (Broken, (_number, _long)),
+    "error": (Broken, (_number, texts.text)),
     "pull": (Pull, (_number, _number)),
     "stop": (Stop, (_number,)),
-    "call": (Call, (_number, _number, _asked, _method_name, _value)),
+    "call": (Call, (_number, _number, _asked, texts.method_name, _value)),
     "fetch": (
         Fetch,
-        (_number, _number, _capability, _http_method, _url, _headers, _body, _redirect, _moment),
+        (
+            _number,
+            _number,
+            _capability,
+            texts.http_method,
+            texts.url,
+            texts.header_pairs,
+            _body,
+            texts.redirect,
+            _moment,
+        ),
     ),
     "abandon": (Abandon, (_number,)),
     "drop": (Drop, (_number,)),
-    "upgrade": (Upgrade, (_number, _headers, _number)),
+    "upgrade": (Upgrade, (_number, texts.header_pairs, _number)),
     "ws_send": (SocketSend, (_number, _optional_blob, _flag, _flag)),
-    "ws_close": (SocketClose, (_number, _close_code, _reason)),
+    "ws_close": (SocketClose, (_number, _close_code, texts.close_reason)),
     "ws_credit": (SocketCredit, (_number, _number)),
     "commit": (Commit, (_number, _numbers, _blob, _moment)),
-    "abort": (Abort, (_long,)),
-    "crash": (Crash, (_long,)),
+    "abort": (Abort, (texts.text,)),
+    "crash": (Crash, (texts.text,)),
 }
 
 
@@ -547,10 +474,10 @@ def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], object
         raise OutputTooLarge(f"the step gave out {len(raw)} effects; the limit is {limits.effects}")
     due = None if wake is None else _wake(wake)
     if let_others is None or len(raw) <= PORTION:
-        return Output(due, [checked(item, blobs) for item in raw])
+        return _new(Output, (due, _read(raw, blobs)))
     effects = []
     for start in range(0, len(raw), PORTION):
-        effects += [checked(item, blobs) for item in raw[start : start + PORTION]]
+        effects += _read(raw[start : start + PORTION], blobs)
         let_others()
     return Output(due, effects)
 
@@ -580,21 +507,46 @@ def _wake(value: Any) -> Wake:
     return Wake(when, tuple([_number(number, ()) for number in numbers]))
 
 
-def checked(item: Any, blobs: _Blobs) -> Effect:
+def checked(item: Any, blobs: Blobs) -> Effect:
     """One effect as a guest encoded it, or would have. Raises `ProtocolError` for anything that is not as agreed."""
-    known = _EFFECTS.get(item[0]) if type(item) is list and item and type(item[0]) is str else None
-    if known is None:
-        raise ProtocolError("an effect has no known name")
-    make, readers = known
-    item = [*item, None] if make is Fetch and len(item) == len(readers) else item
-    if len(item) != len(readers) + 1:
-        raise ProtocolError(f"the effect {item[0]!r} has {len(item) - 1} fields instead of {len(readers)}")
-    # The constructor that a named tuple has otherwise takes the fields one by one, which costs as much as reading them.
-    if len(readers) == 1:  # half of all effects say that an invocation is done
-        return _new(make, (readers[0](item[1], blobs),))  # type: ignore[no-any-return]
-    return _new(make, [read(value, blobs) for read, value in zip(readers, item[1:])])  # type: ignore[no-any-return]  # noqa: B905 - counted above
+    return _read((item,), blobs)[0]
 
 
+def _read(items: Iterable[Any], blobs: Blobs) -> list[Effect]:
+    effects: list[Effect] = []
+    for item in items:
+        row = _ROWS.get(item[0]) if type(item) is list and item and type(item[0]) is str else None
+        if row is None:
+            raise ProtocolError("an effect has no known name")
+        make, numbers, readers = row
+        fields = item[1:]
+        if make is Fetch and len(fields) == _FETCH_FIELDS - 1:
+            fields.append(None)
+        if len(fields) != numbers + len(readers):
+            raise ProtocolError(
+                f"the effect {item[0]!r} has {len(item) - 1} fields instead of {numbers + len(readers)}"
+            )
+        for value in fields if not readers else fields[:numbers]:
+            if type(value) is not int or not 0 <= value < MAX_NUMBER:
+                raise ProtocolError(_NO_NUMBER)
+        for place, read in readers:
+            fields[place] = read(fields[place], blobs)
+        # The constructor that a named tuple has otherwise takes the fields one by one, which costs as much as reading.
+        effects.append(_new(make, fields))
+    return effects
+
+
+def _row(
+    make: type[Effect], readers: tuple[Reader, ...]
+) -> tuple[type[Effect], int, tuple[tuple[int, Reader], ...]]:
+    """Of a row of `_EFFECTS`: how many numbers it begins with, which are read without a call, and how the rest is
+    read, each with its place."""
+    numbers = next((place for place, reader in enumerate(readers) if reader is not _number), len(readers))
+    return make, numbers, tuple(enumerate(readers))[numbers:]
+
+
+_ROWS: Final = {name: _row(*row) for name, row in _EFFECTS.items()}
+_FETCH_FIELDS: Final = len(Fetch._fields)
 _new: Final = tuple.__new__
 PRIME: Final = wire.encode([["prime"]], ())
 """While an engine is built: run the guest's machinery once, so that the base image has it warm."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+from time import monotonic_ns, sleep
 from typing import TYPE_CHECKING, Final
 
 from .errors import ClosedIsolate
@@ -41,7 +41,7 @@ class Ticker:
         """How often guest code was about to run."""
         self._tick = advance
         self._park_after_ns = park_after_ns
-        self._wall = time.monotonic_ns()
+        self._wall = monotonic_ns()
         """When the last epoch began."""
         self._parked = True
         self._wake = threading.Event()
@@ -54,8 +54,8 @@ class Ticker:
         self.steps += 1
         if self._parked:
             self._unpark()
-        late = min((time.monotonic_ns() - self._wall) // TICK_NS, MAX_LATE)
-        return int(slice_ms) + 2 + late
+        late = (monotonic_ns() - self._wall) // TICK_NS
+        return int(slice_ms) + 2 + (late if late < MAX_LATE else MAX_LATE)
 
     def _unpark(self) -> None:
         with self._lock:
@@ -63,7 +63,7 @@ class Ticker:
                 raise ClosedIsolate("this machine is closed")
             if not self._parked:
                 return
-            self._wall = time.monotonic_ns()
+            self._wall = monotonic_ns()
             self._parked = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="pyworkerd-ticker", daemon=True)
@@ -78,7 +78,7 @@ class Ticker:
             # A copy, taken at once: others change it meanwhile, and a ticker that fails lets every guest run on.
             before, ran = ran, self.running.copy()
             running_on = before.items() & ran.items()
-            time.sleep((TICK_NS if running_on else STRIDE * TICK_NS) / 1e9)
+            sleep((TICK_NS if running_on else STRIDE * TICK_NS) / 1e9)
             now = self._advance()
             if self.steps != seen or self.running:
                 seen, quiet_since = self.steps, now
@@ -87,7 +87,7 @@ class Ticker:
                 seen, quiet_since = self.steps, self._wall
 
     def _advance(self) -> int:
-        now = time.monotonic_ns()
+        now = monotonic_ns()
         passed = (now - self._wall) // TICK_NS
         for _ in range(min(passed, MAX_LATE)):
             self._tick()

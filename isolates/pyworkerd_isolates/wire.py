@@ -114,7 +114,7 @@ def encode(message: object, blobs: Sequence[Bytes] = ()) -> bytes:
     """
     if not blobs:
         return alone("".join(_chunks(message, 0)))
-    header = "".join(_chunks(([len(blob) for blob in blobs], message), 0)).encode("ascii")
+    header = "".join(_chunks((list(map(len, blobs)), message), 0)).encode("ascii")
     return b"".join((written_length(len(header)), header, *blobs))
 
 
@@ -145,22 +145,24 @@ def decode(
     Nothing is believed: whatever does not add up raises `WireError`, and no other exception comes out. What
     the message means, and whether its parts have the right types, is for the caller to check.
     """
-    if len(data) < 4:
+    size = len(data)
+    if size < 4:
         raise WireError("a frame is cut short")
     start = length_of(data)[0] + 4
-    if start > len(data) or start - 4 > max_header:
+    if start > size or start - 4 > max_header:
         raise WireError("a frame is cut short or its header is too long")
     lengths, message = _read_header(bytes(data[4:start]), max_depth, scan)
+    if not lengths and start == size:
+        return message, ()
+    if len(lengths) == 1 and type(lengths[0]) is int and lengths[0] == size - start and max_blobs:
+        return message, (data[start:],)
     return message, _cut(data, start, lengths, max_blobs)
 
 
 def _read_header(header: bytes, max_depth: int, scan: Scan) -> list[Any]:
     """Lengths and message. Raises `WireError` for anything else."""
-    if (
-        len(header) > max_depth
-        and header.count(b"[") + header.count(b"{") > max_depth
-        and deepest(header) > max_depth
-    ):
+    brackets = header.count(b"[") + header.count(b"{") if len(header) > max_depth else 0
+    if brackets > max_depth and deepest(header) > max_depth:
         raise WireError(f"more than {max_depth} brackets are open at once")
     try:
         text = str(header, "utf-8")
@@ -198,8 +200,6 @@ def outside_strings(text: bytes) -> bytes:
 
 def _cut(data: Bytes, start: int, lengths: list[Any], max_blobs: int) -> tuple[Bytes, ...]:
     size = len(data)
-    if not lengths and start == size:
-        return ()
     if len(lengths) > max_blobs:
         raise WireError(f"a frame has more than {max_blobs} blobs")
     blobs = []
