@@ -121,6 +121,10 @@ class Return(NamedTuple):
     value: bytes
 
 
+class Result(Return):
+    """The same, and nothing of the invocation is left: `Return` and `Done` in one."""
+
+
 class Fail(NamedTuple):
     """The handler did not answer. `reason` is one of FAIL_REASONS."""
 
@@ -282,8 +286,8 @@ class Crash(NamedTuple):
 
 
 Effect: TypeAlias = (
-    Crash | Log | Respond | Return | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch | Abandon
-    | Drop | Upgrade | SocketSend | SocketClose | SocketCredit | Commit | Abort
+    Crash | Log | Respond | Return | Result | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch
+    | Abandon | Drop | Upgrade | SocketSend | SocketClose | SocketCredit | Commit | Abort
 )  # fmt: skip
 
 
@@ -416,6 +420,7 @@ _EFFECTS: Final[dict[str, tuple[type[Effect], tuple[Reader, ...]]]] = {
     "log": (Log, (_number, texts.level, texts.name, texts.text)),
     "respond": (Respond, (_number, _status, texts.header_pairs, _body)),
     "return": (Return, (_number, _value)),
+    "result": (Result, (_number, _value)),
     "fail": (Fail, (_number, texts.fail_reason, texts.name, texts.text, texts.text)),
     "done": (Done, (_number,)),
     "data": (Data, (_number, _optional_blob, _flag)),

@@ -51,6 +51,7 @@ from .protocol import (
     Output,
     Pull,
     Respond,
+    Result,
     Return,
     SocketClose,
     SocketCredit,
@@ -91,10 +92,8 @@ class RunFailed(Exception):
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        failure = run.failure
-        super().__init__(
-            failure.traceback or f"{failure.reason}: {failure.message}" if failure else "no answer"
-        )
+        failed = run.failure
+        super().__init__(failed.traceback or f"{failed.reason}: {failed.message}" if failed else "no answer")
 
 
 @dataclass(slots=True)
@@ -450,13 +449,15 @@ class Driver:
 
     def _return(self, effect: Return) -> None:
         self._unanswered(effect.invocation).returned = effect.value
+        if isinstance(effect, Result):
+            self._done(effect)
 
     def _fail(self, effect: Fail) -> None:
         run = self._run_of(effect.invocation)
         if run.failure is None:
             run.failure = effect
 
-    def _done(self, effect: Done) -> None:
+    def _done(self, effect: Done | Result) -> None:
         self._run_of(effect.invocation).done = True
         del self._open[effect.invocation]
         if not self._open and self.isolate.state is not State.DEAD:
@@ -588,6 +589,7 @@ _PERFORM: Final[dict[type[Effect], Callable[[Driver, Any], None]]] = {
     Log: Driver._log,  # noqa: SLF001
     Pull: Driver._pull,  # noqa: SLF001
     Respond: Driver._respond,  # noqa: SLF001
+    Result: Driver._return,  # noqa: SLF001
     Return: Driver._return,  # noqa: SLF001
     SocketClose: lambda driver, effect: driver._socket(effect.socket).closes(effect),  # noqa: SLF001
     SocketCredit: lambda driver, effect: driver._socket(effect.socket).pulls(effect.credit),  # noqa: SLF001

@@ -165,6 +165,6 @@ def test_one_that_is_given_away_stands_beside_what_was_lent(guest: Guest) -> Non
 
 
 def test_what_cannot_be_called_has_no_stub(guest: Guest) -> None:
-    returned, _ = guest.step(("rpc", 1, None, {}, "refused", NOTHING))
+    returned, *_ = guest.step(("rpc", 1, None, {}, "refused", NOTHING))
     refused = wire.load_value(returned.value)
     assert (len(refused), all("takes a function, or an object" in each for each in refused)) == (3, True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_isolates.protocol import Crash, Fail, Log, Respond, Return, Shared, Upgrade
+from pyworkerd_isolates.protocol import Crash, Fail, Log, Respond, Result, Return, Shared, Upgrade
 
 from pyworkerd.errors import (
     ERROR_HEADER,
@@ -152,6 +152,12 @@ def returned(live: Live, effect: Return) -> None:
             invocation.fail(error)
             return
     invocation.succeed(value)
+
+
+def result(live: Live, effect: Result) -> None:
+    """What a method returned, and nothing of the invocation is left."""
+    returned(live, effect)
+    live.done(effect)
 
 
 def _asked(live: Live, number: int, kind: type) -> Invocation | None:

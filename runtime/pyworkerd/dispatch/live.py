@@ -41,6 +41,7 @@ from pyworkerd_isolates.protocol import (
     Output,
     Pull,
     Respond,
+    Result,
     Return,
     SocketClose,
     SocketCredit,
@@ -50,14 +51,9 @@ from pyworkerd_isolates.protocol import (
     Wake,
 )
 
-from pyworkerd.errors import (
-    IsolateLost,
-    LimitExceeded,
-    PyworkerdError,
-    WorkerError,
-)
+from pyworkerd.errors import IsolateLost, LimitExceeded, PyworkerdError, WorkerError
 
-from .answers import Answers, respond, returned
+from .answers import Answers, respond, result, returned
 from .beginning import begin
 from .blame import blame
 from .bodies import Bodies
@@ -463,7 +459,8 @@ class Live:
 
     # effects ---------------------------------------------------------------------------------------------------------
 
-    def _done(self, effect: Done) -> None:
+    def done(self, effect: Done | Result) -> None:
+        """Nothing of an invocation is left."""
         invocation = self.invocations.get(effect.invocation)
         if invocation is not None:
             if invocation.answer is not None:
@@ -582,13 +579,14 @@ _PERFORM: Final[dict[type, Callable[[Live, Any], None]]] = {
     Call: Live._call,  # noqa: SLF001 - the class's own table
     Crash: lambda live, effect: live.answers.crash(effect),
     Data: lambda live, effect: live.bodies.data(effect),
-    Done: Live._done,  # noqa: SLF001
+    Done: Live.done,
     Drop: lambda live, effect: live.stubs.drop(effect),
     Fail: lambda live, effect: live.answers.failed(effect),
     Fetch: Live._call,  # noqa: SLF001
     Log: lambda live, effect: live.answers.log(effect),
     Pull: lambda live, effect: live.bodies.pull(effect),
     Respond: respond,
+    Result: result,
     Return: returned,
     SocketClose: lambda live, effect: live.sockets.closed(effect),
     SocketCredit: lambda live, effect: live.sockets.credit(effect),

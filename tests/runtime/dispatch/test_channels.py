@@ -41,6 +41,7 @@ class Default(WorkerEntrypoint):
             "Broken": ["error", 77, "broken"],
             "Done": ["done", 77],
             "Return": ["return", 77, outbox.blob(b"x")],
+            "Result": ["result", 77, outbox.blob(b"x")],
             "Respond": ["respond", 77, 200, [], None],
             "Fail": ["fail", 77, "exception", "x", "y", "z"],
             "Crash": ["crash", "x"],
@@ -63,7 +64,7 @@ async def refused(call):
 """
 }
 EFFECTS = sorted(kind.__name__ for kind in get_args(protocol.Effect))
-ENDS_THE_ISOLATE = {"Return", "Respond", "Fail", "Crash", "Upgrade", "Abort", "Commit", "Drop"}
+ENDS_THE_ISOLATE = {"Return", "Result", "Respond", "Fail", "Crash", "Upgrade", "Abort", "Commit", "Drop"}
 """These answer what was never asked, let go of what was never given, or give up."""
 
 

@@ -27,8 +27,8 @@ function (modules, later, functions) {
     // every isolate. `python -m pyworkerd_bench.experiments.javascript_steps` tells which they are.
     guest.texts = [
       " ", ",", "[", "]", "[[", "],", "],[", ",[", "]]]", '["b",', '["done",', '["respond",', '["return",',
-      "worker", "outbound", "cache", "crypto", "log_bytes", "init", "focus", "fetch", "rpc", "props", "ctx",
-      "env", "instance", "isClass", "over", "answered", "timers", "bodies",
+      '["result",', "worker", "outbound", "cache", "crypto", "log_bytes", "init", "focus", "fetch", "rpc", "props",
+      "ctx", "env", "instance", "isClass", "over", "answered", "timers", "bodies",
       "calls", "invocation", "number", "method", "url", "headers", "body", "redirect", "manual", "follow", "rest",
       "status", "made", "pairs", "type", "locked", "text", "bytes", "used", "shared", "effect", "pump",
       "content-type", "text/plain;charset=UTF-8", "application/json", "set-cookie", "automatic",

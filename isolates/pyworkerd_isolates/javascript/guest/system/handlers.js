@@ -9,7 +9,7 @@ import { isA, reportUnheard, wordsOf } from "pyworkerd:system/logs";
 import { promised, runFirst } from "pyworkerd:system/loop";
 import { explained } from "pyworkerd:system/modules";
 import { object } from "pyworkerd:system/objects";
-import { afford, blob, emit, emitText, refuseTooMuch, room } from "pyworkerd:system/outbox";
+import { afford, blob, emit, emitReturn, emitText, refuseTooMuch, room } from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
 import { crossing, plainFrame, readValue, writeMessage, writeValue } from "pyworkerd:system/values";
@@ -263,13 +263,13 @@ function giveBack(invocation, value) {
 
 function giveBytes(invocation, data) {
   refuseTooMuch(data.length);
-  emitText(`["return",${invocation.number},${blob(data)}]`);
+  emitReturn(invocation.number, blob(data));
 }
 
 function returned(invocation, value) {
   const plain = plainFrame(value);
   if (plain !== null) {
-    emitText(`["return",${invocation.number},${blob(plain)}]`);
+    emitReturn(invocation.number, blob(plain));
     return;
   }
   const data = writeMessage(value);
@@ -279,7 +279,7 @@ function returned(invocation, value) {
   }
   try {
     refuseTooMuch(data.length);
-    emit(["return", invocation.number, sent(data, invocation, crossing.numberOf, true)]);
+    emitReturn(invocation.number, JSON.stringify(sent(data, invocation, crossing.numberOf, true)));
   } catch (error) {
     data.cancel(error);
     throw error;

@@ -3,7 +3,7 @@
 import { now } from "pyworkerd:system/host";
 import { isLending } from "pyworkerd:system/lending";
 import { clearTimersOf, run, tellOf, unheard } from "pyworkerd:system/loop";
-import { emit, emitText } from "pyworkerd:system/outbox";
+import { emit, emitDone } from "pyworkerd:system/outbox";
 import { inherit, keepShapes } from "pyworkerd:web/idl";
 
 export const running = new Map();
@@ -34,7 +34,7 @@ export class Invocation {
     if (unheard.size > 0) tellOf(this);
     if (this.hasMore) this.#endMore();
     this.over = true;
-    emitText(`["done",${this.number}]`);
+    emitDone(this.number);
   }
 
   #endMore() {

@@ -27,8 +27,28 @@ export function emitText(text) {
   effects[effects.length] = text; // faster than `push`, and there whatever a program makes of that
 }
 
+let returned = 0;
+// The number of the invocation whose method has returned last, 0 if none has; where the effect is, and the rest of it.
+let place = 0;
+let rest = "";
+
+// A method returned: `value` is JSON, as the effect names it.
+export function emitReturn(number, value) {
+  returned = number;
+  rest = `${number},${value}]`;
+  place = effects.length;
+  effects[place] = `["return",${rest}`;
+}
+
+// Nothing of an invocation is left. Where that is so as soon as its method has returned, both are one effect.
+export function emitDone(number) {
+  if (returned === number && place === effects.length - 1) effects[place] = `["result",${rest}`;
+  else effects[effects.length] = `["done",${number}]`;
+}
+
 // One that the others wait for.
 export function emitFirst(text) {
+  returned = 0;
   effects.unshift(text);
 }
 
@@ -51,6 +71,7 @@ export function blob(data) {
 // One that ends the object: of the others only what was logged goes out. They tell of what is not kept.
 export function emitAlone(effect) {
   effects = effects.filter((text) => text.startsWith('["log",'));
+  returned = 0;
   blobs = [];
   held = 0;
   emit(effect);
@@ -104,5 +125,6 @@ export function takeLogs() {
 export function clear() {
   effects = [];
   blobs = [];
+  returned = 0;
   held = written = abandoned = 0;
 }
