@@ -496,7 +496,7 @@ def test_lazy_workers_are_deployed_by_their_first_request_or_call(
     with_runtime: Callable[..., None], tmp_path: Path
 ) -> None:
     config = lazy(
-        worker(tmp_path, "one", COUNTER),
+        worker(tmp_path, "one", COUNTER, limits=Limits(isolates=1)),
         worker(tmp_path, "two", COUNTER),
         worker(tmp_path, "caller", CALLER, other("two")),
     )

@@ -433,7 +433,7 @@ def test_a_client_that_makes_no_room_holds_up_only_itself(loop: str, tmp_path: P
 
             return Response(200, (), Body(chunks=much()) if request.method == "POST" else Body(b"small"))
 
-        async with serving(handler, tmp_path, write_timeout=0.3) as place:
+        async with serving(handler, tmp_path, write_timeout=1) as place:
             peer = await connect(place)
             peer.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
             stalled = peer.ask(POST)
