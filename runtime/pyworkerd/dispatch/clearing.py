@@ -37,7 +37,10 @@ class Clearing:
         return len(self._jobs)
 
     def add(self, job: Callable[[], object]) -> None:
-        """Do this, now or in one of the next turns. It raises nothing, and may no longer be needed by then."""
+        """Do this, now or in one of the next turns. It may no longer be needed by then.
+
+        What it raises is a bug, which is told where it is done, and holds up nothing that comes after it.
+        """
         self._jobs.append(job)
         if len(self._jobs) == 1:
             self._go_on()
@@ -47,11 +50,15 @@ class Clearing:
         self._go_on()
 
     def _go_on(self) -> None:
-        while self._jobs and self._done < AT_ONCE:
-            self._done += 1
-            self._jobs[0]()
-            self._jobs.popleft()  # only now: what it adds comes after it
-        if self._done and not self._due:
-            self._due = True
-            self._turns.once()  # what these cause is done when the loop has gone round
-            self._turns.ready(self._account, self._turn)
+        try:
+            while self._jobs and self._done < AT_ONCE:
+                self._done += 1
+                try:
+                    self._jobs[0]()
+                finally:
+                    self._jobs.popleft()  # only now: what it adds comes after it
+        finally:
+            if self._done and not self._due:
+                self._due = True
+                self._turns.once()  # what these cause is done when the loop has gone round
+                self._turns.ready(self._account, self._turn)

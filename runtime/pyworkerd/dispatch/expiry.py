@@ -88,10 +88,19 @@ class Expiry:
         late = []
         for invocation, end in self._waiting.items():
             if end > now:
-                self._arm(end)
                 break
             late.append(invocation)
-        for invocation in late:
-            if self._waiting.pop(invocation, None) is not None:  # the end of one may have ended another
-                invocation.expiry = None
-                self._expire(invocation)
+        try:
+            for invocation in late:
+                if self._waiting.pop(invocation, None) is not None:  # the end of one may have ended another
+                    invocation.expiry = None
+                    self._expire(invocation)
+        finally:
+            self._arm_next()
+
+    def _arm_next(self) -> None:
+        # If the end of one failed, which is a bug, some are late and go at once. Who began meanwhile set the timer.
+        if self._waiting:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._arm(next(iter(self._waiting.values())))

@@ -47,3 +47,25 @@ def test_few_go_at_once_in_every_turn() -> None:
             await asyncio.sleep(0)
 
     asyncio.run(main())
+
+
+def test_a_job_that_fails_is_told_and_holds_up_nothing() -> None:
+    async def main() -> None:
+        told, done = list[object](), list[str]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        clearing = Clearing(Turns(), Account())
+        fault = ValueError("a fault of ours")
+
+        def fail() -> None:
+            clearing.add(lambda: done.append("of its own"))
+            raise fault
+
+        for _ in range(AT_ONCE):
+            clearing.add(lambda: None)
+        clearing.add(fail)
+        clearing.add(lambda: done.append("after it"))
+        while clearing:
+            await asyncio.sleep(0)
+        assert (told, done) == ([fault], ["after it", "of its own"])
+
+    asyncio.run(main())

@@ -33,6 +33,7 @@ class Clock(asyncio.AbstractEventLoop):
     def __init__(self) -> None:
         self.now = 0.0
         self.timers: list[asyncio.TimerHandle] = []
+        self.faults: list[object] = []
 
     def time(self) -> float:
         return self.now
@@ -44,6 +45,9 @@ class Clock(asyncio.AbstractEventLoop):
         timer = asyncio.TimerHandle(when, callback, (), self)
         self.timers.append(timer)
         return timer
+
+    def call_exception_handler(self, context: dict[str, object]) -> None:
+        self.faults.append(context["exception"])
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Asked by `TimerHandle.cancel`."""
@@ -137,3 +141,23 @@ def test_the_next_may_be_due_at_once_on_the_loop_that_servers_have() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert len(runner.run(main())) == 20
+
+
+def test_one_that_cannot_be_ended_keeps_no_other_from_its_end() -> None:
+    clock, fault, told = Clock(), ValueError("a fault of ours"), list[Invocation]()
+    at_once, bad, late = new(), new(), new()
+
+    def expire(invocation: Invocation) -> None:
+        if invocation is bad:
+            raise fault
+        told.append(invocation)
+
+    expiry = Expiry(clock, 10_000, expire)
+    for each in (bad, at_once):
+        expiry.begin(each, 0.0)
+    expiry.begin(late, 1.0)
+    clock.move(10)
+    assert (told, clock.faults) == ([at_once], [fault])
+    clock.move(11)
+    assert told == [at_once, late]
+    assert not len(expiry)
