@@ -72,11 +72,12 @@ from .pages import PAGE, PAGES, compare, equal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .capi import CallFuture
     from .pages import Run
 
-PREPARE_TICKS: Final = 100
+PREPARE_TICKS: Final = c_uint64(100)
 """Epochs for the short calls before and after a step, which cannot pause: they allocate and free one block."""
-OWN_CALL_TICKS: Final = 1000
+OWN_CALL_TICKS: Final = c_uint64(1000)
 """Epochs for a call of the engine's own functions, which take no time worth counting."""
 
 _TOO_LONG: Final = "UpdateDeadline"
@@ -140,6 +141,7 @@ _KINDS: Final = ((_NOW, _I64), (_FIRST, _I32), (_SECOND, _I32))
 _Bytes: Final = c_char * ctypes.sizeof(_Exports)
 _record: Final = Struct("<II").unpack_from
 """An answer's record: its address and size."""
+_ONE, _THREE, _FOUR = c_size_t(1), c_size_t(3), c_size_t(4)
 _NOTHING: Final = memoryview(b"")
 
 
@@ -152,7 +154,7 @@ class Instance:
     __slots__ = (
         "_base",
         "_call",
-        "_call_at",
+        "_call_with",
         "_context",
         "_functions",
         "_memory",
@@ -162,8 +164,9 @@ class Instance:
         "_seen",
         "_store",
         "_ticker",
+        "_ticks",
         "_trap",
-        "_values_at",
+        "_values",
         "_words",
         "size",
     )
@@ -181,7 +184,7 @@ class Instance:
         self._refusals = refusals
         self._functions: dict[str, Any] = {}
         """Exports that were called, each with the record of a function."""
-        self._call: int | None = None
+        self._call: CallFuture | None = None
         """A call that was begun and has not ended."""
         self._previous = 0
         """Address of the last answer, if the guest has not freed it."""
@@ -190,29 +193,29 @@ class Instance:
         self._seen = _NOTHING
         """So much of its memory, in place. What is taken of it is copied at once: it is gone when this is closed."""
         self._store: int | None = wasmtime_store_new(machine.pointer, None, None)
-        self._context = wasmtime_store_context(self._store)
+        self._context = c_void_p(wasmtime_store_context(self._store))
+        self._ticks = c_uint64()
         wasmtime_store_limiter(self._store, memory_limit, -1, 2, -1, 1)
-        wasmtime_context_set_epoch_deadline(self._context, self._ticker.ticks_for(start_ms))
+        self._pause_after(start_ms)
         native = self._native = _Exports()
         at = ctypes.addressof(native)
-        self._values_at = at + _Exports.values.offset
+        self._values = byref(native, _Exports.values.offset)
         words = self._words = memoryview(_Bytes.from_buffer(native)).cast("B").cast("q")
-        self._trap = at + _Exports.trap.offset
+        trap = self._trap = byref(native, _Exports.trap.offset)
         image_at, engine_at = at + _Exports.image.offset, at + _Exports.engine.offset
         memory_at = at + _Exports.memory.offset
         for place, kind in _KINDS:
             words[place - 1] = kind
-        self._call_at = (
-            at + _Exports.arguments.offset,
-            at + _Exports.result.offset,
-            at + _Exports.error.offset,
+        self._call_with = (
+            *(byref(native, _Exports.arguments.offset), _THREE, byref(native, _Exports.result.offset), _ONE),
+            *(trap, byref(native, _Exports.error.offset)),
         )
         try:
-            self._check(wasmtime_instance_new(self._context, image.pointer, None, 0, image_at, self._trap))
+            self._check(wasmtime_instance_new(self._context, image.pointer, None, 0, image_at, trap))
             if not wasmtime_instance_export_get(self._context, image_at, b"memory", 6, memory_at):
                 raise EngineError("the image exports no memory")  # noqa: TRY301 (what began must be undone)
             given = memory_at, self._imports(machine, at + _Exports.ask.offset)
-            self._check(wasmtime_instance_new(self._context, engine.pointer, *given, engine_at, self._trap))
+            self._check(wasmtime_instance_new(self._context, engine.pointer, *given, engine_at, trap))
         except BaseException:
             self.close()
             raise
@@ -238,10 +241,10 @@ class Instance:
         ctypes.memmove(function, byref(native.function.of.func), _FUNC_SIZE)
         return function
 
-    def _live(self) -> int:
+    def _live(self) -> c_void_p:
         if self._store is None:
             raise ClosedIsolate("this isolate has ended")
-        return self._context  # type: ignore[no-any-return]
+        return self._context
 
     def _look(self) -> int:
         """How large its memory is now: from here on all of it is seen."""
@@ -266,7 +269,7 @@ class Instance:
             place += 2
         running[me] = self._ticker.steps
         try:
-            error = wasmtime_func_call_unchecked(self._context, function, self._values_at, 4, self._trap)
+            error = wasmtime_func_call_unchecked(self._context, function, self._values, _FOUR, self._trap)
         finally:
             del running[me]
         if error or words[_TRAP]:
@@ -305,12 +308,10 @@ class Instance:
         if self._store is None:
             raise ClosedIsolate("this isolate has ended")
         functions, size = self._functions, len(data)
-        entry, prepare = f"{name}_at", f"prepare_{name}"
+        entry = f"{name}_at"
         if not size:
             self.finish(name)
-        wasmtime_context_set_epoch_deadline(self._context, PREPARE_TICKS)
-        previous, self._previous = self._previous, 0
-        pointer = self._invoke(functions.get(prepare) or self._function(prepare), (previous, size))
+        pointer = self._prepare(f"prepare_{name}", size)
         end = pointer + size
         if end > self.size and end > self._look():
             raise ProtocolError("the guest's allocator named an address outside its memory")
@@ -320,13 +321,25 @@ class Instance:
             ctypes.memmove(self._base + pointer, data, size)
         self._begin(functions.get(entry) or self._function(entry), now_ns, pointer, size)
 
+    def _prepare(self, name: str, size: int) -> int:
+        """Have the guest free its last answer and make room for so much. Its allocator is guest code like any other, so
+        the ticker counts, however long nothing has run."""
+        ticker = self._ticker
+        ticker.steps += 1
+        if ticker.parked:
+            ticker.unpark()
+        wasmtime_context_set_epoch_deadline(self._context, PREPARE_TICKS)
+        previous, self._previous = self._previous, 0
+        return self._invoke(self._functions.get(name) or self._function(name), (previous, size))
+
     def _begin(self, function: Any, now_ns: int, first: int, second: int) -> None:
         words = self._words
         words[_NOW], words[_FIRST], words[_SECOND] = now_ns, first, second
-        arguments, result, error = self._call_at
-        self._call = wasmtime_func_call_async(
-            self._context, function, arguments, 3, result, 1, self._trap, error
-        )
+        self._call = wasmtime_func_call_async(self._context, function, *self._call_with)
+
+    def _pause_after(self, slice_ms: float) -> None:
+        self._ticks.value = self._ticker.ticks_for(slice_ms)
+        wasmtime_context_set_epoch_deadline(self._context, self._ticks)
 
     def go_on(self, slice_ms: float) -> bool:
         """The middle part: run for about so long on the wall, on whatever thread. Returns whether it has come to its
@@ -335,9 +348,10 @@ class Instance:
         call = self._call
         if call is None:
             raise ClosedIsolate("no step has begun")
-        ticker, me = self._ticker, id(self)
+        ticker, ticks, me = self._ticker, self._ticks, id(self)
         running = ticker.running
-        wasmtime_context_set_epoch_deadline(self._context, ticker.ticks_for(slice_ms))
+        ticks.value = ticker.ticks_for(slice_ms)
+        wasmtime_context_set_epoch_deadline(self._context, ticks)
         running[me] = ticker.steps
         try:
             over: bool = wasmtime_call_future_poll(call)
@@ -379,10 +393,9 @@ class Instance:
 
     def finish(self, name: str) -> None:
         """Have the guest free its last answer. Harmless when there is none. Only after that a memory is whole."""
-        previous, self._previous = self._previous, 0
-        if previous:
-            wasmtime_context_set_epoch_deadline(self._live(), PREPARE_TICKS)
-            self.invoke(f"prepare_{name}", previous, 0)
+        if self._previous:
+            self._live()
+            self._prepare(f"prepare_{name}", 0)
 
     def abandon(self) -> None:
         """Drop the step that was begun, wherever it is. Harmless without one."""

@@ -38,12 +38,13 @@ class Ticker:
         """Instances whose guest code runs at this moment, each with what `steps` was when that began: the ticker does
         not rest while there are any."""
         self.steps = 0
-        """How often guest code was about to run."""
+        """How often guest code was about to run. Whoever counts looks at `parked` afterwards, never before."""
         self._tick = advance
         self._park_after_ns = park_after_ns
         self._wall = monotonic_ns()
         """When the last epoch began."""
-        self._parked = True
+        self.parked = True
+        """It rests: until `unpark` is called no deadline is ever reached."""
         self._wake = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -52,19 +53,20 @@ class Ticker:
     def ticks_for(self, slice_ms: float) -> int:
         """How many epochs beyond the current one a call may see that has so long. Called before each call."""
         self.steps += 1
-        if self._parked:
-            self._unpark()
+        if self.parked:
+            self.unpark()
         late = (monotonic_ns() - self._wall) // TICK_NS
         return int(slice_ms) + 2 + (late if late < MAX_LATE else MAX_LATE)
 
-    def _unpark(self) -> None:
+    def unpark(self) -> None:
+        """Go on. Harmless when it does. Raises `ClosedIsolate` after `close`."""
         with self._lock:
             if self._closed:
                 raise ClosedIsolate("this machine is closed")
-            if not self._parked:
+            if not self.parked:
                 return
             self._wall = monotonic_ns()
-            self._parked = False
+            self.parked = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="pyworkerd-ticker", daemon=True)
                 self._thread.start()
@@ -95,12 +97,12 @@ class Ticker:
         return now
 
     def _park(self, seen: int) -> None:
-        """Rest until a step begins. One that began since the last look has counted itself before it read `_parked`."""
+        """Rest until a step begins. One that began since the last look has counted itself before it read `parked`."""
         with self._lock:
             self._wake.clear()
-            self._parked = True
+            self.parked = True
             if self.steps != seen or self.running or self._closed:
-                self._parked = False
+                self.parked = False
                 return
         self._wake.wait()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from struct import pack
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,21 @@ def test_a_call_that_cannot_pause_ends_at_its_deadline(instance: Instance) -> No
     instance.answer("step", 100)
     with pytest.raises(CpuExhausted):
         instance.finish("step")
+
+
+@pytest.mark.parametrize("size", [0, 4])
+def test_a_call_that_cannot_pause_ends_although_nothing_has_run_for_long(
+    instance: Instance, size: int
+) -> None:
+    instance.begin("step", 0, number(1))
+    assert instance.go_on(1000)
+    instance.answer("step", 100)
+    ticker = instance._ticker
+    ticker._park_after_ns = 0
+    while not ticker.parked:
+        time.sleep(0)
+    with pytest.raises(CpuExhausted):
+        instance.begin("step", 0, bytes(size))
 
 
 def test_a_step_that_is_not_over_can_be_dropped(instance: Instance) -> None:

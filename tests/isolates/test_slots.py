@@ -109,7 +109,7 @@ def test_a_slot_may_rest_for_long(begin, machine):
     first = begin()
     first.fetch()
     first.end()
-    for _ in range(native.OWN_CALL_TICKS + 1):
+    for _ in range(native.OWN_CALL_TICKS.value + 1):
         capi.wasmtime_engine_increment_epoch(machine.pointer)
     assert begin("second").fetch().text == "second"
 

@@ -29,7 +29,7 @@ def test_it_rests_when_nothing_runs_and_wakes_when_something_does() -> None:
     ticker = Ticker(passed.release, park_after_ns=0)
     for _ in range(2):
         ticker.ticks_for(1)
-        while not ticker._parked:
+        while not ticker.parked:
             time.sleep(0)
         assert passed.acquire(blocking=False)
     ticker.close()
@@ -42,7 +42,7 @@ def test_a_ticker_does_not_rest_when_a_step_began_as_it_was_about_to() -> None:
     seen = ticker.steps
     ticker.ticks_for(10)  # begins between the last look and the decision to rest
     ticker._park(seen)  # would wait for ever
-    assert not ticker._parked
+    assert not ticker.parked
     machine.close()
 
 

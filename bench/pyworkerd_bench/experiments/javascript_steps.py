@@ -125,7 +125,7 @@ class Guest:
         assert not _pause_after(context, often)
         before, over = self.used(), False
         while not over:
-            capi.wasmtime_context_set_epoch_deadline(context, 1 << 40)
+            capi.wasmtime_context_set_epoch_deadline(context, ctypes.c_uint64(1 << 40))
             over = capi.wasmtime_call_future_poll(call)
             now = self.used()
             yield now - before

@@ -21,7 +21,6 @@ from wasmtime import _bindings as c
 
 from pyworkerd_isolates.capi import (
     wasmtime_call_future_poll,
-    wasmtime_context_set_epoch_deadline,
     wasmtime_memory_data_size,
 )
 from pyworkerd_isolates.errors import ClosedIsolate, Trap
@@ -73,7 +72,7 @@ class ProgramInstance(Instance):
         if call is None:
             raise ClosedIsolate("no call has begun")
         ticker = self._ticker
-        wasmtime_context_set_epoch_deadline(self._context, ticker.ticks_for(slice_ms))
+        self._pause_after(slice_ms)
         ticker.running[me] = ticker.steps
         try:
             while not wasmtime_call_future_poll(call):
