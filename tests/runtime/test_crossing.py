@@ -38,6 +38,10 @@ const PLAIN = {
   File: async (value) => `${value.name} ${value.lastModified} ${value.type} ${await value.text()}`,
   FormData: pairs,
   ReadableStream: async (value) => new Response(value).text(),
+  WritableStream: async (value) => {
+    await value.close();
+    return `${value.locked}`;
+  },
   RpcStub: async (value) => `${await value().catch(() => value.one())}`,
 };
 const nameOf = (value) => {
@@ -63,6 +67,7 @@ export default class extends WorkerEntrypoint {
   }
   async make(expression) { return make(expression, this.env); }
   lend() { return () => 1; }
+  writable() { return new WritableStream(); }
   async show(value) { return show(value); }
 }
 """
@@ -72,7 +77,7 @@ from datetime import UTC, datetime
 
 from workers import (
     Blob, BodyStream, File, FormData, Headers, Request, Response, RpcPromise, RpcStub, RpcTarget, WebSocketPair,
-    WorkerEntrypoint,
+    WorkerEntrypoint, WritableStream,
 )
 
 
@@ -109,6 +114,9 @@ async def plain(value):
         return f"{value.type} {await value.text()}"
     if isinstance(value, BodyStream):
         return (await value.read()).decode()
+    if isinstance(value, WritableStream):
+        await value.close()
+        return "false"
     if isinstance(value, RpcStub):
         try:
             return str(await value())

@@ -140,6 +140,6 @@ export function install(target) {
     Object.defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
   }
   adopt();
-  useContexts({ run, drain, bound });
+  useContexts({ run, drain, bound, within });
   isInstalled = true;
 }

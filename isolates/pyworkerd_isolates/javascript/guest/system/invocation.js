@@ -10,6 +10,7 @@ export const running = new Map();
 // Invocations that have begun and are not done, by number.
 
 const GONE = "the caller of this invocation has gone";
+const ENDED = "the worker ended before this body was complete";
 const LOG_MS = 60000;
 // After which an invocation that a WebSocket keeps alive may log anew.
 
@@ -40,6 +41,7 @@ export class Invocation {
   #endMore() {
     // Listeners hear that their WebSockets are closed; what they begin ends here.
     if (this.bodies !== undefined) for (const body of this.bodies) body.abandon();
+    if (this.pumps !== undefined) for (const outbound of this.pumps) outbound.fail(ENDED);
     clearTimersOf(this);
     if (isLending && this.stubs !== undefined) for (const each of this.stubs) each.end();
     if (this.calls !== undefined) for (const call of this.calls) call.abandon();

@@ -27,6 +27,11 @@ const lent = new Map();
 const times = new Map(); // how often each target is lent
 let next = 1;
 
+// What is lent and keeps its invocation from ending, as an argument too. `cancel(reason)`: it is not lent.
+export class Kept {
+  invocation = null;
+}
+
 // A value as bytes, with what it names by its place: what it lends, stubs to hand on, and bodies that stream.
 export class Message {
   constructor(bytes, targets) {
@@ -44,7 +49,7 @@ export class Message {
 
   // It goes nowhere.
   cancel(reason) {
-    for (const each of this.streams) each.cancel(reason);
+    for (const each of this.targets) if (each instanceof Streamed || each instanceof Kept) each.cancel(reason);
   }
 }
 
@@ -83,6 +88,7 @@ class Lent {
     this.invocation = invocation;
     this.keeps = keeps;
     this.number = next++;
+    if (target instanceof Kept) target.invocation = invocation;
     lent.set(this.number, this);
     begins(target);
     if (keeps) invocation.hold();
@@ -170,7 +176,8 @@ export function sent({ bytes, targets }, invocation, numberOf, keeps) {
   }
   const references = numbers.map((number, at) => {
     if (number === undefined) return targets[at].refer(invocation);
-    return number === null ? [true, new Lent(targets[at], invocation, keeps).number] : [false, number];
+    if (number !== null) return [false, number];
+    return [true, new Lent(targets[at], invocation, keeps || targets[at] instanceof Kept).number];
   });
   return [outbox.blob(bytes), references];
 }

@@ -28,6 +28,11 @@ export function inContext(callback) {
   return contexts === null ? callback : contexts.bound(callback);
 }
 
+// What it makes ready goes on as this invocation's.
+export function within(invocation, callback) {
+  return contexts === null ? callback() : contexts.within(invocation, null, callback, undefined, []);
+}
+
 // Promises that were rejected, and whose reason nobody has heard yet (`system/rejections`).
 export const unheard = new Map();
 let tell = null;

@@ -103,7 +103,7 @@ class Writer {
   // An object of a class.
   #instance(value, prototype, depth) {
     if (value instanceof Place) return { $: ["body", value.number] };
-    const special = this.special === null ? null : this.special(value, (body) => this.#stream(body));
+    const special = this.special?.(value, (body) => this.#stream(body), (target) => this.#name(target)) ?? null;
     if (special !== null) return { $: [special[0], this.write(special[1], depth + 2)] };
     if (this.special === crossing.write && crossing.lends(value)) return this.#lend(value);
     const name = prototype.constructor?.name || "object";
@@ -113,15 +113,15 @@ class Writer {
   }
 
   #lend(target) {
-    return { $: ["stub", this.#name(crossing.targetOf(target))] };
+    return { $: ["stub", this.#name(target)] };
   }
 
   #stream(body) {
-    return new Place(this.#name(new Streamed(body)));
+    return new Place(this.#name(body instanceof Streamed ? body : new Streamed(body)));
   }
 
   #name(target) {
-    return (this.named ??= []).push(target) - 1;
+    return (this.named ??= []).push(crossing.targetOf(target)) - 1;
   }
 }
 

@@ -10,11 +10,14 @@ import { Headers, pairsOf } from "pyworkerd:web/headers";
 import { isReadable } from "pyworkerd:web/readable";
 import { Request, takeRequest } from "pyworkerd:web/request";
 import { cameFrom, Response, takeResponse } from "pyworkerd:web/response";
+import { WritableStream } from "pyworkerd:web/writable";
+import { sinkOf, Written } from "pyworkerd:workers/writables";
 
 const REDIRECTS = new Set(["follow", "manual"]);
 
-// [tag, what stands for it], or null for what is no object of these. `stream` stands for a body that streams.
-crossing.write = (value, stream) => {
+// [tag, what stands for it], or null for what is no object of these. `stream` stands for a body that streams, `lend`
+// gives the place of what is lent.
+crossing.write = (value, stream, lend) => {
   if (value instanceof Response) return ["Response", partsOfResponse(value, stream)];
   if (value instanceof Request) return ["Request", partsOfRequest(value, stream)];
   if (value instanceof Headers) return ["Headers", pairsOf(value)];
@@ -22,6 +25,8 @@ crossing.write = (value, stream) => {
   if (value instanceof Blob) return ["Blob", [blobBytes(value), value.type]];
   if (value instanceof FormData) return ["FormData", [...value]];
   if (isReadable(value)) return ["ReadableStream", [bytesOf(extractBody(value).take(), stream)]];
+  if (value instanceof WritableStream) return ["WritableStream", lend(sinkOf(value))];
+  if (value instanceof Written) return ["ReadableStream", [stream(value)]];
   return null;
 };
 

@@ -2,13 +2,14 @@
 
 import { call, rejection } from "pyworkerd:system/calls";
 import { disposedError, drop, Own, Reference } from "pyworkerd:system/lending";
-import { needed } from "pyworkerd:system/loop";
+import { needed, within } from "pyworkerd:system/loop";
 import { emit } from "pyworkerd:system/outbox";
 import { Inbound } from "pyworkerd:system/streams";
 import { crossing, readValue, readWith, writeMessage } from "pyworkerd:system/values";
 import { bodyOfSource } from "pyworkerd:web/body";
 import { RpcTarget } from "pyworkerd:workers/entrypoint";
 import { member, NEVER, pipelined } from "pyworkerd:workers/pipelining";
+import { Remote } from "pyworkerd:workers/writables";
 
 const handlers = new WeakMap();
 // Of each stub: a proxy says nothing of itself that it does not have from its handler.
@@ -58,6 +59,14 @@ class StubHandler {
     return this.#reference.needed();
   }
 
+  // A stream into what it leads to.
+  static writable(reference) {
+    const handler = new StubHandler(reference);
+    const remote = within(reference.invocation, () => new Remote(handler));
+    handlers.set(remote, handler);
+    return remote.stream;
+  }
+
   // What it leads to, if that is this isolate's own.
   own() {
     return this.needed() === null ? this.#reference.target : undefined;
@@ -75,7 +84,7 @@ class StubHandler {
     this.#reference.drop();
   }
 
-  async #ask(name, reads, positional) {
+  async ask(name, reads, positional) {
     const number = this.needed();
     const message = writeMessage([positional, {}]);
     if (number === null) return askOwn(this.#reference.target, name, reads, message);
@@ -99,13 +108,13 @@ class StubHandler {
     }
     if (typeof name === "symbol" || NEVER.has(name)) return undefined;
     return member(
-      () => this.#ask(name, true, []),
-      (positional) => this.#ask(name, false, positional),
+      () => this.ask(name, true, []),
+      (positional) => this.ask(name, false, positional),
     );
   }
 
   apply(_, self, positional) {
-    return pipelined(this.#ask("", false, positional));
+    return pipelined(this.ask("", false, positional));
   }
 
   getPrototypeOf() { return RpcStub.prototype; }
@@ -129,10 +138,12 @@ crossing.readShared = (frame, numbers, invocation) => {
   }
   const stubs = new Map();
   const bodies = new Map();
+  const writables = new Map();
   const stub = (place) => {
     if (!Number.isInteger(place) || typeof numbers[place] !== "number") {
       throw new TypeError("a stub cannot be received here");
     }
+    if (writables.has(place)) throw new TypeError("a stub cannot be received here");
     if (!stubs.has(place)) stubs.set(place, StubHandler.stub(new Reference(numbers[place], invocation)));
     return stubs.get(place);
   };
@@ -145,15 +156,23 @@ crossing.readShared = (frame, numbers, invocation) => {
     bodies.set(place, source);
     return bodyOfSource(source, length ?? undefined).readable();
   };
+  const WritableStream = (place) => {
+    if (!Number.isInteger(place) || typeof numbers[place] !== "number" || stubs.has(place) || writables.has(place)) {
+      throw new TypeError("a WritableStream cannot be received here");
+    }
+    writables.set(place, new Reference(numbers[place], invocation));
+    return StubHandler.writable(writables.get(place));
+  };
   try {
-    const value = readWith(frame, { __proto__: crossing.readers, stub, body });
+    const value = readWith(frame, { __proto__: crossing.readers, stub, body, WritableStream });
     return { value, stubs: [...stubs.values()] };
   } catch (error) {
     crossing.dispose(stubs.values());
     for (const source of bodies.values()) source.cancel();
+    for (const reference of writables.values()) reference.drop();
     throw error;
   } finally {
-    crossing.drop(numbers.filter((_, place) => !stubs.has(place) && !bodies.has(place)));
+    crossing.drop(numbers.filter((_, place) => !stubs.has(place) && !bodies.has(place) && !writables.has(place)));
   }
 };
 
@@ -202,7 +221,8 @@ function readOwn(message) {
     const { source, stream, length } = message.targets[place].back();
     return source === null ? stream : bodyOfSource(source, length).readable();
   };
-  return { value: readWith(message.bytes, { __proto__: crossing.readers, stub, body }), stubs };
+  const WritableStream = (place) => message.targets[place].back();
+  return { value: readWith(message.bytes, { __proto__: crossing.readers, stub, body, WritableStream }), stubs };
 }
 
 // What is said where there is no such member.

@@ -38,6 +38,13 @@ def _ends(target):
     return None if left else getattr(type(target), "_disposed", None)
 
 
+class Kept:
+    """What is lent and keeps its invocation from ending, as an argument too."""
+
+    def _disposed(self):
+        """Nobody holds it any more, or it was not lent after all."""
+
+
 class Lent:
     """A function or an object that others may call."""
 
@@ -143,10 +150,13 @@ class Sendable:
         if kind is not None:
             for stream in self.streams():
                 stream.cancel()
+            for each in self.targets:
+                if isinstance(each, Kept):
+                    each._disposed()
 
     def streams(self):
         """The bodies that stream."""
-        return [each for each in self.targets if type(each) is Streamed]
+        return [each for each in self.targets if isinstance(each, Streamed)]
 
     def start(self, invocation):
         """The effect is out: bodies follow."""
@@ -200,7 +210,7 @@ def sent(value, invocation, keeps):
     if len(targets) > MAX_STUBS:
         raise ValueError(f"functions, objects, stubs and streams in one call or result may be {MAX_STUBS}")
     numbers = [
-        target._needed() if type(target) is invocations.stub_kind else -(type(target) is Streamed)
+        target._needed() if type(target) is invocations.stub_kind else -isinstance(target, Streamed)
         for target in targets
     ]
     if len(_lent) + numbers.count(0) > MAX_LENT:
@@ -219,7 +229,7 @@ def _refer(target, number, invocation, keeps):
     if number:
         return [False, number]
     own = target._ref.target if type(target) is invocations.stub_kind else target
-    return [True, Lent(own, invocation, keeps).number]
+    return [True, Lent(own, invocation, keeps or isinstance(own, Kept)).number]
 
 
 def find(number):

@@ -198,6 +198,15 @@ class Outbound:
         if _outbound.pop(self.number, None) is not None and not self.stopped:
             outbox.effects.append(["error", self.number, message])
 
+    @property
+    def over(self):
+        """Whether it has ended, and nobody has to be told."""
+        return self.number not in _outbound
+
+    def abandon(self):
+        """The invocation whose code writes it is over."""
+        self.fail("the worker ended before this body was complete")
+
     def _wake(self):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -219,6 +228,7 @@ def on_stop(number):
     stream = _outbound.pop(number, None)
     if stream is not None:
         stream.stopped = True
+        stream._wake()
         if stream.task is not None:
             stream.task.cancel("the reader of this body has gone")
 

@@ -24,6 +24,7 @@ from .rpc import JsDict, python_from_rpc, python_to_rpc
 from .storage import SqlError
 from .stubs import RpcPromise, RpcProperty, RpcStub, RpcTarget
 from .websocket import CloseEvent, ErrorEvent, MessageEvent, WebSocket, WebSocketPair
+from .writing import WritableStream
 
 waitUntil = wait_until
 Body = JSBody = object
@@ -61,6 +62,7 @@ __all__ = [
     "WebSocketPair",
     "WebSocketRequestResponsePair",
     "WorkerEntrypoint",
+    "WritableStream",
     "caches",
     "env",
     "fetch",

@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 
 STUB = "stub"
 BODY = "body"
-"""The tags of a stub and of a body that streams: what stands for either is its place among those of the message."""
+WRITABLE = "WritableStream"
+"""The tags of a stub, of a body that streams and of a stream to write to: what stands for each is its place among those
+of the message."""
 lendable: tuple[type, ...] = ()
 sendable: Any = None
 streamed: Any = None
-"""What is lent where it is sent, what makes a message of bytes and of what they name, and what makes of a body one that
-streams beside them: `stubs` fills these in."""
+writable: Any = ()
+"""What is lent where it is sent, and what makes a message of bytes and of what they name: `stubs` fills these in. What
+makes of a body one that streams beside them, and the class of streams that are written to: `writing` does.
+"""
 
 
 class JsDict(dict):
@@ -92,6 +96,9 @@ def message(value: Any) -> Any:
         if type(found) is _Streaming:
             beside.append(streamed(found.body))
             return BODY, len(beside) - 1
+        if type(found) is writable:
+            beside.append(found._lent())
+            return WRITABLE, len(beside) - 1
         if not isinstance(found, lendable):
             return None
         beside.append(found)
@@ -106,7 +113,7 @@ def message(value: Any) -> Any:
 
 
 def _encode_alone(value: Any) -> tuple[str, Any] | None:
-    if isinstance(value, (Message, BodyStream, lendable)):
+    if isinstance(value, (Message, BodyStream, lendable, writable)):
         raise _HasMore
     return _encode(value)
 

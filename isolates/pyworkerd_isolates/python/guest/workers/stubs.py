@@ -254,7 +254,9 @@ def _read_own(message):
 
     def special(tag, place):
         target = message.targets[place]
-        if tag == rpc.BODY:
+        if tag == rpc.WRITABLE and type(target) is RpcStub:
+            return rpc.writable._to(target.dup())
+        if tag != rpc.STUB:
             return target.back()
         stubs.append(RpcStub(target))
         return stubs[-1]
@@ -272,14 +274,21 @@ def read_message(message):
             "it names more stubs or streams than this isolate, or this request, may hold: dispose of some that it has"
         )
     holder = current()
-    stubs, bodies = {}, {}
+    stubs, others = {}, {}
+    """By place: stubs, which may be named again, and how what else there is is let go of."""
 
     def special(tag, place):
         number = numbers[place] if type(place) is int and 0 <= place < len(numbers) else None
-        if tag == rpc.BODY and type(number) is list and place not in bodies:
-            bodies[place] = lending.arriving(number, holder)
-            return BodyStream(bodies[place])
-        if tag != rpc.STUB or type(number) is not int:
+        kind = None if number is None or place in others else type(number)
+        if tag == rpc.BODY and kind is list:
+            body = lending.arriving(number, holder)
+            others[place] = body.cancel
+            return BodyStream(body)
+        if tag == rpc.WRITABLE and kind is int and place not in stubs:
+            stub = RpcStub._of(number, holder)  # which does not end with the call: no stream does
+            others[place] = stub.dispose
+            return rpc.writable._to(stub)
+        if tag != rpc.STUB or kind is not int:
             raise _wire.WireError(f"{tag!r} cannot be received here")
         if place not in stubs:
             stubs[place] = RpcStub._of(number, holder)
@@ -288,14 +297,12 @@ def read_message(message):
     try:
         value = rpc.python_from_rpc(message.data, special)
     except BaseException:
-        for stub in stubs.values():
-            stub.dispose()
-        for body in bodies.values():
-            body.cancel()
+        for let_go in (*(stub.dispose for stub in stubs.values()), *others.values()):
+            let_go()
         raise
     finally:
         for place, number in enumerate(numbers):
-            if place not in stubs and place not in bodies:
+            if place not in stubs and place not in others:
                 lending.drop(number)
     return value, stubs.values()
 
@@ -323,4 +330,4 @@ async def ask(capability, method, positional, named):
 
 
 rpc.lendable = (RpcTarget, RpcStub, FunctionType, MethodType, BuiltinFunctionType, partial)
-rpc.sendable, rpc.streamed = lending.Sendable, lending.Streamed
+rpc.sendable = lending.Sendable

@@ -1,0 +1,216 @@
+"""WritableStreams over RPC. Whoever sends one lends what takes, once, all that is to be written: a stream of bytes. So
+what goes for a stream that is sent goes for what comes back.
+"""
+
+# Private names are private to this package: they keep programs out, not its own modules.
+
+import asyncio
+
+from _pyworkerd import lending, sending, streams
+from _pyworkerd.invocation import current
+
+from . import rpc
+from .body import BodyStream, Source
+from .stubs import RpcTarget
+
+GONE = "whoever was to write to this stream has gone"
+
+
+class WritableStream:
+    """Where bytes are written, perhaps by another worker, or in one. `write` is called with each piece that is written,
+    `close` with nothing at the end, and `abort` with an exception where it will not come; each may be a coroutine
+    function.
+
+    Sent to another worker, it is that worker's from then on. What comes from another worker ends with the request that
+    it came with: it is aborted if it has not been closed.
+    """
+
+    __slots__ = ("_end", "_over")
+
+    def __init__(self, write, close=None, abort=None):
+        self._end = _Functions(write, close, abort)
+        self._over = None
+
+    @classmethod
+    def _to(cls, stub):
+        stream = object.__new__(cls)
+        stream._end, stream._over = _Remote(stub), None
+        return stream
+
+    async def write(self, data):
+        """Write bytes; waits until there is room for more. Raises what the other side raised."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"what is written to a stream has to be bytes, not {type(data).__name__}")
+        self._check()
+        await self._end.write(bytes(data))
+
+    async def close(self):
+        """Nothing follows. Returns when the other side has all of it. Raises what it raised."""
+        self._check()
+        self._over = "closed"
+        await self._end.close()
+
+    async def abort(self, reason=None):
+        """It breaks off here. Harmless after the end."""
+        if self._over is None:
+            self._over = "aborted"
+            await self._end.abort(reason)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, kind, error, _):
+        if self._over is None:
+            await (self.close() if kind is None else self.abort(error))
+
+    def _check(self):
+        if self._over is not None:
+            raise ValueError(f"this stream was {self._over}")
+
+    def _lent(self):
+        """What stands for it beside a value; nobody here writes to it any more."""
+        self._check()
+        self._over = "sent to another worker"
+        return self._end.lent()
+
+
+class _Functions:
+    """A stream of this isolate."""
+
+    __slots__ = ("_abort", "_close", "_write")
+
+    def __init__(self, write, close, abort):
+        self._write, self._close, self._abort = write, close, abort
+
+    async def write(self, data):
+        await _called(self._write, data)
+
+    async def close(self):
+        await _called(self._close)
+
+    async def abort(self, reason):
+        await _called(self._abort, reason if isinstance(reason, BaseException) else RuntimeError(f"{reason}"))
+
+    def lent(self):
+        return _Sink(self)
+
+
+async def _called(function, *arguments):
+    result = None if function is None else function(*arguments)
+    if hasattr(result, "__await__"):
+        await result
+
+
+class _Sink(RpcTarget, lending.Kept):
+    """What is lent of one."""
+
+    def __init__(self, end):
+        self._end = end
+
+    async def pipe(self, body):
+        """Everything that is written."""
+        end = self._taken()
+        if end is None or not isinstance(body, BodyStream):
+            raise TypeError("a WritableStream takes one stream of bytes")
+        try:
+            async for piece in body:
+                await end.write(piece)
+        except BaseException as error:
+            await body.aclose()
+            await end.abort(RuntimeError(GONE) if isinstance(error, asyncio.CancelledError) else error)
+            raise
+        await end.close()
+
+    def _taken(self):
+        end, self._end = self._end, None
+        return end
+
+    def _disposed(self):
+        end = self._taken()
+        if end is not None:
+            work, loop = end.abort(RuntimeError(GONE)), asyncio.get_running_loop()
+            current().keep(asyncio.Task(work, loop=loop, eager_start=True), "the end of a stream failed")
+
+    def back(self):
+        stream = WritableStream(None)
+        stream._end = self._taken()
+        return stream
+
+
+class _Written(Source, sending.Streamed):
+    """What was written, as a body beside a value: piece by piece, as it is read."""
+
+    def __init__(self):
+        self.outbound = None
+
+    def refer(self):
+        self.outbound = streams.Outbound()
+        return ["s", self.outbound.number, None]
+
+    def start(self, invocation):
+        invocation.receives(self.outbound)
+
+    def cancel(self):
+        """It goes nowhere."""
+
+    async def write(self, data):
+        if self.outbound is None:
+            raise streams.StreamError("nobody takes what is written to this stream")
+        await self.outbound.write(data)
+
+
+class _Remote:
+    """A stream of another isolate, into what a stub leads to."""
+
+    __slots__ = ("_piping", "_stub", "_written")
+
+    def __init__(self, stub):
+        self._stub = stub
+        self._written = self._piping = None
+
+    def _begin(self):
+        if self._piping is None:
+            self._written = _Written()
+            loop = asyncio.get_running_loop()
+            work = self._stub.pipe(BodyStream(self._written))
+            self._piping = asyncio.Task(work, loop=loop, eager_start=True)
+            current().adopt(self._piping)
+            self._piping.add_done_callback(self._ended)
+
+    def _ended(self, task):
+        self._stub.dispose()
+        if not task.cancelled():
+            task.exception()  # told to whoever writes
+
+    async def write(self, data):
+        self._begin()
+        try:
+            await self._written.write(data)
+        except streams.StreamError:
+            await asyncio.shield(self._piping)  # why nothing is taken, the other side says itself
+            raise
+
+    async def close(self):
+        self._begin()
+        if self._written.outbound is not None:
+            self._written.outbound.finish()
+        await asyncio.shield(self._piping)
+
+    async def abort(self, reason):
+        del reason
+        if self._piping is None:
+            self._stub.dispose()
+            return
+        if self._written.outbound is not None:
+            self._written.outbound.fail("whoever wrote to this stream broke off")
+        await asyncio.wait([self._piping])
+
+    def lent(self):
+        return self._stub if self._piping is None else _Sink(self)
+
+
+def _streamed(body):
+    return body._source if type(body._source) is _Written else sending.Streamed(body)
+
+
+rpc.streamed, rpc.writable = _streamed, WritableStream
