@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .abi import Answer, Answering, Memory
     from .bodies import Inflow
 
-SUCCESS, BAD_DESCRIPTOR, INVALID, BROKEN_PIPE = 0, 8, 28, 64
+SUCCESS, BAD_DESCRIPTOR, INVALID, BROKEN_PIPE, NO_SEEKING = 0, 8, 28, 64, 70
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _READ, _WRITE = 1 << 1, 1 << 6
 _POLL: Final = 1 << 27
@@ -188,6 +188,11 @@ def _write(host: CgiHost, descriptor: int, at: int, count: int, to: int) -> Answ
     return SUCCESS
 
 
+def _place(_host: CgiHost, descriptor: int, *_: int) -> int:
+    """Zig's library tries to write at a place, and goes on without one where it hears that there are none."""
+    return NO_SEEKING if descriptor <= _STDERR else BAD_DESCRIPTOR
+
+
 def _poll(host: CgiHost, at: int, to: int, count: int, done_to: int) -> Answer:
     if not count or count > _MOST:
         return INVALID
@@ -232,7 +237,11 @@ ANSWERS: Final[dict[str, Answering]] = {
     f"{_WASI}fd_close": _close,
     f"{_WASI}fd_fdstat_get": _fdstat,
     f"{_WASI}fd_filestat_get": _filestat,
+    f"{_WASI}fd_pread": _place,
+    f"{_WASI}fd_pwrite": _place,
     f"{_WASI}fd_read": _read,
+    f"{_WASI}fd_seek": _place,
+    f"{_WASI}fd_tell": _place,
     f"{_WASI}fd_write": _write,
     f"{_WASI}poll_oneoff": _poll,
     f"{_WASI}proc_exit": _proc_exit,

@@ -110,6 +110,8 @@ def test_descriptors():
     for name in ("fd_fdstat_get", "fd_filestat_get"):
         assert [asker.ask(f"{OF}{name}", descriptor, 0) for descriptor in (0, 2, 3)] == [0, 0, 8]
     assert [asker.ask(f"{OF}fd_close", descriptor) for descriptor in (0, 3)] == [0, 8]
+    for name in ("fd_seek", "fd_tell", "fd_pread", "fd_pwrite"):
+        assert [asker.ask(f"{OF}{name}", descriptor) for descriptor in (0, 1, 3)] == [70, 70, 8]
     with pytest.raises(Trap, match="buffers"):
         asker.ask(f"{OF}fd_write", 1, 0, 1 << 20, 0)
 
