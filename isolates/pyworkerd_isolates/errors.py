@@ -16,6 +16,13 @@ IsolateError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .protocol import Log
+
 
 class IsolateError(Exception):
     """The root of everything that this package raises on purpose."""
@@ -57,6 +64,9 @@ class TopLevelTooBig(ImageError):
 
 class Trap(IsolateError):
     """Guest code stopped for good. Its isolate is dead; nothing else is touched."""
+
+    said: Sequence[Log] = ()
+    """What it logged in its last step, where that is known."""
 
 
 class CpuExhausted(Trap):

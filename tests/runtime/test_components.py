@@ -149,6 +149,22 @@ def test_a_component_asks_a_python_worker(running: Callable[..., None]) -> None:
     running(ASKING, main)
 
 
+def test_what_a_program_says_before_it_traps_is_in_the_log(running: Callable[..., None]) -> None:
+    said = """(i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const 19))
+        (drop (call $fd_write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8))) (unreachable)"""
+
+    async def main(runtime: Runtime) -> None:
+        worker = runtime.worker("back")
+        with pytest.raises(WorkerException, match="unreachable"):
+            await worker.fetch("/")
+        first, second, third = worker.logs
+        assert (first.level, first.message, first.source) == ("error", "panicked", "stderr")
+        assert (second.message, "an isolate ended" in third.message) == ("at hello.c", True)
+        assert first.invocation == second.invocation != 0
+
+    running(cgi(said, "panicked\\nat hello.c"), main)
+
+
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiler, "compiled", compiled_here)
     (tmp_path / "config.toml").write_text(code_blocks(page("docs/components.md"), "toml")[0])

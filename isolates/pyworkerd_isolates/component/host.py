@@ -7,11 +7,12 @@ its effects are decoded by the same table as everybody's (`protocol.checked`).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.errors import OutputTooLarge, Trap
-from pyworkerd_isolates.protocol import WINDOW, Output, Wake, checked
+from pyworkerd_isolates.protocol import WINDOW, Log, Output, Wake, checked
 from pyworkerd_isolates.wasm.questions import CONTINUE
 
 from .account import Account
@@ -341,6 +342,12 @@ class Host:
             self.say(["done", self.invocation])
         effects, self._effects = self._effects, []
         return Output(None if over else self._wake(), effects)
+
+    def last_words(self) -> list[Log]:
+        """What the step that trapped has logged."""
+        with suppress(OutputTooLarge):
+            self.log.finish()
+        return [effect for effect in self._effects if type(effect) is Log]
 
     def _send(self, effect: list[Any], place: int, flow: Outflow | None) -> None:
         """Give out an effect with a body: in hand if it is all there, otherwise a stream."""

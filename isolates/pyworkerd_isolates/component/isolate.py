@@ -11,7 +11,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_isolates.errors import HeapError
+from pyworkerd_isolates.errors import HeapError, Trap
 from pyworkerd_isolates.isolate import Isolate
 
 from .host import Exit
@@ -65,6 +65,9 @@ class ProgramIsolate(Isolate):
                 state = program.run(min(slice_ms, self._budget_ms - self.last_step_ms), host.ask, until)
             except Exit:
                 return self._over()
+            except Trap as trap:
+                trap.said = host.last_words()  # a panic says why before it traps
+                raise
             if state == "over":
                 self._sound = True  # it is in no call any more: its memory can be used again
                 return self._over()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyworkerd_isolates.errors import CpuExhausted
+from pyworkerd_isolates.errors import CpuExhausted, Trap
 
 from pyworkerd.errors import InternalError, IsolateLost
 
@@ -24,6 +24,8 @@ def blame(
     """Say so to whoever was alone in the step that it died in. Returns those that can be run again: suspects each in
     an isolate of its own, so that the culprit convicts itself.
     """
+    for effect in error.said if isinstance(error, Trap) else ():
+        live.answers.log(effect)
     answer = translate(error, worker.limits)
     if answer is None:
         live.report(error)
