@@ -25,8 +25,9 @@ from array import array
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from pyworkerd_isolates import capi, native, wire
-from pyworkerd_isolates.native import WASM_PAGE, Machine
+from pyworkerd_isolates import capi, machine, native, wire
+from pyworkerd_isolates.machine import Machine
+from pyworkerd_isolates.native import WASM_PAGE
 from pyworkerd_isolates.pages import PAGE
 from pyworkerd_isolates.protocol import Events
 from pyworkerd_isolates.testing import Sandbox
@@ -92,7 +93,8 @@ def count_instructions() -> None:
         limit(store, *limits)
         assert not _set_fuel(capi.wasmtime_store_context(store), PLENTY)
 
-    vars(native).update(Config=_Counting, wasmtime_store_limiter=fuelled)
+    vars(machine).update(Config=_Counting)
+    vars(native).update(wasmtime_store_limiter=fuelled)
     Machine.settings += " fuel"  # type: ignore[misc]
 
 

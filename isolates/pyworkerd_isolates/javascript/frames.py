@@ -1,19 +1,23 @@
 """How the frame of a step becomes calls of guest functions, and what those give out a frame again: a part of the text
 that `glue` is.
 
-Most steps are for requests without a body to the default entrypoint. Such an event is taken apart here (`$requests`),
-and the guest is given its number, its method, its URL and its header fields, which stay a text of JSON until somebody
-asks for them. `init`, which comes before the first of them, goes to the guest as a text where it has no blobs. What is
-written in another way, be it with one backslash, the guest parses itself (`system/json`).
+Most steps are for requests without a body to the default entrypoint, and for calls of methods with simple arguments.
+Such an event is taken apart here (`$begin_all`). Of a request the guest is given its number, its method, its URL and
+its header fields, which stay a text of JSON until somebody asks for them; of a call its number, the method's name and
+its positional arguments as a list. What they have made ready runs then, without the guest being asked. `init`, which
+comes before the first of them, goes to the guest as a text where it has no blobs. What is written in another way, be it
+with one backslash, the guest parses itself (`system/json`), all of the step.
 
-The guest answers a step with a list (`outbox.take`): when it wants to run again, its effects, its blobs, how many of
-the first and of the second there are. A blob is bytes, or a text that is written as UTF-8. The header is written before
-their lengths are known, so these have a place of ten digits each.
+The guest answers a step with a list (`outbox.take`): when it wants to run again, its effects, its blobs, what belongs
+to effects that are numbers (`short`), and how many there are of each. A blob is bytes, or a text that is written as
+UTF-8. The header is written before their lengths are known, so these have a place of ten digits each.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from .short import RESPOND
 
 
 def _word(text: str) -> str:
@@ -24,8 +28,8 @@ def _half(text: str) -> str:
     return f"(i32.const {int.from_bytes(text.encode(), 'little')})"
 
 
-_STRING: Final = -7, -6
-"""`JS_TAG_STRING`, `JS_TAG_STRING_ROPE`."""
+MOST_JOBS: Final = 100_000
+"""After which QuickJS comes back in between, and has to be asked to go on."""
 _PLACE: Final = 11
 """Bytes that the length of a blob takes: ten digits, behind a comma or a space."""
 _FIRST_PLACE: Final = 6
@@ -35,19 +39,14 @@ COLLECTING: Final = f"""\
   (call $must (call $get_index (local.get $list) (local.get $place) <out>))
   (i32.load <out>))
 (func $count_at (param $list i32) (param $place i32) (result i32)
-  (local $item i32) (local $value i64)
-  (local.set $item (call $member (local.get $list) (local.get $place)))
-  (local.set $value (i64.load (local.get $item)))
-  (call $free_value (local.get $item))
+  (local $value i64)
+  (local.set $value (call $value_of (local.get $list) (local.get $place)))
   (call $must (i64.ne (i64.shr_u (local.get $value) (i64.const 32)) (i64.const 0)))
   (i32.wrap_i64 (local.get $value)))
 (func $append_member (param $list i32) (param $place i32)
-  (local $item i32) (local $tag i64)
+  (local $item i32)
   (local.set $item (call $member (local.get $list) (local.get $place)))
-  (local.set $tag (i64.shr_s (i64.load (local.get $item)) (i64.const 32)))
-  (if (i32.or
-      (i64.eq (local.get $tag) (i64.const {_STRING[0]}))
-      (i64.eq (local.get $tag) (i64.const {_STRING[1]})))
+  (if (call $is_text (i64.load (local.get $item)))
     (then (call $must (call $get_string (local.get $item))))
     (else (call $must (call $get_typed_array_buffer (local.get $item) <out> <out1> <out2>))))
   (call $free_value (local.get $item))
@@ -71,11 +70,15 @@ COLLECTING: Final = f"""\
     (local.set $number (i32.div_u (local.get $number) (i32.const 10)))
     (br_if $more (local.get $number))))
 (func $collect (param $given i32)
-  (local $list i32) (local $count i32) (local $place i32) (local $before i32)
+  (local $list i32) (local $count i32) (local $place i32) (local $before i32) (local $effects i32) (local $short i64)
+  (local $blobs i32) (local $answers i32) (local $answer i32)
   (call $forget)
   (call $append <out> (i32.const 4))
   (call $append_word {_half("[[")} (i32.const 2))
-  (local.set $count (call $count_at (local.get $given) (i32.const 4)))
+  (local.set $effects (call $count_at (local.get $given) (i32.const 4)))
+  (local.set $blobs (call $count_at (local.get $given) (i32.const 5)))
+  (local.set $answers (call $count_at (local.get $given) (i32.const 6)))
+  (local.set $count (i32.add (local.get $blobs) (local.get $answers)))
   (block $end (loop $more
     (br_if $end (i32.eq (local.get $place) (local.get $count)))
     (call $append_place (select (i32.const 44) (i32.const 32) (local.get $place)))
@@ -85,30 +88,58 @@ COLLECTING: Final = f"""\
   (call $append_member (local.get $given) (i32.const 0))
   (call $append_word {_half(",[")} (i32.const 2))
   (local.set $list (call $member (local.get $given) (i32.const 1)))
-  (local.set $count (call $count_at (local.get $given) (i32.const 3)))
   (local.set $place (i32.const 0))
+  (local.set $answer (local.get $blobs))
   (block $end (loop $more
-    (br_if $end (i32.eq (local.get $place) (local.get $count)))
+    (br_if $end (i32.eq (local.get $place) (local.get $effects)))
     (if (local.get $place) (then (call $append_word (i32.const 44) (i32.const 1))))
-    (call $append_member (local.get $list) (local.get $place))
+    (local.set $short (call $short_of (local.get $list) (local.get $place)))
+    (if (i64.lt_s (local.get $short) (i64.const 0))
+      (then (call $append_member (local.get $list) (local.get $place)))
+      (else
+        (call $append_short (local.get $short) (local.get $answer))
+        (local.set $answer (i32.add (local.get $answer) (call $is_answer (local.get $short))))))
     (local.set $place (i32.add (local.get $place) (i32.const 1)))
     (br $more)))
-  (call $free_value (local.get $list))
+  (call $must (i32.ne (local.get $answer) (local.get $count)))
   (call $append_word {_half("]]]")} (i32.const 3))
   (i32.store (i32.load <answer>) (i32.sub (i32.load <used>) (i32.const 4)))
-  (local.set $count (call $count_at (local.get $given) (i32.const 4)))
-  (if (i32.eqz (local.get $count)) (then (return)))
+  (if (local.get $blobs) (then (call $append_blobs (local.get $given) (local.get $blobs))))
+  (if (local.get $answers) (then (call $append_answers (local.get $given) (local.get $list) (local.get $blobs))))
+  (call $free_value (local.get $list)))
+(func $append_blobs (param $given i32) (param $count i32)
+  (local $list i32) (local $place i32) (local $before i32)
   (local.set $list (call $member (local.get $given) (i32.const 2)))
-  (local.set $place (i32.const 0))
-  (block $end (loop $more
-    (br_if $end (i32.eq (local.get $place) (local.get $count)))
+  (loop $more
     (local.set $before (i32.load <used>))
     (call $append_member (local.get $list) (local.get $place))
     (call $fill_place (local.get $place) (i32.sub (i32.load <used>) (local.get $before)))
     (local.set $place (i32.add (local.get $place) (i32.const 1)))
-    (br $more)))
+    (br_if $more (i32.lt_u (local.get $place) (local.get $count))))
+  (call $free_value (local.get $list)))
+(func $append_answers (param $given i32) (param $effects i32) (param $blob i32)
+  (local $list i32) (local $place i32) (local $before i32) (local $left i32) (local $effect i32) (local $short i64)
+  (local.set $list (call $member (local.get $given) (i32.const 3)))
+  (local.set $left (call $count_at (local.get $given) (i32.const 6)))
+  (loop $more
+    (local.set $short (call $short_of (local.get $effects) (local.get $effect)))
+    (local.set $effect (i32.add (local.get $effect) (i32.const 1)))
+    (br_if $more (i32.eqz (call $is_answer (local.get $short))))
+    (local.set $before (i32.load <used>))
+    (if (i64.eq (i64.and (local.get $short) (i64.const 3)) (i64.const {RESPOND}))
+      (then (call $append_member (local.get $list) (local.get $place)))
+      (else (call $append_value (local.get $list) (local.get $place))))
+    (call $fill_place
+      (i32.add (local.get $blob) (local.get $place)) (i32.sub (i32.load <used>) (local.get $before)))
+    (local.set $place (i32.add (local.get $place) (i32.const 1)))
+    (br_if $more (i32.lt_u (local.get $place) (local.get $left))))
   (call $free_value (local.get $list)))"""
 TAKING_APART: Final = f"""\
+(global $behind (mut i32) (i32.const 0))
+(global $length_at (mut i32) (i32.const 0))
+(global $blob (mut i32) (i32.const 0))
+(global $blob_at (mut i32) (i32.const 0))
+(global $blobs_end (mut i32) (i32.const 0))
 (func $has (param $eight i64) (param $wanted i64) (result i64)
   (local $odd i64)
   (local.set $odd (i64.xor (local.get $eight) (local.get $wanted)))
@@ -154,66 +185,188 @@ TAKING_APART: Final = f"""\
       (if (i32.eqz (local.get $depth)) (then (return (local.get $at))))))
     (br $more)))
   (i32.const 0))
-(func $requests (param $at i32) (param $end i32) (param $begin i32) (result i32)
-  (local $number i64) (local $digit i32) (local $method i32) (local $method_end i32)
-  (local $url i32) (local $url_end i32) (local $fields i32)
-  (if (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 40)) (then (return (i32.const 0))))
-  (if (i32.ne (i32.load (local.get $at)) {_half("[[],")}) (then (return (i32.const 0))))
-  (local.set $at (i32.add (local.get $at) (i32.const 4)))
-  (block $no (loop $more
+(func $number_at (param $at i32) (param $end i32) (result i64)
+  (local $number i64) (local $digit i32)
+  (block $whole (loop $more
+    (br_if $whole (i32.ge_u (local.get $at) (local.get $end)))
+    (local.set $digit (i32.sub (i32.load8_u (local.get $at)) (i32.const 48)))
+    (br_if $whole (i32.gt_u (local.get $digit) (i32.const 9)))
+    (local.set $number (i64.add
+      (i64.mul (local.get $number) (i64.const 10)) (i64.extend_i32_u (local.get $digit))))
+    (if (i64.gt_u (local.get $number) (i64.const 0x1fffffffffffff)) (then
+      (global.set $behind (local.get $end))
+      (return (i64.const 0))))
     (local.set $at (i32.add (local.get $at) (i32.const 1)))
-    (br_if $no (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 35)))
-    (if (i64.eq (i64.load align=1 (local.get $at)) {_word('["init",')}) (then
-      (local.set $fields (local.get $at))
-      (local.set $at (call $list_end (local.get $fields) (local.get $end)))
-      (br_if $no (i32.eqz (local.get $at)))
-      (if (local.get $begin) (then
-        (call $tell (i32.load <init>) (i32.const 1)
-          (call $new_string (local.get $fields) (i32.sub (local.get $at) (local.get $fields)))
-          (i32.const 0) (i32.const 0) (i32.const 0))))
-      (br_if $more (i32.eq (i32.load8_u (local.get $at)) (i32.const 44)))
-      (return (i32.const 0))))
-    (br_if $no (i64.ne (i64.load align=1 (local.get $at)) {_word('["fetch"')}))
+    (br $more)))
+  (global.set $behind (local.get $at))
+  (local.get $number))
+(func $is_near (param $at i32) (param $end i32) (param $size i32) (result i32)
+  (i32.lt_s (i32.sub (local.get $end) (local.get $at)) (local.get $size)))
+(func $begin_init (param $at i32) (param $end i32) (param $tells i32) (result i32)
+  (local $event i32)
+  (local.set $event (local.get $at))
+  (local.set $at (call $list_end (local.get $event) (local.get $end)))
+  (if (i32.and (local.get $tells) (i32.ne (local.get $at) (i32.const 0))) (then
+    (call $tell (i32.load <init>) (i32.const 1)
+      (call $new_string (local.get $event) (i32.sub (local.get $at) (local.get $event)))
+      (i32.const 0) (i32.const 0) (i32.const 0))))
+  (local.get $at))
+(func $begin_fetch (param $at i32) (param $end i32) (param $tells i32) (result i32)
+  (local $number i64) (local $method i32) (local $method_end i32)
+  (local $url i32) (local $url_end i32) (local $fields i32)
+  (block $no
     (br_if $no (i32.ne (i32.load8_u offset=8 (local.get $at)) (i32.const 44)))
-    (local.set $at (i32.add (local.get $at) (i32.const 9)))
-    (local.set $number (i64.const 0))
-    (block $whole (loop $digits
-      (local.set $digit (i32.sub (i32.load8_u (local.get $at)) (i32.const 48)))
-      (br_if $whole (i32.gt_u (local.get $digit) (i32.const 9)))
-      (local.set $number (i64.add
-        (i64.mul (local.get $number) (i64.const 10)) (i64.extend_i32_u (local.get $digit))))
-      (local.set $at (i32.add (local.get $at) (i32.const 1)))
-      (br_if $digits (i32.lt_u (local.get $at) (local.get $end)))))
-    (br_if $no (i64.gt_u (local.get $number) (i64.const 0x1fffffffffffff)))
-    (br_if $no (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 20)))
-    (br_if $no (i64.ne (i64.load (local.get $at)) {_word(",null,{}")}))
-    (br_if $no (i32.ne (i32.load16_u offset=8 (local.get $at)) {_half(',"')}))
+    (local.set $number (call $number_at (i32.add (local.get $at) (i32.const 9)) (local.get $end)))
+    (local.set $at (global.get $behind))
+    (br_if $no (call $is_near (local.get $at) (local.get $end) (i32.const 20)))
+    (br_if $no (i64.ne (i64.load align=1 (local.get $at)) {_word(",null,{}")}))
+    (br_if $no (i32.ne (i32.load16_u offset=8 align=1 (local.get $at)) {_half(',"')}))
     (local.set $method (i32.add (local.get $at) (i32.const 10)))
     (local.set $method_end (call $text_end (local.get $method) (local.get $end)))
     (br_if $no (i32.eqz (local.get $method_end)))
-    (br_if $no (i32.ne (i32.load16_u offset=1 (local.get $method_end)) {_half(',"')}))
+    (br_if $no (i32.ne (i32.load16_u offset=1 align=1 (local.get $method_end)) {_half(',"')}))
     (local.set $url (i32.add (local.get $method_end) (i32.const 3)))
     (local.set $url_end (call $text_end (local.get $url) (local.get $end)))
     (br_if $no (i32.eqz (local.get $url_end)))
-    (br_if $no (i32.ne (i32.load16_u offset=1 (local.get $url_end)) {_half(",[")}))
+    (br_if $no (i32.ne (i32.load16_u offset=1 align=1 (local.get $url_end)) {_half(",[")}))
     (local.set $fields (i32.add (local.get $url_end) (i32.const 2)))
     (local.set $at (call $list_end (local.get $fields) (local.get $end)))
     (br_if $no (i32.eqz (local.get $at)))
-    (br_if $no (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 8)))
-    (br_if $no (i32.ne (i32.load (local.get $at)) {_half(",nul")}))
-    (br_if $no (i32.ne (i32.load16_u offset=4 (local.get $at)) {_half("l]")}))
-    (if (local.get $begin) (then
+    (br_if $no (call $is_near (local.get $at) (local.get $end) (i32.const 8)))
+    (br_if $no (i32.ne (i32.load align=1 (local.get $at)) {_half(",nul")}))
+    (br_if $no (i32.ne (i32.load16_u offset=4 align=1 (local.get $at)) {_half("l]")}))
+    (if (local.get $tells) (then
       (call $tell (i32.load <fetch>) (i32.const 4)
         (call $number (f64.convert_i64_u (local.get $number)))
         (call $new_string (local.get $method) (i32.sub (local.get $method_end) (local.get $method)))
         (call $new_string (local.get $url) (i32.sub (local.get $url_end) (local.get $url)))
-        (call $new_string (local.get $fields) (i32.sub (local.get $at) (local.get $fields))))))
-    (local.set $at (i32.add (local.get $at) (i32.const 6)))
-    (br_if $more (i32.eq (i32.load8_u (local.get $at)) (i32.const 44)))
-    (return (i32.and
-      (i32.eq (i32.load16_u (local.get $at)) {_half("]]")})
-      (i32.eq (i32.sub (local.get $end) (local.get $at)) (i32.const 2))))))
+        (call $new_string (local.get $fields) (i32.sub (local.get $at) (local.get $fields))))
+      (call $run_jobs)))
+    (return (i32.add (local.get $at) (i32.const 6))))
   (i32.const 0))
+(func $begin_rpc (param $at i32) (param $end i32) (param $tells i32) (result i32)
+  (local $number i64) (local $name i32) (local $name_end i32) (local $method i32) (local $method_end i32)
+  (local $value i32) (local $size i32)
+  (block $no
+    (br_if $no (i32.ne (i32.load offset=3 align=1 (local.get $at)) {_half('pc",')}))
+    (local.set $number (call $number_at (i32.add (local.get $at) (i32.const 7)) (local.get $end)))
+    (local.set $at (global.get $behind))
+    (br_if $no (call $is_near (local.get $at) (local.get $end) (i32.const 18)))
+    (block $named
+      (if (i32.eq (i32.load align=1 (local.get $at)) {_half(",nul")}) (then
+        (br_if $no (i32.ne (i32.load8_u offset=4 (local.get $at)) (i32.const 108)))
+        (local.set $at (i32.add (local.get $at) (i32.const 5)))
+        (br $named)))
+      (br_if $no (i32.ne (i32.load16_u align=1 (local.get $at)) {_half(',"')}))
+      (local.set $name (i32.add (local.get $at) (i32.const 2)))
+      (local.set $name_end (call $text_end (local.get $name) (local.get $end)))
+      (br_if $no (i32.eqz (local.get $name_end)))
+      (local.set $at (i32.add (local.get $name_end) (i32.const 1))))
+    (br_if $no (call $is_near (local.get $at) (local.get $end) (i32.const 12)))
+    (block $without
+      (if (i32.eq (i32.load align=1 (local.get $at)) {_half(",{},")}) (then
+        (local.set $at (i32.add (local.get $at) (i32.const 3)))
+        (br $without)))
+      (br_if $no (i32.ne (i32.load align=1 (local.get $at)) {_half(",nul")}))
+      (local.set $at (i32.add (local.get $at) (i32.const 5))))
+    (br_if $no (i32.ne (i32.load16_u align=1 (local.get $at)) {_half(',"')}))
+    (local.set $method (i32.add (local.get $at) (i32.const 2)))
+    (local.set $method_end (call $text_end (local.get $method) (local.get $end)))
+    (br_if $no (i32.eqz (local.get $method_end)))
+    (br_if $no (i32.ne (i32.load8_u offset=1 (local.get $method_end)) (i32.const 44)))
+    (br_if $no (i64.ne
+      (call $number_at (i32.add (local.get $method_end) (i32.const 2)) (local.get $end))
+      (i64.extend_i32_u (global.get $blob))))
+    (local.set $at (global.get $behind))
+    (local.set $value (global.get $blob_at))
+    (local.set $size (call $next_blob (local.get $end)))
+    (br_if $no (i32.eqz (call $is_plain_call (local.get $value) (local.get $size))))
+    (if (local.get $tells) (then
+      (call $tell (i32.load <rpc>) (select (i32.const 4) (i32.const 3) (local.get $name))
+        (call $number (f64.convert_i64_u (local.get $number)))
+        (call $new_string (local.get $method) (i32.sub (local.get $method_end) (local.get $method)))
+        (call $positional (local.get $value) (local.get $size))
+        (if (result i32) (local.get $name)
+          (then (call $new_string (local.get $name) (i32.sub (local.get $name_end) (local.get $name))))
+          (else (i32.const 0))))
+      (call $run_jobs)))
+    (return (i32.add (local.get $at) (i32.const 1))))
+  (i32.const 0))
+(func $next_blob (param $end i32) (result i32)
+  (local $size i32)
+  (if (i32.ne (i32.load8_u (global.get $length_at)) (select (i32.const 44) (i32.const 91) (global.get $blob)))
+    (then (return (i32.const 0))))
+  (local.set $size (i32.wrap_i64 (call $number_at
+    (i32.add (global.get $length_at) (i32.const 1)) (local.get $end))))
+  (global.set $length_at (global.get $behind))
+  (if (i32.gt_u (local.get $size) (i32.sub (global.get $blobs_end) (global.get $blob_at)))
+    (then (return (i32.const 0))))
+  (global.set $blob (i32.add (global.get $blob) (i32.const 1)))
+  (global.set $blob_at (i32.add (global.get $blob_at) (local.get $size)))
+  (local.get $size))
+(func $is_plain_call (param $at i32) (param $size i32) (result i32)
+  (local $end i32) (local $eight i64)
+  (if (i32.or (i32.lt_u (local.get $size) (i32.const 16)) (i32.gt_u (local.get $size) <most_plain>))
+    (then (return (i32.const 0))))
+  (local.set $end (i32.add (local.get $at) (local.get $size)))
+  (block $no
+    (br_if $no (i32.ne (i32.load align=1 (local.get $at)) (i32.sub (local.get $size) (i32.const 4))))
+    (br_if $no (i32.ne (i32.load offset=4 align=1 (local.get $at)) {_half("[[],")}))
+    (br_if $no (i32.ne (i32.load16_u offset=8 align=1 (local.get $at)) {_half("[[")}))
+    (br_if $no (i32.ne (i32.load align=1 (i32.sub (local.get $end) (i32.const 6))) {_half("],{}")}))
+    (br_if $no (i32.ne (i32.load16_u align=1 (i32.sub (local.get $end) (i32.const 2))) {_half("]]")}))
+    (local.set $at (i32.add (local.get $at) (i32.const 4)))
+    (loop $more
+      (local.set $eight (i64.load align=1 (local.get $at)))
+      (br_if $no (i64.ne (i64.const 0) (i64.or
+        (call $has (local.get $eight) (i64.const 0x2424242424242424))
+        (i64.and (local.get $eight) (i64.const 0x8080808080808080)))))
+      (local.set $at (i32.add (local.get $at) (i32.const 8)))
+      (br_if $more (i32.le_u (i32.add (local.get $at) (i32.const 8)) (local.get $end))))
+    (local.set $eight (i64.load align=1 (i32.sub (local.get $end) (i32.const 8))))
+    (return (i64.eqz (i64.or
+      (call $has (local.get $eight) (i64.const 0x2424242424242424))
+      (i64.and (local.get $eight) (i64.const 0x8080808080808080))))))
+  (i32.const 0))
+(func $positional (param $at i32) (param $size i32) (result i32)
+  (if (call $new_from_json (i32.add (local.get $at) (i32.const 9)) (i32.sub (local.get $size) (i32.const 14)) <out>)
+    (then (call $must (call $new_uint8array (local.get $at) (local.get $size) <out>))))
+  (i32.load <out>))
+(func $begin_all (param $at i32) (param $end i32) (param $blobs_end i32) (param $tells i32) (result i32)
+  (if (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 32)) (then (return (i32.const 0))))
+  (if (i32.ne (i32.load16_u align=1 (local.get $at)) {_half("[[")}) (then (return (i32.const 0))))
+  (global.set $length_at (i32.add (local.get $at) (i32.const 1)))
+  (global.set $blob (i32.const 0))
+  (global.set $blob_at (local.get $end))
+  (global.set $blobs_end (local.get $blobs_end))
+  (local.set $at (call $list_end (global.get $length_at) (local.get $end)))
+  (block $no
+    (br_if $no (i32.eqz (local.get $at)))
+    (br_if $no (call $is_near (local.get $at) (local.get $end) (i32.const 26)))
+    (br_if $no (i32.ne (i32.load16_u align=1 (local.get $at)) {_half(",[")}))
+    (local.set $at (i32.add (local.get $at) (i32.const 1)))
+    (loop $more
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br_if $no (call $is_near (local.get $at) (local.get $end) (i32.const 24)))
+      (local.set $at (block $next (result i32)
+        (if (i64.eq (i64.load align=1 (local.get $at)) {_word('["fetch"')})
+          (then (br $next (call $begin_fetch (local.get $at) (local.get $end) (local.get $tells)))))
+        (if (i32.eq (i32.load align=1 (local.get $at)) {_half('["rp')})
+          (then (br $next (call $begin_rpc (local.get $at) (local.get $end) (local.get $tells)))))
+        (if (i64.eq (i64.load align=1 (local.get $at)) {_word('["init",')})
+          (then (br $next (call $begin_init (local.get $at) (local.get $end) (local.get $tells)))))
+        (i32.const 0)))
+      (br_if $no (i32.eqz (local.get $at)))
+      (br_if $more (i32.eq (i32.load8_u (local.get $at)) (i32.const 44))))
+    (br_if $no (i32.ne (i32.sub (local.get $end) (local.get $at)) (i32.const 2)))
+    (br_if $no (i32.ne (i32.load16_u align=1 (local.get $at)) {_half("]]")}))
+    (br_if $no (i32.ne (global.get $blob_at) (local.get $blobs_end)))
+    (return (i32.eq
+      (i32.load8_u (i32.add (global.get $length_at) (i32.eqz (global.get $blob))))
+      (i32.const 93))))
+  (i32.const 0))
+(func $run_jobs
+  (loop $more (br_if $more (i32.eq (call $execute_pending_jobs) (i32.const {MOST_JOBS})))))
 (func $tell (param $function i32) (param $count i32)
   (param $first i32) (param $second i32) (param $third i32) (param $fourth i32)
   (i32.store <four> (local.get $first))
@@ -227,18 +380,21 @@ TAKING_APART: Final = f"""\
   (if (local.get $second) (then (call $free_value (local.get $second))))
   (if (local.get $third) (then (call $free_value (local.get $third))))
   (if (local.get $fourth) (then (call $free_value (local.get $fourth)))))"""
-"""`$requests` is asked twice: whether all of a header are such requests, and to begin them. It reads no further than
-the header and the two bytes behind it, which are there. `$has` finds one byte among eight; `$wanted` is that byte,
-eight times."""
+"""`$begin_all` is asked twice: whether all of a header are such events, and to begin them. The header is the host's
+own, so what it begins as it also ends as; the values of arguments may be anybody's. Those that are no list after all
+(`$positional`) the guest gets as bytes, and refuses as it does others. `$has` finds one byte among eight; `$wanted` is
+that byte, eight times."""
 ENTERING: Final = """\
 (func $step (param $pointer i32) (param $size i32) (result i32)
-  (local $text i32) (local $end i32) (local $made i32)
+  (local $text i32) (local $end i32) (local $header i32) (local $made i32)
   (call $must (i32.lt_u (local.get $size) (i32.const 4)))
   (local.set $text (i32.add (local.get $pointer) (i32.const 4)))
   (local.set $end (i32.add (local.get $pointer) (local.get $size)))
-  (if (i32.eq (i32.load align=1 (local.get $pointer)) (i32.sub (local.get $size) (i32.const 4))) (then
-    (if (call $requests (local.get $text) (local.get $end) (i32.const 0)) (then
-      (drop (call $requests (local.get $text) (local.get $end) (i32.const 1)))
+  (local.set $header (i32.load align=1 (local.get $pointer)))
+  (if (i32.le_u (local.get $header) (i32.sub (local.get $size) (i32.const 4))) (then
+    (local.set $header (i32.add (local.get $text) (local.get $header)))
+    (if (call $begin_all (local.get $text) (local.get $header) (local.get $end) (i32.const 0)) (then
+      (drop (call $begin_all (local.get $text) (local.get $header) (local.get $end) (i32.const 1)))
       (call $qjs_free (local.get $pointer) (local.get $size))
       (call $must (call $call_function
         (i32.load <finish>) (i32.load <undefined>) <four> (i32.const 0) <out>))

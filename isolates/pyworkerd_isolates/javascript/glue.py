@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from pyworkerd_isolates.wasm import digests
 from pyworkerd_isolates.wasm.preview1 import Glue
 
-from . import depth, finding, frames, gaps, marking, sqlite, storage_glue
+from . import depth, finding, frames, gaps, marking, short, sqlite, storage_glue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,7 @@ _USES: Final = {
     "eval_module": ("iiiii", "i"),
     "execute_pending_jobs": ("", "i"),
     "run_gc": ("", ""),
+    "new_from_json": ("iii", "i"),
 }
 """Of `quickjs-rs`; those that can fail answer 0 if they did not, and put what they made at the last address given."""
 
@@ -65,13 +66,13 @@ _TOO_DEEP, _ERROR, _ASYNC, _GENERATOR, _OWN = 204, 208, 212, 216, 224
 """What makes the error of calls that go too deep, and where that comes; functions of the other kinds that there are."""
 _REJECTED, _HEARS, _REJECTION, _IGNORED = 12, 28, 40, 60
 """For promises that are rejected: a handle, how far it is known that they are heard of, and a call's arguments."""
-_FETCH, _FINISH, _INIT, _FOUR = 256, 260, 280, 264
-"""Functions of the guest for requests, and four arguments."""
+_FETCH, _FINISH, _INIT, _RPC, _FOUR = 256, 260, 280, 284, 264
+"""Functions of the guest for requests and calls, and four arguments."""
 _RUNTIME: Final = 228
 """Where QuickJS's own record lies (`JSRuntime`), of which the queue is a part; 0 if that was not found."""
 _KEPT: Final = (
     _STEP, _LOAD, _RESOLVE, _SOURCE, _REJECTED, _TOO_DEEP, _ASYNC, _GENERATOR, _GENERATOR + 4, _OWN,
-    _FETCH, _FINISH, _INIT,
+    _FETCH, _FINISH, _INIT, _RPC,
 )  # fmt: skip
 """Handles, in the order in which the script answers with the functions."""
 _QUEUE: Final = 100
@@ -138,6 +139,7 @@ def _glue(
     parts = [
         _ANSWERING,
         frames.COLLECTING,
+        short.TEXT,
         frames.TAKING_APART,
         frames.ENTERING,
         *(_PREPARE.replace("NAME", name) for name in EXPORTS),
@@ -187,7 +189,7 @@ def _places(room: int) -> dict[str, int]:
             ("inner_arguments", _INNER_ARGUMENTS), ("inner_argument1", _INNER_ARGUMENTS + 4),
             ("step", _STEP), ("load", _LOAD), ("resolve", _RESOLVE), ("source", _SOURCE), ("undefined", _UNDEFINED),
             ("queue", _QUEUE), ("runtime", _RUNTIME), ("too_deep", _TOO_DEEP), ("error", _ERROR),
-            ("fetch", _FETCH), ("finish", _FINISH), ("init", _INIT), ("four", _FOUR),
+            ("fetch", _FETCH), ("finish", _FINISH), ("init", _INIT), ("rpc", _RPC), ("four", _FOUR),
             ("async", _ASYNC), ("generator", _GENERATOR), ("generator1", _GENERATOR + 4), ("own", _OWN),
             ("rejected", _REJECTED), ("hears", _HEARS), ("ignored", _IGNORED),
             ("rejection", _REJECTION), ("rejection1", _REJECTION + 4),

@@ -21,9 +21,9 @@ _ATOMS, _ATOM_COUNT = 60, 48
 """Of `JSRuntime`: `atom_array`, `atom_size`. An entry that is odd is free."""
 _LINK, _KIND = 8, 4
 """Of `JSGCObjectHeader`, which begins with the count."""
-_CLASS, _SHAPE, _PROPERTIES = 6, 16, 20
+CLASS, _SHAPE, _PROPERTIES = 6, 16, 20
 """Of `JSObject`."""
-_ARRAY, _VALUES, _VALUE_COUNT = 2, 36, 40
+ARRAY, VALUES, VALUE_COUNT = 2, 36, 40
 """`JS_CLASS_ARRAY`; of `JSObject`, where that is its class: `u.array`, empty where the array is of another kind."""
 _PROPERTY_COUNT, _IS_HASHED = 32, 16
 """Of `JSShape`."""
@@ -61,10 +61,10 @@ TEXT: Final = f"""\
     (call $mark_values
       (i32.load offset={_PROPERTIES} (local.get $at))
       (i32.load offset={_PROPERTY_COUNT} (i32.load offset={_SHAPE} (local.get $at))))
-    (if (i32.eq (i32.load16_u offset={_CLASS} (local.get $at)) (i32.const {_ARRAY})) (then
+    (if (i32.eq (i32.load16_u offset={CLASS} (local.get $at)) (i32.const {ARRAY})) (then
       (call $mark_values
-        (i32.load offset={_VALUES} (local.get $at))
-        (i32.load offset={_VALUE_COUNT} (local.get $at)))))))
+        (i32.load offset={VALUES} (local.get $at))
+        (i32.load offset={VALUE_COUNT} (local.get $at)))))))
   (if (i32.eq (local.get $kind) (i32.const {_FUNCTION})) (then
     (call $mark_values
       (i32.load offset={_CONSTANTS} (local.get $at))

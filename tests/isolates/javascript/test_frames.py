@@ -1,16 +1,18 @@
-"""Requests that the engine takes apart and those that the guest parses are the same; texts go out as bytes do."""
+"""Requests and calls that the engine takes apart and those that the guest parses are the same; texts go out as bytes
+do."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from pyworkerd_isolates import wire
 from pyworkerd_isolates.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyworkerd_isolates.testing import Driver
+    from pyworkerd_isolates.testing import Driver, Run
 
 WORKER = """
 import { WorkerEntrypoint } from "cloudflare:workers";
@@ -119,3 +121,109 @@ def test_bindings_of_a_first_step(start: Callable[..., Driver], props: object) -
     source = "export default { fetch: (request, env) => Response.json([Object.keys(env), request.url]) };"
     driver = start({"w.js": source}, bindings=[("A", "fetcher", 1), ("B", "fetcher", 2)])
     assert [driver.fetch(URL, props=props).json for _ in range(2)] == [[["A", "B"], URL]] * 2
+
+
+CALLED = """
+import { WorkerEntrypoint } from "cloudflare:workers";
+const seen = (of, args) => [of, ...args];
+class Base extends WorkerEntrypoint {
+  base() { return seen("base", arguments); }
+}
+export class Named extends Base { echo() { return seen("named", arguments); } }
+export const object = { echo: (given) => seen("object", [given]), fetch() {} };
+export default class extends Base {
+  own = 1;
+  echo() { return seen("default", arguments); }
+  async later() { await null; return seen("later", arguments); }
+  thrown(message) { throw new RangeError(message); }
+  _hidden() {}
+  fetch() { return new Response("fetched"); }
+}
+"""
+
+
+def begin(
+    driver: Driver, method: str, frame: bytes, entrypoint: str | None = None, props: object = None
+) -> Run:
+    run = driver._new_run()
+    driver.events.rpc(run.number, entrypoint, props, method, frame)
+    return run
+
+
+def told(run: Run) -> tuple[object, ...]:
+    failure = run.failure
+    # A stack names the guest's own functions, which differ.
+    return run.returned, run.done, failure and (failure.reason, failure.type_name, failure.message)
+
+
+def arguments(*positional: object, **named: object) -> bytes:
+    return wire.dump_value([list(positional), named])
+
+
+def text_frame(text: str) -> bytes:
+    return wire.alone(text)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        arguments(),
+        arguments(1),
+        arguments(-1, 0.5, 1e300, 2**53 - 1, None, True, False),
+        arguments("", "text", 'a "quoted" \\ text', "line\nline", "\0"),
+        arguments("\xe9\u20ac\U0001f600"),
+        arguments([], {}, [[1, [2]], {"a": {"b": [None]}}]),
+        arguments({"__proto__": 1, "constructor": 2, "toJSON": 3, "length": 4}),
+        arguments({"$": 1}, b"bytes", 2**60, float("nan"), {1: 2}),
+        arguments("$"),
+        arguments(1, named=2),
+        arguments("x" * 4000),
+        arguments("x" * 5000),
+        arguments(*range(1000)),
+        text_frame("[[1],{}],[[2],{}]"),
+        text_frame("[[1],{}],[[[2],{}]"),
+        text_frame("[[1,],{}]"),
+        text_frame("[[\0],{}]"),
+        text_frame('[["\\ud800"],{}]'),
+        text_frame("[[],[],{}]"),
+        text_frame("[[1]],{}]"),
+        b"\x0e\0\0\0[[],[[\xff\xff],{}]]",
+    ],
+)
+@pytest.mark.parametrize("entrypoint", [None, "Named", "object"])
+def test_a_call(start: Callable[..., Driver], frame: bytes, entrypoint: str | None) -> None:
+    driver = start({"w.js": CALLED})
+    runs = [begin(driver, "echo", frame, entrypoint, props) for props in (None, {})]
+    driver.settle()
+    runs.append(begin(driver, "echo", frame, entrypoint, {"a": 1}))
+    driver.settle()
+    assert told(runs[0]) == told(runs[1]) == told(runs[2])
+
+
+@pytest.mark.parametrize("entrypoint", [None, "Named", "object", "missing"])
+@pytest.mark.parametrize(
+    "method",
+    ["echo", "base", "later", "thrown", "_hidden", "own", "fetch", "toString", "missing", "", "a\xe9"],
+)
+def test_methods(start: Callable[..., Driver], method: str, entrypoint: str | None) -> None:
+    driver = start({"w.js": CALLED})
+    frame = arguments("one")
+    runs = [begin(driver, method, frame, entrypoint, props) for props in (None, {})]
+    driver.settle()
+    runs.append(begin(driver, method, frame, entrypoint, {"a": 1}))
+    driver.settle()
+    assert told(runs[0]) == told(runs[1]) == told(runs[2])
+
+
+def test_calls_and_requests_of_one_step(start: Callable[..., Driver]) -> None:
+    driver = start({"w.js": CALLED})
+    driver.fetch(URL)
+    runs = [begin(driver, "later" if n % 3 else "echo", arguments(n)) for n in range(20)]
+    request = driver.begin(URL, props={})
+    failing = begin(driver, "thrown", arguments("thrown"))
+    last = begin(driver, "echo", arguments("x" * 100))
+    driver.settle()
+    assert [run.value for run in runs] == [["later" if n % 3 else "default", n] for n in range(20)]
+    assert (request.text, last.value) == ("fetched", ["default", "x" * 100])
+    assert failing.failure is not None
+    assert failing.failure.message == "thrown"

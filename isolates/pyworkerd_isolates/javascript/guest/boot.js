@@ -11,8 +11,8 @@ function (modules, later, functions) {
   own.set("@cloudflare/workers-types", `export * from "pyworkerd:workers/by_name";`);
   const entries = ["pyworkerd:entry", "pyworkerd:objects/entry"].filter((name) => own.has(name));
   const guest = {
-    step: null, fetch: null, finish: null, init: null, load: null, resolve: null, source: null, rejected: null,
-    authorize: null,
+    step: null, fetch: null, rpc: null, finish: null, init: null, load: null, resolve: null, source: null,
+    rejected: null, authorize: null,
   };
   Object.assign(guest, { ownName, ofNode });
 
@@ -48,12 +48,12 @@ function (modules, later, functions) {
     if (failure !== null || guest.step === null) {
       const text = failure === null ? "it did not come to its end" : `${failure}\n${failure.stack}`;
       guest.step = guest.finish = () => crashed(`the guest did not start: ${text}`);
-      guest.init = guest.fetch = () => {};
+      guest.init = guest.fetch = guest.rpc = () => {};
     }
   }
 
   function crashed(text) {
-    return ["null", [JSON.stringify(["crash", text])], [], 1, 0];
+    return ["null", [JSON.stringify(["crash", text])], [], [], 1, 0, 0];
   }
 
   function step(header, rest) {
@@ -65,6 +65,11 @@ function (modules, later, functions) {
   // text of JSON. `finish` ends a step that such requests began.
   function fetch(number, method, url, headers) {
     guest.fetch(number, method, url, headers);
+  }
+
+  // A call with simple arguments, which are a list, or bytes where that cannot be read; `name` is the entrypoint's.
+  function rpc(number, method, given, name) {
+    guest.rpc(number, method, given, name);
   }
 
   // The event as a text of JSON.
@@ -134,5 +139,5 @@ function (modules, later, functions) {
   // By these the engine knows functions of their kinds.
   const kinds = [async () => {}, function* () {}, async function* () {}, Array.prototype.toString];
 
-  return [step, load, resolve, source, rejected, tooDeep, ...kinds, fetch, finish, init, authorize];
+  return [step, load, resolve, source, rejected, tooDeep, ...kinds, fetch, finish, init, rpc, authorize];
 }

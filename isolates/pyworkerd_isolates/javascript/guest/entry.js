@@ -3,7 +3,7 @@
 import * as calls from "pyworkerd:system/calls";
 import { setBindings } from "pyworkerd:system/environment";
 import * as handlers from "pyworkerd:system/handlers";
-import { guest, utf8 } from "pyworkerd:system/host";
+import { guest, jobs, utf8 } from "pyworkerd:system/host";
 import { parse } from "pyworkerd:system/json";
 import { onReleased, ownerOf } from "pyworkerd:system/lending";
 import { due, goOn, holdBack, isHolding, MAX_DUE } from "pyworkerd:system/loop";
@@ -152,14 +152,8 @@ guest.step = (header, rest) => {
   }
 };
 
-guest.fetch = (number, method, url, headers) => {
-  if (broken !== null) return;
-  try {
-    handlers.onPlainFetch(number, [method, url, headers]);
-  } catch (error) {
-    handlers.onFailed(error, number);
-  }
-};
+guest.fetch = handlers.onPlainFetch;
+guest.rpc = handlers.onPlainRpc;
 
 let broken = null;
 // Why `init` failed, which ends the isolate as soon as the host can be told.
@@ -170,12 +164,14 @@ guest.init = (text) => {
     setBindings(event[1], event[2], NO_BLOBS);
   } catch (error) {
     broken = { error };
+    guest.fetch = guest.rpc = () => {};
   }
 };
 
 guest.finish = () => {
   if (broken !== null) return crashed(broken.error);
   try {
+    handlers.endPlain();
     focus = null;
     return ended();
   } catch (error) {
@@ -227,6 +223,7 @@ function warmUp() {
       guest.step(WARM_UP, utf8("body"));
       guest.init('["init",[],{}]');
       guest.fetch(2, "GET", "http://warm.invalid/", '[["host","warm.invalid"]]');
+      jobs();
       guest.finish();
     }
   }

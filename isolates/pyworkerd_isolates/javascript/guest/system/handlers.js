@@ -6,14 +6,14 @@ import { queueJob } from "pyworkerd:system/host";
 import { Invocation, running } from "pyworkerd:system/invocation";
 import { find, sent } from "pyworkerd:system/lending";
 import { isA, reportUnheard, wordsOf } from "pyworkerd:system/logs";
-import { promised, runFirst } from "pyworkerd:system/loop";
+import { enterFirst, leave, promised, runFirst } from "pyworkerd:system/loop";
 import { explained } from "pyworkerd:system/modules";
 import { object } from "pyworkerd:system/objects";
-import { afford, blob, emit, emitReturn, emitText, refuseTooMuch, room } from "pyworkerd:system/outbox";
+import { afford, emit, emitPage, emitReturn, emitText, isShort, refuseTooMuch, room } from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
-import { crossing, plainFrame, readValue, writeMessage, writeValue } from "pyworkerd:system/values";
-import { entrypoints, isMethod } from "pyworkerd:system/worker";
+import { crossing, readValue, writeMessage, writeValue } from "pyworkerd:system/values";
+import { entrypoints, methodOf } from "pyworkerd:system/worker";
 import { plainRequest } from "pyworkerd:web/request";
 import { textOfPlain } from "pyworkerd:web/response";
 import { makeEvent } from "pyworkerd:workers/background";
@@ -51,9 +51,9 @@ function begin(kind, event, blobs) {
 }
 
 // Returns whether the answer is still to come. Where it is there no promise is made: that would cost a third of a step.
-function perform(invocation, kind, event, blobs) {
+function perform(invocation, kind, event, blobs, more) {
   try {
-    const answer = kind.ask(invocation, event, blobs);
+    const answer = kind.ask(invocation, event, blobs, undefined, more);
     if (isThenable(answer)) {
       const value = promised(answer);
       if (value === undefined) settle(kind.tell, invocation, answer);
@@ -71,6 +71,34 @@ function perform(invocation, kind, event, blobs) {
   invocation.answered = true;
   if (isGiven) letGo(invocation);
   return false;
+}
+
+let begun = null;
+let isAnswered = false;
+// What an event has begun that the engine takes apart: it runs the jobs, and another event or `endPlain` follows.
+
+function beginPlain(number, kind, event, blobs, more) {
+  if (begun !== null) endPlain();
+  try {
+    const invocation = new Invocation(number);
+    if (!enterFirst(invocation)) {
+      if (!runFirst(invocation, perform, kind, event, blobs, more)) invocation.release();
+      return;
+    }
+    begun = invocation;
+    isAnswered = false;
+    isAnswered = !perform(invocation, kind, event, blobs, more);
+  } catch (error) {
+    onFailed(error, number);
+  }
+}
+
+export function endPlain() {
+  const invocation = begun;
+  if (invocation === null) return;
+  begun = null;
+  leave();
+  if (isAnswered) invocation.release();
 }
 
 // The same as `settle` does, in the same turn, for a promise that is fulfilled: nothing has to be made to wait for it.
@@ -158,10 +186,9 @@ function fetchBy(invocation, name, props, request) {
   return fetchOf(found, false, request, ctx);
 }
 
-// A request without a body for the default entrypoint; what is said of it is what `plainRequest` is given.
-export function onPlainFetch(number, said) {
-  const invocation = new Invocation(number);
-  if (!runFirst(invocation, perform, PLAIN_FETCH, said, null)) invocation.release();
+// A request without a body for the default entrypoint; `headers` are a text of JSON.
+export function onPlainFetch(number, method, url, headers) {
+  beginPlain(number, PLAIN_FETCH, [method, url, headers], null);
 }
 
 function plainFetch(invocation, said, blobs, target, made) {
@@ -187,7 +214,7 @@ export function bodyOf(described, blobs, invocation) {
 function respond(invocation, response) {
   const text = room() < 3 * MOST_PLAIN ? undefined : textOfPlain(response, MOST_PLAIN);
   if (text !== undefined) {
-    emitText(`["respond",${invocation.number}${PLAIN}${blob(text)}]]`);
+    emitPage(invocation.number, text);
     return;
   }
   const parts = partsOfResponse(response);
@@ -204,8 +231,6 @@ function respond(invocation, response) {
 
 const MOST_PLAIN = 65536;
 // Characters: three times as many bytes at most, which is less than a body may have in hand.
-const PLAIN = ',200,[["content-type","text/plain;charset=UTF-8"]],["b",';
-// What the answer of a text says of it, up to the number of its bytes.
 
 const FETCH = { ask: fetch, tell: respond };
 const PLAIN_FETCH = { ask: plainFetch, tell: respond };
@@ -217,17 +242,45 @@ export function onRpc(event, blobs) {
 function call(invocation, event, blobs, target) {
   if (object !== null && target === undefined) return entered(call, invocation, event, blobs);
   const { instance, isClass, ctx } = target ?? instanceOf(invocation, event[2], event[3]);
-  const method = event[4];
-  if (!isMethod(instance, method, isClass)) {
-    throw new Refusal("no_method", `the entrypoint has no method '${method}'`);
-  }
+  const name = event[4];
+  const method = methodOf(instance, name, isClass);
+  if (method === undefined) throw noMethod(name);
   const data = event[5];
   const given = typeof data === "number" ? readValue(blobs[data]) : shared(invocation, blobs, data);
   const positional = given[0];
   const named = given[1];
   // What Python names its arguments with comes as one object, after the others.
   if (named !== undefined && Object.keys(named).length > 0) positional.push(named);
-  return Reflect.apply(instance[method], instance, isClass ? positional : besides(instance[method], positional, ctx));
+  return apply(method, instance, isClass ? positional : besides(method, positional, ctx));
+}
+
+const { apply } = Reflect;
+const { isArray } = Array;
+const { isSafeInteger } = Number;
+
+function noMethod(name) {
+  return new Refusal("no_method", `the entrypoint has no method '${name}'`);
+}
+
+// A call with simple arguments and none that stub or are named, of the entrypoint of this name, or the default one.
+export function onPlainRpc(number, method, given, name) {
+  beginPlain(number, PLAIN_RPC, method, given, name);
+}
+
+function plainCall(invocation, name, given, target, entrypoint) {
+  if (target !== undefined) return callOf(target.instance, target.isClass, target.ctx, name, given);
+  if (object !== null) return entered(plainCall, invocation, name, given, entrypoint);
+  const found = entrypointOf(entrypoint);
+  const ctx = new ExecutionContext(invocation, null);
+  if (typeof found === "function") return callOf(new found(ctx, env), true, ctx, name, given);
+  return callOf(found, false, ctx, name, given);
+}
+
+function callOf(instance, isClass, ctx, name, given) {
+  const method = methodOf(instance, name, isClass);
+  if (method === undefined) throw noMethod(name);
+  const positional = isArray(given) ? given : readValue(given)[0];
+  return apply(method, instance, isClass ? positional : besides(method, positional, ctx));
 }
 
 // What a function of an exported object is called with, like a handler: callers give one argument, and never `env`.
@@ -263,13 +316,27 @@ function giveBack(invocation, value) {
 
 function giveBytes(invocation, data) {
   refuseTooMuch(data.length);
-  emitReturn(invocation.number, blob(data));
+  emitReturn(invocation.number, data);
+}
+
+// Whether a value needs nothing to be written: most that methods answer do not.
+function isSimple(value) {
+  switch (typeof value) {
+    case "number":
+      return (value | 0) === value || isSafeInteger(value);
+    case "string":
+      return isShort(value);
+    case "undefined":
+    case "boolean":
+      return true;
+    default:
+      return value === null;
+  }
 }
 
 function returned(invocation, value) {
-  const plain = plainFrame(value);
-  if (plain !== null) {
-    emitReturn(invocation.number, blob(plain));
+  if (isSimple(value)) {
+    emitReturn(invocation.number, value);
     return;
   }
   const data = writeMessage(value);
@@ -279,7 +346,7 @@ function returned(invocation, value) {
   }
   try {
     refuseTooMuch(data.length);
-    emitReturn(invocation.number, JSON.stringify(sent(data, invocation, crossing.numberOf, true)));
+    emit(["return", invocation.number, sent(data, invocation, crossing.numberOf, true)]);
   } catch (error) {
     data.cancel(error);
     throw error;
@@ -288,6 +355,7 @@ function returned(invocation, value) {
 }
 
 const RPC = { ask: call, tell: returned };
+const PLAIN_RPC = { ask: plainCall, tell: returned };
 
 export function onInvoke(event, blobs) {
   begin(INVOKE, event, blobs);

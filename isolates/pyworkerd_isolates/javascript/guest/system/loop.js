@@ -70,11 +70,11 @@ export function run(invocation, callback, value) {
 
 // The same for one that begins; returns what the callback does. It hands on what the callback is given, since to make a
 // function that knows it costs as much as four calls.
-export function runFirst(invocation, callback, kind, event, blobs) {
+export function runFirst(invocation, callback, kind, event, blobs, more) {
   if (contexts !== null) {
     let result;
     contexts.run(invocation, () => {
-      result = callback(invocation, kind, event, blobs);
+      result = callback(invocation, kind, event, blobs, more);
     });
     if (unheard.size > 0) tell();
     return result;
@@ -82,7 +82,7 @@ export function runFirst(invocation, callback, kind, event, blobs) {
   const before = current;
   current = invocation;
   try {
-    const result = callback(invocation, kind, event, blobs);
+    const result = callback(invocation, kind, event, blobs, more);
     jobs();
     if (contexts !== null) contexts.drain(); // it asked for them just now
     if (unheard.size > 0) tell();
@@ -90,6 +90,19 @@ export function runFirst(invocation, callback, kind, event, blobs) {
   } finally {
     current = before;
   }
+}
+
+// Whether code of an invocation that begins may run at once, and the engine runs the jobs; then `leave` follows.
+export function enterFirst(invocation) {
+  if (contexts !== null) return false;
+  current = invocation;
+  return true;
+}
+
+export function leave() {
+  if (contexts !== null) contexts.drain(); // it asked for them meanwhile
+  if (unheard.size > 0) tell();
+  current = null;
 }
 
 // What a promise was fulfilled with; undefined if it was not, or if code has to go on in its own context.

@@ -27,52 +27,70 @@ export function emitText(text) {
   effects[effects.length] = text; // faster than `push`, and there whatever a program makes of that
 }
 
-let returned = 0;
-// The number of the invocation whose method has returned last, 0 if none has; where the effect is, and the rest of it.
-let place = 0;
-let rest = "";
+const RESULT = 0;
+const RETURN = 1;
+const DONE = 2;
+const RESPOND = 3;
+// Effects that are many are a number, which the engine writes out (`short.py`): one of these, and four times their
+// invocation's. What belongs to them is in `answers`, in the same order.
+let answers = [];
 
-// A method returned: `value` is JSON, as the effect names it.
+// A method returned this: a value's bytes, or one that the engine writes: undefined, null, a boolean, a safe integer, a
+// text that `isShort`.
 export function emitReturn(number, value) {
-  returned = number;
-  rest = `${number},${value}]`;
-  place = effects.length;
-  effects[place] = `["return",${rest}`;
+  if (typeof value === "string") held += 6 * value.length;
+  else if (typeof value === "object" && value !== null) held += value.length;
+  answers[answers.length] = value;
+  effects[effects.length] = 4 * number + RETURN;
+}
+
+// The answer to a request is a text, and nothing else is said of it.
+export function emitPage(number, text) {
+  answers[answers.length] = counted(text);
+  effects[effects.length] = 4 * number + RESPOND;
 }
 
 // Nothing of an invocation is left. Where that is so as soon as its method has returned, both are one effect.
 export function emitDone(number) {
-  if (returned === number && place === effects.length - 1) effects[place] = `["result",${rest}`;
-  else effects[effects.length] = `["done",${number}]`;
+  const at = effects.length - 1;
+  if (at >= 0 && effects[at] === 4 * number + RETURN) effects[at] = 4 * number + RESULT;
+  else effects[at + 1] = 4 * number + DONE;
 }
 
 // One that the others wait for.
 export function emitFirst(text) {
-  returned = 0;
   effects.unshift(text);
 }
 
 const SHORT_TEXT = 4096;
 // Characters; the engine writes a text that is no longer as UTF-8, three bytes each at most.
 
+export function isShort(text) {
+  return text.length <= SHORT_TEXT && text.isWellFormed();
+}
+
 // Put bytes beside the effects, or a text as UTF-8. Returns the number that an effect names them by.
 export function blob(data) {
+  blobs[blobs.length] = counted(data);
+  return blobs.length - 1;
+}
+
+// What goes beside the effects for bytes or a text, which is counted.
+function counted(data) {
   if (typeof data === "string" && data.length <= SHORT_TEXT) {
     held += 3 * data.length;
-    blobs[blobs.length] = data.isWellFormed() ? data : data.toWellFormed();
-  } else {
-    const bytes = typeof data === "string" ? utf8(data) : data;
-    held += bytes.length;
-    blobs[blobs.length] = bytes;
+    return data.isWellFormed() ? data : data.toWellFormed();
   }
-  return blobs.length - 1;
+  const bytes = typeof data === "string" ? utf8(data) : data;
+  held += bytes.length;
+  return bytes;
 }
 
 // One that ends the object: of the others only what was logged goes out. They tell of what is not kept.
 export function emitAlone(effect) {
-  effects = effects.filter((text) => text.startsWith('["log",'));
-  returned = 0;
+  effects = effects.filter((each) => typeof each === "string" && each.startsWith('["log",'));
   blobs = [];
+  answers = [];
   held = 0;
   emit(effect);
 }
@@ -109,7 +127,7 @@ export function afford(text) {
 // All of it, for the engine to write as a frame, with the time at which the loop wants to be run again.
 export function take(wake) {
   const due = wake === null ? "null" : JSON.stringify(wake);
-  const given = [due, effects, blobs, effects.length, blobs.length];
+  const given = [due, effects, blobs, answers, effects.length, blobs.length, answers.length];
   clear();
   return given;
 }
@@ -124,7 +142,7 @@ export function takeLogs() {
 
 export function clear() {
   effects = [];
-  blobs = [];
-  returned = 0;
+  if (blobs.length > 0) blobs = [];
+  if (answers.length > 0) answers = [];
   held = written = abandoned = 0;
 }

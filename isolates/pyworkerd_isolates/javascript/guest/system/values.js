@@ -7,7 +7,6 @@ import { Message } from "pyworkerd:system/lending";
 import { Streamed } from "pyworkerd:system/sending";
 
 const { isArray } = Array;
-const { fromCharCode } = String;
 const MAX_DEPTH = 200;
 
 export const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
@@ -157,32 +156,6 @@ export function writeMessage(value) {
     throw error;
   }
 }
-
-// What most methods answer needs no writer: the frame as a text, all of it ASCII. Null for anything else.
-export function plainFrame(value) {
-  let text;
-  switch (typeof value) {
-    case "undefined":
-      return "\u0009\0\0\0[[],null]";
-    case "boolean":
-      return value ? "\u0009\0\0\0[[],true]" : "\u000a\0\0\0[[],false]";
-    case "number":
-      if (!Number.isSafeInteger(value)) return null;
-      text = `[[],${value}]`;
-      break;
-    case "string":
-      if (value.length > MOST_PLAIN || !PLAIN.test(value)) return null;
-      text = `[[],"${value}"]`;
-      break;
-    default:
-      return null;
-  }
-  return `${fromCharCode(text.length)}\0\0\0${text}`;
-}
-
-const MOST_PLAIN = 100;
-// Characters, so that the frame's length is one byte of UTF-8.
-const PLAIN = /^[ !#-[\]-~]*$/; // what JSON writes as it is
 
 function frameOf(tree, blobs) {
   let lengths = "";

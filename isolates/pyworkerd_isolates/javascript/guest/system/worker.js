@@ -23,13 +23,15 @@ export const entrypoints = new Map();
 export const objects = new Map();
 // Exported classes of Durable Objects by name.
 
-// Whether an entrypoint has an RPC method of this name: an instance one of its class, an exported object one of its
-// own; none of every object, and none that is private.
-export function isMethod(instance, name, isClass) {
-  if (RESERVED.has(name) || name.startsWith("_") || Object.hasOwn(instance, name) === isClass) return false;
+// The RPC method of this name that an entrypoint has, or undefined: an instance one of its class, an exported object
+// one of its own; none of every object, and none that is private.
+export function methodOf(instance, name, isClass) {
+  if (RESERVED.has(name) || name[0] === "_" || hasOwn(instance, name) === isClass) return undefined;
   const method = instance[name];
-  return typeof method === "function" && method !== Object.prototype[name];
+  return typeof method === "function" && method !== Object.prototype[name] ? method : undefined;
 }
+
+const { hasOwn } = Object;
 
 function isKind(value, kind) {
   return typeof value === "function" && value.prototype instanceof kind;
