@@ -96,7 +96,9 @@ class _Reference:
     def ask_call(
         self, method: str, arguments: bytes, target: Target, span: Scope, context: Context, reply: CallReply
     ) -> Pending | None:
-        ask = getattr(self._now(target), "ask_call", None)
+        generation = self._host.generation
+        service = generation.asked(self.name) if target.object is None else self._now(target)
+        ask = getattr(service, "ask_call", None)
         return None if ask is None else ask(method, arguments, target, span, context, reply)
 
     def _now(self, target: Target) -> Service:

@@ -94,7 +94,7 @@ class AnyStub:
         """Call a method ("": the function itself), or read a property. Raises what `LoadedWorker.call` raises, and
         `BrokenStub`."""
         loan, sent = self.loan, write([list(positional), dict(named or {})])
-        span = (scope.get() or begin()[0]).call()[0]
+        span = (scope.get() or begin()[0]).inner()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         try:
             inner = deeper(copy_context(), span)

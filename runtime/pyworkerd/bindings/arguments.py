@@ -68,6 +68,12 @@ def decode(
     return positional, named
 
 
+def easy_bytes(cpu_ms: float | None = None) -> int:
+    """What has no more bytes than this is `bounded`, whatever it is."""
+    most = READING_MS if cpu_ms is None else min(READING_MS, cpu_ms * READING_SHARE)
+    return int(most / _BYTE_MS)
+
+
 def bounded(value: bytes, what: str, cpu_ms: float | None = None) -> bytes:
     """An encoded value that a guest, or a program, is going to read: refused if reading it would take long.
 

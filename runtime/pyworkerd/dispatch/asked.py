@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pyworkerd.bindings.arguments import bounded
 from pyworkerd.messages import Response
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyworkerd.observe.scope import Scope
     from pyworkerd.services.base import CallReply, Reply, Target
 
-    from .invocation import Invocation, LentWork, Work
+    from .invocation import Invocation, LentWork
     from .live import Live
     from .worker import Worker
 
@@ -47,11 +47,8 @@ class Asking:
         return self._reply is None
 
     def set_result(self, answer: Response | bytes) -> None:
-        """The worker answered."""
-        reply, self._reply, self.invocation = self._reply, None, None
-        assert reply is not None
-        self.answered(answer)
-        reply(answer, None)
+        """The worker answered. Counts it."""
+        raise NotImplementedError
 
     def set_exception(self, error: Exception) -> None:
         """It will not."""
@@ -68,16 +65,9 @@ class Asking:
             self.failed(asyncio.CancelledError())
             self._worker.forsaken(invocation)
 
-    def answered(self, answer: Response | bytes) -> None:
-        """Count an answer."""
-        raise NotImplementedError
-
     def failed(self, error: BaseException) -> None:
         """Count a failure."""
         raise NotImplementedError
-
-
-AnyAsked = TypeVar("AnyAsked", bound=Asking)
 
 
 class Asked(Asking):
@@ -91,10 +81,13 @@ class Asked(Asking):
         self.invocation = None
         self._began = monotonic_ns()
 
-    def answered(self, answer: Response | bytes) -> None:
-        """Count an answer."""
+    def set_result(self, answer: Response | bytes) -> None:
+        """The worker answered."""
+        reply, self._reply, self.invocation = self._reply, None, None
+        assert reply is not None
         assert isinstance(answer, Response)
         self._worker.counters.answered(answer.status, monotonic_ns() - self._began)
+        reply(answer, None)
 
     def failed(self, error: BaseException) -> None:
         """Count a failure."""
@@ -107,13 +100,12 @@ class AskedCall(Asking):
 
     __slots__ = ()
 
-    def __init__(self, worker: Worker, reply: CallReply) -> None:
-        super().__init__(worker, reply)
-
-    def answered(self, answer: Response | bytes) -> None:
-        """Count an answer."""
-        assert isinstance(answer, bytes)
+    def set_result(self, answer: Response | bytes) -> None:
+        """The worker answered."""
+        reply, self._reply, self.invocation = self._reply, None, None
+        assert reply is not None
         self._worker.counters.calls += 1
+        reply(answer, None)
 
     def failed(self, error: BaseException) -> None:
         """Count a failure."""
@@ -144,7 +136,23 @@ def ask_call(
     """See `services.base.Asks`."""
     if target.object is not None:
         worker = worker.objects.find(target)
-    return begin(worker, AskedCall(worker, reply), CallWork(method, arguments, target), span, context)
+    asked = AskedCall(worker, reply)
+    try:
+        if len(arguments) > worker.easy_bytes:
+            check_readable(worker, arguments)
+        worker.check(target)
+    except BaseException as error:
+        asked.failed(error)
+        raise
+    work = CallWork(method, arguments, target)
+    asked.invocation = invocation = worker.invocation(work, asked, context, span)
+    context.run(worker.arrive, invocation)
+    return asked
+
+
+def check_readable(worker: Worker, arguments: bytes) -> None:
+    """Raises what a guest is told whose arguments would take this worker long to read."""
+    bounded(arguments, "the arguments", worker.limits.cpu_ms)
 
 
 def ask_lent(
@@ -153,7 +161,7 @@ def ask_lent(
     """See `services.stubs.Loan`. It waits in no queue: the isolate holds already what it is for."""
     asked = AskedCall(worker, reply)
     try:
-        bounded(work.arguments, "the arguments", worker.limits.cpu_ms)
+        check_readable(worker, work.arguments)
         invocation = worker.invocation(work, asked, context, span)
         live.stubs.enter(invocation)
     except BaseException as error:
@@ -164,15 +172,12 @@ def ask_lent(
     return asked
 
 
-def begin(worker: Worker, asked: AnyAsked, work: Work, span: Scope, context: Context) -> AnyAsked:
-    """Queue what was asked. Raises what cannot be asked, and counts it."""
+def begin(worker: Worker, asked: Asked, work: FetchWork, span: Scope, context: Context) -> Asked:
+    """Queue a request that was asked. Raises what cannot be asked, and counts it."""
     try:
-        if isinstance(work, FetchWork):
-            length = work.request.body.length
-            if length is None or length > worker.request_body_bytes:
-                work.request = worker.limited(work.request)
-        else:
-            bounded(work.arguments, "the arguments", worker.limits.cpu_ms)
+        length = work.request.body.length
+        if length is None or length > worker.request_body_bytes:
+            work.request = worker.limited(work.request)
         worker.check(work.target)
     except BaseException as error:
         asked.failed(error)

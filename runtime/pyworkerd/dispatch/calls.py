@@ -10,10 +10,11 @@ Rule 4: what only computes is not begun where the invocation has no CPU time for
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Events, Fetch, Held, Shared, StreamRef
 
+from pyworkerd.bindings.arguments import bounded, easy_bytes
 from pyworkerd.errors import BadEffect, ExceededSubrequests, InternalError, PyworkerdError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.services.stubs import Carried, release
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
     from .streams import Door
     from .stubs import Stubs
     from .threads import Slices
+
+
+LEAST: Final = 1024
+"""Bytes beyond which what a call sends is accounted, and bounded in sum. Its record takes twice as much, and of these
+there are as many as may wait (`Limits.pending`)."""
 
 
 class Asker(Protocol):
@@ -66,16 +72,16 @@ class Asker(Protocol):
 
 
 def _size(effect: Call | Fetch) -> int:
-    if type(effect) is Call:
-        return len(effect.arguments)
-    assert isinstance(effect, Fetch)
-    return len(effect.body) if isinstance(effect.body, bytes) else 0
+    """Bytes that are accounted: what is smaller than the record of a call is part of that."""
+    data = effect.arguments if type(effect) is Call else effect.body  # type: ignore[union-attr]
+    size = len(data) if isinstance(data, bytes) else 0
+    return size if size > LEAST else 0
 
 
 class _Asked(Waiting):
     """A call that is made without a task."""
 
-    __slots__ = ("_body", "_calls", "_over", "_pending")
+    __slots__ = ("_body", "_calls", "_over", "_pending", "foreign")
 
     def __init__(
         self, calls: Calls, effect: Call | Fetch, invocation: Invocation, size: int, body: Body | None
@@ -83,7 +89,7 @@ class _Asked(Waiting):
         self.effect, self.invocation, self.size = effect, invocation, size
         self._calls, self._body = calls, body
         self._pending: Pending | None = None
-        self._over = False
+        self._over = self.foreign = False
 
     def ask(self, capability: Capability) -> bool:
         """Whether it is asked now, or was answered already."""
@@ -93,6 +99,7 @@ class _Asked(Waiting):
                 ask = getattr(capability, "ask", None)
                 if ask is None:
                     return False
+                self.foreign = getattr(capability, "foreign", False)
                 pending = ask(effect.method, effect.arguments, self.invocation.context, self._reply)
             else:
                 assert isinstance(effect, Fetch)
@@ -111,10 +118,14 @@ class _Asked(Waiting):
         return pending is not None
 
     def _reply(self, answer: Any, error: Exception | None) -> None:
-        if not self._over:
-            self._over, self._pending = True, None  # it and the pending answer hold each other
-            body, self._body = self._body, None
-            self._calls.replied(self, body, answer, error)
+        if self._over:
+            return
+        self._over, self._pending = True, None  # it and the pending answer hold each other
+        if error is None and self._body is None:
+            self._calls.returned(self, answer)
+            return
+        body, self._body = self._body, None
+        self._calls.replied(self, body, answer, error)
 
     def cancel(self) -> None:
         """See `Waiting`."""
@@ -158,6 +169,7 @@ class Calls:
         "_asker",
         "_bodies",
         "_door",
+        "_easy_bytes",
         "_leaving",
         "_limit",
         "_refused",
@@ -173,6 +185,7 @@ class Calls:
         self._door, self._bodies, self._sockets, self._stubs = door, bodies, sockets, stubs
         self._asker, self._limit = asker, asker.limits.pending
         self._spans = asker.call_spans()
+        self._easy_bytes = easy_bytes(asker.limits.cpu_ms)
         self._waiting: dict[int, Waiting] = {}
         self._leaving = 0
         """Tasks that nobody waits for any more, and that have not ended yet."""
@@ -357,39 +370,53 @@ class Calls:
         if broken:
             self.close(body)
 
-    def replied(self, waiting: Waiting, body: Body | None, answer: Any, error: Exception | None) -> None:
-        """A call that was asked is answered: bytes, or a response and its URL."""
+    def returned(self, waiting: Waiting, value: bytes) -> None:
+        """A call that was asked has a result."""
+        if waiting.foreign and len(value) > self._easy_bytes:
+            try:
+                bounded(value, "the result", self._asker.limits.cpu_ms)
+            except PyworkerdError as refusal:
+                release(value)
+                self.replied(waiting, None, None, refusal)
+                return
+        if self.over(waiting):
+            effect = waiting.effect
+            self._door.send(effect.invocation, self._value(effect.call, value, waiting.invocation))
+        release(value)
+
+    def replied(
+        self,
+        waiting: Waiting,
+        body: Body | None,
+        answer: tuple[Response, str] | None,
+        error: Exception | None,
+    ) -> None:
+        """A request that was asked is answered with a response and its URL, or anything with an error."""
         effect, invocation = waiting.effect, waiting.invocation
         if error is not None and self._spans is not None:
             self._spans.fails(effect, error)
         wanted = self.over(waiting)
-        if error is None and type(effect) is Fetch:
+        if answer is not None:
+            response, url = answer
             if invocation.done or not wanted:
-                self._door.spawn(answer[0].aclose())
+                self._door.spawn(response.aclose())
                 return
             try:
-                response, url = answer
                 event = self._answer(effect.call, response, url, invocation)
             except PyworkerdError as refusal:
                 error = refusal
         if error is not None:
             self.close(body)
-        if not wanted:
-            release(answer)
-            return
-        if error is not None:
-            self._reject(effect, error)
-            return
-        if type(effect) is Call:
-            event = self._value(effect.call, answer, invocation)
-            release(answer)
-        self._door.send(effect.invocation, event)
+            if wanted:
+                self._reject(effect, error)
+        else:
+            self._door.send(effect.invocation, event)
 
     def over(self, waiting: Waiting) -> bool:
         """Nothing is left of a call. Returns whether the guest still waited for it."""
         effect, invocation, size = waiting.effect, waiting.invocation, waiting.size
         self.stale = True
-        wanted = self._is_wanted(waiting)
+        wanted = self._waiting.get(effect.call) is waiting
         if wanted:
             del self._waiting[effect.call]
         else:

@@ -40,6 +40,9 @@ class Asked(Protocol):
     """What a capability may be besides: one that is asked without a task, which costs as much as all else that the host
     does for a call. What is done happens in `context`. The reply may come before these return; none follows when the
     pending answer is cancelled. They return None where `call` or `fetch` has to be used, and raise what those raise.
+
+    Where such a capability says that it is `foreign`, another program writes what its `ask` answers: whoever asked sees
+    to it that its guest gets nothing that it takes long to read (`bindings.arguments.bounded`).
     """
 
     def ask(self, method: str, arguments: bytes, context: Context, reply: CallReply) -> Pending | None:
@@ -115,6 +118,10 @@ class Table:
 
     def find(self, named: Named) -> Capability:
         """The capability of this index, or a part of one. Raises `AccessDenied` or `BadEffect` if there is none."""
+        if type(named) is int and 0 <= named < len(self._capabilities):
+            found = self._capabilities[named]
+            if found is not None:
+                return found
         if type(named) is Held:
             raise BadEffect("the worker named a stub where none can be used")
         index = named.capability if type(named) is Part else named

@@ -18,8 +18,6 @@ from .waiting import Waiting
 if TYPE_CHECKING:
     from pyworkerd_isolates.protocol import Call
 
-    from pyworkerd.messages import Body
-
     from .channels import Computing
     from .invocation import Invocation
 
@@ -32,10 +30,11 @@ LONG_MS: Final = 8.0
 class _Told(Protocol):
     """Whoever hears of the answer: `Calls`."""
 
-    def replied(
-        self, waiting: Waiting, body: Body | None, answer: bytes | None, error: Exception | None
-    ) -> None:
-        """It is answered."""
+    def returned(self, waiting: Waiting, value: bytes) -> None:
+        """It has a result."""
+
+    def replied(self, waiting: Waiting, body: None, answer: None, error: Exception | None) -> None:
+        """It has failed."""
 
     def over(self, waiting: Waiting) -> object:
         """It has ended, and nobody waits for an answer."""
@@ -120,8 +119,10 @@ class Computation(Waiting):
         invocation.cpu_left_ms = max(invocation.cpu_left_ms - self._used_ms, 0.0)
         if self._cancelled:
             self._calls.over(self)
+        elif self._answer is not None:
+            self._calls.returned(self, self._answer)
         else:
-            self._calls.replied(self, None, self._answer, self._error)
+            self._calls.replied(self, None, None, self._error)
 
     def cancel(self) -> None:
         """Nobody waits for it any more: it does not begin, or its answer is dropped."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from .budget import Budget
     from .invocation import Invocation
 
 
@@ -25,13 +26,13 @@ class Expiries:
         self._loop, self._expire = loop, expire
         self._by_wall_ms: dict[float, Expiry] = {}
 
-    def begin(self, invocation: Invocation, now: float) -> None:
-        """The time that its budget gives it begins, unless it has begun. `now` never goes back."""
-        wall_ms = invocation.budget.wall_ms
+    def of(self, budget: Budget) -> Expiry:
+        """Where the time of those begins that have this budget."""
+        wall_ms = budget.wall_ms
         expiry = self._by_wall_ms.get(wall_ms)
         if expiry is None:
             expiry = self._by_wall_ms[wall_ms] = Expiry(self._loop, wall_ms, self._expire)
-        expiry.begin(invocation, now)
+        return expiry
 
     def close(self) -> None:
         """Nobody is left."""

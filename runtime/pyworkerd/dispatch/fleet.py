@@ -336,7 +336,8 @@ class Fleet:
         self._idle[live.id] = live
         self._idle.move_to_end(live.id)
         self.trimming.rests(live)
-        self._feed_the_hungry()
+        if self._hungry or self.hibernation.waking:
+            self._feed_the_hungry()
 
     def works(self, live: Live) -> None:
         """An isolate is idle no more."""

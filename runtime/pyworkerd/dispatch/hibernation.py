@@ -66,7 +66,7 @@ class Hibernation:
         """Those that hibernate with nothing under way, the longest first."""
         self._quiet: OrderedDict[int, Live] = OrderedDict()
         """Those in memory that may hibernate, the one whose last step is longest ago first."""
-        self._waking: dict[Live, asyncio.TimerHandle] = {}
+        self.waking: dict[Live, asyncio.TimerHandle] = {}
         """They want a step, and there is no room for them."""
         self._failed = self._said = float("-inf")
         """Loop times at which the last one could not be put away, and at which that was told."""
@@ -97,7 +97,7 @@ class Hibernation:
         if not live.stepping:
             self._quiet[live.id] = live
             self._quiet.move_to_end(live.id)
-        if self._waking:
+        if self.waking:
             self.feed()
 
     def spare(self) -> bool:
@@ -166,26 +166,26 @@ class Hibernation:
 
     def admits(self, live: Live) -> bool:
         """Whether there is room for one to wake. It counts from then on; if not, it is told to look again."""
-        waiting = self._waking.pop(live, None)
+        waiting = self.waking.pop(live, None)
         if self._fleet.has_room(live.cost):
             if waiting is not None:
                 waiting.cancel()
             self._forgettable.pop(live.id, None)
             self._fleet.wakes(live)
             return True
-        self._waking[live] = waiting or live.loop.call_later(live.patience_s, self._too_late, live)
+        self.waking[live] = waiting or live.loop.call_later(live.patience_s, self._too_late, live)
         return False
 
     def feed(self) -> None:
         """There may be room."""
-        if not self._waking:
+        if not self.waking:
             return
-        for live in list(islice(self._waking, FED)):
+        for live in list(islice(self.waking, FED)):
             live.look_again()
 
     def _too_late(self, live: Live) -> None:
         """It still waits: who came last and has not begun need not wait with it."""
-        del self._waking[live]
+        del self.waking[live]
         for invocation in tuple(live.invocations.values()):
             if not invocation.begun:
                 live.answers.turn_away(invocation, "there is no room for the object to wake")
@@ -200,7 +200,7 @@ class Hibernation:
         self._waits_no_more(live)
 
     def _waits_no_more(self, live: Live) -> None:
-        if (waiting := self._waking.pop(live, None)) is not None:
+        if (waiting := self.waking.pop(live, None)) is not None:
             waiting.cancel()
 
     def close(self) -> None:

@@ -69,70 +69,74 @@ class HandlerWork(CallWork):
 Work = FetchWork | CallWork
 
 
-@dataclass(eq=False)
 class Invocation:
     """The host's record of one invocation, from the queue to `done`.
 
     What most invocations leave as it is stands on the class: that many fewer attributes to set for each.
     """
 
-    id: int
-    work: Work
-    answer: asyncio.Future[Response | bytes] | Asking | None
-    """None once it was given: a response is its reader's alone, so that it can be seen to be forgotten, and an error
-    holds with its traceback whatever the caller holds."""
-    since: float
-    """Loop time since which it waits for an isolate."""
-    budget: Budget
-    subrequests_left: int
-    log_left: int
-    """Bytes."""
-    context: Context
-    """The context of its caller: what is done on its behalf happens in it."""
-    scope: Scope
-    """The request that it works for."""
-    cpu_left_ms: float = field(init=False)
-    """What it has not used in steps of its own."""
-    shared_left_ms: float = field(init=False)
-    """The same of steps that it shared, by a guess: see `sharing`."""
-    begun: bool = field(default=False, init=False)
+    begun = False
     """The guest has heard of it."""
-    alone: bool = field(default=False, init=False)
+    alone = False
     """It gets an isolate to itself: a step that it was part of has trapped before."""
-    touched_outside: bool = field(default=False, init=False)
+    touched_outside = False
     """An effect of it has left: it must not be run again."""
-    ran_again: bool = field(default=False, init=False)
+    ran_again = False
     """It was begun anew in another isolate, which happens once."""
-    winding_up: bool = field(default=False, init=False)
+    winding_up = False
     """It passed a limit and was cancelled: the next time, its isolate is ended."""
-    failed: bool = field(default=False, init=False)
+    failed = False
     """The answer was an error."""
-    done: bool = field(default=False, init=False)
+    done = False
     """The guest has nothing left of it, or never had."""
-    isolate: int | None = field(default=None, init=False)
+    isolate: int | None = None
     """Number of the isolate that has it."""
-    timer: asyncio.TimerHandle | None = field(default=None, init=False)
+    timer: asyncio.TimerHandle | None = None
     """When its time is up, if that is its own."""
-    expiry: Expiry | None = field(default=None, init=False)
+    expiry: Expiry | None = None
     """Who ends it when its time is up, if it has as long as others that began with it."""
-    client_error: ClientError | None = field(default=None, init=False)
+    client_error: ClientError | None = None
     """What broke the body that it reads. Where its handler fails after that, this is the reason."""
-    resting: bool = field(default=False, init=False)
+    resting = False
     """It has answered with a WebSocket that is open, and lives as long as that."""
-    renewed: float = field(default=0.0, init=False)
+    renewed = 0.0
     """Loop time at which it got its budgets, if it rests."""
-    log_renewed: float = field(default=0.0, init=False)
-    held: set[object] | None = field(default=None, init=False)
+    log_renewed = 0.0
+    held: set[object] | None = None
     """Calls and bodies that end with it at the latest."""
-    forsake: Callable[[], object] | None = field(default=None, init=False)
+    forsake: Callable[[], object] | None = None
     """Tells whoever works for it elsewhere that its caller has gone."""
-    place: Callers | None = field(default=None, init=False)
+    place: Callers | None = None
     """Where it has a place: in the queue, or in an isolate."""
-    trace: Trace | Watched | InvocationSpan | None = field(default=None, init=False)
+    trace: Trace | Watched | InvocationSpan | None = None
     """What is gathered of it for tail workers, for its trace, and for whoever follows the server."""
 
-    def __post_init__(self) -> None:
-        self.cpu_left_ms = self.shared_left_ms = self.budget.cpu_ms
+    def __init__(  # noqa: PLR0913, PLR0917 - all that is known of one, for each request
+        self,
+        number: int,
+        work: Work,
+        answer: asyncio.Future[Response | bytes] | Asking | None,
+        since: float,
+        budget: Budget,
+        subrequests: int,
+        log_bytes: int,
+        context: Context,
+        work_for: Scope,
+    ) -> None:
+        self.id, self.work = number, work
+        self.answer = answer
+        """None once it was given: a response is its reader's alone, so that it can be seen to be forgotten, and an
+        error holds with its traceback whatever the caller holds."""
+        self.since = since
+        """Loop time since which it waits for an isolate."""
+        self.budget = budget
+        self.subrequests_left, self.log_left = subrequests, log_bytes
+        self.context = context
+        """The context of its caller: what is done on its behalf happens in it."""
+        self.scope = work_for
+        """The request that it works for."""
+        self.cpu_left_ms = self.shared_left_ms = budget.cpu_ms
+        """What it has not used: in steps of its own, and, by a guess, of steps that it shared (see `sharing`)."""
 
     @property
     def size(self) -> int:

@@ -19,7 +19,8 @@ class Line:
     """Invocations in the order in which they came, and the places that they have here or in an isolate."""
 
     def __init__(self, policy: Policy) -> None:
-        self._waiting: OrderedDict[int, Invocation] = OrderedDict()
+        self.waiting: OrderedDict[int, Invocation] = OrderedDict()
+        """By number. Changed here alone."""
         self._most = policy.queue
         self._patience_s = policy.queue_s
         self._places = Callers(policy.concurrency * policy.isolates)
@@ -34,25 +35,24 @@ class Line:
         self._places = Callers(policy.concurrency * policy.isolates)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def __contains__(self, invocation: Invocation) -> bool:
-        return invocation.id in self._waiting
+        return invocation.id in self.waiting
 
     def __iter__(self) -> Iterator[Invocation]:
-        return iter(self._waiting.values())
+        return iter(self.waiting.values())
 
     def __getitem__(self, number: int) -> Invocation:
-        return self._waiting[number]
+        return self.waiting[number]
 
     def eager(self) -> bool:
         """Whether somebody waits who could begin if there were room."""
-        return len(self._waiting) > self._held_back
+        return len(self.waiting) > self._held_back
 
     def must_wait(self, invocation: Invocation) -> bool:
         """Whether its caller holds as many isolates' places as it leaves to others."""
-        caller = invocation.scope.caller
-        return caller != OUTSIDE and not self._places.open_to(caller)
+        return not self._places.open_to(invocation.scope.caller)
 
     def put(self, invocation: Invocation) -> bool:
         """At the end. Returns whether it may wait there: not if its caller holds as much of the line as it leaves."""
@@ -63,11 +63,11 @@ class Line:
     def put_back(self, invocation: Invocation) -> None:
         """At the front: it was begun before."""
         self._enter(invocation)
-        self._waiting.move_to_end(invocation.id, last=False)
+        self.waiting.move_to_end(invocation.id, last=False)
         self._some_alone = self._some_alone or invocation.alone
 
     def _enter(self, invocation: Invocation) -> None:
-        self._waiting[invocation.id] = invocation
+        self.waiting[invocation.id] = invocation
         invocation.move(self._queue)
 
     def hold_back(self) -> None:
@@ -76,17 +76,20 @@ class Line:
 
     def overflows(self) -> bool:
         """Whether more wait than may."""
-        return len(self._waiting) > self._most
+        return len(self.waiting) > self._most
 
     def begin(self, invocation: Invocation) -> None:
         """It gets a place in an isolate, whether it waited or not."""
         if invocation.place is not None:
-            self._waiting.pop(invocation.id, None)
-        invocation.move(self._places)
+            self.waiting.pop(invocation.id, None)
+            invocation.move(self._places)
+        else:
+            invocation.place = self._places
+            self._places.take(invocation.scope.caller)
 
     def leave(self, invocation: Invocation) -> None:
         """It does not wait any more."""
-        del self._waiting[invocation.id]
+        del self.waiting[invocation.id]
 
     def alone(self) -> list[Invocation]:
         """Those that want an isolate to themselves."""

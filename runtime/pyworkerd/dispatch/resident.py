@@ -322,9 +322,9 @@ class Resident(Worker):
             self._opening.cancel()
         if self._leaving is not None:
             self._leaving.cancel()
-        for timer in (self._reaper, self._dozing):
-            if timer is not None:
-                timer.cancel()
+        if self._dozing is not None:
+            self._dozing.cancel()
+        self._reaper.close()
         self._expiries.close()
         self.fleet.hungers(self, False)
         if self._keeping is not None:

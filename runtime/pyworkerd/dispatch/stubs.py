@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyworkerd_isolates.protocol import WINDOW, Events, Held, Reference, Shared, StreamRef
 
-from pyworkerd.bindings.service.capability import deeper, readable
+from pyworkerd.bindings.service.capability import deeper
 from pyworkerd.errors import BadEffect, ExceededStubs, Overloaded
 from pyworkerd.observe.scope import begin, scope
 from pyworkerd.services.stubs import Carried, Flow, gone, release
@@ -290,17 +290,15 @@ class _Way:
 
     __slots__ = ("_loan", "_reads", "_worker")
 
-    external = False
+    external, foreign = False, True
 
     def __init__(self, loan: Loan, reads: bool, worker: Worker) -> None:
         self._loan, self._reads, self._worker = loan, reads, worker
 
     def ask(self, method: str, arguments: bytes, context: Context, reply: CallReply) -> Pending:
         """See `channels.Asked`. One service deeper, as a call of any other is."""
-        span = (context.get(scope) or begin()[0]).call(caller=self._worker.name)[0]
-        inner = deeper(context, span)
-        answered = readable(reply, self._worker.limits.cpu_ms)
-        return self._loan.ask(method, self._reads, arguments, span, inner, answered)
+        span = (context.get(scope) or begin()[0]).inner(self._worker.name)
+        return self._loan.ask(method, self._reads, arguments, span, deeper(context, span), reply)
 
     async def call(self, method: str, arguments: bytes) -> bytes:  # noqa: ARG002
         """Whatever is held can be asked without a task."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROUND_S: Final = 0.005
 """Sockets are looked at so often even if there are many workers."""
-AGAIN_S: Final = 0.0002
+AGAIN_S: Final = 0.0005
 """So long after a round has begun, one that is next has another turn in it: workers that call each other. To look at
 sockets in between costs them as much as a short step."""
 BEHIND_MS: Final = 0.5

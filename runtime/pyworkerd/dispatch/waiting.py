@@ -16,6 +16,8 @@ class Waiting:
     """
 
     __slots__ = ("effect", "invocation", "size")
+    foreign = False
+    """Whether another program writes what it returns."""
 
     def __init__(self, effect: Call | Fetch, invocation: Invocation, size: int) -> None:
         self.effect, self.invocation, self.size = effect, invocation, size

@@ -25,7 +25,7 @@ from pyworkerd_isolates.pool import (
     starts_at_once,
 )
 
-from pyworkerd.bindings.arguments import bounded
+from pyworkerd.bindings.arguments import bounded, easy_bytes
 from pyworkerd.errors import (
     BadEffect,
     BodyTooLarge,
@@ -38,6 +38,7 @@ from pyworkerd.errors import (
 from pyworkerd.messages import Request, Response
 from pyworkerd.observe.logs import LogSink, Recent
 from pyworkerd.observe.scope import Scope, scope
+from pyworkerd.observe.spans import told
 from pyworkerd.services.base import DEFAULT, Target
 
 from .allowance import Allowance
@@ -57,6 +58,7 @@ from .measuring import measure_pool
 from .objects import Objects
 from .options import ISOLATE_COST, UNFROZEN_COST, WorkerOptions
 from .placement import Placement
+from .reaper import Reaper
 from .sharing import account_of, background_weight
 from .sockets import RESTART, Places
 from .spans import trace_of
@@ -102,16 +104,16 @@ class Worker(Telling):
         self.fleet = fleet
         self.counters = fleet.enrol(self)
         self.loop = asyncio.get_running_loop()
-        self.environment = environment
+        self.environment, self.source = environment, source
         self.channels: Channels = channels or NoChannels()
         self.options, given = options, options.limits
-        self.source = source
         self.limits = IsolateLimits(
             cpu_ms=given.cpu_ms, memory_mb=given.memory_mb, startup_ms=given.startup_ms
         )
         self._budget = Budget(given.cpu_ms, given.wall_ms)
         self._background = Budget(given.background_cpu_ms, given.background_wall_ms, "limits.background_")
         self._expiries = Expiries(self.loop, self._expire)
+        self._expiry = self._expiries.of(self._budget)
         self.subrequests, self.calls = given.subrequests, given.calls
         self.log_bytes = given.log_kb * 1024
         self.meta = options.meta(name)
@@ -119,6 +121,8 @@ class Worker(Telling):
         self.message_bytes = given.websocket_message_mb * 1024 * 1024
         self.places = Places(given.websockets)
         self.allowance = Allowance(given.cpu_ms, given.subrequests, self.log_bytes)
+        self.easy_bytes = easy_bytes(given.cpu_ms)
+        """Of arguments that do not take it long to read, whatever they are."""
         self.policy = options.policy(fresh=source is not None and source.language.is_program)
         self.placement = Placement()
         self.threads: Steps = fleet.threads
@@ -144,7 +148,7 @@ class Worker(Telling):
         """Dead isolates whose last step still runs on a thread."""
         self._all_stopped: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reaper: asyncio.TimerHandle | None = None
+        self._reaper = Reaper(self.loop, self._reap)
         self._quiet: asyncio.Event | None = None
         """Somebody waits until nothing is left to do."""
         self._closed = False
@@ -269,7 +273,8 @@ class Worker(Telling):
             self._background if type(work) is HandlerWork else self._budget,
             self.subrequests, self.log_bytes, context, work_for,
         )  # fmt: skip
-        invocation.trace = trace_of(self, work, work_for)
+        if self.options.tails is not None or self.fleet.feed is not None or told.listener is not None:
+            invocation.trace = trace_of(self, work, work_for)
         return invocation
 
     async def _invoke(self, work: Work, work_for: Scope) -> Response | bytes:
@@ -288,10 +293,8 @@ class Worker(Telling):
                 await dismiss(answer.result())
             raise
         finally:
-            del (
-                answer,
-                invocation,
-            )  # an error holds this frame with its traceback: the frame must not hold the error
+            # An error holds this frame with its traceback: the frame must not hold the error.
+            del answer, invocation
 
     def arrive(self, invocation: Invocation) -> None:
         """It begins, or waits. No guest runs before this returns."""
@@ -301,10 +304,10 @@ class Worker(Telling):
             invocation.finish()
             return
         line, live = self._waiting, self._favourite
-        others_wait, must_wait = line.eager(), line.must_wait(invocation)
+        others_wait, must_wait = bool(line.waiting) and line.eager(), line.must_wait(invocation)
         if not (others_wait or must_wait) and live is not None and live.welcomes(self.policy):
             self._give(live, invocation, invocation.since)
-        elif not (others_wait or must_wait or len(line) or invocation.alone) and starts_at_once(
+        elif not (others_wait or must_wait or line.waiting or invocation.alone) and starts_at_once(
             self.policy, len(self._members), self.fleet.shared()
         ):
             self._start(invocation, invocation.since)
@@ -401,10 +404,12 @@ class Worker(Telling):
     def _give(self, live: Live, invocation: Invocation, now: float) -> None:
         self._favourite = live
         self._waiting.begin(invocation)
-        self.counters.waited(now - invocation.since)
+        self.counters.waits += 1
+        self.counters.waited_ns += int((now - invocation.since) * 1e9)
         if not live.invocations:
             self.fleet.works(live)
-        self._expiries.begin(invocation, now)
+        expiry = self._expiry if invocation.budget is self._budget else self._expiries.of(invocation.budget)
+        expiry.begin(invocation, now)
         live.take(invocation)
 
     def _expire(self, invocation: Invocation) -> None:
@@ -427,23 +432,16 @@ class Worker(Telling):
 
     def _set_reaper(self) -> None:
         """Look again when the first request has waited too long, or the first idle isolate been idle for too long."""
-        soon = self._reaper is not None and self._reaper.when() <= self.loop.time() + self.policy.idle_s
-        if soon and not self._waiting:
-            return  # what becomes idle now is due later
         due = [invocation.since + self.policy.queue_s for invocation in self._waiting]
         due += [
             live.idle_since + self.policy.idle_s
             for live in self._members.values()
             if live.state is State.IDLE
         ]
-        if not due or (self._reaper is not None and self._reaper.when() <= min(due)):
-            return
-        if self._reaper is not None:
-            self._reaper.cancel()
-        self._reaper = self.loop.call_at(min(due), self._reap)
+        if due:
+            self._reaper.by(min(due))
 
     def _reap(self) -> None:
-        self._reaper = None
         if not self._closed:
             self._plan()
 
@@ -483,11 +481,12 @@ class Worker(Telling):
     def rested(self, live: Live) -> None:
         """An isolate has nothing left to do."""
         self.fleet.rests(live)
-        self._set_reaper()
+        if self._waiting.waiting or self._reaper.at > live.idle_since + self.policy.idle_s:
+            self._set_reaper()  # otherwise what becomes idle now is due later
 
     def freed(self) -> None:
         """An isolate has room again, or takes nothing new."""
-        if len(self._waiting):
+        if self._waiting.waiting:
             self.plan_soon()
         self._tell_quiet()
 
@@ -568,9 +567,7 @@ class Worker(Telling):
         """End all isolates; requests that still wait are refused. Returns when nothing of it runs any more."""
         self._closed = True
         await self.objects.aclose()
-        if self._reaper is not None:
-            self._reaper.cancel()
-            self._reaper = None
+        self._reaper.close()
         self._expiries.close()
         self.fleet.hungers(self, False)
         while self._waiting:

@@ -76,6 +76,7 @@ class WorkerCounters:
         self.failed_calls: dict[str, int] = {}
         self.cold_starts = 0
         self.steps = 0
+        """That ended, well or not."""
         self.cpu_ns = 0
         self.evictions = 0
         self.hibernations = 0
@@ -84,6 +85,7 @@ class WorkerCounters:
         """Isolates that a failure ended."""
         self.limits: dict[str, int] = {}
         self.waits = 0
+        """Requests and calls that got their isolates."""
         self.waited_ns = 0
         self.log_entries = 0
 
@@ -103,16 +105,6 @@ class WorkerCounters:
     def call_failed(self, code: str) -> None:
         """A method call failed."""
         self.failed_calls[code] = self.failed_calls.get(code, 0) + 1
-
-    def stepped(self, milliseconds: float) -> None:
-        """A step ended, well or not."""
-        self.steps += 1
-        self.cpu_ns += int(milliseconds * 1e6)
-
-    def waited(self, seconds: float) -> None:
-        """A request or a call got its isolate."""
-        self.waits += 1
-        self.waited_ns += int(seconds * 1e9)
 
     def limit(self, code: str) -> None:
         """A limit was reached: by the code of its error, or by its own name."""

@@ -8,6 +8,7 @@ which request. Nothing in it comes from a guest; of the client only the trace, w
 from __future__ import annotations
 
 from contextvars import ContextVar
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from .ids import new_ids, new_span_id
@@ -24,8 +25,6 @@ class Scope:
     What most spans leave as it is stands on the class: each request makes one.
     """
 
-    parent_id = ""
-    """The span that this one is a part of; empty if it is the first of its trace."""
     received = False
     """Whether it came in over HTTP, so that a server tells of it when it is over."""
     service = ""
@@ -42,8 +41,10 @@ class Scope:
     """The id of the request in the process that it came to first, where that is another one: kept at its root."""
     tail = False
     """Whether it is a `tail` handler's, of which nobody is told: kept at its root."""
+    sends = True
+    """Whether a request of it carries its ids: not where its sender wrote others."""
     _root: Scope | None = None
-    _sends = True
+    _outer: Scope | None = None
 
     def __init__(
         self,
@@ -51,19 +52,25 @@ class Scope:
         span_id: str,
         flags: int,
         state: str,
-        root: Scope | None = None,
         parent_id: str = "",
     ) -> None:
         self.trace_id = trace_id
         self.span_id = self.request_id = span_id
-        """16 hexadecimal digits. `request_id` is that of the request that came in, and goes to its client."""
+        """`request_id` is that of the request that came in, and goes to its client."""
         self.flags = flags
         self.state = state
         if parent_id:
             self.parent_id = parent_id
-        if root is not None:
-            self._root = root
-            self.request_id = root.request_id
+
+    @cached_property
+    def span_id(self) -> str:
+        """16 hexadecimal digits. That of a call is made when somebody asks for it."""
+        return new_span_id()
+
+    @cached_property
+    def parent_id(self) -> str:
+        """The span that this one is a part of; empty if it is the first of its trace."""
+        return "" if self._outer is None else self._outer.span_id
 
     @property
     def root(self) -> Scope:
@@ -77,7 +84,7 @@ class Scope:
     @property
     def headers(self) -> Headers:
         """What a request of this span carries, besides its own headers."""
-        if not self._sends:
+        if not self.sends:
             return ()
         parent = (
             PARENT,
@@ -85,20 +92,33 @@ class Scope:
         )  # `format_parent`, for each request
         return (parent, (STATE, self.state)) if self.state else (parent,)
 
+    def inner(self, caller: str = "") -> Scope:
+        """A call on its behalf, by this worker, which carries no headers."""
+        return _Inner(self, caller)
+
     def call(self, headers: Headers = (), caller: str = "") -> tuple[Scope, Headers]:
         """A call on its behalf, by this worker: its span, and what is left of the headers that its sender wrote.
 
         A sender that wrote a `traceparent` of its own keeps it. One that only hands on what it was given does not.
         """
-        span = Scope(self.trace_id, new_span_id(), self.flags, self.state, self.root, self.span_id)
-        span.caller = caller
+        span = _Inner(self, caller)
         if not headers:
             return span, headers
         given = [value for name, value in headers if name == PARENT]
         if given and given != [format_parent(self.trace_id, self.span_id, self.flags)]:
-            span._sends = False
+            span.sends = False
             return span, headers
         return span, _without(headers)
+
+
+class _Inner(Scope):
+    """A call on behalf of a request."""
+
+    def __init__(self, outer: Scope, caller: str) -> None:
+        self._outer, self._root = outer, outer.root
+        self.trace_id, self.flags, self.state = outer.trace_id, outer.flags, outer.state
+        self.request_id = outer.request_id
+        self.caller = caller
 
 
 def begin(headers: Headers = ()) -> tuple[Scope, Headers]:
@@ -125,7 +145,7 @@ def _continue(headers: Headers) -> Scope:
     if told.decide is not None:
         flags = _decided(flags, told.decide(parent.trace_id, (parent.span_id, flags)))
     state = parse_state(states) if states else ""
-    return Scope(parent.trace_id, new_span_id(), flags, state, None, parent.span_id)
+    return Scope(parent.trace_id, new_span_id(), flags, state, parent.span_id)
 
 
 def _decided(flags: int, sampled: bool) -> int:

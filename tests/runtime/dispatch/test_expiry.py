@@ -114,8 +114,8 @@ def test_each_has_the_time_of_its_budget_and_a_worker_that_closes_leaves_no_time
     clock, told = Clock(), []
     expiries = Expiries(clock, told.append)
     short, long = new(1000), new(9000)
-    expiries.begin(long, 0.0)
-    expiries.begin(short, 0.0)
+    expiries.of(long.budget).begin(long, 0.0)
+    expiries.of(short.budget).begin(short, 0.0)
     clock.move(5.0)
     assert told == [short]
     expiries.close()

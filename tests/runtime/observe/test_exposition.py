@@ -61,9 +61,8 @@ def test_units_are_seconds_and_buckets_add_up() -> None:
     counters = WorkerCounters()
     for milliseconds in (0.5, 1, 3, 20_000):
         counters.answered(200, int(milliseconds * 1e6))
-    counters.stepped(1500.0)
-    counters.waited(0.25)
-    counters.waited(0.0)
+    counters.steps, counters.cpu_ns = 1, 1_500_000_000
+    counters.waits, counters.waited_ns = 2, 250_000_000
     snapshot: Snapshot = {}
     counters.write(snapshot, "w")
     seen = samples(read_text(expose(snapshot)[0].decode()))

@@ -40,8 +40,8 @@ def counted() -> Snapshot:
     record.call_failed("exception")
     record.call_failed("cancelled")
     record.cold_starts = 2
-    record.stepped(1500)
-    record.waited(0.25)
+    record.steps, record.cpu_ns = 1, 1_500_000_000
+    record.waits, record.waited_ns = 1, 250_000_000
     record.limit("overloaded")
     record.log_entries = 7
     snapshot: Snapshot = {}

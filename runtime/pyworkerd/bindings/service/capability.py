@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextvars import Context, copy_context
 from dataclasses import replace
-from functools import partial
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
@@ -59,21 +58,6 @@ def deeper(context: Context, span: Scope) -> Context:
     return copy
 
 
-def readable(reply: CallReply, cpu_ms: float | None) -> CallReply:
-    """The same reply, which gets no result that would take long to read for a guest with so much CPU time."""
-    return partial(_readable, reply, cpu_ms)
-
-
-def _readable(reply: CallReply, cpu_ms: float | None, value: bytes | None, error: Exception | None) -> None:
-    if value is not None:
-        try:
-            bounded(value, "the result", cpu_ms)
-        except PyworkerdError as refusal:
-            release(value)
-            value, error = None, refusal
-    reply(value, error)
-
-
 @coroutine
 def _within(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     """Run a coroutine in a context, as part of the task that awaits it: a task of its own would take a turn longer."""
@@ -108,6 +92,7 @@ class FollowsRedirects(Protocol):
 class ServiceCapability:
     """Sends requests and method calls to one service. Closing it does not close the service."""
 
+    foreign = True
     __slots__ = ("_asks", "_caller", "_cpu_ms", "_service", "_target", "external")
 
     def __init__(
@@ -127,7 +112,7 @@ class ServiceCapability:
     async def call(self, method: str, arguments: bytes) -> bytes:
         """Pass the call on. Nothing is read here; the result may not be hard to read for the worker that asked."""
         call = self._service.call(method, arguments, self._target)
-        value = await one_deeper(call, _scope().call(caller=self._caller)[0])
+        value = await one_deeper(call, _scope().inner(self._caller))
         try:
             return bounded(value, "the result", self._cpu_ms)
         except PyworkerdError:
@@ -136,11 +121,11 @@ class ServiceCapability:
 
     def ask(self, method: str, arguments: bytes, context: Context, reply: CallReply) -> Pending | None:
         """`call`, if the service can be asked."""
-        if self._asks is None:
+        asks = self._asks
+        if asks is None:
             return None
-        span = (context.get(scope) or begin()[0]).call(caller=self._caller)[0]
-        inner, answered = deeper(context, span), readable(reply, self._cpu_ms)
-        return self._asks.ask_call(method, arguments, self._target, span, inner, answered)
+        span = (context.get(scope) or begin()[0]).inner(self._caller)
+        return asks.ask_call(method, arguments, self._target, span, deeper(context, span), reply)
 
     def ask_fetch(
         self, request: Request, redirect: str, context: Context, reply: FetchReply
