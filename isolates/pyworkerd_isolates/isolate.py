@@ -80,6 +80,7 @@ class Isolate:
         "_trimmed",
         "_waking",
         "_wall_offset",
+        "clock_ns",
         "cpu_ns",
         "image",
         "invocations",
@@ -98,6 +99,8 @@ class Isolate:
         self.cpu_ns = 0
         """CPU time of all steps so far."""
         self.last_step_ms = 0.0
+        self.clock_ns = 0
+        """See `kinds.AnyIsolate`."""
         self._budget_ms = 0.0
         self._answer: bytes | None = None
         """What the step gave out, if reading it takes so long that it is a slice of its own: on the event loop's thread
@@ -200,7 +203,8 @@ class Isolate:
             self._fail(error)
             raise
         finally:
-            used = charged_ns() - started
+            self.clock_ns = charged_ns()
+            used = self.clock_ns - started
             self.cpu_ns += used
             if loading is None:  # no invocation pays for the top level
                 self.last_step_ms += used / 1e6

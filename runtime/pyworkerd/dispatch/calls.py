@@ -276,8 +276,9 @@ class Calls:
         """Whom it asks; what will compute it, if it is to be computed, and what that costs."""
         if self._room <= 0:
             raise ExceededSubrequests(f"more than {self._limit} calls wait at once")
-        streams = type(effect) is Fetch and isinstance(effect.body, StreamRef)
-        if not self._door.room.has(WINDOW if streams else size):
+        if type(effect) is Fetch and isinstance(effect.body, StreamRef):
+            size = WINDOW
+        if size and not self._door.room.has(size):
             raise ExceededSubrequests(
                 f"arguments, bodies and messages that wait have more than {self._door.room.limit} bytes"
             )

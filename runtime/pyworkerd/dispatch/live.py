@@ -191,7 +191,7 @@ class Live:
 
     def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
         """See `streams.Door`."""
-        if self.state is State.DEAD:
+        if self.state is _DEAD:
             return
         if invocation in self.invocations:
             self._mail.send(invocation, event)
@@ -219,13 +219,13 @@ class Live:
     # stepping --------------------------------------------------------------------------------------------------------
 
     def _schedule(self) -> None:
-        if not (self._scheduled or self.stepping or self._effects) and self.state is not State.DEAD:
+        if not (self._scheduled or self.stepping or self._effects) and self.state is not _DEAD:
             self._scheduled = True
             self._turns.ready(self._worker.loop_account, self._step)
 
     def _step(self) -> None:
         self._scheduled = False
-        if self.state is State.DEAD or self.stepping or self._effects:
+        if self.state is _DEAD or self.stepping or self._effects:
             return
         if not self.invocations:
             self._rest()
@@ -235,9 +235,8 @@ class Live:
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
-        chosen, budget_ms = settle(mail.waiting, self.invocations, worker.placement)
+        chosen, numbers, budget_ms = settle(mail.waiting, self.invocations, worker.placement)
         self._in_step = chosen
-        numbers = [invocation.id for invocation in chosen]
         self._batch = mail.take(numbers, all_of_them=len(self.invocations) == 1), budget_ms
         if self.crowd.waiting:
             self.crowd.leaves(numbers)
@@ -247,7 +246,7 @@ class Live:
             self.stubs.renew()
         self.stepping = True
         if worker.placement.inline and self.go_on(INLINE_MS):
-            self.over()
+            self.over(inline=True)
         else:
             worker.threads.submit(account_of(worker, chosen), self)
 
@@ -277,38 +276,33 @@ class Live:
         self.asleep = self.asleep and not self._isolate.wake(wait=slice_ms > INLINE_MS)
         return not self.asleep
 
-    def over(self) -> None:
-        """See `threads.Slices`."""
+    def over(self, *, inline: bool = False) -> None:
+        """See `threads.Slices`. `inline`: the step ended just now, on this thread."""
         result, self._result = self._result, None
         assert result is not None
         self.stepping = False
         isolate, worker, chosen = self._isolate, self._worker, self._in_step
+        used_ms = 0.0
         if isolate is not None:
-            used_ms = isolate.last_step_ms
-            self._counters.steps += 1
-            self._counters.cpu_ns += int(used_ms * 1e6)
-        if self.state is _DEAD:
-            if isolate is not None:
-                isolate.stop()
-            worker.stopped(self)
+            used_ms, counters = isolate.last_step_ms, self._counters
+            counters.steps += 1
+            counters.cpu_ns += int(used_ms * 1e6)
+        if self.state is not _BUSY and not self._is_there(result):
             return
         if isolate is None:
             assert isinstance(result, BaseException)
-            self._died(self._not_started(result), chosen)
+            self.report(result)
+            self._died(IsolateLost("its isolate could not be started"), chosen)
             return
-        if isinstance(result, HeapError):
-            lose(self, result)
-            return
-        if self.state is State.HIBERNATED:
-            self._counters.wakes += 1
-            self._move(Cause.WAKE)
         worker.placement.record(used_ms, len(chosen))
-        for invocation in chosen:
-            if invocation.resting:
-                worker.allowance.renew(invocation, self.loop.time())
+        if self.sockets.resting:
+            for invocation in chosen:
+                if invocation.resting:
+                    worker.allowance.renew(invocation, self.loop.time())
         charge(chosen, used_ms)
         if isinstance(result, BaseException):
-            self._count_limit(result)
+            if isinstance(reached := translate(result, worker.limits), LimitExceeded):
+                self._counters.limit(reached.code)
             self._died(result, chosen)
             return
         isolate.state = self.state
@@ -316,12 +310,27 @@ class Live:
             self._growth = growth
             worker.fleet.grown(self, self.cost)
         self._effects = deque(result.effects)
-        self._perform(isolate, result.wake)
+        self._perform(isolate, result.wake, isolate.clock_ns if inline else charged_ns())
 
-    def _perform(self, isolate: AnyIsolate, wake: Wake | None) -> None:
-        """Do what the step asked for; what a turn has no time for in the next one."""
+    def _is_there(self, result: Output | Exception) -> bool:
+        """Whether it is alive and has its memory, after a step that began when it was not simply busy."""
+        if self.state is State.DEAD:
+            if self._isolate is not None:
+                self._isolate.stop()
+            self._worker.stopped(self)
+            return False
+        if isinstance(result, HeapError):
+            lose(self, result)
+            return False
+        if self.state is State.HIBERNATED:
+            self._counters.wakes += 1
+            self._move(Cause.WAKE)
+        return True
+
+    def _perform(self, isolate: AnyIsolate, wake: Wake | None, began: int | None = None) -> None:
+        """Do what the step asked for; what a turn has no time for in the next one. `began` is the CPU clock by now."""
         effects = self._effects
-        began = charged_ns()
+        began = charged_ns() if began is None else began
         end = inf if len(effects) <= FEW else perf_counter() + PERFORM_S
         try:
             while effects and self.state is not _DEAD:
@@ -359,14 +368,6 @@ class Live:
             return
         self._effects.popleft()
         go_on()
-
-    def _not_started(self, error: BaseException) -> PyworkerdError:
-        self.report(error)
-        return IsolateLost("its isolate could not be started")
-
-    def _count_limit(self, error: BaseException) -> None:
-        if isinstance(reached := translate(error, self._worker.limits), LimitExceeded):
-            self._counters.limit(reached.code)
 
     def _after_step(self, isolate: AnyIsolate, wake: Wake | None) -> None:
         for invocation in self._in_step:

@@ -42,17 +42,18 @@ def account_of(worker: Worker, chosen: Iterable[Invocation]) -> Account[Slices]:
 
 def settle(
     waiting: Collection[int], invocations: Mapping[int, Invocation], placement: Placement
-) -> tuple[list[Invocation], float]:
-    """Those of an isolate's invocations that its next step is for, and the CPU time that it has in milliseconds.
-    `waiting` are the numbers of those that want one, at least one of them. Before any of them has begun.
+) -> tuple[list[Invocation], list[int], float]:
+    """Those of an isolate's invocations that its next step is for, their numbers, and the CPU time that it has in
+    milliseconds. `waiting` are the numbers of those that want one, at least one of them. Before any of them has begun.
     """
     if len(waiting) == 1:  # the usual case: what the rest of this says of one
         (number,) = waiting
         only = invocations[number]
         left = only.cpu_left_ms
-        return [only], left if left > MIN_BUDGET_MS else MIN_BUDGET_MS
+        return [only], [number], left if left > MIN_BUDGET_MS else MIN_BUDGET_MS
     chosen = choose(map(invocations.__getitem__, waiting), placement.share(BATCH))
-    return chosen, budget_ms(chosen, expendable(invocations.values()))
+    numbers = [invocation.id for invocation in chosen]
+    return chosen, numbers, budget_ms(chosen, expendable(invocations.values()))
 
 
 def choose(waiting: Iterable[Invocation], most: int) -> list[Invocation]:
