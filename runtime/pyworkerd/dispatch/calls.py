@@ -71,11 +71,9 @@ class Asker(Protocol):
         """An error as the guest may see it: code, sentence, and the exception's type if a worker raised it."""
 
 
-def _size(effect: Call | Fetch) -> int:
-    """Bytes that are accounted: what is smaller than the record of a call is part of that."""
-    data = effect.arguments if type(effect) is Call else effect.body  # type: ignore[union-attr]
-    size = len(data) if isinstance(data, bytes) else 0
-    return size if size > LEAST else 0
+def _body_size(effect: Call | Fetch) -> int:
+    assert isinstance(effect, Fetch)
+    return len(effect.body) if isinstance(effect.body, bytes) else 0
 
 
 class _Asked(Waiting):
@@ -211,7 +209,8 @@ class Calls:
                 raise ExceededSubrequests("its invocation has ended")
             if type(effect) is Call and type(effect.arguments) is Shared:
                 effect = effect._replace(arguments=self._stubs.carry(effect.arguments, invocation))
-            size = _size(effect)
+            size = len(effect.arguments) if type(effect) is Call else _body_size(effect)
+            size = size if size > LEAST else 0
             capability, computing, cost_ms = self._charge(invocation, effect, size)
         except PyworkerdError as error:
             self._refuse(effect)

@@ -112,16 +112,18 @@ class Table:
 
     def __init__(self, capabilities: Sequence[Capability | None]) -> None:
         self._capabilities = tuple(capabilities)
+        self._by_index: dict[object, Capability] = {
+            index: found for index, found in enumerate(capabilities) if found is not None
+        }
         self._parts = tuple(map(_way_to_parts, capabilities))
         """How to come to their parts; asking a protocol for each call takes longer than all else here."""
         self._computing = tuple(map(_as_computing, capabilities))
 
     def find(self, named: Named) -> Capability:
         """The capability of this index, or a part of one. Raises `AccessDenied` or `BadEffect` if there is none."""
-        if type(named) is int and 0 <= named < len(self._capabilities):
-            found = self._capabilities[named]
-            if found is not None:
-                return found
+        usual = self._by_index.get(named)
+        if usual is not None:
+            return usual
         if type(named) is Held:
             raise BadEffect("the worker named a stub where none can be used")
         index = named.capability if type(named) is Part else named

@@ -299,7 +299,10 @@ class Live:
             for invocation in chosen:
                 if invocation.resting:
                     worker.allowance.renew(invocation, self.loop.time())
-        charge(chosen, used_ms)
+        if len(chosen) == 1:
+            chosen[0].cpu_left_ms -= used_ms
+        else:
+            charge(chosen, used_ms)
         if isinstance(result, BaseException):
             if isinstance(reached := translate(result, worker.limits), LimitExceeded):
                 self._counters.limit(reached.code)

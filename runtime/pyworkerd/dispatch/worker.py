@@ -405,7 +405,8 @@ class Worker(Telling):
         self._favourite = live
         self._waiting.begin(invocation)
         self.counters.waits += 1
-        self.counters.waited_ns += int((now - invocation.since) * 1e9)
+        if now > invocation.since:
+            self.counters.waited_ns += int((now - invocation.since) * 1e9)
         if not live.invocations:
             self.fleet.works(live)
         expiry = self._expiry if invocation.budget is self._budget else self._expiries.of(invocation.budget)
