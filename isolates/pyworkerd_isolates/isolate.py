@@ -212,6 +212,7 @@ class Isolate:
                 self._release()
             elif output is not None and self.steps == 1 and self._may_learn():
                 self._learn()
+                self.clock_ns = charged_ns()  # nor for that
         if output is None and self.last_step_ms >= self._budget_ms:
             self.stop()
             raise CpuExhausted("the step used up its CPU time")
