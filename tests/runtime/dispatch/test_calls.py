@@ -10,7 +10,7 @@ from weakref import WeakSet
 import pytest
 from pyworkerd.dispatch.bodies import Bodies
 from pyworkerd.dispatch.budget import Budget
-from pyworkerd.dispatch.calls import Calls
+from pyworkerd.dispatch.calls import LEAST, Calls
 from pyworkerd.dispatch.channels import Table
 from pyworkerd.dispatch.clearing import AT_ONCE, Clearing
 from pyworkerd.dispatch.crowd import Crowd
@@ -545,6 +545,43 @@ def test_what_is_answered_or_refused_at_once_needs_no_task() -> None:
         calls.begin(call(8)._replace(method="refused"), invocation)
         assert [event[:3] for event in door.told()] == [["resolve", 7, "value"], ["reject", 8, "upstream"]]
         assert (len(calls), invocation.held, door.room.held, door.tasks) == (0, set(), 0, set())
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_another_program_answers_is_refused_if_it_takes_long_to_read(foreign: bool) -> None:
+    hard = wire.dump_value([[] for _ in range(30_000)])
+
+    class Hard(Capability):
+        def ask(self, method: str, arguments: bytes, context: Context, reply: Callable[..., None]) -> None:
+            reply(hard, None)
+
+    async def main() -> None:
+        capability: Any = Hard()
+        capability.foreign = foreign
+        door = Door(capability)
+        calls, _, invocation = new(door)
+        calls.begin(call(7), invocation)
+        ((name, number, *rest),) = door.told()
+        assert (name, number) == ("reject" if foreign else "resolve", 7)
+        assert ("take about" in str(rest)) == foreign
+        assert (len(calls), invocation.held) == (0, set())
+
+    asyncio.run(main())
+
+
+def test_only_what_is_larger_than_the_record_of_a_call_is_accounted() -> None:
+    async def main() -> None:
+        door = Door(Capability())
+        calls, _, invocation = new(door)
+        calls.begin(call(1)._replace(arguments=b"x" * LEAST), invocation)
+        assert (door.room.promised, door.room.held) == (0, 0)
+        calls.begin(call(2)._replace(arguments=b"x" * (LEAST + 1)), invocation)
+        assert (door.room.promised, door.room.held) == (LEAST + 1, LEAST + 1)
+        calls.end()
+        await door.rest()
+        assert (door.room.promised, door.room.held) == (0, 0)
 
     asyncio.run(main())
 

@@ -61,8 +61,11 @@ class Told:
     def __init__(self) -> None:
         self.heard: list[Any] = []
 
-    def replied(self, waiting: Waiting, body: None, answer: Any, error: Any) -> None:
-        self.heard.append(answer if error is None else error)
+    def returned(self, waiting: Waiting, value: bytes) -> None:
+        self.heard.append(value)
+
+    def replied(self, waiting: Waiting, body: None, answer: None, error: Any) -> None:
+        self.heard.append(error)
 
     def over(self, waiting: Waiting) -> None:
         self.heard.append("over")

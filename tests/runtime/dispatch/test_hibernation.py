@@ -612,7 +612,7 @@ def test_one_that_nobody_waits_for_any_more_may_be_forgotten(tmp_path: Path) -> 
         call.cancel()
         await asyncio.wait((call,))
         await until(lambda: live.id in hibernating._forgettable)
-        assert not hibernating._waking
+        assert not hibernating.waking
 
     run(tmp_path, test, ObjectClass("Room"))
 

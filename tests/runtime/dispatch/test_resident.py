@@ -283,7 +283,7 @@ def test_it_is_looked_at_when_it_has_been_idle_long_enough_and_no_later(
         (there,) = residents(worker)
         while there.busy:
             await asyncio.sleep(0)
-        assert there._reaper.when() <= asyncio.get_running_loop().time() + 1
+        assert there._reaper.at <= asyncio.get_running_loop().time() + 1
 
     with_room(with_runtime, test, ObjectClass("Room", hibernate=False, idle_ms=1000))
 
