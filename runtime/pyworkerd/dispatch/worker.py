@@ -100,8 +100,7 @@ class Worker(Telling):
         channels: Channels | None = None,
         kin: Worker | None = None,
     ) -> None:
-        self.name = name
-        self.fleet = fleet
+        self.name, self.fleet = name, fleet
         self.counters = fleet.enrol(self)
         self.loop = asyncio.get_running_loop()
         self.environment, self.source = environment, source
@@ -121,8 +120,7 @@ class Worker(Telling):
         self.message_bytes = given.websocket_message_mb * 1024 * 1024
         self.places = Places(given.websockets)
         self.allowance = Allowance(given.cpu_ms, given.subrequests, self.log_bytes)
-        self.easy_bytes = easy_bytes(given.cpu_ms)
-        """Of arguments that do not take it long to read, whatever they are."""
+        self.easy_bytes = easy_bytes(given.cpu_ms)  # of arguments
         self.policy = options.policy(fresh=source is not None and source.language.is_program)
         self.placement = Placement()
         self.threads: Steps = fleet.threads
