@@ -71,11 +71,6 @@ class Asker(Protocol):
         """An error as the guest may see it: code, sentence, and the exception's type if a worker raised it."""
 
 
-def _body_size(effect: Call | Fetch) -> int:
-    assert isinstance(effect, Fetch)
-    return len(effect.body) if isinstance(effect.body, bytes) else 0
-
-
 class _Asked(Waiting):
     """A call that is made without a task."""
 
@@ -207,10 +202,12 @@ class Calls:
         try:
             if invocation is None:
                 raise ExceededSubrequests("its invocation has ended")
-            if type(effect) is Call and type(effect.arguments) is Shared:
-                effect = effect._replace(arguments=self._stubs.carry(effect.arguments, invocation))
-            size = len(effect.arguments) if type(effect) is Call else _body_size(effect)
-            size = size if size > LEAST else 0
+            if isinstance(effect, Fetch):
+                size = len(effect.body) if isinstance(effect.body, bytes) else 0
+            else:
+                if type(effect.arguments) is Shared:
+                    effect = effect._replace(arguments=self._stubs.carry(effect.arguments, invocation))
+                size = len(effect.arguments)
             capability, computing, cost_ms = self._charge(invocation, effect, size)
         except PyworkerdError as error:
             self._refuse(effect)
@@ -262,7 +259,7 @@ class Calls:
     def _hold(self, waiting: Waiting) -> None:
         self._waiting[waiting.effect.call] = waiting
         waiting.invocation.hold(waiting)
-        if waiting.size:
+        if waiting.size > LEAST:
             room = self._door.room
             room.promised += waiting.size
             room.hold(waiting.size)
@@ -277,7 +274,7 @@ class Calls:
             raise ExceededSubrequests(f"more than {self._limit} calls wait at once")
         if type(effect) is Fetch and isinstance(effect.body, StreamRef):
             size = WINDOW
-        if size and not self._door.room.has(size):
+        if size > LEAST and not self._door.room.has(size):
             raise ExceededSubrequests(
                 f"arguments, bodies and messages that wait have more than {self._door.room.limit} bytes"
             )
@@ -382,7 +379,8 @@ class Calls:
         if self.over(waiting):
             effect = waiting.effect
             self._door.send(effect.invocation, self._value(effect.call, value, waiting.invocation))
-        release(value)
+        if type(value) is Carried:
+            value.release()
 
     def replied(
         self,
@@ -421,15 +419,15 @@ class Calls:
             del self._waiting[effect.call]
         else:
             self._leaving -= 1
-        if size:
+        if size > LEAST:
             room = self._door.room
             room.promised -= size
             room.hold(-size)
         invocation.let_go(waiting)
         if self._spans is not None:
             self._spans.over(effect, invocation)
-        if type(effect) is Call:
-            release(effect.arguments)
+        if type(effect) is Call and type(effect.arguments) is Carried:
+            effect.arguments.release()
         return wanted
 
     def close(self, body: Body | None) -> None:

@@ -60,5 +60,4 @@ class Clearing:
         finally:
             if self._done and not self._due:
                 self._due = True
-                self._turns.once()  # what these cause is done when the loop has gone round
                 self._turns.ready(self._account, self._turn)

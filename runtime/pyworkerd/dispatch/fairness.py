@@ -55,13 +55,15 @@ class FairQueue(Generic[Job]):
     """The line before one processor."""
 
     def __init__(self) -> None:
+        self._only: Account[Job] | None = None
+        """Who waits, if nobody else does: there is no line then."""
         self._line: list[tuple[float, int, Account[Job]]] = []
         self._order = count()
         self._now = 0.0
 
     def __bool__(self) -> bool:
         """Whether somebody waits."""
-        return bool(self._line)
+        return self._only is not None or bool(self._line)
 
     def put(self, account: Account[Job], job: Job) -> None:
         """A job waits for its turn, behind the others of its account."""
@@ -70,8 +72,17 @@ class FairQueue(Generic[Job]):
             now = self._now
             account.behind = now - account.tag
             account.tag = max(account.tag, now)
-            heappush(self._line, (account.tag, next(self._order), account))
+            self._join(account)
         jobs.append(job)
+
+    def _join(self, account: Account[Job]) -> None:
+        if self._only is None and not self._line:
+            self._only = account
+            return
+        if self._only is not None:
+            heappush(self._line, (self._only.tag, next(self._order), self._only))
+            self._only = None
+        heappush(self._line, (account.tag, next(self._order), account))
 
     def take(self) -> Turn[Job] | None:
         """Whose turn it is; None if nobody waits."""
@@ -80,15 +91,20 @@ class FairQueue(Generic[Job]):
 
     def begin(self, account: Account[Job]) -> Job:
         """The turn of the account that `next` has just named."""
-        heappop(self._line)
+        if account is self._only:
+            self._only = None
+        else:
+            heappop(self._line)
         self._now = max(self._now, account.tag)
         job = account.jobs.popleft()
         if account.jobs:
-            heappush(self._line, (account.tag, next(self._order), account))
+            self._join(account)
         return job
 
     def next(self) -> Account[Job] | None:
         """Whose turn would be next."""
+        if self._only is not None:
+            return self._only
         while self._line:
             tag, _, account = self._line[0]
             if tag >= account.tag:

@@ -259,7 +259,7 @@ class Live:
             assert isolate is not None
             if batch is not None:
                 self._batch = None
-                isolate.begin(*batch)
+                isolate.begin(batch[0], batch[1])
             self._result = isolate.go_on(slice_ms)
         except Exception as error:  # noqa: BLE001 - told apart when it is over
             self._result = error
@@ -312,7 +312,7 @@ class Live:
         if (growth := isolate.growth) != self._growth:
             self._growth = growth
             worker.fleet.grown(self, self.cost)
-        self._effects = deque(result.effects)
+        self._effects.extend(result.effects)
         self._perform(isolate, result.wake, isolate.clock_ns if inline else charged_ns())
 
     def _is_there(self, result: Output | Exception) -> bool:

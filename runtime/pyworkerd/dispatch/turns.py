@@ -1,8 +1,8 @@
 """The event loop's own thread, in turns: which isolate is stepped next, and when sockets are looked at again.
 
 Steps on the loop's thread are short, but many short ones hold up others as a long one does. So they wait in a
-`FairQueue`. Each time the loop goes round every worker has one turn, or more of them if they are very short. Then
-sockets are looked at, where somebody may have come who goes before those that have had theirs.
+`FairQueue`. Each time the loop goes round every worker has one turn. Then sockets are looked at, where somebody may
+have come who goes before those that have had theirs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 ROUND_S: Final = 0.005
 """Sockets are looked at so often even if there are many workers."""
-AGAIN_S: Final = 0.0005
-"""So long after a round has begun, one that is next has another turn in it: workers that call each other. To look at
-sockets in between costs them as much as a short step."""
 BEHIND_MS: Final = 0.5
 """Who has had so much less than others goes before all that they have made ready."""
 
@@ -33,7 +30,6 @@ class Turns:
         self._queue: FairQueue[Callable[[], None]] = FairQueue()
         self._scheduled = False
         self._busy = False
-        self._again_s = AGAIN_S
 
     def ready(self, account: Account[Callable[[], None]], step: Callable[[], None]) -> None:
         """Call `step` when it is the account's turn."""
@@ -42,10 +38,6 @@ class Turns:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._round)
 
-    def once(self) -> None:
-        """Nobody has another turn in the round that is under way, if one is."""
-        self._again_s = 0.0
-
     def hurry(self, account: Account[Callable[[], None]]) -> None:
         """Somebody has come for this account. If others have had more lately, and it is next, it goes at once.
 
@@ -53,18 +45,19 @@ class Turns:
         more for its answer.
         """
         if account.behind >= BEHIND_MS and not self._busy and self._queue.next() is account:
-            self._turn(account, self._clock())
+            self._busy = True
+            try:
+                self._turn(account, self._clock())
+            finally:
+                self._busy = False
 
     def _turn(self, account: Account[Callable[[], None]], began: float) -> float:
         step = self._queue.begin(account)
-        self._busy = True
         try:
             step()
         except Exception as error:  # noqa: BLE001 - a fault of ours: it must not end everybody's turns
             what = {"message": "what was made ready for a turn failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(what)
-        finally:
-            self._busy = False
         now = self._clock()
         self._queue.charge(account, (now - began) * 1e3)
         return now
@@ -73,11 +66,14 @@ class Turns:
         queue = self._queue
         began = now = self._clock()
         served: set[Account[Callable[[], None]]] = set()
-        self._again_s = AGAIN_S
-        while (account := queue.next()) is not None:
-            if now - began >= (self._again_s if account in served else ROUND_S):
-                asyncio.get_running_loop().call_soon(self._round)
-                return
-            served.add(account)
-            now = self._turn(account, now)
-        self._scheduled = False
+        self._busy = True
+        try:
+            while (account := queue.next()) is not None:
+                if account in served or now - began >= ROUND_S:
+                    asyncio.get_running_loop().call_soon(self._round)
+                    return
+                served.add(account)
+                now = self._turn(account, now)
+            self._scheduled = False
+        finally:
+            self._busy = False

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pyworkerd.dispatch.fairness import Account
-from pyworkerd.dispatch.turns import AGAIN_S, BEHIND_MS, ROUND_S, Turns
+from pyworkerd.dispatch.turns import BEHIND_MS, ROUND_S, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,26 +63,6 @@ def test_a_step_that_fails_ends_nobodys_turns() -> None:
         assert [type(failure["exception"]) for failure in failures] == [KeyError]
         desk.arrive("c")
         assert await desk.rounds(1) == "c"
-
-    asyncio.run(main())
-
-
-def test_very_short_ones_have_more_turns_in_a_round_until_somebody_says_once() -> None:
-    async def main() -> None:
-        desk = Desk()
-        short = 1e3 * AGAIN_S / 4
-        for name in "abab":
-            desk.ready(name, short)
-        assert await desk.rounds(1) == "abab"
-        for name in "abaab":
-            desk.ready(name, short)
-        assert [await desk.rounds(1), await desk.rounds(1)] == ["abab", "a"], (
-            "sockets are looked at in between"
-        )
-        desk.turns.ready(desk.accounts["a"], desk.turns.once)
-        for name in "ab":
-            desk.ready(name, short)
-        assert [await desk.rounds(1), await desk.rounds(1)] == ["b", "a"]
 
     asyncio.run(main())
 
