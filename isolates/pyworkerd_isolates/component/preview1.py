@@ -56,6 +56,8 @@ class CgiHost(Host):
         # A client must not be able to say what a binding says.
         own = {name: value.encode() for name, value in self.environment.items()}
         said = {**variables(method, url, headers), **own}
+        if body.length:  # worker to worker no header says so (RFC 3875 section 4.1.2)
+            said.setdefault("CONTENT_LENGTH", str(body.length).encode())
         self.variables = [(f"{name}=".encode() + value).replace(b"\0", b"") for name, value in said.items()]
         return 0, 0
 

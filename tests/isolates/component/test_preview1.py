@@ -47,6 +47,21 @@ def test_a_client_says_nothing_that_a_binding_says():
     assert words(asking(), "args") == ["worker"]
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "said"),
+    [
+        (b"body", (), ["CONTENT_LENGTH=4"]),
+        (StreamRef(2, 70_000), (), ["CONTENT_LENGTH=70000"]),
+        (b"body", (("content-length", "5"),), ["CONTENT_LENGTH=5"]),
+        (StreamRef(2, None), (), []),
+        (None, (), []),
+    ],
+)
+def test_how_long_a_body_is_where_that_is_known(body, headers, said):
+    found = words(asking(body=body, headers=headers), "environ")
+    assert [each for each in found if each.startswith("CONTENT_LENGTH")] == said
+
+
 def test_a_response_is_printed():
     asker = asking()
     assert say(asker, "X-A: b\n", "\nbody") == 0
