@@ -53,7 +53,7 @@ function (modules, later, functions) {
   }
 
   function crashed(text) {
-    return ["null", [JSON.stringify(["crash", text])], [], [], 1, 0, 0];
+    return [null, [JSON.stringify(["crash", text])], [], [], 1, 0, 0];
   }
 
   function step(header, rest) {

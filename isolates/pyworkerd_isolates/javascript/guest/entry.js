@@ -6,12 +6,15 @@ import * as handlers from "pyworkerd:system/handlers";
 import { guest, jobs, utf8 } from "pyworkerd:system/host";
 import { parse } from "pyworkerd:system/json";
 import { onReleased, ownerOf } from "pyworkerd:system/lending";
-import { due, goOn, holdBack, isHolding, MAX_DUE } from "pyworkerd:system/loop";
+import { due, goOn, holdBack, isHolding, isQuiet, MAX_DUE } from "pyworkerd:system/loop";
 import { describe } from "pyworkerd:system/logs";
 import { become, object } from "pyworkerd:system/objects";
 import * as outbox from "pyworkerd:system/outbox";
+import { take } from "pyworkerd:system/outbox";
 import * as sockets from "pyworkerd:system/sockets";
+import { waiting } from "pyworkerd:system/sockets";
 import * as streams from "pyworkerd:system/streams";
+import { crowded } from "pyworkerd:system/streams";
 import { crossing, cut, readValue } from "pyworkerd:system/values";
 import { entrypoints, load } from "pyworkerd:system/worker";
 import "pyworkerd:system/rejections";
@@ -172,6 +175,7 @@ guest.finish = () => {
   if (broken !== null) return crashed(broken.error);
   try {
     handlers.endPlain();
+    if (crowded.size === 0 && waiting.size === 0 && object === null && isQuiet()) return take(null);
     focus = null;
     return ended();
   } catch (error) {
@@ -187,13 +191,13 @@ function ended() {
   goOn(focus);
   object?.commit();
   const more = unsaid(sockets.flush(), streams.held());
-  return outbox.take(more === null ? due() : [0, more]);
+  return take(more === null ? due() : [0, more]);
 }
 
 function crashed(error) {
   outbox.clear();
   outbox.emit(["crash", describe(error).slice(0, 4096)]);
-  return outbox.take(null);
+  return take(null);
 }
 
 // Invocations that have more to say than one step has room for; null if none has.

@@ -54,7 +54,7 @@ function begin(kind, event, blobs) {
 function perform(invocation, kind, event, blobs, more) {
   try {
     const answer = kind.ask(invocation, event, blobs, undefined, more);
-    if (isThenable(answer)) {
+    if (typeof answer === "object" ? isThenable(answer) : typeof answer === "function" && isThenable(answer)) {
       const value = promised(answer);
       if (value === undefined) settle(kind.tell, invocation, answer);
       else tellSoon(invocation, kind, value);
@@ -74,8 +74,9 @@ function perform(invocation, kind, event, blobs, more) {
 }
 
 let begun = null;
-let isAnswered = false;
-// What an event has begun that the engine takes apart: it runs the jobs, and another event or `endPlain` follows.
+// What an event has begun that the engine takes apart: it runs the jobs, and another event or `endPlain` follows. The
+// invocation, if it is answered, or else GOES_ON.
+const GOES_ON = {};
 
 function beginPlain(number, kind, event, blobs, more) {
   if (begun !== null) endPlain();
@@ -85,9 +86,8 @@ function beginPlain(number, kind, event, blobs, more) {
       if (!runFirst(invocation, perform, kind, event, blobs, more)) invocation.release();
       return;
     }
-    begun = invocation;
-    isAnswered = false;
-    isAnswered = !perform(invocation, kind, event, blobs, more);
+    begun = GOES_ON;
+    if (!perform(invocation, kind, event, blobs, more)) begun = invocation;
   } catch (error) {
     onFailed(error, number);
   }
@@ -98,7 +98,9 @@ export function endPlain() {
   if (invocation === null) return;
   begun = null;
   leave();
-  if (isAnswered) invocation.release();
+  if (invocation === GOES_ON) return;
+  if (invocation.open === 1) invocation.end();
+  else invocation.release();
 }
 
 // The same as `settle` does, in the same turn, for a promise that is fulfilled: nothing has to be made to wait for it.
@@ -319,7 +321,7 @@ function giveBytes(invocation, data) {
   emitReturn(invocation.number, data);
 }
 
-// Whether a value needs nothing to be written: most that methods answer do not.
+// Whether the engine writes a value: most that methods answer.
 function isSimple(value) {
   switch (typeof value) {
     case "number":
@@ -335,10 +337,11 @@ function isSimple(value) {
 }
 
 function returned(invocation, value) {
-  if (isSimple(value)) {
-    emitReturn(invocation.number, value);
-    return;
-  }
+  if (isSimple(value)) emitReturn(invocation.number, value);
+  else returnedMore(invocation, value);
+}
+
+function returnedMore(invocation, value) {
   const data = writeMessage(value);
   if (data instanceof Uint8Array) {
     giveBytes(invocation, data);

@@ -292,6 +292,11 @@ function runTimers(focus) {
   }
 }
 
+// Whether nothing waits for its turn, as after most steps: then there is nothing to `goOn` with, and nothing is `due`.
+export function isQuiet() {
+  return later.length === 0 && heap.length === 0 && gate === null;
+}
+
 // When to run again, in seconds, and for whom; null if only an event can make something go on.
 export function due() {
   if (later.length > 0) {

@@ -20,7 +20,7 @@ const COMPACT = 1024;
 // Messages that have left before their places are given back.
 
 const open = new Map();
-const waiting = new Map();
+export const waiting = new Map();
 // Sockets that have something to give out, in order.
 let next = 1;
 let room = 0;

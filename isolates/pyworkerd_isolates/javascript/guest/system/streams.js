@@ -15,7 +15,7 @@ const KEPT = "this body came for a request that is over: read a body before its 
 const inbound = new Map();
 const outbound = new Map();
 let nextOutbound = 1;
-let crowded = new Set();
+export let crowded = new Set();
 // Outbound streams that wait for the next step, since this one has no more room.
 
 // A body that the host sends. One reader at a time; the host sends nothing before the first read.

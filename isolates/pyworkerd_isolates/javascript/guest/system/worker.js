@@ -11,9 +11,10 @@ import { DurableObject, WorkerEntrypoint } from "pyworkerd:workers/entrypoint";
 import { handlersOfScript } from "pyworkerd:workers/script";
 
 const HANDLERS = ["fetch", "scheduled", "queue", "tail", "trace", "email", "connect", "test", "alarm"];
-const RESERVED = new Set([
-  ...HANDLERS, "dup", "constructor", "webSocketMessage", "webSocketClose", "webSocketError",
-]); // names that are never RPC methods (the platform's list)
+const EVENTS = ["webSocketMessage", "webSocketClose", "webSocketError"];
+const RESERVED = { __proto__: null };
+for (const name of [...HANDLERS, ...EVENTS, "dup", "constructor"]) RESERVED[name] = true;
+// Names that are never RPC methods (the platform's list).
 
 const PLACE = /(?:at |\()\/(\S+?):(\d+)(?::\d+)?\)?$/m;
 // The first line of a stack that is the program's own: its files' names begin with "/", those of others do not.
@@ -26,12 +27,12 @@ export const objects = new Map();
 // The RPC method of this name that an entrypoint has, or undefined: an instance one of its class, an exported object
 // one of its own; none of every object, and none that is private.
 export function methodOf(instance, name, isClass) {
-  if (RESERVED.has(name) || name[0] === "_" || hasOwn(instance, name) === isClass) return undefined;
+  if (RESERVED[name] || name[0] === "_" || hasOwn(instance, name) === isClass) return undefined;
   const method = instance[name];
-  return typeof method === "function" && method !== Object.prototype[name] ? method : undefined;
+  return typeof method === "function" && method !== common[name] ? method : undefined;
 }
 
-const { hasOwn } = Object;
+const { hasOwn, prototype: common } = Object;
 
 function isKind(value, kind) {
   return typeof value === "function" && value.prototype instanceof kind;
