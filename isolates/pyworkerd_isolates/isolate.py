@@ -57,6 +57,7 @@ MAX_TRIMMED: Final = 1 << 20
 """Bytes that it may have written to for a look at each of their pages: a quarter of a millisecond."""
 ENDED: Final = "this isolate has ended"
 _FILLED: Final = object()
+_DEAD: Final = State.DEAD
 _STARVING: Final = frozenset((Trap, Refused))
 """How CPython ends when it cannot allocate where it cannot raise: it traps, or tries to say so on stderr."""
 
@@ -197,7 +198,7 @@ class Isolate:
         loading = self._loading
         try:
             state = self.state
-            if state is State.DEAD:
+            if state is _DEAD:
                 raise ClosedIsolate(ENDED)  # noqa: TRY301 - one way for all that ends a step
             output = self._advance(slice_ms)
         except BaseException as error:
@@ -209,7 +210,7 @@ class Isolate:
             self.cpu_ns += used
             if loading is None:  # no invocation pays for the top level
                 self.last_step_ms += used / 1e6
-            if self.state is State.DEAD and not self._stepping:
+            if self.state is _DEAD and not self._stepping:
                 self._release()
             elif output is not None and self.steps == 1 and self._may_learn():
                 self._learn()
