@@ -15,7 +15,7 @@ from tests.runtime.counter import COUNTER
 SOURCE = {
     "worker.py": """
 import asyncio
-from workers import DurableObject, Response, RpcTarget, WorkerEntrypoint
+from workers import DurableObject, Response, RpcTarget, WorkerEntrypoint, WritableStream
 
 class Default(WorkerEntrypoint):
     async def on(self, name, method, *arguments):
@@ -69,6 +69,12 @@ class Default(WorkerEntrypoint):
             found.append(error.code)
         return found
 
+    async def written(self, name, pieces):
+        sizes = []
+        stream = WritableStream(lambda piece: sizes.append(len(piece)), lambda: sizes.append("closed"))
+        await self.env.ROOM.get_by_name(name).writes(stream, pieces)
+        return [sum(sizes[:-1]), sizes[-1]]
+
     async def many(self, name, count):
         return await asyncio.gather(*(self.env.ROOM.get_by_name(name).add() for _ in range(count)))
 
@@ -102,6 +108,11 @@ class Room(DurableObject):
                 yield bytes(65536)
 
         return Response(source()).body
+
+    async def writes(self, stream, pieces):
+        async with stream:
+            for _ in range(pieces):
+                await stream.write(bytes(65536))
 
     async def counts(self, stream):
         size = 0

@@ -39,6 +39,7 @@ def test_bodies_stream_both_ways(tmp_path: Path) -> None:
         # Through both processes and back, unread by the one in the middle.
         echoed = await worker.call("on", "a", "echo", await worker.call("on", "a", "gives", 3))
         assert len(await echoed.read()) == 3 * 65536
+        assert await worker.call("written", "a", 20) == [20 * 65536, "closed"]
         endless = await worker.call("on", "a", "gives", 10**6)
         other.kill()
         with pytest.raises(PyworkerdError, match="before this body was complete"):

@@ -27,7 +27,7 @@ const lent = new Map();
 const times = new Map(); // how often each target is lent
 let next = 1;
 
-// What is lent and keeps its invocation from ending, as an argument too. `cancel(reason)`: it is not lent.
+// What is lent and keeps its invocation from ending, as an argument too. `_cancel(reason)`: it goes nowhere.
 export class Kept {
   invocation = null;
 }
@@ -49,7 +49,8 @@ export class Message {
 
   // It goes nowhere.
   cancel(reason) {
-    for (const each of this.targets) if (each instanceof Streamed || each instanceof Kept) each.cancel(reason);
+    for (const each of this.streams) each.cancel(reason);
+    for (const each of this.targets) if (each instanceof Kept) each._cancel(reason);
   }
 }
 

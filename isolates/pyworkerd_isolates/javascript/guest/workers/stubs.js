@@ -221,7 +221,7 @@ function readOwn(message) {
     const { source, stream, length } = message.targets[place].back();
     return source === null ? stream : bodyOfSource(source, length).readable();
   };
-  const WritableStream = (place) => message.targets[place].back();
+  const WritableStream = (place) => message.targets[place]._back();
   return { value: readWith(message.bytes, { __proto__: crossing.readers, stub, body, WritableStream }), stubs };
 }
 

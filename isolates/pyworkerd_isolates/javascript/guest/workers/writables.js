@@ -16,7 +16,8 @@ import { abortStream } from "pyworkerd:web/writable_core";
 const GONE = "whoever was to write to this stream has gone";
 const BROKEN_OFF = "whoever wrote to this stream broke off";
 
-// A stream of this isolate that somebody else writes to: what is lent of it, which locks it.
+// A stream of this isolate that somebody else writes to: what is lent of it, which locks it. Others do not get at what
+// begins with `_`.
 export class Sink extends Kept {
   #stream;
   #lock;
@@ -30,7 +31,7 @@ export class Sink extends Kept {
   // What its stub is called for.
   async pipe(bytes) {
     if (this.#lock === null || !isReadable(bytes)) throw new TypeError("a WritableStream takes one stream of bytes");
-    const stream = writableOf(this.back());
+    const stream = writableOf(this._back());
     const writing = { end: () => this.#abort(new TypeError(GONE)) };
     const mine = needed().setOf("stubs");
     mine.add(writing);
@@ -42,7 +43,7 @@ export class Sink extends Kept {
   }
 
   // The stream itself: it stays here.
-  back() {
+  _back() {
     this.#lock.releaseLock();
     this.#lock = null;
     return this.#stream;
@@ -53,8 +54,7 @@ export class Sink extends Kept {
     if (this.#lock !== null) this.#abort(new TypeError(GONE));
   }
 
-  // It goes nowhere.
-  cancel(reason) {
+  _cancel(reason) {
     this.#abort(reason);
   }
 
@@ -128,7 +128,7 @@ export class Remote {
     return true;
   }
 
-  back() {
+  _back() {
     this.#lock.releaseLock();
     return this.stream;
   }

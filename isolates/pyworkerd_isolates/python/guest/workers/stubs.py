@@ -257,7 +257,7 @@ def _read_own(message):
         if tag == rpc.WRITABLE and type(target) is RpcStub:
             return rpc.writable._to(target.dup())
         if tag != rpc.STUB:
-            return target.back()
+            return target._back() if tag == rpc.WRITABLE else target.back()
         stubs.append(RpcStub(target))
         return stubs[-1]
 

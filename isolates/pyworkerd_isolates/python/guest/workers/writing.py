@@ -109,8 +109,8 @@ class _Sink(RpcTarget, lending.Kept):
 
     async def pipe(self, body):
         """Everything that is written."""
-        end = self._taken()
-        if end is None or not isinstance(body, BodyStream):
+        end = self._taken() if isinstance(body, BodyStream) else None
+        if end is None:
             raise TypeError("a WritableStream takes one stream of bytes")
         try:
             async for piece in body:
@@ -131,7 +131,8 @@ class _Sink(RpcTarget, lending.Kept):
             work, loop = end.abort(RuntimeError(GONE)), asyncio.get_running_loop()
             current().keep(asyncio.Task(work, loop=loop, eager_start=True), "the end of a stream failed")
 
-    def back(self):
+    def _back(self):
+        """The stream itself: it stays here."""
         stream = WritableStream(None)
         stream._end = self._taken()
         return stream
