@@ -19,7 +19,7 @@ from contextlib import closing
 from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Final
 
-from .cpu_clock import charged_ns, let_others
+from . import cpu_clock
 from .errors import (
     ClosedIsolate,
     CpuExhausted,
@@ -82,7 +82,6 @@ class Isolate:
         "_trimmed",
         "_waking",
         "_wall_offset",
-        "clock_ns",
         "cpu_ns",
         "image",
         "invocations",
@@ -101,8 +100,6 @@ class Isolate:
         self.cpu_ns = 0
         """CPU time of all steps so far."""
         self.last_step_ms = 0.0
-        self.clock_ns = 0
-        """See `kinds.AnyIsolate`."""
         self._budget_ms = 0.0
         self._answer: bytes | None = None
         """What the step gave out, if reading it takes so long that it is a slice of its own: on the event loop's thread
@@ -193,7 +190,7 @@ class Isolate:
 
         Raises `ClosedIsolate` if `end` was called meanwhile.
         """
-        started = charged_ns()
+        began = cpu_clock.begin()
         output = None
         loading = self._loading
         try:
@@ -205,8 +202,7 @@ class Isolate:
             self._fail(error)
             raise
         finally:
-            self.clock_ns = charged_ns()
-            used = self.clock_ns - started
+            used = cpu_clock.used_ns(began)
             self.cpu_ns += used
             if loading is None:  # no invocation pays for the top level
                 self.last_step_ms += used / 1e6
@@ -214,7 +210,6 @@ class Isolate:
                 self._release()
             elif output is not None and self.steps == 1 and self._may_learn():
                 self._learn()
-                self.clock_ns = charged_ns()  # nor for that
         if output is None and self.last_step_ms >= self._budget_ms:
             self.stop()
             raise CpuExhausted("the step used up its CPU time")
@@ -229,7 +224,7 @@ class Isolate:
                 self._loaded(instance)
             return None
         if self._answer is not None:
-            return self._read(let_others)
+            return self._read(cpu_clock.let_others)
         left_ms = self._budget_ms - self.last_step_ms
         if not instance.go_on(slice_ms if slice_ms < left_ms else left_ms):
             return None

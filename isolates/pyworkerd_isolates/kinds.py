@@ -20,10 +20,6 @@ class AnyIsolate(Protocol):
     last_step_ms: float
 
     @property
-    def clock_ns(self) -> int:
-        """Where the CPU clock of the calling thread stands (`cpu_clock`), which has just come back from `go_on`."""
-
-    @property
     def growth(self) -> int:
         """Bytes by which it has grown since it started."""
 

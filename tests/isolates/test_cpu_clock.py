@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
+import time
 from time import thread_time_ns
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from pyworkerd_isolates import cpu_clock
 from pyworkerd_isolates import isolate as isolate_module
-from pyworkerd_isolates.cpu_clock import charged_ns, charged_s
+from pyworkerd_isolates.cpu_clock import SHORT_NS, begin, charged_ns, charged_s, used_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pytest
     from pyworkerd_isolates.protocol import Output
     from pyworkerd_isolates.testing import Driver
 
@@ -55,6 +58,68 @@ def test_work_is_charged_and_collecting_is_not() -> None:
     assert abs(charged_s() - charged_ns() / 1e9) < 1
 
 
+@pytest.mark.parametrize("nanoseconds", [0, 20_000, 2 * SHORT_NS, 5_000_000])
+def test_nobody_pays_for_less_than_was_used(nanoseconds: int) -> None:
+    for _ in range(5):
+        began, real = begin(), thread_time_ns()
+        burn(nanoseconds)
+        worked = thread_time_ns() - real
+        assert used_ns(began) >= worked
+
+
+def test_waiting_is_not_charged() -> None:
+    burn(SHORT_NS)
+    began = begin()
+    time.sleep(0.05)
+    assert used_ns(began) < 20_000_000
+
+
+def test_collecting_is_not_charged_however_short_the_rest() -> None:
+    Slow()
+    began = begin()
+    gc.collect()
+    assert used_ns(began) < 20_000_000
+
+
+class Clocks:
+    """Those of the wall and of a thread, by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall = self.cpu = self.asked = 0
+        monkeypatch.setattr(cpu_clock, "perf_counter_ns", lambda: self.wall)
+        monkeypatch.setattr(cpu_clock, "thread_time_ns", self._ask)
+        monkeypatch.setattr(cpu_clock._thread, "clock", cpu_clock._Clock())
+
+    def _ask(self) -> int:
+        self.asked += 1
+        return self.cpu
+
+    def work(self, nanoseconds: int, *, wait: int = 0) -> None:
+        self.wall += nanoseconds + wait
+        self.cpu += nanoseconds
+
+
+def test_what_is_over_at_once_asks_for_no_cpu_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = Clocks(monkeypatch)
+    clocks.work(1)
+    for _ in range(10):
+        began = begin()
+        clocks.work(20_000)
+        assert used_ns(began) == 20_000
+    assert clocks.asked == 1
+
+
+@pytest.mark.parametrize("before", [0, SHORT_NS // 2, SHORT_NS, SHORT_NS + 1, 10 * SHORT_NS])
+def test_who_waits_pays_for_little_of_what_was_before(before: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = Clocks(monkeypatch)
+    clocks.work(1)
+    begin()
+    clocks.work(before)
+    began = begin()
+    clocks.work(3_000_000, wait=9_000_000)
+    assert used_ns(began) == 3_000_000 + (before if before <= SHORT_NS else 0)
+
+
 def test_each_thread_has_its_own() -> None:
     seen = []
 
@@ -70,6 +135,24 @@ def test_each_thread_has_its_own() -> None:
     thread.join()
     assert seen[0] < 20_000_000
     assert thread_time_ns() - charged_ns() - before < 20_000_000
+
+
+def test_the_collector_may_be_the_first_that_a_thread_does() -> None:
+    """Threads come and go, and each object that one makes may be the one too many."""
+    failed: list[object] = []
+    before = gc.get_threshold()
+
+    hook, sys.unraisablehook = sys.unraisablehook, failed.append
+    gc.set_threshold(1)
+    try:
+        for _ in range(5):
+            thread = threading.Thread(target=lambda: used_ns(begin()))
+            thread.start()
+            thread.join()
+    finally:
+        gc.set_threshold(*before)
+        sys.unraisablehook = hook
+    assert not failed
 
 
 def test_a_collection_inside_a_step_is_not_the_guests(

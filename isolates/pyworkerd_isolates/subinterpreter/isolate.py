@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from pyworkerd_isolates.cpu_clock import charged_ns, let_others
+from pyworkerd_isolates.cpu_clock import let_others
 from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted, HeapError, TopLevelTooSlow, Trap
 from pyworkerd_isolates.image import LOAD_OUTPUT_BYTES, notes_of, read_answer
 from pyworkerd_isolates.lifecycle import Cause, State, next_state
@@ -67,11 +67,6 @@ class TrustedIsolate:
 
     def __repr__(self) -> str:
         return f"<TrustedIsolate {self.state.value}: {self.steps} steps>"
-
-    @property
-    def clock_ns(self) -> int:
-        """See `kinds.AnyIsolate`. Its own steps run on another thread."""
-        return charged_ns()
 
     def now_ns(self) -> int:
         """The time of its event loop: a subinterpreter has the clocks of its process."""

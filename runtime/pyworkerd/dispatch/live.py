@@ -19,7 +19,7 @@ from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from pyworkerd_isolates.cpu_clock import charged_ns
+from pyworkerd_isolates import cpu_clock
 from pyworkerd_isolates.errors import ClosedIsolate, HeapError, Trap
 from pyworkerd_isolates.heaps import Heap
 from pyworkerd_isolates.lifecycle import TAKES_WORK, Cause, State, next_state
@@ -246,7 +246,7 @@ class Live:
             self.stubs.renew()
         self.stepping = True
         if worker.placement.inline and self.go_on(INLINE_MS):
-            self.over(inline=True)
+            self.over()
         else:
             worker.threads.submit(account_of(worker, chosen), self)
 
@@ -276,8 +276,8 @@ class Live:
         self.asleep = self.asleep and not self._isolate.wake(wait=slice_ms > INLINE_MS)
         return not self.asleep
 
-    def over(self, *, inline: bool = False) -> None:
-        """See `threads.Slices`. `inline`: the step ended just now, on this thread."""
+    def over(self) -> None:
+        """See `threads.Slices`."""
         result, self._result = self._result, None
         assert result is not None
         self.stepping = False
@@ -313,7 +313,7 @@ class Live:
             self._growth = growth
             worker.fleet.grown(self, self.cost)
         self._effects.extend(result.effects)
-        self._perform(isolate, result.wake, isolate.clock_ns if inline else charged_ns())
+        self._perform(isolate, result.wake)
 
     def _is_there(self, result: Output | Exception) -> bool:
         """Whether it is alive and has its memory, after a step that began when it was not simply busy."""
@@ -330,10 +330,10 @@ class Live:
             self._move(Cause.WAKE)
         return True
 
-    def _perform(self, isolate: AnyIsolate, wake: Wake | None, began: int | None = None) -> None:
-        """Do what the step asked for; what a turn has no time for in the next one. `began` is the CPU clock by now."""
+    def _perform(self, isolate: AnyIsolate, wake: Wake | None) -> None:
+        """Do what the step asked for; what a turn has no time for in the next one."""
         effects = self._effects
-        began = charged_ns() if began is None else began
+        began = cpu_clock.begin()
         end = inf if len(effects) <= FEW else perf_counter() + PERFORM_S
         try:
             while effects and self.state is not _DEAD:
@@ -350,7 +350,7 @@ class Live:
             self._died(error, self._in_step)
             return
         finally:
-            charge(self._in_step, (charged_ns() - began) / 1e6)
+            charge(self._in_step, cpu_clock.used_ns(began) / 1e6)
         self._after_step(isolate, wake)
 
     def _keep(self, commit: Commit, go_on: Callable[[], None]) -> None:
