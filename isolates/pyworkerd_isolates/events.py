@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import wire
+from . import short, wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,3 +174,8 @@ class Events:
     def frame(self) -> bytes:
         """The batch as bytes for the guest."""
         return wire.encode(self._events, self._blobs)
+
+    def short_frame(self) -> bytes:
+        """The same for a guest that reads short frames: one of those, if there is one for this batch."""
+        frame = short.written(self._events, self._blobs)
+        return self.frame() if frame is None else frame

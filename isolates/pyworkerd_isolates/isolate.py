@@ -19,7 +19,7 @@ from contextlib import closing
 from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Final
 
-from . import cpu_clock
+from . import cpu_clock, short
 from .errors import (
     ClosedIsolate,
     CpuExhausted,
@@ -76,6 +76,7 @@ class Isolate:
         "_heap",
         "_instance",
         "_loading",
+        "_reads_short",
         "_slots",
         "_sound",
         "_stepping",
@@ -108,6 +109,7 @@ class Isolate:
         """A step has begun and not ended."""
         self._wall_offset = time_ns() - monotonic_ns()
         self._engine = engine
+        self._reads_short = engine.language in short.READERS
         self._slots = slots if image.sources is None else None  # a slot is what an image says
         self._sound = True
         """No step of it has failed."""
@@ -183,7 +185,7 @@ class Isolate:
             self._have_back()
         if (instance := self._instance) is None:
             raise ClosedIsolate(ENDED)
-        instance.begin("step", self.now_ns(), events.frame())
+        instance.begin("step", self.now_ns(), events.short_frame() if self._reads_short else events.frame())
 
     def go_on(self, slice_ms: float) -> Output | None:
         """Run for about so long on the wall, on whatever thread. None if the step is not at its end: go on later.

@@ -14,9 +14,10 @@ messages, `SOCKET_WINDOW` each way; its first `ws_credit` from the guest accepts
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
-from . import texts, wire
+from . import short, texts, wire
 from .errors import OutputTooLarge, ProtocolError
 
 # Part of this language, told on:
@@ -26,7 +27,7 @@ from .texts import MAX_HEADERS as MAX_HEADERS  # noqa: PLC0414
 from .texts import MAX_NAME as MAX_NAME  # noqa: PLC0414
 from .texts import MAX_REASON as MAX_REASON  # noqa: PLC0414
 from .texts import MAX_URL as MAX_URL  # noqa: PLC0414
-from .texts import HeaderPairs as HeaderPairs  # noqa: PLC0414, TC001
+from .texts import HeaderPairs as HeaderPairs  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -459,6 +460,8 @@ def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], object
 
     `let_others` is called now and then: there another thread may have the interpreter.
     """
+    if short.is_short(frame):
+        return _decode_short(frame)
     size = int.from_bytes(frame[:4], "little")
     if size > limits.header_bytes:
         raise OutputTooLarge(
@@ -485,6 +488,26 @@ def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], object
         effects += _read(raw[start : start + PORTION], blobs)
         let_others()
     return Output(due, effects)
+
+
+def _decode_short(frame: bytes) -> Output:
+    try:
+        if (found := short.returned(frame)) is not None:
+            return _new(Output, (None, [_new(Result, found)]))
+        call, invocation, address, arguments = short.called(frame)
+        capability, method = (_known_address if len(address) < MAX_NAME else _address)(address)
+    except wire.WireError as error:
+        raise ProtocolError(f"the step's output is malformed: {error}") from None
+    return _new(Output, (None, [_new(Call, (call, invocation, capability, method, arguments))]))
+
+
+def _address(text: bytes) -> tuple[Named, str]:
+    capability, method = short.address(text)
+    return _asked(capability, ()), texts.method_name(method, ())
+
+
+_known_address: Final = lru_cache(512)(_address)
+"""For short ones, so that what a tenant can make it hold is small."""
 
 
 def _check_parts(header: bytes) -> None:

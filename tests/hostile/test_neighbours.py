@@ -192,11 +192,11 @@ def test_a_result_that_cannot_be_read_does_not_harm_its_callers_neighbours(sandb
     callee = (
         HEAD
         + """
-from _pyworkerd import sdk
+from _pyworkerd import plain
 
 class Default(WorkerEntrypoint):
     async def garbage(self):
-        sdk.message = message
+        plain.dump = message
 
 def message(value):
     return b"\\x02\\0\\0\\0{}"

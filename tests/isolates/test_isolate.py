@@ -232,9 +232,9 @@ class Announcing(Events):
 
     __slots__ = ("began",)
 
-    def frame(self):
+    def short_frame(self):
         self.began.set()
-        return super().frame()
+        return super().short_frame()
 
 
 class Held:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyworkerd_isolates import wire
+from pyworkerd_isolates import short, wire
 from pyworkerd_isolates.errors import IsolateError
 
 from .isolates import ReplayedIsolate
@@ -97,7 +97,9 @@ def _compare(number: int, recorded: bytes, now: bytes, limits: Limits) -> Differ
 
 
 def _plain(answer: bytes, limits: Limits) -> object:
-    return wire.decode(answer, max_header=limits.header_bytes, max_blobs=limits.effects)
+    return wire.decode(
+        short.spelled_effects(answer), max_header=limits.header_bytes, max_blobs=limits.effects
+    )
 
 
 def _told(effect: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pyworkerd_isolates import wire
+from pyworkerd_isolates import short, wire
 from pyworkerd_isolates.errors import RecordingError
 from pyworkerd_isolates.protocol import decode_effects
 
@@ -50,7 +50,9 @@ without names."""
 def read_events(frame: bytes) -> tuple[list[list[Any]], Sequence[bytes]]:
     """The events of a frame, and their bytes. Raises `RecordingError`."""
     try:
-        events, blobs = wire.decode(frame, max_header=MAX_EVENTS_HEADER, max_blobs=MAX_EVENTS_BLOBS)
+        events, blobs = wire.decode(
+            short.spelled_events(frame), max_header=MAX_EVENTS_HEADER, max_blobs=MAX_EVENTS_BLOBS
+        )
     except wire.WireError as error:
         raise RecordingError(f"its events are damaged: {error}") from None
     if type(events) is not list or not all(type(e) is list and e and type(e[0]) is str for e in events):

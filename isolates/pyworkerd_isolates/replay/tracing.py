@@ -12,7 +12,7 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyworkerd_isolates import wire
+from pyworkerd_isolates import short, wire
 from pyworkerd_isolates.errors import RecordingError
 
 from .tracer import SOURCE
@@ -93,7 +93,9 @@ def sift(step: Step, limits: Limits) -> tuple[Step, list[Line]]:
     if step.answer is None:
         return step, []
     try:
-        message, blobs = wire.decode(step.answer, max_header=limits.header_bytes, max_blobs=limits.effects)
+        message, blobs = wire.decode(
+            short.spelled_effects(step.answer), max_header=limits.header_bytes, max_blobs=limits.effects
+        )
         wake, effects = message
         lines = [line for each in effects if (line := _line_of(each)) is not None]
         rest = [each for each in effects if _line_of(each) is None]

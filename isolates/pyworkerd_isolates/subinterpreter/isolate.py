@@ -127,7 +127,7 @@ class TrustedIsolate:
         self.last_step_ms, self._budget_ms = 0.0, budget_ms
         self._began_ns = self._running.cpu_ns()
         try:
-            self._running.link.send(events.frame())
+            self._running.link.send(events.short_frame())
         except Trap:
             self._fail()
 
@@ -158,7 +158,7 @@ class TrustedIsolate:
                 raise CpuExhausted("the step used up its CPU time")
             return None
         self._answer = answer
-        if int.from_bytes(answer[:4], "little") > LONG_HEADER:
+        if len(answer) > LONG_HEADER and int.from_bytes(answer[:4], "little") > LONG_HEADER:
             return None
         return self._read()
 

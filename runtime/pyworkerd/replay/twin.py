@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_isolates import wire
+from pyworkerd_isolates import short, wire
 from pyworkerd_isolates.replay.again import LIMIT
 from pyworkerd_isolates.replay.isolates import ReplayedIsolate
 
@@ -75,7 +75,9 @@ def _plain(answer: bytes | None, limits: Limits, hidden: Hidden) -> object:
     if answer is None:
         return None
     try:
-        read = wire.decode(answer, max_header=limits.header_bytes, max_blobs=limits.effects)
+        read = wire.decode(
+            short.spelled_effects(answer), max_header=limits.header_bytes, max_blobs=limits.effects
+        )
     except wire.WireError:
         return None
     return hidden.frame(*read)

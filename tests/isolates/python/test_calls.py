@@ -37,6 +37,24 @@ class Default(WorkerEntrypoint):
         except TimeoutError:
             return "gave up"
 
+    async def twice(self):
+        asked = self.env.OTHER.add(1)
+        return [await asked, await asked]
+
+    async def driven(self):
+        tasks = [asyncio.create_task(self.env.OTHER.add(n)) for n in range(3)]
+        tasks[2].cancel()
+        return [*await asyncio.gather(*tasks[:2], self.env.OTHER.add(3)), tasks[2].cancelled()]
+
+    async def forgets(self):
+        self.env.OTHER.add(1)
+        self.env.OTHER.add(2).close()
+
+    async def asks_for(self, count):
+        for number in range(count):
+            getattr(self.env.OTHER, f"method{number}")
+        return [len(vars(self.env.OTHER)), self.env.OTHER.method0 is self.env.OTHER.method0]
+
     async def many(self, count):
         results = await asyncio.gather(*[self.env.CALL(n) for n in range(count)], return_exceptions=True)
         failed = [str(each) for each in results if isinstance(each, Exception)]
@@ -244,3 +262,33 @@ def test_what_cannot_be_sent(driver, code):
 def test_a_capability_says_little_of_itself(driver):
     assert driver.call("caught", "env.OTHER._hidden()").value[0] == "AttributeError"
     assert driver.call("code", "asyncio.sleep(0, bool(env.OTHER))").value is True
+
+
+def test_what_a_call_will_return_is_a_coroutine(driver):
+    driver.answer = lambda call: arguments_of(call)[0][0]
+    assert driver.call("driven").value == [0, 1, 3, True]
+    failure = driver.call("twice").failure
+    assert (failure.type_name, failure.message) == ("RuntimeError", "cannot reuse already awaited coroutine")
+
+
+def test_a_call_that_nobody_awaits_is_not_made_and_is_told_of(driver):
+    run = driver.call("forgets")
+    assert driver.seen == []
+    assert ["the call of 'add' was never awaited" in log.message for log in run.logs] == [True]
+
+
+def test_methods_are_kept_but_not_without_bound(driver):
+    kept, same = driver.call("asks_for", 1000).value
+    assert (kept, same) == (64, True)
+
+
+def test_an_answer_wakes_only_whom_the_step_is_for(driver):
+    asking, other = driver.begin_call("call"), driver.begin_call("call")
+    driver.step()
+    (call, _) = driver.calls
+    driver.resolve(call, "answered")
+    driver.events.focus([other.number])
+    wake = driver.step().wake
+    assert (asking.done, wake.time, wake.invocations) == (False, 0.0, (asking.number,))
+    driver.settle()
+    assert asking.value == "answered"

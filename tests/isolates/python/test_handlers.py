@@ -237,6 +237,7 @@ def test_one_failure_does_not_touch_the_others_of_its_step(start):
 
 BROKEN = f"""{HEAD}
 from _pyworkerd import calls, handlers, streams
+from _pyworkerd.handlers import loop
 
 def broken(*_):
     raise MemoryError
@@ -276,10 +277,12 @@ def test_an_event_that_cannot_be_taken_in_ends_its_own_invocation(start, module,
     assert neighbour.value == "answered"
 
 
-def test_an_answer_that_cannot_be_taken_in_is_an_error_for_who_asked(start):
+@pytest.mark.parametrize(("module", "name", "together"), [("loop", "wake", 1), ("calls", "on_resolve", 2)])
+def test_an_answer_that_cannot_be_taken_in_is_an_error_for_who_asked(start, module, name, together):
     driver = start(BROKEN, bindings=[("CALL", "callable", 1)], answer=lambda _: LATER)
-    run = driver.call("ask")
-    driver.call("break_off", "calls", "on_resolve")
-    driver.resolve(next(iter(driver.calls)), "answered")
+    runs = [driver.call("ask") for _ in range(together)]
+    driver.call("break_off", module, name)
+    for call in list(driver.calls):
+        driver.resolve(call, "answered")
     driver.settle()
-    assert run.failure.type_name == "MemoryError"
+    assert [run.failure.type_name for run in runs] == ["MemoryError"] * together

@@ -137,7 +137,7 @@ class Default(WorkerEntrypoint):
 
     async def open(self):
         from _pyworkerd import streams, calls
-        return [len(streams._inbound), len(streams._outbound), len(calls._pending)]
+        return [len(streams._inbound), len(streams._outbound), len(calls.pending)]
 """
 
 URL = "http://test.invalid/"

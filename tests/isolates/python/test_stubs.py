@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd_isolates import wire
-from pyworkerd_isolates.protocol import Call, Drop, Events, Held, Reference, Return, Shared
+from pyworkerd_isolates.protocol import Call, Drop, Events, Held, Reference, Result, Return, Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,8 +111,8 @@ def test_what_is_lent_has_a_number_and_keeps_the_invocation(guest: Guest) -> Non
 
 def test_a_loan_is_called(guest: Guest) -> None:
     guest.step(("rpc", 1, None, {}, "lend", wire.dump_value([[], {}])))
-    returned, done = guest.step(("invoke", 2, 1, False, "", wire.dump_value([["four"], {}])))
-    assert (wire.load_value(returned.value), done.invocation) == (4, 2)
+    (result,) = guest.step(("invoke", 2, 1, False, "", wire.dump_value([["four"], {}])))
+    assert result == Result(2, wire.dump_value(4))
     (failed, _) = guest.step(("invoke", 3, 99, False, "", wire.dump_value([[], {}])))
     assert (failed.invocation, failed.reason) == (3, "broken_stub")
     (failed, _) = guest.step(("invoke", 4, 1, True, "real", wire.dump_value([[], {}])))

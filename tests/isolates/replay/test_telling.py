@@ -20,7 +20,7 @@ VALUES: dict[str, Any] = {
 }  # fmt: skip
 MAKERS = [
     name for name in vars(Events)
-    if not name.startswith("_") and name not in ("parts", "frame")
+    if not name.startswith("_") and name not in ("parts", "frame", "short_frame")
 ]  # fmt: skip
 
 

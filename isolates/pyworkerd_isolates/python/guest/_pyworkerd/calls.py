@@ -2,7 +2,8 @@
 
 import builtins
 import json.encoder
-from asyncio import CancelledError, Future, get_running_loop
+from asyncio import CancelledError, Future
+from functools import lru_cache
 
 import _wire
 
@@ -13,8 +14,11 @@ _ARRIVING = (streams.Inbound, sockets.Wire)
 _escaped = json.encoder.encode_basestring_ascii
 _WORDS = {word: f'"{word}"' for word in ("GET", "HEAD", "POST", "PUT", "DELETE", "manual", "follow", "error")}
 """What is asked for most, as JSON."""
-_pending = {}
+pending = {}
+"""A future for each call that somebody waits for, by its number."""
 _next_call = 1
+loop = None
+"""The event loop: `step` fills it in."""
 
 MAX_PENDING = 1000
 """Calls that may wait at once, as on the host, which would refuse one more; here the caller hears it at once. Those
@@ -42,34 +46,66 @@ class CallError(Exception):
 
 def _begin():
     global _next_call
-    if len(_pending) + outbox.abandoned >= MAX_PENDING:
-        raise CallError(f"more than {MAX_PENDING} calls wait at once", "too_many_calls")
+    if len(pending) + outbox.abandoned >= MAX_PENDING:
+        _too_many()
     number = _next_call
     _next_call = number + 1
-    future = _pending[number] = Future(loop=get_running_loop())
+    future = pending[number] = Future(loop=loop)
     return number, future
+
+
+def _too_many():
+    raise CallError(f"more than {MAX_PENDING} calls wait at once", "too_many_calls")
 
 
 def given_up(number, future):
     """Nobody waits any more for the answer to a call, which may have come."""
-    if _pending.pop(number, None) is not None:
+    if pending.pop(number, None) is not None:
         outbox.abandon(number)
     elif future.done() and not future.cancelled() and future.exception() is None:
         _discard(future.result())
 
 
-def begin(capability, method, arguments):
-    """Call a method of a capability, or of a stub. `arguments` is an encoded value, with stubs or without. Returns the
-    call's number, and a future of what it is answered: an encoded value too. Who gives up waiting says `given_up`.
+class Address:
+    """Whom a call is for: a method of a capability. `text` is how an effect says so, JSON without brackets."""
+
+    __slots__ = ("name", "text")
+
+    def __init__(self, capability, name):
+        if len(name) > MAX_METHOD:
+            raise ValueError(f"a method's name is longer than {MAX_METHOD} characters")
+        self.name, self.text = name, f"{_named(capability)},{_escaped(name)}".encode()
+
+
+_known = lru_cache(64)(Address)
+
+
+def address(capability, method):
+    """The `Address` of a method of a capability, of a part of one, or of a stub."""
+    return _known(capability, method) if type(capability) is int else Address(capability, method)
+
+
+def forget():
+    """While the engine is built: nothing of the warm-up may stay."""
+    global _next_call
+    _next_call = 1
+    _known.cache_clear()
+
+
+def begin(to, arguments):
+    """Make a call. `arguments` is an encoded value, with stubs or without. Returns the call's number, and a future of
+    what it is answered: an encoded value too. Who gives up waiting says `given_up`.
     """
-    if len(method) > MAX_METHOD:
-        raise ValueError(f"a method's name is longer than {MAX_METHOD} characters")
+    global _next_call
     invocation = current()
     if type(arguments) is not bytes:
-        return _lend(capability, method, arguments, invocation)
-    name, whom = _escaped(method), _named(capability)
-    number, future = _begin()
-    outbox.effects.append(f'["call",{number},{invocation.number},{whom},{name},{outbox.blob(arguments)}]')
+        return _lend(to, arguments, invocation)
+    if len(pending) + outbox.abandoned >= MAX_PENDING:  # as `_begin`, which would be one function more
+        _too_many()
+    number = _next_call
+    _next_call = number + 1
+    future = pending[number] = Future(loop=loop)
+    outbox.effects.append((number, invocation.number, to.text, arguments))
     return number, future
 
 
@@ -86,7 +122,7 @@ def _named(capability):
 
 async def call(capability, method, arguments):
     """See `begin`. What it is answered is for whoever asks to read."""
-    number, future = begin(capability, method, arguments)
+    number, future = begin(address(capability, method), arguments)
     try:
         return await future
     except CancelledError:
@@ -94,15 +130,17 @@ async def call(capability, method, arguments):
         raise
 
 
-def _lend(capability, method, arguments, invocation):
+def _lend(to, arguments, invocation):
     with arguments:
         number, future = _begin()
         try:
             value = lending.sent(arguments, invocation, False)
         except BaseException:
-            del _pending[number]
+            del pending[number]
             raise
-        outbox.effects.append(["call", number, invocation.number, capability, method, value])
+        outbox.effects.append(
+            f'["call",{number},{invocation.number},{str(to.text, "ascii")},{outbox.written(value)}]'
+        )
     arguments.start(invocation)
     return number, future
 
@@ -161,7 +199,7 @@ def _discard(result):
 
 def on_resolve(number, result):
     """Event: a call succeeded."""
-    future = _pending.pop(number, None)
+    future = pending.pop(number, None)
     if future is not None and not future.done():
         future.set_result(result)
     else:
@@ -170,14 +208,14 @@ def on_resolve(number, result):
 
 def on_reject(number, code, message, type_name=None):
     """Event: a call failed. `type_name` names the exception of the called worker, where there was one."""
-    future = _pending.pop(number, None)
+    future = pending.pop(number, None)
     if future is not None and not future.done():
         future.set_exception(_exception(code, message, type_name))
 
 
 def on_failed(error, number, *_):
     """The answer to a call cannot be read, or not be held: whoever waits for it hears that."""
-    future = _pending.pop(number, None)
+    future = pending.pop(number, None)
     if future is not None and not future.done():
         unreadable = isinstance(error, _wire.WireError)
         future.set_exception(

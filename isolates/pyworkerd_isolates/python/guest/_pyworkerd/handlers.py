@@ -7,7 +7,21 @@ from types import CoroutineType
 
 import _wire
 
-from . import calls, entropy, environment, layout, lending, logs, objects, outbox, sdk, streams, worker
+from . import (
+    calls,
+    entropy,
+    environment,
+    frames,
+    layout,
+    lending,
+    logs,
+    objects,
+    outbox,
+    plain,
+    sdk,
+    streams,
+    worker,
+)
 from .environment import Context, env
 from .invocation import Invocation, closed, current, enter, left, may_run, owner, payer, running
 from .loop import Loop, install
@@ -66,8 +80,12 @@ def on_fetch(blobs, event):
 def on_rpc(blobs, event):
     """Event: a call of a method."""
     _, number, entrypoint, props, method, arguments = event
+    begin_call(number, entrypoint, props, method, lending.received(blobs, arguments))
+
+
+def begin_call(number, entrypoint, props, method, arguments):
+    """Begin the invocation of a method. `arguments` is an encoded value, with stubs or without."""
     invocation = Invocation(number)
-    arguments = blobs[arguments] if type(arguments) is int else lending.received(blobs, arguments)
     coroutine = _rpc(invocation, entrypoint, props, method, arguments)
     invocation.main = Task(coroutine, loop=loop, context=_context.copy(), eager_start=True)
 
@@ -223,46 +241,60 @@ async def _rpc(invocation, name, props, method, arguments):
     enter(invocation)
     try:
         this = objects.this
-        found, instance, _ = (
-            _instance(invocation, name, props) if this is None else this.at_hand() or await this.enter()
-        )
-        if instance is None:
+        if this is not None:
+            found, instance, _ = this.at_hand() or await this.enter()
+        elif (found := worker.entrypoints.get(name)) is not None:
+            instance = found(Context(invocation, props), env)
+        else:
+            _no_entrypoint(invocation, name)
             return
         function = None
-        if not method.startswith("_") and method not in worker.RESERVED and isinstance(found, type):
+        if method[:1] != "_" and method not in worker.RESERVED and isinstance(found, type):
             function = getattr(instance, method, None) if callable(getattr(found, method, None)) else None
         if function is None:
             _refuse(invocation, "no_method", f"the entrypoint has no method {method!r}")
             return
-        await _call(invocation, function, arguments)
+        positional = plain.load_arguments(arguments, sdk.scan) if type(arguments) is bytes else plain.UNREAD
+        if positional is plain.UNREAD:
+            await _call(invocation, function, arguments)
+            return
+        # As `_call`, which would be one coroutine more.
+        result = function(*positional)
+        if type(result) is CoroutineType or hasattr(result, "__await__"):
+            result = await result
+        _return(invocation, result)
     except BaseException as error:
         _fail(invocation, error)
     finally:
-        invocation.release()
+        # As `release()`, which would be one call more.
+        invocation.open -= 1
+        if not invocation.open:
+            invocation.end()
 
 
 async def _call(invocation, function, arguments):
     try:
-        if type(arguments) is bytes:
-            (positional, named), stubs = sdk.python_from_rpc(arguments), ()
-        else:
-            (positional, named), stubs = sdk.read_message(arguments)
+        (positional, named), stubs = sdk.read_message(arguments)
     except _wire.WireError as error:  # what Python has no counterpart of, say
         raise TypeError(f"the arguments cannot be received: {error}") from None
     try:
         result = function(*positional, **named) if named else function(*positional)
         if type(result) is CoroutineType or hasattr(result, "__await__"):
             result = await result
-        data = sdk.message(result)
-        if type(data) is bytes:
-            outbox.effects.append(f'["return",{invocation.number},{outbox.blob(data)}]')
-            return
-        with data:
-            outbox.effects.append(["return", invocation.number, lending.sent(data, invocation, True)])
-        data.start(invocation)
+        _return(invocation, result)
     finally:
         for stub in stubs:
             stub.dispose()
+
+
+def _return(invocation, result):
+    data = plain.dump(result) or sdk.message(result)
+    if type(data) is bytes:
+        invocation.returns(data)
+        return
+    with data:
+        outbox.effects.append(["return", invocation.number, lending.sent(data, invocation, True)])
+    data.start(invocation)
 
 
 async def _invoke(invocation, loan, reads, method, arguments):
@@ -336,8 +368,13 @@ def prime(step):
         async def fetch(self, request):
             return Response(f"{request.method} {request.url} {request.headers.get('host')}")
 
-    def warm_up():
-        _wire.decode(step(_WARM_UP))
+        async def add(self, number):
+            return await self.env.IT.add(number)
+
+    def warm_up():  # what most workers do comes first, and so lies together
+        step(_WARM_UP)
+        _, call, _ = frames.taken_apart(step(_WARM_CALL))
+        step(frames.packed(frames.ANSWER, call, 0) + _WARM_ANSWER)
 
     worker.entrypoints[None] = Warm
     worker.bind(Warm, "fetch")
@@ -349,11 +386,13 @@ def prime(step):
 
 _WARM_UP = _wire.encode(
     [
-        ["init", [], {}],
+        ["init", [["IT", "fetcher", 1]], {}],
         ["fetch", 1, None, {}, "GET", "http://warm.invalid/", [["host", "warm.invalid"]], None],
     ],
     (),
 )
+_WARM_CALL = frames.packed(frames.CALLED, 2, 3) + b"add" + _wire.dump_value([[1], {}])
+_WARM_ANSWER = _wire.dump_value(2)
 
 
 def _forget():
@@ -362,3 +401,4 @@ def _forget():
     worker.forget()
     environment.set_bindings([], {})
     environment.meta.clear()
+    calls.forget()

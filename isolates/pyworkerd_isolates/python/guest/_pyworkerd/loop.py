@@ -38,6 +38,9 @@ class Loop(asyncio.AbstractEventLoop):
         self._focus = None
         self._ran = None
         """For whom it ran last."""
+        self._catches = False
+        self._caught = None
+        """What `wake` would have made ready."""
         self._cancelled_timers = 0
         self._exception_handler = None
         self._task_factory = None
@@ -81,12 +84,30 @@ class Loop(asyncio.AbstractEventLoop):
                 try:  # as `handle._run()`, which would be one call more
                     handle._context.run(handle._callback, *handle._args)
                 except BaseException as error:
-                    self._failed(handle, error)
+                    self.failed(handle, error)
         if self._later:
             self._held.extend(self._later)
             self._later.clear()
 
-    def _failed(self, handle, error):
+    def wake(self, future, result):
+        """Give a future that nobody but a task waits for its result, and run that at once. Where nothing else waits for
+        its turn or its time, and all may run, a pass over what is ready would do no more."""
+        self._catches = True
+        future.set_result(result)
+        if self._catches:
+            self._catches = False
+            return
+        (callback, (argument,), context), self._caught = self._caught, None
+        if self._focus is not None and not self.may_run(context, self._focus):
+            self._held.append(events.Handle(callback, (argument,), self, context))
+            return
+        try:
+            context.run(callback, argument)
+        except BaseException as error:
+            self.failed(events.Handle(callback, (argument,), self, context), error)
+
+    def failed(self, handle, error):
+        """A callback has raised."""
         message = "a task tried to end the program"
         if not isinstance(error, (SystemExit, KeyboardInterrupt)):
             try:
@@ -182,6 +203,9 @@ class Loop(asyncio.AbstractEventLoop):
     # scheduling ------------------------------------------------------------------------------------------------------
 
     def call_soon(self, callback, *args, context=None):
+        if self._catches:  # a future calls it, which keeps no handle
+            self._catches, self._caught = False, (callback, args, context)
+            return None
         handle = events.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle

@@ -1,7 +1,9 @@
 """What a step gives out: effects in the order in which they were asked for, and the bytes that belong to them.
 
 An effect is a list, or the JSON of one: those that most steps give out are written where they are made, since to put a
-number into a text takes a fifth of what encoding a list takes.
+number into a text takes a fifth of what encoding a list takes. Two are tuples, since a step that gives out nothing else
+is written in fewer bytes yet (`frames`): a call, of (number, invocation, address, arguments), and what a method gave
+back that leaves nothing behind, of (invocation, value).
 
 The bounds here keep an honest worker honest; the host has its own and trusts none of these.
 """
@@ -53,7 +55,7 @@ def abandon(call):
 
 def put_alone(effect):
     """One that ends the object: of the others only what was logged goes out. They tell of what is not kept."""
-    effects[:] = [each for each in effects if each[0] == "log"]
+    effects[:] = [each for each in effects if type(each) is list and each[0] == "log"]
     blobs.clear()
     effects.append(effect)
 
@@ -61,15 +63,30 @@ def put_alone(effect):
 def take(wake):
     """All of it as one frame, with the time at which the loop wants to be run again. Empties the outbox."""
     global _written, abandoned, streamed
+    if wake is None and len(effects) == 1 and not blobs:
+        frame = frames.short(effects[0])
+        if frame is not None:
+            effects.clear()
+            return frame
     try:
         texts = ",".join(effects)
-    except TypeError:  # most steps have no lists
-        texts = ",".join([each if type(each) is str else written(each) for each in effects])
+    except TypeError:  # many steps have nothing else
+        texts = ",".join([each if type(each) is str else _spelled(each) for each in effects])
     frame = frames.encode("null" if wake is None else written(wake), texts, blobs)
     effects.clear()
     blobs.clear()
     _written = abandoned = streamed = 0
     return frame
+
+
+def _spelled(effect):
+    if type(effect) is list:
+        return written(effect)
+    if len(effect) == 4:
+        call, invocation, address, arguments = effect
+        return f'["call",{call},{invocation},{str(address, "ascii")},{blob(arguments)}]'
+    invocation, value = effect
+    return f'["result",{invocation},{blob(value)}]'
 
 
 def clear():

@@ -13,3 +13,4 @@ python_to_rpc = None
 message = None
 read_message = None
 member = None
+scan = None

@@ -60,6 +60,10 @@ class JsDict(dict):
             raise AttributeError(name) from None
 
 
+scan = _wire.scanner(JsDict)
+"""Reads JSON whose objects are no tags."""
+
+
 def python_to_rpc(value: Any, special: Callable[[Any], tuple[str, Any] | None] | None = None) -> bytes:
     """A value as bytes. `special` is asked first about each object that is not a plain value.
 

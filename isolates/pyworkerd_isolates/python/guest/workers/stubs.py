@@ -15,13 +15,14 @@
 Whoever calls `counter()` gets an `RpcStub`, and `await stub.increment()` runs here. A function is lent in the same way.
 """
 
+import warnings
 from asyncio import CancelledError
 from collections.abc import Coroutine
 from functools import cached_property, partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 
 import _wire
-from _pyworkerd import lending
+from _pyworkerd import lending, plain
 from _pyworkerd.calls import CallError, begin, call, given_up
 from _pyworkerd.invocation import current
 
@@ -93,6 +94,46 @@ class RpcPromise(Coroutine):
     def __getattr__(self, name):
         _check(name)
         return RpcProperty(self, name)
+
+
+class Asked(RpcPromise):
+    """What a method of a capability will return. The call begins when somebody waits for it. It is awaited without a
+    coroutine of its own, which would be one more thing to make and to resume."""
+
+    __slots__ = ("_address", "_driven", "_named", "_positional")
+
+    def __init__(self, address, positional, named):
+        self._address, self._positional, self._named, self._driven = address, positional, named, None
+
+    def __await__(self):
+        positional, named = self._positional, self._named
+        if positional is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self._positional = self._named = None
+        arguments = plain.dump_call(positional, named)
+        if arguments is None:
+            arguments = rpc.message([list(positional), named])
+        number, future = begin(self._address, arguments)
+        try:
+            answer = yield from future
+        except CancelledError:
+            given_up(number, future)
+            raise
+        return read(answer)
+
+    @property
+    def _coroutine(self):
+        if self._driven is None:
+            self._driven = self.__await__()
+        return self._driven
+
+    def __del__(self):
+        if self._positional is not None and self._driven is None:
+            warnings.warn(
+                f"the call of {self._address.name!r} was never awaited, and so not made",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 class RpcProperty:
@@ -310,23 +351,12 @@ def read_message(message):
 def read(answer):
     """What a call was answered, as a value."""
     try:
-        return rpc.python_from_rpc(answer) if type(answer) is bytes else read_message(answer)[0]
+        if type(answer) is not bytes:
+            return read_message(answer)[0]
+        value = plain.load(answer, rpc.scan)
+        return rpc.python_from_rpc(answer) if value is plain.UNREAD else value
     except _wire.WireError as error:
         raise CallError(f"the answer cannot be read: {error}", "bad_effect") from None
-
-
-async def ask(capability, method, positional, named):
-    """Call a method of a capability. Its result as a value."""
-    arguments = _wire.dump_plain_call(positional, named)
-    if arguments is None:
-        arguments = rpc.message([list(positional), named])
-    number, future = begin(capability, method, arguments)
-    try:  # as `call`, which would be one coroutine more
-        answer = await future
-    except CancelledError:
-        given_up(number, future)
-        raise
-    return read(answer)
 
 
 rpc.lendable = (RpcTarget, RpcStub, FunctionType, MethodType, BuiltinFunctionType, partial)

@@ -1,0 +1,148 @@
+"""Short frames: what most steps of a call take in and give out, as a few numbers in place of JSON. No I/O.
+
+To read JSON takes a guest of CPython three thousand instructions, and a thousand for each value, to write it more.
+
+| kind | numbers | then |
+|---|---|---|
+| answer | call, focus | the encoded value |
+| called | invocation, length of the name with the focus in its highest bit | the method's name, the encoded arguments |
+| call | call, invocation, length of the address | the address, the encoded arguments |
+| returned | invocation | the encoded value |
+
+Numbers have four bytes, and the kind comes first: its highest bit tells such a frame from others, whose headers are not
+that long. `focus` is the one invocation that the step is for, or 0; of a call, whether it is for that alone. An address
+is what is called and the method's name, as JSON without its brackets. `returned` says `done` as well.
+"""
+
+from __future__ import annotations
+
+from struct import Struct, error
+from typing import TYPE_CHECKING, Any, Final
+
+from . import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ANSWER, CALLED, CALL, RETURNED = range(0x80000001, 0x80000005)
+READERS: Final = frozenset(("python",))
+"""Languages whose guests can be handed such frames. Any guest may give them out."""
+FOCUS: Final = 1 << 31
+MAX_ADDRESS: Final = 8192
+"""Bytes: an object's name may have a thousand characters, a method's 256, and each six bytes."""
+_two, _three, _four = Struct("<II"), Struct("<III"), Struct("<IIII")
+
+
+class ShortFrameError(wire.WireError):
+    """These bytes are no short frame."""
+
+
+def is_short(frame: bytes) -> bool:
+    """Whether this is meant to be one."""
+    return len(frame) > 3 and frame[3] > 127
+
+
+# What a guest is handed -----------------------------------------------------------------------------------------------
+
+
+def written(events: Sequence[Sequence[Any]], blobs: Sequence[bytes]) -> bytes | None:
+    """These events as a short frame; None if they are others. The host's own, so trusted to be well typed."""
+    focus: Sequence[int] = ()
+    if len(events) == 2 and events[0][0] == "focus":
+        focus, event = events[0][1], events[1]
+        if len(focus) != 1:
+            return None
+    elif len(events) == 1:
+        event = events[0]
+    else:
+        return None
+    try:
+        if event[0] == "resolve":
+            return _answer(event, focus, blobs)
+        return _called(event, focus, blobs) if event[0] == "rpc" else None
+    except error:  # a number of more than four bytes
+        return None
+
+
+def _answer(event: Sequence[Any], focus: Sequence[int], blobs: Sequence[bytes]) -> bytes | None:
+    _, call, kind, value, *_rest = event
+    if kind != "value" or type(value) is not int:
+        return None
+    return _three.pack(ANSWER, call, focus[0] if focus else 0) + blobs[value]
+
+
+def _called(event: Sequence[Any], focus: Sequence[int], blobs: Sequence[bytes]) -> bytes | None:
+    _, invocation, entrypoint, props, method, arguments = event
+    if entrypoint is not None or props or type(arguments) is not int or not method.isascii():
+        return None
+    if focus and focus[0] != invocation:
+        return None
+    size = len(method) | FOCUS if focus else len(method)
+    return b"".join((_three.pack(CALLED, invocation, size), method.encode(), blobs[arguments]))
+
+
+# What a guest gives out: hostile --------------------------------------------------------------------------------------
+
+
+def returned(frame: bytes) -> tuple[int, bytes] | None:
+    """Invocation and value; None if it is of another kind. Raises `ShortFrameError`."""
+    try:
+        kind, invocation = _two.unpack_from(frame)
+    except error:
+        raise ShortFrameError("a short frame is cut short") from None
+    return (invocation, frame[8:]) if kind == RETURNED else None
+
+
+def called(frame: bytes) -> tuple[int, int, bytes, bytes]:
+    """Call, invocation, address, arguments. Raises `ShortFrameError`."""
+    try:
+        kind, call, invocation, size = _four.unpack_from(frame)
+    except error:
+        raise ShortFrameError("a short frame is cut short") from None
+    end = 16 + size
+    if kind != CALL or size > MAX_ADDRESS or end > len(frame):
+        raise ShortFrameError("a short frame is of no known kind, or its address is too long")
+    return call, invocation, frame[16:end], frame[end:]
+
+
+def address(text: bytes) -> tuple[Any, Any]:
+    """What is called and which method of it, whatever values these are. Raises `ShortFrameError`."""
+    try:
+        (capability, method), _ = wire.decode(wire.alone(f"[{str(text, 'ascii')}]"))
+    except (wire.WireError, ValueError, TypeError):
+        raise ShortFrameError("an address is no JSON of what is called and a method's name") from None
+    return capability, method
+
+
+# Either in the words of all others ------------------------------------------------------------------------------------
+
+
+def spelled_events(frame: bytes) -> bytes:
+    """A frame of events as JSON, whatever it was before. Raises `ShortFrameError`."""
+    if not is_short(frame):
+        return frame
+    try:
+        kind, number, more = _three.unpack_from(frame)
+    except error:
+        raise ShortFrameError("a short frame is cut short") from None
+    if kind == ANSWER:
+        focus, event, value = [more] if more else [], ["resolve", number, "value", 0], frame[12:]
+    elif kind == CALLED:
+        end = 12 + (more & ~FOCUS)
+        focus = [number] if more & FOCUS else []
+        event = ["rpc", number, None, {}, str(frame[12:end], "latin-1"), 0]
+        value = frame[end:]
+    else:
+        raise ShortFrameError("a short frame is of no known kind")
+    return wire.encode([["focus", focus], event] if focus else [event], [value])
+
+
+def spelled_effects(frame: bytes) -> bytes:
+    """A frame of effects as JSON, whatever it was before. Raises `ShortFrameError`."""
+    if not is_short(frame):
+        return frame
+    if (found := returned(frame)) is not None:
+        invocation, value = found
+        return wire.encode([None, [["result", invocation, 0]]], [value])
+    call, invocation, to, arguments = called(frame)
+    return wire.encode([None, [["call", call, invocation, *address(to), 0]]], [arguments])

@@ -1,0 +1,127 @@
+"""Short frames say what the long ones say, and whatever a guest gives out in their name is an output or a refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pyworkerd_isolates import short, wire
+from pyworkerd_isolates.errors import ProtocolError
+from pyworkerd_isolates.limits import Limits
+from pyworkerd_isolates.protocol import Call, Events, Held, Part, Result, decode_effects
+
+VALUE = wire.dump_value({"a": [1, None]})
+ID = "ab" * 32
+
+
+def made(*calls: tuple[Any, ...]) -> Events:
+    """A batch of these events: each a name and what `Events` takes."""
+    events = Events()
+    for name, *arguments in calls:
+        getattr(events, name)(*arguments)
+    return events
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [("resolve_value", 1, VALUE)],
+        [("resolve_value", 0xFFFFFFFF, b"")],
+        [("resolve_value", 7, VALUE), ("focus", [3])],
+        [("rpc", 3, None, {}, "add", VALUE)],
+        [("rpc", 3, None, {}, "", VALUE), ("focus", [3])],
+    ],
+)
+def test_what_steps_of_a_call_take_in_is_short(calls: list[tuple[Any, ...]]) -> None:
+    events = made(*calls)
+    frame = events.short_frame()
+    assert short.is_short(frame)
+    assert short.spelled_events(frame) == events.frame()
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [],
+        [("cancel", 1)],
+        [("resolve_value", 1, VALUE), ("resolve_value", 2, VALUE)],
+        [("resolve_value", 1, VALUE, [4])],
+        [("resolve_value", 1 << 32, VALUE)],
+        [("resolve_response", 1, 200, (), b"", "")],
+        [("resolve_value", 1, VALUE), ("focus", [3, 4])],
+        [("resolve_value", 1, VALUE), ("init", (), {})],
+        [("rpc", 3, "Other", {}, "add", VALUE)],
+        [("rpc", 3, None, {"a": 1}, "add", VALUE)],
+        [("rpc", 3, None, {}, "größe", VALUE)],
+        [("rpc", 3, None, {}, "add", VALUE, [1])],
+        [("rpc", 3, None, {}, "add", VALUE), ("focus", [4])],
+    ],
+)
+def test_all_else_is_not(calls: list[tuple[Any, ...]]) -> None:
+    events = made(*calls)
+    assert events.short_frame() == events.frame() == short.spelled_events(events.frame())
+
+
+def call(address: bytes, size: int | None = None, arguments: bytes = VALUE) -> bytes:
+    """A short frame that calls, as a guest would write it."""
+    numbers = (short.CALL, 5, 6, len(address) if size is None else size)
+    return b"".join([number.to_bytes(4, "little") for number in numbers]) + address + arguments
+
+
+RETURNED = short.RETURNED.to_bytes(4, "little") + (9).to_bytes(4, "little") + VALUE
+
+
+@pytest.mark.parametrize(
+    ("frame", "effect"),
+    [
+        (RETURNED, Result(9, VALUE)),
+        (call(b'3,"add"'), Call(5, 6, 3, "add", VALUE)),
+        (call(b'[3,"%s","one"],"add"' % ID.encode()), Call(5, 6, Part(3, ID, "one"), "add", VALUE)),
+        (call(b'[4,true],""', arguments=b""), Call(5, 6, Held(4, True), "", b"")),
+    ],
+)
+def test_what_they_give_out_is_what_the_long_one_says(frame: bytes, effect: object) -> None:
+    assert decode_effects(frame, Limits()) == (None, [effect])
+    assert decode_effects(short.spelled_effects(frame), Limits()) == (None, [effect])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\0\0\0\x80",
+        RETURNED[:7],
+        call(b"")[:12],
+        (0x80000009).to_bytes(4, "little") + bytes(12),
+        call(b'3,"add"', size=4000),
+        call(b'3,"' + b"a" * 9000 + b'"'),
+        call(b""),
+        call(b"3"),
+        call(b'3,"add",1'),
+        call(b'3,"add"],[1'),
+        call(b'-1,"add"'),
+        call(b'true,"add"'),
+        call(b'"3","add"'),
+        call(b'["3","add"],"add"'),
+        call(b'3,"\xff"'),
+        call(b'3,"\\ud800"'),
+        call(b"3,4"),
+        call(b'3,"%s"' % (b"a" * 257)),
+        call(b"[" * 300),
+    ],
+)
+def test_what_is_none_is_refused(frame: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        decode_effects(frame, Limits())
+
+
+@given(st.binary(max_size=12), st.binary(max_size=40))
+@example(b'3,"add"', b"")
+def test_no_bytes_of_a_guest_raise_anything_else(address: bytes, rest: bytes) -> None:
+    for frame in (call(address, arguments=rest), rest[:3] + b"\x80" + address + rest):
+        try:
+            output = decode_effects(frame, Limits())
+        except ProtocolError:
+            continue
+        assert decode_effects(short.spelled_effects(frame), Limits()) == output
