@@ -33,8 +33,8 @@ class _Clock:
     __slots__ = ("asked", "began", "collected", "cpu", "spent")
 
     def __init__(self) -> None:
-        self.began = (0, 0)
-        """When the collector began: on the wall, in CPU time."""
+        self.began: Moment | None = None
+        """When the collector began, if it has: on the wall, in CPU time."""
         self.collected = 0
         """What it has taken on the wall."""
         self.spent = 0
@@ -62,8 +62,8 @@ def _note(phase: str, info: dict[str, int]) -> None:  # noqa: ARG001 - of `gc.ca
     clock = _thread.clock or _new()
     if phase == "start":
         clock.began = perf_counter_ns(), thread_time_ns()
-    else:
-        wall, cpu = clock.began
+    elif clock.began is not None:  # no stack may have been left to note it
+        (wall, cpu), clock.began = clock.began, None
         clock.collected += perf_counter_ns() - wall
         clock.spent += thread_time_ns() - cpu
 

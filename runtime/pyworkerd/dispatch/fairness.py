@@ -72,7 +72,10 @@ class FairQueue(Generic[Job]):
             now = self._now
             account.behind = now - account.tag
             account.tag = max(account.tag, now)
-            self._join(account)
+            if self._only is None and not self._line:
+                self._only = account
+            else:
+                self._join(account)
         jobs.append(job)
 
     def _join(self, account: Account[Job]) -> None:
