@@ -18,6 +18,8 @@ from .trace import PARENT, RANDOM, SAMPLED, STATE, format_parent, parse_parent, 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
 
+_OF_TRACES: Final = frozenset((PARENT, STATE))
+
 
 class Scope:
     """One span: a request, or a call on behalf of one. `cold`, `calls` and `service` are notes about the request.
@@ -127,9 +129,8 @@ def begin(headers: Headers = ()) -> tuple[Scope, Headers]:
     It continues the trace of a well-formed `traceparent`; otherwise it is the first of a new one, with an id that is
     random. It is marked as sampled if somebody is told of its spans (`spans`), and wants to be told of these.
     """
-    for name, _ in headers:
-        if name in (PARENT, STATE):
-            return _continue(headers), _without(headers)
+    if not _OF_TRACES.isdisjoint(dict(headers)):
+        return _continue(headers), _without(headers)
     trace_id, span_id = new_ids()
     flags = RANDOM if told.decide is None else _decided(RANDOM, told.decide(trace_id, None))
     return Scope(trace_id, span_id, flags, ""), headers
@@ -153,7 +154,7 @@ def _decided(flags: int, sampled: bool) -> int:
 
 
 def _without(headers: Headers) -> Headers:
-    left = [pair for pair in headers if pair[0] not in (PARENT, STATE)]
+    left = [pair for pair in headers if pair[0] not in _OF_TRACES]
     return headers if len(left) == len(headers) else tuple(left)
 
 
