@@ -118,6 +118,8 @@ def test_who_waits_pays_for_little_of_what_was_before(before: int, monkeypatch: 
     began = begin()
     clocks.work(3_000_000, wait=9_000_000)
     assert used_ns(began) == 3_000_000 + (before if before <= SHORT_NS else 0)
+
+
 def test_a_collection_whose_beginning_could_not_be_noted_gives_nobody_time() -> None:
     (note,) = [callback for callback in gc.callbacks if callback.__module__ == charged_ns.__module__]
     gc.collect()
