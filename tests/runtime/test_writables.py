@@ -46,6 +46,14 @@ export default class extends WorkerEntrypoint {
       return [error.message];
     }
   }
+  async many(count, last = null) {
+    log = [];
+    try {
+      return await this.env.OTHER.ignores([...Array.from({ length: count }, () => stream()), last ?? Symbol()]);
+    } catch (error) {
+      return error.message;
+    }
+  }
   lend() { log = []; return stream(); }
   async borrow() { return this.closes(await this.env.OTHER.lend()); }
   seen() { return log; }
@@ -58,6 +66,7 @@ export default class extends WorkerEntrypoint {
   async aborts(stream) { await (await written(stream, ["one"])).abort(new Error("enough")); return "aborted"; }
   async leaves(stream) { await written(stream, ["one"]); return "left"; }
   ignores(stream) { return "ignored"; }
+  async stays(stream) { await written(stream, ["one"]); await new Promise(() => {}); }
   async texts(stream) { await stream.getWriter().write("text"); }
   later(stream) { this.ctx.waitUntil(scheduler.wait(1).then(() => this.closes(stream))); return "later"; }
   passes(stream) { return this.env.LAST.closes(stream); }
@@ -114,6 +123,13 @@ class Default(WorkerEntrypoint):
         except Exception as error:
             return [str(error)]
 
+    async def many(self, count, last=None):
+        LOG.clear()
+        try:
+            return await self.env.OTHER.ignores([*(stream() for _ in range(count)), last or ()])
+        except Exception as error:
+            return str(error)
+
     async def lend(self):
         LOG.clear()
         return stream()
@@ -142,6 +158,10 @@ class Default(WorkerEntrypoint):
     async def leaves(self, stream):
         await stream.write(b"one")
         return "left"
+
+    async def stays(self, stream):
+        await stream.write(b"one")
+        await asyncio.Event().wait()
 
     async def ignores(self, stream):
         return "ignored"
@@ -226,6 +246,46 @@ def test_every_pair_of_languages(with_runtime: Callable[..., None], owner: str, 
         assert WINDOW <= size <= 3 * WINDOW
         for each in (worker, other, last):
             await each.service.quiet()
+
+    with_runtime(main)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_not_sent_after_all_is_aborted(with_runtime: Callable[..., None], language: str) -> None:
+    async def main(runtime: Runtime) -> None:
+        other = await runtime.load(SOURCES["JavaScript"])
+        worker = await runtime.load(SOURCES[language], bindings={"OTHER": other}, limits=ONE)
+        for count, last, said in (
+            (250, "x", "ignored"),
+            (251, "x", "may be 250"),
+            (3, None, "cannot be sent"),
+        ):
+            assert said in await worker.call("many", count, last)
+            async with asyncio.timeout(20):
+                while len(await worker.call("seen")) < count:
+                    await asyncio.sleep(0.005)
+            assert await worker.call("seen") == ["aborted"] * count
+        await worker.service.quiet()
+
+    with_runtime(main)
+
+
+@pytest.mark.parametrize("owner", LANGUAGES)
+@pytest.mark.parametrize("writer", LANGUAGES)
+def test_a_writer_that_ends_leaves_nothing_open(
+    with_runtime: Callable[..., None], owner: str, writer: str
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        other = await runtime.load(SOURCES[writer], limits=ONE)
+        worker = await runtime.load(SOURCES[owner], bindings={"OTHER": other}, limits=ONE)
+        call = asyncio.ensure_future(worker.call("own", "stays", None))
+        async with asyncio.timeout(20):
+            while not await worker.call("seen"):
+                await asyncio.sleep(0.005)
+        await other.aclose()
+        await call
+        await settled(worker, [3, "aborted"])
+        await worker.service.quiet()
 
     with_runtime(main)
 
