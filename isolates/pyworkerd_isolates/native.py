@@ -135,6 +135,7 @@ _VALUES, _TRAP, _ARGUMENTS, _RESULT, _ERROR = (
 )
 """Where these records begin, in words of 64 bits. Of an argument and the result the first word is the kind."""
 _RESULT_NUMBER: Final = _RESULT + 1
+_VALUES_SECOND: Final = _VALUES + 2
 _NOW, _FIRST, _SECOND = (_ARGUMENTS + place * _VALUE + 1 for place in range(3))
 """What an export of a step takes: time, address, size."""
 _KINDS: Final = ((_NOW, _I64), (_FIRST, _I32), (_SECOND, _I32))
@@ -259,14 +260,12 @@ class Instance:
     def invoke(self, name: str, *arguments: int) -> int:
         """Call an export with whole numbers; the result is read as an unsigned 32-bit number. Traps raise `Trap`."""
         self._live()
-        return self._invoke(self._functions.get(name) or self._function(name), arguments)
+        for place, argument in enumerate(arguments):
+            self._words[_VALUES + 2 * place] = argument
+        return self._invoke(self._functions.get(name) or self._function(name))
 
-    def _invoke(self, function: Any, arguments: Iterable[int]) -> int:
+    def _invoke(self, function: Any) -> int:
         words, running, me = self._words, self._ticker.running, id(self)
-        place = _VALUES
-        for argument in arguments:
-            words[place] = argument
-            place += 2
         running[me] = self._ticker.steps
         try:
             error = wasmtime_func_call_unchecked(self._context, function, self._values, _FOUR, self._trap)
@@ -329,8 +328,10 @@ class Instance:
         if ticker.parked:
             ticker.unpark()
         wasmtime_context_set_epoch_deadline(self._context, PREPARE_TICKS)
-        previous, self._previous = self._previous, 0
-        return self._invoke(self._functions.get(name) or self._function(name), (previous, size))
+        words = self._words
+        words[_VALUES], words[_VALUES_SECOND] = self._previous, size
+        self._previous = 0
+        return self._invoke(self._functions.get(name) or self._function(name))
 
     def _begin(self, function: Any, now_ns: int, first: int, second: int) -> None:
         words = self._words

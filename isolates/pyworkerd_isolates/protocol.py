@@ -460,15 +460,16 @@ def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], object
 
     `let_others` is called now and then: there another thread may have the interpreter.
     """
-    if short.is_short(frame):
+    if frame[3:4] > short.LAST_LENGTH:
         return _decode_short(frame)
-    size = int.from_bytes(frame[:4], "little")
-    if size > limits.header_bytes:
-        raise OutputTooLarge(
-            f"the structured part of a step's output is limited to {limits.header_bytes} bytes"
-        )
-    if size > LONG_HEADER:
-        _check_parts(frame[4 : 4 + size])
+    if len(frame) > LONG_HEADER or len(frame) > limits.header_bytes:
+        size = int.from_bytes(frame[:4], "little")
+        if size > limits.header_bytes:
+            raise OutputTooLarge(
+                f"the structured part of a step's output is limited to {limits.header_bytes} bytes"
+            )
+        if size > LONG_HEADER:
+            _check_parts(frame[4 : 4 + size])
     try:
         message, blobs = wire.decode(frame, max_header=limits.header_bytes, max_blobs=limits.effects)
     except wire.WireError as error:
@@ -543,8 +544,8 @@ def checked(item: Any, blobs: Blobs) -> Effect:
 def _read(items: Iterable[Any], blobs: Blobs) -> list[Effect]:
     effects: list[Effect] = []
     for item in items:
-        row = _ROWS.get(item[0]) if type(item) is list and item and type(item[0]) is str else None
-        if row is None:
+        name = item[0] if type(item) is list and item else None
+        if type(name) is not str or (row := _ROWS.get(name)) is None:
             raise ProtocolError("an effect has no known name")
         make, numbers, readers = row
         fields = item[1:]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ANSWER, CALLED, CALL, RETURNED = range(0x80000001, 0x80000005)
 READERS: Final = frozenset(("python",))
 """Languages whose guests can be handed such frames. Any guest may give them out."""
+LAST_LENGTH: Final = b"\x7f"
+"""The fourth byte of a frame that is none of these is no more: that of its header's length."""
 FOCUS: Final = 1 << 31
 MAX_ADDRESS: Final = 8192
 """Bytes: an object's name may have a thousand characters, a method's 256, and each six bytes."""
@@ -39,7 +41,7 @@ class ShortFrameError(wire.WireError):
 
 def is_short(frame: bytes) -> bool:
     """Whether this is meant to be one."""
-    return len(frame) > 3 and frame[3] > 127
+    return frame[3:4] > LAST_LENGTH
 
 
 # What a guest is handed -----------------------------------------------------------------------------------------------

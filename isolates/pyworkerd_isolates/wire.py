@@ -98,8 +98,7 @@ def scanner(new_dict: Callable[[dict[Any, Any]], Any] | None) -> Scan:
 
 
 _scan = scanner(None)
-_length = Struct("<I")
-length_of, written_length = _length.unpack_from, _length.pack
+length_of, written_length = Struct("<I").unpack_from, Struct("<I").pack
 _SHORT = 123
 _HEADS = [f"{chr(length + 5)}\0\0\0[[]," for length in range(_SHORT)]
 """What frames without blobs begin with, by the length of their message: so far its length is ASCII too."""
@@ -112,9 +111,10 @@ def encode(message: object, blobs: Sequence[Bytes] = ()) -> bytes:
     Raises TypeError or ValueError for a message that JSON cannot say, RecursionError for one that contains
     itself.
     """
+    text = written(message)
     if not blobs:
-        return alone("".join(_chunks(message, 0)))
-    header = "".join(_chunks((list(map(len, blobs)), message), 0)).encode("ascii")
+        return alone(text)
+    header = f"[[{','.join(map(str, map(len, blobs)))}],{text}]".encode("ascii")
     return b"".join((written_length(len(header)), header, *blobs))
 
 
