@@ -255,7 +255,7 @@ TAKING_APART: Final = f"""\
     (br_if $no (i32.ne (i32.load offset=3 align=1 (local.get $at)) {_half('pc",')}))
     (local.set $number (call $number_at (i32.add (local.get $at) (i32.const 7)) (local.get $end)))
     (local.set $at (global.get $behind))
-    (br_if $no (call $is_near (local.get $at) (local.get $end) (i32.const 18)))
+    (br_if $no (call $is_near (local.get $at) (local.get $end) (i32.const 16)))
     (block $named
       (if (i32.eq (i32.load align=1 (local.get $at)) {_half(",nul")}) (then
         (br_if $no (i32.ne (i32.load8_u offset=4 (local.get $at)) (i32.const 108)))
@@ -266,7 +266,7 @@ TAKING_APART: Final = f"""\
       (local.set $name_end (call $text_end (local.get $name) (local.get $end)))
       (br_if $no (i32.eqz (local.get $name_end)))
       (local.set $at (i32.add (local.get $name_end) (i32.const 1))))
-    (br_if $no (call $is_near (local.get $at) (local.get $end) (i32.const 12)))
+    (br_if $no (call $is_near (local.get $at) (local.get $end) (i32.const 11)))
     (block $without
       (if (i32.eq (i32.load align=1 (local.get $at)) {_half(",{},")}) (then
         (local.set $at (i32.add (local.get $at) (i32.const 3)))
@@ -337,7 +337,7 @@ TAKING_APART: Final = f"""\
     (then (call $must (call $new_uint8array (local.get $at) (local.get $size) <out>))))
   (i32.load <out>))
 (func $begin_all (param $at i32) (param $end i32) (param $blobs_end i32) (param $tells i32) (result i32)
-  (if (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 32)) (then (return (i32.const 0))))
+  (if (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 31)) (then (return (i32.const 0))))
   (if (i32.ne (i32.load16_u align=1 (local.get $at)) {_half("[[")}) (then (return (i32.const 0))))
   (global.set $length_at (i32.add (local.get $at) (i32.const 1)))
   (global.set $blob (i32.const 0))

@@ -2,7 +2,8 @@
 
 The guest gives such an effect out as a number (`system/outbox`): four times its invocation's, and which it is. What
 belongs to it, a value or the text of a body, is in another list, in the same order; its bytes come behind all other
-blobs. A simple value is given as it is and becomes a frame of its own here, the one that `wire.py` would write.
+blobs. A simple value is given as it is, another one that has no blobs as a list of one text, which is JSON; either
+becomes a frame here, as `wire.py` writes them. What has been written already is bytes.
 """
 
 from __future__ import annotations
@@ -100,20 +101,31 @@ TEXT: Final = f"""\
     (call $append_number (i64.extend_i32_u (local.get $blob))))
 {_append("]")})
 (func $append_value (param $list i32) (param $place i32)
-  (local $value i64) (local $before i32)
+  (local $value i64) (local $before i32) (local $is_object i32)
   (local.set $value (call $value_of (local.get $list) (local.get $place)))
-  (if (i64.eq (i64.shr_s (local.get $value) (i64.const 32)) (i64.const {_OBJECT})) (then
-    (call $append_member (local.get $list) (local.get $place))
-    (return)))
+  (local.set $is_object
+    (i64.eq (i64.shr_s (local.get $value) (i64.const 32)) (i64.const {_OBJECT})))
+  (if (local.get $is_object) (then
+    (if (i32.ne (i32.load16_u offset={CLASS} (i32.wrap_i64 (local.get $value))) (i32.const {ARRAY})) (then
+      (call $append_member (local.get $list) (local.get $place))
+      (return)))))
   (local.set $before (i32.load <used>))
   (call $append_eight (i64.const {int.from_bytes(b"[[],", "little") << 32}) (i32.const {_WORD}))
-  (if (call $is_text (local.get $value))
-    (then (call $append_quoted (local.get $list) (local.get $place)))
-    (else (call $append_plain (local.get $list) (local.get $place) (local.get $value))))
+  (if (local.get $is_object)
+    (then (call $append_first (local.get $list) (local.get $place)))
+    (else
+      (if (call $is_text (local.get $value))
+        (then (call $append_quoted (local.get $list) (local.get $place)))
+        (else (call $append_plain (local.get $list) (local.get $place) (local.get $value))))))
 {_append("]")}
   (i32.store
     (i32.add (i32.load <answer>) (local.get $before))
     (i32.sub (i32.sub (i32.load <used>) (local.get $before)) (i32.const 4))))
+(func $append_first (param $list i32) (param $place i32)
+  (local $item i32)
+  (local.set $item (call $member (local.get $list) (local.get $place)))
+  (call $append_member (local.get $item) (i32.const 0))
+  (call $free_value (local.get $item)))
 (func $append_plain (param $list i32) (param $place i32) (param $value i64)
   (local $tag i64)
   (local.set $tag (i64.shr_s (local.get $value) (i64.const 32)))

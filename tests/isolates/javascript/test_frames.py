@@ -182,6 +182,7 @@ def text_frame(text: str) -> bytes:
         arguments(*range(1000)),
         text_frame("[[1],{}],[[2],{}]"),
         text_frame("[[1],{}],[[[2],{}]"),
+        text_frame('[[1],{"a":1}],[[2],{}]'),
         text_frame("[[1,],{}]"),
         text_frame("[[\0],{}]"),
         text_frame('[["\\ud800"],{}]'),
@@ -227,3 +228,38 @@ def test_calls_and_requests_of_one_step(start: Callable[..., Driver]) -> None:
     assert (request.text, last.value) == ("fetched", ["default", "x" * 100])
     assert failing.failure is not None
     assert failing.failure.message == "thrown"
+
+
+PATCHED = """
+import { WorkerEntrypoint } from "cloudflare:workers";
+export default class extends WorkerEntrypoint {
+  echo() { return [...arguments]; }
+  one(value) { return value; }
+  patch() {
+    JSON.parse = () => "forged";
+    Array.prototype.push = Array.prototype.join = String.prototype.concat = () => "forged";
+    Array.prototype[Symbol.iterator] = function* () { yield "forged"; };
+    Object.keys = Object.entries = () => ["forged"];
+    Array.isArray = Object.hasOwn = Number.isSafeInteger = RegExp.prototype.test = Set.prototype.has = () => true;
+    Reflect.apply = () => "forged";
+    return "patched";
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "frame", [arguments(1), arguments("text", None), arguments(0.5), arguments({"a": [1]})]
+)
+@pytest.mark.parametrize("method", ["echo", "one"])
+def test_what_a_program_puts_in_the_place_of_functions(
+    start: Callable[..., Driver], method: str, frame: bytes
+) -> None:
+    driver = start({"w.js": PATCHED})
+    assert driver.call("patch").value == "patched"
+    runs = [begin(driver, method, frame, props={})]
+    driver.settle()
+    runs.append(begin(driver, method, frame, props={"a": 1}))
+    driver.settle()
+    assert told(runs[0]) == told(runs[1])
+    assert runs[0].done

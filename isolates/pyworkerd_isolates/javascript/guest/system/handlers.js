@@ -6,13 +6,13 @@ import { queueJob } from "pyworkerd:system/host";
 import { Invocation, running } from "pyworkerd:system/invocation";
 import { find, sent } from "pyworkerd:system/lending";
 import { isA, reportUnheard, wordsOf } from "pyworkerd:system/logs";
-import { enterFirst, leave, promised, runFirst } from "pyworkerd:system/loop";
+import { begun, enterFirst, GOES_ON, isThere, leave, promised, runFirst } from "pyworkerd:system/loop";
 import { explained } from "pyworkerd:system/modules";
 import { object } from "pyworkerd:system/objects";
-import { afford, emit, emitPage, emitReturn, emitText, isShort, refuseTooMuch, room } from "pyworkerd:system/outbox";
+import { afford, emit, emitPage, emitReturn, emitSimple, emitText, refuseTooMuch, room } from "pyworkerd:system/outbox";
 import { effectOf, pumpFor } from "pyworkerd:system/sending";
 import { Inbound } from "pyworkerd:system/streams";
-import { crossing, readValue, writeMessage, writeValue } from "pyworkerd:system/values";
+import { crossing, readValue, writeAnswer, writeValue } from "pyworkerd:system/values";
 import { entrypoints, methodOf } from "pyworkerd:system/worker";
 import { plainRequest } from "pyworkerd:web/request";
 import { textOfPlain } from "pyworkerd:web/response";
@@ -55,9 +55,7 @@ function perform(invocation, kind, event, blobs, more) {
   try {
     const answer = kind.ask(invocation, event, blobs, undefined, more);
     if (typeof answer === "object" ? isThenable(answer) : typeof answer === "function" && isThenable(answer)) {
-      const value = promised(answer);
-      if (value === undefined) settle(kind.tell, invocation, answer);
-      else tellSoon(invocation, kind, value);
+      goOn(invocation, kind, answer);
       return true;
     }
     const rest = kind.tell(invocation, answer);
@@ -73,11 +71,14 @@ function perform(invocation, kind, event, blobs, more) {
   return false;
 }
 
-let begun = null;
-// What an event has begun that the engine takes apart: it runs the jobs, and another event or `endPlain` follows. The
-// invocation, if it is answered, or else GOES_ON.
-const GOES_ON = {};
+// The program has promised an answer.
+function goOn(invocation, kind, answer) {
+  const value = promised(answer);
+  if (value === undefined) settle(kind.tell, invocation, answer);
+  else tellSoon(invocation, kind, value);
+}
 
+// Begin an invocation of which the engine runs the jobs: another event follows, or `endPlain`.
 function beginPlain(number, kind, event, blobs, more) {
   if (begun !== null) endPlain();
   try {
@@ -86,21 +87,16 @@ function beginPlain(number, kind, event, blobs, more) {
       if (!runFirst(invocation, perform, kind, event, blobs, more)) invocation.release();
       return;
     }
-    begun = GOES_ON;
-    if (!perform(invocation, kind, event, blobs, more)) begun = invocation;
+    if (!perform(invocation, kind, event, blobs, more)) isThere(invocation);
   } catch (error) {
     onFailed(error, number);
   }
 }
 
 export function endPlain() {
-  const invocation = begun;
-  if (invocation === null) return;
-  begun = null;
-  leave();
-  if (invocation === GOES_ON) return;
-  if (invocation.open === 1) invocation.end();
-  else invocation.release();
+  if (begun === null) return;
+  const invocation = leave();
+  if (invocation !== GOES_ON) invocation.release();
 }
 
 // The same as `settle` does, in the same turn, for a promise that is fulfilled: nothing has to be made to wait for it.
@@ -248,40 +244,43 @@ function call(invocation, event, blobs, target) {
   const method = methodOf(instance, name, isClass);
   if (method === undefined) throw noMethod(name);
   const data = event[5];
-  const given = typeof data === "number" ? readValue(blobs[data]) : shared(invocation, blobs, data);
+  const positional = listed(typeof data === "number" ? readValue(blobs[data]) : shared(invocation, blobs, data));
+  return apply(method, instance, isClass ? positional : besides(method, positional, ctx));
+}
+
+// What Python names its arguments with comes as one object, after the others.
+function listed(given) {
   const positional = given[0];
   const named = given[1];
-  // What Python names its arguments with comes as one object, after the others.
   if (named !== undefined && Object.keys(named).length > 0) positional.push(named);
-  return apply(method, instance, isClass ? positional : besides(method, positional, ctx));
+  return positional;
 }
 
 const { apply } = Reflect;
 const { isArray } = Array;
-const { isSafeInteger } = Number;
 
 function noMethod(name) {
   return new Refusal("no_method", `the entrypoint has no method '${name}'`);
 }
 
-// A call with simple arguments and none that stub or are named, of the entrypoint of this name, or the default one.
-export function onPlainRpc(number, method, given, name) {
-  beginPlain(number, PLAIN_RPC, method, given, name);
+// A call with simple arguments, none of which is named, of a method of the entrypoint of this name, or the default one.
+export function onPlainRpc(number, name, given, entrypoint) {
+  beginPlain(number, PLAIN_RPC, name, given, entrypoint);
 }
 
 function plainCall(invocation, name, given, target, entrypoint) {
   if (target !== undefined) return callOf(target.instance, target.isClass, target.ctx, name, given);
   if (object !== null) return entered(plainCall, invocation, name, given, entrypoint);
-  const found = entrypointOf(entrypoint);
+  const found = entrypoints.get(entrypoint ?? "") ?? entrypointOf(entrypoint);
   const ctx = new ExecutionContext(invocation, null);
-  if (typeof found === "function") return callOf(new found(ctx, env), true, ctx, name, given);
-  return callOf(found, false, ctx, name, given);
+  const isClass = typeof found === "function";
+  return callOf(isClass ? new found(ctx, env) : found, isClass, ctx, name, given);
 }
 
 function callOf(instance, isClass, ctx, name, given) {
   const method = methodOf(instance, name, isClass);
   if (method === undefined) throw noMethod(name);
-  const positional = isArray(given) ? given : readValue(given)[0];
+  const positional = isArray(given) ? given : listed(readValue(given));
   return apply(method, instance, isClass ? positional : besides(method, positional, ctx));
 }
 
@@ -317,33 +316,17 @@ function giveBack(invocation, value) {
 }
 
 function giveBytes(invocation, data) {
-  refuseTooMuch(data.length);
+  refuseTooMuch(typeof data === "string" ? 3 * data.length : data.length);
   emitReturn(invocation.number, data);
 }
 
-// Whether the engine writes a value: most that methods answer.
-function isSimple(value) {
-  switch (typeof value) {
-    case "number":
-      return (value | 0) === value || isSafeInteger(value);
-    case "string":
-      return isShort(value);
-    case "undefined":
-    case "boolean":
-      return true;
-    default:
-      return value === null;
-  }
-}
-
 function returned(invocation, value) {
-  if (isSimple(value)) emitReturn(invocation.number, value);
-  else returnedMore(invocation, value);
+  if (!emitSimple(invocation.number, value)) returnedMore(invocation, value);
 }
 
 function returnedMore(invocation, value) {
-  const data = writeMessage(value);
-  if (data instanceof Uint8Array) {
+  const data = writeAnswer(value);
+  if (typeof data === "string" || data instanceof Uint8Array) {
     giveBytes(invocation, data);
     return;
   }
@@ -374,9 +357,8 @@ function invoke(invocation, event, blobs, target) {
     throw new Refusal("no_method", missing(name, reads));
   }
   const data = event[5];
-  const [positional, named] = typeof data === "number" ? readValue(blobs[data]) : shared(invocation, blobs, data);
-  if (named !== undefined && Object.keys(named).length > 0) positional.push(named);
-  return method(...positional);
+  const given = typeof data === "number" ? readValue(blobs[data]) : shared(invocation, blobs, data);
+  return apply(method, undefined, listed(given));
 }
 
 const INVOKE = { ask: invoke, tell: returned };

@@ -5,6 +5,10 @@ import { jobs, now, settled } from "pyworkerd:system/host";
 
 export let current = null;
 // The invocation whose code runs; null at the top level, and for what nobody is left to pay for.
+export let begun = null;
+// What an event has begun that the engine takes apart, which runs the jobs: the invocation, if its answer is there, or
+// else GOES_ON. Beside `current`, so that both are on one page.
+export const GOES_ON = {};
 
 let order = 0;
 let heap = [];
@@ -96,13 +100,23 @@ export function runFirst(invocation, callback, kind, event, blobs, more) {
 export function enterFirst(invocation) {
   if (contexts !== null) return false;
   current = invocation;
+  begun = GOES_ON;
   return true;
 }
 
+// The answer is there.
+export function isThere(invocation) {
+  begun = invocation;
+}
+
+// Returns what was `begun`.
 export function leave() {
+  const invocation = begun;
+  begun = null;
   if (contexts !== null) contexts.drain(); // it asked for them meanwhile
   if (unheard.size > 0) tell();
   current = null;
+  return invocation;
 }
 
 // What a promise was fulfilled with; undefined if it was not, or if code has to go on in its own context.

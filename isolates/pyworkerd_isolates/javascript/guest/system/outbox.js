@@ -40,13 +40,36 @@ const RESPOND = 3;
 // Effects that are many are a number, which the engine writes out (`short.py`): one of these, and four times their
 // invocation's.
 
-// A method returned this: a value's bytes, or one that the engine writes: undefined, null, a boolean, a safe integer, a
-// text that `isShort`.
-export function emitReturn(number, value) {
-  if (typeof value === "string") out.held += 6 * value.length;
-  else if (typeof value === "object") out.held += value?.length ?? 0;
-  emitShort(4 * number + RETURN, value);
+// A method returned this, as a value's bytes, or as JSON that the engine makes a value.
+export function emitReturn(number, written) {
+  const isText = typeof written === "string";
+  out.held += isText ? 3 * written.length : written.length;
+  emitShort(4 * number + RETURN, isText ? [written] : written);
 }
+
+// A method returned this value: whether the engine writes it, as it does most. What is an object it does not.
+export function emitSimple(number, value) {
+  switch (typeof value) {
+    case "number":
+      if ((value | 0) === value || isSafeInteger(value)) break;
+      if (!isFinite(value) || isInteger(value)) return false;
+      emitReturn(number, `${value}`);
+      return true;
+    case "string":
+      if (value.length > SHORT_TEXT || out.held + 6 * value.length > MAX_BYTES || !value.isWellFormed()) return false;
+      out.held += 6 * value.length;
+      break;
+    case "undefined":
+    case "boolean":
+      break;
+    default:
+      if (value !== null) return false;
+  }
+  emitShort(4 * number + RETURN, value);
+  return true;
+}
+
+const { isFinite, isInteger, isSafeInteger } = Number;
 
 // The answer to a request is a text, and nothing else is said of it.
 export function emitPage(number, text) {
@@ -75,10 +98,6 @@ export function emitFirst(text) {
 
 const SHORT_TEXT = 4096;
 // Characters; the engine writes a text that is no longer as UTF-8, three bytes each at most.
-
-export function isShort(text) {
-  return text.length <= SHORT_TEXT && out.held + 6 * text.length <= MAX_BYTES && text.isWellFormed();
-}
 
 // Put bytes beside the effects, or a text as UTF-8. Returns the number that an effect names them by.
 export function blob(data) {
@@ -136,9 +155,9 @@ export function afford(text) {
 
 // All of it, for the engine to write as a frame, with the time at which the loop wants to be run again.
 export function take(wake) {
-  const due = wake === null ? null : JSON.stringify(wake);
   const { effects, blobs, answers } = out;
   clear();
+  const due = wake === null ? null : JSON.stringify(wake);
   return [due, effects, blobs, answers, effects.length, blobs?.length ?? 0, answers?.length ?? 0];
 }
 

@@ -7,6 +7,9 @@ import { Message } from "pyworkerd:system/lending";
 import { Streamed } from "pyworkerd:system/sending";
 
 const { isArray } = Array;
+const { isView } = ArrayBuffer;
+const { defineProperty, getPrototypeOf, hasOwn, keys, prototype: common } = Object;
+const { stringify } = JSON;
 const MAX_DEPTH = 200;
 
 export const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
@@ -72,9 +75,12 @@ class Writer {
   }
 
   #tagged(value, depth) {
-    if (Array.isArray(value)) return Array.from(value, (each) => this.write(each, depth + 1));
-    if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
-      const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : bytesOf(value);
+    if (isArray(value)) return this.#list(value, depth);
+    const isBytes = isView(value);
+    const prototype = getPrototypeOf(value);
+    if (!isBytes && (prototype === common || prototype === null)) return this.#plain(value, depth);
+    if (isBytes || value instanceof ArrayBuffer) {
+      const bytes = isBytes ? bytesOf(value) : new Uint8Array(value);
       return { $: ["b", this.blobs.push(bytes) - 1] };
     }
     if (value instanceof Date) return { $: ["t", Math.round(value.getTime() * 1000)] };
@@ -84,17 +90,28 @@ class Writer {
     }
     if (value instanceof Set) return { $: ["s", Array.from(value, (each) => this.write(each, depth + 3))] };
     if (value instanceof Error) return { $: ["e", [String(value.name), String(value.message)]] };
-    const prototype = Object.getPrototypeOf(value);
-    if (prototype !== null && prototype !== Object.prototype) return this.#instance(value, prototype, depth);
-    const entries = Object.entries(value).filter(([, each]) => each !== undefined);
-    if (Object.hasOwn(value, "$")) {
-      return { $: ["m", entries.map(([key, each]) => [key, this.write(each, depth + 4)])] };
-    }
-    const written = {};
-    for (const [key, each] of entries) {
-      const item = this.write(each, depth + 1);
-      if (key === "__proto__") Object.defineProperty(written, key, { value: item, enumerable: true });
-      else written[key] = item;
+    return this.#instance(value, prototype, depth);
+  }
+
+  #list(value, depth) {
+    const written = [];
+    for (let i = 0; i < value.length; i++) written[i] = this.write(value[i], depth + 1);
+    return written;
+  }
+
+  // An object of no class. One with a key of "$" is written in pairs, so that it is no tag.
+  #plain(value, depth) {
+    const names = keys(value);
+    const pairs = hasOwn(value, "$") ? [] : null;
+    const written = pairs === null ? {} : { $: ["m", pairs] };
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      const each = value[name];
+      if (each === undefined) continue;
+      const item = this.write(each, pairs === null ? depth + 1 : depth + 4);
+      if (pairs !== null) pairs[pairs.length] = [name, item];
+      else if (name === "__proto__") defineProperty(written, name, { value: item, enumerable: true });
+      else written[name] = item;
     }
     return written;
   }
@@ -140,16 +157,30 @@ export function writeValue(value) {
 export function writeWith(value, special) {
   const writer = new Writer();
   writer.special = special;
-  return frameOf(writer.write(value, 0), writer.blobs);
+  return frameOf(stringify(writer.write(value, 0)), writer.blobs);
 }
 
 // A value as bytes, for a method's arguments or what it returned, or a `Message` if it lends something or if a body of
 // it streams. Where it throws, whoever writes those bodies is told that nobody reads them.
 export function writeMessage(value) {
+  return messageOf(value, 0);
+}
+
+// The same, but JSON of which the engine makes bytes, where that is short and there is nothing beside it.
+export function writeAnswer(value) {
+  return messageOf(value, SHORT_ANSWER);
+}
+
+const SHORT_ANSWER = 65536;
+// Characters.
+
+function messageOf(value, short) {
   const writer = new Writer();
   writer.special = crossing.write;
   try {
-    const bytes = frameOf(writer.write(value, 0), writer.blobs);
+    const text = stringify(writer.write(value, 0));
+    if (text.length <= short && writer.named === null && writer.blobs.length === 0) return text;
+    const bytes = frameOf(text, writer.blobs);
     return writer.named === null ? bytes : new Message(bytes, writer.named);
   } catch (error) {
     if (writer.named !== null) new Message(null, writer.named).cancel(error);
@@ -157,14 +188,14 @@ export function writeMessage(value) {
   }
 }
 
-function frameOf(tree, blobs) {
+function frameOf(text, blobs) {
   let lengths = "";
   let size = 0;
   for (let i = 0; i < blobs.length; i++) {
     lengths += i === 0 ? blobs[i].length : `,${blobs[i].length}`;
     size += blobs[i].length;
   }
-  const header = utf8(`\0\0\0\0[[${lengths}],${JSON.stringify(tree)}]`);
+  const header = utf8(`\0\0\0\0[[${lengths}],${text}]`);
   const length = header.length - 4;
   header[0] = length;
   header[1] = length >> 8;
