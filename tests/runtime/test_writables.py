@@ -63,6 +63,19 @@ export default class extends WorkerEntrypoint {
     return log;
   }
   async closes(stream) { await (await written(stream, ["one", "three"])).close(); return "written"; }
+  async at_once(stream) {
+    const writer = stream.getWriter();
+    const pieces = Array.from({ length: 10 }, () => writer.write(new Uint8Array(100000)));
+    await Promise.all([...pieces, writer.close()]);
+    return "at once";
+  }
+  async breaks(stream) {
+    const writer = stream.getWriter();
+    const writing = writer.write(new Uint8Array(1000000)).then(() => "written", () => "broken off");
+    await Promise.resolve();
+    await writer.abort();
+    return writing;
+  }
   async aborts(stream) { await (await written(stream, ["one"])).abort(new Error("enough")); return "aborted"; }
   async leaves(stream) { await written(stream, ["one"]); return "left"; }
   ignores(stream) { return "ignored"; }
@@ -145,6 +158,19 @@ class Default(WorkerEntrypoint):
         await RpcStub(self.closes)(stream())
         return LOG
 
+    async def at_once(self, stream):
+        await asyncio.gather(*(stream.write(bytes(100_000)) for _ in range(10)), stream.close())
+        return "at once"
+
+    async def breaks(self, stream):
+        writing = asyncio.ensure_future(stream.write(bytes(1_000_000)))
+        await asyncio.sleep(0)
+        await stream.abort()
+        try:
+            await writing
+        except OSError:
+            return "broken off"
+
     async def closes(self, stream):
         async with stream:
             await written(stream, [b"one", b"three"])
@@ -202,6 +228,8 @@ CASES: dict[str, tuple[str | None, str, list[Any]]] = {
     "later": (None, "later", WRITTEN),
     "passes": (None, "written", WRITTEN),
     "begins": (None, "written", [11, "closed"]),
+    "at_once": (None, "at once", [1_000_000, "closed"]),
+    "breaks": (None, "broken off", ["aborted"]),
     "aborts": (None, "aborted", [3, "aborted"]),
     "leaves": (None, "left", ["aborted"]),
     "ignores": (None, "ignored", ["aborted"]),

@@ -207,6 +207,11 @@ class Outbound:
         """The invocation whose code writes it is over."""
         self.fail("the worker ended before this body was complete")
 
+    def stop(self):
+        """Who writes hears that nobody reads."""
+        self.stopped = True
+        self._wake()
+
     def _wake(self):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -227,8 +232,7 @@ def on_stop(number):
     """
     stream = _outbound.pop(number, None)
     if stream is not None:
-        stream.stopped = True
-        stream._wake()
+        stream.stop()
         if stream.task is not None:
             stream.task.cancel("the reader of this body has gone")
 

@@ -142,22 +142,39 @@ class _Written(Source, sending.Streamed):
     """What was written, as a body beside a value: piece by piece, as it is read."""
 
     def __init__(self):
-        self.outbound = None
+        self._outbound = None
+        self._turn = asyncio.Lock()
+        self.broken_off = False
 
     def refer(self):
-        self.outbound = streams.Outbound()
-        return ["s", self.outbound.number, None]
+        self._outbound = streams.Outbound()
+        return ["s", self._outbound.number, None]
 
     def start(self, invocation):
-        invocation.receives(self.outbound)
+        invocation.receives(self._outbound)
 
     def cancel(self):
         """It goes nowhere."""
 
     async def write(self, data):
-        if self.outbound is None:
+        """One after the other, in the order of the calls."""
+        if self._outbound is None:
             raise streams.StreamError("nobody takes what is written to this stream")
-        await self.outbound.write(data)
+        async with self._turn:
+            await self._outbound.write(data)
+
+    async def finish(self):
+        """Nothing follows what is being written."""
+        if self._outbound is not None:
+            async with self._turn:
+                self._outbound.finish()
+
+    def fail(self, message):
+        """It breaks off, and so does what is being written."""
+        self.broken_off = True
+        if self._outbound is not None:
+            self._outbound.fail(message)
+            self._outbound.stop()
 
 
 class _Remote:
@@ -188,13 +205,13 @@ class _Remote:
         try:
             await self._written.write(data)
         except streams.StreamError:
-            await asyncio.shield(self._piping)  # why nothing is taken, the other side says itself
+            if not self._written.broken_off:
+                await asyncio.shield(self._piping)  # why nothing is taken, the other side says itself
             raise
 
     async def close(self):
         self._begin()
-        if self._written.outbound is not None:
-            self._written.outbound.finish()
+        await self._written.finish()
         await asyncio.shield(self._piping)
 
     async def abort(self, reason):
@@ -202,8 +219,7 @@ class _Remote:
         if self._piping is None:
             self._stub.dispose()
             return
-        if self._written.outbound is not None:
-            self._written.outbound.fail("whoever wrote to this stream broke off")
+        self._written.fail("whoever wrote to this stream broke off")
         await asyncio.wait([self._piping])
 
     def lent(self):
