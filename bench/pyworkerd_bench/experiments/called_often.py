@@ -1,4 +1,5 @@
-"""Which functions steps call through the engine's function table: of a hello worker, and of one that raises.
+"""Which functions steps call through the engine's function table: of a hello worker, of one that raises, of one that is
+called and calls another.
 
     python -m pyworkerd_bench.experiments.called_often
 
@@ -8,7 +9,7 @@ again when componentize-py changes.
 wasmtime writes a record of 32 bytes (`VMFuncRef`: two entry points, type, instance) for each function that an isolate
 calls through the table for the first time. Here the process's own memory is searched for pairs of entry points into
 the engine's code, and the symbol table of the compiled engine says which functions they are. Laid together,
-308 records take 3 pages; those of 110 that were not on the list took 50 KiB of each isolate.
+340 records take 3 pages; those of 110 that were not on the list took 50 KiB of each isolate.
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ from .private_pages import HELLO
 OWN_MAPPINGS: Final = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 """glibc: so that an instance lies in a mapping of its own, without remains of an earlier one."""
 RAISES: Final = HELLO.replace("return", "raise")
+ASKS: Final = (
+    HELLO
+    + """
+    async def ask(self, number):
+        return await self.env.IT.add(number)
+"""
+)
 _SYMBOL: Final = re.compile(rb"wasm\[0\]::function\[(\d+)\]")
 _LARGEST: Final = 64 << 20
 
@@ -92,10 +100,10 @@ def main() -> None:
         os.execve(sys.executable, [sys.executable, "-m", __spec__.name], {**os.environ, **OWN_MAPPINGS})
     found: list[int | None] = []
     with Sandbox(progress=print) as sandbox:
-        for source in (HELLO, RAISES):
-            with sandbox.start(source) as worker:
+        for source in (HELLO, RAISES, ASKS):
+            with sandbox.start(source, bindings=[("IT", "fetcher", 1)], answer=lambda _: 1) as worker:
                 for _ in range(4):
-                    worker.fetch()
+                    worker.fetch() if source is not ASKS else worker.call("ask", 1)
                 code = next(m for m in mappings() if "engine-python" in m.path and "x" in m.rights)
                 known = functions(Path(code.path).read_bytes())
                 found += [known.get(entry - code.start + code.offset) for _, entry in records(code)]

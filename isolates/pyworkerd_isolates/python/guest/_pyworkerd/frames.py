@@ -8,7 +8,7 @@ from struct import Struct, error
 import _wire
 
 ANSWER, CALLED, _CALL, _RETURNED = range(0x80000001, 0x80000005)
-_FOCUS = 1 << 31
+FOCUS = 1 << 31
 _MAX_ADDRESS = 8192
 """Short frames, see `pyworkerd_isolates.short` on the host."""
 _three = Struct("<III")
@@ -49,12 +49,6 @@ def encode(wake, effects, blobs):
     if size < _SHORT:
         return f"{_HEADS[size]}{header}".encode("latin-1") + rest
     return b"".join((_written_length(size), header.encode("ascii"), rest))
-
-
-def called(data, size):
-    """Of a short frame that is a call: the method's name, the arguments, and whether the step is for it alone."""
-    focused, end = size >= _FOCUS, 12 + (size & ~_FOCUS)
-    return str(data[12:end], "latin-1"), data[end:], focused
 
 
 def short(effect):

@@ -69,11 +69,10 @@ class Invocation:
 
     def returns(self, data):
         """Its method has returned this value, encoded. Mostly nothing else is left of it, and one effect says both."""
-        if self.open == 1 and not (self.bodies or self.stubs or self.tasks or unfinished):
-            if running.pop(self.number, None) is not None:  # so that `end` has nothing to do
-                outbox.effects.append((self.number, data))
-        else:
+        if self.open > 1 or self.bodies or self.stubs or self.tasks or unfinished:
             outbox.effects.append(f'["return",{self.number},{outbox.blob(data)}]')
+        elif running.pop(self.number, None) is not None:  # so that `end` has nothing to do
+            outbox.effects.append((self.number, data))
 
     def end(self):
         """Nothing of it is left."""

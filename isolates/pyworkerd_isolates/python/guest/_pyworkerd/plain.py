@@ -16,14 +16,15 @@ _HEADS = [bytes((length + 4, 0, 0, 0)) + b"[[]," for length in range(_LONG)]
 """What a frame without blobs begins with, by the length of its message and of the bracket that ends it."""
 _CALL_HEADS = [head + b"[[" for head in _HEADS]
 _NO_ARGUMENTS = _HEADS[8] + b"[[],{}]]"
-_SAFE_INTEGER = (1 << 53) - 1
+_MOST = (1 << 53) - 1
+_LEAST = -_MOST
 _escaped = json.encoder.encode_basestring_ascii
 _WRONG = (ValueError, StopIteration, _wire.WireError, MemoryError)
 
 
 def dump(value):
     """`_wire.dump_value` of a small plain value; None for any other."""
-    if type(value) is int and -_SAFE_INTEGER <= value <= _SAFE_INTEGER:
+    if type(value) is int and _LEAST <= value <= _MOST:
         text = b"%d]" % value
         return _HEADS[len(text)] + text
     return _wire.dump_plain(value)
@@ -35,7 +36,7 @@ def dump_call(positional, named):
         if len(positional) == 1:
             (value,) = positional
             kind = type(value)
-            if kind is int and -_SAFE_INTEGER <= value <= _SAFE_INTEGER:
+            if kind is int and _LEAST <= value <= _MOST:
                 text = b"[[%d],{}]]" % value
                 return _HEADS[len(text)] + text
             if kind is str and len(value) < _LONG:

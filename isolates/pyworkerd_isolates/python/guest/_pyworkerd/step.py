@@ -113,11 +113,22 @@ def load(data, run):
 
 def _short(loop, data):
     kind, number, more = frames.taken_apart(data)
-    if kind != frames.ANSWER:
-        _called(loop, data, number, more)
+    if kind == frames.ANSWER:
+        _answer(loop, data, number, more)
         return
-    if more:
-        loop.focus((more,))
+    try:
+        if more >= frames.FOCUS:
+            loop.focus((number,))
+            more -= frames.FOCUS
+        end = 12 + more
+        handlers.begin_call(number, None, {}, str(data[12:end], "latin-1"), data[end:])
+    except Exception as error:
+        handlers.on_failed(error, number)
+
+
+def _answer(loop, data, number, focus):
+    if focus:
+        loop.focus((focus,))
     future = None
     try:
         value = data[12:]
@@ -132,16 +143,6 @@ def _short(loop, data):
         if future is not None:
             calls.pending[number] = future
         calls.on_failed(error, number)
-
-
-def _called(loop, data, number, size):
-    try:
-        method, arguments, focused = frames.called(data, size)
-        if focused:
-            loop.focus((number,))
-        handlers.begin_call(number, None, {}, method, arguments)
-    except Exception as error:
-        handlers.on_failed(error, number)
 
 
 def step(data):
