@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
+from asyncio import Future, InvalidStateError
+
 import pytest
 from pyworkerd_isolates.errors import CpuExhausted
 from pyworkerd_isolates.protocol import Call
 from pyworkerd_isolates.testing import LATER
+
+from .conftest import GUEST
+
+spec = importlib.util.spec_from_file_location("guest_loop", GUEST / "_pyworkerd" / "loop.py")
+assert spec is not None
+assert spec.loader is not None
+guest_loop = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(guest_loop)
 
 WORKER = """
 import asyncio, time
@@ -427,3 +438,44 @@ def test_tasks_end_with_their_invocation_in_its_own_step(start):
     assert focused(driver, run) is None
     assert run.done
     assert driver.call("left_behind").value == 1
+
+
+def test_waking_runs_who_waits_and_nothing_else():
+    loop, seen = guest_loop.Loop(), []
+    future = Future(loop=loop)
+    future.add_done_callback(
+        lambda found: (seen.append(found.result()), loop.call_soon(seen.append, "later"))
+    )
+    future.add_done_callback(lambda found: seen.append("second"))
+    loop.wake(future, "first")
+    assert seen == ["first"]
+    loop.run()
+    assert seen == ["first", "second", "later"]
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_what_wakes_nobody_takes_nothing_from_others(done):
+    loop, seen = guest_loop.Loop(), []
+    future = Future(loop=loop)
+    if done:
+        future.set_result("before")
+        with pytest.raises(InvalidStateError):
+            loop.wake(future, "again")
+    else:
+        loop.wake(future, "first")
+    assert loop.call_soon(seen.append, future) is not None
+    loop.run()
+    assert seen == [future]
+
+
+def test_what_a_woken_callback_raises_is_reported():
+    loop, told = guest_loop.Loop(), []
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    future, error = Future(loop=loop), ValueError("mine")
+
+    def fails(_):
+        raise error
+
+    future.add_done_callback(fails)
+    loop.wake(future, None)
+    assert told == [error]

@@ -38,9 +38,9 @@ class Loop(asyncio.AbstractEventLoop):
         self._focus = None
         self._ran = None
         """For whom it ran last."""
-        self._catches = False
+        self._waking = None
         self._caught = None
-        """What `wake` would have made ready."""
+        """Of the future that `wake` is at, what would have been made ready."""
         self._cancelled_timers = 0
         self._exception_handler = None
         self._task_factory = None
@@ -92,12 +92,14 @@ class Loop(asyncio.AbstractEventLoop):
     def wake(self, future, result):
         """Give a future that nobody but a task waits for its result, and run that at once. Where nothing else waits for
         its turn or its time, and all may run, a pass over what is ready would do no more."""
-        self._catches = True
-        future.set_result(result)
-        if self._catches:
-            self._catches = False
+        self._waking = future
+        try:
+            future.set_result(result)
+        finally:
+            self._waking, caught, self._caught = None, self._caught, None
+        if caught is None:
             return
-        (callback, (argument,), context), self._caught = self._caught, None
+        callback, (argument,), context = caught
         if self._focus is not None and not self.may_run(context, self._focus):
             self._held.append(events.Handle(callback, (argument,), self, context))
             return
@@ -203,8 +205,8 @@ class Loop(asyncio.AbstractEventLoop):
     # scheduling ------------------------------------------------------------------------------------------------------
 
     def call_soon(self, callback, *args, context=None):
-        if self._catches:  # a future calls it, which keeps no handle
-            self._catches, self._caught = False, (callback, args, context)
+        if self._waking is not None and args and args[0] is self._waking:  # which keeps no handle
+            self._waking, self._caught = None, (callback, args, context)
             return None
         handle = events.Handle(callback, args, self, context)
         self._ready.append(handle)
