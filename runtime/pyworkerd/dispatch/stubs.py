@@ -257,14 +257,16 @@ class Stubs:
 
     def release(self, owner: Invocation) -> None:
         """An invocation has ended, and with it what it lent and what it held."""
-        for held in tuple(owner.held or ()):
-            if type(held) is Lent:
-                del self._lent[held.number]
-                held.end()
-            elif type(held) is _Stub:
-                self._ended.add(held.number)
+        held = tuple(owner.held or ())
+        for each in held:  # first: what it was handed back of this, it holds as well
+            if type(each) is Lent:
+                del self._lent[each.number]
+                each.end()
+        for each in held:
+            if type(each) is _Stub:
+                self._ended.add(each.number)
                 self.stale = True
-                self._let_go(held)
+                self._let_go(each)
 
     def end(self) -> None:
         """The isolate is dead."""

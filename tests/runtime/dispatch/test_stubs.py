@@ -74,6 +74,9 @@ class Default(WorkerEntrypoint):
     async def call_many(self, callbacks):
         return len(callbacks)
 
+    async def echo(self, value):
+        return value
+
 
 class Room(DurableObject):
     async def thing(self):
@@ -401,6 +404,18 @@ def test_what_was_lent_as_an_argument_ends_with_its_invocation(with_runtime: Cal
         go_on.set()
         await lender.service.quiet()
         assert [entry.message for entry in lender.logs] == ["broken_stub"]
+
+    with_runtime(main)
+
+
+def test_an_invocation_may_end_with_stubs_of_what_it_lends_itself(with_runtime: Callable[..., None]) -> None:
+    async def main(runtime: Runtime) -> None:
+        lender, borrower = await pair(runtime)
+        await borrower.call("run", "KEPT.extend([await S.echo(lambda: 1) for _ in range(10)])")
+        await borrower.service.quiet()
+        assert borrower.service.counters.lost == 0
+        assert [(live.stubs._lent, live.stubs._held) for live in lives(borrower)] == [({}, {})]
+        assert lent(lender) == 0
 
     with_runtime(main)
 
