@@ -34,7 +34,10 @@ def test_a_first_step_writes_to_few_pages(sandbox: Sandbox, async_: str) -> None
     with sandbox.start(image) as worker:
         assert worker.fetch(props={}).text == "hello"
         written = sum(end - start for start, end in worker.isolate._live().written() or ())
-    assert written // PAGE < 25
+        written -= (
+            worker.isolate.trim()
+        )  # what isolates of other images have made hot, and this one has not written to
+    assert written // PAGE < 20
 
 
 def test_many_gaps_stay_free(start: Callable[..., Driver]) -> None:
