@@ -197,6 +197,21 @@ def test_they_may_be_asked_for_in_a_request(start: Callable[..., Driver]) -> Non
     assert [driver.fetch().json, driver.fetch().json] == [[1, "before", None]] * 2
 
 
+@pytest.mark.parametrize("before", ["", 'import "node:async_hooks";'])
+def test_a_promise_that_cannot_be_awaited_is_an_answer_that_fails(
+    start: Callable[..., Driver], before: str
+) -> None:
+    source = f"""{before}
+    const refused = Object.defineProperty(Promise.resolve(), "constructor", {{
+      get() {{ throw new RangeError("not awaited"); }},
+    }});
+    export default {{ fetch: () => refused }};
+    """
+    run = start({"w.js": source}).fetch()
+    assert run.failure is not None
+    assert (run.failure.type_name, run.failure.message, run.done) == ("RangeError", "not awaited", True)
+
+
 def test_other_workers_have_the_engines_own_promise(start: Callable[..., Driver]) -> None:
     source = """
     import "node:events";

@@ -119,9 +119,10 @@ export function leave() {
   return invocation;
 }
 
-// What a promise was fulfilled with; undefined if it was not, or if code has to go on in its own context.
+// What a promise was fulfilled with; undefined if it was not, or if code has to go on in its own context. Throws where
+// `await` would: QuickJS ends whoever awaits such a promise, past its `catch`.
 export function promised(promise) {
-  return contexts === null && promise.constructor === Promise ? settled(promise) : undefined;
+  return promise.constructor === Promise && contexts === null ? settled(promise) : undefined;
 }
 
 // Run everything that is ready, at the top level of a worker.
