@@ -31,6 +31,7 @@ _KEPT_BACK: Final = frozenset(("proxy",))
 _MAX_LINES: Final = 2 * MAX_HEADERS
 """Of a printed header: fields that belong to the server are left out, and looked at."""
 _END: Final = re.compile(rb"\r?\n\r?\n")
+_LONGEST_END: Final = 4
 _STATUS: Final = re.compile(r"([2-5][0-9][0-9])(?: .*)?").fullmatch
 _REPLACED: Final = "\ufffd".encode()
 """What a zero byte is told as: it would end a variable."""
@@ -101,8 +102,9 @@ class Printed:
         if self.body is not None:
             self.body.write(data)
             return
+        looked_at = max(len(self._header) - _LONGEST_END, 0)  # looking at all of it for each byte would take seconds
         self._header += data
-        end = _END.search(self._header)
+        end = _END.search(self._header, looked_at)
         if end is None:
             if len(self._header) > MAX_HEADER_BYTES:
                 raise ProtocolError("the program prints no header, or one that is too long")

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyworkerd_isolates.component import cgi
 from pyworkerd_isolates.component.account import Account
 from pyworkerd_isolates.component.cgi import Printed, variables
 from pyworkerd_isolates.errors import ProtocolError
@@ -96,6 +97,22 @@ def test_pieces_come_cut_anywhere(first, second):
 def test_what_is_no_header(text):
     with pytest.raises(ProtocolError, match="prints a"):
         printed(text)
+
+
+def test_what_was_looked_at_is_not_looked_at_again_for_each_byte(monkeypatch):
+    looked_at = []
+
+    class Watched:
+        def search(self, text, start=0):
+            looked_at.append(len(text) - start)
+            return end.search(text, start)
+
+    end = cgi._END
+    monkeypatch.setattr(cgi, "_END", Watched())
+    header = b"X: " + b"y" * 1000 + b"\r\n\r\n"
+    _, (response,) = printed(*(header[at : at + 1] for at in range(len(header))))
+    assert response.headers.entries == [("x", b"y" * 1000)]
+    assert sum(looked_at) < 10 * len(header)
 
 
 def test_a_header_without_end():
