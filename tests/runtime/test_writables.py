@@ -83,6 +83,11 @@ export default class extends WorkerEntrypoint {
   async texts(stream) { await stream.getWriter().write("text"); }
   later(stream) { this.ctx.waitUntil(scheduler.wait(1).then(() => this.closes(stream))); return "later"; }
   passes(stream) { return this.env.LAST.closes(stream); }
+  async middle(count) {
+    for (let i = 0; i < count; i++) await this.env.LAST.closes(await this.env.OTHER.lend());
+    for (let i = 0; i < count; i++) await this.env.LAST.closes([await this.env.OTHER.lend(), Symbol()]).catch(() => {});
+    return this.env.OTHER.lend();
+  }
   async begins(stream) {
     const writer = await written(stream, ["one"]);
     writer.releaseLock();
@@ -206,6 +211,16 @@ class Default(WorkerEntrypoint):
     async def passes(self, stream):
         return await self.env.LAST.closes(stream)
 
+    async def middle(self, count):
+        for _ in range(count):
+            await self.env.LAST.closes(await self.env.OTHER.lend())
+        for _ in range(count):
+            try:
+                await self.env.LAST.closes([await self.env.OTHER.lend(), ()])
+            except TypeError:
+                pass
+        return await self.env.OTHER.lend()
+
     async def begins(self, stream):
         await stream.write(b"one")
         return await self.env.LAST.closes(stream)
@@ -314,6 +329,28 @@ def test_a_writer_that_ends_leaves_nothing_open(
         await call
         await settled(worker, [3, "aborted"])
         await worker.service.quiet()
+
+    with_runtime(main)
+
+
+@pytest.mark.parametrize("owner", LANGUAGES)
+@pytest.mark.parametrize("middle", LANGUAGES)
+def test_whoever_passes_one_on_holds_nothing_of_it(
+    with_runtime: Callable[..., None], owner: str, middle: str
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        # Each that is still held takes one of two places.
+        few = Limits(isolates=1, cpu_ms=5000, concurrency=4, wall_ms=5000)
+        first = await runtime.load(SOURCES[owner], limits=few)
+        last = await runtime.load(SOURCES["JavaScript"], limits=ONE)
+        between = await runtime.load(
+            SOURCES[middle], bindings={"OTHER": first, "LAST": last}, limits=Limits(isolates=1, cpu_ms=5000)
+        )
+        with pytest.raises(BadEffect, match="'WritableStream' cannot be received here"):
+            await between.call("middle", 5)
+        await settled(first, ["aborted"])
+        for each in (first, between, last):
+            await each.service.quiet()
 
     with_runtime(main)
 

@@ -61,10 +61,7 @@ class StubHandler {
 
   // A stream into what it leads to.
   static writable(reference) {
-    const handler = new StubHandler(reference);
-    const remote = within(reference.invocation, () => new Remote(handler));
-    handlers.set(remote, handler);
-    return remote.stream;
+    return within(reference.invocation, () => new Remote(new StubHandler(reference))).stream;
   }
 
   // What it leads to, if that is this isolate's own.

@@ -106,7 +106,6 @@ const remotes = new WeakMap();
 // A stream of somebody else, into what a stub leads to.
 export class Remote {
   #lender;
-  #lock = null;
   #invocation = null;
   #written = null;
   #taken = null;
@@ -121,16 +120,15 @@ export class Remote {
     remotes.set(this.stream, this);
   }
 
-  // Whether somebody else may have the stub: nothing was written, and nothing will be from here.
+  // What somebody else has in its place, if nothing was written, and nothing will be from here; else null.
   handOn() {
-    if (this.#written !== null || this.stream.locked || writableOf(this.stream).state !== "writable") return false;
-    this.#lock = new WritableStreamDefaultWriter(this.stream);
-    return true;
-  }
-
-  _back() {
-    this.#lock.releaseLock();
-    return this.stream;
+    if (this.#written !== null || this.stream.locked || writableOf(this.stream).state !== "writable") return null;
+    this.#lender.needed();
+    const lock = new WritableStreamDefaultWriter(this.stream);
+    return new HandedOn(this.#lender, () => {
+      lock.releaseLock();
+      return this.stream;
+    });
   }
 
   #begin() {
@@ -190,8 +188,30 @@ export class Remote {
   }
 }
 
+// A stream of somebody else on its way to a third worker: who is in the middle holds nothing of it any more.
+class HandedOn extends Streamed {
+  #lender;
+
+  constructor(lender, back) {
+    super({ source: { cancel() {} } });
+    this.#lender = lender;
+    this._back = back;
+  }
+
+  refer() {
+    return [false, this.#lender.needed()];
+  }
+
+  start() {
+    this.#lender.dispose();
+  }
+
+  cancel() {
+    this.#lender.dispose();
+  }
+}
+
 // What is lent for a stream, or handed on.
 export function sinkOf(stream) {
-  const remote = remotes.get(stream);
-  return remote?.handOn() ? remote : new Sink(stream);
+  return remotes.get(stream)?.handOn() ?? new Sink(stream);
 }

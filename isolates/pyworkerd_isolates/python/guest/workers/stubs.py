@@ -295,8 +295,6 @@ def _read_own(message):
 
     def special(tag, place):
         target = message.targets[place]
-        if tag == rpc.WRITABLE and type(target) is RpcStub:
-            return rpc.writable._to(target.dup())
         if tag != rpc.STUB:
             return target._back() if tag == rpc.WRITABLE else target.back()
         stubs.append(RpcStub(target))

@@ -223,7 +223,32 @@ class _Remote:
         await asyncio.wait([self._piping])
 
     def lent(self):
-        return self._stub if self._piping is None else _Sink(self)
+        if self._piping is not None:
+            return _Sink(self)
+        self._stub._needed()
+        return _HandedOn(self._stub)
+
+
+class _HandedOn(sending.Streamed):
+    """A stream of another isolate on its way to a third one: who is in the middle holds nothing of it any more."""
+
+    __slots__ = ("_stub",)
+
+    def __init__(self, stub):
+        self._stub = stub
+
+    def refer(self):
+        return [False, self._stub._needed()]
+
+    def start(self, invocation):
+        del invocation
+        self._stub.dispose()
+
+    def cancel(self):
+        self._stub.dispose()
+
+    def _back(self):
+        return WritableStream._to(self._stub)
 
 
 def _streamed(body):
