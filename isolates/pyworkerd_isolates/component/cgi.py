@@ -102,9 +102,8 @@ class Printed:
         if self.body is not None:
             self.body.write(data)
             return
-        looked_at = max(
-            len(self._header) - _LONGEST_END, 0
-        )  # looking at all of it for each byte would take seconds
+        # To look at all of it for each byte would take seconds.
+        looked_at = max(len(self._header) - _LONGEST_END, 0)
         self._header += data
         end = _END.search(self._header, looked_at)
         if end is None:
