@@ -147,4 +147,7 @@ def spelled_effects(frame: bytes) -> bytes:
         invocation, value = found
         return wire.encode([None, [["result", invocation, 0]]], [value])
     call, invocation, to, arguments = called(frame)
-    return wire.encode([None, [["call", call, invocation, *address(to), 0]]], [arguments])
+    try:
+        return wire.encode([None, [["call", call, invocation, *address(to), 0]]], [arguments])
+    except ValueError:  # 1e999 is read, and is no number then
+        raise ShortFrameError("an address has a number that is too large") from None

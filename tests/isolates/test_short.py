@@ -107,6 +107,7 @@ def test_what_they_give_out_is_what_the_long_one_says(frame: bytes, effect: obje
         call(b'3,"\xff"'),
         call(b'3,"\\ud800"'),
         call(b"3,4"),
+        call(b'1e999,"add"'),
         call(b'3,"%s"' % (b"a" * 257)),
         call(b"[" * 300),
     ],
@@ -114,6 +115,8 @@ def test_what_they_give_out_is_what_the_long_one_says(frame: bytes, effect: obje
 def test_what_is_none_is_refused(frame: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_effects(frame, Limits())
+    with pytest.raises((wire.WireError, ProtocolError)):  # whoever records it
+        decode_effects(short.spelled_effects(frame), Limits())
 
 
 @given(st.binary(max_size=12), st.binary(max_size=40))
