@@ -88,8 +88,6 @@ INLINE_MS: Final = 0.0
 """How long a step may hold the loop's thread before it goes on in another: one to two epochs, that is milliseconds."""
 PERFORM_S: Final = 0.001
 """How long effects of one step are performed before others have their turn."""
-FEW: Final = 4
-"""Effects that are performed together without a look at the clock: each takes a tenth of that at most."""
 # What every step asks for: before Python 3.12 it takes as long as a function's call to find a member of an Enum.
 _BUSY, _DEAD, _DRAINING, _INVOKE, _REST = State.BUSY, State.DEAD, State.DRAINING, Cause.INVOKE, Cause.REST
 
@@ -334,7 +332,7 @@ class Live:
         """Do what the step asked for; what a turn has no time for in the next one."""
         effects = self._effects
         began = cpu_clock.begin()
-        end = inf if len(effects) <= FEW else perf_counter() + PERFORM_S
+        end = perf_counter() + PERFORM_S if len(effects) > 1 else inf
         try:
             while effects and self.state is not _DEAD:
                 effect = effects.popleft()
@@ -342,7 +340,7 @@ class Live:
                     self._keep(effect, partial(self._perform, isolate, wake))
                     return
                 _PERFORM[type(effect)](self, effect)
-                if end is not inf and perf_counter() > end and effects:
+                if effects and perf_counter() > end:
                     rest = partial(self._perform, isolate, wake)
                     self._turns.ready(self._worker.loop_account, rest)
                     return

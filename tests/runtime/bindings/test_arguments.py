@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyworkerd.bindings import arguments as args
 from pyworkerd.errors import WorkerException
@@ -139,12 +139,25 @@ def test_integers_cost_what_their_digits_do() -> None:
 
 
 @given(JSON)
+@example({"": ""})
+@example([{"": "", "a": ""}] * 30)
+@example([""] * 90)
+@example({str(number): "" for number in range(90)})
 def test_what_reading_takes_is_never_guessed_too_low(value: Any) -> None:
     encoded = wire.encode(value)
     exact = args.reading_ms(encoded)
     for enough in (0.0, exact / 2, exact, 1.0):
         guess = args.reading_ms(encoded, enough)
         assert guess == exact or exact <= guess <= enough
+        assert (args.reading_ms(encoded, enough, beyond=True) > enough) == (exact > enough)
+
+
+def test_what_is_nothing_but_quotes_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It held the event loop up for 30 milliseconds and more, for each call."""
+    monkeypatch.delattr(wire, "outside_strings")
+    forged = b'"' * (1 << 20)
+    with pytest.raises(WorkerException, match="would take about 87 ms"):
+        args.bounded(len(forged).to_bytes(4, "little") + forged, "the result")
 
 
 @given(JSON)

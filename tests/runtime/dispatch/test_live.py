@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.dispatch.clearing import AT_ONCE
+from pyworkerd.dispatch.turns import Turns
 from pyworkerd.errors import (
     BadEffect,
     ExceededCpu,
@@ -367,6 +369,28 @@ await env.GATE()
         assert await (await waiting).text() == "waited"
 
     with_runtime(main, options=RuntimeOptions(sinks=(dear,)))
+
+
+def test_the_clock_is_looked_at_however_few_effects_there_are(
+    with_runtime: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load(worker_of("print('a')\nprint('b')\nreturn Response('c')"))
+        monkeypatch.setattr("pyworkerd.dispatch.live.PERFORM_S", -1.0)
+        ready = Turns.ready
+        rests: list[object] = []
+
+        def noted(turns: Turns, account: Any, step: Any) -> None:
+            if isinstance(step, partial):
+                rests.append(step)
+            ready(turns, account, step)
+
+        monkeypatch.setattr(Turns, "ready", noted)
+        await worker.fetch("http://worker/")
+        await worker.service.quiet()
+        assert len(rests) == 3, "two lines, the response, its end"
+
+    with_runtime(main)
 
 
 def test_collecting_garbage_is_not_charged_to_whoever_is_at_work(with_runtime: Callable[..., None]) -> None:
