@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .protocol import Entry, HeaderPairs, StreamRef
+    from .short import Writer
 
 
 class Events:
@@ -175,7 +176,7 @@ class Events:
         """The batch as bytes for the guest."""
         return wire.encode(self._events, self._blobs)
 
-    def short_frame(self) -> bytes:
+    def short_frame(self, written: Writer = short.written) -> bytes:
         """The same for a guest that reads short frames: one of those, if there is one for this batch."""
-        frame = short.written(self._events, self._blobs)
+        frame = written(self._events, self._blobs)
         return self.frame() if frame is None else frame

@@ -76,7 +76,7 @@ class Isolate:
         "_heap",
         "_instance",
         "_loading",
-        "_reads_short",
+        "_short",
         "_slots",
         "_sound",
         "_stepping",
@@ -109,7 +109,7 @@ class Isolate:
         """A step has begun and not ended."""
         self._wall_offset = time_ns() - monotonic_ns()
         self._engine = engine
-        self._reads_short = engine.language in short.READERS
+        self._short = short.WRITERS.get(engine.language)
         self._slots = slots if image.sources is None else None  # a slot is what an image says
         self._sound = True
         """No step of it has failed."""
@@ -185,7 +185,10 @@ class Isolate:
             self._have_back()
         if (instance := self._instance) is None:
             raise ClosedIsolate(ENDED)
-        instance.begin("step", self.now_ns(), events.short_frame() if self._reads_short else events.frame())
+        written = self._short
+        instance.begin(
+            "step", self.now_ns(), events.frame() if written is None else events.short_frame(written)
+        )
 
     def go_on(self, slice_ms: float) -> Output | None:
         """Run for about so long on the wall, on whatever thread. None if the step is not at its end: go on later.

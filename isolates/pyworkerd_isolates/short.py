@@ -22,16 +22,18 @@ from typing import TYPE_CHECKING, Any, Final
 from . import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    Writer = Callable[[Sequence[Sequence[Any]], Sequence[bytes]], bytes | None]
 
 ANSWER, CALLED, CALL, RETURNED = range(0x80000001, 0x80000005)
-READERS: Final = frozenset(("python",))
-"""Languages whose guests can be handed such frames. Any guest may give them out."""
 LAST_LENGTH: Final = b"\x7f"
 """The fourth byte of a frame that is none of these is no more: that of its header's length."""
 FOCUS: Final = 1 << 31
 MAX_ADDRESS: Final = 8192
 """Bytes: an object's name may have a thousand characters, a method's 256, and each six bytes."""
+LEAST_PLAIN, MOST_PLAIN = 12, 4092
+"""Bytes of an encoded value, behind the length of its header, that the engine of JavaScript looks through."""
 _two, _three, _four = Struct("<II"), Struct("<III"), Struct("<IIII")
 
 
@@ -66,6 +68,23 @@ def written(events: Sequence[Sequence[Any]], blobs: Sequence[bytes]) -> bytes | 
         return None
 
 
+def written_plain(events: Sequence[Sequence[Any]], blobs: Sequence[bytes]) -> bytes | None:
+    """One call as a short frame, with arguments that an engine of JavaScript reads without its guest; None if these are
+    others.
+    """
+    if len(events) != 1 or events[0][0] != "rpc":
+        return None
+    value = blobs[0][4:]
+    if not LEAST_PLAIN <= len(value) <= MOST_PLAIN or b"$" in value or not value.isascii():
+        return None
+    if not (value.startswith(b"[[],[[") and value.endswith(b"],{}]]")):
+        return None
+    try:
+        return _called(events[0], (), blobs)
+    except error:
+        return None
+
+
 def _answer(event: Sequence[Any], focus: Sequence[int], blobs: Sequence[bytes]) -> bytes | None:
     _, call, kind, value, *_rest = event
     if kind != "value" or type(value) is not int:
@@ -81,6 +100,13 @@ def _called(event: Sequence[Any], focus: Sequence[int], blobs: Sequence[bytes]) 
         return None
     size = len(method) | FOCUS if focus else len(method)
     return b"".join((_three.pack(CALLED, invocation, size), method.encode(), blobs[arguments]))
+
+
+WRITERS: Final[Mapping[str, Writer]] = {
+    "python": written,
+    "javascript": written_plain,
+}
+"""By language whose guests can be handed such frames: what makes them, or None. Any guest may give them out."""
 
 
 # What a guest gives out: hostile --------------------------------------------------------------------------------------

@@ -232,9 +232,9 @@ class Announcing(Events):
 
     __slots__ = ("began",)
 
-    def short_frame(self):
+    def short_frame(self, written):
         self.began.set()
-        return super().short_frame()
+        return super().short_frame(written)
 
 
 class Held:

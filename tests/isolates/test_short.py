@@ -64,6 +64,47 @@ def test_all_else_is_not(calls: list[tuple[Any, ...]]) -> None:
     assert events.short_frame() == events.frame() == short.spelled_events(events.frame())
 
 
+@pytest.mark.parametrize(
+    ("positional", "is_plain"),
+    [
+        ([], True),
+        ([1, -2.5, True, None, 'a"b\\'], True),
+        ([{"a": [1, {"b": 2}]}], True),
+        (["x" * 4000], True),
+        (["x" * 4096], False),
+        (["$"], False),
+        (["ä"], True),  # JSON has it escaped
+        ([b"bytes"], False),
+        ([{1, 2}], False),
+    ],
+)
+def test_calls_that_an_engine_of_javascript_reads_itself(positional: list[Any], is_plain: bool) -> None:
+    value = wire.dump_value([positional, {}])
+    events = made(("rpc", 3, None, {}, "add", value))
+    frame = events.short_frame(short.written_plain)
+    assert short.is_short(frame) is is_plain
+    assert short.spelled_events(frame) == events.frame()
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [("rpc", 3, None, {}, "add", wire.dump_value([[1], {"named": 1}]))],
+        [("rpc", 3, None, {}, "add", wire.dump_value({"a": 1}))],
+        [("rpc", 3, None, {}, "add", wire.dump_value([[1], {}])), ("focus", [3])],
+        [("rpc", 3, "Other", {}, "add", wire.dump_value([[1], {}]))],
+        [("rpc", 3, None, {}, "add", wire.dump_value([[1], {}]), [1])],
+        [("rpc", 1 << 32, None, {}, "add", wire.dump_value([[1], {}]))],
+        [("resolve_value", 1, wire.dump_value([[1], {}]))],
+        [("cancel", 1)],
+        [],
+    ],
+)
+def test_what_it_does_not(calls: list[tuple[Any, ...]]) -> None:
+    events = made(*calls)
+    assert events.short_frame(short.written_plain) == events.frame()
+
+
 def call(address: bytes, size: int | None = None, arguments: bytes = VALUE) -> bytes:
     """A short frame that calls, as a guest would write it."""
     numbers = (short.CALL, 5, 6, len(address) if size is None else size)

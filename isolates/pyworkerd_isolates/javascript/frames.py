@@ -6,7 +6,8 @@ Such an event is taken apart here (`$begin_all`). Of a request the guest is give
 its header fields, which stay a text of JSON until somebody asks for them; of a call its number, the method's name and
 its positional arguments as a list. What they have made ready runs then, without the guest being asked. `init`, which
 comes before the first of them, goes to the guest as a text where it has no blobs. What is written in another way, be it
-with one backslash, the guest parses itself (`system/json`), all of the step.
+with one backslash, the guest parses itself (`system/json`), all of the step. One call may come as a short frame
+(`pyworkerd_isolates.short`), and what one returned goes out as such (`$is_returned`).
 
 The guest answers a step with a list (`outbox.take`): when it wants to run again, its effects, its blobs, what belongs
 to effects that are numbers (`short`), and how many there are of each. A blob is bytes, or a text that is written as
@@ -17,7 +18,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from .short import RESPOND
+from pyworkerd_isolates.short import CALLED, RETURNED
+
+from .short import RESPOND, RESULT
 
 
 def _word(text: str) -> str:
@@ -73,11 +76,13 @@ COLLECTING: Final = f"""\
   (local $list i32) (local $count i32) (local $place i32) (local $before i32) (local $effects i32) (local $short i64)
   (local $blobs i32) (local $answers i32) (local $answer i32)
   (call $forget)
-  (call $append <out> (i32.const 4))
-  (call $append_word {_half("[[")} (i32.const 2))
   (local.set $effects (call $count_at (local.get $given) (i32.const 4)))
   (local.set $blobs (call $count_at (local.get $given) (i32.const 5)))
   (local.set $answers (call $count_at (local.get $given) (i32.const 6)))
+  (if (i32.and (i32.eq (local.get $effects) (i32.const 1)) (i32.eq (local.get $answers) (i32.const 1))) (then
+    (if (call $is_returned (local.get $given) (local.get $blobs)) (then (return)))))
+  (call $append <out> (i32.const 4))
+  (call $append_word {_half("[[")} (i32.const 2))
   (local.set $count (i32.add (local.get $blobs) (local.get $answers)))
   (block $end (loop $more
     (br_if $end (i32.eq (local.get $place) (local.get $count)))
@@ -107,6 +112,24 @@ COLLECTING: Final = f"""\
   (if (local.get $blobs) (then (call $append_blobs (local.get $given) (local.get $blobs))))
   (if (local.get $answers) (then (call $append_answers (local.get $given) (local.get $list) (local.get $blobs))))
   (call $free_value (local.get $list)))
+(func $is_returned (param $given i32) (param $blobs i32) (result i32)
+  (local $list i32) (local $short i64)
+  (if (i32.or (local.get $blobs) (call $is_text (call $value_of (local.get $given) (i32.const 0))))
+    (then (return (i32.const 0))))
+  (local.set $list (call $member (local.get $given) (i32.const 1)))
+  (local.set $short (call $short_of (local.get $list) (i32.const 0)))
+  (call $free_value (local.get $list))
+  (if (i32.or
+      (i64.ne (i64.and (local.get $short) (i64.const 3)) (i64.const {RESULT}))
+      (i64.gt_u (local.get $short) (i64.const 0x3ffffffff)))
+    (then (return (i32.const 0))))
+  (call $append_eight
+    (i64.or (i64.const {RETURNED}) (i64.shl (i64.shr_u (local.get $short) (i64.const 2)) (i64.const 32)))
+    (i32.const 8))
+  (local.set $list (call $member (local.get $given) (i32.const 3)))
+  (call $append_value (local.get $list) (i32.const 0))
+  (call $free_value (local.get $list))
+  (i32.const 1))
 (func $append_due (param $given i32)
   (if (call $is_text (call $value_of (local.get $given) (i32.const 0)))
     (then (call $append_member (local.get $given) (i32.const 0)))
@@ -336,6 +359,21 @@ TAKING_APART: Final = f"""\
   (if (call $new_from_json (i32.add (local.get $at) (i32.const 9)) (i32.sub (local.get $size) (i32.const 14)) <out>)
     (then (call $must (call $new_uint8array (local.get $at) (local.get $size) <out>))))
   (i32.load <out>))
+(func $begin_called (param $at i32) (param $size i32)
+  (local $length i32) (local $value i32)
+  (call $must (i32.lt_u (local.get $size) (i32.const 12)))
+  (local.set $length (i32.load offset=8 align=1 (local.get $at)))
+  (local.set $size (i32.sub (local.get $size) (i32.const 12)))
+  (call $must (i32.gt_u (local.get $length) (local.get $size)))
+  (local.set $size (i32.sub (local.get $size) (local.get $length)))
+  (local.set $value (i32.add (i32.add (local.get $at) (i32.const 12)) (local.get $length)))
+  (call $must (i32.eqz (call $is_plain_call (local.get $value) (local.get $size))))
+  (call $tell (i32.load <rpc>) (i32.const 3)
+    (call $number (f64.convert_i32_u (i32.load offset=4 align=1 (local.get $at))))
+    (call $new_string (i32.add (local.get $at) (i32.const 12)) (local.get $length))
+    (call $positional (local.get $value) (local.get $size))
+    (i32.const 0))
+  (call $run_jobs))
 (func $begin_all (param $at i32) (param $end i32) (param $blobs_end i32) (param $tells i32) (result i32)
   (if (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 31)) (then (return (i32.const 0))))
   (if (i32.ne (i32.load16_u align=1 (local.get $at)) {_half("[[")}) (then (return (i32.const 0))))
@@ -389,23 +427,29 @@ own, so what it begins as it also ends as; the values of arguments may be anybod
 (`$positional`) the guest gets as bytes, and refuses as it does others. `$has` finds one byte among eight; `$wanted` is
 that byte, eight times."""
 ENTERING: Final = """\
+(func $ended (param $pointer i32) (param $size i32) (result i32)
+  (local $made i32)
+  (call $qjs_free (local.get $pointer) (local.get $size))
+  (call $must (call $call_function
+    (i32.load <finish>) (i32.load <undefined>) <four> (i32.const 0) <out>))
+  (local.set $made (i32.load <out>))
+  (call $collect (local.get $made))
+  (call $free_value (local.get $made))
+  <answer>)
 (func $step (param $pointer i32) (param $size i32) (result i32)
   (local $text i32) (local $end i32) (local $header i32) (local $made i32)
   (call $must (i32.lt_u (local.get $size) (i32.const 4)))
   (local.set $text (i32.add (local.get $pointer) (i32.const 4)))
   (local.set $end (i32.add (local.get $pointer) (local.get $size)))
   (local.set $header (i32.load align=1 (local.get $pointer)))
+  (if (i32.eq (local.get $header) (i32.const SHORT_CALL)) (then
+    (call $begin_called (local.get $pointer) (local.get $size))
+    (return (call $ended (local.get $pointer) (local.get $size)))))
   (if (i32.le_u (local.get $header) (i32.sub (local.get $size) (i32.const 4))) (then
     (local.set $header (i32.add (local.get $text) (local.get $header)))
     (if (call $begin_all (local.get $text) (local.get $header) (local.get $end) (i32.const 0)) (then
       (drop (call $begin_all (local.get $text) (local.get $header) (local.get $end) (i32.const 1)))
-      (call $qjs_free (local.get $pointer) (local.get $size))
-      (call $must (call $call_function
-        (i32.load <finish>) (i32.load <undefined>) <four> (i32.const 0) <out>))
-      (local.set $made (i32.load <out>))
-      (call $collect (local.get $made))
-      (call $free_value (local.get $made))
-      (return <answer>)))))
+      (return (call $ended (local.get $pointer) (local.get $size)))))))
   (local.set $made (call $enter (i32.load <step>) (local.get $pointer) (local.get $size)))
   (call $collect (local.get $made))
   (call $free_value (local.get $made))
@@ -461,7 +505,9 @@ ENTERING: Final = """\
     (call $qjs_result_free)
     (return (local.get $made)))
   (call $qjs_result_free)
-  (call $new_undefined))""".replace("EMPTY", str(int.from_bytes(b"[[],", "little")))
+  (call $new_undefined))""".replace("EMPTY", str(int.from_bytes(b"[[],", "little"))).replace(
+    "SHORT_CALL", str(CALLED)
+)
 """A frame that is a value (`plain_text`) has a tag only where it has a `$`, whatever else that may mean there."""
 MOST_PLAIN: Final = 4096
 """Bytes of such a frame: JSON that is no longer is not deep either."""
