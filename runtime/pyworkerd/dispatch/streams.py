@@ -135,7 +135,7 @@ class Feed:
         if self._credit > 0:
             self._room.set()
         if self._task is None:
-            self._task = self._door.spawn(self._run())
+            self._task = self._door.spawn(self._run(), self.owner.context)
 
     def take(self) -> Body:
         """The body itself, for whoever the guest hands it on to. Raises `BadEffect` if the guest has begun to read."""
@@ -150,7 +150,7 @@ class Feed:
         if self._task is not None:
             self._task.cancel()
         if self._body.data is None:
-            self._door.spawn(self._close_after(self._task))
+            self._door.spawn(self._close_after(self._task), self.owner.context)
 
     async def _close_after(self, task: asyncio.Task[None] | None) -> None:
         # A task that is cancelled before it begins closes nothing, so that this cannot be left to `_run`.

@@ -8,6 +8,7 @@ have come who goes before those that have had theirs.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -23,20 +24,25 @@ BEHIND_MS: Final = 0.5
 
 
 class Turns:
-    """One per event loop. What is made `ready` raises nothing; if it does, the loop's handler of exceptions is told."""
+    """One per event loop. What is made `ready` raises nothing; if it does, the loop's handler of exceptions is told.
+
+    It runs in a context of its own: whoever made a turn ready, or the first of a round, has nothing to do with most of
+    what is done in it.
+    """
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._queue: FairQueue[Callable[[], None]] = FairQueue()
         self._scheduled = False
         self._busy = False
+        self._context = Context()
 
     def ready(self, account: Account[Callable[[], None]], step: Callable[[], None]) -> None:
         """Call `step` when it is the account's turn."""
         self._queue.put(account, step)
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._round)
+            asyncio.get_running_loop().call_soon(self._round, context=self._context)
 
     def hurry(self, account: Account[Callable[[], None]]) -> None:
         """Somebody has come for this account. If others have had more lately, and it is next, it goes at once.
@@ -47,7 +53,7 @@ class Turns:
         if account.behind >= BEHIND_MS and not self._busy and self._queue.next() is account:
             self._busy = True
             try:
-                self._turn(account, self._clock())
+                self._context.run(self._turn, account, self._clock())
             finally:
                 self._busy = False
 
@@ -70,7 +76,7 @@ class Turns:
         try:
             while (account := queue.next()) is not None:
                 if account in served or now - began >= ROUND_S:
-                    asyncio.get_running_loop().call_soon(self._round)
+                    asyncio.get_running_loop().call_soon(self._round, context=self._context)
                     return
                 served.add(account)
                 now = self._turn(account, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -190,6 +191,28 @@ def test_a_hundred_megabytes_both_ways(path: str, expected: int, with_runtime: C
         assert size == 100 * MIB
         assert most - before < 40 * MIB
         await until(lambda: runtime.statistics().idle == 1)
+
+    with_runtime(main)
+
+
+def test_a_body_is_read_in_the_context_of_whoever_sends_it(with_runtime: Callable[..., None]) -> None:
+    whose = ContextVar("whose", default="nobody")
+    seen = []
+
+    async def chunks(name: str) -> AsyncIterator[bytes]:
+        seen.append((name, whose.get()))
+        yield name.encode()
+
+    async def main(runtime: Runtime) -> None:
+        worker = await runtime.load(SOURCE)
+
+        async def send(name: str) -> bytes:
+            whose.set(name)
+            response = await worker.fetch("http://worker/flip", method="POST", body=chunks(name))
+            return await response.body.read()
+
+        await asyncio.gather(*map(send, "abc"))
+        assert sorted(seen) == [("a", "a"), ("b", "b"), ("c", "c")]
 
     with_runtime(main)
 

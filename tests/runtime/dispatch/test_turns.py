@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,26 @@ def test_a_step_that_fails_ends_nobodys_turns() -> None:
         assert [type(failure["exception"]) for failure in failures] == [KeyError]
         desk.arrive("c")
         assert await desk.rounds(1) == "c"
+
+    asyncio.run(main())
+
+
+def test_a_step_is_in_nobodys_context() -> None:
+    whose = ContextVar("whose", default="nobody")
+
+    async def main() -> None:
+        desk, seen = Desk(), []
+        desk.turns.ready(desk.accounts["b"], lambda: seen.append(whose.get()))
+        whose.set("one that comes")
+        for _ in range(20):
+            desk.ready("f")
+        await desk.rounds(3)
+        desk.turns.ready(desk.accounts["a"], lambda: seen.append(whose.get()))
+        desk.turns.hurry(desk.accounts["a"])
+        assert seen == ["nobody"] * 2
+        desk.turns.ready(desk.accounts["a"], lambda: seen.append(whose.get()))
+        await desk.rounds(30)
+        assert seen == ["nobody"] * 3
 
     asyncio.run(main())
 
