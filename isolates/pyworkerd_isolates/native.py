@@ -75,8 +75,11 @@ if TYPE_CHECKING:
     from .capi import CallFuture
     from .pages import Run
 
-PREPARE_TICKS: Final = c_uint64(100)
-"""Epochs for the short calls before and after a step, which cannot pause: they allocate and free one block."""
+PREPARE_TICKS: Final = c_uint64(500)
+"""Epochs for the short calls before and after a step, which cannot pause: they allocate and free one block. They are
+time on the wall, and a thread that has let go of the interpreter's lock to make such a call waits for a processor where
+others want it: with 100, guests lost their isolates to a busy machine, and were told that they had used their CPU time.
+"""
 OWN_CALL_TICKS: Final = c_uint64(1000)
 """Epochs for a call of the engine's own functions, which take no time worth counting."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from ctypes import c_uint64
 from struct import pack
 from typing import TYPE_CHECKING
 
 import pytest
+from pyworkerd_isolates import native
 from pyworkerd_isolates.capi import assemble
 from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted, OutputTooLarge, ProtocolError
 from pyworkerd_isolates.native import Instance, Machine, Module
@@ -84,6 +86,13 @@ def number(value: int) -> bytes:
     return value.to_bytes(4, "little")
 
 
+@pytest.fixture
+def early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that cannot pause have only a few epochs."""
+    monkeypatch.setattr(native, "PREPARE_TICKS", c_uint64(20))
+
+
+@pytest.mark.usefixtures("early")
 def test_a_call_that_cannot_pause_ends_at_its_deadline(instance: Instance) -> None:
     instance.begin("step", 0, number(1))
     assert instance.go_on(1000)
@@ -92,6 +101,7 @@ def test_a_call_that_cannot_pause_ends_at_its_deadline(instance: Instance) -> No
         instance.finish("step")
 
 
+@pytest.mark.usefixtures("early")
 @pytest.mark.parametrize("size", [0, 4])
 def test_a_call_that_cannot_pause_ends_although_nothing_has_run_for_long(
     instance: Instance, size: int
@@ -105,6 +115,20 @@ def test_a_call_that_cannot_pause_ends_although_nothing_has_run_for_long(
         time.sleep(0)
     with pytest.raises(CpuExhausted):
         instance.begin("step", 0, bytes(size))
+
+
+def test_a_thread_that_waits_for_a_processor_before_such_a_call_loses_nothing(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*arguments: object) -> object:
+        for _ in range(300):
+            instance._ticker._tick()
+        return call(*arguments)
+
+    call = native.wasmtime_func_call_unchecked
+    monkeypatch.setattr(native, "wasmtime_func_call_unchecked", late)
+    instance.begin("step", 0, number(1))
+    assert instance.go_on(1000)
 
 
 def test_a_step_that_is_not_over_can_be_dropped(instance: Instance) -> None:
