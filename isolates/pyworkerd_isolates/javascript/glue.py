@@ -91,7 +91,7 @@ HOST: Final = {
     "q": "take",  # all jobs out of the queue: a number for them, 0 if there are none
     "g": "give",  # jobs that were taken, to the queue's end
     "p": "plain_text",  # of a frame that is a value
-    "s": "settled",  # what a promise was fulfilled with; undefined as well if it was not
+    "s": "settled",  # what a promise was fulfilled with; the promise itself if it was not, or a job waits
     "x": "nesting",  # how many levels deep a text of JSON is
 }
 _FIRST_CAPACITY: Final = 1024
@@ -329,12 +329,17 @@ _HOST_FUNCTIONS: Final = """\
 (func $number (param f64) (result i32)
   (call $new_number (i64.reinterpret_f64 (local.get 0))))
 (func $settled (param $arguments i32) (result i32)
-  (local $promise i32)
+  (local $promise i32) (local $head i32)
   (local.set $promise (i32.load (local.get $arguments)))
-  (if (call $promise_state (local.get $promise) <inner>) (then (return (call $new_undefined))))
-  (if (i32.ne (i32.load <inner>) (i32.const 1)) (then (return (call $new_undefined))))
-  (if (call $promise_result (local.get $promise) <inner>) (then (return (i32.const -1))))
-  (i32.load <inner>))
+  (local.set $head (i32.load <queue>))
+  (block $waits
+    (br_if $waits (i32.eqz (local.get $head)))
+    (br_if $waits (i32.ne (call $next (local.get $head)) (local.get $head)))
+    (br_if $waits (call $promise_state (local.get $promise) <inner>))
+    (br_if $waits (i32.ne (i32.load <inner>) (i32.const 1)))
+    (if (call $promise_result (local.get $promise) <inner>) (then (return (i32.const -1))))
+    (return (i32.load <inner>)))
+  (call $dup_handle (local.get $promise)))
 (func $jobs (param $arguments i32) (result i32)
   (call $number (f64.convert_i32_s (call $execute_pending_jobs))))
 (func $now (param $arguments i32) (result i32)

@@ -32,6 +32,8 @@ export default class extends WorkerEntrypoint {
   waits() { this.ctx.waitUntil(Promise.resolve()); return 1; }
   goes() { this.ctx.waitUntil(new Promise(() => {})); return 1; }
   async awaits() { await null; return 1; }
+  async nothing() {}
+  async readies() { queueMicrotask(() => console.log("before")); return 1; }
 }
 """
 
@@ -57,6 +59,8 @@ def test_values(driver: Driver) -> None:
     [
         ("count", [Result]),
         ("awaits", [Result]),
+        ("nothing", [Result]),
+        ("readies", [Log, Result]),
         ("logs", [Log, Return, Log, Done]),
         ("waits", [Result]),
         ("goes", [Return]),

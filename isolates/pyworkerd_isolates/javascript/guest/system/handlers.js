@@ -2,7 +2,6 @@
 
 import { headersText } from "pyworkerd:system/calls";
 import { env, ExecutionContext } from "pyworkerd:system/environment";
-import { queueJob } from "pyworkerd:system/host";
 import { Invocation, running } from "pyworkerd:system/invocation";
 import { find, sent } from "pyworkerd:system/lending";
 import { isA, reportUnheard, wordsOf } from "pyworkerd:system/logs";
@@ -50,13 +49,18 @@ function begin(kind, event, blobs) {
   if (!runFirst(invocation, perform, kind, event, blobs)) invocation.release();
 }
 
-// Returns whether the answer is still to come. Where it is there no promise is made: that would cost a third of a step.
+// Returns whether the answer is still to come. Where it is there, be it as a promise that is fulfilled, nothing is made
+// that waits for it: that would cost a third of a step.
 function perform(invocation, kind, event, blobs, more) {
   try {
-    const answer = kind.ask(invocation, event, blobs, undefined, more);
+    let answer = kind.ask(invocation, event, blobs, undefined, more);
     if (typeof answer === "object" ? isThenable(answer) : typeof answer === "function" && isThenable(answer)) {
-      goOn(invocation, kind, answer);
-      return true;
+      const promise = answer;
+      answer = promised(promise);
+      if (answer === promise) {
+        settle(kind.tell, invocation, promise);
+        return true;
+      }
     }
     const rest = kind.tell(invocation, answer);
     if (rest !== undefined) {
@@ -69,13 +73,6 @@ function perform(invocation, kind, event, blobs, more) {
   invocation.answered = true;
   if (isGiven) letGo(invocation);
   return false;
-}
-
-// The program has promised an answer.
-function goOn(invocation, kind, answer) {
-  const value = promised(answer);
-  if (value === undefined) settle(kind.tell, invocation, answer);
-  else tellSoon(invocation, kind, value);
 }
 
 // Begin an invocation of which the engine runs the jobs: another event follows, or `endPlain`.
@@ -97,33 +94,6 @@ export function endPlain() {
   if (begun === null) return;
   const invocation = leave();
   if (invocation !== GOES_ON) invocation.release();
-}
-
-// The same as `settle` does, in the same turn, for a promise that is fulfilled: nothing has to be made to wait for it.
-function tellSoon(invocation, kind, value) {
-  fulfilled = { invocation, kind, value };
-  queueJob(tellNow);
-}
-
-// What `tellNow` is to tell; it runs before another invocation begins.
-let fulfilled = null;
-
-function tellNow() {
-  const { invocation, kind, value } = fulfilled;
-  fulfilled = null;
-  if (invocation.answered) return;
-  try {
-    const rest = kind.tell(invocation, value);
-    if (rest !== undefined) {
-      settle(() => {}, invocation, rest);
-      return;
-    }
-  } catch (error) {
-    fail(invocation, error);
-  }
-  invocation.answered = true;
-  if (isGiven) letGo(invocation);
-  invocation.release();
 }
 
 async function settle(tell, invocation, promise) {

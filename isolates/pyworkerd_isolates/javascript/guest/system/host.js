@@ -53,13 +53,8 @@ export function giveJobs(number) {
 export const plainText = host.plain_text;
 // The text of a frame of `system/values`, if it is short, has no blobs, and no value in it has a tag; else undefined.
 
-export const queueJob = globalThis.queueMicrotask;
-// Before anything that promises make ready from now on; the engine's own, which asks for no request.
-
-// What a promise was fulfilled with; undefined as well if it was not.
-export function settled(promise) {
-  return host.settled(promise);
-}
+export const { settled } = host;
+// What a promise was fulfilled with; the promise itself if it was not, or if a job waits in the queue.
 
 export function now() {
   return host.now(0);

@@ -119,10 +119,11 @@ export function leave() {
   return invocation;
 }
 
-// What a promise was fulfilled with; undefined if it was not, or if code has to go on in its own context. Throws where
-// `await` would: QuickJS ends whoever awaits such a promise, past its `catch`.
+// What a promise was fulfilled with; the promise itself if it was not, if something is ready that would run before who
+// awaits it, or if code has to go on in its own context. Throws where `await` would: QuickJS ends whoever awaits such a
+// promise, past its `catch`.
 export function promised(promise) {
-  return promise.constructor === Promise && contexts === null ? settled(promise) : undefined;
+  return promise.constructor === Promise && contexts === null ? settled(promise) : promise;
 }
 
 // Run everything that is ready, at the top level of a worker.
