@@ -26,8 +26,8 @@ BEHIND_MS: Final = 0.5
 class Turns:
     """One per event loop. What is made `ready` raises nothing; if it does, the loop's handler of exceptions is told.
 
-    It runs in a context of its own: whoever made a turn ready, or the first of a round, has nothing to do with most of
-    what is done in it.
+    It runs in an empty context: whoever made a turn ready, or the first of a round, has nothing to do with most of what
+    is done in it.
     """
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
@@ -35,14 +35,13 @@ class Turns:
         self._queue: FairQueue[Callable[[], None]] = FairQueue()
         self._scheduled = False
         self._busy = False
-        self._context = Context()
 
     def ready(self, account: Account[Callable[[], None]], step: Callable[[], None]) -> None:
         """Call `step` when it is the account's turn."""
         self._queue.put(account, step)
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._round, context=self._context)
+            asyncio.get_running_loop().call_soon(self._round, context=Context())
 
     def hurry(self, account: Account[Callable[[], None]]) -> None:
         """Somebody has come for this account. If others have had more lately, and it is next, it goes at once.
@@ -53,7 +52,7 @@ class Turns:
         if account.behind >= BEHIND_MS and not self._busy and self._queue.next() is account:
             self._busy = True
             try:
-                self._context.run(self._turn, account, self._clock())
+                Context().run(self._turn, account, self._clock())
             finally:
                 self._busy = False
 
@@ -76,7 +75,7 @@ class Turns:
         try:
             while (account := queue.next()) is not None:
                 if account in served or now - began >= ROUND_S:
-                    asyncio.get_running_loop().call_soon(self._round, context=self._context)
+                    asyncio.get_running_loop().call_soon(self._round, context=Context())
                     return
                 served.add(account)
                 now = self._turn(account, now)

@@ -475,7 +475,7 @@ def test_wall_time_cancels(with_runtime: Callable[..., None]) -> None:
         gate, told = Gate(), asyncio.Queue[str]()
         source = worker_of("try: await env.GATE()\nfinally: ctx.wait_until(env.TELL('finally'))")
         worker = await runtime.load(
-            source, bindings={"GATE": gate, "TELL": told.put}, limits=Limits(wall_ms=50)
+            source, bindings={"GATE": gate, "TELL": told.put}, limits=Limits(wall_ms=300)
         )
         with pytest.raises(ExceededWallTime):
             await worker.fetch("/")
@@ -489,7 +489,7 @@ def test_wall_time_counts_for_promised_work_too(with_runtime: Callable[..., None
     async def main(runtime: Runtime) -> None:
         gate = Gate()
         source = worker_of("ctx.wait_until(env.GATE())\nreturn Response('answered')")
-        worker = await runtime.load(source, bindings={"GATE": gate}, limits=Limits(wall_ms=50))
+        worker = await runtime.load(source, bindings={"GATE": gate}, limits=Limits(wall_ms=300))
         assert await (await worker.fetch("/")).text() == "answered"
         await until(lambda: runtime.statistics().isolates == 0)
         await until(lambda: gate.cancelled == 1)

@@ -73,15 +73,20 @@ def test_a_step_is_in_nobodys_context() -> None:
 
     async def main() -> None:
         desk, seen = Desk(), []
-        desk.turns.ready(desk.accounts["b"], lambda: seen.append(whose.get()))
+
+        def step() -> None:
+            seen.append(whose.get())
+            whose.set("the last one")
+
+        desk.turns.ready(desk.accounts["b"], step)
         whose.set("one that comes")
         for _ in range(20):
             desk.ready("f")
         await desk.rounds(3)
-        desk.turns.ready(desk.accounts["a"], lambda: seen.append(whose.get()))
+        desk.turns.ready(desk.accounts["a"], step)
         desk.turns.hurry(desk.accounts["a"])
         assert seen == ["nobody"] * 2
-        desk.turns.ready(desk.accounts["a"], lambda: seen.append(whose.get()))
+        desk.turns.ready(desk.accounts["a"], step)
         await desk.rounds(30)
         assert seen == ["nobody"] * 3
 
