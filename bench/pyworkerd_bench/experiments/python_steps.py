@@ -109,6 +109,12 @@ KINDS: Final = {
     "hello_16": Kind(HELLO, request, 16),
     "kv": Kind(caller('await it.get("key")'), request, binding=("IT", "kv", 1), answer=found),
     "service": Kind(caller("await it.add(1)"), request, binding=("IT", "fetcher", 1), answer=value),
+    "service_of_env": Kind(
+        caller("total = await self.env.IT.add(total, total)", "total = 0"),
+        request,
+        binding=("IT", "fetcher", 1),
+        answer=value,
+    ),
     "object": Kind(
         caller("await it.add(1)", 'it = it.get_by_name("one")'),
         request,
