@@ -41,6 +41,8 @@ def test_what_is_written_is_read(value: Any) -> None:
     frame = wire.dump_value(value)
     assert plain.dump(value) in (None, frame)
     assert plain.dump_call((value,), {}) in (None, wire.dump_value([[value], {}]))
+    for positional in ((value, 7), (-7, value), (1, value, 10**9), (1, 2, 3, value)):
+        assert plain.dump_call(positional, {}) in (None, wire.dump_value([list(positional), {}]))
     assert plain.dump_call((value, 1), {"a": value}) in (None, wire.dump_value([[value, 1], {"a": value}]))
     read = plain.load(frame, SCAN)
     assert read is plain.UNREAD or (read == value and type(read) is type(value))
@@ -56,6 +58,8 @@ def test_the_usual_values_take_the_short_way(value: Any) -> None:
     assert plain.load(wire.dump_value(value), SCAN) == value
     assert plain.load_arguments(plain.dump_call((value,), {}), SCAN) == [value]
     assert plain.load_arguments(plain.dump_call((), {}), SCAN) == []
+    assert plain.load_arguments(plain.dump_call((value, 7), {}), SCAN) == [value, 7]
+    assert plain.load_arguments(plain.dump_call((-7, value, 0), {}), SCAN) == [-7, value, 0]
 
 
 MESSAGES = [

@@ -1,7 +1,7 @@
 """Small plain values as bytes, and such bytes as values: what most calls carry, without a walk through it.
 
-What is written here is what `_wire` writes; what is neither small nor plain is left to it. One number and one text have
-ways of their own: each operation of Python takes a hundred instructions here.
+What is written here is what `_wire` writes; what is neither small nor plain is left to it. One number, two, and one
+text have ways of their own: each operation of Python takes a hundred instructions here.
 """
 
 import json.encoder
@@ -33,7 +33,8 @@ def dump(value):
 def dump_call(positional, named):
     """The same of `[[*positional], named]`, the arguments of a call."""
     if not named:
-        if len(positional) == 1:
+        count = len(positional)
+        if count == 1:
             (value,) = positional
             kind = type(value)
             if kind is int and _LEAST <= value <= _MOST:
@@ -43,7 +44,17 @@ def dump_call(positional, named):
                 text = f"[[{_escaped(value)}],{{}}]]".encode()
                 if len(text) < _LONG:
                     return _HEADS[len(text)] + text
-        elif not positional:
+        elif count == 2:
+            first, second = positional
+            if (
+                type(first) is int
+                and type(second) is int
+                and _LEAST <= first <= _MOST
+                and _LEAST <= second <= _MOST
+            ):
+                text = b"[[%d,%d],{}]]" % positional
+                return _HEADS[len(text)] + text
+        elif not count:
             return _NO_ARGUMENTS
     return _wire.dump_plain_call(positional, named)
 
