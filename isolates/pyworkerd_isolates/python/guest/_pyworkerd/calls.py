@@ -8,7 +8,7 @@ from functools import lru_cache
 import _wire
 
 from . import lending, outbox, sockets, streams
-from .invocation import current
+from .invocation import _current, current
 
 _ARRIVING = (streams.Inbound, sockets.Wire)
 _escaped = json.encoder.encode_basestring_ascii
@@ -97,7 +97,7 @@ def begin(to, arguments):
     what it is answered: an encoded value too. Who gives up waiting says `given_up`.
     """
     global _next_call
-    invocation = current()
+    invocation = _current.get(None) or current()  # which says what is wrong
     if type(arguments) is not bytes:
         return _lend(to, arguments, invocation)
     if len(pending) + outbox.abandoned >= MAX_PENDING:  # as `_begin`, which would be one function more

@@ -9,6 +9,7 @@ from . import (
     calls,
     frames,
     handlers,
+    immortal,
     invocation,
     layout,
     lending,
@@ -29,6 +30,7 @@ calls.loop = handlers.loop
 invocation.stub_kind = stubs.RpcStub
 sdk.HANDLED = background.HANDLED
 invocation.logs, invocation.unfinished = logs, logs.unfinished
+_taken_apart, _ANSWER, _pending = frames.taken_apart, frames.ANSWER, calls.pending
 
 
 def _init(blobs, event):
@@ -111,11 +113,7 @@ def load(data, run):
     return _wire.encode(run(*_wire.decode(data)), ())
 
 
-def _short(loop, data):
-    kind, number, more = frames.taken_apart(data)
-    if kind == frames.ANSWER:
-        _answer(loop, data, number, more)
-        return
+def _call(loop, data, number, more):
     try:
         if more >= frames.FOCUS:
             loop.focus((number,))
@@ -132,7 +130,7 @@ def _answer(loop, data, number, focus):
     future = None
     try:
         value = data[12:]
-        future = calls.pending.pop(number, None)
+        future = _pending.pop(number, None)
         if future is None or future.done():
             return  # nobody waits for it any more, and bytes are all of it
         if loop._ready or loop._held or loop._timers or invocation.gate is not None:
@@ -141,16 +139,22 @@ def _answer(loop, data, number, focus):
             loop.wake(future, value)
     except Exception as error:
         if future is not None:
-            calls.pending[number] = future
+            _pending[number] = future
         calls.on_failed(error, number)
 
 
 def step(data):
-    """Events in, effects out."""
+    """Events in, effects out. No bytes at all is the host's sign that an image will be taken."""
+    if not data:
+        return immortal.settle_or_not()
     loop = handlers.loop
     try:
         if data[3] > 127:
-            _short(loop, data)
+            kind, number, more = _taken_apart(data)
+            if kind == _ANSWER:
+                _answer(loop, data, number, more)
+            else:
+                _call(loop, data, number, more)
         else:
             events, blobs = frames.decode(data)
             for event in events:

@@ -17,14 +17,14 @@ Whoever calls `counter()` gets an `RpcStub`, and `await stub.increment()` runs h
 
 import warnings
 from asyncio import CancelledError
-from collections.abc import Coroutine
 from functools import cached_property, partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 
 import _wire
-from _pyworkerd import lending, plain
+from _pyworkerd import lending
 from _pyworkerd.calls import CallError, begin, call, given_up
 from _pyworkerd.invocation import current
+from _pyworkerd.plain import UNREAD, dump_call, load
 
 from . import rpc
 from .body import BodyStream
@@ -68,10 +68,9 @@ def _itself(value):
     return value
 
 
-class RpcPromise(Coroutine):
-    """What a call will return. Await it, or call methods of the result before it is there: `await stub.a().b()`."""
-
-    __slots__ = ("_coroutine",)
+class RpcPromise:
+    """What a call will return. Await it, or call methods of the result before it is there: `await stub.a().b()`. It is
+    a `Coroutine` by its methods, and neither derives from it nor has slots: objects of such classes are made slowly."""
 
     def __init__(self, coroutine):
         self._coroutine = coroutine
@@ -100,17 +99,19 @@ class Asked(RpcPromise):
     """What a method of a capability will return. The call begins when somebody waits for it. It is awaited without a
     coroutine of its own, which would be one more thing to make and to resume."""
 
-    __slots__ = ("_address", "_driven", "_named", "_positional")
+    _driven = None
 
     def __init__(self, address, positional, named):
-        self._address, self._positional, self._named, self._driven = address, positional, named, None
+        self._address = address
+        self._positional = positional
+        self._named = named
 
     def __await__(self):
         positional, named = self._positional, self._named
         if positional is None:
             raise RuntimeError("cannot reuse already awaited coroutine")
         self._positional = self._named = None
-        arguments = plain.dump_call(positional, named)
+        arguments = dump_call(positional, named)
         if arguments is None:
             arguments = rpc.message([list(positional), named])
         number, future = begin(self._address, arguments)
@@ -119,7 +120,11 @@ class Asked(RpcPromise):
         except CancelledError:
             given_up(number, future)
             raise
-        return read(answer)
+        if type(answer) is bytes:
+            value = load(answer, rpc.scan)
+            if value is not UNREAD:
+                return value
+        return _read(answer)
 
     @property
     def _coroutine(self):
@@ -348,11 +353,13 @@ def read_message(message):
 
 def read(answer):
     """What a call was answered, as a value."""
+    value = load(answer, rpc.scan) if type(answer) is bytes else UNREAD
+    return _read(answer) if value is UNREAD else value
+
+
+def _read(answer):
     try:
-        if type(answer) is not bytes:
-            return read_message(answer)[0]
-        value = plain.load(answer, rpc.scan)
-        return rpc.python_from_rpc(answer) if value is plain.UNREAD else value
+        return rpc.python_from_rpc(answer) if type(answer) is bytes else read_message(answer)[0]
     except _wire.WireError as error:
         raise CallError(f"the answer cannot be read: {error}", "bad_effect") from None
 
