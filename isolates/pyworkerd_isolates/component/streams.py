@@ -254,6 +254,8 @@ def _blocking_splice(host: Host, me: int, source: int, most: int, to: int) -> An
 
 def _splice_now(host: Host, stream: OutputStream, read: InputStream, most: int, to: int) -> None:
     room, body = stream.room(), read.body
+    if body is not None:
+        body.lapse(host.now_ns)
     if room < 0 or body is None or (body.ended and not len(body)):
         _fail(host, to, None if body is None or room < 0 else body.failed, 8)
         return

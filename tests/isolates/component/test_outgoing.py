@@ -179,15 +179,20 @@ def test_how_long_a_connection_may_take_is_the_hosts_to_keep(ns, milliseconds):
     assert ERROR_CODES[asker.memory.number(24)] == "connection-timeout"
 
 
-def test_pieces_that_take_too_long_break_a_body_off():
-    asker = Asker()
-    future, _, fetch = send_with(asker, between_bytes=50)
+def answered_in_pieces(asker, between_bytes):
+    """The stream of a response that has begun."""
+    future, _, fetch = send_with(asker, between_bytes=between_bytes)
     asker.host.now_ns += 3600 * 1000 * MS
     answer(asker, fetch.call, StreamRef(2, None))
     asker.ask(GET, future, 0)
     asker.ask(f"{LINE}incoming-response.consume", asker.memory.number(24), 0)
     asker.ask(f"{LINE}incoming-body.stream", asker.memory.number(4), 0)
-    stream = asker.memory.number(4)
+    return asker.memory.number(4)
+
+
+def test_pieces_that_take_too_long_break_a_body_off():
+    asker = Asker()
+    stream = answered_in_pieces(asker, between_bytes=50)
     asker.host.now_ns += 3600 * 1000 * MS  # nobody waits
     for _ in range(3):
         assert asker.ask("wasi:io/streams input-stream.blocking-read", stream, 100, 0) is None
@@ -204,3 +209,14 @@ def test_pieces_that_take_too_long_break_a_body_off():
     assert asker.look_again() == 0
     assert [asker.memory.number(at, 1) for at in (0, 4)] == [1, 0]  # last-operation-failed
     assert asker.effects() == [Stop(2)]
+
+
+def test_so_they_do_where_they_go_straight_into_another_body():
+    asker = Asker()
+    stream, out = answered_in_pieces(asker, between_bytes=50), asker.ask("wasi:cli/stdout get-stdout")
+    asker.effects()
+    assert asker.ask("wasi:io/streams output-stream.blocking-splice", out, stream, 100, 0) is None
+    asker.host.now_ns += 50 * MS
+    assert asker.look_again() == 0
+    assert [asker.memory.number(at, 1) for at in (0, 8)] == [1, 0]
+    assert Stop(2) in asker.effects()
