@@ -38,7 +38,8 @@ class WritableStream:
         return stream
 
     async def write(self, data):
-        """Write bytes; waits until there is room for more. Raises what the other side raised."""
+        """Write bytes; waits until there is room for more. Raises what the other side raised. Where it is cancelled, a
+        part of them may have been written: `abort` what is to be whole."""
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"what is written to a stream has to be bytes, not {type(data).__name__}")
         self._check()
