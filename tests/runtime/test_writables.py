@@ -25,8 +25,8 @@ let log = [];
 const stream = (how) => new WritableStream({
   async write(piece) {
     if (how === "fails") throw new TypeError("it is full");
-    if (how === "waits") await new Promise(() => {});
     log.push(piece.length);
+    if (how === "waits") await new Promise(() => {});
   },
   close() { log.push("closed"); },
   abort(reason) { log.push("aborted"); },
@@ -118,9 +118,9 @@ def stream(how=None):
     async def write(piece):
         if how == "fails":
             raise TypeError("it is full")
+        LOG.append(len(piece))
         if how == "waits":
             await asyncio.Event().wait()
-        LOG.append(len(piece))
 
     async def close():
         LOG.append("closed")
@@ -351,6 +351,31 @@ def test_whoever_passes_one_on_holds_nothing_of_it(
         await settled(first, ["aborted"])
         for each in (first, between, last):
             await each.service.quiet()
+
+    with_runtime(main)
+
+
+@pytest.mark.parametrize("owner", LANGUAGES)
+@pytest.mark.parametrize("writer", LANGUAGES)
+def test_a_caller_that_goes_is_waited_for_by_nobody(
+    with_runtime: Callable[..., None], owner: str, writer: str
+) -> None:
+    """The owner waits for whoever writes to its stream, who waits for the owner."""
+
+    async def main(runtime: Runtime) -> None:
+        other = await runtime.load(SOURCES[writer], limits=ONE)
+        worker = await runtime.load(SOURCES[owner], bindings={"OTHER": other}, limits=ONE)
+        for method, how in (("stays", None), ("closes", "waits")):
+            call = asyncio.ensure_future(worker.call("own", method, how))
+            async with asyncio.timeout(20):
+                while (await worker.call("seen"))[-1:] not in ([3], [8]):
+                    await asyncio.sleep(0.005)
+                call.cancel()
+                await asyncio.wait([call])
+                await worker.service.quiet()
+                await other.service.quiet()
+            if how is None:
+                await settled(worker, [3, "aborted"])
 
     with_runtime(main)
 

@@ -145,6 +145,34 @@ def test_a_handler_may_answer_although_its_caller_has_gone(driver):
     assert log(driver) == ["stubborn"]
 
 
+@pytest.mark.parametrize("promises", [False, True])
+def test_a_stream_that_was_sent_keeps_an_invocation_only_for_what_it_promised(start, promises):
+    driver = start(
+        """
+import asyncio
+from workers import WorkerEntrypoint, WritableStream
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        sending = asyncio.ensure_future(self.env.X.writes(WritableStream(print, None, print)))
+        if request.url.endswith("True"):
+            self.ctx.wait_until(sending)
+        await asyncio.Event().wait()
+""",
+        bindings=[("X", "fetcher", 1)],
+        answer=lambda call: LATER,
+    )
+    run = driver.begin(f"http://x/{promises}")
+    driver.settle()
+    driver.cancel(run)
+    assert run.done is not promises
+    if promises:
+        driver.resolve(1, None)
+        driver.settle()
+    assert run.done
+    assert [entry.message for entry in run.logs] == ["whoever was to write to this stream has gone"]
+
+
 def test_cancelling_what_is_over_or_never_was_does_nothing(driver):
     run = driver.fetch(URL + "passes")
     driver.cancel(run)

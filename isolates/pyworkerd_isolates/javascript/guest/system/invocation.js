@@ -73,7 +73,7 @@ export class Invocation {
 
   #kept() {
     this.promised -= 1;
-    if (this.forsaken) this.#stopSending();
+    if (this.forsaken) this.#forsake();
     this.release();
   }
 
@@ -89,7 +89,7 @@ export class Invocation {
   // The caller has gone: the handler's answer is not waited for any more; promised work goes on.
   cancel() {
     this.forsaken = true;
-    this.#stopSending();
+    this.#forsake();
     if (this.answered) return;
     this.answered = true;
     const error = new Error(GONE);
@@ -99,14 +99,15 @@ export class Invocation {
     this.release();
   }
 
-  // A body that goes with a call may wait for a reader that waits for us: without a caller, only what was promised is
-  // worth that.
-  #stopSending() {
-    if (this.pumps === undefined || this.promised > 0) return;
-    for (const outbound of [...this.pumps]) {
+  // A body that goes with a call may wait for a reader that waits for us, and so may a stream for whoever writes to it:
+  // without a caller, only what was promised is worth that.
+  #forsake() {
+    if (this.promised > 0) return;
+    for (const outbound of [...(this.pumps ?? [])]) {
       outbound.fail(GONE);
       outbound.stop();
     }
+    for (const each of [...(this.stubs ?? [])]) each.forsake();
   }
 }
 inherit(Invocation, {

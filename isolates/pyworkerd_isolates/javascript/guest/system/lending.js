@@ -100,6 +100,11 @@ class Lent {
   end() {
     if (lent.delete(this.number)) ends(this.target, this.invocation);
   }
+
+  // The invocation's caller has gone: for what it lent nobody has to be waited for.
+  forsake() {
+    if (this.target instanceof Kept) onReleased(this.number);
+  }
 }
 
 // A stub as the host knows it. `count` is how many objects of the program stand for it.
@@ -130,6 +135,8 @@ export class Reference {
   end() {
     this.invocation = null;
   }
+
+  forsake() {}
 
   needed() {
     if (this.invocation === null) throw new Error(this.count > 0 ? ENDED : DISPOSED);

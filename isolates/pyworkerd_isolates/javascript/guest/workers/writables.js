@@ -32,7 +32,7 @@ export class Sink extends Kept {
   async pipe(bytes) {
     if (this.#lock === null || !isReadable(bytes)) throw new TypeError("a WritableStream takes one stream of bytes");
     const stream = writableOf(this._back());
-    const writing = { end: () => this.#abort(new TypeError(GONE)) };
+    const writing = { end: () => this.#abort(new TypeError(GONE)), forsake() {} };
     const mine = needed().setOf("stubs");
     mine.add(writing);
     try {
@@ -101,6 +101,23 @@ export class Written extends Streamed {
   }
 }
 
+// What keeps an invocation from ending as what it sends does: not any more when its caller has gone.
+class Held {
+  #invocation;
+
+  constructor(invocation) {
+    this.#invocation = invocation;
+    invocation.hold();
+    invocation.setOf("pumps").add(this);
+  }
+
+  fail() {}
+
+  stop() {
+    if (this.#invocation.pumps.delete(this)) this.#invocation.release();
+  }
+}
+
 const remotes = new WeakMap();
 
 // A stream of somebody else, into what a stub leads to.
@@ -149,9 +166,9 @@ export class Remote {
   #hold(promise) {
     const invocation = this.#invocation;
     if (invocation === null) return promise;
+    const held = new Held(invocation);
     // One turn later: then what was to be written after this is under way.
-    const release = () => queueMicrotask(() => invocation.release());
-    invocation.hold();
+    const release = () => queueMicrotask(() => held.stop());
     upon(promise, release, release);
     return promise;
   }

@@ -123,7 +123,7 @@ class Invocation:
                 self.report(failure, task.exception())
             self.promised -= 1
             if self.forsaken:
-                self._stop_sending()
+                self._forsake()
             self.release()
 
         task.add_done_callback(done)
@@ -173,14 +173,17 @@ class Invocation:
         self.forsaken = True
         if self.main is not None:
             self.main.cancel(GONE)
-        self._stop_sending()
+        self._forsake()
 
-    def _stop_sending(self):
-        """A body that goes with a call may wait for a reader that waits for us: without a caller, only what was
-        promised is worth that."""
-        if self.pumps and not self.promised:
-            for task in tuple(self.pumps):
-                task.cancel(GONE)
+    def _forsake(self):
+        """A body that goes with a call may wait for a reader that waits for us, and so may a stream for whoever writes
+        to it: without a caller, only what was promised is worth that."""
+        if self.promised:
+            return
+        for task in tuple(self.pumps or ()):
+            task.cancel(GONE)
+        for each in tuple(self.stubs or ()):
+            each.forsake()
 
 
 def _log(what, error):

@@ -70,6 +70,17 @@ class Lent:
         """Nobody can call it any more. Returns what is to be called then, if nothing else stands for its target."""
         return None if _lent.pop(self.number, None) is None else _ends(self.target)
 
+    def let_go(self):
+        """Nobody holds a stub of it any more."""
+        self.invocation.stubs.discard(self)
+        # Not here and now: the program's code runs when the invocation's turn has come.
+        self.invocation.soon(_finish, self, self.forget())
+
+    def forsake(self):
+        """The invocation's caller has gone: for what it lent nobody has to be waited for."""
+        if isinstance(self.target, Kept):
+            self.let_go()
+
 
 class Ref:
     """A stub as the host knows it. `count` is how many objects of the program stand for it."""
@@ -91,6 +102,9 @@ class Ref:
     def end(self):
         """The invocation that it was given has ended: the host has dropped it."""
         self.invocation = None
+
+    def forsake(self):
+        """Whoever lends it hears when the invocation ends."""
 
     def needed(self):
         """Its number. RuntimeError if it has ended."""
@@ -241,12 +255,8 @@ def find(number):
 def on_released(number):
     """Event: nobody holds a stub of this any more."""
     lent = _lent.get(number)
-    if lent is None:
-        return
-    lent.invocation.stubs.discard(lent)
-    disposed = lent.forget()
-    # Not here and now: the program's code runs when the invocation's turn has come.
-    lent.invocation.soon(_finish, lent, disposed)
+    if lent is not None:
+        lent.let_go()
 
 
 def _finish(lent, disposed):
