@@ -75,6 +75,12 @@ class Default(WorkerEntrypoint):
         await self.env.ROOM.get_by_name(name).writes(stream, pieces)
         return [sum(sizes[:-1]), sizes[-1]]
 
+    async def passed_on(self, name, pieces, rounds):
+        room = self.env.ROOM.get_by_name(name)
+        for _ in range(rounds):
+            await room.writes(await room.takes(), pieces)
+        return await room.taken()
+
     async def many(self, name, count):
         return await asyncio.gather(*(self.env.ROOM.get_by_name(name).add() for _ in range(count)))
 
@@ -113,6 +119,13 @@ class Room(DurableObject):
         async with stream:
             for _ in range(pieces):
                 await stream.write(bytes(65536))
+
+    async def takes(self):
+        self.sizes = sizes = []
+        return WritableStream(lambda piece: sizes.append(len(piece)), lambda: sizes.append("closed"))
+
+    async def taken(self):
+        return [sum(self.sizes[:-1]), self.sizes[-1]]
 
     async def counts(self, stream):
         size = 0

@@ -40,6 +40,7 @@ def test_bodies_stream_both_ways(tmp_path: Path) -> None:
         echoed = await worker.call("on", "a", "echo", await worker.call("on", "a", "gives", 3))
         assert len(await echoed.read()) == 3 * 65536
         assert await worker.call("written", "a", 20) == [20 * 65536, "closed"]
+        assert await worker.call("passed_on", "a", 2, 20) == [2 * 65536, "closed"]
         endless = await worker.call("on", "a", "gives", 10**6)
         other.kill()
         with pytest.raises(PyworkerdError, match="before this body was complete"):
