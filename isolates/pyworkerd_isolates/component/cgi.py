@@ -59,7 +59,8 @@ def variables(method: str, url: str, headers: HeaderPairs) -> dict[str, bytes]:
     found["PATH_INFO"] = unquote_to_bytes(path).replace(b"\0", _REPLACED)
     for name, value in headers:
         known = name.lower()
-        if known in _KEPT_BACK:
+        # A client's `cf_connecting_ip` would be read as the server's `cf-connecting-ip` (Apache, nginx: dropped).
+        if known in _KEPT_BACK or "_" in known:
             continue
         key = _OWN_NAME.get(known) or "HTTP_" + known.upper().replace("-", "_")
         raw = value.encode("latin-1", "replace")

@@ -24,6 +24,8 @@ def test_variables():
         ("x-a", "1"),
         ("x-a", "2"),
         ("proxy", "evil"),
+        ("X_A", "evil"),
+        ("content_length", "4"),
     )
     found = variables("POST", "https://example.com:8443/a%20b/%00?q=%20", headers)
     assert {name: value.decode() for name, value in found.items()} == {
