@@ -127,6 +127,43 @@ class Default(WorkerEntrypoint):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("length", [0, 14, 0xFFFFFFFF])
+def test_arguments_that_lie_about_their_length_do_not_end_another_workers_isolate(
+    length: int, sandbox: object
+) -> None:
+    attacker = (
+        HEAD
+        + f"""
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        frame = ({length}).to_bytes(4, "little") + b"[[],[[1],{{}}]]"
+        try:
+            await calls.call(self.env.VICTIM._index, "ping", frame)
+        except Exception as error:
+            return Response(f"{{type(error).__name__}}")
+        return Response("it got through")
+"""
+    )
+    victim = """
+import { WorkerEntrypoint } from "cloudflare:workers";
+let requests = 0;
+export default class extends WorkerEntrypoint {
+  fetch() { return new Response(`${++requests}`); }
+  ping(value) { return value; }
+}
+"""
+
+    async def main() -> None:
+        async with Runtime() as runtime:
+            good = await runtime.load({"v.js": victim}, limits=Limits(isolates=1))
+            bad = await runtime.load({"a.py": attacker}, bindings={"VICTIM": good})
+            assert await (await good.fetch("/")).text() == "1"
+            assert await (await bad.fetch("/")).text() != "CallError"
+            assert await (await good.fetch("/")).text() == "2"
+
+    asyncio.run(main())
+
+
 HARD_TO_READ = {
     "many parts": '{"a":1}' + ',{"a":1}' * 16_000,
     "many numbers": "1" + ",1" * 300_000,

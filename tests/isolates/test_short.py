@@ -91,6 +91,8 @@ def test_calls_that_an_engine_of_javascript_reads_itself(positional: list[Any], 
     [
         [("rpc", 3, None, {}, "add", wire.dump_value([[1], {"named": 1}]))],
         [("rpc", 3, None, {}, "add", wire.dump_value({"a": 1}))],
+        [("rpc", 3, None, {}, "add", bytes(4) + wire.dump_value([[1], {}])[4:])],
+        [("rpc", 3, None, {}, "add", b"")],
         [("rpc", 3, None, {}, "add", wire.dump_value([[1], {}])), ("focus", [3])],
         [("rpc", 3, "Other", {}, "add", wire.dump_value([[1], {}]))],
         [("rpc", 3, None, {}, "add", wire.dump_value([[1], {}]), [1])],
