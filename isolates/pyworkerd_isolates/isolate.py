@@ -265,7 +265,9 @@ class Isolate:
         )
         self.stop()
         if starved:
-            raise MemoryExhausted("the guest could not go on without more memory") from None
+            exhausted = MemoryExhausted("the guest could not go on without more memory")
+            exhausted.said = error.said if isinstance(error, Trap) else ()
+            raise exhausted from None
 
     @property
     def memory_size(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from pyworkerd.errors import NoSuchMethod, WorkerException
+from pyworkerd.errors import ExceededMemory, NoSuchMethod, WorkerException
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd_config import load
 from pyworkerd_isolates.component import compiler
@@ -149,20 +149,30 @@ def test_a_component_asks_a_python_worker(running: Callable[..., None]) -> None:
     running(ASKING, main)
 
 
-def test_what_a_program_says_before_it_traps_is_in_the_log(running: Callable[..., None]) -> None:
+@pytest.mark.parametrize(
+    ("first", "error"),
+    [
+        ("", WorkerException),
+        ("(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))", ExceededMemory),
+    ],
+)
+def test_what_a_program_says_before_it_traps_is_in_the_log(
+    running: Callable[..., None], first: str, error: type[Exception]
+) -> None:
     said = """(i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const 19))
         (drop (call $fd_write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8))) (unreachable)"""
+    traps = cgi(first + said, "panicked\\nat hello.c")
 
     async def main(runtime: Runtime) -> None:
         worker = runtime.worker("back")
-        with pytest.raises(WorkerException, match="unreachable"):
+        with pytest.raises(error):
             await worker.fetch("/")
-        first, second, third = worker.logs
-        assert (first.level, first.message, first.source) == ("error", "panicked", "stderr")
-        assert (second.message, "an isolate ended" in third.message) == ("at hello.c", True)
-        assert first.invocation == second.invocation != 0
+        panicked, where, ended = worker.logs
+        assert (panicked.level, panicked.message, panicked.source) == ("error", "panicked", "stderr")
+        assert (where.message, "an isolate ended" in ended.message) == ("at hello.c", True)
+        assert panicked.invocation == where.invocation != 0
 
-    running(cgi(said, "panicked\\nat hello.c"), main)
+    running(traps, main)
 
 
 def test_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
