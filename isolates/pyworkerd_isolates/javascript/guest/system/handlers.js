@@ -54,7 +54,8 @@ function begin(kind, event, blobs) {
 function perform(invocation, kind, event, blobs, more) {
   try {
     let answer = kind.ask(invocation, event, blobs, undefined, more);
-    if (typeof answer === "object" ? isThenable(answer) : typeof answer === "function" && isThenable(answer)) {
+    const isObject = typeof answer === "object" ? answer !== null : typeof answer === "function";
+    if (isObject && typeof answer.then === "function") {
       const promise = answer;
       answer = promised(promise);
       if (answer === promise) {
@@ -110,11 +111,6 @@ async function settle(tell, invocation, promise) {
   if (failed !== null) fail(invocation, failed.error);
   if (isGiven) letGo(invocation);
   invocation.release();
-}
-
-function isThenable(value) {
-  if (value === null || (typeof value !== "object" && typeof value !== "function")) return false;
-  return typeof value.then === "function";
 }
 
 function entrypointOf(name) {

@@ -2,7 +2,7 @@
 
 import { now } from "pyworkerd:system/host";
 import { isLending } from "pyworkerd:system/lending";
-import { clearTimersOf, run, tellOf, unheard } from "pyworkerd:system/loop";
+import { clearTimersOf, isUnheard, run, tellOf } from "pyworkerd:system/loop";
 import { emit, emitDone } from "pyworkerd:system/outbox";
 import { inherit, keepShapes } from "pyworkerd:web/idl";
 
@@ -32,7 +32,7 @@ export class Invocation {
 
   end() {
     if (!running.delete(this.number)) return;
-    if (unheard.size > 0) tellOf(this);
+    if (isUnheard) tellOf(this);
     if (this.hasMore) this.#endMore();
     this.over = true;
     emitDone(this.number);

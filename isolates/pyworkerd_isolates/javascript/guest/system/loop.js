@@ -37,9 +37,14 @@ export function within(invocation, callback) {
   return contexts === null ? callback() : contexts.within(invocation, null, callback, undefined, []);
 }
 
-// Promises that were rejected, and whose reason nobody has heard yet (`system/rejections`).
-export const unheard = new Map();
+// Whether promises were rejected whose reason nobody has heard yet (`system/rejections`): to ask a Map for its size is
+// a call.
+export let isUnheard = false;
 let tell = null;
+
+export function setUnheard(value) {
+  isUnheard = value;
+}
 
 export function tellBy(teller) {
   tell = teller;
@@ -47,7 +52,7 @@ export function tellBy(teller) {
 
 // Tell of those of an invocation that ends, while it can still be told to.
 export function tellOf(invocation) {
-  if (unheard.size > 0) tell(invocation);
+  if (isUnheard) tell(invocation);
 }
 
 export function become(invocation) {
@@ -57,7 +62,7 @@ export function become(invocation) {
 export function run(invocation, callback, value) {
   if (contexts !== null) {
     contexts.run(invocation, callback, value);
-    if (unheard.size > 0) tell();
+    if (isUnheard) tell();
     return;
   }
   const before = current;
@@ -66,7 +71,7 @@ export function run(invocation, callback, value) {
     callback(value);
     jobs();
     if (contexts !== null) contexts.drain(); // it asked for them just now
-    if (unheard.size > 0) tell();
+    if (isUnheard) tell();
   } finally {
     current = before;
   }
@@ -80,7 +85,7 @@ export function runFirst(invocation, callback, kind, event, blobs, more) {
     contexts.run(invocation, () => {
       result = callback(invocation, kind, event, blobs, more);
     });
-    if (unheard.size > 0) tell();
+    if (isUnheard) tell();
     return result;
   }
   const before = current;
@@ -89,7 +94,7 @@ export function runFirst(invocation, callback, kind, event, blobs, more) {
     const result = callback(invocation, kind, event, blobs, more);
     jobs();
     if (contexts !== null) contexts.drain(); // it asked for them just now
-    if (unheard.size > 0) tell();
+    if (isUnheard) tell();
     return result;
   } finally {
     current = before;
@@ -114,7 +119,7 @@ export function leave() {
   const invocation = begun;
   begun = null;
   if (contexts !== null) contexts.drain(); // it asked for them meanwhile
-  if (unheard.size > 0) tell();
+  if (isUnheard) tell();
   current = null;
   return invocation;
 }
@@ -130,7 +135,7 @@ export function promised(promise) {
 export function drain() {
   jobs();
   if (contexts !== null) contexts.drain();
-  if (unheard.size > 0) tell();
+  if (isUnheard) tell();
 }
 
 export function needed() {

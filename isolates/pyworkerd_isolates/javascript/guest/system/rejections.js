@@ -2,8 +2,9 @@
 
 import { guest } from "pyworkerd:system/host";
 import { describe, log } from "pyworkerd:system/logs";
-import { current, tellBy, unheard } from "pyworkerd:system/loop";
+import { current, setUnheard, tellBy } from "pyworkerd:system/loop";
 
+const unheard = new Map();
 const MOST = 100;
 // Told of at once.
 
@@ -11,6 +12,7 @@ const MOST = 100;
 guest.rejected = (promise, ...reason) => {
   if (reason.length === 0) unheard.delete(promise);
   else if (unheard.size < MOST) unheard.set(promise, { reason: reason[0], invocation: current });
+  setUnheard(unheard.size > 0);
 };
 
 // All that was ready has run, or the invocation ends: who has not heard of it by now, does not hear of it in time.
@@ -20,4 +22,5 @@ tellBy((only = null) => {
     unheard.delete(promise);
     log("error", `Uncaught (in promise) ${describe(reason)}`, "workers", invocation?.over ? null : invocation);
   }
+  setUnheard(unheard.size > 0);
 });

@@ -7,6 +7,7 @@ import { drain } from "pyworkerd:system/loop";
 import * as modules from "pyworkerd:system/modules";
 import { takeLogs } from "pyworkerd:system/outbox";
 import { cut } from "pyworkerd:system/values";
+import { keepShapes } from "pyworkerd:web/idl";
 import { DurableObject, WorkerEntrypoint } from "pyworkerd:workers/entrypoint";
 import { handlersOfScript } from "pyworkerd:workers/script";
 
@@ -57,8 +58,10 @@ function exported(namespace) {
       continue;
     }
     const key = name === "default" ? "" : name;
-    if (isKind(value, WorkerEntrypoint)) entrypoints.set(key, value);
-    else if (value !== null && typeof value === "object" && (key === "" || handlersOf(value).length > 0)) {
+    if (isKind(value, WorkerEntrypoint)) {
+      entrypoints.set(key, value);
+      keepShapes(value, "ctx", "env");
+    } else if (value !== null && typeof value === "object" && (key === "" || handlersOf(value).length > 0)) {
       entrypoints.set(key, value);
     }
   }

@@ -27,12 +27,14 @@ export function inherit(ownClass, properties) {
 export function keepShapes(ownClass, ...names) {
   for (let count = 0; count <= names.length; count++) {
     const one = Object.create(ownClass.prototype);
-    for (const name of names.slice(0, count)) one[name] = undefined;
+    for (const name of names.slice(0, count)) defineProperty(one, name, OWN);
     kept.push(one);
   }
 }
 
 const kept = [];
+const { defineProperty } = Reflect;
+const OWN = { value: undefined, writable: true, enumerable: true, configurable: true };
 
 const prototypes = new WeakMap();
 
