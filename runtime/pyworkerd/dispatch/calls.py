@@ -310,7 +310,7 @@ class Calls:
                 self._reject(effect, error)
         else:
             if self._is_wanted(waiting):
-                self._door.send(effect.invocation, self._value(effect.call, value, waiting.invocation))
+                self._give(effect, value, waiting.invocation)
             release(value)
 
     async def _fetch(self, waiting: Waiting, effect: Fetch, capability: Capability, body: Body) -> None:
@@ -346,18 +346,28 @@ class Calls:
             Events.resolve_response, call=call, status=response.status, headers=headers, body=body, url=url
         )
 
-    def _value(self, call: int, value: bytes, invocation: Invocation) -> Callable[[Events], None]:
-        """What the guest gets of a result, whose stubs it holds from now on."""
+    def _give(self, effect: Call | Fetch, value: bytes, invocation: Invocation) -> None:
+        """A result, whose stubs the guest holds from now on. It waits for a step, which may be long in coming."""
+        size, crowd = len(value), self._door.crowd
+        if size > LEAST:
+            if crowd.size + size > self._asker.limits.memory_bytes:
+                refusal = (
+                    f"results that wait have more than {self._asker.limits.memory_mb} MB (limits.memory_mb)"
+                )
+                self._reject(effect, ExceededSubrequests(refusal))
+                return
+            crowd.joins(effect.invocation, size)
         stubs = self._stubs.receive(value, invocation) if type(value) is Carried else ()
-        return partial(Events.resolve_value, call=call, value=value, stubs=stubs)
+        self._door.send(
+            effect.invocation, partial(Events.resolve_value, call=effect.call, value=value, stubs=stubs)
+        )
 
     def _reject(self, effect: Call | Fetch, error: Exception) -> None:
         code, message, type_name = self._asker.describe(error)
         if self._spans is not None:
             self._spans.fails(effect, error)
-        self._door.send(
-            effect.invocation, lambda events: events.reject(effect.call, code, message, type_name)
-        )
+        call = effect.call  # what else it holds, arguments of megabytes perhaps, is not to wait for a step
+        self._door.send(effect.invocation, lambda events: events.reject(call, code, message, type_name))
 
     def ended(self, waiting: Waiting, body: Body | None, broken: bool) -> None:
         """The task that performed a call is over; where that is `broken`, it gave no answer."""
@@ -377,8 +387,7 @@ class Calls:
                 self.replied(waiting, None, None, refusal)
                 return
         if self.over(waiting):
-            effect = waiting.effect
-            self._door.send(effect.invocation, self._value(effect.call, value, waiting.invocation))
+            self._give(waiting.effect, value, waiting.invocation)
         if type(value) is Carried:
             value.release()
 

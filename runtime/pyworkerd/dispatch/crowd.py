@@ -15,7 +15,7 @@ CROWD: Final = 2 * 1024 * 1024
 class Crowd:
     """Bytes by the invocation whose step takes them."""
 
-    __slots__ = ("_bytes", "_hold", "_loop", "_room", "waiting")
+    __slots__ = ("_hold", "_loop", "_room", "size", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, hold: Callable[[int], None]) -> None:
         self._loop = loop
@@ -23,18 +23,19 @@ class Crowd:
         """Where it is accounted: `Room.hold`."""
         self.waiting: dict[int, int] = {}
         """Changed here alone."""
-        self._bytes = 0
+        self.size = 0
+        """Bytes of all. Changed here alone."""
         self._room: asyncio.Future[None] | None = None
 
     def joins(self, owner: int, size: int) -> None:
         """So many bytes wait for a step of this invocation."""
         self.waiting[owner] = self.waiting.get(owner, 0) + size
-        self._bytes += size
+        self.size += size
         self._hold(size)
 
     def full(self) -> asyncio.Future[None] | None:
         """Done when there is room again; None if there is some now. It is shared: shield it."""
-        if self._bytes < CROWD:
+        if self.size < CROWD:
             return None
         if self._room is None:
             self._room = self._loop.create_future()
@@ -44,12 +45,12 @@ class Crowd:
         """A step has taken what waited for these, or nobody will."""
         if not self.waiting:
             return
-        before = self._bytes
+        before = self.size
         for owner in owners:
-            self._bytes -= self.waiting.pop(owner, 0)
-        if self._bytes != before:
-            self._hold(self._bytes - before)
-        if self._room is not None and self._bytes < CROWD:
+            self.size -= self.waiting.pop(owner, 0)
+        if self.size != before:
+            self._hold(self.size - before)
+        if self._room is not None and self.size < CROWD:
             room, self._room = self._room, None
             if not room.done():
                 room.set_result(None)

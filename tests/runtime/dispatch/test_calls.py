@@ -187,6 +187,30 @@ def test_a_call_is_answered_once(kind: type[Capability]) -> None:
     asyncio.run(main())
 
 
+def test_results_that_wait_for_a_step_are_bounded_in_sum_and_accounted(kind: type[Capability]) -> None:
+    async def main() -> None:
+        capability = kind()
+        capability.gate.set()
+        door = Door(capability)
+        calls, _, invocation = new(door)
+        door.limits = Limits(memory_mb=1)
+        for number in range(4):
+            if number == 3:  # a step has taken them
+                door.crowd.leaves([1])
+                calls.renew()
+            calls.begin(call(number)._replace(arguments=bytes(500_000)), invocation)
+            await door.rest()
+        assert [event[:3] for event in door.told()] == [
+            ["resolve", 0, "value"],
+            ["resolve", 1, "value"],
+            ["reject", 2, "exceeded_subrequests"],
+            ["resolve", 3, "value"],
+        ]
+        assert (door.crowd.size, door.room.held, door.room.promised) == (500_000, 500_000, 0)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("error", [UpstreamError("no"), ValueError("a bug")])
 def test_every_failure_is_an_answer(error: Exception, kind: type[Capability]) -> None:
     async def main() -> None:
