@@ -59,6 +59,7 @@ from .errors import (
     ClosedIsolate,
     CpuExhausted,
     EngineError,
+    MemoryExhausted,
     OutputTooLarge,
     ProtocolError,
     Refused,
@@ -314,6 +315,9 @@ class Instance:
         if not size:
             self.finish(name)
         pointer = self._prepare(f"prepare_{name}", size)
+        if size and not pointer:
+            # What is written there would be another's, who may have sent it, on top of what the guest has.
+            raise MemoryExhausted("the guest has no memory left for what it is to be told")
         end = pointer + size
         if end > self.size and end > self._look():
             raise ProtocolError("the guest's allocator named an address outside its memory")

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 from pyworkerd_isolates import native
 from pyworkerd_isolates.capi import assemble
-from pyworkerd_isolates.errors import ClosedIsolate, CpuExhausted, OutputTooLarge, ProtocolError
+from pyworkerd_isolates.errors import (
+    ClosedIsolate,
+    CpuExhausted,
+    MemoryExhausted,
+    OutputTooLarge,
+    ProtocolError,
+)
 from pyworkerd_isolates.native import Instance, Machine, Module
 
 if TYPE_CHECKING:
@@ -72,7 +78,14 @@ def instance(made: Callable[[str], Instance]) -> Instance:
 @pytest.fixture
 def liar(made: Callable[[str], Instance]) -> Instance:
     """One whose step grows its memory and says of its answer what it is told to (`told`)."""
-    return made(SAYS)
+    instance = made(SAYS)
+    has_room_at(instance, 64)
+    return instance
+
+
+def has_room_at(instance: Instance, address: int) -> None:
+    """What it says of room for what it is handed."""
+    instance.views([(0, 4)])[0][:] = number(address)
 
 
 def told(instance: Instance, pages: int, record: int, start: int, length: int, room: int = 64) -> None:
@@ -191,6 +204,15 @@ def test_what_is_handed_in_is_written_to_the_memory_alone(liar: Instance, room: 
     told(liar, 0, 128, 0, 0, room)
     with pytest.raises(ProtocolError, match="outside its memory"):
         told(liar, 0, 128, 0, 0)
+
+
+def test_what_a_guest_has_no_room_for_is_not_written_over_its_first_bytes(liar: Instance) -> None:
+    """Its allocator says 0 then, where there is what the guest goes by; and whoever sends something may be another."""
+    has_room_at(liar, 0)
+    before = liar.memory()
+    with pytest.raises(MemoryExhausted):
+        liar.begin("step", 0, b"x" * 100)
+    assert liar.memory() == before
 
 
 def test_nothing_is_read_or_written_where_its_memory_was(liar: Instance) -> None:
