@@ -76,6 +76,14 @@ export default class extends WorkerEntrypoint {
     await writer.abort();
     return writing;
   }
+  async gives_up(stream) {
+    const writer = stream.getWriter();
+    const writing = writer.write(new Uint8Array(5000000)).then(() => "written", () => "broken off");
+    writer.close().catch(() => {});
+    await scheduler.wait(1);
+    await writer.abort();
+    return writing;
+  }
   async aborts(stream) { await (await written(stream, ["one"])).abort(new Error("enough")); return "aborted"; }
   async leaves(stream) { await written(stream, ["one"]); return "left"; }
   ignores(stream) { return "ignored"; }
@@ -176,6 +184,18 @@ class Default(WorkerEntrypoint):
         except OSError:
             return "broken off"
 
+    async def gives_up(self, stream):
+        writing = asyncio.ensure_future(stream.write(bytes(5_000_000)))
+        await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(stream.close(), 0.001)
+        except TimeoutError:
+            await stream.abort()
+        try:
+            await writing
+        except OSError:
+            return "broken off"
+
     async def closes(self, stream):
         async with stream:
             await written(stream, [b"one", b"three"])
@@ -245,6 +265,7 @@ CASES: dict[str, tuple[str | None, str, list[Any]]] = {
     "begins": (None, "written", [11, "closed"]),
     "at_once": (None, "at once", [1_000_000, "closed"]),
     "breaks": (None, "broken off", ["aborted"]),
+    "gives_up": (None, "broken off", ["aborted"]),
     "aborts": (None, "aborted", [3, "aborted"]),
     "leaves": (None, "left", ["aborted"]),
     "ignores": (None, "ignored", ["aborted"]),

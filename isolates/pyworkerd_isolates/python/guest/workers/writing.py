@@ -14,6 +14,7 @@ from .body import BodyStream, Source
 from .stubs import RpcTarget
 
 GONE = "whoever was to write to this stream has gone"
+_CLOSING = "being closed"
 
 
 class WritableStream:
@@ -48,12 +49,19 @@ class WritableStream:
     async def close(self):
         """Nothing follows. Returns when the other side has all of it. Raises what it raised."""
         self._check()
+        self._over = _CLOSING
+        try:
+            await self._end.close()
+        except asyncio.CancelledError:
+            raise  # whoever waits no longer may still `abort` it
+        except BaseException:
+            self._over = "closed"
+            raise
         self._over = "closed"
-        await self._end.close()
 
     async def abort(self, reason=None):
         """It breaks off here. Harmless after the end."""
-        if self._over is None:
+        if self._over in (None, _CLOSING):
             self._over = "aborted"
             await self._end.abort(reason)
 
