@@ -8,7 +8,7 @@ frames name the functions, and what differs from the image is what the step writ
 when the step is over.
 
 What came of it, from 435,000 instructions and 99 pages of hello's first step (quickjs-rs 0.2) to 190,000 and 15, from
-338,000 to 123,000 of a later one, and from 216,000 to 104,000 of one for a call: no promise where the handler answers
+338,000 to 122,000 of a later one, and from 216,000 to 100,000 of one for a call: no promise where the handler answers
 at once, or is `async` and waits for nothing (76,000 less); objects of the image that nobody counts (50 pages), and no
 gaps between them (17); requests and responses that are made when somebody looks at them (80,000); events that the
 engine takes apart, header fields that stay text, effects that it joins (55,000); properties of all objects of a class
@@ -16,7 +16,7 @@ on its prototype (27,000), header texts looked up (35,000), no look at timers wh
 and `for of` in hot places written with indices; texts that requests count made side by side by `boot.js`; calls taken
 apart by the engine as well, the jobs run by it, simple answers and the effects that are many written by it (110,000
 of a call, 20,000 of a request); nothing asked at the end of a step in which nothing waits (10,000). What a further
-call in the same step takes is 83,000. A method that is `async` takes 19,000 more than one that is not: half of it is
+call in the same step takes is 83,000. A method that is `async` takes 17,000 more than one that is not: half of it is
 the promise that QuickJS makes, a third asking what became of that (10,000 less: its answer is told at once). A promise
 that is awaited costs 13,000, an object of seven properties 11,000, a function that is made 2,700, a template 3,600, a
 thrown error 87,000, a call 600.
