@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from pyworkerd_isolates.errors import Trap
+from pyworkerd_isolates.errors import MemoryExhausted, Trap
 from pyworkerd_isolates.wasm.questions import ALLOCATE, FILL
 
 if TYPE_CHECKING:
@@ -63,16 +63,27 @@ def pairs(memory: Memory, at: int, count: int, most: int) -> list[tuple[int, int
     return list(_PAIR.iter_unpack(memory.read(at, 8 * count)))
 
 
-def allocate(size: int, align: int) -> int:
-    """What is yielded to get so many bytes of the program's memory."""
-    return (ALLOCATE | align << 8) << 32 | size
+def allocate(size: int, align: int) -> Generator[Any, int, int]:
+    """So many bytes of new memory, one at least. Returns where.
+
+    Raises `MemoryExhausted` where the program's allocator answers 0: what is written there would lie on top of what the
+    program has.
+    """
+    at = yield (ALLOCATE | align << 8) << 32 | size
+    return _there(at)
+
+
+def _there(at: int) -> int:
+    if not at:
+        raise MemoryExhausted("the program has no memory left for what it is given")
+    return at
 
 
 def put(memory: Memory, data: bytes, align: int = 1) -> Generator[Any, int, int]:
     """Put bytes into new memory of the program. Returns where."""
     if not data:
         return NOWHERE
-    at = yield allocate(len(data), align)
+    at = yield from allocate(len(data), align)
     memory.write(at, data)
     return at
 
@@ -90,7 +101,7 @@ def put_list(memory: Memory, items: Sequence[bytes]) -> Generator[Any, int, int]
     del filled
     for (where, _), item in zip(pairs(memory, at, len(items), MAX_PAIRS), items, strict=True):
         if item:
-            memory.write(where, item)
+            memory.write(_there(where), item)
     return at
 
 

@@ -136,7 +136,7 @@ def _get(host: Host, me: int, at: int, size: int, to: int) -> Answer:
         raise ProtocolError("a store does not say how long its value is, or it is too long")
     where = NOWHERE
     if length:
-        where = yield allocate(length, 1)
+        where = yield from allocate(length, 1)
     if not (yield from _moved(host, reply.body, where, length)):
         return (yield from _failed(host, to, "the value broke off"))
     host.memory.write(to, u32(0) + u32(1) + u32(where) + u32(length))

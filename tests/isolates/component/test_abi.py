@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd_isolates.component import abi
-from pyworkerd_isolates.errors import Trap
+from pyworkerd_isolates.errors import MemoryExhausted, Trap
 from pyworkerd_isolates.wasm.questions import ALLOCATE
 
 from tests.isolates.component.programs import FakeMemory
@@ -49,6 +49,23 @@ def test_options_and_results():
     assert memory.number(0, 1) == 0
     run(memory, abi.return_ok_bytes(memory, 0, b"ok"))
     assert (memory.number(0, 1), memory.text(4)) == (0, b"ok")
+
+
+class Full(FakeMemory):
+    """One whose allocator has room for lists, and for nothing in them."""
+
+    def allocate(self, size, align=1):
+        return super().allocate(size, align) if align == 4 else 0
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda memory: abi.put(memory, b"x"), lambda memory: abi.put_list(memory, [b"x"])]
+)
+def test_nothing_is_written_where_a_program_has_no_room(answer):
+    memory = Full()
+    with pytest.raises(MemoryExhausted):
+        run(memory, answer(memory))
+    assert memory.read(0, 8) == bytes(8)
 
 
 def test_what_a_program_hands_over_is_bounded():
