@@ -202,6 +202,18 @@ def test_a_call(start: Callable[..., Driver], frame: bytes, entrypoint: str | No
     assert told(runs[0]) == told(runs[1]) == told(runs[2]) == told(runs[3])
 
 
+def test_no_arguments_end_an_isolate(start: Callable[..., Driver]) -> None:
+    """They are somebody else's: what the host hands over as a short frame, the engine reads."""
+    driver = start({"w.js": CALLED})
+    frame = arguments(1, {"a": "text"}, [None])
+    for place in range(len(frame)):
+        for byte in (*b'\0"$[]{,\\\xff', frame[place] ^ 1):
+            run = begin(driver, "echo", frame[:place] + bytes([byte]) + frame[place + 1 :], None, {})
+            driver.step()
+            assert run.done
+            assert (run.returned is None) is (run.failure is not None)
+
+
 @pytest.mark.parametrize("entrypoint", [None, "Named", "object", "missing"])
 @pytest.mark.parametrize(
     "method",
