@@ -61,13 +61,9 @@ def put_alone(effect):
 
 
 def take(wake):
-    """All of it as one frame, with the time at which the loop wants to be run again. Empties the outbox."""
+    """All of it as one frame, with the time at which the loop wants to be run again. Empties the outbox. A step that
+    has one effect alone asks `frames.short` first."""
     global _written, abandoned, streamed
-    if wake is None and len(effects) == 1 and not blobs:
-        frame = frames.short(effects[0])
-        if frame is not None:
-            effects.clear()
-            return frame
     try:
         texts = ",".join(effects)
     except TypeError:  # many steps have nothing else

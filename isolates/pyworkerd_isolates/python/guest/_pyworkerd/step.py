@@ -30,7 +30,8 @@ calls.loop = handlers.loop
 invocation.stub_kind = stubs.RpcStub
 sdk.HANDLED = background.HANDLED
 invocation.logs, invocation.unfinished = logs, logs.unfinished
-_taken_apart, _ANSWER, _pending = frames.taken_apart, frames.ANSWER, calls.pending
+_taken_apart, _short, _ANSWER = frames.taken_apart, frames.short, frames.ANSWER
+_effects, _blobs, _pending = outbox.effects, outbox.blobs, calls.pending
 
 
 def _init(blobs, event):
@@ -151,10 +152,7 @@ def step(data):
     try:
         if data[3] > 127:
             kind, number, more = _taken_apart(data)
-            if kind == _ANSWER:
-                _answer(loop, data, number, more)
-            else:
-                _call(loop, data, number, more)
+            (_answer if kind == _ANSWER else _call)(loop, data, number, more)
         else:
             events, blobs = frames.decode(data)
             for event in events:
@@ -171,6 +169,12 @@ def step(data):
             objects.this.commit()
         more = sockets.waiting and sockets.flush()
         wanted = more or loop._ready or loop._held or loop._timers
-        return outbox.take(loop.due(more) if wanted else None)
+        wake = loop.due(more) if wanted else None
+        if wake is None and len(_effects) == 1 and not _blobs:
+            frame = _short(_effects[0])
+            if frame is not None:
+                _effects.clear()
+                return frame
+        return outbox.take(wake)
     except BaseException as error:
         return _wire.encode([None, [["crash", worker.format_exception(error)]]], ())
