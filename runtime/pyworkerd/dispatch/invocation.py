@@ -186,12 +186,7 @@ class Invocation:
         if self.trace is not None:
             trace, self.trace = self.trace, None
             trace.end(self)
-        if self.expiry is not None:
-            self.expiry.forget(self)
-            self.expiry = None
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        self.stop_clock()
 
     def stop_clock(self) -> None:
         """Its time is not counted any more, or anew from now on."""
