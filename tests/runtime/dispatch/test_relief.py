@@ -53,7 +53,8 @@ def test_idle_isolates_end_then_the_heaviest_is_refused_then_all(
     async def main(runtime: Runtime) -> None:
         caplog.set_level(logging.INFO, "pyworkerd.dispatch")
         reading = Reading(runtime)
-        heavy, light = [await runtime.load(SOURCE, name=name) for name in ("heavy", "light")]
+        limits = Limits(cpu_ms=2000)  # the kernel takes its time for twenty megabytes
+        heavy, light = [await runtime.load(SOURCE, name=name, limits=limits) for name in ("heavy", "light")]
         await heavy.fetch("/20")
         await light.fetch("/0")
         reading.look(740)
