@@ -29,7 +29,15 @@ def bring_up_to_date(connection: sqlite3.Connection, schema: Schema, label: str)
 
     Raises `StorageError` for a file of another kind, or of a later version.
     """
-    if _state(connection, schema, label) == len(schema.steps):
+    connection.execute(
+        "BEGIN"
+    )  # what is asked is answered of one moment: another process may be making the tables
+    try:
+        done = _state(connection, schema, label)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    if done == len(schema.steps):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:

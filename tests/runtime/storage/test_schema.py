@@ -30,6 +30,25 @@ def test_steps_are_taken_once_and_in_order(tmp_path: Path) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("moment", ["PRAGMA user_version", "SELECT count(*) FROM sqlite_schema"])
+def test_a_file_that_another_process_begins_meanwhile_is_no_other(tmp_path: Path, moment: str) -> None:
+    one, other = opened(tmp_path / "x"), opened(tmp_path / "x")
+    one.execute("PRAGMA journal_mode = WAL")
+    begun = []
+
+    def begin(statement: str) -> None:
+        if statement == moment and not begun:
+            begun.append(statement)
+            bring_up_to_date(other, ONE, "store")
+
+    one.set_trace_callback(begin)
+    bring_up_to_date(one, ONE, "store")
+    assert begun == [moment]
+    assert one.execute("SELECT name FROM sqlite_schema").fetchall() == [("a",)]
+    one.close()
+    other.close()
+
+
 def test_a_step_that_fails_leaves_nothing(tmp_path: Path) -> None:
     connection = opened(tmp_path / "x")
     bad = Schema(77, (("CREATE TABLE a(x)", "CREATE TABLE a(x)"),))
