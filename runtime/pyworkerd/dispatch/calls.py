@@ -336,8 +336,16 @@ class Calls:
     def _answer(
         self, call: int, response: Response, url: str, invocation: Invocation
     ) -> Callable[[Events], None]:
-        """What the guest gets of a response. Raises `ExceededWebSockets`."""
+        """What the guest gets of a response. Raises `ExceededWebSockets` and `ExceededSubrequests`."""
         headers = response.headers
+        size = sum([len(name) + len(value) for name, value in headers])
+        if (data := response.body.data) is not None and len(data) <= WINDOW:
+            size += len(data)
+        try:
+            self._queue(invocation, size)
+        except PyworkerdError:
+            self._door.spawn(response.aclose())
+            raise
         if response.web_socket is not None:
             socket = self._sockets.inbound(response.web_socket, invocation)
             return partial(Events.resolve_upgrade, call=call, headers=headers, socket=socket, url=url)
@@ -346,17 +354,23 @@ class Calls:
             Events.resolve_response, call=call, status=response.status, headers=headers, body=body, url=url
         )
 
-    def _give(self, effect: Call | Fetch, value: bytes, invocation: Invocation) -> None:
-        """A result, whose stubs the guest holds from now on. It waits for a step, which may be long in coming."""
-        size, crowd = len(value), self._door.crowd
+    def _queue(self, invocation: Invocation, size: int) -> None:
+        """So many bytes of an answer wait for a step, which may be long in coming. Raises `ExceededSubrequests`."""
         if size > LEAST:
-            if crowd.size + size > self._asker.limits.memory_bytes:
-                refusal = (
-                    f"results that wait have more than {self._asker.limits.memory_mb} MB (limits.memory_mb)"
+            limits, crowd = self._asker.limits, self._door.crowd
+            if crowd.size + size > limits.memory_bytes:
+                raise ExceededSubrequests(
+                    f"answers of calls that wait have more than {limits.memory_mb} MB (limits.memory_mb)"
                 )
-                self._reject(effect, ExceededSubrequests(refusal))
-                return
-            crowd.joins(effect.invocation, size)
+            crowd.joins(invocation.id, size)
+
+    def _give(self, effect: Call | Fetch, value: bytes, invocation: Invocation) -> None:
+        """A result, whose stubs the guest holds from now on."""
+        try:
+            self._queue(invocation, len(value))
+        except ExceededSubrequests as refusal:
+            self._reject(effect, refusal)
+            return
         stubs = self._stubs.receive(value, invocation) if type(value) is Carried else ()
         self._door.send(
             effect.invocation, partial(Events.resolve_value, call=effect.call, value=value, stubs=stubs)

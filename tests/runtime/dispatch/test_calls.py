@@ -211,6 +211,46 @@ def test_results_that_wait_for_a_step_are_bounded_in_sum_and_accounted(kind: typ
     asyncio.run(main())
 
 
+def test_responses_that_wait_for_a_step_are_bounded_as_results_are(kind: type[Capability]) -> None:
+    closed: list[bool] = []
+
+    class Source:
+        def __aiter__(self) -> Source:
+            return self
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    class Answering(kind):  # type: ignore[misc, valid-type]
+        async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:
+            await request.body.aclose()
+            if request.url == "https://large.test/":
+                return Response(200, (), Body(bytes(WINDOW))), request.url
+            return Response(200, (("x", "y" * WINDOW),), Body(chunks=Source())), request.url  # type: ignore[arg-type]
+
+    async def main() -> None:
+        door = Door(Answering(external=True))
+        calls, _, invocation = new(door)
+        door.limits = Limits(memory_mb=1)
+        for number, host in enumerate(("large", "headers", "large", "headers", "large")):
+            if number == 4:  # a step has taken them
+                door.crowd.leaves([1])
+            calls.renew()
+            fetch = Fetch(number, 1, 1, "GET", f"https://{host}.test/", (), None, "follow")
+            calls.begin(fetch, invocation)
+            await door.rest()
+        assert [event[:3] for event in door.told()] == [
+            ["resolve", 0, "response"],
+            ["resolve", 1, "response"],
+            ["resolve", 2, "response"],
+            ["reject", 3, "exceeded_subrequests"],
+            ["resolve", 4, "response"],
+        ]
+        assert (door.crowd.size, door.room.held, closed) == (WINDOW, WINDOW, [True])
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("error", [UpstreamError("no"), ValueError("a bug")])
 def test_every_failure_is_an_answer(error: Exception, kind: type[Capability]) -> None:
     async def main() -> None:
