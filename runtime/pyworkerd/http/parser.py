@@ -7,9 +7,9 @@ Rule 2. After a request the parser stops. Bytes that follow (pipelining) wait in
         request that closes the connection is dropped: it was never a request.
 Rule 3. A fault is final. Events before it are given out first, then the fault is in `error` and raised by
         every call.
-Rule 4. Clients repeat themselves (it is what HPACK lives on, RFC 7541 section 1): fields that are, octet for octet,
-        those of the connection's request before are not read again. Only where they steer nothing, so that what they
-        mean hangs on nothing else.
+Rule 4. Clients repeat themselves (it is what HPACK lives on, RFC 7541 section 1): a head, or the fields of one, that
+        is octet for octet that of the connection's request before is not read again, and the same `RequestHead` is
+        given out again. Only where the fields steer nothing, so that what they mean hangs on nothing else.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _HEAD: Final = Stage.HEAD
 _BODY: Final = Stage.BODY
 _CHUNKED: Final = Stage.CHUNKED
 _DONE: Final = Stage.DONE
-REPEATED: Final = 1024
-"""Octets of fields that a connection remembers at most."""
+REPEATED: Final = 2048
+"""Octets of a head that a connection remembers at most."""
 _METHODS: Final = {
     name.encode(): name for name in ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
 }
@@ -69,6 +69,7 @@ class Parser(ABC):
         "_chunks",
         "_fields_before",
         "_head_before",
+        "_head_read",
         "_is_last",
         "_left",
         "_limits",
@@ -86,9 +87,9 @@ class Parser(ABC):
         self._blank_line_skipped = False
         self._is_last = False
         self._chunks: ChunkedReader | None = None
-        self._fields_before = b"-"
+        self._head_before = self._fields_before = b"-"
         """Of the last request whose fields steered nothing, with the empty line after them."""
-        self._head_before: RequestHead | None = None
+        self._head_read: RequestHead | None = None
         """What that request was."""
         self.error: ClientError | None = None
         """The fault that ended this connection's requests."""
@@ -118,7 +119,13 @@ class Parser(ABC):
             if not self._is_last:
                 self._buffer += data
             return []
-        self._buffer = self._buffer + data if self._buffer else data
+        if self._buffer:
+            self._buffer += data
+        elif data == self._head_before and self._stage is _HEAD and (again := self._head_read) is not None:
+            self._stage = _DONE
+            return [again, END_OF_REQUEST]
+        else:
+            self._buffer = data
         return self._parse()
 
     def next_request(self) -> list[Event]:
@@ -172,13 +179,14 @@ class Parser(ABC):
         if end < 4:
             self._incomplete(buffer)
             return
-        before = self._head_before
+        before = self._head_read
         if before is not None and buffer.endswith(self._fields_before, 0, end):
             line = PLAIN_LINE.fullmatch(buffer, 0, end - len(self._fields_before))
             if line is not None and line.end() - 2 <= limits.request_line:
-                method, target = line.groups()
-                self._buffer = buffer[end:]
-                self._read_again(before, method.decode("ascii"), target.decode("ascii"), events)
+                head, self._buffer = buffer[:end], buffer[end:]
+                events.append(self._read_line(before, head, *line.groups()))
+                events.append(END_OF_REQUEST)
+                self._stage = _DONE
                 return
         match = HEAD.fullmatch(buffer, 0, end)
         if match is None or match.end(3) > limits.request_line:
@@ -194,19 +202,20 @@ class Parser(ABC):
         if self._stage is _DONE:
             self._end_request(events)
 
-    def _read_again(self, before: RequestHead, method: str, target: str, events: list[Event]) -> None:
+    def _read_line(self, before: RequestHead, head: bytes, method: bytes, target: bytes) -> RequestHead:
         """A request with the fields of the one before."""
-        self._stage = _DONE
-        if method != before.method or target != before.target:
-            before = before._replace(method=method, target=target)
-        events.append(before)
-        events.append(END_OF_REQUEST)
+        request = before
+        if head != self._head_before:
+            request = before._replace(method=method.decode("ascii"), target=target.decode("ascii"))
+            if len(head) <= REPEATED:
+                self._head_before, self._head_read = head, request
+        return request
 
     def _remember(self, head: bytes, request: RequestHead) -> RequestHead:
         """One whose fields steer nothing: no body, and nothing about the connection."""
-        fields = head[head.index(b"\r\n") + 2 :]
-        if len(fields) <= REPEATED:
-            self._fields_before, self._head_before = fields, request
+        if len(head) <= REPEATED:
+            self._head_before, self._head_read = head, request
+            self._fields_before = head[head.index(b"\r\n") + 2 :]
         return request
 
     def _skip_blank_line(self, buffer: bytes) -> bytes:

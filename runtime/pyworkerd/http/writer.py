@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from pyworkerd.messages import Body
+    from pyworkerd.observe.scope import Scope
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _STATUS_LINES: Final = {code: f"HTTP/1.1 {code} {phrase}\r\n" for code, phrase in _REASONS.items()}
@@ -36,6 +37,12 @@ _UPGRADE: Final = "upgrade: websocket\r\nconnection: upgrade\r\n"
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
+
+
+SHORT_HEAD: Final = 1024
+"""Characters of headers in a head that is known when it is written again."""
+KNOWN_HEADS: Final = 256
+"""Of each server. When it knows so many it forgets them all: what most workers send is soon known again."""
 
 
 class Framing(Enum):
@@ -75,50 +82,81 @@ def reason_phrase(status: int) -> str:
     return _REASONS.get(status, "")
 
 
-def encode_head(
-    status: int,
-    headers: Headers,
-    length: int | None,
-    exchange: Exchange,
-    *,
-    keep_alive: bool,
-    date: str,
-    server: str,
-    request_id: str,
-) -> tuple[bytes, Framing, int | None]:
-    """The head's bytes, how the body after it is framed, and the length that it then must have, if one was
-    promised.
+class Heads:
+    """The heads of a server's responses. `server` is added where the headers name none.
 
-    `length` is the body's size where it is known, otherwise None. `date` and `server` are added where the
-    headers have none, `request_id` always. The head says `connection: close` if `keep_alive` is false or the
-    framing is `CLOSE`.
-    Raises `BadEffect` if the status is not a final one or a header cannot be sent.
+    Workers repeat themselves as clients do: the status and the headers of a short head that was written before are
+    neither checked nor written again.
     """
-    if not 200 <= status <= 599:
-        raise BadEffect(f"{status} is not the status of a response")
-    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
-    has_date, has_server = _add_fields(lines, headers)
-    promised: int | None
-    if status == 200 and length is not None and not exchange.head_only:  # what most are
-        framing, promised = _SIZED, length
-    else:
-        framing, promised = _framing(status, headers, length, exchange)
-    if promised is not None:
-        lines.append(f"content-length: {promised}\r\n")
-    elif framing is Framing.CHUNKED:
-        lines.append("transfer-encoding: chunked\r\n")
-    if not has_date:
-        lines.append(f"date: {date}\r\n")
-    if not has_server:
-        lines.append(f"server: {server}\r\n")
-    lines.append(f"{REQUEST_ID}: {request_id}\r\n")
-    if status == 426:
-        lines.append(_UPGRADE)
-    if not keep_alive or framing is Framing.CLOSE:
-        lines.append("connection: close\r\n\r\n")
-    else:
-        lines.append("\r\n" if exchange.http_1_1 else "connection: keep-alive\r\n\r\n")
-    return "".join(lines).encode("latin-1"), framing, promised
+
+    __slots__ = ("_known", "_server")
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._known: dict[tuple[str, int, Headers], tuple[str, bool]] = {}
+        """By the service as well: what one has sent is nothing that another might find out."""
+
+    def __len__(self) -> int:
+        """How many are known."""
+        return len(self._known)
+
+    def encode(
+        self,
+        scope: Scope,
+        status: int,
+        headers: Headers,
+        length: int | None,
+        exchange: Exchange,
+        keep_alive: bool,
+        date: str,
+    ) -> tuple[bytes, Framing, int | None]:
+        """The head's bytes, how the body after it is framed, and the length that it then must have, if one was
+        promised.
+
+        `length` is the body's size where it is known, otherwise None. `date` is added where the headers have none, the
+        id of the request, whose `scope` this is, always. The head says `connection: close` if `keep_alive` is false or the framing is `CLOSE`.
+        Raises `BadEffect` if the status is not a final one or a header cannot be sent.
+        """
+        key = scope.service, status, headers
+        try:
+            known = self._known.get(key)
+        except TypeError:  # lists: whoever made this response is not type-checked
+            known, key = None, (scope.service, status, tuple((name, value) for name, value in headers))
+        start, has_date = known if known is not None else self._begin(key)
+        promised: int | None
+        if status == 200 and length is not None and not exchange.head_only:  # what most are
+            framing, promised = _SIZED, length
+        else:
+            framing, promised = _framing(status, headers, length, exchange)
+        if promised is not None:
+            start = f"{start}content-length: {promised}\r\n"
+        elif framing is Framing.CHUNKED:
+            start = f"{start}transfer-encoding: chunked\r\n"
+        if not has_date:
+            start = f"{start}date: {date}\r\n"
+        if not keep_alive or framing is Framing.CLOSE:
+            end = "\r\nconnection: close\r\n\r\n"
+        else:
+            end = "\r\n\r\n" if exchange.http_1_1 else "\r\nconnection: keep-alive\r\n\r\n"
+        return f"{start}{REQUEST_ID}: {scope.request_id}{end}".encode("latin-1"), framing, promised
+
+    def _begin(self, key: tuple[str, int, Headers]) -> tuple[str, bool]:
+        """What a head begins with, and whether it has a date. Raises `BadEffect`."""
+        _, status, headers = key
+        if not 200 <= status <= 599:
+            raise BadEffect(f"{status} is not the status of a response")
+        lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
+        has_date, has_server = _add_fields(lines, headers)
+        if not has_server:
+            lines.append(f"server: {self._server}\r\n")
+        if status == 426:
+            lines.append(_UPGRADE)
+        begun = "".join(lines), has_date
+        if sum(len(name) + len(value) for name, value in headers) <= SHORT_HEAD:
+            if len(self._known) >= KNOWN_HEADS:
+                self._known.clear()
+            self._known[key] = begun
+        return begun
 
 
 def response_fields(

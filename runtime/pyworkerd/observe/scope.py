@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .ids import new_ids, new_span_id
 from .spans import told
-from .trace import PARENT, RANDOM, SAMPLED, STATE, format_parent, parse_parent, parse_state
+from .trace import PARENT, RANDOM, SAMPLED, STATE, Parent, format_parent, parse_parent, parse_state
 
 if TYPE_CHECKING:
     from pyworkerd.messages import Headers
@@ -123,30 +123,41 @@ class _Inner(Scope):
         self.caller = caller
 
 
-def begin(headers: Headers = ()) -> tuple[Scope, Headers]:
-    """A request that comes in: its scope, and its headers without those of the trace.
+class Given(NamedTuple):
+    """The trace that a request continues."""
 
-    It continues the trace of a well-formed `traceparent`; otherwise it is the first of a new one, with an id that is
+    parent: Parent
+    state: str
+
+
+def begin(headers: Headers = ()) -> tuple[Scope, Headers]:
+    """A request that comes in: its scope, and its headers without those of the trace."""
+    given, left = read(headers)
+    return start(given), left
+
+
+def read(headers: Headers) -> tuple[Given | None, Headers]:
+    """The trace that a request with these headers continues, that of a well-formed `traceparent`; and the others."""
+    if _OF_TRACES.isdisjoint(dict(headers)):
+        return None, headers
+    parents = [value for name, value in headers if name == PARENT]
+    parent = parse_parent(parents[0]) if len(parents) == 1 else None
+    states = [value for name, value in headers if name == STATE]
+    return None if parent is None else Given(parent, parse_state(states)), _without(headers)
+
+
+def start(given: Given | None = None) -> Scope:
+    """The scope of a request that comes in. It continues a trace, or is the first of a new one, with an id that is
     random. It is marked as sampled if somebody is told of its spans (`spans`), and wants to be told of these.
     """
-    if not _OF_TRACES.isdisjoint(dict(headers)):
-        return _continue(headers), _without(headers)
-    trace_id, span_id = new_ids()
-    flags = RANDOM if told.decide is None else _decided(RANDOM, told.decide(trace_id, None))
-    return Scope(trace_id, span_id, flags, ""), headers
-
-
-def _continue(headers: Headers) -> Scope:
-    given = [value for name, value in headers if name == PARENT]
-    parent = parse_parent(given[0]) if len(given) == 1 else None
-    if parent is None:
-        return begin()[0]
-    states = [value for name, value in headers if name == STATE]
-    flags = parent.flags
+    if given is None:
+        trace_id, span_id = new_ids()
+        flags = RANDOM if told.decide is None else _decided(RANDOM, told.decide(trace_id, None))
+        return Scope(trace_id, span_id, flags, "")
+    (trace_id, span_id, flags), state = given
     if told.decide is not None:
-        flags = _decided(flags, told.decide(parent.trace_id, (parent.span_id, flags)))
-    state = parse_state(states) if states else ""
-    return Scope(parent.trace_id, new_span_id(), flags, state, parent.span_id)
+        flags = _decided(flags, told.decide(trace_id, (span_id, flags)))
+    return Scope(trace_id, new_span_id(), flags, state, span_id)
 
 
 def _decided(flags: int, sampled: bool) -> int:

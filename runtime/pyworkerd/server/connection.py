@@ -22,10 +22,11 @@ from pyworkerd.errors import (
     RequestTimeout,
 )
 from pyworkerd.http import BodyData, EndOfRequest, Event, RequestHead
-from pyworkerd.http.writer import CONTINUE, EXCHANGES, Framing, encode_body, encode_head
+from pyworkerd.http.events import END_OF_REQUEST
+from pyworkerd.http.writer import CONTINUE, EXCHANGES, Framing, encode_body
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.families import CANCELLED
-from pyworkerd.observe.scope import begin
+from pyworkerd.observe.scope import start
 
 from .deadlines import Deadlines
 from .failures import answer, code_of, log_failure, plain_answer
@@ -241,14 +242,15 @@ class Connection(asyncio.Protocol):
         self._phase, self._heading = _BUSY, False
         self._keep_alive = head.keep_alive
         try:
-            url, headers, self._info = self._origin.read(head)
+            url, headers, self._info, trace = self._origin.read(head)
         except Misdirected as error:
             self._refuse(error)
             return
-        span, headers = begin(headers)
-        self._record.begin(span, head.version)
-        self._exchange = EXCHANGES[head.method == "HEAD", head.version == "1.1"]
-        if len(events) == 2 and type(events[1]) is EndOfRequest:
+        method, version = head.method, head.version
+        span = start(trace)
+        self._record.begin(span, version)
+        self._exchange = EXCHANGES[method == "HEAD", version == "1.1"]
+        if len(events) == 2 and events[1] is END_OF_REQUEST:
             self._request_complete = True
             self._deadlines.read = None
             body = Body()
@@ -257,7 +259,7 @@ class Connection(asyncio.Protocol):
         shared.counters.requests += 1
         answering = self._answering = shared.answering
         answering.active += 1
-        request = self._record.request = Request(head.method, url, headers, body)
+        request = self._record.request = Request(method, url, headers, body)
         asked = answering.ask and self._handling.ask(answering.ask, request, self._info, span)
         if not asked:
             self._handling.run(self._serve(request))
@@ -402,7 +404,7 @@ class Connection(asyncio.Protocol):
     def _write_whole(self, response: Response, data: bytes) -> None:
         if self._phase is not _BUSY:
             return
-        head, framing = self._encode(response, len(data))[:2]
+        head, framing, _ = self._encode(response, len(data))
         self._send(head + data if framing is not Framing.NONE else head)
 
     def _send(self, data: bytes) -> None:
@@ -412,27 +414,19 @@ class Connection(asyncio.Protocol):
 
     def _encode(self, response: Response, length: int | None) -> tuple[bytes, Framing, int | None]:
         """The response's head; from here on the response has begun."""
-        shared = self._shared
-        if not self._request_complete and not self._may_discard():
+        shared, record, status = self._shared, self._record, response.status
+        # A connection can outlive a request that is answered before all of it has come, if more of it may come.
+        if shared.draining or (
+            not self._request_complete and (self._wants_continue or self._parser.error is not None)
+        ):
             self._keep_alive = False
-        encoded = encode_head(
-            response.status,
-            response.headers,
-            length,
-            self._exchange,
-            keep_alive=self._keep_alive and not shared.draining,
-            date=shared.date(),
-            server=shared.options.server_name,
-            request_id=self._record.scope.request_id,
+        encoded = shared.heads.encode(
+            record.scope, status, response.headers, length, self._exchange, self._keep_alive, shared.date()
         )
-        if encoded[1] is Framing.CLOSE or shared.draining:
+        if encoded[1] is Framing.CLOSE:
             self._keep_alive = False
-        self._record.status = response.status
+        record.status = status
         return encoded
-
-    def _may_discard(self) -> bool:
-        """Whether the connection can outlive a request that is answered before all of it has come."""
-        return not self._wants_continue and self._parser.error is None
 
     async def _write_stream(self, response: Response) -> None:
         body = response.body
@@ -526,7 +520,7 @@ class Connection(asyncio.Protocol):
         self._phase = _BUSY
         self._exchange = _HTTP_1_1
         self._keep_alive = False
-        self._record.begin(begin()[0])
+        self._record.begin(start())
         self._record.error = code_of(error)
         response = plain_answer(error)
         self._write_whole(response, response.body.data or b"")

@@ -13,7 +13,7 @@ from pyworkerd.http.http2 import StreamOver
 from pyworkerd.http.writer import Framing, encode_body, response_fields
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.observe.families import CANCELLED
-from pyworkerd.observe.scope import begin, scope
+from pyworkerd.observe.scope import scope, start
 
 from .failures import answer, code_of, log_failure, plain_answer
 from .info import connection_info
@@ -71,9 +71,8 @@ class Stream:
     def begin(self, head: RequestHead) -> None:
         """Hand the request to the handler."""
         shared = self._connection.shared
-        url, headers, self._info = self._connection.origin.read(head)
-        span, headers = begin(headers)
-        self._record.begin(span, head.version)
+        url, headers, self._info, trace = self._connection.origin.read(head)
+        self._record.begin(start(trace), head.version)
         self._head_only = head.method == "HEAD"
         body = Body()
         if head.body_length == 0:
@@ -92,7 +91,7 @@ class Stream:
         """Answer a request that no handler will see."""
         shared = self._connection.shared
         shared.counters.client_errors += 1
-        self._record.begin(begin()[0], "2")
+        self._record.begin(start(), "2")
         self._answering.active += 1
         self.task = shared.spawn(self._answer(error))
 

@@ -16,11 +16,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from pyworkerd.errors import Misdirected
 from pyworkerd.http.forwarded import told
 from pyworkerd.http.semantics import request_url, with_host
+from pyworkerd.observe.scope import Given, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,10 +70,21 @@ class Trust:
 NOBODY: Final = Trust()
 
 
+class Told(NamedTuple):
+    """What is handed on of a request's head."""
+
+    url: str
+    headers: Headers
+    info: ConnectionInfo
+    """Who sent it."""
+    trace: Given | None
+    """What it continues."""
+
+
 class Origin:
     """The client side of one connection, as requests of it are told."""
 
-    __slots__ = ("_added", "_given", "_own", "_told", "_trust", "_trusted", "info")
+    __slots__ = ("_added", "_head", "_own", "_told", "_trust", "_trusted", "info")
 
     def __init__(self, info: ConnectionInfo, trust: Trust) -> None:
         self.info = info
@@ -80,27 +92,36 @@ class Origin:
         self._trusted = trust.covers(info.client)
         self._added = _added(info)
         self._own = frozenset(name for name, _ in self._added)
-        self._given: Headers | None = None
-        self._told: Headers = ()
-        """What was made of these headers: a parser that reads fields again gives the very same ones."""
+        self._head: RequestHead | None = None
+        self._told = cast("Told", None)
+        """What was made of this head: a parser that is sent the same again gives the very same one, or the same headers
+        with another target."""
 
-    def read(self, head: RequestHead) -> tuple[str, Headers, ConnectionInfo]:
-        """The request's URL, its headers, and who sent it. Raises `Misdirected`."""
+    def read(self, head: RequestHead) -> Told:
+        """What is handed on of a request. Raises `Misdirected`."""
+        before = self._head
+        if head is before:
+            return self._told
+        self._told = told = self._read_trusted(head) if self._trusted else self._read(head, before)
+        self._head = head
+        return told
+
+    def _read(self, head: RequestHead, before: RequestHead | None) -> Told:
         info = self.info
-        if self._trusted:
-            return self._read_told(head)
         if head.target[0] != "/":
             _check_scheme(head.target, info.scheme)
-        if head.headers is not self._given:
-            kept = [
-                pair
-                for pair in head.headers
-                if pair[0][0] not in _INITIALS or not ABOUT_CLIENT.fullmatch(pair[0])
-            ]
-            self._given, self._told = head.headers, (*kept, *self._added)
-        return request_url(head, info.server, info.scheme), self._told, info
+        url = request_url(head, info.server, info.scheme)
+        if before is not None and head.headers is before.headers:
+            return self._told._replace(url=url)
+        kept = [
+            pair
+            for pair in head.headers
+            if pair[0][0] not in _INITIALS or not ABOUT_CLIENT.fullmatch(pair[0])
+        ]
+        trace, headers = read((*kept, *self._added))
+        return Told(url, headers, info, trace)
 
-    def _read_told(self, head: RequestHead) -> tuple[str, Headers, ConnectionInfo]:
+    def _read_trusted(self, head: RequestHead) -> Told:
         believed = self._trust.believed - self._own
         client, scheme, host = told(head.headers, believed, self.info.client, self._trust.covers)
         headers: Headers = tuple(
@@ -114,7 +135,8 @@ class Origin:
         if host is not None:
             head = head._replace(authority=host)
             headers = with_host(headers, host)
-        return request_url(head, info.server, info.scheme), (*headers, *added), info
+        trace, headers = read((*headers, *added))
+        return Told(request_url(head, info.server, info.scheme), headers, info, trace)
 
 
 def _check_scheme(target: str, scheme: str) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from pyworkerd.http.writer import Heads
+
 from .accepting import Acceptor
 from .connection import Connection
 from .edge import Edge
@@ -86,7 +88,7 @@ class HttpServer:
             self._shared.edge = edge
             self._watch()
         before, self._shared.answering = self._shared.answering, Answering(handler)
-        self._shared.options = options
+        self._shared.options, self._shared.heads = options, Heads(options.server_name)
         self._replaced = [each for each in (*self._replaced, before) if each.active]
         return before
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyworkerd.http import parser_class
 from pyworkerd.http.dates import format_date
 from pyworkerd.http.forwarded import neighbourhood
+from pyworkerd.http.writer import Heads
 from pyworkerd.messages import Request, Response
 from pyworkerd.observe.spans import say_request, told
 
@@ -77,6 +78,7 @@ class Shared:
         "draining",
         "edge",
         "empty",
+        "heads",
         "loop",
         "new_parser",
         "options",
@@ -93,6 +95,7 @@ class Shared:
         self.context = copy_context()
         """What each request begins in, a copy of it: whoever ends one request begins the next, in its own context."""
         self.new_parser = parser_class(options.parser)
+        self.heads = Heads(options.server_name)
         self.counters = Counters()
         self.connections: set[Member] = set()
         """Open connections, also those that still arrive."""

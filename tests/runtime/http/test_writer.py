@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h11
 import pytest
@@ -10,15 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.errors import BadEffect
 from pyworkerd.http.writer import (
+    KNOWN_HEADS,
+    SHORT_HEAD,
     Exchange,
     Framing,
+    Heads,
     encode_body,
     encode_chunk,
-    encode_head,
     encode_switch,
     reason_phrase,
 )
 from pyworkerd.messages import Body
+from pyworkerd.observe.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,6 +29,17 @@ if TYPE_CHECKING:
     from pyworkerd.messages import Headers
 
 GET, HEAD, OLD = Exchange(False, True), Exchange(True, True), Exchange(False, False)
+
+
+def written(
+    heads: Heads,
+    status: int,
+    headers: Headers,
+    length: int | None = 0,
+    exchange: Exchange = GET,
+    keep: bool = True,
+) -> tuple[bytes, Framing, int | None]:
+    return heads.encode(Scope("T", "R", 0, ""), status, headers, length, exchange, keep, "D")
 
 
 def encode(
@@ -36,17 +50,17 @@ def encode(
     *,
     keep: bool = True,
 ) -> tuple[list[str], Framing, int | None]:
-    head, framing, promised = encode_head(
-        status, headers, length, exchange, keep_alive=keep, date="D", server="S", request_id="R"
-    )
+    heads = Heads("S")
+    head, framing, promised = written(heads, status, headers, length, exchange, keep)
     assert head.endswith(b"\r\n\r\n")
+    assert written(heads, status, headers, length, exchange, keep) == (head, framing, promised)
     return head.decode("latin-1").split("\r\n")[:-2], framing, promised
 
 
 def test_a_whole_response() -> None:
     assert encode(200, (("content-type", "text/plain"), ("set-cookie", "a"), ("set-cookie", "b")), 5) == (
-        ["HTTP/1.1 200 OK", "content-type: text/plain", "set-cookie: a", "set-cookie: b", "content-length: 5",
-         "date: D", "server: S", "x-request-id: R"],
+        ["HTTP/1.1 200 OK", "content-type: text/plain", "set-cookie: a", "set-cookie: b", "server: S",
+         "content-length: 5", "date: D", "x-request-id: R"],
         Framing.LENGTH,
         5,
     )  # fmt: skip
@@ -150,10 +164,23 @@ def test_switching_protocols() -> None:
 
 def test_a_426_says_what_to_upgrade_to() -> None:
     for keep_alive in (True, False):
-        head = encode_head(
-            426, (), 0, Exchange(False, True), keep_alive=keep_alive, date="now", server="us", request_id="7"
-        )[0]
+        head = written(Heads("us"), 426, (), keep=keep_alive)[0]
         assert b"\r\nupgrade: websocket\r\nconnection: upgrade\r\n" in head
+
+
+def test_what_was_written_before_is_known_up_to_a_bound() -> None:
+    heads = Heads("S")
+    for number in range(KNOWN_HEADS + 1):
+        assert b"\r\nx: %d\r\n" % number in written(heads, 200, (("x", str(number)),))[0]
+        assert len(heads) == number % KNOWN_HEADS + 1
+    long = (("x", "a" * SHORT_HEAD),)
+    assert written(heads, 200, long) == written(heads, 200, long)
+    assert len(heads) == 1
+
+
+def test_headers_of_lists_are_written_too() -> None:
+    headers: Any = [["x", "y"]]
+    assert written(Heads("S"), 200, headers) == written(Heads("S"), 200, (("x", "y"),))
 
 
 def test_an_unknown_status_has_no_phrase() -> None:
@@ -172,9 +199,7 @@ def test_h11_reads_whatever_is_written(
     status: int, headers: list[tuple[str, str]], body: bytes, exchange: Exchange
 ) -> None:
     try:
-        head, framing, _ = encode_head(
-            status, tuple(headers), None, exchange, keep_alive=True, date="D", server="S", request_id="R"
-        )
+        head, framing, _ = written(Heads("S"), status, tuple(headers), None, exchange)
     except BadEffect:
         return
     client = h11.Connection(h11.CLIENT)

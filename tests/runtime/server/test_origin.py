@@ -37,6 +37,7 @@ FORGED = {
     "client-cert": ":AAAA:",
     "client-cert-chain": ":AAAA:",
 }
+TRACED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03"
 OWN = (("host", "shop.example"), ("cookie", "a"), ("x-requested-with", "b"), ("te-st", "c"), ("cfg", "d"))
 
 
@@ -53,7 +54,7 @@ def with_pairs(pairs: tuple[tuple[str, str], ...]) -> RequestHead:
     ("info", "trust"), [(CLIENT, NOBODY), (CLIENT, INNER), (PROXY, NOBODY), (UNIX, INNER)]
 )
 def test_what_a_client_writes_about_itself_is_removed(info: ConnectionInfo, trust: Trust) -> None:
-    url, headers, seen = Origin(info, trust).read(with_pairs(tuple(FORGED.items())))
+    url, headers, seen, _ = Origin(info, trust).read(with_pairs(tuple(FORGED.items())))
     own = () if info.client is None else (("cf-connecting-ip", info.client), ("x-real-ip", info.client))
     assert headers == OWN + own
     assert url == "http://shop.example/a?b"
@@ -75,7 +76,7 @@ def test_whatever_the_names(pairs: list[tuple[str, str]]) -> None:
 
 def test_a_trusted_proxy_names_the_client_and_the_scheme() -> None:
     request = head(x_forwarded_for="127.0.0.1, 192.0.2.7, 10.0.0.2", x_forwarded_proto="https")
-    url, headers, seen = Origin(PROXY, INNER).read(request)
+    url, headers, seen, _ = Origin(PROXY, INNER).read(request)
     assert url == "https://shop.example/a?b"
     assert dict(headers)["cf-connecting-ip"] == dict(headers)["x-real-ip"] == "192.0.2.7"
     assert dict(headers)["x-forwarded-for"] == "127.0.0.1, 192.0.2.7, 10.0.0.2"
@@ -98,7 +99,7 @@ def test_the_host_only_where_it_is_believed() -> None:
     request = head(x_forwarded_host="www.example:8443", x_forwarded_for="192.0.2.7")
     assert Origin(PROXY, INNER).read(request)[0] == "http://shop.example/a?b"
     trust = Trust.of(["10.0.0.0/8"], ["x-forwarded-host"])
-    url, headers, seen = Origin(PROXY, trust).read(request)
+    url, headers, seen, _ = Origin(PROXY, trust).read(request)
     assert url == "http://www.example:8443/a?b"
     assert headers[0] == ("host", "www.example:8443")
     assert [name for name, _ in headers].count("host") == 1
@@ -110,7 +111,7 @@ def test_the_host_only_where_it_is_believed() -> None:
 def test_the_standard_header() -> None:
     trust = Trust.of(["10.0.0.0/8"], ["forwarded"])
     request = head(forwarded='for="[2001:db9::7]:1";proto=https;host=www.example', x_forwarded_for="6.6.6.6")
-    url, headers, seen = Origin(PROXY, trust).read(request)
+    url, headers, seen, _ = Origin(PROXY, trust).read(request)
     assert url == "https://www.example/a?b"
     assert (seen.client, seen.peer) == ("2001:db9::7", "10.0.0.1")
     assert "x-forwarded-for" not in dict(headers)
@@ -118,7 +119,7 @@ def test_the_standard_header() -> None:
 
 @pytest.mark.parametrize("chain", ["unknown", "_hidden", "nonsense"])
 def test_a_client_that_is_not_named_has_no_address(chain: str) -> None:
-    _, headers, seen = Origin(PROXY, INNER).read(head(x_forwarded_for=chain))
+    _, headers, seen, _ = Origin(PROXY, INNER).read(head(x_forwarded_for=chain))
     assert seen.client is None
     assert not {"cf-connecting-ip", "x-real-ip"} & set(dict(headers))
 
@@ -128,6 +129,7 @@ def test_a_trusted_peer_that_says_nothing_is_the_client() -> None:
         "http://shop.example/a?b",
         (*OWN, ("cf-connecting-ip", "10.0.0.1"), ("x-real-ip", "10.0.0.1")),
         PROXY,
+        None,
     )
 
 
@@ -193,3 +195,20 @@ def test_covering() -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("trust", [NOBODY, INNER])
+def test_what_a_connection_asked_before_changes_nothing(trust: Trust) -> None:
+    plain, traced = head(x_forwarded_for="192.0.2.7"), head(traceparent=TRACED, x_forwarded_host="a")
+    other, foreign = plain._replace(target="/other"), plain._replace(target="https://shop.example/")
+    origin = Origin(PROXY, trust)
+    for each in (plain, plain, other, traced, traced, foreign, plain, other, other):
+        try:
+            alone = Origin(PROXY, trust).read(each)
+        except Misdirected:
+            with pytest.raises(Misdirected):
+                origin.read(each)
+            continue
+        assert origin.read(each) == alone
+        assert (alone.trace is not None) is (each is traced)
+        assert "traceparent" not in dict(alone.headers)
