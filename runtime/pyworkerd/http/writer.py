@@ -114,7 +114,8 @@ class Heads:
         promised.
 
         `length` is the body's size where it is known, otherwise None. `date` is added where the headers have none, the
-        id of the request, whose `scope` this is, always. The head says `connection: close` if `keep_alive` is false or the framing is `CLOSE`.
+        id of the request, whose `scope` this is, always. The head says `connection: close` if `keep_alive` is false or
+        the framing is `CLOSE`.
         Raises `BadEffect` if the status is not a final one or a header cannot be sent.
         """
         key = scope.service, status, headers
