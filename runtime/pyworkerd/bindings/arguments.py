@@ -5,6 +5,7 @@ What is wrong with them is raised as `WorkerException("TypeError", ...)`: in the
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_isolates import wire
@@ -42,7 +43,24 @@ _QUOTE_MS: Final = (_VALUE_MS + 2 * _NUMBER_BYTE_MS) / 4
 """What each quote takes at least, but for the first few: a comma or a colon stands between two texts, and a comma
 between two pairs of them."""
 
+LONG: Final = 16_384
+"""Bytes of arguments that are not byte strings, up to which they are read where they are asked for: half a millisecond
+at most."""
+AT_ONCE_MS: Final = 12.0
+"""How long a guest would take for what is read there none the less; the host takes less than half of it."""
+MAX_KEYS: Final = 1 << 16
+"""Keys of all dictionaries. Nobody else has the interpreter while they are read: ten thousand take a millisecond."""
+
 Arguments = tuple[list[Any], dict[str, Any]]
+
+
+class Read(bytes):
+    """What stands for arguments that have been read already, on a thread: these, how many bytes they had, and how many
+    of those were not of byte strings. As bytes it is empty."""
+
+    values: Arguments
+    size: int
+    text: int
 
 
 def decode(
@@ -52,17 +70,68 @@ def decode(
     special: Callable[[str, object], object] | None = None,
 ) -> Arguments:
     """The positional and the named arguments of a call, of at most `limit` bytes; `text` bytes without byte strings.
-    `special` reads what is no plain value: see `wire.load_value`."""
-    if len(arguments) > limit:
+    `special` reads what is no plain value: see `wire.load_value`. What takes long is refused, unless it was `Read`."""
+    read = arguments if type(arguments) is Read else None
+    if (len(arguments) if read is None else read.size) > limit:
         raise type_error(f"the arguments are larger than {limit} bytes")
-    if int.from_bytes(arguments[:4], "little") > text:
+    header = int.from_bytes(arguments[:4], "little") if read is None else read.text
+    if header > text:
         raise type_error(f"the arguments other than byte strings are larger than {text} bytes")
-    if len(arguments) > MAX_CONTAINERS and containers(arguments) > MAX_CONTAINERS:
-        raise type_error(f"the arguments consist of more than {MAX_CONTAINERS} parts")
+    if read is not None:
+        return read.values
+    if header > LONG and (needed := reading_ms(arguments, AT_ONCE_MS, beyond=True)) > AT_ONCE_MS:
+        raise type_error(
+            f"the arguments would take about {needed:.0f} ms to read, which is more than {AT_ONCE_MS:.0f}: pass fewer "
+            "values, or a byte string"
+        )
     try:
         value = wire.load_value(arguments, special, max_size=limit)
     except wire.WireError as error:
         raise type_error(f"the arguments cannot be read: {error}") from None
+    return _checked(value)
+
+
+def is_long(arguments: bytes) -> bool:
+    """Whether arguments are to be `read_apart`. What lends something is not: stubs belong to the event loop."""
+    return type(arguments) is bytes and int.from_bytes(arguments[:4], "little") > LONG
+
+
+def read_apart(arguments: bytes) -> Read:
+    """Read arguments, on a thread: others have the interpreter now and then. Raises what `decode` does."""
+    size = int.from_bytes(arguments[:4], "little")
+    if size > MAX_TEXT:
+        raise type_error(f"the arguments other than byte strings are larger than {MAX_TEXT} bytes")
+    text = arguments[4 : 4 + size]
+    if _count(text, b"[{") > MAX_CONTAINERS or _count(text, b":") > MAX_KEYS:
+        raise type_error(f"the arguments consist of more than {MAX_CONTAINERS} parts, or {MAX_KEYS} keys")
+    try:
+        tree, blobs = wire.decode(arguments, max_blobs=MAX_CONTAINERS, scan=_scan)
+        values = wire._Reader(blobs, None, None).read(tree)  # noqa: SLF001 - `load_value` with a scanner of its own
+    except (wire.WireError, RecursionError, MemoryError) as error:
+        raise type_error(f"the arguments cannot be read: {error}") from None
+    found = Read()
+    found.values, found.size, found.text = _checked(values), len(arguments), size
+    return found
+
+
+def _integer(digits: str) -> int:
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    return float(digits)
+
+
+def _no_constant(name: str) -> object:
+    raise wire.WireError(f"{name} is not JSON")
+
+
+_decoder: Any = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_no_constant)
+_scan: Final = _decoder.scan_once
+"""The C scanner holds the interpreter's lock until it is through: but for what it calls, and these are in Python."""
+
+
+def _checked(value: Any) -> Arguments:
     if type(value) is not list or len(value) != 2:
         raise type_error("the arguments are not [positional, named]")
     positional, named = value
@@ -122,14 +191,13 @@ def _reading_ms(outside: bytes, size: int) -> float:
     )
 
 
-def containers(arguments: bytes) -> int:
-    """Lists and dictionaries that reading these arguments would make, at most. Brackets within texts do not count."""
-    text = arguments[4 : 4 + int.from_bytes(arguments[:4], "little")]
-    found = text.count(b"[") + text.count(b"{")
+def _count(text: bytes, marks: bytes) -> int:
+    """How many of these characters a JSON text has, those in its strings aside if they could be too many."""
+    found = sum(map(text.count, marks))
     if found <= MAX_CONTAINERS:
         return found
-    outside_texts = b"".join(text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
-    return outside_texts.count(b"[") + outside_texts.count(b"{")
+    outside = wire.outside_strings(wire.without_escapes(text))
+    return sum(map(outside.count, marks))
 
 
 def bind(method: str, parameters: Mapping[str, type], arguments: Arguments) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Events, Fetch, Held, Shared, StreamRef
 
-from pyworkerd.bindings.arguments import bounded, easy_bytes
+from pyworkerd.bindings.arguments import LONG, bounded, easy_bytes, is_long
 from pyworkerd.errors import BadEffect, ExceededSubrequests, InternalError, PyworkerdError
 from pyworkerd.messages import Body, Request, Response
 from pyworkerd.services.stubs import Carried, release
 
 from .computing import QUICK_MS, Computation, check_cost
+from .reading import Reading
 from .waiting import Waiting
 
 if TYPE_CHECKING:
@@ -84,8 +85,9 @@ class _Asked(Waiting):
         self._pending: Pending | None = None
         self._over = self.foreign = False
 
-    def ask(self, capability: Capability) -> bool:
-        """Whether it is asked now, or was answered already."""
+    def ask(self, capability: Capability, arguments: bytes) -> bool:
+        """Whether it is asked now, or was answered already. `arguments` are those of the call, as the capability has
+        them."""
         effect = self.effect
         try:
             if type(effect) is Call:
@@ -93,7 +95,7 @@ class _Asked(Waiting):
                 if ask is None:
                     return False
                 self.foreign = getattr(capability, "foreign", False)
-                pending = ask(effect.method, effect.arguments, self.invocation.context, self._reply)
+                pending = ask(effect.method, arguments, self.invocation.context, self._reply)
             else:
                 assert isinstance(effect, Fetch)
                 assert self._body is not None
@@ -221,31 +223,49 @@ class Calls:
             return
         self._room -= 1
         if computing is not None and type(effect) is Call:
-            job = Computation(self, computing, effect, invocation, cost_ms, size)
-            self._hold(job)
-            if cost_ms <= QUICK_MS:
-                job.at_once()
-            else:
-                self._asker.compute(job, invocation, cost_ms)
+            self._compute(Computation(self, computing, effect, invocation, cost_ms, size), cost_ms)
             return
         body = self._bodies.outbound(effect.body, invocation, upload=True) if type(effect) is Fetch else None
         invocation.touched_outside = True
+        arguments = effect.arguments if type(effect) is Call else b""
+        if size > LONG and is_long(arguments) and getattr(capability, "reads", False):
+            reading = Reading(self, capability, arguments, effect, invocation, size)
+            self._hold(reading)
+            self._asker.compute(reading, invocation, reading.cost_ms)
+            return
         asked = _Asked(self, effect, invocation, size, body)
         self._hold(asked)
-        if not asked.ask(capability):
-            self._perform(asked, capability, body)
+        if not asked.ask(capability, arguments):
+            self._perform(asked, capability, arguments, body)
 
-    def _perform(self, asked: Waiting, capability: Capability, body: Body | None) -> None:
+    def _compute(self, job: Computation, cost_ms: float) -> None:
+        self._hold(job)
+        if cost_ms <= QUICK_MS:
+            job.at_once()
+        else:
+            self._asker.compute(job, job.invocation, cost_ms)
+
+    def read(self, reading: Waiting, capability: Capability, arguments: bytes) -> None:
+        """Arguments that took long to read have been read."""
+        asked = _Asked(self, reading.effect, reading.invocation, reading.size, None)
+        self._replace(reading, asked)
+        if not asked.ask(capability, arguments):
+            self._perform(asked, capability, arguments, None)
+
+    def _replace(self, waiting: Waiting, by: Waiting) -> None:
+        waiting.invocation.let_go(waiting)
+        waiting.invocation.hold(by)
+        self._waiting[waiting.effect.call] = by
+
+    def _perform(self, asked: Waiting, capability: Capability, arguments: bytes, body: Body | None) -> None:
         """What cannot be asked without a task is done in one."""
         effect, invocation = asked.effect, asked.invocation
         performed = _Performed(self, effect, invocation, asked.size, body)
-        invocation.let_go(asked)
-        invocation.hold(performed)
-        self._waiting[effect.call] = performed
+        self._replace(asked, performed)
         work = (
             self._fetch(performed, effect, capability, body)
             if isinstance(effect, Fetch) and body
-            else self._call(performed, capability)
+            else self._call(performed, capability, arguments)
         )
         performed.begin(self._door.spawn(work, invocation.context))
 
@@ -300,11 +320,11 @@ class Calls:
         request.calls += 1
         return capability, None, 0.0
 
-    async def _call(self, waiting: Waiting, capability: Capability) -> None:
+    async def _call(self, waiting: Waiting, capability: Capability, arguments: bytes) -> None:
         effect = waiting.effect
         assert isinstance(effect, Call)
         try:
-            value = await capability.call(effect.method, effect.arguments)
+            value = await capability.call(effect.method, arguments)
         except Exception as error:  # noqa: BLE001 - every failure is an answer
             if self._is_wanted(waiting):
                 self._reject(effect, error)

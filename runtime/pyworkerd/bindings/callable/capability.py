@@ -24,6 +24,7 @@ class CallableCapability:
     __slots__ = ("_function", "_functions", "_waits")
 
     external = False
+    reads = True
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function

@@ -27,6 +27,7 @@ class D1Capability(Driven):
     __slots__ = ("_store",)
 
     external = False
+    reads = True
 
     def __init__(self, store: SQLStore) -> None:
         self._store = store

@@ -38,6 +38,7 @@ class R2(Methods):
 
     __slots__ = ("_bucket", "_close")
 
+    reads = True
     methods: ClassVar[Mapping[str, Mapping[str, type]]] = {
         "head": {"key": str},
         "delete": {"keys": list},

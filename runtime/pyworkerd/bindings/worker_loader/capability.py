@@ -76,6 +76,7 @@ class Loader:
     )
 
     external = False
+    reads = True
     methods: ClassVar[Mapping[str, Mapping[str, type]]] = {
         "open": {"name": str},
         "load": {"name": str, "code": dict},
