@@ -27,6 +27,8 @@ class Moved(NamedTuple):
 
 Outcome = Found | Moved | None
 
+MAX_PATH: Final = 4096
+"""Characters of a path that has folders: no file has more above it (PATH_MAX), and a client may write thousands."""
 INDEX: Final = "/index.html"
 
 
@@ -41,7 +43,7 @@ def missing(path: str, handling: str, exists: Exists) -> Found | None:
         return Found(INDEX) if exists(INDEX) else None
     if handling != "404-page":
         return None
-    folder = path
+    folder = path[:MAX_PATH]
     while folder:
         folder = folder.rpartition("/")[0]
         if exists(f"{folder}/404.html"):

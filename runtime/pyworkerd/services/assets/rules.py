@@ -2,6 +2,9 @@
 
 A rule's path may have one `*`, which is `:splat` in what follows, and `:names`, each for one part of a path. Lines that
 are not understood are left out, and told to the operator; so is what goes beyond the limits of Workers.
+
+Whoever deploys a site writes the rules, and its clients the paths, both as they like, and this is done on the event
+loop: so a part of a path has one star or name at most, which is found without trying, and what is filled in is bounded.
 """
 
 from __future__ import annotations
@@ -10,17 +13,24 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MAX_STATIC: Final = 2000
 MAX_DYNAMIC: Final = 100
 MAX_LINE: Final = 2000
 MAX_HEADER_RULES: Final = 100
+MAX_FILLED: Final = 10
+"""Placeholders in a destination or in a value."""
+MAX_PATH: Final = 2000
+"""Characters of a path that a rule with placeholders is about."""
+MAX_ADDED: Final = 32 * 1024
+"""Characters that `_headers` adds to an answer; what is beyond them is left out."""
 STATUSES: Final = frozenset((200, 301, 302, 303, 307, 308))
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _PARTS: Final = re.compile(r"(\*|:[A-Za-z]\w*)")
+_PLACES: Final = re.compile(r":([A-Za-z]\w*)")
 _OUTSIDE: Final = re.compile(r"^/[/\\]+")
 
 
@@ -32,7 +42,7 @@ class Pattern(NamedTuple):
 
     def match(self, host: str, path: str) -> Mapping[str, str] | None:
         """What its placeholders stand for, if it is about this path."""
-        if self.host is not None and self.host != host:
+        if (self.host is not None and self.host != host) or len(path) > MAX_PATH:
             return None
         found = self.expression.fullmatch(path)
         return None if found is None else {name: value or "" for name, value in found.groupdict().items()}
@@ -79,12 +89,12 @@ class Redirects(NamedTuple):
 
 
 def pattern(text: str) -> Pattern | None:
-    """A path, or a URL in its place; None if it is neither, or has two stars or twice the same name."""
+    """A path, or a URL in its place. None if it is neither, or has two stars, a name twice, or two of them in one part."""
     host, rest = None, text
     if text.startswith("https://"):
         host, slash, rest = text.removeprefix("https://").partition("/")
         rest = slash + rest
-    if not rest.startswith("/"):
+    if not rest.startswith("/") or any(len(_PARTS.findall(part)) > 1 for part in rest.split("/")):
         return None
     names: set[str] = set()
     expression = ""
@@ -100,8 +110,12 @@ def pattern(text: str) -> Pattern | None:
     return Pattern(host.lower() if host is not None else None, re.compile(expression, re.DOTALL))
 
 
+def _may_be_filled(text: str) -> bool:
+    return len(_PLACES.findall(text)) <= MAX_FILLED
+
+
 def _filled(text: str, values: Mapping[str, str]) -> str:
-    return re.sub(r":([A-Za-z]\w*)", lambda found: values.get(found[1], found[0]), text)
+    return _PLACES.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def parse_redirects(text: str) -> tuple[Redirects, list[str]]:
@@ -133,8 +147,10 @@ def _redirect(parts: list[str]) -> Redirect | None:
     if source is None or not status.isascii() or not status.isdigit() or int(status) not in STATUSES:
         return None
     inside = to.startswith("/") and not _OUTSIDE.match(to)
-    if not _VALUE.fullmatch(to) or not (
-        inside or (to.startswith(("https://", "http://")) and status != "200")
+    if (
+        not _VALUE.fullmatch(to)
+        or not _may_be_filled(to)
+        or not (inside or (to.startswith(("https://", "http://")) and status != "200"))
     ):
         return None
     return Redirect(source, to, int(status))
@@ -179,6 +195,8 @@ def _change(line: str) -> tuple[str, str | None] | None:
     name, value = name.strip(), value.strip()
     if not colon or not value or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
         return None
+    if not _may_be_filled(value):
+        return None
     return name.lower(), value
 
 
@@ -195,17 +213,45 @@ def changed(
     """Header fields by all rules for a path: the first that names a field replaces it, later ones add to it."""
     fields = dict(headers)
     own: set[str] = set()
+    left = MAX_ADDED
+    for name, value in _changes(rules, host, path):
+        if value is None:
+            fields.pop(name, None)
+            own.discard(name)
+            continue
+        left -= len(name) + len(value)
+        if left < 0:
+            break
+        fields[name] = f"{fields[name]}, {value}" if name in own and name in fields else value
+        own.add(name)
+    return tuple(fields.items())
+
+
+def _changes(rules: Iterable[HeaderRule], host: str, path: str) -> Iterator[tuple[str, str | None]]:
+    """What the rules for a path say, one after another, filled in."""
     for rule in rules:
         found = rule.pattern.match(host, path)
-        if found is None:
-            continue
-        for name, value in rule.changes:
-            if value is None:
-                fields.pop(name, None)
-                own.discard(name)
-            else:
-                filled = _VALUE.match(_filled(value, found))
-                text = filled[0] if filled else ""
-                fields[name] = f"{fields[name]}, {text}" if name in own and name in fields else text
-                own.add(name)
-    return tuple(fields.items())
+        for name, value in rule.changes if found is not None else ():
+            filled = _VALUE.match(_filled(value, found)) if value is not None and found is not None else None
+            yield name, None if value is None else filled[0] if filled else ""
+
+
+def glob(text: str) -> Callable[[str], bool]:
+    """Whether a path is one of `/api/*`: the star stands for anything. In one pass, whatever is written and asked."""
+    first, *rest = text.split("*")
+    if not rest:
+        return text.__eq__
+    *middle, last = rest
+
+    def matches(path: str) -> bool:
+        at, end = len(first), len(path) - len(last)
+        if at > end or not path.startswith(first) or not path.endswith(last):
+            return False
+        for part in middle:
+            at = path.find(part, at, end)
+            if at < 0:
+                return False
+            at += len(part)
+        return True
+
+    return matches

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -25,7 +24,7 @@ from pyworkerd.storage.tree import Tree, explained
 
 from .html import Found, Moved, missing, resolve
 from .index import Index
-from .rules import HeaderRule, Redirects, changed, parse_headers, parse_redirects
+from .rules import HeaderRule, Redirects, changed, glob, parse_headers, parse_redirects
 from .types import media_type
 
 if TYPE_CHECKING:
@@ -84,8 +83,8 @@ class AssetsService:
         first = model.run_worker_first
         globs = () if isinstance(first, bool) else first
         self._worker_always = first is True
-        self._worker_first = tuple(_glob(each) for each in globs if not each.startswith("!"))
-        self._files_first = tuple(_glob(each[1:]) for each in globs if each.startswith("!"))
+        self._worker_first = tuple(glob(each) for each in globs if not each.startswith("!"))
+        self._files_first = tuple(glob(each[1:]) for each in globs if each.startswith("!"))
 
     def __repr__(self) -> str:
         return f"<AssetsService {self.name}: {len(self._index.files)} files>"
@@ -125,8 +124,8 @@ class AssetsService:
         `assets_navigation_prefers_asset_serving`).
         """
         path = urlsplit(request.url).path or "/"
-        files = any(each.fullmatch(path) for each in self._files_first)
-        if not files and any(each.fullmatch(path) for each in self._worker_first):
+        files = any(matches(path) for matches in self._files_first)
+        if not files and any(matches(path) for matches in self._worker_first):
             return None
         alone = files or header(request.headers, "sec-fetch-mode") == "navigate"
         found = self._find(request, alone=alone)
@@ -308,8 +307,3 @@ def _decoded(path: str) -> str | None:
 def _location(to: str) -> str:
     """A destination as a header has it. What placeholders brought in is a part of it, and no more."""
     return quote(to, safe="%/!$&'()*+,;=:@~-._?#[]")
-
-
-def _glob(text: str) -> re.Pattern[str]:
-    """`/api/*`: the star stands for anything."""
-    return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyworkerd.services.assets.html import HANDLING, Found, Moved, Outcome, missing, resolve
+from pyworkerd.services.assets.html import HANDLING, MAX_PATH, Found, Moved, Outcome, missing, resolve
 
 SITE = {
     "/index.html",
@@ -126,3 +126,10 @@ def test_what_is_missing() -> None:
     assert missing("/x", "single-page-application", exists) == Found("/index.html")
     assert missing("/x", "404-page", lambda _: False) is None
     assert missing("/x", "single-page-application", lambda _: False) is None
+
+
+def test_a_path_of_thousands_of_folders_is_looked_up_in_as_many_as_a_file_can_have() -> None:
+    asked: list[str] = []
+    assert missing("/x" * 8000, "404-page", lambda file: bool(asked.append(file))) is None
+    assert len(asked) == MAX_PATH // 2
+    assert asked[-1] == "/404.html"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.services.assets.rules import (
+    MAX_ADDED,
     MAX_DYNAMIC,
+    MAX_FILLED,
     MAX_HEADER_RULES,
+    MAX_PATH,
     MAX_STATIC,
     changed,
+    glob,
     parse_headers,
     parse_redirects,
     pattern,
@@ -139,3 +145,52 @@ def test_whatever_the_files_say_nothing_raises(text: str) -> None:
     changed((), rules, "h", "/x")
     parse_redirects(text)[0].find("h", "/x", "")
     pattern(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "expected"),
+    [
+        ("/api/*", "/api/", True),
+        ("/api/*", "/api/a/b", True),
+        ("/api/*", "/api", False),
+        ("/api", "/api", True),
+        ("/api", "/apis", False),
+        ("*", "/", True),
+        ("/a*b*c", "/a--b--c", True),
+        ("/a*b*c", "/a--c--b", False),
+        ("/a*a", "/a", False),
+        ("*.js", "/x\n.js", True),
+        ("/*/*/", "/a/b", False),
+        ("/*/*/", "/a/b/", True),
+    ],
+)
+def test_globs(text: str, path: str, *, expected: bool) -> None:
+    assert glob(text)(path) is expected
+
+
+@given(st.lists(st.sampled_from("ab*"), max_size=6), st.lists(st.sampled_from("ab\n"), max_size=8))
+def test_globs_are_what_expressions_say(parts: list[str], path: list[str]) -> None:
+    expression = ".*".join(map(re.escape, "".join(parts).split("*")))
+    assert glob("".join(parts))("".join(path)) == bool(re.fullmatch(expression, "".join(path), re.DOTALL))
+
+
+@pytest.mark.parametrize("path", ["/:a-:b", "/:a*", "/*:a", "/x/:a:b/y"])
+def test_one_placeholder_in_a_part_is_all_that_can_be_told_apart(path: str) -> None:
+    assert pattern(path) is None
+    assert parse_redirects(f"{path} /x")[1] != []
+
+
+def test_what_clients_and_deployers_write_is_bounded() -> None:
+    star = pattern("/*")
+    assert star is not None
+    assert star.match("h", "/" + "x" * (MAX_PATH - 1)) is not None
+    assert star.match("h", "/" + "x" * MAX_PATH) is None
+    many = ":splat" * (MAX_FILLED + 1)
+    assert parse_redirects(f"/* /{many}")[1] == ["line 1: write for example /from /to 301"]
+    assert parse_headers(f"/*\n  x: {many}")[1] != []
+    lines = "".join(f"  x-{number}: {':splat' * MAX_FILLED}\n" for number in range(100))
+    rules, wrong = parse_headers(f"/*\n{lines}")
+    assert wrong == []
+    added = changed((), rules, "h", "/" + "x" * 1000)
+    assert [name for name, _ in added] == ["x-0", "x-1", "x-2"]
+    assert sum(len(name) + len(value) for name, value in added) <= MAX_ADDED
