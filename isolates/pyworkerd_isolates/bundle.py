@@ -104,7 +104,7 @@ class Bundle:
             size += len(files[name])
             if size > MAX_BUNDLE_BYTES:  # it grew while it was read
                 raise BundleError(f"{root} holds more than {MAX_BUNDLE_BYTES} bytes")
-            if _is_key(name, files[name]):
+            if is_key(name, files[name]):
                 del files[name]
                 keys.append(name)
         if keys:
@@ -158,7 +158,8 @@ class Bundle:
         return digest.hexdigest()
 
 
-def _is_key(name: str, data: bytes) -> bool:
+def is_key(name: str, data: bytes) -> bool:
+    """Whether a file looks like a private key, and is no code."""
     # What is searched for first is found, or not, at the speed of memory: bundles have 64 MiB.
     if language_of(name) is not None:
         return False

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyworkerd.bindings.r2.catalogue import DESIGN as BUCKET
 from pyworkerd.errors import StorageError
 from pyworkerd.storage.layout import FILES, draft_of
+from pyworkerd.versions.sites import BLOBS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,6 +90,7 @@ def restore(folder: Path, state_dir: Path, progress: Callable[[str], None] = lam
         for name in versions:
             _private((draft / name).parent)
             shutil.copyfile(folder / name, draft / name)
+            shutil.copystat(folder / name, draft / name)  # the times: ETags of static assets are made of them
             (draft / name).chmod(0o600)
             _sync(draft / name)
         _private(draft)
@@ -119,7 +121,8 @@ def _copy_versions(state_dir: Path, folder: Path) -> list[str]:
     found = []
     try:
         for base, folders, names in os.walk(state_dir / VERSIONS):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            depth = len(Path(base).relative_to(state_dir).parts)
+            folders[:] = sorted(name for name in folders if not _is_passing(name, depth))
             for name in sorted(names):
                 place = (Path(base) / name).relative_to(state_dir)
                 _private((folder / place).parent)
@@ -129,6 +132,11 @@ def _copy_versions(state_dir: Path, folder: Path) -> list[str]:
     except OSError as error:
         raise StorageError(f"the versions in {state_dir} cannot be copied: {error}") from error
     return found
+
+
+def _is_passing(name: str, depth: int) -> bool:
+    """Whether a folder is a draft, or what sites are linked from: versions are whole without it."""
+    return (depth <= 3 and name.startswith(".")) or (depth == 2 and name == BLOBS)
 
 
 def _copy_store(source: Path, target: Path) -> dict[str, int]:
@@ -202,7 +210,7 @@ def _link(source: Path, target: Path) -> None:
         raise
     except OSError:  # another file system, or one without links
         draft = target.with_name(f"{target.name}.draft")
-        shutil.copyfile(source, draft)
+        shutil.copy2(source, draft)
         _sync(draft)
         draft.rename(target)
 

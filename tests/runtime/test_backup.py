@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -256,6 +257,10 @@ def test_versions_and_their_secrets_come_back_whatever_their_files_are_called(tm
     (files / "bucket.files").mkdir(parents=True)
     (files / "w.sqlite3").write_bytes(b"no database")
     (files / "bucket.files" / "x").write_bytes(b"x")
+    site, digest = store.sites("blobs"), sha256(b"x").hexdigest()  # of a service that is called so
+    site.take([(digest, b"x")])
+    site.keep("0" * 16, {"/.well-known/x": digest})
+    (site.sites / ".1.draft").mkdir()
     os.close(store.incoming()[1])
     assert backup(state, saved).stores == 3
     restore(saved, tmp_path / "back")
@@ -265,6 +270,10 @@ def test_versions_and_their_secrets_come_back_whatever_their_files_are_called(tm
     assert (back.folder("shop") / "secrets.json").stat().st_mode & 0o777 == 0o600
     assert (back.files("shop") / ("0" * 16) / "w.sqlite3").read_bytes() == b"no database"
     assert not (back.root / ".incoming").exists()
+    found, expected = (s.sites / ("0" * 16) / ".well-known" / "x" for s in (back.sites("blobs"), site))
+    assert found.read_bytes() == b"x"
+    assert found.stat().st_mtime_ns == expected.stat().st_mtime_ns
+    assert [path.name for path in back.folder("blobs").iterdir()] == ["sites"]
     manifest = json.loads((saved / MANIFEST).read_text())
     for name in ("versions/../../x", "kv/x", "/versions/a/b", 1):
         (saved / MANIFEST).write_text(json.dumps(manifest | {"versions": [name]}))

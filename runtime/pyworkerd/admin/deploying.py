@@ -21,6 +21,7 @@ from pyworkerd.problems import faults_of, status_of
 from pyworkerd.storage.layout import encoded
 from pyworkerd.supervisor.reloading import Busy, Stopped
 from pyworkerd.versions import rules
+from pyworkerd.versions.archive import ARCHIVE
 from pyworkerd.versions.current import Change
 from pyworkerd.versions.model import Deployment, Message, Percent, Record, Secrets, Share, Version, VersionId
 from pyworkerd.versions.overlay import SANDBOX, SECRET_KINDS
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pyworkerd.deploy")
 
-ARCHIVE: Final = "application/gzip"
 MAX_SECRETS: Final = 128
 """Of one service."""
 MAX_SECRET: Final = 64 * 1024
@@ -156,14 +156,14 @@ async def _service(call: Call) -> View:
 
 
 async def _upload(call: Call) -> Done:
-    service, began = _deployable(call), time()
+    service, began = deployable(call), time()
     return await call.uploads.deploy(call, service.name, partial(_go_over_to, call, service.name, began))
 
 
 async def _go_over_to(call: Call, service: str, began: float, kept: Kept) -> Done:
     query: UploadQuery = call.query
     by, now = _name(call), time()
-    version = Version(kept.id, now, by, query.message, kept.main, kept.vars, kept.files, kept.size)
+    version = Version(kept.id, now, by, query.message, kept.main, kept.vars, kept.files, kept.size, kept.site)
 
     def change(record: Record) -> Record:
         record = rules.with_version(record, version)
@@ -191,7 +191,7 @@ async def _promote(call: Call) -> Done:
 
 
 async def _changed(call: Call, rule: Callable[..., Record], message: str) -> Done:
-    began, service = time(), _deployable(call)
+    began, service = time(), deployable(call)
     record = partial(rule, by=_name(call), message=message, now=time())
     return await _done(call, Change(service.name, record), began)
 
@@ -262,7 +262,8 @@ def _known(call: Call) -> Service:
     raise ApiError(404, f"the configuration of the server has no worker named {name[:256]!r}")
 
 
-def _deployable(call: Call) -> Service:
+def deployable(call: Call) -> Service:
+    """The service that a path names. Raises `ApiError` if there is none, or it is not deployed to."""
     service = _known(call)
     assert isinstance(service.kind, Worker)
     if service.kind.isolation != SANDBOX:

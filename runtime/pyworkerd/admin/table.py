@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from . import deploying, logs, session, status
+from . import assets, deploying, logs, session, status
 from .api import Route
 
 if TYPE_CHECKING:
@@ -27,4 +27,5 @@ ROUTES: Final[Sequence[Route]] = (
     *status.ROUTES,
     *logs.ROUTES,
     *deploying.ROUTES,
+    *assets.ROUTES,
 )

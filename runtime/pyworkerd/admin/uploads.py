@@ -34,6 +34,7 @@ RECEIVE_S: Final = 600.0
 UNPACK_S: Final = 60.0
 
 _Done = TypeVar("_Done")
+_Answer = TypeVar("_Answer", receiving.Kept, receiving.Taken, receiving.Missing)
 
 
 class Uploads:
@@ -48,7 +49,26 @@ class Uploads:
     async def deploy(
         self, call: Call, service: str, go_over: Callable[[receiving.Kept], Awaitable[_Done]]
     ) -> _Done:
-        """Receive what a request brings, keep its files, and do with them what is to be done.
+        """Receive a version, keep its files, and do with them what is to be done. See `_received`."""
+
+        async def done(store: Store, path: Path) -> _Done:
+            known = tuple(version.id for version in store.record(service).versions)
+            order = receiving.Order(str(store.root.parent), service, str(path), known)
+            return await go_over(await ordered(call, order, receiving.Kept))
+
+        return await self._received(call, done)
+
+    async def take_assets(self, call: Call, service: str) -> receiving.Taken:
+        """Receive contents of static assets, and keep them. See `_received`."""
+
+        async def done(store: Store, path: Path) -> receiving.Taken:
+            order = receiving.OrderOfAssets(str(store.root.parent), service, str(path))
+            return await ordered(call, order, receiving.Taken)
+
+        return await self._received(call, done)
+
+    async def _received(self, call: Call, done: Callable[[Store, Path], Awaitable[_Done]]) -> _Done:
+        """Receive what a request brings into a file, and do with that what is to be done.
 
         Nobody else's files become those of a version meanwhile, because files that no record names are removed with the
         next upload. So a client that goes away once all has arrived stops nothing. Raises `ApiError`.
@@ -60,9 +80,7 @@ class Uploads:
             path, descriptor = _incoming(store)
             try:
                 await _take(call, descriptor)
-                task = asyncio.create_task(
-                    self._deploy(call, store, service, path, go_over), context=Context()
-                )
+                task = asyncio.create_task(self._alone(store, path, done), context=Context())
             except BaseException:
                 store.discard(path)
                 raise
@@ -73,17 +91,12 @@ class Uploads:
         task.add_done_callback(partial(self._ended, caller))
         return await asyncio.shield(task)
 
-    async def _deploy(
-        self,
-        call: Call,
-        store: Store,
-        service: str,
-        path: Path,
-        go_over: Callable[[receiving.Kept], Awaitable[_Done]],
+    async def _alone(
+        self, store: Store, path: Path, done: Callable[[Store, Path], Awaitable[_Done]]
     ) -> _Done:
         try:
             async with self._lock:
-                return await go_over(await _unpacked(call, store, service, path))
+                return await done(store, path)
         finally:
             store.discard(path)
 
@@ -131,9 +144,10 @@ async def _take(call: Call, descriptor: int) -> None:
         os.close(descriptor)
 
 
-async def _unpacked(call: Call, store: Store, service: str, path: Path) -> receiving.Kept:
-    known = tuple(version.id for version in store.record(service).versions)
-    order = receiving.Order(str(store.root.parent), service, str(path), known)
+async def ordered(
+    call: Call, order: receiving.Order | receiving.OrderOfAssets | receiving.Wanted, kind: type[_Answer]
+) -> _Answer:
+    """Have one serving process do it, on a thread of its. Raises `ApiError`."""
     answer = await call.server.let_one("receive", msgspec.msgpack.encode(order), UNPACK_S)
     if not answer:
         raise ApiError(
@@ -143,9 +157,11 @@ async def _unpacked(call: Call, store: Store, service: str, path: Path) -> recei
         found = receiving.answer_of(answer)
     except msgspec.DecodeError:
         raise ApiError(502, "the serving process that unpacked the upload talks nonsense") from None
-    if isinstance(found, receiving.Kept):
-        return found
-    raise ApiError({"upload": 422, "full": 507, "disk": 502}[found.fault], found.detail)
+    if isinstance(found, receiving.NotKept):
+        raise ApiError({"upload": 422, "full": 507, "disk": 502}[found.fault], found.detail)
+    if not isinstance(found, kind):
+        raise ApiError(502, "the serving process that unpacked the upload talks of something else")
+    return found
 
 
 def as_api_error(error: StorageError) -> ApiError:

@@ -1,4 +1,4 @@
-"""`pyworkerd deploy`: bring a worker's files and vars to a running server, where they are tried and answer then."""
+"""`pyworkerd deploy`: bring a worker's files, vars and static assets to a running server, which tries them first."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pyworkerd_config.model import Worker
+from pyworkerd_isolates.bundle import shown as shown_names
 from pyworkerd_isolates.errors import BundleError
 
 from pyworkerd.errors import ConfigurationError
 from pyworkerd.foreign import Foreign
-from pyworkerd.versions.archive import pack
+from pyworkerd.versions.archive import ARCHIVE, pack
 from pyworkerd.versions.overlay import VAR_KINDS
 
 from .configuration import add_configuration, read_configuration
 from .remote import add_server, path_of, remote_of, service_of
+from .site import listed, read_site, send
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pyworkerd_config import Config
+    from pyworkerd_config.model import Place
+    from pyworkerd_isolates.bundle import Folder
 
-ASSETS_STAY: Final = (
-    "static assets are not uploaded: copy them into the folder that the server's configuration names"
-)
+    from pyworkerd.versions.model import Listed
+
 MAX_UPLOAD: Final = 64 << 20
 """Bytes that the admin address takes."""
 
@@ -57,16 +60,30 @@ def run(options: argparse.Namespace) -> int:
     """Do it. Raises `ConfigError`, `ConfigurationError`, `Refusal`."""
     config = read_configuration(options)
     name = service_of(options, config)
-    packed, keys = _pack(config, name)
+    place, worker = _worker(config, name)
+    folder = Foreign(config).folder(worker, place)
+    site = None if worker.assets is None else read_site(worker.assets, folder.exclude)
+    listing = None if site is None or worker.assets is None else listed(site, worker.assets)
+    body, keys = _pack(worker, folder, f"{place}: service {name!r}", listing)
     query = {"message": options.message, "percent": options.percent, "smoke": options.smoke}
     if options.test:
         query["test"] = "true"
     remote = remote_of(options, config)
-    done = remote.ask("POST", path_of(name, "versions"), query=query, body=packed, kind="application/gzip")
-    if not options.json:
-        sys.stdout.writelines(f"{line}\n" for line in notes(config, name))
+    sent = 0 if site is None else send(site, remote, name)
+    done = remote.ask("POST", path_of(name, "versions"), query=query, body=body, kind=ARCHIVE)
+    if site is not None:
+        done["assets_sent"] = sent
+        _tell_keys(site.keys)
+        keys = [*keys, *site.keys]
     tell({**done, "left_out": keys} if keys else done, as_json=options.json)
     return 0
+
+
+def _tell_keys(keys: Sequence[str]) -> None:
+    if keys:
+        sys.stderr.write(
+            f"warning: assets left out, since they look like private keys: {shown_names(keys)}\n"
+        )
 
 
 def tell(done: dict[str, Any], *, as_json: bool) -> None:
@@ -76,7 +93,9 @@ def tell(done: dict[str, Any], *, as_json: bool) -> None:
         return
     version = done.get("version")
     if version is not None:
-        sys.stdout.write(f"{done['service']}: version {version['id']}, {version['files']} files\n")
+        site = version.get("site")
+        assets = "" if site is None else f", {site['files']} assets ({done.get('assets_sent', 0)} new)"
+        sys.stdout.write(f"{done['service']}: version {version['id']}, {version['files']} files{assets}\n")
     sys.stdout.write(f"{done['service']}: {shown(done['live'])} (in {done['milliseconds']:.0f} ms)\n")
 
 
@@ -85,30 +104,26 @@ def shown(shares: Sequence[dict[str, Any]]) -> str:
     return " ".join(f"{each['version']}@{each['percent']:g}%" for each in shares)
 
 
-def notes(config: Config, name: str) -> Iterator[str]:
-    """What people have to know of an upload that is not in it, besides what reading it has logged."""
-    kinds = (each.kind for each in config.services if each.name == name)
-    if any(isinstance(kind, Worker) and kind.assets is not None for kind in kinds):
-        yield f"{name}: {ASSETS_STAY}"
-
-
-def _pack(config: Config, name: str) -> tuple[bytes, Sequence[str]]:
-    """An archive of the worker, and the names of files that were left out of it."""
+def _worker(config: Config, name: str) -> tuple[Place, Worker]:
     service = next((each for each in config.services if each.name == name), None)
     if service is None or not isinstance(service.kind, Worker):
         raise ConfigurationError(f"the configuration has no worker named {name!r}")
-    worker = service.kind
-    if worker.modules:
+    if service.kind.modules:
         raise ConfigurationError(
             f"{service.place}: service {name!r} lists its modules, and only the files of a folder can be deployed: "
             'write them into one by their names, and deploy that from a wrangler.toml or a config.toml (main = "...")'
         )
+    return service.place, service.kind
+
+
+def _pack(worker: Worker, folder: Folder, where: str, site: Listed | None) -> tuple[bytes, Sequence[str]]:
+    """An archive of the worker, and the names of files that were left out of it."""
     try:
-        bundle = Foreign(config).folder(worker, service.place).read()
+        bundle = folder.read()
     except BundleError as error:
-        raise ConfigurationError(f"{service.place}: service {name!r}: {error}") from None
+        raise ConfigurationError(f"{where}: {error}") from None
     main = worker.main.resolve().relative_to(worker.root.resolve()).as_posix()
-    packed = pack(bundle, main, {b.name: b.value for b in worker.bindings if b.kind in VAR_KINDS})
+    packed = pack(bundle, main, {b.name: b.value for b in worker.bindings if b.kind in VAR_KINDS}, site)
     if len(packed) > MAX_UPLOAD:
         raise ConfigurationError(f"the worker has {len(packed)} bytes packed; {MAX_UPLOAD} are taken")
     return packed, bundle.keys

@@ -46,7 +46,7 @@ def _receive(argument: bytes) -> bytes:
 
 def _sync(path: bytes) -> bytes:
     """Have a file of the supervisor's on disk. The number of an error, or 0."""
-    from pyworkerd.versions.store import sync  # noqa: PLC0415 (not before somebody deploys)
+    from pyworkerd.versions.disk import sync  # noqa: PLC0415 (not before somebody deploys)
 
     try:
         sync(Path(fsdecode(path)))

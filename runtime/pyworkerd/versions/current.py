@@ -89,7 +89,8 @@ def _live(store: Store, record: Record, secrets: Secrets) -> Live:
         (None if share.version == CONFIGURED else versions[share.version], share.percent)
         for share in record.live
     )
-    return Live(record.service, str(store.files(record.service)), shares, secrets.values)
+    files, sites = store.files(record.service), store.sites(record.service).sites
+    return Live(record.service, str(files), str(sites), shares, secrets.values)
 
 
 def keeping(current: Current) -> Generator[Path]:

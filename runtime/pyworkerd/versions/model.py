@@ -6,7 +6,7 @@ A *version* is what somebody uploaded: files and vars. It never changes, and its
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -19,7 +19,42 @@ MAX_NAME: Final = 256
 
 VersionId = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{16}|configured)$", max_length=16)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+"""SHA-256 of a content."""
+BindingName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_$][A-Za-z0-9_$]*$", max_length=128)]
+WorkerFirst = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=100)], ...], msgspec.Meta(max_length=100)
+]
+"""Paths (Workers: 100 of 100 characters)."""
 Message = Annotated[str, msgspec.Meta(max_length=MAX_MESSAGE)]
+
+
+class SiteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How static assets answer: see `pyworkerd_config.model.Assets`."""
+
+    binding: BindingName | None = None
+    html_handling: Literal["auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"] = (
+        "auto-trailing-slash"
+    )
+    not_found_handling: Literal["none", "404-page", "single-page-application"] = "none"
+    run_worker_first: bool | WorkerFirst = False
+
+
+class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an upload says of static assets, whose contents have been uploaded before."""
+
+    files: dict[str, Digest]
+    """By their paths, which begin with a slash."""
+    settings: SiteSettings = SiteSettings()
+
+
+class Site(msgspec.Struct, frozen=True):
+    """The static assets of a version."""
+
+    settings: SiteSettings
+    files: int
+    size: int
+    """Bytes of all of them."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -37,6 +72,8 @@ class Version(msgspec.Struct, frozen=True):
     files: int
     size: int
     """Bytes of all files."""
+    site: Site | None = None
+    """None: those that the configuration names, if any."""
 
 
 class Share(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +132,8 @@ class Live(msgspec.Struct, frozen=True):
     service: str
     folder: str
     """Where its versions' files are."""
+    sites: str
+    """Where their static assets are."""
     shares: tuple[tuple[Version | None, float], ...]
     """None: as it is configured."""
     secrets: dict[str, str] = {}

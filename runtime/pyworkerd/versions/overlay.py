@@ -1,10 +1,10 @@
 """What a configuration becomes with what was deployed on top of it. Pure.
 
-A deployed version brings its files, its main file and its vars (the `text` and `json` bindings). All else is the
-operator's and stays as the configuration has it: which services there are, routes, other bindings, limits, whether it
-has a network. A worker that the operator has taken out of the sandbox since has the files of the configuration: what
-somebody uploaded runs nowhere else. Secrets that were put for a service are bindings of their own, and go before values
-of the same name.
+A deployed version brings its files, its main file, its vars (the `text` and `json` bindings), and its static assets if
+it has any. All else is the operator's and stays as the configuration has it: which services there are, routes, other
+bindings, limits, whether it has a network. A worker that the operator has taken out of the sandbox since has the files
+of the configuration: what somebody uploaded runs nowhere else. Secrets that were put for a service are bindings of
+their own, and go before values of the same name.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pyworkerd_config.model import Binding, Rollout, Service, Worker
+from pyworkerd_config.model import Assets, Binding, Rollout, Service, Worker
 
 from .model import CONFIGURED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pyworkerd_config.model import Config
 
-    from .model import Live, Version
+    from .model import Live, SiteSettings, Version
 
 SANDBOX: Final = "wasm"
 """The isolation of workers that can be deployed to."""
@@ -81,20 +81,35 @@ def _service(service: Service, live: Live | None) -> Service:
 
 def _worker(worker: Worker, live: Live, version: Version | None) -> Worker:
     bindings = worker.bindings
-    of_assets = {worker.assets.binding or ""} if worker.assets is not None else set()
     if version is not None:
         root = Path(live.folder) / version.id
         own = [each for each in bindings if each.kind not in VAR_KINDS]
-        taken = {each.name for each in own} | of_assets
+        worker = replace(worker, main=root / version.main, root=root, modules=())
+        if version.site is not None:
+            folder = Path(live.sites) / version.id
+            worker = replace(
+                worker, assets=_assets(version.site.settings, folder, {each.name for each in own})
+            )
+        taken = {each.name for each in own} | _of_assets(worker)
         given = [_var(name, value) for name, value in version.vars.items() if name not in taken]
         bindings = (*own, *given)
-        worker = replace(worker, main=root / version.main, root=root, modules=())
     kept = tuple(each for each in bindings if each.name not in live.secrets or each.kind not in SECRET_KINDS)
-    taken = {each.name for each in kept} | of_assets
+    taken = {each.name for each in kept} | _of_assets(worker)
     secrets = (
         Binding(name, "secret", _variable(live.service, name)) for name in live.secrets if name not in taken
     )
     return replace(worker, bindings=(*kept, *secrets))
+
+
+def _assets(settings: SiteSettings, folder: Path, taken: Collection[str]) -> Assets:
+    binding = settings.binding if settings.binding not in taken else None
+    return Assets(
+        folder, binding, settings.html_handling, settings.not_found_handling, settings.run_worker_first
+    )
+
+
+def _of_assets(worker: Worker) -> set[str]:
+    return {worker.assets.binding} if worker.assets is not None and worker.assets.binding else set()
 
 
 def _var(name: str, value: Any) -> Binding:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from pyworkerd.errors import StorageError, StorageFull
 
 from .archive import UploadError
-from .model import VersionId
+from .model import Digest, Site, VersionId
 from .store import Store
 
 
-class Order(msgspec.Struct, frozen=True):
-    """What is to be done."""
+class Order(msgspec.Struct, frozen=True, tag="version"):
+    """A version is to be made of an upload."""
 
     state_dir: str
     service: str
@@ -23,6 +23,23 @@ class Order(msgspec.Struct, frozen=True):
     """Path of the file."""
     known: tuple[str, ...]
     """Ids of the versions whose files have to stay."""
+
+
+class OrderOfAssets(msgspec.Struct, frozen=True, tag="assets"):
+    """Contents of static assets are to be kept."""
+
+    state_dir: str
+    service: str
+    upload: str
+    """Path of the file."""
+
+
+class Wanted(msgspec.Struct, frozen=True, tag="wanted"):
+    """Which of these contents are to be uploaded?"""
+
+    state_dir: str
+    service: str
+    digests: list[Digest]
 
 
 class Kept(msgspec.Struct, frozen=True, tag="kept"):
@@ -33,6 +50,19 @@ class Kept(msgspec.Struct, frozen=True, tag="kept"):
     vars: dict[str, Any]
     files: int
     size: int
+    site: Site | None
+
+
+class Taken(msgspec.Struct, frozen=True, tag="taken"):
+    """So many contents are there now."""
+
+    assets: int
+
+
+class Missing(msgspec.Struct, frozen=True, tag="missing"):
+    """These are not there."""
+
+    digests: list[Digest]
 
 
 class NotKept(msgspec.Struct, frozen=True, tag="not kept"):
@@ -42,13 +72,14 @@ class NotKept(msgspec.Struct, frozen=True, tag="not kept"):
     detail: str
 
 
+Answer: TypeAlias = Kept | Taken | Missing | NotKept
+
+
 def receive(argument: bytes) -> bytes:
     """See `supervisor.questions.TASKS`. Blocks."""
-    order = msgspec.msgpack.decode(argument, type=Order)
-    answer: Kept | NotKept
+    answer: Answer
     try:
-        found = Store(Path(order.state_dir)).keep_upload(order.service, Path(order.upload), order.known)
-        answer = Kept(*found)
+        answer = _done(msgspec.msgpack.decode(argument, type=Order | OrderOfAssets | Wanted))
     except UploadError as error:
         answer = NotKept("upload", str(error))
     except StorageFull as error:
@@ -58,6 +89,18 @@ def receive(argument: bytes) -> bytes:
     return msgspec.msgpack.encode(answer)
 
 
-def answer_of(data: bytes) -> Kept | NotKept:
+def _done(order: Order | OrderOfAssets | Wanted) -> Answer:
+    store = Store(Path(order.state_dir))
+    match order:
+        case Order():
+            return Kept(*store.keep_upload(order.service, Path(order.upload), order.known))
+        case OrderOfAssets():
+            return Taken(store.keep_assets(order.service, Path(order.upload)))
+        case Wanted():
+            return Missing(store.missing_assets(order.service, order.digests))
+
+
+def answer_of(data: bytes) -> Answer:
     """What `receive` said. It comes from a process that runs tenants' code: raises `msgspec.DecodeError`."""
-    return msgspec.msgpack.decode(data, type=Kept | NotKept)
+    answer: Answer = msgspec.msgpack.decode(data, type=Answer)
+    return answer

@@ -4,6 +4,7 @@ state_dir/versions/.incoming/4f2a.upload              what is being uploaded
 state_dir/versions/shop/record.json                   versions and deployments of the service "shop"
 state_dir/versions/shop/secrets.json                  its secrets, mode 0600
 state_dir/versions/shop/files/0123456789abcdef/       the files of a version, which never change
+state_dir/versions/shop/sites/0123456789abcdef/       its static assets, see `sites`
 
 A folder of files that no record names is one that was stored and never deployed, because the server was killed or the
 version did not work: it goes when another one is stored.
@@ -25,12 +26,14 @@ import msgspec
 from pyworkerd.errors import ConfigurationError, StorageError, StorageFull
 from pyworkerd.storage.layout import encoded
 
-from .archive import UploadError, id_of, unpack
-from .model import FORMAT, Record, Secrets
+from .archive import UploadError, contents, id_of, unpack
+from .disk import forget_others, private, sync, write
+from .model import FORMAT, Record, Secrets, Site
 from .rules import RuleError, must_be_sound
+from .sites import Sites
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator
+    from collections.abc import Collection, Generator, Iterable
 
     from pyworkerd_isolates.bundle import Bundle
 
@@ -117,10 +120,10 @@ class Store:
                 f"{name} of {kept.service!r} would have {len(data)} bytes, and {MAX_FILE} are read: nothing has changed"
             )
         try:
-            _private(folder)
+            private(folder)
             draft = folder / f"{name}.draft"
             draft.unlink(missing_ok=True)
-            _write(draft, data, 0o600)
+            write(draft, data, 0o600)
             yield draft
             draft.replace(folder / name)
             yield folder
@@ -134,7 +137,7 @@ class Store:
         self._tidy(time())
         path = self.root / INCOMING / f"{secrets.token_hex(8)}.upload"
         try:
-            _private(path.parent)
+            private(path.parent)
             return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _storage_error("an upload", error) from error
@@ -152,18 +155,24 @@ class Store:
 
     def keep_upload(
         self, service: str, upload: Path, known: Collection[str]
-    ) -> tuple[str, str, dict[str, object], int, int]:
-        """Make a version's folder of an upload: its id, main file, vars, files and bytes. `known` are ids of records.
+    ) -> tuple[str, str, dict[str, object], int, int, Site | None]:
+        """Make a version's folder of an upload: its id, main file, vars, files, bytes and site. `known` are ids of
+        records.
 
         Raises `UploadError` for what is no worker, `StorageError`.
         """
         with upload.open("rb") as file:
-            bundle, manifest = unpack(file)
-        id_ = id_of(bundle, manifest)
-        base = self.files(service)
+            bundle, manifest, listed = unpack(file)
+        id_ = id_of(bundle, manifest, listed)
+        base, sites = self.files(service), self.sites(service)
+        site: Site | None = None
         try:
-            _private(base)
-            self._forget_others(base, {*known, id_})
+            private(base)
+            forget_others(base, {*known, id_})
+            sites.forget({*known, id_})
+            if listed is not None:
+                size = sites.keep(id_, listed.files)
+                site = Site(listed.settings, len(listed.files), size)
             if not (base / id_).is_dir():
                 _keep(base, id_, bundle)
         except OSError as error:
@@ -173,18 +182,28 @@ class Store:
                 ) from None
             raise _storage_error("a version", error) from error
         size = sum(map(len, bundle.files.values()))
-        return id_, manifest.main, manifest.vars, len(bundle.files), size
+        return id_, manifest.main, manifest.vars, len(bundle.files), size, site
 
-    def _forget_others(self, base: Path, known: Collection[str]) -> None:
-        for entry in tuple(os.scandir(base)):
-            if entry.name in known:
-                continue
-            # Out of the way first: a thread that was given up may be at work in it still, and must not end up with a
-            # version of which half is gone.
-            gone = base / f".{secrets.token_hex(8)}.gone"
-            with contextlib.suppress(OSError):
-                Path(entry.path).rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
+    # static assets of versions -----------------------------------------------------------------------
+
+    def sites(self, service: str) -> Sites:
+        """Where the static assets of its versions are."""
+        return Sites(self.folder(service))
+
+    def missing_assets(self, service: str, digests: Iterable[str]) -> list[str]:
+        """Contents that have to be uploaded before a version can name them. Raises `StorageError`."""
+        try:
+            return self.sites(service).missing(digests)
+        except OSError as error:
+            raise _storage_error("assets", error) from error
+
+    def keep_assets(self, service: str, upload: Path) -> int:
+        """Keep contents that were uploaded; how many. Raises `UploadError`, `StorageError`."""
+        try:
+            with upload.open("rb") as file:
+                return self.sites(service).take(contents(file))
+        except OSError as error:
+            raise _storage_error("assets", error) from error
 
 
 def _damaged(path: Path, error: Exception) -> ConfigurationError:
@@ -206,7 +225,7 @@ def _keep(base: Path, id_: str, bundle: Bundle) -> None:
                 if draft / parent not in folders:
                     (draft / parent).mkdir(mode=0o700)
                     folders.add(draft / parent)
-            _write(path, data, 0o400)
+            write(path, data, 0o400)
         # Once all are written: one by one, thousands of small files would take a minute.
         for name in bundle.files:
             sync(draft / name)
@@ -217,32 +236,6 @@ def _keep(base: Path, id_: str, bundle: Bundle) -> None:
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-
-
-def _private(folder: Path) -> None:
-    """Make a folder, and those above it that are not there, for this user alone."""
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for each in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            each.mkdir(mode=0o700)
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-
-
-def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on disk. Blocks. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _storage_error(what: str, error: OSError) -> StorageError:

@@ -7,9 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from pyworkerd.admin.tokens import VARIABLE
-from pyworkerd.cli.deploy import ASSETS_STAY, notes
 from pyworkerd.cli.remote import TOKEN_VARIABLE
-from pyworkerd_config import load
 
 from tests.runtime.cli.command import ask, project, run, serve
 from tests.runtime.supervisor.supervised import Supervised
@@ -33,6 +31,7 @@ WRANGLER = """
 name = "shop"
 main = "w.py"
 vars = { NAME = "wrangler", LIMITS = { most = 3 } }
+assets = { directory = "public" }
 """
 SAYS = """
 from workers import Response, WorkerEntrypoint
@@ -51,6 +50,8 @@ def test_somebody_elses_machine(tmp_path: Path) -> None:
     config = project(there, CONFIG, w=SAYS)
     (here / "w.py").write_text(SAYS)
     (here / "wrangler.toml").write_text(WRANGLER)
+    (here / "public").mkdir()
+    (here / "public" / "a.txt").write_text("asset")
     (here / ".dev.vars").write_text("LEAK=hunter2\n")
     (here / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nhunter3\n-----END PRIVATE KEY-----\n")
     with serve(config, "--admin=127.0.0.1:0", **{VARIABLE: TOKEN}) as served:
@@ -73,6 +74,9 @@ def test_somebody_elses_machine(tmp_path: Path) -> None:
         first = json.loads(deployed.stdout)["version"]
         assert (first["files"], first["by"], first["main"]) == (1, "environment", "w.py")
         assert ask(http).body == "wrangler - {'most': 3}"
+        assert ask(http, "/a.txt").body == "asset"
+        same = run("deploy", here / "wrangler.toml", "--to", admin, **given).stdout
+        assert f"shop: version {first['id']}, 1 files, 1 assets (0 new)" in same
 
         again = run("deploy", config, "--service", "shop", "--to", admin, "--percent", "25", **given)
         assert "75% " in again.stdout, again.stderr
@@ -97,12 +101,6 @@ def test_somebody_elses_machine(tmp_path: Path) -> None:
     kept = b"".join(path.read_bytes() for path in there.rglob("*") if path.is_file())
     assert b"hunter2" not in kept
     assert b"geheim" not in kept  # deleted is deleted
-
-
-def test_what_is_not_uploaded_is_told(tmp_path: Path) -> None:
-    with_assets = CONFIG.replace('main = "w.py"', 'main = "w.py"\nassets = { directory = "." }')
-    assert list(notes(load(project(tmp_path, with_assets, w=SAYS)), "shop")) == [f"shop: {ASSETS_STAY}"]
-    assert list(notes(load(project(tmp_path, CONFIG, w=SAYS)), "shop")) == []
 
 
 def test_a_worker_that_lists_its_modules_is_told_how_it_can_be_deployed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyworkerd.versions.store import sync
+from pyworkerd.versions.disk import sync
 
 if TYPE_CHECKING:
     from collections.abc import Generator

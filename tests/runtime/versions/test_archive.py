@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.versions import archive
-from pyworkerd.versions.archive import MANIFEST, UploadError, id_of, pack, unpack
-from pyworkerd.versions.model import Manifest
+from pyworkerd.versions.archive import MANIFEST, SITE, UploadError, contents, id_of, pack, packed, unpack
+from pyworkerd.versions.model import Listed, Manifest, SiteSettings
 from pyworkerd_isolates.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 
 
 def opened(data: bytes) -> tuple[Bundle, Manifest]:
-    return unpack(io.BytesIO(data))
+    return unpack(io.BytesIO(data))[:2]
 
 
 NAMES = st.from_regex(r"[a-z]{1,8}\.(txt|js)", fullmatch=True)
@@ -146,6 +146,56 @@ def test_a_bomb_is_measured_by_what_comes_out(
     assert len(bomb) < 100_000
     with pytest.raises(UploadError, match="more than a worker may have"):
         opened(bomb)
+
+
+DIGEST = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("site", "told"),
+    [
+        ({}, "missing required field `files`"),
+        ({"files": {"/a": "../../x"}}, "Expected `str` matching regex"),
+        ({"files": {"/a": "A" * 64}}, "Expected `str` matching regex"),
+        ({"files": {}, "settings": {"directory": "/"}}, "unknown field `directory`"),
+        ({"files": {}, "settings": {"html_handling": "x"}}, "Invalid enum value"),
+        ({"files": {}, "settings": {"binding": "a-b"}}, "Expected `str` matching regex"),
+        ({"files": {}, "settings": {"run_worker_first": ["/*"] * 101}}, "of length <= 100"),
+        ({"files": {}, "settings": {"run_worker_first": ["*" * 101]}}, "of length <= 100"),
+    ],
+)
+def test_what_is_no_site(site: object, told: str) -> None:
+    with pytest.raises(UploadError, match=told):
+        opened(made(W, (SITE, json.dumps(site).encode())))
+
+
+def test_a_site_is_a_part_of_what_a_version_is() -> None:
+    bundle, manifest = Bundle.of({"w.py": SOURCE}, "w.py"), Manifest("w.py")
+    sites = [None, *(Listed({"/a": digit * 64}) for digit in "01"), Listed({}, SiteSettings("A"))]
+    for site in sites:
+        assert unpack(io.BytesIO(pack(bundle, "w.py", {}, site))) == (bundle, manifest, site)
+    assert len({id_of(bundle, manifest, site) for site in sites}) == len(sites)
+
+
+def test_contents_are_called_by_their_digests_alone() -> None:
+    def found(*files: tuple[str, bytes]) -> list[tuple[str, bytes]]:
+        return [*contents(io.BytesIO(packed(files)))]
+
+    assert found((DIGEST, b"a"), ("f" * 64, b"")) == [(DIGEST, b"a"), ("f" * 64, b"")]
+    for name in ("a", f"../{DIGEST}", DIGEST[1:], f"{DIGEST}0", "F" * 64, MANIFEST):
+        with pytest.raises(UploadError, match="is no SHA-256"):
+            found((name, b""))
+    with pytest.raises(UploadError, match="no whole archive"):
+        [*contents(io.BytesIO(packed([(DIGEST, b"a")])[:-20]))]
+
+
+def test_contents_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_CONTENT_FILES", 2)
+    with pytest.raises(UploadError, match="more than 2 files"):
+        [*contents(io.BytesIO(packed([(DIGEST, b"")] * 3)))]
+    monkeypatch.setattr(archive, "MAX_CONTENTS", 1 << 20)
+    with pytest.raises(UploadError, match=r"more than one upload of assets may .*: send several"):
+        [*contents(io.BytesIO(packed([(DIGEST, bytes(2 << 20))])))]
 
 
 def extended(kind: bytes, content: bytes) -> bytes:

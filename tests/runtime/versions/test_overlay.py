@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pyworkerd.versions.model import Live, Version
+from msgspec import structs
+from pyworkerd.versions.model import Live, Site, SiteSettings, Version
 from pyworkerd.versions.overlay import overlay, plain
 from pyworkerd_config.model import Assets, Binding, Config, Limits, Module, Rollout, Service, Worker
 
-FOLDER = Path("state/versions/shop/files")
+FOLDER, SITES = Path("state/versions/shop/files"), Path("state/versions/shop/sites")
 ID, OTHER = "0" * 16, "1" * 16
 KV = Binding("CACHE", "kv", "cache")
 TOKEN = Binding("TOKEN", "secret", "TOKEN_OF_SHOP")
@@ -30,7 +31,7 @@ def version(id_: str = ID, **variables: object) -> Version:
 
 
 def live(*shares: tuple[Version | None, float], **secrets: str) -> Live:
-    return Live("shop", str(FOLDER), shares or ((None, 100.0),), secrets)
+    return Live("shop", str(FOLDER), str(SITES), shares or ((None, 100.0),), secrets)
 
 
 def shop(*lives: Live) -> Worker:
@@ -46,7 +47,7 @@ def names(worker: Worker) -> dict[str, tuple[str, object]]:
 def test_without_anything_it_is_the_same() -> None:
     assert overlay(CONFIG, ()) is CONFIG
     assert plain(overlay(CONFIG, (live(),))) == CONFIG
-    assert overlay(CONFIG, (Live("gone", "x", ((version(), 100.0),)),)) == CONFIG
+    assert overlay(CONFIG, (Live("gone", "x", "y", ((version(), 100.0),)),)) == CONFIG
 
 
 def test_files_and_vars_are_the_versions_and_all_else_is_the_operators() -> None:
@@ -81,6 +82,27 @@ def test_nor_the_name_of_its_assets() -> None:
     )
     assert isinstance(found, Worker)
     assert list(names(found)) == ["A", "B"]
+
+
+def test_a_site_is_the_versions_and_grants_nothing() -> None:
+    worker = replace(WORKER, assets=Assets(Path("public"), "OLD", "none"))
+    config = Config(services=(Service("shop", worker),))
+    settings = SiteSettings("FILES", not_found_handling="404-page", run_worker_first=("/api/*",))
+
+    def deployed(site: Site | None, **variables: object) -> Worker:
+        uploaded = structs.replace(version(**variables), site=site)
+        kind = overlay(config, (live((uploaded, 100.0)),)).services[0].kind
+        assert isinstance(kind, Worker)
+        return kind
+
+    found = deployed(Site(settings, 1, 1), FILES="mine", OLD="mine")
+    assert found.assets == Assets(
+        SITES / ID, "FILES", not_found_handling="404-page", run_worker_first=("/api/*",)
+    )
+    assert (list(names(found))) == ["CACHE", "TOKEN", "OLD"]
+    assert deployed(None).assets == worker.assets
+    taken = deployed(Site(SiteSettings("CACHE"), 1, 1))
+    assert (taken.assets, names(taken)["CACHE"]) == (Assets(SITES / ID), ("kv", "cache"))
 
 
 def test_what_was_uploaded_runs_in_the_sandbox_or_not_at_all() -> None:

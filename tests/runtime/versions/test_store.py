@@ -103,8 +103,8 @@ def test_what_cannot_be_read_is_never_taken_for_nothing(tmp_path: Path, text: st
 def test_an_upload_becomes_files_that_nobody_changes(tmp_path: Path) -> None:
     store = Store(tmp_path)
     path = upload(store, {"w.py": "1", "a/b/c.txt": b"2"})
-    id_, main, variables, files, size = store.keep_upload("shop", path, ())
-    assert (main, variables, files, size) == ("w.py", {}, 2, 2)
+    id_, main, variables, files, size, site = store.keep_upload("shop", path, ())
+    assert (main, variables, files, size, site) == ("w.py", {}, 2, 2, None)
     base = store.files("shop") / id_
     assert (base / "a" / "b" / "c.txt").read_bytes() == b"2"
     assert stat.S_IMODE((base / "w.py").stat().st_mode) == 0o400

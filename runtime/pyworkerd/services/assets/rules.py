@@ -89,7 +89,7 @@ class Redirects(NamedTuple):
 
 
 def pattern(text: str) -> Pattern | None:
-    """A path, or a URL in its place. None if it is neither, or has two stars, a name twice, or two of them in one part."""
+    """A path, or a URL in its place. None if it is neither, has two stars, a name twice, or two of them in one part."""
     host, rest = None, text
     if text.startswith("https://"):
         host, slash, rest = text.removeprefix("https://").partition("/")
