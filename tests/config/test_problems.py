@@ -15,6 +15,7 @@ from pyworkerd_config import ConfigError, Place, Problem
 from pyworkerd_config.problems import (
     MAX_COMPARED,
     MAX_LISTED,
+    MAX_PAIRS,
     MAX_PROBLEMS,
     MAX_QUOTED,
     MAX_TYPED,
@@ -125,7 +126,9 @@ def test_a_name_is_compared_with_a_bounded_number_of_those_that_begin_alike(
     monkeypatch.setattr(difflib, "get_close_matches", counting)
     names = [f"{letter}-service" for letter in string.ascii_lowercase] + [f"shop-{n:04}" for n in range(3000)]
     assert did_you_mean("shop-1234x", names) == 'did you mean "shop-1234"?'
-    assert compared == [MAX_COMPARED]
+    long = [f"{'service-' * 7}{n:06}" for n in range(3000)]
+    assert did_you_mean(f"{long[1234]}x", long) == f"did you mean {quote(long[1234])}?"
+    assert compared == [MAX_COMPARED, MAX_PAIRS // 64**2]
 
 
 def test_a_name_that_nobody_types_is_compared_with_none() -> None:
