@@ -28,8 +28,8 @@ MAX_COMPARED = 200
 """Names that one is compared with: of ten thousand services only those that begin alike."""
 
 MAX_PAIRS = 80_000
-"""Pairs of characters, one of each name: comparing takes as long as both lengths multiplied, 0.2 us a pair at worst. With
-`MAX_PROBLEMS` unknown names that is a second or two."""
+"""Pairs of characters, one of each name: comparing takes as long as both lengths multiplied, 0.2 us a pair at worst.
+`MAX_PROBLEMS` unknown names take a second or two."""
 
 MAX_TYPED = 64
 """Characters of a name that is looked for: ours have 63."""

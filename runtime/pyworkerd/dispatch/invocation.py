@@ -106,6 +106,8 @@ class Invocation:
     """Calls and bodies that end with it at the latest."""
     forsake: Callable[[], object] | None = None
     """Tells whoever works for it elsewhere that its caller has gone."""
+    asked_since = 0.0
+    """Loop time since which other processes are asked, one after the other, if any is."""
     place: Callers | None = None
     """Where it has a place: in the queue, or in an isolate."""
     trace: Trace | Watched | InvocationSpan | None = None

@@ -192,7 +192,8 @@ class Resident(Worker):
 
     async def _look_again(self, invocation: Invocation) -> None:
         """The process that had the object has ended, or is about to."""
-        if self.loop.time() - invocation.since >= self.policy.queue_s:
+        invocation.asked_since = invocation.asked_since or invocation.since
+        if self.loop.time() - invocation.asked_since >= self.policy.queue_s:
             invocation.fail(Overloaded("the process that has the object does not answer"))
             invocation.finish()
             return
@@ -206,6 +207,7 @@ class Resident(Worker):
     def take_over(self, invocation: Invocation) -> None:
         """One that was asked for elsewhere."""
         invocation.forsake = None
+        invocation.since = self.loop.time()
         self.arrive(invocation)
         self.fleet.turns.hurry(self.loop_account)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 from ipaddress import ip_address
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -99,7 +100,7 @@ def _session(plan: Plan) -> aiohttp.ClientSession:
     )
 
 
-def _timeout(limits: OutboundLimits, connect_ms: int | None) -> aiohttp.ClientTimeout:
+def _timeout(limits: OutboundLimits, connect_ms: float | None) -> aiohttp.ClientTimeout:
     connect_s = limits.connect_s
     if connect_ms is not None:
         connect_s = min(max(connect_ms, 1) / 1000, connect_s)  # 0 would be no limit to aiohttp
@@ -147,11 +148,14 @@ class Client:
         headers, data = _outgoing(hop, wire.host, body)
         upload = data if isinstance(data, Upload) else None
         timeout = _timeout(self._plan.limits, connect_ms)
+        came = monotonic()
         try:
             give_back = await self._lines.take(timeout.connect)
         except BaseException:
             await _abandon(upload)
             raise
+        if connect_ms is not None:  # which it has had a part of
+            timeout = _timeout(self._plan.limits, connect_ms - (monotonic() - came) * 1e3)
         try:
             response = await self._session.request(
                 hop.method,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.dispatch import resident
 from pyworkerd.dispatch.fairness import Account
+from pyworkerd.dispatch.invocation import CallWork
 from pyworkerd.errors import (
     ExceededCpu,
     ExceededWallTime,
@@ -18,6 +20,7 @@ from pyworkerd.errors import (
     PyworkerdError,
     WorkerException,
 )
+from pyworkerd.observe.scope import begin
 from pyworkerd.services.base import Target
 from pyworkerd_config.model import Binding, Limits, ObjectClass
 from pyworkerd_isolates import wire
@@ -337,6 +340,21 @@ def test_a_caller_that_has_gone_is_forgotten(with_runtime: Callable[..., None]) 
         await asyncio.wait((call,))
         while any(each.busy for each in residents(worker)):
             await asyncio.sleep(0.001)
+
+    with_room(with_runtime, test)
+
+
+def test_one_that_was_asked_for_elsewhere_has_all_of_its_time(with_runtime: Callable[..., None]) -> None:
+    async def test(worker: LoadedWorker) -> None:
+        target = Target("Room", {}, "0" * 64)
+        there = worker.service.objects.find(target)
+        answer = there.loop.create_future()
+        work = CallWork("enter", NOTHING, target)
+        invocation = there.invocation(work, answer, copy_context(), begin()[0])
+        invocation.since -= 1000.0  # with another process
+        there.take_over(invocation)
+        assert wire.load_value(await answer) == 1
+        assert there.counters.waited_ns < 900e9
 
     with_room(with_runtime, test)
 

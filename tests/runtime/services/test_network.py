@@ -6,8 +6,9 @@ import subprocess
 import sys
 import threading
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 from pyworkerd.errors import (
     AccessDenied,
@@ -619,6 +620,31 @@ def test_a_name_server_that_never_answers(connect_s: float, connect_ms: int | No
         error = await fails(service, Request("GET", "http://a.example/", connect_ms=connect_ms))
         assert (type(error), str(error)) == (ConnectTimeout, "no connection to a.example was made in time")
         await service.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_wait_for_a_place_is_part_of_the_time_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+    real = aiohttp.ClientSession.request
+
+    def noting(self: aiohttp.ClientSession, *args: Any, **options: Any) -> Any:
+        given.append(options["timeout"].connect)
+        return real(self, *args, **options)
+
+    async def main() -> None:
+        monkeypatch.setattr(aiohttp.ClientSession, "request", noting)
+        async with (
+            serve(reply(b"x")) as server,
+            network(limits=OutboundLimits(connections=2)) as (service, _),
+        ):
+            first = await service.fetch(Request("GET", server.url, connect_ms=10_000))
+            second = asyncio.create_task(service.fetch(Request("GET", server.url, connect_ms=10_000)))
+            await turns(10)
+            assert len(given) == 1  # no caller has more than it leaves
+            await first.body.read()
+            await (await second).body.read()
+        assert 0 < given[1] < given[0] <= 10.0
 
     asyncio.run(main())
 
