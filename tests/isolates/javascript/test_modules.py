@@ -213,3 +213,49 @@ def test_an_import_that_fails_in_a_handler_says_why(start: Callable[..., Driver]
         assert failure is not None
         assert (failure.type_name, message in failure.message) == (kind, True)
         assert "pyworkerd:" not in failure.traceback
+
+
+def test_where_a_module_is(start: Callable[..., Driver]) -> None:
+    files = {
+        "src/w.js": """
+        import { createRequire } from "node:module";
+        import { dirname } from "node:path";
+        import { fileURLToPath } from "node:url";
+        import other from "../lib/a b.mjs";
+        import third from "p";
+        const here = import.meta;
+        const require = createRequire(import.meta.url);
+        const again = createRequire(fileURLToPath(import.meta.url));
+        export default { async fetch() {
+          const loaded = await import(new URL("../lib/a b.mjs", import.meta.url));
+          return Response.json([
+            here.url, here.main, here === import.meta, dirname(fileURLToPath(here.url)), other, third,
+            require("./c.json").c, again("./c.json").c, loaded.default[0] === other[0], here.resolve("./x.js"),
+          ]);
+        } };
+        """,
+        "lib/a b.mjs": "export default [import.meta.url, import.meta.main];",
+        "src/c.json": '{"c": 3}',
+        "node_modules/p/package.json": '{"module": "m.mjs"}',
+        "node_modules/p/m.mjs": "#!/usr/bin/env node\nexport default import.meta.url;",
+    }
+    lib = ["file:///bundle/lib/a%20b.mjs", False]
+    third = "file:///bundle/node_modules/p/m.mjs"
+    expected = ["file:///bundle/src/w.js", True, True, "/bundle/src", lib, third]
+    assert start(files).fetch().json == [*expected, 3, 3, True, "file:///bundle/src/x.js"]
+
+
+@pytest.mark.parametrize("name", ["file:///a.js", "file:///bundle/b.js", "file://x/bundle/a.js"])
+def test_urls_of_files_lead_to_the_programs_alone(sandbox: Sandbox, name: str) -> None:
+    with pytest.raises(TopLevelRaised, match="No such module"):
+        sandbox.image({"src/w.js": f"import '{name}'; {DEFAULT % '1'}", "a.js": "", "x/bundle/a.js": ""})
+
+
+@pytest.mark.parametrize("source", ["{}1 / (0, null).x;", "#!/usr/bin/env node\n{}(0, null).x;"])
+def test_what_fills_it_moves_no_column(sandbox: Sandbox, source: str) -> None:
+    def told(filled: str) -> str:
+        with pytest.raises(TopLevelRaised) as raised:
+            sandbox.image({"w.js": source.format(filled)})
+        return str(raised.value)
+
+    assert told("import.meta.url;") == told("'impor.met.url';")

@@ -2,17 +2,18 @@
 
 import { invalidValue, missing } from "pyworkerd:node_parts/errors";
 import { ofNode } from "pyworkerd:system/host";
-import { requireAt } from "pyworkerd:system/modules";
+import { pathOf, requireAt } from "pyworkerd:system/modules";
 
 const PATH = "must be a file URL object, file URL string, or absolute path string";
 
 /** A `require` that finds what the module with this path, or file URL, would find. */
 export function createRequire(path) {
-  let text = path instanceof URL ? path.href : path;
+  const text = path instanceof URL ? path.href : path;
   if (typeof text !== "string") throw invalidValue("filename", path, PATH);
-  if (text.startsWith("file:")) text = decodeURIComponent(new URL(text).pathname);
-  else if (!text.startsWith("/")) throw invalidValue("filename", path, PATH);
-  return requireAt(text.slice(1));
+  if (!text.startsWith("file:") && !text.startsWith("/")) throw invalidValue("filename", path, PATH);
+  const found = pathOf(text);
+  if (found === undefined) throw invalidValue("filename", path, PATH);
+  return requireAt(found);
 }
 
 export const builtinModules = ofNode();

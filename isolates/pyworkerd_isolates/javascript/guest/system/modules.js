@@ -4,7 +4,7 @@
 
 import { mayBeGlobal } from "pyworkerd:system/environment";
 import { decode, guest, ofNode, ownName, required } from "pyworkerd:system/host";
-import { keepMappings } from "pyworkerd:system/positions";
+import { keepMappings, noteShift } from "pyworkerd:system/positions";
 
 const files = new Map();
 // Bytes by path below the root; null for what has become a module.
@@ -216,6 +216,20 @@ function findOwn(base, name, conditions) {
   }
 }
 
+const FOLDER = "/bundle/";
+// Where a program finds its own files, as in Workers.
+const ROOT = `file://${FOLDER}`;
+
+function urlOf(path) {
+  return ROOT + path.split("/").map(encodeURIComponent).join("/");
+}
+
+// The path below the root that a file URL or an absolute path means; undefined if it leads out.
+export function pathOf(text) {
+  const path = text.startsWith("file:") ? decodeURIComponent(new URL(text).pathname) : text;
+  return join("", path.startsWith(FOLDER) ? path.slice(FOLDER.length) : path);
+}
+
 function noModule(message, base) {
   return Object.assign(new TypeError(message), { file: base });
 }
@@ -233,6 +247,8 @@ export function locate(base, name, conditions = CONDITIONS) {
     found = findOwn(base, name, conditions);
   } else if (name.startsWith("node:")) {
     throw noModule(`No such module "${name}". Of Node.js, workers have ${ofNode().join(", ")}.`, base);
+  } else if (name.startsWith(ROOT)) {
+    found = findFile(pathOf(name) ?? "");
   } else if (/^[a-z][a-z0-9+.-]*:/i.test(name)) {
     throw noModule(`No such module "${name}".`, base);
   } else {
@@ -314,6 +330,7 @@ guest.resolve = (base, name) => {
   try {
     const isWrapper = base === "pyworkerd:system/worker" && name.startsWith(WRAPPER);
     const path = isWrapper ? name.slice(WRAPPER.length) : locate(base.startsWith("/") ? base.slice(1) : "", name);
+    if (base === "pyworkerd:system/worker" && !isWrapper) main = path;
     const known = named.get(path);
     if (known !== undefined) return known;
     const isValue = formOf(path) !== undefined || isCommon(path, text(path));
@@ -370,12 +387,26 @@ guest.source = (name) => {
     if (name.startsWith(GIVEN)) return moduleOf(name.slice(GIVEN.length));
     const path = name.slice(1);
     taken.add(path);
-    return program(path) || "\n"; // a module of no length is one that could not be loaded, for the engine
+    return withMeta(path, program(path)) || "\n"; // one of no length is one that could not be loaded, for the engine
   } catch (error) {
     noteFailure(`Error loading module '${name}'`, error);
     throw error;
   }
 };
+
+let main;
+// The path of the program's main module.
+
+// The engine leaves `import.meta` empty: a module that uses it fills its own, before all else that it does.
+function withMeta(path, source) {
+  if (source === undefined || isExtension(path) || !source.includes("import.meta")) return source;
+  const at = /^#!.*\n?/.exec(source)?.[0].length ?? 0;
+  const filled =
+    `import.meta.url=${JSON.stringify(urlOf(path))};import.meta.main=${path === main};` +
+    "import.meta.resolve=((base,name)=>new URL(name,base).href).bind(null,import.meta.url);";
+  noteShift(path, at === 0 ? 1 : 2, filled.length);
+  return source.slice(0, at) + filled + source.slice(at);
+}
 
 // A module whose default export is a value that is there already, and whose other exports are the value's properties.
 function moduleOf(path) {

@@ -16,15 +16,30 @@ export function keepMappings(path, source) {
   return source.slice(0, at + 1);
 }
 
+const shifts = new Map();
+// By path, the line that something stands before which is not the author's, and how long that is.
+
+/** Say that a file's line begins with so many characters that were put there. */
+export function noteShift(path, line, length) {
+  shifts.set(path, [line, length]);
+}
+
+function shifted(path, line, column) {
+  const [at, length] = shifts.get(path) ?? [];
+  return at === line ? Math.max(column - length, 1) : column;
+}
+
 /** A stack with the places that its author knows, as far as they are known. */
 export function authored(stack) {
-  if (mappings.size === 0) return stack;
+  if (mappings.size === 0 && shifts.size === 0) return stack;
   const decoded = new Map();
-  return stack.replace(PLACE, (place, path, line, column) => {
-    const known = mappings.get(path.slice(1));
-    if (known === undefined) return place;
+  return stack.replace(PLACE, (place, path, line, at) => {
+    const name = path.slice(1);
+    const column = shifted(name, Number(line), Number(at));
+    const known = mappings.get(name);
+    if (known === undefined) return `${path}:${line}:${column}`;
     if (!decoded.has(path)) decoded.set(path, decode(known));
-    const found = placeIn(decoded.get(path), Number(line) - 1, Number(column) - 1);
+    const found = placeIn(decoded.get(path), Number(line) - 1, column - 1);
     return found === undefined ? place : `${path}:${found[0] + 1}:${found[1] + 1}`;
   });
 }
