@@ -259,3 +259,50 @@ def test_what_fills_it_moves_no_column(sandbox: Sandbox, source: str) -> None:
         return str(raised.value)
 
     assert told("import.meta.url;") == told("'impor.met.url';")
+
+
+@pytest.mark.parametrize(
+    ("about", "name", "expected"),
+    [
+        ('{"main": "m.js", "browser": "b.js"}', "p", "b"),
+        ('{"main": "m.js", "module": "e.mjs", "browser": "b.js"}', "p", "b"),
+        ('{"main": "m.js", "browser": "gone.js"}', "p", "m"),
+        ('{"main": "m.js", "browser": {"./m.js": "./b.js"}}', "p", "b"),
+        ('{"main": "./m", "browser": {"./m": "./b"}}', "p", "b"),
+        ('{"main": "m.js", "browser": {"./m.js": false}}', "p", {}),
+        ('{"main": "uses.js", "browser": {"./m.js": "./b.js"}}', "p", ["b", "q"]),
+        ('{"main": "uses.js", "browser": {"q": "./b.js"}}', "p", ["m", "b"]),
+        ('{"main": "uses.js", "browser": {"q": "r"}}', "p", ["m", "r"]),
+        ('{"main": "uses.js", "browser": {"q": false, "./m.js": 7, "./b.js": null}}', "p", ["m", {}]),
+        ('{"main": "uses.js", "browser": {"q": "../../../src/secret.js"}}', "p", ["m", "q"]),
+        ('{"main": "uses.js", "browser": null}', "p", ["m", "q"]),
+        ('{"exports": {"browser": "./b.js", "default": "./m.js"}, "browser": "m.js"}', "p", "b"),
+        ('{"exports": "./m.js", "browser": "b.js"}', "p", "m"),
+        ('{"main": "m.js", "browser": {"./m.js": "./b.js"}}', "p/m.js", "b"),
+    ],
+)
+def test_what_a_package_says_of_browsers(
+    shown: Callable[..., object], about: str, name: str, expected: object
+) -> None:
+    files = {
+        "node_modules/p/package.json": about,
+        "node_modules/p/m.js": "module.exports = 'm';",
+        "node_modules/p/b.js": "module.exports = 'b';",
+        "node_modules/p/e.mjs": "export default 'e';",
+        "node_modules/p/uses.js": "module.exports = [require('./m'), require('q')];",
+        "node_modules/q/index.js": "module.exports = 'q';",
+        "node_modules/r/index.js": "module.exports = 'r';",
+        "src/secret.js": "module.exports = 'secret';",
+    }
+    assert shown(f"import p from '{name}';", "p", files) == expected
+
+
+def test_what_a_package_says_of_browsers_is_about_itself_alone(shown: Callable[..., object]) -> None:
+    files = {
+        "package.json": '{"browser": {"q": "r"}}',
+        "node_modules/p/package.json": '{"browser": {"q": "r"}}',
+        "node_modules/p/index.js": "module.exports = require('q');",
+        "node_modules/q/index.js": "module.exports = 'q';",
+        "node_modules/r/index.js": "module.exports = 'r';",
+    }
+    assert shown("import p from 'p'; import q from 'q';", "[p, q]", files) == ["r", "q"]

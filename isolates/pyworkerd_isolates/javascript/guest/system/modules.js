@@ -54,6 +54,8 @@ const FORMS = {
 
 const kinds = new Map();
 // What files are, by path, where that is listed: "code", "common", "text", "data", "json", "extension", "internal".
+const NOTHING = "node_modules/.nothing.json";
+// A module without anything, in place of one that a package does without.
 const VALUES = new Set(["text", "data", "json"]);
 
 export function addFile(path, bytes, kind = undefined) {
@@ -128,6 +130,25 @@ function jsonOf(path) {
   }
 }
 
+const packages = new Map();
+// What package.json of a folder says, or undefined, by folder, until a program has been deployed: that of a package of
+// hundreds of modules is asked for with each of them.
+
+function packageAt(folder) {
+  if (!packages.has(folder)) packages.set(folder, jsonOf(`${folder === "" ? "" : `${folder}/`}package.json`));
+  return packages.get(folder);
+}
+
+// The folder of the package that a module belongs to, and what it says; undefined outside of packages.
+function packageOf(path) {
+  if (!path.includes("node_modules/")) return undefined;
+  for (let folder = folderOf(path); folder !== "" && !folder.endsWith("node_modules"); folder = folderOf(folder)) {
+    const about = packageAt(folder);
+    if (about !== undefined) return [folder, about];
+  }
+  return undefined;
+}
+
 // What `exports` or `imports` say: a path, null if it is forbidden, undefined if they say nothing.
 function choose(target, conditions, star) {
   if (typeof target === "string") return star === undefined ? target : target.replaceAll("*", star);
@@ -161,7 +182,7 @@ function match(table, name, conditions) {
 }
 
 function inPackage(root, inside, conditions) {
-  const about = jsonOf(`${root}/package.json`) ?? {};
+  const about = packageAt(root) ?? {};
   if (about.exports !== undefined && about.exports !== null) {
     const { exports } = about;
     const table =
@@ -174,8 +195,13 @@ function inPackage(root, inside, conditions) {
     return path !== undefined && path.startsWith(`${root}/`) ? findFile(path) : undefined;
   }
   if (inside !== "") return findFile(join(root, inside) ?? "");
-  const main = conditions === REQUIRED ? about.main : (about.module ?? about.main);
-  return (typeof main === "string" ? findFile(join(root, main) ?? "") : undefined) ?? findFile(`${root}/index`);
+  const { browser, main } = about;
+  const module = conditions === REQUIRED ? undefined : about.module;
+  for (const each of [browser, module, main]) {
+    const found = typeof each === "string" ? findFile(join(root, each) ?? "") : undefined;
+    if (found !== undefined) return found;
+  }
+  return findFile(`${root}/index`);
 }
 
 // Whether a package of this name has files, without looking at each of them for every name.
@@ -206,7 +232,7 @@ function findPackage(base, name, conditions) {
 
 function findOwn(base, name, conditions) {
   for (let folder = folderOf(base); ; folder = folderOf(folder)) {
-    const about = jsonOf(`${folder === "" ? "" : `${folder}/`}package.json`);
+    const about = packageAt(folder);
     if (about !== undefined) {
       const target = match(about?.imports ?? {}, name, conditions);
       if (!target) return undefined;
@@ -228,6 +254,28 @@ function urlOf(path) {
 export function pathOf(text) {
   const path = text.startsWith("file:") ? decodeURIComponent(new URL(text).pathname) : text;
   return join("", path.startsWith(FOLDER) ? path.slice(FOLDER.length) : path);
+}
+
+// What a package says in `browser` of its own modules, and of what they import: in place of this comes another one, or
+// nothing (https://github.com/defunctzombie/package-browser-field-spec). Wrangler's bundler reads it as well.
+function replaced(base, name, conditions) {
+  const [root, about] = packageOf(base) ?? [];
+  const table = about?.browser;
+  if (table === null || typeof table !== "object" || !Object.hasOwn(table, name)) return undefined;
+  const target = table[name];
+  if (target === false) {
+    files.set(NOTHING, new Uint8Array([123, 125]));
+    return NOTHING;
+  }
+  if (typeof target !== "string") return undefined;
+  return target.startsWith(".") ? findFile(join(root, target) ?? "") : findPackage(base, target, conditions);
+}
+
+function replacedFile(path, conditions) {
+  const root = packageOf(path)?.[0];
+  if (root === undefined) return path;
+  const inside = `.${path.slice(root.length)}`;
+  return replaced(path, inside, conditions) ?? replaced(path, inside.replace(/\.js$/, ""), conditions) ?? path;
 }
 
 function noModule(message, base) {
@@ -252,8 +300,9 @@ export function locate(base, name, conditions = CONDITIONS) {
   } else if (/^[a-z][a-z0-9+.-]*:/i.test(name)) {
     throw noModule(`No such module "${name}".`, base);
   } else {
-    found = findPackage(base, name, conditions) ?? findFile(name);
+    found = replaced(base, name, conditions) ?? findPackage(base, name, conditions) ?? findFile(name);
   }
+  if (found !== undefined && found.includes("node_modules/")) found = replacedFile(found, conditions);
   // Extensions have names, and lie in no folder of the program.
   if (isExtension(found) && !isExtension(base)) found = undefined;
   if (found === undefined) throw noModule(`No such module "${name}", imported from "${base}".`, base);
@@ -264,11 +313,7 @@ function isCommon(path, source) {
   if (kinds.has(path)) return kinds.get(path) === "common";
   if (path.endsWith(".cjs") || path.endsWith(".cts")) return true;
   if (path.endsWith(".mjs") || path.endsWith(".mts") || !path.includes("node_modules/")) return false;
-  for (let folder = folderOf(path); folder !== "" && !folder.endsWith("node_modules"); folder = folderOf(folder)) {
-    const about = jsonOf(`${folder}/package.json`);
-    if (about?.type === "module") return false;
-    if (about !== undefined) break;
-  }
+  if (packageOf(path)?.[1]?.type === "module") return false;
   return !/^\s*(?:import\b(?!\s*\()|export\b)/m.test(source);
 }
 
@@ -380,6 +425,7 @@ const taken = new Set();
 export function forgetTaken() {
   for (const path of taken) files.set(path, null);
   taken.clear();
+  packages.clear();
 }
 
 guest.source = (name) => {
