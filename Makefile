@@ -27,8 +27,8 @@ help: ## this list
 serve: engine ## serve examples/hello on http://127.0.0.1:8787
 	@exec $(BIN)/pyworkerd serve $(CONFIG) --socket-addr http=$(ADDRESS):$(PORT) $(ARGS)
 
-test: engine ## run the tests
-	$(BIN)/python -m pytest -q $(ARGS)
+test: engine ## run the tests, on every processor
+	$(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist loadfile $(ARGS)
 
 check: $(INSTALLED) ## lint, formatting, types, import contracts, shape of the sources
 	$(BIN)/ruff check

@@ -51,7 +51,7 @@ def test_a_line_is_a_token(line: str, until: float | None) -> None:
         f"ci {HASH} until:2027-01-31 more",
         f"-ci {HASH}",
         f"c\x1bi {HASH}",
-        make_token(),
+        pytest.param(make_token(), id="a token itself"),
     ],
 )
 def test_what_is_no_token_is_told_with_its_line_and_never_repeated(line: str) -> None:
