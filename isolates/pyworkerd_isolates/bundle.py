@@ -24,16 +24,24 @@ MAX_FILES: Final = 20_000
 MAX_BUNDLE_BYTES: Final = 64 * 1024 * 1024
 """Workers: 64 MiB per script."""
 PRIVATE_KEY: Final = re.compile(
-    rb"^(?:\xef\xbb\xbf)?-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE
+    rb"^(?:\xef\xbb\xbf)?-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+    rb"|-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\[rn]|\s)+(?:[A-Za-z0-9+/]{16}|Proc-Type:)",
+    re.MULTILINE,
 )
-"""How a key begins that only its owner is to have (RFC 7468 sections 10 and 11, OpenSSH's and OpenPGP's alike)."""
+"""How a key begins that only its owner is to have (RFC 7468 sections 10 and 11, OpenSSH's and OpenPGP's alike): on a
+line of its own, or in a text within JSON, YAML or an environment."""
+JSON_WEB_KEY: Final = re.compile(rb'"(?:d|k)"\s*:\s*"[A-Za-z0-9_-]{20,}"')
+"""The part of a JSON Web Key that only its owner is to have (RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1)."""
+KEY_TYPE: Final = re.compile(rb'"kty"\s*:\s*"(?:RSA|EC|OKP|oct)"')
 PUTTY_KEY: Final = b"PuTTY-User-Key-File-"
 """How a file of PuTTY's begins, which has a private key in it (PuTTY's manual, appendix C)."""
+SECRET_SUFFIXES: Final = (".env", ".p12", ".pfx", ".jks", ".keystore")
+"""Of environments, and of files that hold private keys in ways that do not show."""
 BACKUP: Final = "backup.json"
 """Beside it lie the stores of all workers, and their secrets (`pyworkerd state backup`)."""
 _BACKUP_HAS: Final = (b'"format"', b'"created"', b'"stores"')
 
-RULES: Final = b"3"
+RULES: Final = b"4"
 """Of what is left out: by others a folder is another bundle, and what was known of it is not known again."""
 MAX_SHOWN: Final = 10
 """Names in a message."""
@@ -64,8 +72,8 @@ class Bundle:
     """
     wrappers: tuple[str, ...] = ()
     """Extensions that are loaded beside the main module, because bindings are made by them."""
-    keys: tuple[str, ...] = field(default=(), compare=False)
-    """Files that lie beside the others and are not among them: they look like private keys."""
+    secrets: tuple[str, ...] = field(default=(), compare=False)
+    """Files that lie beside the others and are not among them: they look like secrets."""
 
     def __post_init__(self) -> None:
         if len(self.files) > MAX_FILES:
@@ -90,11 +98,11 @@ class Bundle:
 
         Names that begin with a dot (`.dev.vars`, `.git`), compiled files, and files and folders in `exclude` stay out.
         So do links that lead out of `root`: a bundle must not carry what its folder does not show. And so do files that
-        look like private keys and are no code (`keys`), which is logged.
+        look like secrets and are no code (`secrets`), which is logged.
         """
         root = (root or main.parent).resolve()
         files: dict[str, bytes] = {}
-        keys: list[str] = []
+        secrets: list[str] = []
         size = 0
         for name, path, _ in _walk(main, root, exclude):
             try:
@@ -104,16 +112,16 @@ class Bundle:
             size += len(files[name])
             if size > MAX_BUNDLE_BYTES:  # it grew while it was read
                 raise BundleError(f"{root} holds more than {MAX_BUNDLE_BYTES} bytes")
-            if is_key(name, files[name]):
+            if is_secret(name, files[name]):
                 del files[name]
-                keys.append(name)
-        if keys:
-            logger.warning("%s: left out, since they look like private keys: %s", root, shown(keys))
+                secrets.append(name)
+        if secrets:
+            logger.warning("%s: left out, since they look like secrets: %s", root, shown(secrets))
         try:
             relative = main.resolve().relative_to(root)
         except ValueError:
             raise BundleError(f"{main} does not lie below {root}") from None
-        return cls(*_main(relative.as_posix(), files), keys=tuple(keys))
+        return cls(*_main(relative.as_posix(), files), secrets=tuple(secrets))
 
     @classmethod
     def of(cls, sources: Mapping[str, str | bytes], main: str | None = None) -> Bundle:
@@ -158,14 +166,16 @@ class Bundle:
         return digest.hexdigest()
 
 
-def is_key(name: str, data: bytes) -> bool:
-    """Whether a file looks like a private key, and is no code."""
+def is_secret(name: str, data: bytes) -> bool:
+    """Whether a file looks like a private key or an environment, and is no code."""
     # What is searched for first is found, or not, at the speed of memory: bundles have 64 MiB.
     if language_of(name) is not None:
         return False
-    if data.startswith(PUTTY_KEY):
+    if data.startswith(PUTTY_KEY) or name.lower().endswith(SECRET_SUFFIXES):
         return True
-    return b"PRIVATE KEY" in data and PRIVATE_KEY.search(data) is not None
+    if b"PRIVATE KEY" in data and PRIVATE_KEY.search(data) is not None:
+        return True
+    return b'"kty"' in data and KEY_TYPE.search(data) is not None and JSON_WEB_KEY.search(data) is not None
 
 
 def _is_backup(entries: Sequence[os.DirEntry[str]]) -> bool:

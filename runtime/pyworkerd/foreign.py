@@ -7,8 +7,12 @@ are shared by all of a folder.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 from bisect import bisect_left
 from os.path import normpath, sep
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from pyworkerd_config.model import Disk, Worker
@@ -18,7 +22,6 @@ from pyworkerd.storage.layout import draft_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pyworkerd_config.model import Config, Place
 
@@ -65,14 +68,15 @@ class Foreign:
             if socket.https is not None
             for certificate in socket.https.certificates
         ) | ({config.admin.tokens.resolve()} if config.admin is not None and config.admin.tokens else set())
+        self._output = frozenset(_output())
         self._real: dict[Path, Path] = {}
         """Links followed: to ask the disk for every neighbour of every worker would take minutes."""
         self._by_root = sorted(((_parts(each.root), each) for each in workers), key=_first)
         self._by_main = sorted(((_parts(each.main), each) for each in workers), key=_first)
 
     def to(self, worker: Worker) -> frozenset[Path]:
-        """The stores, disks that are written to, keys of TLS, tokens, main modules of other workers below this one's
-        folder, and workers' folders below its own."""
+        """The stores, disks that are written to, keys of TLS, tokens, files that this process's output goes to, main
+        modules of other workers below this one's folder, and workers' folders below its own."""
         parts, own = _parts(worker.root), _parts(worker.main)
         root, main = worker.root.absolute(), worker.main.absolute()
         found = {
@@ -84,7 +88,7 @@ class Foreign:
             for theirs, other in _below(parts, self._by_root)
             if theirs != parts and own[: len(theirs)] != theirs
         }
-        return self._keys.union(map(self._resolved, found))
+        return (self._keys | self._output).union(map(self._resolved, found))
 
     def folder(self, worker: Worker, place: Place) -> Folder:
         """What this worker's bundle is read from. It was configured there."""
@@ -99,6 +103,14 @@ class Foreign:
         if path not in self._real:
             self._real[path] = path.resolve()
         return self._real[path]
+
+
+def _output() -> Iterator[Path]:
+    """Files that what this process says goes to, as after `pyworkerd serve > log`: all tenants' words are in them."""
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                yield Path(f"/proc/self/fd/{descriptor}").resolve(strict=True)
 
 
 _Placed: TypeAlias = "tuple[tuple[str, ...], Worker]"

@@ -59,7 +59,7 @@ def test_what_looks_like_a_private_key_stays_out_and_is_told(root, caplog, label
     (root / "package" / "tls.crt").write_bytes(b"chain first\r\n" + KEY % (label, label))
     bundle = Bundle.read(root / "main.py")
     assert set(bundle.files) == PLAIN
-    assert bundle.keys == ("package/tls.crt",)
+    assert bundle.secrets == ("package/tls.crt",)
     assert "'package/tls.crt'" in caplog.text
 
 
@@ -69,7 +69,33 @@ def test_what_looks_like_a_private_key_stays_out_and_is_told(root, caplog, label
 )
 def test_so_does_one_that_another_system_wrote(root, data):
     (root / "key").write_bytes(data)
-    assert Bundle.read(root / "main.py").keys == ("key",)
+    assert Bundle.read(root / "main.py").secrets == ("key",)
+
+
+ESCAPED = (
+    (KEY % (b"PRIVATE KEY", b"PRIVATE KEY"))
+    .replace(b"MC4CAQ", b"MC4CAQAwBQYDK2VwBCIEIA")
+    .replace(b"\n", b"\\n")
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("account.json", b'{"type": "service_account", "private_key": "%s"}' % ESCAPED),
+        ("account.yaml", b'key: "%s"' % ESCAPED),
+        ("rsa.json", b'{"key": "-----BEGIN RSA PRIVATE KEY-----\\nProc-Type: 4,ENCRYPTED\\n"}'),
+        ("staging.env", b"TOKEN=hunter2"),
+        ("Staging.ENV", b""),
+        ("server.p12", b"\x30\x82"),
+        ("key.json", b'{"kty": "EC", "crv": "P-256", "d": "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}'),
+        ("keys.json", b'{"keys":[{"k":"FdFYFzERwC2uCBB46pZQi4GG85LujR8obt-KWRBICVQ","kty":"oct"}]}'),
+    ],
+)
+def test_what_holds_a_secret_in_another_way_stays_out(root, name, data):
+    (root / name).write_bytes(data)
+    bundle = Bundle.read(root / "main.py")
+    assert (set(bundle.files), bundle.secrets) == (PLAIN, (name,))
 
 
 @pytest.mark.parametrize(
@@ -93,6 +119,10 @@ def test_backups_of_what_is_stored_stay_out(root, text, is_one):
         ("public.pem", KEY % (b"PUBLIC KEY", b"PUBLIC KEY")),
         ("parser.py", b'"""\n' + KEY % (b"PRIVATE KEY", b"PRIVATE KEY") + b'"""'),
         ("notes.md", b"Keys begin with -----BEGIN PRIVATE KEY-----."),
+        ("words.json", b'{"begin": "-----BEGIN PRIVATE KEY-----\\n", "end": "-----END PRIVATE KEY-----"}'),
+        ("jwks.json", b'{"keys": [{"kty": "EC", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}]}'),
+        ("data.json", b'{"d": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}'),
+        ("environment.json", b"{}"),
     ],
 )
 def test_what_only_speaks_of_keys_stays_in(root, caplog, name, data):

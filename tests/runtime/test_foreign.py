@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -162,3 +164,22 @@ def test_what_the_server_writes_and_its_configuration_are_no_workers(tmp_path: P
     )
     bundle = Foreign(config).folder(worker, config.services[0].place).read()
     assert set(bundle.files) == {"a.py", "public/page"}
+
+
+def test_what_a_server_says_is_no_workers_file(tmp_path: Path) -> None:
+    (tmp_path / "w.py").write_text(LOOK)
+    (tmp_path / "notes.log").write_text("data")
+    program = """
+import sys
+from pathlib import Path
+from pyworkerd.foreign import Foreign
+from pyworkerd_config.model import Config, Place, Service, Worker
+worker = Worker(Path("w.py"), Path())
+found = Foreign(Config(services=(Service("w", worker),))).folder(worker, Place()).read()
+print(*sorted(found.files))
+"""
+    with (tmp_path / "server.log").open("w") as output, (tmp_path / "errors.log").open("w") as errors:
+        subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, stdout=output, stderr=errors, check=True
+        )
+    assert (tmp_path / "server.log").read_text() == "notes.log w.py\n"

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     folder = Foreign(config).folder(worker, place)
     site = None if worker.assets is None else read_site(worker.assets, folder.exclude)
     listing = None if site is None or worker.assets is None else listed(site, worker.assets)
-    body, keys = _pack(worker, folder, f"{place}: service {name!r}", listing)
+    body, secrets = _pack(worker, folder, f"{place}: service {name!r}", listing)
     query = {"message": options.message, "percent": options.percent, "smoke": options.smoke}
     if options.test:
         query["test"] = "true"
@@ -73,17 +73,15 @@ def run(options: argparse.Namespace) -> int:
     done = remote.ask("POST", path_of(name, "versions"), query=query, body=body, kind=ARCHIVE)
     if site is not None:
         done["assets_sent"] = sent
-        _tell_keys(site.keys)
-        keys = [*keys, *site.keys]
-    tell({**done, "left_out": keys} if keys else done, as_json=options.json)
+        _tell_secrets(site.secrets)
+        secrets = [*secrets, *site.secrets]
+    tell({**done, "left_out": secrets} if secrets else done, as_json=options.json)
     return 0
 
 
-def _tell_keys(keys: Sequence[str]) -> None:
-    if keys:
-        sys.stderr.write(
-            f"warning: assets left out, since they look like private keys: {shown_names(keys)}\n"
-        )
+def _tell_secrets(secrets: Sequence[str]) -> None:
+    if secrets:
+        sys.stderr.write(f"warning: assets left out, since they look like secrets: {shown_names(secrets)}\n")
 
 
 def tell(done: dict[str, Any], *, as_json: bool) -> None:
@@ -126,4 +124,4 @@ def _pack(worker: Worker, folder: Folder, where: str, site: Listed | None) -> tu
     packed = pack(bundle, main, {b.name: b.value for b in worker.bindings if b.kind in VAR_KINDS}, site)
     if len(packed) > MAX_UPLOAD:
         raise ConfigurationError(f"the worker has {len(packed)} bytes packed; {MAX_UPLOAD} are taken")
-    return packed, bundle.keys
+    return packed, bundle.secrets

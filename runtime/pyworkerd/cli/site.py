@@ -8,7 +8,7 @@ from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyworkerd_isolates.bundle import is_key
+from pyworkerd_isolates.bundle import is_secret
 
 from pyworkerd.errors import ConfigurationError, StorageError
 from pyworkerd.services.assets.index import OWN, Index
@@ -40,8 +40,8 @@ class Site(NamedTuple):
     tree: Tree
     digests: Mapping[str, str]
     """By their paths, which begin with a slash."""
-    keys: Sequence[str]
-    """Paths of files that look like private keys: they are left out."""
+    secrets: Sequence[str]
+    """Paths of files that look like secrets: they are left out."""
 
 
 def read_site(model: Assets, exclude: frozenset[Path]) -> Site:
@@ -52,7 +52,7 @@ def read_site(model: Assets, exclude: frozenset[Path]) -> Site:
     tree, root = Tree(model.directory), model.directory.resolve()
     exclude = exclude - {root}
     digests: dict[str, str] = {}
-    keys: list[str] = []
+    secrets: list[str] = []
     size = 0
     try:
         for path in _paths(tree):
@@ -61,8 +61,8 @@ def read_site(model: Assets, exclude: frozenset[Path]) -> Site:
                 continue
             data = _content(tree, path)
             size += len(data)
-            if is_key(path, data):
-                keys.append(path[1:])
+            if is_secret(path, data):
+                secrets.append(path[1:])
                 continue
             digests[path] = sha256(data).hexdigest()
             if len(digests) > MAX_ASSETS or size > MAX_SITE:
@@ -72,7 +72,7 @@ def read_site(model: Assets, exclude: frozenset[Path]) -> Site:
                 )
     except StorageError as error:
         raise ConfigurationError(f"the assets in {model.directory} cannot be read: {error}") from None
-    return Site(tree, digests, keys)
+    return Site(tree, digests, secrets)
 
 
 def listed(site: Site, model: Assets) -> Listed:

@@ -70,7 +70,7 @@ def test_somebody_elses_machine(tmp_path: Path) -> None:
         )
         assert deployed.returncode == 0, deployed.stderr
         assert json.loads(deployed.stdout)["left_out"] == ["key.pem"]
-        assert deployed.stderr.count("left out, since they look like private keys: 'key.pem'") == 1
+        assert deployed.stderr.count("left out, since they look like secrets: 'key.pem'") == 1
         first = json.loads(deployed.stdout)["version"]
         assert (first["files"], first["by"], first["main"]) == (1, "environment", "w.py")
         assert ask(http).body == "wrangler - {'most': 3}"

@@ -39,7 +39,7 @@ def test_it_takes_what_is_served(tmp_path: Path) -> None:
     exclude = frozenset((folder.resolve(), *(folder.resolve() / name for name in ("state", "config.toml"))))
     site = read_site(Assets(folder, "FILES"), exclude)
     assert site.digests == {f"/{name}": sha256(data).hexdigest() for name, data in FILES.items()}
-    assert site.keys == ["key.pem"]
+    assert site.secrets == ["key.pem"]
     said = listed(site, Assets(folder, "FILES", "none", "404-page", ("/api/*",)))
     assert (said.files, said.settings.run_worker_first) == (site.digests, ("/api/*",))
     assert (said.settings.binding, said.settings.html_handling) == ("FILES", "none")
