@@ -11,11 +11,15 @@ import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from tests.runtime.cli.forks import Forked, forks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+Process = subprocess.Popen[bytes] | subprocess.Popen[str] | Forked
 PROGRAM = Path(sys.executable).with_name("pyworkerd")
 PATIENCE_S = 100.0
 """Only a command that hangs takes so long: the first one may have to build the engine."""
@@ -59,16 +63,25 @@ def project(folder: Path, config: str = CONFIG, **files: str) -> Path:
 def run(
     *arguments: str | Path, typed: str | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        capture_output=True,
-        text=True,
-        input=typed,
-        timeout=PATIENCE_S,
-        check=False,
-        env=os.environ | environment,
-    )
+    """Run a command to its end, in a process of its own."""
+    command = [str(PROGRAM), *map(str, arguments)]
+    with TemporaryFile() as given, TemporaryFile() as output, TemporaryFile() as errors:
+        given.write((typed or "").encode())
+        given.seek(0)
+        files = given.fileno(), output.fileno(), errors.fileno()
+        process = forks().start(command, files, os.environ | environment)
+        try:
+            status = process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        said = [_text(file) for file in (output, errors)]
+    return subprocess.CompletedProcess(command, status, *said)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 class Lines:
@@ -110,12 +123,10 @@ class Lines:
 class Served:
     """A running `pyworkerd serve`."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    def __init__(self, process: Process, output: IO[str], errors: IO[str]) -> None:
         self.process = process
-        self.output = Lines(process.stdout)
-        self.errors = Lines(process.stderr)
+        self.output = Lines(output)
+        self.errors = Lines(errors)
 
     def address(self, socket: str = "http") -> tuple[str, int]:
         """Wait until it listens. Sockets have to be asked for in the order of the configuration."""
@@ -137,20 +148,32 @@ def serve(
     """`pyworkerd serve ...`; killed at the end if it still runs. `processes` None leaves their number to it."""
     if processes is not None:
         arguments = (*arguments, f"--processes={processes}")
-    with subprocess.Popen(
-        [PROGRAM, verb, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    ) as process:
-        served = Served(process)
+    with running(verb, *arguments, **environment) as served:
+        yield served
+
+
+@contextmanager
+def running(*arguments: str | Path, anew: bool = False, **environment: str) -> Iterator[Served]:
+    """A command that does not end by itself, killed if it still runs. `anew` is without what `forks` has imported."""
+    command = [str(PROGRAM), *map(str, arguments)]
+    (output, to_output), (errors, to_errors) = os.pipe(), os.pipe()
+    with os.fdopen(output) as said, os.fdopen(errors) as told, Path(os.devnull).open() as nothing:
+        try:
+            files, everything = (nothing.fileno(), to_output, to_errors), os.environ | environment
+            process: Process
+            if anew:
+                given, out, err = files
+                process = subprocess.Popen(command, stdin=given, stdout=out, stderr=err, env=everything)
+            else:
+                process = forks().start(command, files, everything)
+        finally:
+            os.close(to_output)
+            os.close(to_errors)
+        served = Served(process, said, told)
         try:
             yield served
         finally:
-            if process.poll() is None:
-                process.kill()
+            process.kill()
             process.wait()
             served.output.rest()
             served.errors.rest()

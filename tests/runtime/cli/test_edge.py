@@ -240,7 +240,9 @@ def test_a_socket_that_systemd_opened(tmp_path: Path) -> None:
             text=True,
             env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")},
         ) as process:
-            served = Served(process)
+            assert process.stdout is not None
+            assert process.stderr is not None
+            served = Served(process, process.stdout, process.stderr)
             try:
                 assert served.address() == opened.getsockname()
                 assert manager.recv(100) == b"READY=1"

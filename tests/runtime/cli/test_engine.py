@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import pytest
 from pyworkerd.cli.engine import listed
 from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.component.image import fingerprint
@@ -15,13 +18,24 @@ from pyworkerd_isolates.python.build import source
 from tests.runtime.cli.command import project, run
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from pyworkerd_isolates.engine import Engine
 
 
-def test_build_and_list(engine: Engine, tmp_path: Path) -> None:
-    built = run("engine", "build", "--json")
+@pytest.fixture
+def home(cache: Cache) -> Iterator[dict[str, str]]:
+    """A home with the machine's own engines, and without its many images, each of which a list reads."""
+    run("engine", "build")
+    with TemporaryDirectory(dir=cache.home) as folder:
+        (Path(folder) / "sealed").mkdir()
+        for path in (cache.home / "key", *cache.folder.glob("engine-*"), *cache.folder.glob("base-*")):
+            (Path(folder) / path.relative_to(cache.home)).hardlink_to(path)
+        yield {"PYWORKERD_HOME": folder}
+
+
+def test_build_and_list(engine: Engine, home: dict[str, str], tmp_path: Path) -> None:
+    built = run("engine", "build", "--json", **home)
     assert built.returncode == 0
     ready = json.loads(built.stdout)
     assert [each["language"] for each in ready] == [
@@ -31,9 +45,9 @@ def test_build_and_list(engine: Engine, tmp_path: Path) -> None:
         "javascript_storage",
     ]
     assert ready[0]["key"] == engine.key
-    assert run("validate", project(tmp_path)).returncode == 0
+    assert run("validate", project(tmp_path), **home).returncode == 0
 
-    found = json.loads(run("engine", "list", "--json").stdout)
+    found = json.loads(run("engine", "list", "--json", **home).stdout)
     current = {each["kind"]: each for each in found if each["current"] and each["language"] == "python"}
     assert current.keys() == {"engine", "base", "image"}
     others = {(each["kind"], each["language"]) for each in found if each["current"]}

@@ -37,11 +37,12 @@ def test_help_names_every_command() -> None:
 
 @pytest.mark.parametrize("name", module.COMMANDS)
 def test_every_command_has_its_module_and_its_help(name: str) -> None:
-    command = importlib.import_module(module.COMMANDS[name].module)
-    assert command.__doc__.startswith(f"`pyworkerd {name}")
-    assert callable(command.configure)
-    assert callable(command.run)
-    done = run(name, "--help")
+    imported = importlib.import_module(module.COMMANDS[name].module)
+    assert imported.__doc__.startswith(f"`pyworkerd {name}")
+    assert callable(imported.configure)
+    assert callable(imported.run)
+    command = [PROGRAM, name, "--help"]  # begun anew, so that nothing is imported which it does not import
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: pyworkerd {name} ")
 

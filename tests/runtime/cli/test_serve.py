@@ -14,7 +14,7 @@ import pytest
 from pyworkerd.cli import serve as module
 from pyworkerd.http import ParserName
 
-from tests.runtime.cli.command import CONFIG, PATIENCE_S, ask, events, project, run, serve
+from tests.runtime.cli.command import CONFIG, PATIENCE_S, ask, events, project, run, running, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ def test_it_serves_on_the_port_that_it_prints_and_ends_in_good_order(tmp_path: P
 def test_what_a_configuration_does_not_use_is_not_loaded(tmp_path: Path) -> None:
     config = project(tmp_path)
     assert run("validate", config).returncode == 0, "the image is made by now"
-    with serve(config, PYTHONPROFILEIMPORTTIME="1") as served:
+    with running("serve", config, "--processes=1", anew=True, PYTHONPROFILEIMPORTTIME="1") as served:
         assert ask(served.address()).body == "hello"
         assert served.stop(signal.SIGTERM) == 0
         lines = served.errors.rest()

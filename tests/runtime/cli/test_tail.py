@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from pyworkerd.server import bind
 
 from tests.runtime.admin.test_routes import Fixed
 from tests.runtime.cli import command
-from tests.runtime.cli.command import PROGRAM, Served, ask, project, run, serve
+from tests.runtime.cli.command import ask, project, run, running, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,26 +34,6 @@ class Default(WorkerEntrypoint):
         print("served", request.url)
         return Response("tea")
 """
-
-
-@contextmanager
-def tail(*arguments: str, **environment: str) -> Iterator[Served]:
-    with subprocess.Popen(
-        [PROGRAM, "tail", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    ) as process:
-        following = Served(process)
-        try:
-            yield following
-        finally:
-            process.kill()
-            process.wait()
-            following.output.rest()
-            following.errors.rest()
 
 
 @contextmanager
@@ -83,8 +61,8 @@ def test_what_workers_say_and_do_in_all_processes(tmp_path: Path) -> None:
         address = served.address()
         served.errors.until("serving with")
         with (
-            tail("w", "-c", str(config), "--json", "--last=10") as following,
-            tail("--to", f"unix:{tmp_path / 'admin'}", "--status=error") as failing,
+            running("tail", "w", "-c", str(config), "--json", "--last=10") as following,
+            running("tail", "--to", f"unix:{tmp_path / 'admin'}", "--status=error") as failing,
             busy(address),
         ):
             outcome = json.loads(following.output.until('"GET /tea"'))
@@ -137,7 +115,7 @@ def serving(*messages: str) -> Fixed:
 def test_a_server_that_goes_away_and_comes_again(tmp_path: Path) -> None:
     path = tmp_path / "admin"
     with site(path, serving("one")):
-        following = tail("--to", f"unix:{path}", "--last=10")
+        following = running("tail", "--to", f"unix:{path}", "--last=10")
         client = following.__enter__()
         client.output.until("one")
     client.errors.until("trying again")
