@@ -140,3 +140,17 @@ def take_error(error: int) -> str:
 def assemble(wat: str) -> bytes:
     """WebAssembly text to binary."""
     return bytes(wat2wasm(wat))
+
+
+STACK_OVERFLOW, INTERRUPT, UNREACHABLE = 0, 10, 9
+TRAP_NAMES: Final = {
+    1: "memory access out of bounds",
+    3: "table access out of bounds",
+    4: "indirect call to null",
+    5: "indirect call of the wrong type",
+    6: "integer overflow",
+    7: "integer division by zero",
+    8: "invalid conversion to integer",
+    9: "unreachable code reached",
+}
+"""Codes of wasmtime/trap.h: those that mean something here, and what is said of others."""

@@ -63,6 +63,8 @@ class Machine:
         self._engine = Engine(config)
         self.pointer = ctypes.cast(self._engine.ptr(), c_void_p).value
         self.ticker = Ticker(partial(_advance, self._engine, self.pointer))
+        self.wary_until = 0
+        """Time of the ticker up to which calls that make room in a guest can pause, because one of them took long."""
 
     def compile(self, wasm: bytes) -> bytes:
         """Compile a module to native code, serialised. Takes seconds for an engine, milliseconds for an image."""

@@ -33,6 +33,10 @@ from typing import TYPE_CHECKING, Any, Final
 from wasmtime import _bindings as c
 
 from .capi import (
+    INTERRUPT,
+    STACK_OVERFLOW,
+    TRAP_NAMES,
+    UNREACHABLE,
     take_error,
     wasm_trap_delete,
     wasmtime_call_future_delete,
@@ -77,26 +81,19 @@ if TYPE_CHECKING:
     from .pages import Run
 
 PREPARE_TICKS: Final = c_uint64(500)
-"""Epochs for the short calls before and after a step, which cannot pause: they allocate and free one block. They are
-time on the wall, and a thread that has let go of the interpreter's lock to make such a call waits for a processor where
-others want it: with 100, guests lost their isolates to a busy machine, and were told that they had used their CPU time.
-"""
+"""Epochs for the short calls before and after a step, which allocate and free one block. They are time on the wall, and
+a thread that has let go of the interpreter's lock to make such a call waits for a processor where others want it: with
+100, guests lost their isolates to a busy machine, and were told that they had used their CPU time."""
+SLOW_NS: Final = 20_000_000
+WARY_NS: Final = 3_600_000_000_000
+"""Where such a call took so long on the wall (it takes less than a microsecond), a hostile guest has taken its
+allocator apart, or the machine is busy. For so long after that, these calls of all guests can pause as steps do: then
+they hold up nobody and are paid for, but cost a microsecond more."""
 OWN_CALL_TICKS: Final = c_uint64(1000)
 """Epochs for a call of the engine's own functions, which take no time worth counting."""
 
 _TOO_LONG: Final = "UpdateDeadline"
 """In the error of a call that cannot pause and reached its deadline (wasmtime 50; a test holds it to that)."""
-_STACK_OVERFLOW, _INTERRUPT, _UNREACHABLE = 0, 10, 9
-_TRAP_NAMES: Final = {
-    1: "memory access out of bounds",
-    3: "table access out of bounds",
-    4: "indirect call to null",
-    5: "indirect call of the wrong type",
-    6: "integer overflow",
-    7: "integer division by zero",
-    8: "invalid conversion to integer",
-    9: "unreachable code reached",
-}
 
 copy = PYFUNCTYPE(c_void_p, c_void_p, c_void_p, c_size_t)(("memmove", ctypes.PyDLL(None)))
 _view_of = PYFUNCTYPE(py_object, c_void_p, c_ssize_t, ctypes.c_int)(
@@ -127,6 +124,7 @@ class _Exports(ctypes.Structure):
         ("arguments", c.wasmtime_val_t * 3),
         ("result", c.wasmtime_val_t),
         ("error", c_void_p),
+        ("wanted", c.wasmtime_val_t * 2),
     )
 
 
@@ -134,19 +132,21 @@ _FUNC_SIZE: Final = ctypes.sizeof(c.wasmtime_func_t)
 _I32, _I64 = 0, 1
 """WASMTIME_I32 and WASMTIME_I64 of wasmtime/val.h."""
 _VALUE: Final = ctypes.sizeof(c.wasmtime_val_t) // 8
-_VALUES, _TRAP, _ARGUMENTS, _RESULT, _ERROR = (
-    getattr(_Exports, name).offset // 8 for name in ("values", "trap", "arguments", "result", "error")
+_VALUES, _TRAP, _ARGUMENTS, _RESULT, _ERROR, _WANTED = (
+    getattr(_Exports, name).offset // 8
+    for name in ("values", "trap", "arguments", "result", "error", "wanted")
 )
 """Where these records begin, in words of 64 bits. Of an argument and the result the first word is the kind."""
 _RESULT_NUMBER: Final = _RESULT + 1
 _VALUES_SECOND: Final = _VALUES + 2
 _NOW, _FIRST, _SECOND = (_ARGUMENTS + place * _VALUE + 1 for place in range(3))
-"""What an export of a step takes: time, address, size."""
-_KINDS: Final = ((_NOW, _I64), (_FIRST, _I32), (_SECOND, _I32))
+_PREVIOUS, _SIZE = _WANTED + 1, _WANTED + _VALUE + 1
+"""What an export of a step takes: time, address, size. And the call before it: the address of the last answer, size."""
+_KINDS: Final = ((_NOW, _I64), (_FIRST, _I32), (_SECOND, _I32), (_PREVIOUS, _I32), (_SIZE, _I32))
 _Bytes: Final = c_char * ctypes.sizeof(_Exports)
 _record: Final = Struct("<II").unpack_from
 """An answer's record: its address and size."""
-_ONE, _THREE, _FOUR = c_size_t(1), c_size_t(3), c_size_t(4)
+_ONE, _TWO, _THREE, _FOUR = c_size_t(1), c_size_t(2), c_size_t(3), c_size_t(4)
 _NOTHING: Final = memoryview(b"")
 
 
@@ -162,8 +162,11 @@ class Instance:
         "_call_with",
         "_context",
         "_functions",
+        "_handed",
+        "_machine",
         "_memory",
         "_native",
+        "_prepare_with",
         "_previous",
         "_refusals",
         "_seen",
@@ -184,13 +187,15 @@ class Instance:
         refusals: tuple[str, ...] = (),
         start_ms: float = 1000,
     ) -> None:
-        machine = engine.machine
+        machine = self._machine = engine.machine
         self._ticker = machine.ticker
         self._refusals = refusals
         self._functions: dict[str, Any] = {}
         """Exports that were called, each with the record of a function."""
         self._call: CallFuture | None = None
         """A call that was begun and has not ended."""
+        self._handed: tuple[str, int, bytes] | None = None
+        """What the call that was begun makes room for: the export that is called next, the time, the data."""
         self._previous = 0
         """Address of the last answer, if the guest has not freed it."""
         self.size = 0
@@ -211,10 +216,9 @@ class Instance:
         memory_at = at + _Exports.memory.offset
         for place, kind in _KINDS:
             words[place - 1] = kind
-        self._call_with = (
-            *(byref(native, _Exports.arguments.offset), _THREE, byref(native, _Exports.result.offset), _ONE),
-            *(trap, byref(native, _Exports.error.offset)),
-        )
+        outcome = byref(native, _Exports.result.offset), _ONE, trap, byref(native, _Exports.error.offset)
+        self._call_with = (byref(native, _Exports.arguments.offset), _THREE, *outcome)
+        self._prepare_with = (byref(native, _Exports.wanted.offset), _TWO, *outcome)
         try:
             self._check(wasmtime_instance_new(self._context, image.pointer, None, 0, image_at, trap))
             if not wasmtime_instance_export_get(self._context, image_at, b"memory", 6, memory_at):
@@ -307,14 +311,24 @@ class Instance:
         return output
 
     def begin(self, name: str, now_ns: int, data: bytes) -> None:
-        """The first part of `step`: hand in the data. It runs when `go_on` is called."""
+        """The first part of `step`: hand in the data; where no guest's allocator is trusted to be quick, it is `go_on`
+        that has it make room, and hands them in. The step runs when that is called."""
         if self._store is None:
             raise ClosedIsolate("this isolate has ended")
-        functions, size = self._functions, len(data)
-        entry = f"{name}_at"
+        size, room = len(data), f"prepare_{name}"
         if not size:
             self.finish(name)
-        pointer = self._prepare(f"prepare_{name}", size)
+        if self._ticker.wall >= self._machine.wary_until:
+            self._hand_in(name, now_ns, data, self._prepare(room, size))
+            return
+        self._words[_PREVIOUS], self._words[_SIZE] = self._previous, size
+        self._previous, self._handed = 0, (name, now_ns, data)
+        function = self._functions.get(room) or self._function(room)
+        self._call = wasmtime_func_call_async(self._context, function, *self._prepare_with)
+
+    def _hand_in(self, name: str, now_ns: int, data: bytes, pointer: int) -> None:
+        """There is room: begin the call itself."""
+        entry, size = f"{name}_at", len(data)
         if size and not pointer:
             # What is written there would be another's, who may have sent it, on top of what the guest has.
             raise MemoryExhausted("the guest has no memory left for what it is to be told")
@@ -325,20 +339,24 @@ class Instance:
             self._seen[pointer:end] = data
         else:
             ctypes.memmove(self._base + pointer, data, size)
-        self._begin(functions.get(entry) or self._function(entry), now_ns, pointer, size)
+        self._begin(self._functions.get(entry) or self._function(entry), now_ns, pointer, size)
 
     def _prepare(self, name: str, size: int) -> int:
-        """Have the guest free its last answer and make room for so much. Its allocator is guest code like any other, so
-        the ticker counts, however long nothing has run."""
+        """Have the guest free its last answer and make room for so much, in one go. Its allocator is guest code like
+        any other: the ticker counts, however long nothing has run, and where it took long, none is trusted any more."""
         ticker = self._ticker
         ticker.steps += 1
         if ticker.parked:
             ticker.unpark()
         wasmtime_context_set_epoch_deadline(self._context, PREPARE_TICKS)
-        words = self._words
+        words, began = self._words, ticker.wall
         words[_VALUES], words[_VALUES_SECOND] = self._previous, size
         self._previous = 0
-        return self._invoke(self._functions.get(name) or self._function(name))
+        try:
+            return self._invoke(self._functions.get(name) or self._function(name))
+        finally:
+            if ticker.wall - began > SLOW_NS:
+                self._machine.wary_until = ticker.wall + WARY_NS
 
     def _begin(self, function: Any, now_ns: int, first: int, second: int) -> None:
         words = self._words
@@ -363,6 +381,11 @@ class Instance:
         running[me] = ticker.steps
         try:
             over: bool = wasmtime_call_future_poll(call)
+            if over and (handed := self._handed) is not None:
+                self._handed = None
+                self._finished()
+                self._hand_in(*handed, self._words[_RESULT_NUMBER] & 0xFFFFFFFF)
+                over = wasmtime_call_future_poll(self._call)
         finally:
             del running[me]
         if over:
@@ -395,7 +418,7 @@ class Instance:
             raise OutputTooLarge(f"the step's output has {length} bytes; the limit is {output_limit}")
         output = bytes(self._seen[start:end])
         self._previous = area
-        if length > KEPT_ANSWER:
+        if length > KEPT_ANSWER and self._ticker.wall >= self._machine.wary_until:
             self.finish(name)
         return output
 
@@ -407,7 +430,7 @@ class Instance:
 
     def abandon(self) -> None:
         """Drop the step that was begun, wherever it is. Harmless without one."""
-        call, self._call = self._call, None
+        call, self._call, self._handed = self._call, None, None
         if call is not None:
             wasmtime_call_future_delete(call)
 
@@ -541,15 +564,15 @@ class Instance:
             raise Trap(message)
 
     def _trap_error(self, code: int) -> Trap:
-        if code == _INTERRUPT:
+        if code == INTERRUPT:
             return CpuExhausted("the step ran past its deadline")
-        if code == _STACK_OVERFLOW:
+        if code == STACK_OVERFLOW:
             return StackExhausted("the guest used up its native stack")
-        if code == _UNREACHABLE:
+        if code == UNREACHABLE:
             refused = self._refusal()
             if refused is not None:
                 return Refused(refused)
-        return Trap(_TRAP_NAMES.get(code, "the guest trapped"))
+        return Trap(TRAP_NAMES.get(code, "the guest trapped"))
 
     def _refusal(self) -> str | None:
         """Which system call the guest reached for, if that is why it trapped (recorded by the engine's own code)."""

@@ -41,8 +41,8 @@ class Ticker:
         """How often guest code was about to run. Whoever counts looks at `parked` afterwards, never before."""
         self._tick = advance
         self._park_after_ns = park_after_ns
-        self._wall = monotonic_ns()
-        """When the last epoch began."""
+        self.wall = monotonic_ns()
+        """When the last epoch began; monotonic, nanoseconds."""
         self.parked = True
         """It rests: until `unpark` is called no deadline is ever reached."""
         self._wake = threading.Event()
@@ -55,7 +55,7 @@ class Ticker:
         self.steps += 1
         if self.parked:
             self.unpark()
-        late = (monotonic_ns() - self._wall) // TICK_NS
+        late = (monotonic_ns() - self.wall) // TICK_NS
         return int(slice_ms) + 2 + (late if late < MAX_LATE else MAX_LATE)
 
     def unpark(self) -> None:
@@ -65,7 +65,7 @@ class Ticker:
                 raise ClosedIsolate("this machine is closed")
             if not self.parked:
                 return
-            self._wall = monotonic_ns()
+            self.wall = monotonic_ns()
             self.parked = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="pyworkerd-ticker", daemon=True)
@@ -74,7 +74,7 @@ class Ticker:
                 self._wake.set()
 
     def _run(self) -> None:
-        seen, quiet_since = self.steps, self._wall
+        seen, quiet_since = self.steps, self.wall
         ran: dict[int, int] = {}
         while not self._closed:
             # A copy, taken at once: others change it meanwhile, and a ticker that fails lets every guest run on.
@@ -86,14 +86,14 @@ class Ticker:
                 seen, quiet_since = self.steps, now
             elif now - quiet_since > self._park_after_ns:
                 self._park(seen)
-                seen, quiet_since = self.steps, self._wall
+                seen, quiet_since = self.steps, self.wall
 
     def _advance(self) -> int:
         now = monotonic_ns()
-        passed = (now - self._wall) // TICK_NS
+        passed = (now - self.wall) // TICK_NS
         for _ in range(min(passed, MAX_LATE)):
             self._tick()
-        self._wall += passed * TICK_NS
+        self.wall += passed * TICK_NS
         return now
 
     def _park(self, seen: int) -> None:

@@ -75,10 +75,17 @@ def instance(made: Callable[[str], Instance]) -> Instance:
     return made(CALLS)
 
 
-@pytest.fixture
-def liar(made: Callable[[str], Instance]) -> Instance:
+def make_wary(instance: Instance) -> None:
+    """From now on allocators are not trusted to be quick."""
+    instance._machine.wary_until = instance._ticker.wall + native.WARY_NS
+
+
+@pytest.fixture(params=["trusted", "wary"])
+def liar(made: Callable[[str], Instance], request: pytest.FixtureRequest) -> Instance:
     """One whose step grows its memory and says of its answer what it is told to (`told`)."""
     instance = made(SAYS)
+    if request.param == "wary":
+        make_wary(instance)
     has_room_at(instance, 64)
     return instance
 
@@ -126,8 +133,41 @@ def test_a_call_that_cannot_pause_ends_although_nothing_has_run_for_long(
     ticker._park_after_ns = 0
     while not ticker.parked:
         time.sleep(0)
+    instance._machine.wary_until = 0
     with pytest.raises(CpuExhausted):
         instance.begin("step", 0, bytes(size))
+
+
+def test_an_allocator_that_takes_long_is_the_last_one_that_holds_anybody_up(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "PREPARE_TICKS", c_uint64(40))
+    instance.begin("step", 0, number(1))
+    assert instance.go_on(1000)
+    instance.answer("step", 100)
+    instance._machine.wary_until = 0  # a busy machine makes wary too
+    with pytest.raises(CpuExhausted):
+        instance.begin("step", 0, number(1))
+    assert instance._machine.wary_until > instance._ticker.wall
+
+
+def test_where_that_was_known_it_pauses_and_is_paid_for(instance: Instance) -> None:
+    make_wary(instance)
+    instance.begin("step", 0, number(1))
+    assert instance.go_on(1000)
+    instance.answer("step", 100)
+    instance.begin("step", 0, number(1))
+    assert not instance.go_on(0)
+    assert not instance.go_on(0)
+    instance.abandon()
+    with pytest.raises(CpuExhausted, match="used up"):
+        instance.step("step", 0, number(1), 2, 100)
+
+
+def test_nobody_is_wary_for_ever(instance: Instance) -> None:
+    instance._machine.wary_until = instance._ticker.wall
+    instance.begin("step", 0, number(1))
+    assert instance._handed is None
 
 
 def test_a_thread_that_waits_for_a_processor_before_such_a_call_loses_nothing(
@@ -211,7 +251,7 @@ def test_what_a_guest_has_no_room_for_is_not_written_over_its_first_bytes(liar: 
     has_room_at(liar, 0)
     before = liar.memory()
     with pytest.raises(MemoryExhausted):
-        liar.begin("step", 0, b"x" * 100)
+        liar.step("step", 0, b"x" * 100, 1000, 100)
     assert liar.memory() == before
 
 
