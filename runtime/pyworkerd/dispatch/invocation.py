@@ -99,6 +99,10 @@ class Invocation:
     """What broke the body that it reads. Where its handler fails after that, this is the reason."""
     resting = False
     """It has answered with a WebSocket that is open, and lives as long as that."""
+    inside = False
+    """Another guest has the other end of that."""
+    renewals = 0
+    """Of the request, when its subrequests were renewed."""
     renewed = 0.0
     """Loop time at which it got its budgets, if it rests."""
     log_renewed = 0.0

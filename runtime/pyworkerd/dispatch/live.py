@@ -296,7 +296,7 @@ class Live:
         if self.sockets.resting:
             for invocation in chosen:
                 if invocation.resting:
-                    worker.allowance.renew(invocation, self.loop.time())
+                    worker.allowance.renew(invocation, self.loop.time(), inside=invocation.inside)
         if len(chosen) == 1:
             chosen[0].cpu_left_ms -= used_ms
         else:

@@ -46,12 +46,15 @@ class Socket:
         "_text",
         "_turn",
         "_waiter",
+        "inside",
         "number",
         "owner",
     )
 
     def __init__(self, door: SocketDoor, table: Sockets, number: int, owner: Invocation) -> None:
         self._door, self._table, self.number, self.owner = door, table, number, owner
+        self.inside = False
+        """Its other end is a guest's as well."""
         self._close: Close | None = None
         """How the guest's side ended; pieces that it sent before are still to be pulled."""
         self._ended = False
@@ -209,7 +212,7 @@ class Socket:
         raise WebSocketClosed(self._close)
 
     def _send(self, data: bytes, text: bool, end: bool) -> None:
-        self._table.sends(self.owner, len(data) + PIECE)
+        self._table.sends(self, len(data) + PIECE)
         self._door.send(
             self.owner.id, partial(Events.ws_message, socket=self.number, data=data, text=text, end=end)
         )
@@ -227,6 +230,11 @@ class Socket:
         if not self._ended or self._held:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and with it everything else
                 self._door.loop.call_soon_threadsafe(self.end, UNWANTED)
+
+
+def guests(end: WebSocket) -> Socket | None:
+    """The socket that this is the other end of, if a guest has made that."""
+    return end._socket if type(end) is _Outer else None  # noqa: SLF001 - its own
 
 
 def _wake(waiting: asyncio.Future[None] | None) -> None:

@@ -16,7 +16,7 @@ from pyworkerd.websocket import Close, WebSocket, splice
 from pyworkerd.websocket.base import FAILED, GOING_AWAY, UNWANTED
 from pyworkerd.websocket.handshake import PROTOCOL
 
-from .socket import Socket
+from .socket import Socket, guests
 from .streams import Door
 
 if TYPE_CHECKING:
@@ -186,10 +186,11 @@ class Sockets:
         """See `crowd.Crowd.full`."""
         return self._door.crowd.full()
 
-    def sends(self, owner: Invocation, cost: int) -> None:
+    def sends(self, socket: Socket, cost: int) -> None:
         """So much of a message goes into the next step for its owner."""
+        owner = socket.owner
         self._door.crowd.joins(owner.id, cost)
-        self._keeper.allowance.renew(owner, self._door.loop.time(), message=True)
+        self._keeper.allowance.renew(owner, self._door.loop.time(), message=True, inside=socket.inside)
 
     def overflows(self, socket: Socket) -> None:
         """There is no room for what the guest sends on it: whoever reads that slowly has to come again."""
@@ -234,6 +235,8 @@ class Sockets:
         if given is not None:
             given.owner.let_go(given)
             socket = self._made(given.number, given.owner)
+            if (other := guests(given.socket)) is not None:
+                socket.inside = other.inside = other.owner.inside = True
             self._door.spawn(splice(socket.outer(), given.socket), given.owner.context)
         found = self._open.get(effect.socket)
         if found is not None:

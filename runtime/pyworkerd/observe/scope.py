@@ -37,6 +37,8 @@ class Scope:
     """Whether an isolate was started for it, by whichever service."""
     calls = 0
     """Calls that were made within the process for the request, by whichever worker: kept at its root."""
+    renewals = 0
+    """How often budgets of the request were renewed, because of a WebSocket that leads outside: kept at its root."""
     known = 0
     """Of these, those that the process knows of which a request came from: kept at its root."""
     origin = ""

@@ -38,6 +38,27 @@ def test_so_does_time(passed: float) -> None:
     assert (invocation.cpu_left_ms > 0) == (invocation.subrequests_left > 0) == (passed >= RENEW_S)
 
 
+@pytest.mark.parametrize("message", [False, True])
+def test_what_other_guests_send_renews_time_alone(message: bool) -> None:
+    invocation = used_up()
+    ALLOWANCE.renew(invocation, 100.0 + RENEW_S, message=message, inside=True)
+    assert (invocation.cpu_left_ms, invocation.shared_left_ms) == (50.0, 50.0)
+    assert (invocation.subrequests_left, invocation.scope.root.calls) == (0, 1000)
+
+
+def test_but_all_where_something_was_heard_from_outside() -> None:
+    """A worker that stands between a client and an object that has a WebSocket of its own."""
+    front, behind = used_up(), used_up()
+    behind.scope.joins(front.scope)
+    ALLOWANCE.renew(front, 100.0, message=True)
+    assert front.scope.calls == 0
+    front.scope.calls = 3
+    for left in (7, 0):
+        ALLOWANCE.renew(behind, 100.0, message=True, inside=True)
+        assert (behind.subrequests_left, front.scope.calls) == (left, 3)
+        behind.subrequests_left = 0
+
+
 def test_the_log_comes_back_with_time_alone() -> None:
     invocation = used_up()
     ALLOWANCE.renew(invocation, 100.0 + LOG_S - 1, message=True)

@@ -148,6 +148,31 @@ def test_one_that_is_accepted_is_joined() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_only_what_comes_from_outside_renews_the_calls_of_a_request(inside: bool) -> None:
+    async def main() -> None:
+        door = Door()
+        maker, other = door.invocation(1), door.invocation(2)
+        maker.scope.calls, maker.subrequests_left = 1000, 0
+        end = door.sockets.outbound(1, maker, "")
+        door.sockets.credit(SocketCredit(1, SOCKET_WINDOW))
+        if inside:
+            number = door.sockets.inbound(end, other)
+            door.sockets.credit(SocketCredit(number, SOCKET_WINDOW))
+            door.sockets.sent(SocketSend(number, b"again", True, True))
+        else:
+            await end.send("again")
+        while not (told := door.told()):
+            await asyncio.sleep(0)
+        assert told == [["ws_message", 1, b"again", True, True]]
+        assert (maker.inside, other.inside) == (inside, False)
+        assert (maker.subrequests_left, maker.scope.calls) == ((0, 1000) if inside else (7, 0))
+        door.sockets.end()
+        await door.rest()
+
+    asyncio.run(main())
+
+
 def test_one_that_is_not_touched_can_be_handed_on() -> None:
     async def main() -> None:
         door = Door()
