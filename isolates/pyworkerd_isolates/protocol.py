@@ -22,6 +22,15 @@ from .errors import OutputTooLarge, ProtocolError
 
 # Part of this language, told on:
 from .events import Events as Events  # noqa: PLC0414
+from .scalars import MAX_NUMBER, NO_BYTES, NO_NUMBER
+from .scalars import blob as _blob
+from .scalars import close_code as _close_code
+from .scalars import flag as _flag
+from .scalars import moment as _moment
+from .scalars import number as _number
+from .scalars import numbers as _numbers
+from .scalars import optional_blob as _optional_blob
+from .scalars import status as _status
 from .texts import MAX_HEADER_BYTES as MAX_HEADER_BYTES  # noqa: PLC0414
 from .texts import MAX_HEADERS as MAX_HEADERS  # noqa: PLC0414
 from .texts import MAX_NAME as MAX_NAME  # noqa: PLC0414
@@ -42,7 +51,6 @@ SOCKET_WINDOW: Final = 65_536
 """The same per WebSocket; smaller, because one isolate has thousands. Messages cross in pieces."""
 PIECE: Final = 64
 """Bytes that a piece of a message counts for besides its data."""
-MAX_NUMBER: Final = 2**53
 MAX_STUBS: Final = 250
 """Stubs and streams that one value names; the guests' `MAX_STUBS` is the same number."""
 MAX_DUE: Final = 64
@@ -90,6 +98,12 @@ class Respond(NamedTuple):
     status: int
     headers: HeaderPairs
     body: BodyRef
+
+
+class Replied(Respond):
+    """The whole of a response, and nothing of the invocation is left."""
+
+    __slots__ = ()
 
 
 class Reference(NamedTuple):
@@ -287,7 +301,7 @@ class Crash(NamedTuple):
 
 
 Effect: TypeAlias = (
-    Crash | Log | Respond | Return | Result | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch
+    Crash | Log | Respond | Replied | Return | Result | Fail | Done | Data | Broken | Pull | Stop | Call | Fetch
     | Abandon | Drop | Upgrade | SocketSend | SocketClose | SocketCredit | Commit | Abort
 )  # fmt: skip
 
@@ -307,12 +321,6 @@ class Output(NamedTuple):
 
 
 # The usual case of a field stands first in its reader, and in one piece: each step waits for them.
-
-
-def _number(value: Any, _: Blobs) -> int:
-    if type(value) is int and 0 <= value < MAX_NUMBER:
-        return value
-    raise ProtocolError(_NO_NUMBER)
 
 
 def _capability(value: Any, blobs: Blobs) -> Named:
@@ -341,7 +349,7 @@ def _value(value: Any, blobs: Blobs) -> bytes:
     if type(value) is int:
         if 0 <= value < len(blobs):
             return blobs[value]
-        raise ProtocolError(_NO_BYTES)
+        raise ProtocolError(NO_BYTES)
     if type(value) is not list or len(value) != 2 or type(value[1]) is not list:
         raise ProtocolError("a value is neither bytes nor bytes with stubs")
     if len(value[1]) > MAX_STUBS:
@@ -357,49 +365,6 @@ def _beside(value: Any, blobs: Blobs) -> Beside:
     return Reference(_flag(value[0], blobs), _number(value[1], blobs))
 
 
-def _moment(value: Any, blobs: Blobs) -> int | None:
-    return None if value is None else _number(value, blobs)
-
-
-def _numbers(value: Any, blobs: Blobs) -> tuple[int, ...]:
-    if type(value) is not list:
-        raise ProtocolError("numbers are not a list")
-    return tuple([_number(number, blobs) for number in value])
-
-
-def _flag(value: Any, _: Blobs) -> bool:
-    if type(value) is not bool:
-        raise ProtocolError("a flag is neither true nor false")
-    return value
-
-
-def _status(value: Any, _: Blobs) -> int:
-    if type(value) is not int or not 200 <= value <= 599:
-        raise ProtocolError("a response's status must lie between 200 and 599")
-    return value
-
-
-def _close_code(value: Any, _: Blobs) -> int:
-    """RFC 6455 section 7.4, and what IANA has registered since."""
-    if value is None:
-        return 1005
-    if type(value) is not int or not (
-        1000 <= value <= 1003 or 1007 <= value <= 1014 or 3000 <= value <= 4999
-    ):
-        raise ProtocolError("a close code is none that can be sent")
-    return value
-
-
-def _blob(value: Any, blobs: Blobs) -> bytes:
-    if type(value) is int and 0 <= value < len(blobs):
-        return blobs[value]
-    raise ProtocolError(_NO_BYTES)
-
-
-def _optional_blob(value: Any, blobs: Blobs) -> bytes:
-    return b"" if value is None else _blob(value, blobs)
-
-
 def _body(value: Any, blobs: Blobs) -> BodyRef:
     if value is None:
         return None
@@ -413,13 +378,18 @@ def _body(value: Any, blobs: Blobs) -> BodyRef:
     raise ProtocolError("a body is neither bytes nor a stream")
 
 
+def _body_in_hand(value: Any, blobs: Blobs) -> bytes:
+    if type(value) is list and len(value) == 2 and value[0] == "b":
+        return _blob(value[1], blobs)
+    raise ProtocolError("the body of a reply is not bytes")
+
+
 _is_id: Final = re.compile(r"[0-9a-f]{64}").fullmatch
-_NO_NUMBER: Final = "a number is missing or out of range"
-_NO_BYTES: Final = "an effect names bytes that are not there"
 
 _EFFECTS: Final[dict[str, tuple[type[Effect], tuple[Reader, ...]]]] = {
     "log": (Log, (_number, texts.level, texts.name, texts.text)),
     "respond": (Respond, (_number, _status, texts.header_pairs, _body)),
+    "replied": (Replied, (_number, _status, texts.header_pairs, _body_in_hand)),
     "return": (Return, (_number, _value)),
     "result": (Result, (_number, _value)),
     "fail": (Fail, (_number, texts.fail_reason, texts.name, texts.text, texts.text)),
@@ -461,7 +431,7 @@ def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], object
     `let_others` is called now and then: there another thread may have the interpreter.
     """
     if frame[3:4] > short.LAST_LENGTH:
-        return _decode_short(frame)
+        return _decode_short(frame, limits, let_others)
     if len(frame) > LONG_HEADER or len(frame) > limits.header_bytes:
         size = int.from_bytes(frame[:4], "little")
         if size > limits.header_bytes:
@@ -491,8 +461,10 @@ def decode_effects(frame: bytes, limits: Limits, let_others: Callable[[], object
     return Output(due, effects)
 
 
-def _decode_short(frame: bytes) -> Output:
+def _decode_short(frame: bytes, limits: Limits, let_others: Callable[[], object] | None) -> Output:
     try:
+        if frame[:4] == short.REPLIED_FIRST:
+            return _new(Output, (None, _replies(frame, limits, let_others)))
         if (found := short.returned(frame)) is not None:
             return _new(Output, (None, [_new(Result, found)]))
         call, invocation, address, arguments = short.called(frame)
@@ -500,6 +472,26 @@ def _decode_short(frame: bytes) -> Output:
     except wire.WireError as error:
         raise ProtocolError(f"the step's output is malformed: {error}") from None
     return _new(Output, (None, [_new(Call, (call, invocation, capability, method, arguments))]))
+
+
+def _replies(frame: bytes, limits: Limits, let_others: Callable[[], object] | None) -> list[Effect]:
+    effects: list[Effect] = []
+    at, size = 0, len(frame)
+    while at < size:
+        invocation, text, body, at = short.replied(frame, at)
+        status, headers = _known_head(text)
+        effects.append(_new(Replied, (invocation, status, headers, body)))
+        if len(effects) > limits.effects:
+            raise OutputTooLarge(f"the step gave out more than {limits.effects} effects")
+        if let_others is not None and not len(effects) % PORTION:
+            let_others()
+    return effects
+
+
+@lru_cache(512)
+def _known_head(text: bytes) -> tuple[int, texts.HeaderPairs]:
+    status, headers = short.head(text)
+    return _status(status, ()), texts.header_pairs(headers, ())
 
 
 def _address(text: bytes) -> tuple[Named, str]:
@@ -557,7 +549,7 @@ def _read(items: Iterable[Any], blobs: Blobs) -> list[Effect]:
             )
         for value in fields if not readers else fields[:numbers]:
             if type(value) is not int or not 0 <= value < MAX_NUMBER:
-                raise ProtocolError(_NO_NUMBER)
+                raise ProtocolError(NO_NUMBER)
         for place, read in readers:
             fields[place] = read(fields[place], blobs)
         # The constructor that a named tuple has otherwise takes the fields one by one, which costs as much as reading.

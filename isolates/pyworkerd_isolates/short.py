@@ -8,10 +8,12 @@ To read JSON takes a guest of CPython three thousand instructions, and a thousan
 | called | invocation, length of the name with the focus in its highest bit | the method's name, the encoded arguments |
 | call | call, invocation, length of the address | the address, the encoded arguments |
 | returned | invocation | the encoded value |
+| replied | invocation, length of the head, length of the body | the head, the body; perhaps another one |
 
 Numbers have four bytes, and the kind comes first: its highest bit tells such a frame from others, whose headers are not
 that long. `focus` is the one invocation that the step is for, or 0; of a call, whether it is for that alone. An address
-is what is called and the method's name, as JSON without its brackets. `returned` says `done` as well.
+is what is called and the method's name, as JSON without its brackets; a head is status and headers in the same way.
+`returned` and `replied` say `done` as well. Of those that replied a frame tells one after the other.
 """
 
 from __future__ import annotations
@@ -26,15 +28,18 @@ if TYPE_CHECKING:
 
     Writer = Callable[[Sequence[Sequence[Any]], Sequence[bytes]], bytes | None]
 
-ANSWER, CALLED, CALL, RETURNED = range(0x80000001, 0x80000005)
+ANSWER, CALLED, CALL, RETURNED, REPLIED = range(0x80000001, 0x80000006)
 LAST_LENGTH: Final = b"\x7f"
 """The fourth byte of a frame that is none of these is no more: that of its header's length."""
 FOCUS: Final = 1 << 31
 MAX_ADDRESS: Final = 8192
 """Bytes: an object's name may have a thousand characters, a method's 256, and each six bytes."""
+MAX_HEAD: Final = 256
+"""Bytes: such as most responses have. They are read once, and known then."""
 LEAST_PLAIN, MOST_PLAIN = 12, 4092
 """Bytes of an encoded value, behind the length of its header, that the engine of JavaScript looks through."""
 _two, _three, _four = Struct("<II"), Struct("<III"), Struct("<IIII")
+REPLIED_FIRST: Final = REPLIED.to_bytes(4, "little")
 
 
 class ShortFrameError(wire.WireError):
@@ -137,13 +142,35 @@ def called(frame: bytes) -> tuple[int, int, bytes, bytes]:
     return call, invocation, frame[16:end], frame[end:]
 
 
+def replied(frame: bytes, at: int) -> tuple[int, bytes, bytes, int]:
+    """Invocation, head and body of the one that begins there; and where it ends. Raises `ShortFrameError`."""
+    try:
+        kind, invocation, head_size, body_size = _four.unpack_from(frame, at)
+    except error:
+        raise ShortFrameError("a short frame is cut short") from None
+    start = at + 16 + head_size
+    end = start + body_size
+    if kind != REPLIED or head_size > MAX_HEAD or end > len(frame):
+        raise ShortFrameError("a short frame is of no known kind, or its parts are too long")
+    return invocation, frame[at + 16 : start], frame[start:end], end
+
+
 def address(text: bytes) -> tuple[Any, Any]:
     """What is called and which method of it, whatever values these are. Raises `ShortFrameError`."""
+    return _two_of(text, "an address is no JSON of what is called and a method's name")
+
+
+def head(text: bytes) -> tuple[Any, Any]:
+    """Status and headers, whatever values these are. Raises `ShortFrameError`."""
+    return _two_of(text, "a head is no JSON of a status and headers")
+
+
+def _two_of(text: bytes, refusal: str) -> tuple[Any, Any]:
     try:
-        (capability, method), _ = wire.decode(wire.alone(f"[{str(text, 'ascii')}]"))
+        (first, second), _ = wire.decode(wire.alone(f"[{str(text, 'ascii')}]"))
     except (wire.WireError, ValueError, TypeError):
-        raise ShortFrameError("an address is no JSON of what is called and a method's name") from None
-    return capability, method
+        raise ShortFrameError(refusal) from None
+    return first, second
 
 
 # Either in the words of all others ------------------------------------------------------------------------------------
@@ -176,8 +203,24 @@ def spelled_effects(frame: bytes) -> bytes:
     if (found := returned(frame)) is not None:
         invocation, value = found
         return wire.encode([None, [["result", invocation, 0]]], [value])
+    if frame[:4] == REPLIED_FIRST:
+        return _spelled_replies(frame)
     call, invocation, to, arguments = called(frame)
     try:
         return wire.encode([None, [["call", call, invocation, *address(to), 0]]], [arguments])
     except ValueError:  # 1e999 is read, and is no number then
         raise ShortFrameError("an address has a number that is too large") from None
+
+
+def _spelled_replies(frame: bytes) -> bytes:
+    effects: list[list[Any]] = []
+    bodies: list[bytes] = []
+    at = 0
+    while at < len(frame):
+        invocation, text, body, at = replied(frame, at)
+        effects.append(["replied", invocation, *head(text), ["b", len(bodies)]])
+        bodies.append(body)
+    try:
+        return wire.encode([None, effects], bodies)
+    except ValueError:
+        raise ShortFrameError("a head has a number that is too large") from None

@@ -50,6 +50,7 @@ from .protocol import (
     Log,
     Output,
     Pull,
+    Replied,
     Respond,
     Result,
     Return,
@@ -334,14 +335,15 @@ class Driver:
     def step(self, budget_ms: float | None = None) -> Output:
         """One step, with what is due. The clock is moved to the next timer if nothing else is to be done."""
         if not len(self.events) and self.wake is not None:
-            missing = int(self.wake * 1e9) + 1 - self.isolate.now_ns()
-            self.isolate.ahead_ns += max(missing, 0)
+            self.isolate.ahead_ns += max(int(self.wake * 1e9) + 1 - self.isolate.now_ns(), 0)
         events, self.events = self.events, Events()
         output = self.isolate.step(events, self.isolate.limits.cpu_ms if budget_ms is None else budget_ms)
         self.wake = None if output.wake is None else output.wake.time
         try:
             for effect in output.effects:
                 _PERFORM[type(effect)](self, effect)
+                if isinstance(effect, Replied | Result):
+                    self._done(effect)
         except ProtocolError:
             self.end()
             raise
@@ -449,15 +451,13 @@ class Driver:
 
     def _return(self, effect: Return) -> None:
         self._unanswered(effect.invocation).returned = effect.value
-        if isinstance(effect, Result):
-            self._done(effect)
 
     def _fail(self, effect: Fail) -> None:
         run = self._run_of(effect.invocation)
         if run.failure is None:
             run.failure = effect
 
-    def _done(self, effect: Done | Result) -> None:
+    def _done(self, effect: Done | Result | Replied) -> None:
         self._run_of(effect.invocation).done = True
         del self._open[effect.invocation]
         if not self._open and self.isolate.state is not State.DEAD:
@@ -588,6 +588,7 @@ _PERFORM: Final[dict[type[Effect], Callable[[Driver, Any], None]]] = {
     Fetch: Driver._ask,  # noqa: SLF001
     Log: Driver._log,  # noqa: SLF001
     Pull: Driver._pull,  # noqa: SLF001
+    Replied: Driver._respond,  # noqa: SLF001
     Respond: Driver._respond,  # noqa: SLF001
     Result: Driver._return,  # noqa: SLF001
     Return: Driver._return,  # noqa: SLF001

@@ -30,6 +30,7 @@ from pyworkerd_isolates.protocol import (
     Part,
     Pull,
     Reference,
+    Replied,
     Respond,
     Result,
     Return,
@@ -51,6 +52,7 @@ REAL = [
     (["respond", 2, 204, [], None], Respond(2, 204, (), None)),
     (["respond", 3, 200, [], ["s", 4, 10]], Respond(3, 200, (), StreamRef(4, 10))),
     (["respond", 4, 200, [], ["p", 7]], Respond(4, 200, (), HandedOn(7))),
+    (["replied", 1, 404, [["A", "b"]], ["b", 0]], Replied(1, 404, (("a", "b"),), b"blob")),
     (["return", 5, 0], Return(5, b"blob")),
     (["result", 5, 0], Result(5, b"blob")),
     (["return", 5, [0, [[True, 3], [False, 4]]]], Return(5, b"blob")),
@@ -106,6 +108,7 @@ def refused(data, limits=LIMITS):
 
 def test_every_effect_is_read_as_it_was_meant():
     assert decode_effects(FRAME, LIMITS) == Output(Wake(12.5, (1, 7)), [meant for _, meant in REAL])
+    assert list(map(type, decode_effects(FRAME, LIMITS).effects)) == [type(meant) for _, meant in REAL]
     assert {effect[0] for effect, _ in REAL} == set(protocol._EFFECTS)
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pyworkerd_isolates import short, wire
-from pyworkerd_isolates.errors import ProtocolError
+from pyworkerd_isolates.errors import OutputTooLarge, ProtocolError
 from pyworkerd_isolates.limits import Limits
-from pyworkerd_isolates.protocol import Call, Events, Held, Part, Result, decode_effects
+from pyworkerd_isolates.protocol import PORTION, Call, Events, Held, Part, Replied, Result, decode_effects
 
 VALUE = wire.dump_value({"a": [1, None]})
 ID = "ab" * 32
@@ -113,6 +113,15 @@ def call(address: bytes, size: int | None = None, arguments: bytes = VALUE) -> b
     return b"".join([number.to_bytes(4, "little") for number in numbers]) + address + arguments
 
 
+def reply(
+    head: bytes, body: bytes = b"x", head_size: int | None = None, body_size: int | None = None
+) -> bytes:
+    """A short frame of one reply."""
+    sizes = (len(head) if head_size is None else head_size, len(body) if body_size is None else body_size)
+    return b"".join(number.to_bytes(4, "little") for number in (short.REPLIED, 8, *sizes)) + head + body
+
+
+PAGE = b'200,[["Content-Type","text/plain"]]'
 RETURNED = short.RETURNED.to_bytes(4, "little") + (9).to_bytes(4, "little") + VALUE
 
 
@@ -123,11 +132,29 @@ RETURNED = short.RETURNED.to_bytes(4, "little") + (9).to_bytes(4, "little") + VA
         (call(b'3,"add"'), Call(5, 6, 3, "add", VALUE)),
         (call(b'[3,"%s","one"],"add"' % ID.encode()), Call(5, 6, Part(3, ID, "one"), "add", VALUE)),
         (call(b'[4,true],""', arguments=b""), Call(5, 6, Held(4, True), "", b"")),
+        (reply(PAGE), Replied(8, 200, (("content-type", "text/plain"),), b"x")),
     ],
 )
 def test_what_they_give_out_is_what_the_long_one_says(frame: bytes, effect: object) -> None:
-    assert decode_effects(frame, Limits()) == (None, [effect])
-    assert decode_effects(short.spelled_effects(frame), Limits()) == (None, [effect])
+    for output in (decode_effects(frame, Limits()), decode_effects(short.spelled_effects(frame), Limits())):
+        assert output == (None, [effect])
+        assert type(output.effects[0]) is type(effect)
+
+
+def test_replies_follow_each_other_up_to_a_bound() -> None:
+    frame = reply(PAGE) + reply(b"404,[]", b"") + reply(PAGE, b"y" * 300)
+    plain = (("content-type", "text/plain"),)
+    told = [Replied(8, 200, plain, b"x"), Replied(8, 404, (), b""), Replied(8, 200, plain, b"y" * 300)]
+    assert decode_effects(frame, Limits(effects=3)) == (None, told)
+    assert decode_effects(short.spelled_effects(frame), Limits()) == (None, told)
+    with pytest.raises(OutputTooLarge):
+        decode_effects(frame, Limits(effects=2))
+    turns: list[int] = []
+    assert (
+        len(decode_effects(reply(PAGE) * 2 * PORTION, Limits(), lambda: turns.append(1)).effects)
+        == 2 * PORTION
+    )
+    assert len(turns) == 2
 
 
 @pytest.mark.parametrize(
@@ -153,6 +180,25 @@ def test_what_they_give_out_is_what_the_long_one_says(frame: bytes, effect: obje
         call(b'1e999,"add"'),
         call(b'3,"%s"' % (b"a" * 257)),
         call(b"[" * 300),
+        reply(PAGE)[:15],
+        reply(PAGE, body_size=2),
+        reply(PAGE, body_size=0),
+        reply(PAGE, body_size=0xFFFFFFFF),
+        reply(PAGE, head_size=0xFFFFFFFF),
+        reply(PAGE) + b"\0",
+        reply(PAGE) + RETURNED,
+        reply(b""),
+        reply(b"200"),
+        reply(b"200,[],1"),
+        reply(b"200,{}"),
+        reply(b"99,[]"),
+        reply(b"true,[]"),
+        reply(b"1e999,[]"),
+        reply(b'200,[["a\\r","b"]]'),
+        reply(b'200,[["a","b\\n"]]'),
+        reply(b'200,[["a",1]]'),
+        reply(b'200,[["a","\xff"]]'),
+        reply(b'200,[["a","%s"]]' % (b"b" * short.MAX_HEAD)),
     ],
 )
 def test_what_is_none_is_refused(frame: bytes) -> None:
@@ -165,7 +211,12 @@ def test_what_is_none_is_refused(frame: bytes) -> None:
 @given(st.binary(max_size=12), st.binary(max_size=40))
 @example(b'3,"add"', b"")
 def test_no_bytes_of_a_guest_raise_anything_else(address: bytes, rest: bytes) -> None:
-    for frame in (call(address, arguments=rest), rest[:3] + b"\x80" + address + rest):
+    for frame in (
+        call(address, arguments=rest),
+        reply(address, rest),
+        reply(PAGE) + rest,
+        rest[:3] + b"\x80" + address + rest,
+    ):
         try:
             output = decode_effects(frame, Limits())
         except ProtocolError:

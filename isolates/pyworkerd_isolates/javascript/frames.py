@@ -7,7 +7,7 @@ its header fields, which stay a text of JSON until somebody asks for them; of a 
 its positional arguments as a list. What they have made ready runs then, without the guest being asked. `init`, which
 comes before the first of them, goes to the guest as a text where it has no blobs. What is written in another way, be it
 with one backslash, the guest parses itself (`system/json`), all of the step. One call may come as a short frame
-(`pyworkerd_isolates.short`), and what one returned goes out as such (`$is_returned`).
+(`pyworkerd_isolates.short`), and what one returned goes out as such, and what all replied (`$is_short`).
 
 The guest answers a step with a list (`outbox.take`): when it wants to run again, its effects, its blobs, what belongs
 to effects that are numbers (`short`), and how many there are of each. A blob is bytes, or a text that is written as
@@ -19,8 +19,9 @@ from __future__ import annotations
 from typing import Final
 
 from pyworkerd_isolates.short import CALLED, RETURNED
+from pyworkerd_isolates.short import REPLIED as REPLIED_FRAME
 
-from .short import RESPOND, RESULT
+from .short import PAGE, REPLIED, RESULT, append
 
 
 def _word(text: str) -> str:
@@ -79,8 +80,8 @@ COLLECTING: Final = f"""\
   (local.set $effects (call $count_at (local.get $given) (i32.const 4)))
   (local.set $blobs (call $count_at (local.get $given) (i32.const 5)))
   (local.set $answers (call $count_at (local.get $given) (i32.const 6)))
-  (if (i32.and (i32.eq (local.get $effects) (i32.const 1)) (i32.eq (local.get $answers) (i32.const 1))) (then
-    (if (call $is_returned (local.get $given) (local.get $blobs)) (then (return)))))
+  (if (i32.and (i32.ne (local.get $effects) (i32.const 0)) (i32.eq (local.get $effects) (local.get $answers))) (then
+    (if (call $is_short (local.get $given) (local.get $blobs) (local.get $effects)) (then (return)))))
   (call $append <out> (i32.const 4))
   (call $append_word {_half("[[")} (i32.const 2))
   (local.set $count (i32.add (local.get $blobs) (local.get $answers)))
@@ -112,24 +113,56 @@ COLLECTING: Final = f"""\
   (if (local.get $blobs) (then (call $append_blobs (local.get $given) (local.get $blobs))))
   (if (local.get $answers) (then (call $append_answers (local.get $given) (local.get $list) (local.get $blobs))))
   (call $free_value (local.get $list)))
-(func $is_returned (param $given i32) (param $blobs i32) (result i32)
+(func $is_short (param $given i32) (param $blobs i32) (param $effects i32) (result i32)
   (local $list i32) (local $short i64)
   (if (i32.or (local.get $blobs) (call $is_text (call $value_of (local.get $given) (i32.const 0))))
     (then (return (i32.const 0))))
   (local.set $list (call $member (local.get $given) (i32.const 1)))
   (local.set $short (call $short_of (local.get $list) (i32.const 0)))
+  (if (call $is_kind (local.get $short) (i64.const {REPLIED})) (then
+    (return (call $is_replied (local.get $given) (local.get $list) (local.get $effects)))))
   (call $free_value (local.get $list))
   (if (i32.or
-      (i64.ne (i64.and (local.get $short) (i64.const 3)) (i64.const {RESULT}))
-      (i64.gt_u (local.get $short) (i64.const 0x3ffffffff)))
+      (i32.eqz (call $is_kind (local.get $short) (i64.const {RESULT}))) (i32.ne (local.get $effects) (i32.const 1)))
     (then (return (i32.const 0))))
-  (call $append_eight
-    (i64.or (i64.const {RETURNED}) (i64.shl (i64.shr_u (local.get $short) (i64.const 2)) (i64.const 32)))
-    (i32.const 8))
+  (call $append_kind (i64.const {RETURNED}) (local.get $short))
   (local.set $list (call $member (local.get $given) (i32.const 3)))
   (call $append_value (local.get $list) (i32.const 0))
   (call $free_value (local.get $list))
   (i32.const 1))
+(func $is_kind (param $short i64) (param $kind i64) (result i32)
+  (i32.and
+    (i64.eq (i64.and (local.get $short) (i64.const 7)) (local.get $kind))
+    (i64.le_u (local.get $short) (i64.const 0x7ffffffff))))
+(func $append_kind (param $kind i64) (param $short i64)
+  (call $append_eight
+    (i64.or (local.get $kind) (i64.shl (i64.shr_u (local.get $short) (i64.const 3)) (i64.const 32)))
+    (i32.const 8)))
+(func $is_replied (param $given i32) (param $list i32) (param $effects i32) (result i32)
+  (local $place i32) (local $are i32) (local $bodies i32) (local $before i32)
+  (local.set $are (i32.const 1))
+  (loop $more
+    (local.set $are (i32.and (local.get $are)
+      (call $is_kind (call $short_of (local.get $list) (local.get $place)) (i64.const {REPLIED}))))
+    (local.set $place (i32.add (local.get $place) (i32.const 1)))
+    (br_if $more (i32.lt_u (local.get $place) (local.get $effects))))
+  (if (local.get $are) (then
+    (local.set $bodies (call $member (local.get $given) (i32.const 3)))
+    (local.set $place (i32.const 0))
+    (loop $more
+      (call $append_kind (i64.const {REPLIED_FRAME}) (call $short_of (local.get $list) (local.get $place)))
+      (call $append_eight (i64.const {len(PAGE)}) (i32.const 8))
+{append(PAGE.decode())}
+      (local.set $before (i32.load <used>))
+      (call $append_member (local.get $bodies) (local.get $place))
+      (i32.store align=1
+        (i32.sub (i32.add (i32.load <answer>) (local.get $before)) (i32.const {len(PAGE) + 4}))
+        (i32.sub (i32.load <used>) (local.get $before)))
+      (local.set $place (i32.add (local.get $place) (i32.const 1)))
+      (br_if $more (i32.lt_u (local.get $place) (local.get $effects))))
+    (call $free_value (local.get $bodies))))
+  (call $free_value (local.get $list))
+  (local.get $are))
 (func $append_due (param $given i32)
   (if (call $is_text (call $value_of (local.get $given) (i32.const 0)))
     (then (call $append_member (local.get $given) (i32.const 0)))
@@ -153,7 +186,7 @@ COLLECTING: Final = f"""\
     (local.set $effect (i32.add (local.get $effect) (i32.const 1)))
     (br_if $more (i32.eqz (call $is_answer (local.get $short))))
     (local.set $before (i32.load <used>))
-    (if (i64.eq (i64.and (local.get $short) (i64.const 3)) (i64.const {RESPOND}))
+    (if (call $is_page (local.get $short))
       (then (call $append_member (local.get $list) (local.get $place)))
       (else (call $append_value (local.get $list) (local.get $place))))
     (call $fill_place

@@ -1,6 +1,6 @@
 """Effects that are many, and simple values, written by the engine: a part of the text that `glue` is.
 
-The guest gives such an effect out as a number (`system/outbox`): four times its invocation's, and which it is. What
+The guest gives such an effect out as a number (`system/outbox`): eight times its invocation's, and which it is. What
 belongs to it, a value or the text of a body, is in another list, in the same order; its bytes come behind all other
 blobs. A simple value is given as it is, another one that has no blobs as a list of one text, which is JSON; either
 becomes a frame here, as `wire.py` writes them. What has been written already is bytes.
@@ -12,15 +12,17 @@ from typing import Final
 
 from .marking import ARRAY, CLASS, VALUE_COUNT, VALUES
 
-RESULT, RETURN, DONE, RESPOND = range(4)
-"""Which effect it is: the two low bits."""
+RESULT, RETURN, DONE, RESPOND, REPLIED = range(5)
+"""Which effect it is: the three low bits."""
+PAGE: Final = b'200,[["content-type","text/plain;charset=UTF-8"]]'
+"""The head of a response with a text."""
 _INT, _BOOL, _NULL, _UNDEFINED, _STRING, _ROPE, _OBJECT = 0, 1, 2, 3, -7, -6, -1
 """`JS_TAG_INT` and so on: the upper half of a value. Of other numbers it says nothing."""
 _WORD: Final = 8
 _ESCAPE: Final = int.from_bytes(rb"\u0000", "little")
 
 
-def _append(text: str) -> str:
+def append(text: str) -> str:
     """Append this text, eight bytes at a time."""
     data = text.encode("ascii")
     parts = [data[at : at + _WORD] for at in range(0, len(data), _WORD)]
@@ -74,32 +76,40 @@ TEXT: Final = f"""\
 (func $is_answer (param $short i64) (result i32)
   (i32.and
     (i64.ge_s (local.get $short) (i64.const 0))
-    (i64.ne (i64.and (local.get $short) (i64.const 3)) (i64.const {DONE}))))
+    (i64.ne (i64.and (local.get $short) (i64.const 7)) (i64.const {DONE}))))
+(func $is_page (param $short i64) (result i32)
+  (i32.or
+    (i64.eq (i64.and (local.get $short) (i64.const 7)) (i64.const {RESPOND}))
+    (i64.eq (i64.and (local.get $short) (i64.const 7)) (i64.const {REPLIED}))))
 (func $append_short (param $short i64) (param $blob i32)
   (local $kind i32) (local $number i64)
-  (local.set $kind (i32.and (i32.wrap_i64 (local.get $short)) (i32.const 3)))
-  (local.set $number (i64.shr_u (local.get $short) (i64.const 2)))
+  (local.set $kind (i32.and (i32.wrap_i64 (local.get $short)) (i32.const 7)))
+  (local.set $number (i64.shr_u (local.get $short) (i64.const 3)))
   (block $told
     (if (i32.eq (local.get $kind) (i32.const {DONE})) (then
-{_append('["done",')}
+{append('["done",')}
       (call $append_number (local.get $number))
       (br $told)))
-    (if (i32.eq (local.get $kind) (i32.const {RESPOND})) (then
-{_append('["respond",')}
+    (if (call $is_page (local.get $short)) (then
+      (if (i32.eq (local.get $kind) (i32.const {RESPOND}))
+        (then
+{append('["respond",')})
+        (else
+{append('["replied",')}))
       (call $append_number (local.get $number))
-{_append(',200,[["content-type","text/plain;charset=UTF-8"]],["b",')}
+{append(f',{PAGE.decode()},["b",')}
       (call $append_number (i64.extend_i32_u (local.get $blob)))
-{_append("]")}
+{append("]")}
       (br $told)))
     (if (i32.eq (local.get $kind) (i32.const {RESULT}))
       (then
-{_append('["result",')})
+{append('["result",')})
       (else
-{_append('["return",')}))
+{append('["return",')}))
     (call $append_number (local.get $number))
-{_append(",")}
+{append(",")}
     (call $append_number (i64.extend_i32_u (local.get $blob))))
-{_append("]")})
+{append("]")})
 (func $append_value (param $list i32) (param $place i32)
   (local $value i64) (local $before i32) (local $is_object i32)
   (local.set $value (call $value_of (local.get $list) (local.get $place)))
@@ -117,7 +127,7 @@ TEXT: Final = f"""\
       (if (call $is_text (local.get $value))
         (then (call $append_quoted (local.get $list) (local.get $place)))
         (else (call $append_plain (local.get $list) (local.get $place) (local.get $value))))))
-{_append("]")}
+{append("]")}
   (i32.store
     (i32.add (i32.load <answer>) (local.get $before))
     (i32.sub (i32.sub (i32.load <used>) (local.get $before)) (i32.const 4))))
@@ -135,18 +145,18 @@ TEXT: Final = f"""\
   (if (i64.eq (local.get $tag) (i64.const {_BOOL})) (then
     (if (i32.wrap_i64 (local.get $value))
       (then
-{_append("true")})
+{append("true")})
       (else
-{_append("false")}))
+{append("false")}))
     (return)))
   (if (i32.or (i64.eq (local.get $tag) (i64.const {_NULL})) (i64.eq (local.get $tag) (i64.const {_UNDEFINED}))) (then
-{_append("null")}
+{append("null")}
     (return)))
   (call $append_double (local.get $list) (local.get $place)))
 (func $append_whole (param $number i64)
   (if (i64.lt_s (local.get $number) (i64.const 0)) (then
     (local.set $number (i64.sub (i64.const 0) (local.get $number)))
-{_append("-")}))
+{append("-")}))
   (call $append_number (local.get $number)))
 (func $append_double (param $list i32) (param $place i32)
   (local $item i32)
@@ -162,7 +172,7 @@ TEXT: Final = f"""\
   (local.set $at (call $qjs_last_ptr))
   (local.set $end (i32.add (local.get $at) (call $qjs_last_len)))
   (local.set $from (local.get $at))
-{_append('"')}
+{append('"')}
   (block $all (loop $more
     (br_if $all (i32.eq (local.get $at) (local.get $end)))
     (local.set $char (i32.load8_u (local.get $at)))
@@ -177,7 +187,7 @@ TEXT: Final = f"""\
     (br $more)))
   (call $append (local.get $from) (i32.sub (local.get $end) (local.get $from)))
   (call $qjs_result_free)
-{_append('"')})
+{append('"')})
 (func $append_escaped (param $char i32)
   (if (i32.gt_u (local.get $char) (i32.const 32)) (then
     (call $append_eight

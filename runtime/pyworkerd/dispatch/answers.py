@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_isolates.protocol import Crash, Fail, Log, Respond, Result, Return, Shared, Upgrade
+from pyworkerd_isolates.protocol import Crash, Fail, Log, Replied, Respond, Result, Return, Shared, Upgrade
 
 from pyworkerd.errors import (
     ERROR_HEADER,
@@ -133,6 +133,12 @@ def respond(live: Live, effect: Respond) -> None:
     invocation.succeed(
         Response(effect.status, _own(effect.headers), live.bodies.outbound(effect.body, invocation))
     )
+
+
+def replied(live: Live, effect: Replied) -> None:
+    """The whole of a response, and nothing of the invocation is left."""
+    respond(live, effect)
+    live.done(effect)
 
 
 def returned(live: Live, effect: Return) -> None:

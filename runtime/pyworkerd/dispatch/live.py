@@ -23,44 +23,19 @@ from pyworkerd_isolates import cpu_clock
 from pyworkerd_isolates.errors import ClosedIsolate, HeapError, Trap
 from pyworkerd_isolates.heaps import Heap
 from pyworkerd_isolates.lifecycle import TAKES_WORK, Cause, State, next_state
-from pyworkerd_isolates.protocol import (
-    Abandon,
-    Abort,
-    Broken,
-    Call,
-    Commit,
-    Crash,
-    Data,
-    Done,
-    Drop,
-    Effect,
-    Events,
-    Fail,
-    Fetch,
-    Log,
-    Output,
-    Pull,
-    Respond,
-    Result,
-    Return,
-    SocketClose,
-    SocketCredit,
-    SocketSend,
-    Stop,
-    Upgrade,
-    Wake,
-)
+from pyworkerd_isolates.protocol import Commit, Done, Effect, Events, Output, Replied, Result, Wake
 
 from pyworkerd.errors import IsolateLost, LimitExceeded, PyworkerdError, WorkerError
 
-from .answers import Answers, respond, result, returned
+from .answers import Answers
 from .beginning import begin
 from .blame import blame
 from .bodies import Bodies
 from .calls import Calls
 from .crowd import Crowd
+from .effects import PERFORM
 from .failures import translate
-from .giving_up import fail_begun, give_up, lose
+from .giving_up import fail_begun, lose
 from .invocation import Invocation, LentWork
 from .mail import Mail
 from .room import Room
@@ -339,7 +314,7 @@ class Live:
                 if type(effect) is Commit:
                     self._keep(effect, partial(self._perform, isolate, wake))
                     return
-                _PERFORM[type(effect)](self, effect)
+                PERFORM[type(effect)](self, effect)
                 if effects and perf_counter() > end:
                     rest = partial(self._perform, isolate, wake)
                     self._turns.ready(self._worker.loop_account, rest)
@@ -461,7 +436,7 @@ class Live:
 
     # effects ---------------------------------------------------------------------------------------------------------
 
-    def done(self, effect: Done | Result) -> None:
+    def done(self, effect: Done | Result | Replied) -> None:
         """Nothing of an invocation is left."""
         invocation = self.invocations.get(effect.invocation)
         if invocation is not None:
@@ -482,9 +457,6 @@ class Live:
             self.sockets.release(invocation)
             self.stubs.release(invocation)
         self._worker.freed()
-
-    def _call(self, effect: Call | Fetch) -> None:
-        self.calls.begin(effect, self.invocations.get(effect.invocation))
 
     # the end ---------------------------------------------------------------------------------------------------------
 
@@ -572,27 +544,3 @@ class Live:
         self._effects.clear()
         self._in_step = []
         self._worker.ended(self, again or [])
-
-
-_PERFORM: Final[dict[type, Callable[[Live, Any], None]]] = {
-    Abandon: lambda live, effect: live.calls.abandon(effect),
-    Abort: give_up,
-    Broken: lambda live, effect: live.bodies.broken(effect),
-    Call: Live._call,  # noqa: SLF001 - the class's own table
-    Crash: lambda live, effect: live.answers.crash(effect),
-    Data: lambda live, effect: live.bodies.data(effect),
-    Done: Live.done,
-    Drop: lambda live, effect: live.stubs.drop(effect),
-    Fail: lambda live, effect: live.answers.failed(effect),
-    Fetch: Live._call,  # noqa: SLF001
-    Log: lambda live, effect: live.answers.log(effect),
-    Pull: lambda live, effect: live.bodies.pull(effect),
-    Respond: respond,
-    Result: result,
-    Return: returned,
-    SocketClose: lambda live, effect: live.sockets.closed(effect),
-    SocketCredit: lambda live, effect: live.sockets.credit(effect),
-    SocketSend: lambda live, effect: live.sockets.sent(effect),
-    Stop: lambda live, effect: live.bodies.stop(effect),
-    Upgrade: lambda live, effect: live.answers.upgrade(effect),
-}

@@ -75,6 +75,6 @@ def test_a_whole_recording_is_equal_and_a_changed_one_is_not(images: Images) -> 
         differences = [each.difference for each in replay(other, image, LIMITS)]
         assert differences[:-1] == [None] * (len(differences) - 1)
         assert differences[-1] is not None
-        assert "respond" in differences[-1].recorded
+        assert "replied" in differences[-1].recorded
     finally:
         images.release(image)

@@ -9,7 +9,7 @@ import pytest
 from pyworkerd_isolates.errors import ProtocolError, Trap
 from pyworkerd_isolates.events import Events
 from pyworkerd_isolates.limits import Limits
-from pyworkerd_isolates.protocol import Done
+from pyworkerd_isolates.protocol import Done, Replied
 from pyworkerd_isolates.replay.isolates import RecordedIsolate, ReplayedIsolate, Tape
 from pyworkerd_isolates.replay.recording import MAX_STEPS
 from pyworkerd_isolates.testing import bundle_of
@@ -53,7 +53,9 @@ def record(image: Image, path: str, limits: Limits = LIMITS) -> Tape:
     events.init([], {"worker": "w", "outbound": False})
     events.fetch(1, None, None, "GET", f"http://w/{path}", (), None)
     with suppress(Trap, ProtocolError):
-        while not any(isinstance(effect, Done) for effect in isolate.step(events, limits.cpu_ms).effects):
+        while not any(
+            isinstance(effect, Done | Replied) for effect in isolate.step(events, limits.cpu_ms).effects
+        ):
             events = Events()
     isolate.end()
     return tape

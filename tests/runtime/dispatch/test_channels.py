@@ -43,6 +43,7 @@ class Default(WorkerEntrypoint):
             "Return": ["return", 77, outbox.blob(b"x")],
             "Result": ["result", 77, outbox.blob(b"x")],
             "Respond": ["respond", 77, 200, [], None],
+            "Replied": ["replied", 77, 200, [], ["b", outbox.blob(b"")]],
             "Fail": ["fail", 77, "exception", "x", "y", "z"],
             "Crash": ["crash", "x"],
             "Abort": ["abort", "x"],
@@ -64,7 +65,9 @@ async def refused(call):
 """
 }
 EFFECTS = sorted(kind.__name__ for kind in get_args(protocol.Effect))
-ENDS_THE_ISOLATE = {"Return", "Result", "Respond", "Fail", "Crash", "Upgrade", "Abort", "Commit", "Drop"}
+ENDS_THE_ISOLATE = {
+    "Return", "Result", "Respond", "Replied", "Fail", "Crash", "Upgrade", "Abort", "Commit", "Drop",
+}  # fmt: skip
 """These answer what was never asked, let go of what was never given, or give up."""
 
 

@@ -37,14 +37,15 @@ const RESULT = 0;
 const RETURN = 1;
 const DONE = 2;
 const RESPOND = 3;
-// Effects that are many are a number, which the engine writes out (`short.py`): one of these, and four times their
+const REPLIED = 4;
+// Effects that are many are a number, which the engine writes out (`short.py`): one of these, and eight times their
 // invocation's.
 
 // A method returned this, as a value's bytes, or as JSON that the engine makes a value.
 export function emitReturn(number, written) {
   const isText = typeof written === "string";
   out.held += isText ? 3 * written.length : written.length;
-  emitShort(4 * number + RETURN, isText ? [written] : written);
+  emitShort(8 * number + RETURN, isText ? [written] : written);
 }
 
 // A method returned this value: whether the engine writes it, as it does most. What is an object it does not.
@@ -65,7 +66,7 @@ export function emitSimple(number, value) {
     default:
       if (value !== null) return false;
   }
-  emitShort(4 * number + RETURN, value);
+  emitShort(8 * number + RETURN, value);
   return true;
 }
 
@@ -73,7 +74,7 @@ const { isFinite, isInteger, isSafeInteger } = Number;
 
 // The answer to a request is a text, and nothing else is said of it.
 export function emitPage(number, text) {
-  emitShort(4 * number + RESPOND, counted(text));
+  emitShort(8 * number + RESPOND, counted(text));
 }
 
 function emitShort(short, answer) {
@@ -83,12 +84,14 @@ function emitShort(short, answer) {
   effects[effects.length] = short;
 }
 
-// Nothing of an invocation is left. Where that is so as soon as its method has returned, both are one effect.
+// Nothing of an invocation is left. Where that is so as soon as it has answered, both are one effect.
 export function emitDone(number) {
   const { effects } = out;
   const at = effects.length - 1;
-  if (at >= 0 && effects[at] === 4 * number + RETURN) effects[at] = 4 * number + RESULT;
-  else effects[at + 1] = 4 * number + DONE;
+  const last = at >= 0 ? effects[at] : null;
+  if (last === 8 * number + RETURN) effects[at] = 8 * number + RESULT;
+  else if (last === 8 * number + RESPOND) effects[at] = 8 * number + REPLIED;
+  else effects[at + 1] = 8 * number + DONE;
 }
 
 // One that the others wait for.

@@ -7,13 +7,13 @@ from struct import Struct, error
 
 import _wire
 
-ANSWER, CALLED, _CALL, _RETURNED = range(0x80000001, 0x80000005)
+ANSWER, CALLED, _CALL, _RETURNED, _REPLIED = range(0x80000001, 0x80000006)
 FOCUS = 1 << 31
 _MAX_ADDRESS = 8192
 """Short frames, see `pyworkerd_isolates.short` on the host."""
 _three = Struct("<III")
 taken_apart, packed = _three.unpack_from, _three.pack
-_packed_call, _packed_return = Struct("<IIII").pack, Struct("<II").pack
+_packed_four, _packed_return = Struct("<IIII").pack, Struct("<II").pack
 _WHOLE = 4096
 """Bytes of a frame that are read as text together, blobs and all: to cut the header out would take longer."""
 _SHORT = 256
@@ -51,18 +51,33 @@ def encode(wake, effects, blobs):
     return b"".join((_written_length(size), header.encode("ascii"), rest))
 
 
-def short(effect):
-    """A frame of this effect alone; None if there is no short one for it."""
+def short(effects):
+    """A frame of these effects, of which there are some; None if there is no short one for them."""
+    effect = effects[0]
     if type(effect) is not tuple:
         return None
     try:
+        if len(effect) == 3:
+            return _replies(effects)
+        if len(effects) > 1:
+            return None
         if len(effect) == 2:
             invocation, value = effect
             return _packed_return(_RETURNED, invocation) + value
         call, invocation, address, arguments = effect
         size = len(address)
-        if size > _MAX_ADDRESS:
-            return None
-        return b"".join((_packed_call(_CALL, call, invocation, size), address, arguments))
+        if size <= _MAX_ADDRESS:
+            return b"".join((_packed_four(_CALL, call, invocation, size), address, arguments))
     except error:  # a number of more than four bytes
-        return None
+        pass
+    return None
+
+
+def _replies(effects):
+    parts = []
+    for effect in effects:
+        if type(effect) is not tuple or len(effect) != 3:
+            return None
+        invocation, head, body = effect
+        parts += (_packed_four(_REPLIED, invocation, len(head), len(body)), head, body)
+    return b"".join(parts)

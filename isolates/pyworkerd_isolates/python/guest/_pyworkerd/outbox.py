@@ -1,9 +1,9 @@
 """What a step gives out: effects in the order in which they were asked for, and the bytes that belong to them.
 
 An effect is a list, or the JSON of one: those that most steps give out are written where they are made, since to put a
-number into a text takes a fifth of what encoding a list takes. Two are tuples, since a step that gives out nothing else
-is written in fewer bytes yet (`frames`): a call, of (number, invocation, address, arguments), and what a method gave
-back that leaves nothing behind, of (invocation, value).
+number into a text takes a fifth of what encoding a list takes. Three are tuples, since a step that gives out nothing
+else is written in fewer bytes yet (`frames`): a call, of (number, invocation, address, arguments); and what leaves
+nothing behind, what a method gave back, of (invocation, value), or a handler, of (invocation, head, body).
 
 The bounds here keep an honest worker honest; the host has its own and trusts none of these.
 """
@@ -61,8 +61,8 @@ def put_alone(effect):
 
 
 def take(wake):
-    """All of it as one frame, with the time at which the loop wants to be run again. Empties the outbox. A step that
-    has one effect alone asks `frames.short` first."""
+    """All of it as one frame, with the time at which the loop wants to be run again. Empties the outbox. A step asks
+    `frames.short` first."""
     global _written, abandoned, streamed
     try:
         texts = ",".join(effects)
@@ -81,6 +81,9 @@ def _spelled(effect):
     if len(effect) == 4:
         call, invocation, address, arguments = effect
         return f'["call",{call},{invocation},{str(address, "ascii")},{blob(arguments)}]'
+    if len(effect) == 3:
+        invocation, head, body = effect
+        return f'["replied",{invocation},{str(head, "ascii")},["b",{blob(body)}]]'
     invocation, value = effect
     return f'["result",{invocation},{blob(value)}]'
 

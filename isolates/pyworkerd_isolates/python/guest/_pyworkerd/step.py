@@ -170,8 +170,8 @@ def step(data):
         more = sockets.waiting and sockets.flush()
         wanted = more or loop._ready or loop._held or loop._timers
         wake = loop.due(more) if wanted else None
-        if wake is None and len(_effects) == 1 and not _blobs:
-            frame = _short(_effects[0])
+        if wake is None and _effects and not _blobs:
+            frame = _short(_effects)
             if frame is not None:
                 _effects.clear()
                 return frame

@@ -27,8 +27,8 @@ NULL_BODY = frozenset((101, 204, 205, 304))
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _TEXT = (("content-type", "text/plain;charset=UTF-8"),)
 _JSON = (("content-type", "application/json"),)
-_TEXT_WRITTEN = '200,[["content-type","text/plain;charset=UTF-8"]]'
-_JSON_WRITTEN = '200,[["content-type","application/json"]]'
+_TEXT_WRITTEN = b'200,[["content-type","text/plain;charset=UTF-8"]]'
+_JSON_WRITTEN = b'200,[["content-type","application/json"]]'
 """The same behind a status, as JSON."""
 _MOST = 65_536
 """Bytes of a body that is given out without a look at how much may be."""
@@ -114,7 +114,7 @@ class FetchResponse(Message):
         """Status, headers and body to be sent. The body counts as used from now on."""
         return self._status, self._header_pairs(), self._take()
 
-    def _written(self) -> tuple[str, bytes] | None:
+    def _written(self) -> tuple[bytes, bytes] | None:
         """The same of a response like most: a short body in hand, usual headers, nothing taken of it; and status and
         headers as JSON. None of any other.
         """
@@ -127,7 +127,7 @@ class FetchResponse(Message):
             return None
         self._taken = True
         fields = _TEXT_WRITTEN if pairs is _TEXT else _JSON_WRITTEN
-        return (fields if self._status == 200 else f"{self._status}{fields[3:]}"), body
+        return (fields if self._status == 200 else b"%d%b" % (self._status, fields[3:])), body
 
     def __repr__(self) -> str:
         parts = [f"status={self._status}"]
