@@ -8,7 +8,6 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from pyworkerd.admin.auth import COOKIE
 from pyworkerd.admin.site import Site
 from pyworkerd.admin.tokens import Token, TokenFile, digest_of
@@ -17,7 +16,6 @@ from pyworkerd.observe.logs import LogEntry
 from pyworkerd.observe.snapshot import label
 from pyworkerd.server import bind
 
-from tests.browser import chromium
 from tests.runtime.admin.test_routes import Fixed
 from tests.runtime.admin.test_status import counted
 from tests.runtime.cli.command import ask, project, run, serve
@@ -62,15 +60,6 @@ class Default(WorkerEntrypoint):
         return Response("tea")
 """
 WIDE = "document.scrollingElement.scrollWidth > innerWidth"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = chromium.installed()
-    if program is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with chromium.started(program, tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 def log_in(page: Page, token: str = TOKEN) -> None:

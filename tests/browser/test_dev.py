@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.browser import chromium
 from tests.runtime.cli.command import project, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.browser.chromium import Browser
@@ -19,15 +15,6 @@ CONFIG = '[[services]]\nname = "w"\n[services.worker]\nmain = "w.js"\n'
 PAGE = """\
 export default { fetch: () => new Response("<title>NAME</title>", { headers: { "content-type": "text/html" } }) };
 """
-
-
-@pytest.fixture
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = chromium.installed()
-    if program is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with chromium.started(program, tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 def test_an_error_is_shown_and_goes_away_when_it_is_mended(tmp_path: Path, browser: Browser) -> None:

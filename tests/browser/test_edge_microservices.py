@@ -8,27 +8,13 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.browser import chromium
 from tests.examples.test_edge_microservices import LIMIT, flood
 from tests.runtime.cli.command import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.browser.chromium import Browser, Page
 
 EXAMPLE = Path(__file__).parents[2] / "examples/edge-microservices"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = chromium.installed()
-    if program is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with chromium.started(program, tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 def made(page: Page, fragment: str) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.browser import chromium
 from tests.runtime.cli.command import serve
 from tests.runtime.server.pem import pair
 
@@ -39,16 +38,6 @@ main = "site/pages.py"
 limits = { isolates = 1, cpu_ms = 10_000 }
 """
 PROTOCOLS = {"http": "http/1.1", "https": "h2"}
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = chromium.installed()
-    if program is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    profile = tmp_path_factory.mktemp("profile")
-    with chromium.started(program, profile, "--ignore-certificate-errors") as running:
-        yield running
 
 
 class Site(NamedTuple):

@@ -9,27 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-import pytest
 
-from tests.browser import chromium
 from tests.runtime.cli.command import run, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.browser.chromium import Browser, Page
     from tests.runtime.cli.command import Served
 
 SHOP = Path(__file__).parents[2] / "examples/shop"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = chromium.installed()
-    if program is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with chromium.started(program, tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 def add(page: Page, article: str, times: int) -> None:

@@ -15,7 +15,7 @@ HEAD = """
 import asyncio, gc, os, sys
 import _wire
 from _pyworkerd import calls, environment, handlers, invocation, outbox, streams
-from workers import Response, WorkerEntrypoint, env
+from workers import env
 
 MODULES = list(sys.modules.values())
 ENTRY = next(module for module in MODULES if hasattr(module, "PRELOADED"))
@@ -24,29 +24,7 @@ STEP = next(module for module in MODULES if hasattr(module, "EVENTS"))
 def effect(*parts, blobs=()):
     outbox.blobs.extend(blobs)
     outbox.effects.append(list(parts))
-
-class Default(WorkerEntrypoint):
-    async def fetch(self, request):
-        return Response("still here")
-
-    async def run(self, code):
-        space = dict(globals(), self=self)
-        exec("async def main():\\n" + "".join(f"    {line}\\n" for line in code.split("\\n")), space)
-        return await space["main"]()
 """
-
-
-@pytest.fixture(scope="module")
-def image(sandbox):
-    return sandbox.image(HEAD)
-
-
-@pytest.fixture
-def neighbour(start, image):
-    driver = start(image)
-    assert driver.fetch().text == "still here"
-    yield driver
-    assert driver.fetch().text == "still here"
 
 
 FORGED = {
@@ -175,7 +153,7 @@ def test_if_the_door_refuses_everything_a_guest_reaches_only_its_caller(start, i
     assert all(isinstance(each, Call | Fetch) for each in driver.seen)
 
 
-def test_another_isolates_heap_is_not_found_in_reused_memory(sandbox, start, image):
+def test_another_isolates_heap_is_not_found_in_reused_memory(sandbox, start, image, source):
     marker = f"MARKER-{os.urandom(12).hex()}"
     for _ in range(30):
         driver = sandbox.start(image, bindings=[("SECRET", "value", wire.dump_value(marker))], cpu_ms=5000)
@@ -183,8 +161,8 @@ def test_another_isolates_heap_is_not_found_in_reused_memory(sandbox, start, ima
         assert marker.encode() in driver.isolate.memory()
         driver.end()
     search = "x = bytearray(48 << 20)\nreturn [x.count(0) == len(x)]"
-    for source in (HEAD, f"# another tenant {marker[:6]}\n{HEAD}"):
-        driver = start(source)
+    for other in (source, f"# another tenant {marker[:6]}\n{source}"):
+        driver = start(other)
         assert driver.call("run", search).value == [True]
         assert marker.encode() not in driver.isolate.memory()
 

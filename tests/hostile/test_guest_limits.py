@@ -18,7 +18,6 @@ from tests.memory import in_use
 HEAD = """
 import ast, asyncio, gc, json, re, sys
 from _pyworkerd import outbox
-from workers import Response, WorkerEntrypoint
 
 class Loop:
     def __del__(self):
@@ -35,30 +34,7 @@ def nested(n):
     for _ in range(n):
         x = [x]
     return x
-
-class Default(WorkerEntrypoint):
-    async def fetch(self, request):
-        return Response("still here")
-
-    async def run(self, code):
-        space = dict(globals(), self=self)
-        exec("async def main():\\n" + "".join(f"    {line}\\n" for line in code.split("\\n")), space)
-        return await space["main"]()
 """
-
-
-@pytest.fixture(scope="module")
-def image(sandbox):
-    return sandbox.image(HEAD)
-
-
-@pytest.fixture
-def neighbour(start, image):
-    """Another tenant: it answers before and after."""
-    driver = start(image)
-    assert driver.fetch().text == "still here"
-    yield driver
-    assert driver.fetch().text == "still here"
 
 
 LOOPS = {
@@ -96,9 +72,9 @@ def test_a_loop_in_a_finally_after_cancellation_is_stopped(start, image, neighbo
 
 
 @pytest.mark.parametrize("code", ["while True: pass", "x = Loop()\ndel x", "x = Loop()\nx.self = x\ndel x"])
-def test_a_loop_at_top_level_is_stopped(sandbox, neighbour, code):
+def test_a_loop_at_top_level_is_stopped(sandbox, source, neighbour, code):
     with pytest.raises(TopLevelTooSlow):
-        sandbox.image(f"{HEAD}\n{code}\n", startup_ms=100)
+        sandbox.image(f"{source}\n{code}\n", startup_ms=100)
 
 
 BOMBS = {
@@ -210,9 +186,9 @@ def test_too_much_output_is_told_from_broken_output(start, image, neighbour, flo
         driver.call("run", EFFECTS[flood])
 
 
-def test_a_response_of_a_gigabyte_is_as_large_as_its_window(start, image, neighbour):
+def test_a_response_of_a_gigabyte_is_as_large_as_its_window(start, source, neighbour):
     driver = start(
-        HEAD.replace(
+        source.replace(
             'return Response("still here")',
             "async def endless():\n            while True: yield bytes(1 << 20)\n        return Response(endless())",
         )

@@ -10,25 +10,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from tests.runtime.cli import command
 from tests.runtime.cli.command import PATIENCE_S, Served, project, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CONFIG = """\
-{top}
-[[sockets]]
-name = "http"
-address = "127.0.0.1:0"
-service = "w"
-
-[[services]]
-name = "w"
-[services.worker]
-main = "w.py"
-limits = {{ memory_mb = 512, cpu_ms = 5000 }}
-"""
+CONFIG = f"{command.CONFIG}limits = {{ memory_mb = 512, cpu_ms = 5000 }}\n"
 SAYS = """\
 import asyncio
 from workers import Response, WorkerEntrypoint
@@ -51,7 +40,7 @@ class Default(WorkerEntrypoint):
 
 def write(folder: Path, version: str = "one", top: str = "") -> Path:
     """A configuration whose worker says its version."""
-    return project(folder, CONFIG.format(top=top), w=SAYS.replace("{version}", version))
+    return project(folder, f"{top}\n{CONFIG}", w=SAYS.replace("{version}", version))
 
 
 class Supervised(Served):

@@ -11,17 +11,6 @@ from tests.runtime.supervisor.supervised import supervised
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG = """\
-[[sockets]]
-name = "http"
-address = "127.0.0.1:0"
-service = "w"
-
-[[services]]
-name = "w"
-[services.worker]
-main = "w.py"
-"""
 WORKER = """\
 import random
 from workers import Response, WorkerEntrypoint, caches
@@ -40,7 +29,7 @@ class Default(WorkerEntrypoint):
 
 
 def test_one_for_all(tmp_path: Path) -> None:
-    with supervised(project(tmp_path, CONFIG, w=WORKER)) as served:
+    with supervised(project(tmp_path, w=WORKER)) as served:
         host, port = served.complete()
         connections = [http.client.HTTPConnection(host, port, timeout=60) for _ in range(8)]
         for connection in connections:

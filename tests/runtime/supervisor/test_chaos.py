@@ -43,7 +43,7 @@ class Default(WorkerEntrypoint):
 
 
 def project(folder: Path) -> Path:
-    (folder / "config.toml").write_text(CONFIG.format(top=""))
+    (folder / "config.toml").write_text(CONFIG)
     save(folder, 0)
     return folder / "config.toml"
 

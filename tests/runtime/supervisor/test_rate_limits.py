@@ -7,24 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.runtime.cli.command import project
+from tests.runtime.cli.command import CONFIG, project
 from tests.runtime.supervisor.supervised import supervised
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG = """\
-[[sockets]]
-name = "http"
-address = "127.0.0.1:0"
-service = "w"
-
-[[services]]
-name = "w"
-[services.worker]
-main = "w.py"
-bindings = { LIMITER = { rate_limit = { limit = 25, period = 100000000 } } }
-"""
+LIMITED = "bindings = { LIMITER = { rate_limit = { limit = 25, period = 100000000 } } }\n"
 WORKER = """\
 import random
 from workers import Response, WorkerEntrypoint
@@ -41,7 +30,7 @@ class Default(WorkerEntrypoint):
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_exact_together(tmp_path: Path, processes: int) -> None:
-    with supervised(project(tmp_path, CONFIG, w=WORKER), processes=processes) as served:
+    with supervised(project(tmp_path, CONFIG + LIMITED, w=WORKER), processes=processes) as served:
         host, port = served.complete()
         connections = [http.client.HTTPConnection(host, port, timeout=60) for _ in range(4 * processes)]
         for connection in connections:

@@ -182,10 +182,10 @@ def test_what_cannot_work_changes_nothing_and_is_told(tmp_path: Path) -> None:
         more = '[[sockets]]\nname = "more"\naddress = "{}"\nservice = "w"\n'
         for text, worker, told in (
             ("nonsense = 1\n", SAYS, "config.toml:1: unknown key"),
-            (CONFIG.format(top=""), "1 / 0\n", "w.py:1: ZeroDivisionError"),
-            (CONFIG.format(top="") + more.format("192.0.2.1:80"), SAYS, "cannot listen on 192.0.2.1:80"),
+            (CONFIG, "1 / 0\n", "w.py:1: ZeroDivisionError"),
+            (CONFIG + more.format("192.0.2.1:80"), SAYS, "cannot listen on 192.0.2.1:80"),
             (
-                CONFIG.format(top="") + more.format(f"127.0.0.1:{taken.getsockname()[1]}"),
+                CONFIG + more.format(f"127.0.0.1:{taken.getsockname()[1]}"),
                 SAYS,
                 "cannot listen on 127.0.0.1",
             ),
@@ -209,7 +209,7 @@ def test_sockets_come_and_go(tmp_path: Path) -> None:
     with supervised(config) as served:
         address = served.complete()
         for _ in range(2):
-            config.write_text(CONFIG.format(top="") + more)
+            config.write_text(CONFIG + more)
             reload(served)
             for _ in range(8):
                 with closing(socket.socket(socket.AF_UNIX)) as client:
@@ -218,7 +218,7 @@ def test_sockets_come_and_go(tmp_path: Path) -> None:
                     client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
                     with client.makefile("rb") as answer:
                         assert answer.read().endswith(b"\r\n\r\none")
-            config.write_text(CONFIG.format(top=""))
+            config.write_text(CONFIG)
             reload(served)
             assert not path.exists()
             assert ask(address).body == "one"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.runtime.cli import command
 from tests.runtime.cli.command import ask, project
 from tests.runtime.supervisor.supervised import supervised
 
@@ -22,18 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILLS: Final = int(os.environ.get("PYWORKERD_KILLS", "300"))
-CONFIG = """\
-[[sockets]]
-name = "http"
-address = "127.0.0.1:0"
-service = "w"
-
-[[services]]
-name = "w"
-[services.worker]
-main = "w.py"
-limits = { cpu_ms = 2000 }
-bindings = { KV = { kv = "cache" } }
+CONFIG = f"""\
+{command.CONFIG}\
+limits = {{ cpu_ms = 2000 }}
+bindings = {{ KV = {{ kv = "cache" }} }}
 """
 WORKER = """\
 from workers import Response, WorkerEntrypoint
