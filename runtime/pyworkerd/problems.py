@@ -37,11 +37,16 @@ class Fault(NamedTuple):
 
 
 class Refusal(Exception):
-    """Another process cannot serve, and has said why."""
+    """What was asked for cannot be done, and why: what a process, or a command, ends with, and its exit status."""
 
     def __init__(self, faults: Sequence[Fault], status: int) -> None:
         self.faults, self.status = faults, status
         super().__init__("; ".join(fault.text for fault in faults))
+
+    @classmethod
+    def of(cls, text: str, status: int = MISTAKE) -> Refusal:
+        """For one reason, which is a sentence."""
+        return cls([Fault(text)], status)
 
 
 def faults_of(error: Exception) -> list[Fault]:

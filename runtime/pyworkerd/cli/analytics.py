@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyworkerd.bindings.analytics_engine.dataset import DESIGN, Dataset
 from pyworkerd.storage.stores import Stores
 
-from .stores import add_config, cell, store_of, with_runtime
+from .stores import add_binding, cell, store_of, with_runtime
 
 if TYPE_CHECKING:
     import argparse
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = "example: pyworkerd analytics config.toml shop REQUESTS 'SELECT count(*) FROM points'"
-    add_config(parser)
-    parser.add_argument("worker", metavar="WORKER", help="the name of its service")
-    parser.add_argument(
-        "binding", metavar="BINDING", help="the name that the dataset has on the worker's env"
-    )
+    add_binding(parser, "dataset")
     parser.add_argument("sql", metavar="SQL", help="a query of the table points")
 
 

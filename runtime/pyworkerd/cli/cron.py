@@ -15,7 +15,7 @@ from pyworkerd.cron.plan import jobs_of
 from pyworkerd.errors import ConfigurationError, PyworkerdError
 from pyworkerd.isolation import ALLOW, ALLOW_HELP
 from pyworkerd.observe import logs
-from pyworkerd.problems import FAILED, Fault, Refusal
+from pyworkerd.problems import FAILED, Refusal
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.supervisor.reports import Readable
 
@@ -76,8 +76,8 @@ def run(options: argparse.Namespace) -> int:
             except ConfigurationError:
                 raise
             except PyworkerdError as error:
-                raise Refusal(
-                    [Fault(f"the cron {expression!r} of {options.worker!r} failed: {error}")], FAILED
+                raise Refusal.of(
+                    f"the cron {expression!r} of {options.worker!r} failed: {error}", FAILED
                 ) from error
             finally:
                 await opened.quiet()

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyworkerd.errors import ConfigurationError
-from pyworkerd.problems import MISTAKE, Fault, Refusal
+from pyworkerd.problems import Refusal
 
 from . import d1_by_name
-from .stores import add_config, binding_of, cell, read_file, say, with_runtime
+from .stores import add_binding, binding_of, cell, read_file, say, with_runtime
 
 if TYPE_CHECKING:
     import argparse
@@ -34,11 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     exporting = verbs.add_parser("export", help="print the database as SQL, as it is at one moment")
     importing = verbs.add_parser("import", help="run a file of SQL as one transaction")
     for sub in (asking, migrating, exporting, importing):
-        add_config(sub)
-        sub.add_argument("worker", metavar="WORKER", help="the name of its service")
-        sub.add_argument(
-            "binding", metavar="BINDING", help="the name that the database has on the worker's env"
-        )
+        add_binding(sub, "database")
     d1_by_name.configure(verbs)
     asking.add_argument("sql", metavar="SQL", help="one statement, with ? for values")
     asking.add_argument("values", metavar="VALUE", nargs="*", help="for its parameters: JSON, or else a text")
@@ -82,9 +78,9 @@ async def _migrate(database: D1, options: argparse.Namespace) -> None:
         applied = await database.migrate(options.migrations)
     except OSError as error:
         text = f"{options.migrations} cannot be read: {error.strerror}"
-        raise Refusal([Fault(text)], MISTAKE) from None
+        raise Refusal.of(text) from None
     except ValueError as error:
-        raise Refusal([Fault(str(error))], MISTAKE) from None
+        raise Refusal.of(str(error)) from None
     say({"ok": True, "applied": applied}, "\n".join(applied) or "nothing is new", as_json=options.json)
 
 
@@ -103,7 +99,7 @@ async def _written(database: D1, path: Path) -> None:
     try:
         await database.export(path)
     except OSError as error:
-        raise Refusal([Fault(f"{path} cannot be written: {error.strerror}")], MISTAKE) from None
+        raise Refusal.of(f"{path} cannot be written: {error.strerror}") from None
 
 
 async def _import(database: D1, options: argparse.Namespace) -> None:
@@ -111,7 +107,7 @@ async def _import(database: D1, options: argparse.Namespace) -> None:
     try:
         text = sql.decode()
     except UnicodeDecodeError:
-        raise Refusal([Fault(f"{options.path} is not UTF-8")], MISTAKE) from None
+        raise Refusal.of(f"{options.path} is not UTF-8") from None
     count = await database.import_sql(text)
     say({"ok": True, "statements": count}, f"{count} statements", as_json=options.json)
 

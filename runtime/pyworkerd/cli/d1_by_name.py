@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyworkerd_config.model import Worker
 
 from pyworkerd.errors import ConfigurationError
-from pyworkerd.problems import MISTAKE, Fault, Refusal
+from pyworkerd.problems import Refusal
 
 from .configuration import add_named, read_configuration
 from .stores import cell, read_file, say, with_runtime
@@ -119,7 +119,7 @@ async def _execute(database: D1, _: Database, options: argparse.Namespace) -> in
         try:
             script = read_file(options.file).decode()
         except UnicodeDecodeError:
-            raise Refusal([Fault(f"{options.file} is not UTF-8")], MISTAKE) from None
+            raise Refusal.of(f"{options.file} is not UTF-8") from None
         count = await database.import_sql(script)
         say({"ok": True, "statements": count}, f"{count} statements", as_json=options.json)
         return 0
@@ -147,7 +147,7 @@ async def _apply(database: D1, found: Database, options: argparse.Namespace) -> 
     try:
         applied = await database.migrate(found.migrations)
     except ValueError as error:
-        raise Refusal([Fault(str(error))], MISTAKE) from None
+        raise Refusal.of(str(error)) from None
     say({"ok": True, "applied": applied}, "\n".join(applied) or "nothing is new", as_json=options.json)
     return 0
 
@@ -165,7 +165,7 @@ def _files(folder: Path) -> list[str]:
     try:
         return sorted(path.name for path in folder.iterdir() if path.suffix == ".sql" and path.name[0] != ".")
     except OSError as error:
-        raise Refusal([Fault(f"{folder} cannot be read: {error.strerror}")], MISTAKE) from None
+        raise Refusal.of(f"{folder} cannot be read: {error.strerror}") from None
 
 
 def _create(folder: Path, options: argparse.Namespace) -> int:
@@ -177,7 +177,7 @@ def _create(folder: Path, options: argparse.Namespace) -> int:
         with path.open("x", encoding="utf-8") as file:
             file.write(f"-- Migration {number}, {now}\n")
     except OSError as error:
-        raise Refusal([Fault(f"{path} cannot be written: {error.strerror}")], MISTAKE) from None
+        raise Refusal.of(f"{path} cannot be written: {error.strerror}") from None
     say({"ok": True, "file": str(path)}, str(path), as_json=options.json)
     return 0
 

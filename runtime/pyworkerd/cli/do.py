@@ -17,12 +17,12 @@ from pyworkerd.objects.locks import Locks
 from pyworkerd.objects.peers import Errand, Gone, Peers
 from pyworkerd.objects.storage import DESIGN, MOST_MB, PAGE, Contents, ObjectStorage
 from pyworkerd.observe.scope import begin
-from pyworkerd.problems import FAILED, MISTAKE, Fault, Refusal
+from pyworkerd.problems import FAILED, Refusal
 from pyworkerd.services.base import Target
 from pyworkerd.storage import layout
 from pyworkerd.storage.stores import Stores
 
-from .stores import add_config, binding_of, read_file, say, with_runtime
+from .stores import add_binding, binding_of, read_file, say, with_runtime
 
 if TYPE_CHECKING:
     import argparse
@@ -50,11 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     importing = verbs.add_parser("import", help="have an object store a SQLite database in place of its own")
     deleting = verbs.add_parser("delete", help="forget what an object has stored, and its alarm")
     for sub in (listing, exporting, importing, deleting):
-        add_config(sub)
-        sub.add_argument("worker", metavar="WORKER", help="the name of its service")
-        sub.add_argument(
-            "binding", metavar="BINDING", help="the name that the namespace has on the worker's env"
-        )
+        add_binding(sub, "namespace")
     for sub in (exporting, importing, deleting):
         which = sub.add_mutually_exclusive_group(required=True)
         which.add_argument("--id", help="the object's id, 64 hexadecimal digits")
@@ -98,7 +94,7 @@ class _Namespace(NamedTuple):
         if options.name is not None:
             return ids.of_name(key, options.name)
         if not ids.is_valid(key, options.id):
-            raise Refusal([Fault("this is no id of an object of this namespace")], MISTAKE)
+            raise Refusal.of("this is no id of an object of this namespace")
         return str(options.id)
 
     def storage(self, object_id: str) -> ObjectStorage:
@@ -124,7 +120,7 @@ class _Namespace(NamedTuple):
             holder = locks.take(key)
         if holder is not None:
             message = f"the object is in the memory of process {holder}, and has something under way"
-            raise Refusal([Fault(f"{message}: try again when nobody asks for it")], FAILED)
+            raise Refusal.of(f"{message}: try again when nobody asks for it", FAILED)
         storage = self.storage(object_id)
         try:
             size = len(pages) // PAGE
@@ -160,19 +156,19 @@ async def _list(namespace: _Namespace, options: argparse.Namespace) -> None:
 async def _export(namespace: _Namespace, options: argparse.Namespace) -> None:
     contents = await namespace.load(namespace.id_of(options))
     if not contents.pages:
-        raise Refusal([Fault("the object has stored nothing")], FAILED)
+        raise Refusal.of("the object has stored nothing", FAILED)
     try:
         with options.path.open("xb") as file:
             file.write(contents.pages)
     except OSError as error:
-        raise Refusal([Fault(f"{options.path} cannot be written: {error.strerror}")], MISTAKE) from None
+        raise Refusal.of(f"{options.path} cannot be written: {error.strerror}") from None
     say({"ok": True, "bytes": len(contents.pages)}, f"{len(contents.pages)} bytes", as_json=options.json)
 
 
 async def _import(namespace: _Namespace, options: argparse.Namespace) -> None:
     pages = read_file(options.path)
     for problem in _problems(pages):
-        raise Refusal([Fault(f"{options.path} {problem}")], MISTAKE)
+        raise Refusal.of(f"{options.path} {problem}")
     object_id = namespace.id_of(options)
     await namespace.replace(object_id, pages, keep_alarm=True)
     say({"ok": True, "bytes": len(pages)}, f"{len(pages)} bytes", as_json=options.json)

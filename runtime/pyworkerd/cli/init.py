@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             with path.open("xb") as file:
                 file.write(content)
         except OSError as error:
-            raise Refusal([Fault(f"{path} cannot be written: {error.strerror}")], MISTAKE) from None
+            raise Refusal.of(f"{path} cannot be written: {error.strerror}") from None
     if options.json:
         sys.stdout.write(json.dumps({"ok": True, "folder": str(folder), "files": list(files)}) + "\n")
     else:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .stores import add_config, cell, read_file, say, store_of, with_runtime
+from .stores import add_binding, cell, read_file, say, store_of, with_runtime
 
 if TYPE_CHECKING:
     import argparse
@@ -25,9 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     putting = verbs.add_parser("put", help="write a value")
     deleting = verbs.add_parser("delete", help="remove a key")
     for sub in (listing, getting, putting, deleting):
-        add_config(sub)
-        sub.add_argument("worker", metavar="WORKER", help="the name of its service")
-        sub.add_argument("binding", metavar="BINDING", help="the name that the store has on the worker's env")
+        add_binding(sub, "store")
     listing.add_argument("--prefix", default="", help="only keys that begin so")
     for sub in (getting, putting, deleting):
         sub.add_argument("key", metavar="KEY", help="what it is called in the store")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyworkerd_isolates import wire
 
-from pyworkerd.problems import MISTAKE, Fault, Refusal
+from pyworkerd.problems import Refusal
 from pyworkerd.queues.rules import drafts
 
 from .stores import add_config, say, with_runtime
@@ -83,9 +83,7 @@ async def _send(runtime: Runtime, options: argparse.Namespace) -> int:
     try:
         kind, body = ("text", options.body) if options.text else ("json", json.loads(options.body))
     except ValueError as error:
-        raise Refusal(
-            [Fault(f"the body is not JSON ({error}): write it as JSON, or add --text")], MISTAKE
-        ) from None
+        raise Refusal.of(f"the body is not JSON ({error}): write it as JSON, or add --text") from None
     sender = runtime.sender(options.queue)
     await sender.send(drafts([[wire.dump_value(body), kind, options.delay]], "send", 0.0))
     say({"ok": True}, "ok", as_json=options.json)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from pyworkerd.bindings.r2.model import HttpMetadata, R2ObjectBody
-from pyworkerd.problems import MISTAKE, Fault, Refusal
+from pyworkerd.problems import Refusal
 
-from .stores import add_config, cell, say, store_of, with_runtime
+from .stores import add_binding, cell, say, store_of, with_runtime
 
 if TYPE_CHECKING:
     import argparse
@@ -37,11 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     putting = verbs.add_parser("put", help="write an object")
     deleting = verbs.add_parser("delete", help="remove an object")
     for sub in (listing, heading, getting, putting, deleting):
-        add_config(sub)
-        sub.add_argument("worker", metavar="WORKER", help="the name of its service")
-        sub.add_argument(
-            "binding", metavar="BINDING", help="the name that the bucket has on the worker's env"
-        )
+        add_binding(sub, "bucket")
     listing.add_argument("--prefix", default="", help="only keys that begin so")
     for sub in (heading, getting, putting, deleting):
         sub.add_argument("key", metavar="KEY", help="what it is called in the bucket")
@@ -130,7 +126,7 @@ def _opened(path: Path, mode: str) -> BinaryIO:
     try:
         return path.open(mode)  # type: ignore[return-value]
     except OSError as error:
-        raise Refusal([Fault(f"{path} cannot be opened: {error.strerror}")], MISTAKE) from None
+        raise Refusal.of(f"{path} cannot be opened: {error.strerror}") from None
 
 
 def _row(found: R2Object) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Remote(NamedTuple):
 
     def silent(self, error: Exception) -> Refusal:
         """What is wrong where it cannot be reached."""
-        return _refused(f"{self.address} cannot be asked: {str(error) or type(error).__name__}", FAILED)
+        return Refusal.of(f"{self.address} cannot be asked: {str(error) or type(error).__name__}", FAILED)
 
     def _headers(self) -> dict[str, str]:
         given = {} if self.token is None else {"authorization": f"Bearer {self.token}"}
@@ -151,7 +151,7 @@ def remote_of(options: argparse.Namespace, config: Config | None = None) -> Remo
         config = config or read_configuration(options)
         address = config.admin.address if config.admin is not None else None
     if not address:
-        raise _refused(
+        raise Refusal.of(
             f"no server is named: write --to unix:/path or --to host:port, or set {ADDRESS_VARIABLE}"
         )
     address = _normal(address)
@@ -170,7 +170,7 @@ def service_of(options: argparse.Namespace, config: Config | None = None) -> str
     config = config or read_configuration(options)
     workers = [service.name for service in config.services if isinstance(service.kind, Worker)]
     if len(workers) != 1:
-        raise _refused(f"name a service with --service: there are {', '.join(workers) or 'none'}")
+        raise Refusal.of(f"name a service with --service: there are {', '.join(workers) or 'none'}")
     return workers[0]
 
 
@@ -198,7 +198,7 @@ def _normal(address: str) -> str:
                 return address
     elif parse_address(address) is not None:
         return _of_host(address)
-    raise _refused(f"{address!r} is no address: write unix:/path, host:port or http://host:port")
+    raise Refusal.of(f"{address!r} is no address: write unix:/path, host:port or http://host:port")
 
 
 def _of_host(address: str) -> str:
@@ -222,12 +222,12 @@ def _token(path: Path | None) -> str | None:
             with path.open(encoding="ascii") as file:
                 place, token = str(path), file.read(MAX_TOKEN)
         except (OSError, UnicodeDecodeError) as error:
-            raise _refused(f"{path} cannot be read as a token: {error}") from None
+            raise Refusal.of(f"{path} cannot be read as a token: {error}") from None
     token = token.strip()
     if not (
         token.isascii() and token.isprintable()
     ):  # nothing that a header can hold; who says so must not repeat it
-        raise _refused(f"{place} holds no token: one is a line of printable ASCII")
+        raise Refusal.of(f"{place} holds no token: one is a line of printable ASCII")
     return token or None
 
 
@@ -235,7 +235,7 @@ def _answer(address: str, status: int, data: bytes) -> Any:
     try:
         said = json.loads(data) if data else None
     except ValueError:
-        raise _refused(
+        raise Refusal.of(
             f"{address} does not talk as an admin address does (status {status})", FAILED
         ) from None
     if 200 <= status < 300:
@@ -248,7 +248,3 @@ def _answer(address: str, status: int, data: bytes) -> Any:
         else []
     )
     raise Refusal(faults, MISTAKE if status in _MISTAKES else FAILED)
-
-
-def _refused(text: str, status: int = MISTAKE) -> Refusal:
-    return Refusal([Fault(text)], status)

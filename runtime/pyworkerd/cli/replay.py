@@ -20,7 +20,7 @@ from pyworkerd_isolates.replay.telling import effect_fields, event_fields, line,
 from pyworkerd_isolates.replay.tracing import place_of, roomier
 
 from pyworkerd.observe.text import one_line
-from pyworkerd.problems import FAILED, MISTAKE, Fault, Refusal
+from pyworkerd.problems import FAILED, Refusal
 from pyworkerd.replay.finding import Trace, build, bundle_of, find
 from pyworkerd.supervisor.reports import Readable
 
@@ -80,9 +80,9 @@ def run(options: argparse.Namespace) -> int:
         recording = decode(_read(options.recording))
         return _replay(recording, options, view)
     except IsolateError as error:
-        raise Refusal([Fault(f"{options.recording}: {error}")], MISTAKE) from None
+        raise Refusal.of(f"{options.recording}: {error}") from None
     except OSError as error:
-        raise Refusal([Fault(f"{options.recording}: {error.strerror or error}")], MISTAKE) from None
+        raise Refusal.of(f"{options.recording}: {error.strerror or error}") from None
 
 
 def _read(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from pyworkerd_config import load
 from pyworkerd.backup import as_json, backup, restore
 from pyworkerd.errors import StorageError
 from pyworkerd.foreign import part_of
-from pyworkerd.problems import FAILED, Fault, Refusal
+from pyworkerd.problems import FAILED, Refusal
 
 from .stores import add_config, say
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         else:
             summary = restore(folder, state_dir, _progress)
     except StorageError as error:
-        raise Refusal([Fault(str(error))], FAILED) from error
+        raise Refusal.of(str(error), FAILED) from error
     text = f"{summary.stores} stores, {summary.files} files of buckets, {summary.size} bytes"
     say({"ok": True, **as_json(summary)}, text, as_json=options.json)
     return 0

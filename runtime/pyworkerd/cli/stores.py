@@ -16,7 +16,7 @@ from pyworkerd_config.model import Worker
 
 from pyworkerd.errors import ConfigurationError, PyworkerdError
 from pyworkerd.observe.text import one_line
-from pyworkerd.problems import FAILED, MISTAKE, Fault, Refusal
+from pyworkerd.problems import FAILED, Refusal
 from pyworkerd.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def add_binding(parser: argparse.ArgumentParser, what: str) -> None:
+    """The arguments that most of them begin with: a configuration, a worker, and its binding to a store, `what`."""
+    add_config(parser)
+    parser.add_argument("worker", metavar="WORKER", help="the name of its service")
+    parser.add_argument(
+        "binding", metavar="BINDING", help=f"the name that the {what} has on the worker's env"
+    )
+
+
 def with_runtime(config: Config | Path, work: Callable[[Runtime], Awaitable[T]]) -> T:
     """Do something with the stores of a configuration. Raises `ConfigError`, `ConfigurationError`, and `Refusal` for
     what a store refuses.
@@ -48,7 +57,7 @@ def with_runtime(config: Config | Path, work: Callable[[Runtime], Awaitable[T]])
         except ConfigurationError:
             raise
         except PyworkerdError as error:
-            raise Refusal([Fault(str(error))], FAILED) from error
+            raise Refusal.of(str(error), FAILED) from error
         finally:
             await runtime.aclose()
 
@@ -87,7 +96,7 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Refusal([Fault(f"{path} cannot be read: {error.strerror}")], MISTAKE) from None
+        raise Refusal.of(f"{path} cannot be read: {error.strerror}") from None
 
 
 def say(value: Any, text: str, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyworkerd.observe.feed import MOST
 from pyworkerd.observe.selection import LEVELS, STATUSES
 from pyworkerd.observe.text import printable
-from pyworkerd.problems import FAILED, Fault, Refusal
+from pyworkerd.problems import FAILED, Refusal
 
 from .configuration import add_named
 from .remote import add_address, remote_of
@@ -93,7 +93,7 @@ class Tail:
                     raise self._remote.silent(error) from None
                 why = str(error) or type(error).__name__
             except NotAStream as error:
-                raise Refusal([Fault(f"{self._remote.address}: {error}")], FAILED) from None
+                raise Refusal.of(f"{self._remote.address}: {error}", FAILED) from None
             except Refusal as refusal:
                 if not reached or refusal.status != FAILED:
                     raise

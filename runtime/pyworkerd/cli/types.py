@@ -82,4 +82,4 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise Refusal([Fault(f"{path} cannot be written: {error.strerror}")], MISTAKE) from None
+        raise Refusal.of(f"{path} cannot be written: {error.strerror}") from None

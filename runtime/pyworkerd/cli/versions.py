@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pyworkerd.observe.text import one_line
-from pyworkerd.problems import MISTAKE, Fault, Refusal
+from pyworkerd.problems import Refusal
 
 from .deploy import shown, tell
 from .remote import add_remote, encode, path_of, remote_of, service_of
@@ -58,7 +58,7 @@ def parse_shares(texts: Sequence[str]) -> list[dict[str, Any]]:
         try:
             given.append((version, float(percent.removesuffix("%")) if at else None))
         except ValueError:
-            raise Refusal([Fault(f"{text!r} is not understood: write VERSION@10%")], MISTAKE) from None
+            raise Refusal.of(f"{text!r} is not understood: write VERSION@10%") from None
     rest = 100.0 - sum(percent or 0.0 for _, percent in given)
     return [
         {"version": version, "percent": rest if percent is None else percent} for version, percent in given
