@@ -193,12 +193,12 @@ class Connection:
         self.close()
 
 
-def wait_for_200(port: int, path: str = "/", *, host: str = "127.0.0.1", timeout: float = TIMEOUT) -> None:
+def wait_for_200(port: int, path: str = "/", *, timeout: float = TIMEOUT) -> None:
     """Ask again and again until the first 200. Raises BenchError after `timeout` seconds."""
     deadline = time.perf_counter() + timeout
     while time.perf_counter() < deadline:
-        with suppress(BenchError), Connection(port, host) as connection:
+        with suppress(BenchError), Connection(port) as connection:
             if connection.exchange(get_request(path)).status == 200:
                 return
         time.sleep(PAUSE)
-    raise BenchError(f"no 200 from {host}:{port}{path} within {timeout:g} s")
+    raise BenchError(f"no 200 from port {port} for {path} within {timeout:g} s")

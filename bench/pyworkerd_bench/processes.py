@@ -81,13 +81,12 @@ class Server:
         announcement: str,
         *,
         cpu: int | None = None,
-        cwd: str | None = None,
         environment: Mapping[str, str] | None = None,
         timeout: float = START_TIMEOUT,
         names: Sequence[str] = (),
     ) -> None:
         with pinned(cpu):
-            self._process = _spawn(command, cwd, environment)
+            self._process = _spawn(command, environment)
         self._stopped = False
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
@@ -208,9 +207,7 @@ def _anonymous(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))
 
 
-def _spawn(
-    command: Sequence[str], cwd: str | None, environment: Mapping[str, str] | None
-) -> subprocess.Popen[str]:
+def _spawn(command: Sequence[str], environment: Mapping[str, str] | None) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
             command,
@@ -219,7 +216,6 @@ def _spawn(
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            cwd=cwd,
             env=environment,
             start_new_session=True,
         )

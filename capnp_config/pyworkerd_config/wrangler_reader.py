@@ -41,7 +41,6 @@ def parse_wrangler(
     environment: str | None = None,
     secrets: Iterable[str] = (),
     kinds: BindingKinds = BINDING_KINDS,
-    is_file: IsFile = nothing_exists,
 ) -> Config:
     """The model of a file's text; `place.file` tells JSON from TOML by its suffix. Raises `ConfigError`.
 
@@ -50,7 +49,7 @@ def parse_wrangler(
     """
     problems = ProblemList()
     config = read_wrangler(
-        text, place, problems, environment=environment, secrets=secrets, kinds=kinds, is_file=is_file
+        text, place, problems, environment=environment, secrets=secrets, kinds=kinds, is_file=nothing_exists
     )
     if problems:
         raise problems.error()

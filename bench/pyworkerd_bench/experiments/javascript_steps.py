@@ -108,12 +108,12 @@ def count_instructions() -> None:
 class Guest:
     """An isolate that is stepped and paused, and looked into."""
 
-    def __init__(self, isolate: Isolate, frame_at: int = 0) -> None:
+    def __init__(self, isolate: Isolate) -> None:
         self.isolate = isolate
         self._instance = isolate._live()  # noqa: SLF001 - an experiment looks inside
         self.base, self.size = self._instance._window()  # noqa: SLF001
         self._words = (ctypes.c_uint32 * (self.size // 4)).from_address(self.base)
-        self._frame_at = frame_at
+        self._frame_at = 0
 
     def used(self) -> int:
         """Instructions so far."""

@@ -24,8 +24,6 @@ from .hello import CPU_MS
 from .programs import PYTHON
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyworkerd_isolates.engine import Engine
     from pyworkerd_isolates.image import Image
     from pyworkerd_isolates.languages import Language
@@ -34,13 +32,11 @@ if TYPE_CHECKING:
     from .programs import Program
 
 
-def open_engine(
-    language: Language, progress: Callable[[str], None] = lambda _: None
-) -> tuple[Machine, Cache, Engine]:
+def open_engine(language: Language) -> tuple[Machine, Cache, Engine]:
     """What an isolate needs besides its image. Builds a language's engine if the user's cache lacks it (10 s)."""
     machine, cache = Machine(), Cache()
     try:
-        return machine, cache, load_engine(machine, cache, language.source(), progress)
+        return machine, cache, load_engine(machine, cache, language.source())
     except IsolateError as error:
         machine.close()
         raise BenchError(f"the engine does not load: {error}") from error

@@ -154,10 +154,10 @@ def delta_seconds(value: str | None) -> int:
     return min(int(text), FOREVER_S) if len(text) < 20 else FOREVER_S
 
 
-def directives(headers: Headers, name: str = "cache-control") -> dict[str, str | None]:
-    """Of all fields of this name; the first of each counts. What is malformed is left out."""
+def directives(headers: Headers) -> dict[str, str | None]:
+    """Of all `cache-control` fields; the first of each counts. What is malformed is left out."""
     found: dict[str, str | None] = {}
-    for value in (value for key, value in headers if key == name):
+    for value in (value for key, value in headers if key == "cache-control"):
         position = 0
         while position < len(value):
             match = _DIRECTIVE.match(value, position)

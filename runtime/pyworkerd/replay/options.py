@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 KEPT: Final = 100
 """Recordings in a folder, of all processes together, unless another number is given."""
-MAX_KEPT: Final = 10_000
 OPTION: Final = "--record"
 
 

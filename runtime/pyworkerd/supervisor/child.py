@@ -66,7 +66,7 @@ class Child:
         self.pid = fork.pid
         self.state = State.STARTING
         self.digest = ""
-        self.beat = Beat(0, 0, 0, 0, 0)
+        self.beat = Beat(0, 0, 0, 0)
         self.memory = 0
         """Private bytes."""
         self.cpu = 0.0

@@ -90,8 +90,6 @@ class Beat(NamedTuple):
     active: int
     requests: int
     isolates: int
-    isolates_memory: int
-    """In bytes, as it is reckoned."""
 
 
 class Leaving(NamedTuple):
@@ -225,7 +223,7 @@ FROM_PROCESS: Final[Mapping[str, tuple[Callable[..., FromProcess], tuple[_Read, 
     "prepared": (Prepared, (_number, _NAME, _DEPLOYED)),
     "refused": (Refused, (_number, _number, _FAULTS)),
     "switched": (Switched, (_number,)),
-    "beat": (Beat, (_number, _number, _number, _number, _number)),
+    "beat": (Beat, (_number,) * 4),
     "leaving": (Leaving, ()),
     "answer": (Answer, (_number, _data)),
 }

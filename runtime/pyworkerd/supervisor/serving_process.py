@@ -196,14 +196,13 @@ class ServingProcess:
     async def _beat(self) -> None:
         while True:
             self._balance.refresh()
-            figures, fleet = self._serving.statistics().values(), self._runtime.statistics()
+            figures = self._serving.statistics().values()
             self._channel.send(
                 Beat(
                     sum(each.connections_now for each in figures),
                     sum(each.active_now for each in figures),
                     sum(each.requests for each in figures),
-                    fleet.isolates,
-                    fleet.memory,
+                    self._runtime.statistics().isolates,
                 )
             )
             await asyncio.sleep(BEAT_S)
