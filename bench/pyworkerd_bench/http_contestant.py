@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from .contestant import Probe
 from .errors import BenchError
+from .folder import Folder
 from .http_client import Connection, get_request, wait_for_200
 from .load import measure_rate
 from .machine import load_cpus
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .processes import Server
 
 REQUESTS = 300
@@ -31,8 +34,17 @@ class HttpContestant(ABC):
     """Asked to find out whether the server is up."""
 
     def __init__(self) -> None:
+        self._folder = Folder()
         self._server: Server | None = None
         self._connection: Connection | None = None
+
+    def available(self) -> str | None:
+        """Nothing has to be installed for it, unless a subclass says so."""
+        return None
+
+    def prepare(self, folder: Path) -> None:
+        """Write what its servers need into a folder that is theirs, unless `spawn` does. Raises BenchError."""
+        del folder
 
     @abstractmethod
     def spawn(self, cpu: int | None = None) -> Server:
@@ -49,6 +61,11 @@ class HttpContestant(ABC):
             raise BenchError("the server is not running")
         return self._server.port
 
+    def start(self) -> None:
+        """Prepare its folder, and start the server that stays up."""
+        self.prepare(self._folder.make())
+        self.renew()
+
     def renew(self) -> None:
         """Replace the server that stays up, and the connection to it, and let it answer once."""
         self._halt()
@@ -63,8 +80,9 @@ class HttpContestant(ABC):
         return self._connection
 
     def stop(self) -> None:
-        """End what `start` began."""
+        """End what `start` began, and remove the folder."""
         self._halt()
+        self._folder.remove()
 
     def _halt(self) -> None:
         connection, self._connection = self._connection, None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .contestant import Probe
 from .errors import BenchError
+from .folder import Folder
 from .machine import load_cpus
 from .rates import measure
 from .shapes import SHAPES
@@ -29,8 +30,13 @@ class LoadedContestant(ABC):
 
     def __init__(self, seconds: float = SECONDS, warmup: float = WARMUP) -> None:
         self._seconds, self._warmup = seconds, warmup
+        self._folder = Folder()
         self._server: Server | None = None
         self._doubts: dict[str, str] = {}
+
+    def available(self) -> str | None:
+        """Nothing has to be installed for it, unless a subclass says so."""
+        return None
 
     @abstractmethod
     def spawn(self, cpu: int | None) -> Server:
@@ -42,14 +48,16 @@ class LoadedContestant(ABC):
         return server.port
 
     def start(self) -> None:
-        """Start the server."""
+        """Make its folder, where `spawn` may write what it needs, and start the server."""
+        self._folder.make()
         self._server = self.spawn(load_cpus()[0])
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and remove the folder."""
         server, self._server = self._server, None
         if server is not None:
             server.stop()
+        self._folder.remove()
 
     def probes(self) -> Sequence[Probe]:
         """One for each shape."""

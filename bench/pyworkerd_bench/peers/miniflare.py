@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from pyworkerd_bench.contestant import MINIFLARE, Probe
 from pyworkerd_bench.errors import BenchError
-from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.http_contestant import HttpContestant
 from pyworkerd_bench.locate import BUILD, PROGRAMS, find, missing
 from pyworkerd_bench.processes import Server
@@ -51,10 +50,6 @@ class Miniflare(HttpContestant):
     name = MINIFLARE
     about_path = "/kv"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._folder = Folder()
-
     def available(self) -> str | None:
         """Whether Node.js and the package are installed."""
         if find(PROGRAMS["node"]) is None:
@@ -65,20 +60,13 @@ class Miniflare(HttpContestant):
         """Version and settings."""
         return f"miniflare {json.loads(PACKAGE.read_text())['version']}, JavaScript, state on disk"
 
-    def start(self) -> None:
-        """Write the worker and start the server."""
-        folder = self._folder.make()
+    def prepare(self, folder: Path) -> None:
+        """Write the worker, and the program that serves it."""
         (folder / "worker.mjs").write_text(WORKER)
         # Node.js looks for packages beside the program.
         program = PACKAGE.absolute().parents[2] / "miniflare_server.cjs"
         program.write_text(PROGRAM)
         self._program = program
-        self.renew()
-
-    def stop(self) -> None:
-        """End the server and remove its state."""
-        super().stop()
-        self._folder.remove()
 
     def spawn(self, cpu: int | None = None) -> Server:
         """A server on a port that it announces."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from pyworkerd_bench.contestant import LIVE_ISOLATES, WORKERD, Probe
 from pyworkerd_bench.errors import BenchError
-from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.http_client import Connection, get_request
 from pyworkerd_bench.http_contestant import REQUESTS, WARMUP_REQUESTS, HttpContestant
 from pyworkerd_bench.locate import PROGRAMS, find, missing
@@ -66,7 +65,6 @@ class WorkerdLoader(HttpContestant):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = Folder()
         self._made = 0
 
     def available(self) -> str | None:
@@ -79,17 +77,10 @@ class WorkerdLoader(HttpContestant):
         settings = f"--experimental, tenant compatibility date {TENANT_DATE}, a new id per request"
         return f"{version}, JavaScript, {settings}"
 
-    def start(self) -> None:
-        """Write the configuration and start one process."""
-        folder = self._folder.make()
+    def prepare(self, folder: Path) -> None:
+        """Write the configuration."""
         (folder / "config.capnp").write_text(CONFIG)
         (folder / "main.js").write_text(MAIN % {"date": TENANT_DATE})
-        self.renew()
-
-    def stop(self) -> None:
-        """End the process and remove the configuration."""
-        super().stop()
-        self._folder.remove()
 
     def renew(self) -> None:
         """Replace the process, and with it all isolates it keeps."""

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyworkerd_bench.contestant import WORKERD_SERVE
 from pyworkerd_bench.errors import BenchError
-from pyworkerd_bench.folder import Folder
-from pyworkerd_bench.loaded import SECONDS, WARMUP, LoadedContestant
+from pyworkerd_bench.loaded import LoadedContestant
 from pyworkerd_bench.locate import PROGRAMS, find, missing
 from pyworkerd_bench.processes import Server, output_of
 from pyworkerd_bench.shapes import SHAPES
@@ -70,10 +69,6 @@ class WorkerdServe(LoadedContestant):
     name = WORKERD_SERVE
     shapes = tuple(SHAPES)
 
-    def __init__(self, seconds: float = SECONDS, warmup: float = WARMUP) -> None:
-        super().__init__(seconds, warmup)
-        self._folder = Folder()
-
     def available(self) -> str | None:
         """Whether workerd is installed."""
         return None if find(PROGRAMS["workerd"]) else missing(PROGRAMS["workerd"])
@@ -81,16 +76,6 @@ class WorkerdServe(LoadedContestant):
     def about(self) -> str:
         """Version and settings."""
         return f"{output_of([str(_program()), '--version'])}, JavaScript, compatibility date {DATE}, --experimental"
-
-    def start(self) -> None:
-        """Write the configuration and start the server."""
-        self._folder.make()
-        super().start()
-
-    def stop(self) -> None:
-        """End the server and remove the configuration."""
-        super().stop()
-        self._folder.remove()
 
     def spawn(self, cpu: int | None) -> Server:
         """workerd tells the ports it chose as JSON on its control descriptor, here its standard output."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from pyworkerd_bench.contestant import SUBJECT, Probe
 from pyworkerd_bench.errors import BenchError
-from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.http_client import get_request
 from pyworkerd_bench.http_contestant import HttpContestant
 
@@ -152,27 +151,9 @@ class BindingsSubject(HttpContestant):
     name = SUBJECT
     about_path = "/kv"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._folder = Folder()
-
-    def available(self) -> str | None:
-        """It is what this is about."""
-        return None
-
     def about(self) -> str:
         """Versions and settings."""
         return f"{about()} with defaults, one process, state in SQLite and files"
-
-    def start(self) -> None:
-        """Write the configuration and start the server."""
-        self._folder.make()
-        self.renew()
-
-    def stop(self) -> None:
-        """End the server and remove the configuration and all state."""
-        super().stop()
-        self._folder.remove()
 
     def spawn(self, cpu: int | None = None) -> Server:
         """A server with every worker."""

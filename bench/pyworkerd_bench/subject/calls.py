@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd_bench.contestant import SUBJECT, Probe
-from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.http_contestant import HttpContestant
 
 from .configuration import service, socket, write
@@ -51,27 +50,9 @@ class CallsSubject(HttpContestant):
 
     name = SUBJECT
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._folder = Folder()
-
-    def available(self) -> str | None:
-        """It is what this is about."""
-        return None
-
     def about(self) -> str:
         """Versions and settings."""
         return f"{about(PYTHON, TYPESCRIPT)} with defaults, one process"
-
-    def start(self) -> None:
-        """Write the configuration and start the server."""
-        self._folder.make()
-        self.renew()
-
-    def stop(self) -> None:
-        """End the server and remove the configuration."""
-        super().stop()
-        self._folder.remove()
 
     def spawn(self, cpu: int | None = None) -> Server:
         """A server with both workers."""

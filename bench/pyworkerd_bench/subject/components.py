@@ -6,7 +6,6 @@ import shutil
 from typing import TYPE_CHECKING
 
 from pyworkerd_bench.contestant import SUBJECT, Probe
-from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.http_contestant import HttpContestant
 from pyworkerd_bench.peers import wasi_hello
 
@@ -15,6 +14,7 @@ from .pyworkerd import about, serve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from pyworkerd_bench.processes import Server
 
@@ -31,10 +31,6 @@ class ComponentsSubject(HttpContestant):
 
     name = SUBJECT
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._folder = Folder()
-
     def available(self) -> str | None:
         """Whether what builds its program is installed."""
         return wasi_hello.lacking()
@@ -43,17 +39,10 @@ class ComponentsSubject(HttpContestant):
         """Versions and settings."""
         return f"{about()} with defaults, the component of `wasmtime serve`"
 
-    def start(self) -> None:
-        """Build the component, and start a server that compiles it."""
-        folder = self._folder.make()
+    def prepare(self, folder: Path) -> None:
+        """Build the component, and write the configuration: the server compiles it."""
         shutil.copyfile(wasi_hello.component_file(), folder / "hello.wasm")
         write(folder / "config.toml", [socket("http", "hello"), _WORKER])
-        self.renew()
-
-    def stop(self) -> None:
-        """End the server and remove the configuration."""
-        super().stop()
-        self._folder.remove()
 
     def spawn(self, cpu: int | None = None) -> Server:
         """A server with the worker."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from pyworkerd_bench.contestant import SUBJECT, Probe
 from pyworkerd_bench.errors import BenchError
-from pyworkerd_bench.folder import Folder
 from pyworkerd_bench.http_client import Connection, get_request
 from pyworkerd_bench.http_contestant import REQUESTS, WARMUP_REQUESTS, HttpContestant
 from pyworkerd_bench.locate import BUILD
@@ -50,24 +49,17 @@ class Pyworkerd(HttpContestant):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = Folder()
         self._embedded: Embedded | None = None
-
-    def available(self) -> str | None:
-        """It is what this is about."""
-        return None
 
     def about(self) -> str:
         """Versions and settings."""
         return f"{about(self.program)} with defaults"
 
-    def start(self) -> None:
-        """Build what is not cached, write the configurations, start a server."""
-        folder = self._folder.make()
+    def prepare(self, folder: Path) -> None:
+        """Build what is not cached, write the configurations."""
         write_all(folder, self.program)
         write_hello(folder, self.program)
         self._embedded = Embedded(self.program)
-        self.renew()
 
     def stop(self) -> None:
         """End the server, let go of the engine, remove the configurations."""
@@ -75,7 +67,6 @@ class Pyworkerd(HttpContestant):
         embedded, self._embedded = self._embedded, None
         if embedded is not None:
             embedded.close()
-        self._folder.remove()
 
     def spawn(self, cpu: int | None = None) -> Server:
         """A server with every worker."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd_bench.contestant import SUBJECT, Probe
-from pyworkerd_bench.folder import Folder
-from pyworkerd_bench.loaded import RUNS, SECONDS, WARMUP, LoadedContestant
+from pyworkerd_bench.loaded import RUNS, LoadedContestant
 from pyworkerd_bench.shapes import SHAPES
 
 from .configuration import service, socket, write
@@ -61,27 +60,9 @@ class HelloSubject(LoadedContestant):
     name = SUBJECT
     program: Program = PYTHON
 
-    def __init__(self, seconds: float = SECONDS, warmup: float = WARMUP) -> None:
-        super().__init__(seconds, warmup)
-        self._folder = Folder()
-
-    def available(self) -> str | None:
-        """It is what this is about."""
-        return None
-
     def about(self) -> str:
         """Versions and settings."""
         return f"{about(self.program)} with defaults, one process"
-
-    def start(self) -> None:
-        """Write the configuration and start the server."""
-        self._folder.make()
-        super().start()
-
-    def stop(self) -> None:
-        """End the server and remove the configuration."""
-        super().stop()
-        self._folder.remove()
 
     def spawn(self, cpu: int | None) -> Server:
         """A server with one worker."""
