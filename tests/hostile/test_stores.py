@@ -9,6 +9,7 @@ import pytest
 from pyworkerd.errors import ExceededWallTime, PyworkerdError, WorkerException
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd.storage.stores import Stores
+from pyworkerd.storage.threads import MOST
 from pyworkerd_config import Binding
 from pyworkerd_config.model import Limits
 
@@ -83,9 +84,17 @@ class Default(WorkerEntrypoint):
     async def forever(self):
         await self.env.DB.prepare(FOREVER + "SELECT max(i) FROM n").first()
 
+    async def burn_all(self):
+        names = [name for name in dir(self.env) if name.startswith("DB")]
+        statements = [getattr(self.env, name).prepare(FOREVER + "SELECT max(i) FROM n") for name in names]
+        await asyncio.gather(*(each.first() for each in statements), return_exceptions=True)
+
     async def burn(self, count):
         await asyncio.gather(*(self.forever() for _ in range(count)), return_exceptions=True)
 """
+
+
+FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 
 
 def database(name: str, **options: int) -> dict[str, Binding]:
@@ -219,6 +228,36 @@ def test_endless_queries_end_and_hold_nobody_up(tmp_path: Path) -> None:
                 each.cancel()
             await asyncio.wait(burning)
             assert await bad[0].call("run", "SELECT 2") == [[2]]
+
+    asyncio.run(main())
+
+
+def test_a_tenant_with_many_databases_leaves_threads_to_others(tmp_path: Path) -> None:
+    """Endless queries of thirty took all threads, and others waited for a minute."""
+
+    async def main() -> None:
+        async with Runtime(options=RuntimeOptions(state_dir=tmp_path)) as runtime:
+            many = {f"DB{i}": Binding(f"DB{i}", "d1", f"d{i}", {"query_ms": 3000}) for i in range(20)}
+            bad = await runtime.load({"w.py": D1}, name="bad", bindings=many, limits=Limits(cpu_ms=5000))
+            good = await runtime.load({"w.py": D1}, bindings=database("c"), limits=Limits(cpu_ms=5000))
+            burning = asyncio.ensure_future(bad.call("burn_all"))
+            (stores,) = {runtime.shared.get(Stores, Stores)}
+            while sum(database.running for database in stores._databases.values()) < MOST // 2:
+                await asyncio.sleep(0)
+            assert await good.call("run", "SELECT 1") == [[1]]
+            assert not burning.done()
+            assert sum(database.running for database in stores._databases.values()) <= MOST // 2
+            burning.cancel()
+            await asyncio.wait([burning])
+            while any(database.running for database in stores._databases.values()):
+                await asyncio.sleep(0)
+            metrics = runtime.metrics()
+            assert metrics["query_cpu_seconds"]["bad",][0] > 0
+            short = await runtime.load(
+                {"w.py": D1}, name="short", bindings=database("e", query_ms=20), limits=Limits(cpu_ms=5000)
+            )
+            assert "CPU time limit" in (await short.call("run", FOREVER))[0]
+            assert runtime.metrics()["limits_hit"]["short", "query_ms"] == (1,)
 
     asyncio.run(main())
 

@@ -9,6 +9,7 @@ Rule 3: the record of a worker that is gone stays until another one needs its la
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -42,6 +43,8 @@ LIMITS: Final = {
 }
 """Error codes that say that a limit was reached, and its name."""
 
+_of_threads: Final = threading.Lock()
+
 
 class WorkerCounters:
     """The record of one worker. Times are in nanoseconds."""
@@ -52,6 +55,8 @@ class WorkerCounters:
         "calls",
         "cold_starts",
         "cpu_ns",
+        "d1_interrupted",
+        "d1_ns",
         "evictions",
         "failed_calls",
         "failures",
@@ -78,6 +83,10 @@ class WorkerCounters:
         self.steps = 0
         """That ended, well or not."""
         self.cpu_ns = 0
+        self.d1_ns = 0
+        """CPU time of queries, and those of them that were interrupted because they had used up theirs. Written by
+        threads of the storage alone, and by one at a time."""
+        self.d1_interrupted = 0
         self.evictions = 0
         self.hibernations = 0
         self.wakes = 0
@@ -111,6 +120,12 @@ class WorkerCounters:
         name = LIMITS.get(code, code)
         self.limits[name] = self.limits.get(name, 0) + 1
 
+    def queried(self, used_ns: int, *, interrupted: bool) -> None:
+        """A query of its D1 is over. On any thread."""
+        with _of_threads:
+            self.d1_ns += used_ns
+            self.d1_interrupted += interrupted
+
     def write(self, snapshot: Snapshot, worker: str) -> None:
         """Add it to a snapshot."""
         for status, count in zip(CLASSES, self.answers, strict=True):
@@ -123,11 +138,13 @@ class WorkerCounters:
             add(snapshot, "rpc_calls", (worker, code), count)
         for limit, count in self.limits.items():
             add(snapshot, "limits_hit", (worker, limit), count)
+        add(snapshot, "limits_hit", (worker, "query_ms"), self.d1_interrupted)
         add(snapshot, "queue_wait_seconds", (worker,), self.waits, self.waited_ns)
         for family, count in (
             ("cold_starts", self.cold_starts),
             ("steps", self.steps),
             ("cpu_seconds", self.cpu_ns),
+            ("query_cpu_seconds", self.d1_ns),
             ("evictions", self.evictions),
             ("hibernations", self.hibernations),
             ("wakes", self.wakes),

@@ -62,6 +62,7 @@ FAMILIES: Final[dict[str, Family]] = {
     "cold_starts": Family("counter", _WORKER, 1, "Isolates that were started"),
     "steps": Family("counter", _WORKER, 1, "Steps, which are calls into an isolate"),
     "cpu_seconds": Family("counter", _WORKER, _NS, "CPU time of all steps"),
+    "query_cpu_seconds": Family("counter", _WORKER, _NS, "CPU time of queries of its D1 databases"),
     "isolates": Family("gauge", ("worker", "state"), 1, "Live isolates by state"),
     "isolate_memory_bytes": Family(
         "gauge", _WORKER, 1,

@@ -48,6 +48,8 @@ class Database:
         self, location: Location, design: Design, threads: Threads, opened: Callable[[Database], None]
     ) -> None:
         self.location, self.size_mb = location, design.default_mb
+        self.owner = location.owner
+        """See `threads.Lane`."""
         self._design, self._threads = design, threads
         self._opened = opened
         """Told on a thread when files have been opened."""

@@ -36,6 +36,7 @@ class Lane:
     def __init__(self, threads: Threads, label: str) -> None:
         self._threads, self._label = threads, label
         self._waiting: deque[Job] = deque()
+        self.owner = self
         self.running = 0
         self.listed = False
         self._drained: Callable[[], None] | None = None

@@ -23,6 +23,7 @@ PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 """What stands for itself. Capitals do not: some file systems do not tell them apart."""
 MAX_NAME: Final = 120
 """Characters of an encoded name; longer ones end with a hash (Linux: 255 bytes, eCryptfs: 143)."""
+OWN: Final = "own."
 SHARED: Final = "shared"
 PROGRAM: Final = "program"
 FILES: Final = ".files"
@@ -43,10 +44,16 @@ class Location(NamedTuple):
     sharers: tuple[str, ...] = ()
     """Workers that it is shared by: each may have had one of its own before."""
 
+    @property
+    def owner(self) -> object:
+        """The worker whose it is, or those that share it; nobody shares one of the program's."""
+        folder = self.path.parent.name
+        return folder if folder.startswith(OWN) else self.sharers or self.path
+
     def earlier(self) -> Iterator[Path]:
         """Where it may have been before it was shared."""
         kind = self.path.parent.parent
-        return (kind / f"own.{encoded(worker)}" / self.path.name for worker in self.sharers)
+        return (kind / f"{OWN}{encoded(worker)}" / self.path.name for worker in self.sharers)
 
 
 def encoded(name: str) -> str:
@@ -65,7 +72,7 @@ def draft_of(root: Path) -> Path:
 
 def own(root: Path, kind: str, worker: str, name: str) -> Location:
     """A store of one worker."""
-    return _location(root, kind, f"own.{encoded(worker)}", name)
+    return _location(root, kind, f"{OWN}{encoded(worker)}", name)
 
 
 def shared(

@@ -1,10 +1,10 @@
 """The few threads that stores work on. None of it happens on an event loop's thread.
 
 Rule 1: lanes take turns, one piece of work each.
-Rule 2: a lane gets another thread only while more are free than it has. So stores that keep threads for long leave some
-to the others, each about half of what is left, and who has none gets the last one.
+Rule 2: whose lanes they are gets another thread only while more are free than it has. So stores that keep threads for
+long leave some to others, however many they are: each owner about half of what is left, and who has none gets the last.
 Rule 3: a thread that has computed for long gives way to others (`priority`), and ends with its piece of work. Another
-takes its place at once.
+takes its place at once, so that as many of them as there are threads count as free.
 Rule 4: no more threads are called than there is work for: each that takes a piece calls another if there is more.
 Rule 5: who waits for a piece is told of it as the last thing before the thread goes on or waits: the event loop, which
 wakes then, needs the interpreter at once.
@@ -35,9 +35,9 @@ MOST: Final = 16
 """Threads of one process. They wait for the disk most of the time; SQLite runs without the interpreter's lock."""
 
 
-def may_take(held: int, free: int) -> bool:
-    """Whether a lane that has `held` threads may take one of the `free` ones."""
-    return held < free
+def may_take(held: int, free: int, most: int = MOST) -> bool:
+    """Whether somebody who has `held` threads may take one of the `free` ones, where there are so many."""
+    return held < free and held < max(most // 2, 1)
 
 
 class Lane(Protocol):
@@ -47,6 +47,10 @@ class Lane(Protocol):
     """Pieces that run. The threads count it."""
     listed: bool
     """Whether it waits for a turn. The threads set it."""
+
+    @property
+    def owner(self) -> object:
+        """Whose it is: the threads of all lanes of one owner are counted together."""
 
     def take(self) -> Piece | None:
         """The next piece of work that may begin now; None if there is none."""
@@ -72,6 +76,8 @@ class Threads:
         self._coming = 0
         """Threads that are about to look for work."""
         self._busy = self._low = 0
+        self._held: dict[object, int] = {}
+        """Pieces that run, by the owner of their lanes."""
         self.closed = False
         """Whether no thread takes up new work any more."""
 
@@ -113,9 +119,12 @@ class Threads:
             self._start()
 
     def _next(self) -> tuple[Lane, Piece] | None:
+        held = self._held
+        free = self._most - self._busy + min(self._low, self._most)
         for _ in range(len(self._ready)):
             lane = self._ready.popleft()
-            if not may_take(lane.running, self._most - self._busy):
+            owner = lane.owner
+            if not may_take(held.get(owner, 0), free, self._most):
                 self._ready.append(lane)
                 continue
             piece = lane.take()
@@ -123,6 +132,7 @@ class Threads:
                 lane.listed = False
                 continue
             lane.running += 1
+            held[owner] = held.get(owner, 0) + 1
             self._busy += 1
             lane.listed = lane.more()
             if lane.listed:
@@ -188,6 +198,10 @@ class Threads:
     def _ended(self, lane: Lane, piece: Piece) -> None:
         self._busy -= 1
         lane.running -= 1
+        if (left := self._held[lane.owner] - 1) > 0:
+            self._held[lane.owner] = left
+        else:
+            del self._held[lane.owner]
         self._coming += 1
         lane.ended(piece)
 

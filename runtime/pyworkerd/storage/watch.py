@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .priority import give_way_once
 
@@ -30,14 +30,18 @@ MAX_WALL: Final = 30.0
 
 CPU, WALL, DISK, GONE = "cpu", "wall", "disk", "gone"
 
+Spent: TypeAlias = "Callable[[int, str | None], object]"
+"""Is told on the statement's thread how many nanoseconds of CPU time it took, and why it was interrupted, if it was."""
+
 
 class Watch:
     """The bounds of one piece of work. `cancel` may be called on any thread."""
 
-    __slots__ = ("_cancelled", "_cpu", "_cpu_end", "_folder", "_look", "_wall_end", "verdict")
+    __slots__ = ("_cancelled", "_cpu", "_cpu_end", "_folder", "_look", "_spent", "_wall_end", "verdict")
 
-    def __init__(self, cpu_ms: float, folder: Path | None = None) -> None:
+    def __init__(self, cpu_ms: float, folder: Path | None = None, spent: Spent | None = None) -> None:
         self._cpu = cpu_ms / 1000
+        self._spent = spent
         self._folder = folder
         self._cancelled = False
         self._cpu_end = self._wall_end = self._look = 0.0
@@ -55,7 +59,12 @@ class Watch:
         now = time.thread_time()
         self._cpu_end, self._look = now + self._cpu, now + LONG_MS / 1000
         self._wall_end = time.monotonic() + MAX_WALL
-        return _Over(connection, self.ask)
+        return _Over(connection, self, now)
+
+    def ended(self, began: float) -> None:
+        """What it watched since `began` (CPU time of this thread) is over."""
+        if self._spent is not None:
+            self._spent(int((time.thread_time() - began) * 1e9), self.verdict)
 
     def ask(self) -> int:
         """SQLite's question: whether to go no further."""
@@ -77,16 +86,17 @@ class Watch:
 class _Over:
     """A class, not a generator: most statements take less time than one."""
 
-    __slots__ = ("_ask", "_connection")
+    __slots__ = ("_began", "_connection", "_watch")
 
-    def __init__(self, connection: sqlite3.Connection, ask: Callable[[], int]) -> None:
-        self._connection, self._ask = connection, ask
+    def __init__(self, connection: sqlite3.Connection, watch: Watch, began: float) -> None:
+        self._connection, self._watch, self._began = connection, watch, began
 
     def __enter__(self) -> None:
-        self._connection.set_progress_handler(self._ask, INSTRUCTIONS)
+        self._connection.set_progress_handler(self._watch.ask, INSTRUCTIONS)
 
     def __exit__(self, *exc: object) -> None:
         self._connection.set_progress_handler(None, 0)
+        self._watch.ended(self._began)
 
 
 def disk_free(folder: Path | int, statvfs: Callable[[Path | int], os.statvfs_result] = os.statvfs) -> int:

@@ -37,6 +37,15 @@ def test_whose_a_file_is_can_be_read_from_its_path() -> None:
     assert layout.own(ROOT, "kv", "shared", "x").path != layout.shared(ROOT, "kv", "x").path
 
 
+def test_whose_threads_it_takes() -> None:
+    own = layout.own(ROOT, "kv", "shop", "cache")
+    assert (
+        own.owner == layout.own(ROOT, "d1", "shop", "x").owner != layout.own(ROOT, "d1", "other", "x").owner
+    )
+    assert layout.shared(ROOT, "d1", "x", workers=("a", "b")).owner == ("a", "b")
+    assert layout.program(ROOT, "d1", "x").owner != layout.program(ROOT, "d1", "y").owner
+
+
 def test_folders_are_private(tmp_path: Path) -> None:
     location = layout.own(tmp_path / "deep" / "state", "kv", "shop", "cache")
     for _ in range(2):

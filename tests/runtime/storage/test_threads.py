@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
+from pyworkerd.storage.priority import give_way_once
 from pyworkerd.storage.threads import Threads, may_take
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 class Pile:
     """A lane with pieces of work, each of which waits until it may end."""
 
-    def __init__(self, threads: Threads) -> None:
-        self.threads = threads
+    def __init__(self, threads: Threads, owner: object = None) -> None:
+        self.threads, self.owner = threads, owner or self
         self.running, self.listed = 0, False
         self.pieces: deque[Piece] = deque()
         self.over = 0
@@ -76,6 +77,52 @@ def test_a_lane_that_keeps_its_threads_leaves_some_to_others() -> None:
     threads.close()
     assert (greedy.over, modest.over) == (20, 1)
     assert len(threads) <= 8
+
+
+def test_an_owner_of_many_lanes_leaves_as_much() -> None:
+    threads = Threads(8)
+    hold, began = threading.Event(), threading.Semaphore(0)
+    greedy = [Pile(threads, "greedy") for _ in range(20)]
+
+    def keep() -> None:
+        began.release()
+        hold.wait()
+
+    for each in greedy:
+        each.add(keep)
+    for _ in range(4):
+        began.acquire()
+    modest, done = Pile(threads), threading.Event()
+    modest.add(done.set)
+    assert done.wait(20)
+    assert sum(each.running for each in greedy) == 4
+    hold.set()
+    threads.close()
+    assert sum(each.over for each in greedy) == 20
+    assert not threads._held
+
+
+def test_those_who_have_given_way_are_not_in_the_way() -> None:
+    """Many owners, each of whose pieces computes for long: others find a thread none the less."""
+    threads = Threads(4)
+    hold, began = threading.Event(), threading.Semaphore(0)
+
+    def compute() -> None:
+        give_way_once()
+        began.release()
+        hold.wait()
+
+    greedy = [Pile(threads) for _ in range(4)]
+    for each in greedy:
+        each.add(compute)
+    for _ in greedy:
+        began.acquire()
+    modest, done = Pile(threads), threading.Event()
+    modest.add(done.set)
+    assert done.wait(20)
+    assert [each.running for each in greedy] == [1, 1, 1, 1]
+    hold.set()
+    threads.close()
 
 
 def test_what_fails_ends_no_thread_for_others() -> None:

@@ -49,6 +49,19 @@ def test_what_is_free(tmp_path: Path) -> None:
     assert disk_free(Path("/there/is/nothing")) == 1 << 62
 
 
+def test_what_it_took_is_told_however_it_ends() -> None:
+    told: list[tuple[int, str | None]] = []
+    assert interrupted(Watch(20, spent=lambda *each: told.append(each))) == CPU
+    connection = sqlite3.connect(":memory:")
+    with Watch(60_000, spent=lambda *each: told.append(each)).over(connection):
+        connection.execute("SELECT 1").fetchall()
+    connection.close()
+    (first, cpu), (second, nothing) = told
+    assert (cpu, nothing) == (CPU, None)
+    assert first >= 20_000_000
+    assert 0 <= second < first
+
+
 def test_short_work_is_left_alone() -> None:
     connection = sqlite3.connect(":memory:")
     watch = Watch(60_000)

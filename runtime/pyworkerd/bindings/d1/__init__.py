@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pyworkerd.bindings.base import Access, Binding, problem, text_of
 from pyworkerd.errors import BadCall, StorageError
 from pyworkerd.storage.stores import Stores
+from pyworkerd.storage.watch import CPU
 
 from .capability import D1Capability
 from .migrations import read
@@ -79,7 +81,8 @@ class D1Binding(Binding):
         """Finds the database, and applies migrations that are new. Raises `ConfigurationError` for one that fails."""
         stores = host.shared.get(Stores, Stores)
         location = self._location or host.store("d1", self._store)
-        store = SQLiteD1(stores.use(location, DESIGN, self._size_mb), stores, self._query_ms)
+        database = stores.use(location, DESIGN, self._size_mb)
+        store = SQLiteD1(database, stores, self._query_ms, partial(_count, host))
         try:
             await self._migrate(store)
         except BaseException:
@@ -105,3 +108,9 @@ class D1Binding(Binding):
         except StorageError as error:
             # A damaged database is its own binding's affair: each call will say so.
             logger.error("binding %s: migrations were not applied: %s", self.name, error)  # noqa: TRY400
+
+
+def _count(host: Host, used_ns: int, verdict: str | None) -> None:
+    """The worker's own figures have what its queries take. On a thread of the storage."""
+    if (own := host.own) is not None:
+        own.counters.queried(used_ns, interrupted=verdict == CPU)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.storage.database import Database
     from pyworkerd.storage.stores import Stores
+    from pyworkerd.storage.watch import Spent
 
 DESIGN: Final = Design(
     Schema(
@@ -57,13 +58,19 @@ T = TypeVar("T")
 class SQLiteD1:
     """See `store.SQLStore`."""
 
-    def __init__(self, database: Database, stores: Stores, query_ms: int = QUERY_MS) -> None:
-        self._database, self._stores = database, stores
+    def __init__(
+        self,
+        database: Database,
+        stores: Stores,
+        query_ms: int = QUERY_MS,
+        spent: Spent | None = None,
+    ) -> None:
+        self._database, self._stores, self._spent = database, stores, spent
         self._query_ms = min(query_ms, MAX_QUERY_MS)
         self._folder = database.location.path.parent
 
     def _watch(self, cpu_ms: float) -> Watch:
-        return Watch(cpu_ms, self._folder)
+        return Watch(cpu_ms, self._folder, self._spent)
 
     async def run(
         self,
