@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-import sys
+from typing import TYPE_CHECKING
 
 from pyworkerd_bench.crowd import ROUNDS, CrowdContestant, ask_each
-from pyworkerd_bench.processes import Server
 
-from tests.bench.test_shapes import SERVER
+from tests.bench.servers import SHAPED, server
 
-EVERYBODY = SERVER.replace('path == b"/a"', 'path.startswith(b"/t")')
+if TYPE_CHECKING:
+    from pyworkerd_bench.processes import Server
+
+EVERYBODY = SHAPED.replace('path == b"/a"', 'path.startswith(b"/t")')
 
 
 class Little(CrowdContestant):
@@ -18,7 +20,7 @@ class Little(CrowdContestant):
 
     def spawn(self, size: int, cpu: int | None) -> Server:
         self.spawned += 1
-        return Server([sys.executable, "-c", EVERYBODY], r"port (\d+)", cpu=cpu)
+        return server(EVERYBODY, cpu)
 
 
 def test_all_figures_of_a_round_come_from_one_start() -> None:
@@ -34,6 +36,6 @@ def test_all_figures_of_a_round_come_from_one_start() -> None:
 
 
 def test_each_is_asked_once() -> None:
-    with Server([sys.executable, "-c", EVERYBODY], r"port (\d+)") as server:
-        assert list(ask_each(server, ["/t1", "/t2"])) == ["/t1", "/t2"]
-        assert server.pss() > 0
+    with server(EVERYBODY) as crowd:
+        assert list(ask_each(crowd, ["/t1", "/t2"])) == ["/t1", "/t2"]
+        assert crowd.pss() > 0

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,40 +7,25 @@ from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.http_client import get_request
 from pyworkerd_bench.load import Generator, Post, generate, main, measure_rate
 from pyworkerd_bench.machine import load_cpus
-from pyworkerd_bench.processes import Server
 
-from tests.bench.test_shapes import SERVER as SHAPES_SERVER
+from tests.bench.servers import SHAPED, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SERVER = """
-import asyncio
-ANSWERS = {b"/ok": b"200 OK", b"/busy": b"503 Busy"}
-async def serve(reader, writer):
-    try:
-        while head := await reader.readuntil(b"\\r\\n\\r\\n"):
-            path = head.split()[1]
-            if path == b"/close":
-                break
-            writer.write(b"HTTP/1.1 %s\\r\\ncontent-length: 5\\r\\n\\r\\nhello" % ANSWERS[path])
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass
-    finally:
-        writer.close()
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    print("port", server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
+ANSWERS = """
+if path == b"/close":
+    break
+status = {b"/ok": b"200 OK", b"/busy": b"503 Busy"}[path]
+writer.write(b"HTTP/1.1 %s\\r\\ncontent-length: 5\\r\\n\\r\\nhello" % status)
 """
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with Server([sys.executable, "-c", SERVER], r"port (\d+)") as server:
-        yield server.port
+    with server(ANSWERS) as place:
+        yield place.port
 
 
 def test_answers_are_counted_in_the_measured_interval(port: int) -> None:
@@ -85,8 +69,8 @@ def test_requests_take_turns_where_there_are_more_of_them_than_connections(port:
 def test_bodies_are_posted(tmp_path: Path) -> None:
     body = tmp_path / "body"
     body.write_bytes(b"x" * 1000)
-    with Server([sys.executable, "-c", SHAPES_SERVER], r"port (\d+)") as server:
-        posting = Generator(server.port, ["/x"], connections=2, seconds=0.05, post=Post(body, "text/plain"))
+    with server(SHAPED) as place:
+        posting = Generator(place.port, ["/x"], connections=2, seconds=0.05, post=Post(body, "text/plain"))
         assert posting.finish().answers > 0
 
 

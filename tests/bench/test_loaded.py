@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd_bench import loaded
 from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.loaded import RUNS, LoadedContestant
-from pyworkerd_bench.processes import Server
 from pyworkerd_bench.shapes import Shape
 
-from tests.bench.test_shapes import SERVER
+from tests.bench.servers import SHAPED, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pyworkerd_bench.processes import Server
 
 
 class Little(LoadedContestant):
@@ -22,7 +22,7 @@ class Little(LoadedContestant):
     shapes = ("right", "posted", "wrong")
 
     def spawn(self, cpu: int | None) -> Server:
-        return Server([sys.executable, "-c", SERVER], r"port (\d+)", cpu=cpu)
+        return server(SHAPED, cpu)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,44 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.open_loop import Client, arrivals, latencies, main
-from pyworkerd_bench.processes import Server
+
+from tests.bench.servers import server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SERVER = """
-import asyncio
-held = []
-async def serve(reader, writer):
-    try:
-        while head := await reader.readuntil(b"\\r\\n\\r\\n"):
-            path = head.split()[1]
-            if path == b"/close":
-                break
-            if path == b"/pairs":
-                held.append(writer)
-                if len(held) < 2:
-                    continue
-            status = b"503 Busy" if path == b"/busy" else b"200 OK"
-            for one in held or [writer]:
-                one.write(b"HTTP/1.1 %s\\r\\ncontent-length: 5\\r\\n\\r\\nhello" % status)
-            held.clear()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass
-    finally:
-        writer.close()
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    print("port", server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
+ANSWERS = """
+if path == b"/close":
+    break
+if path == b"/pairs":
+    held.append(writer)
+    if len(held) < 2:
+        continue
+status = b"503 Busy" if path == b"/busy" else b"200 OK"
+for one in held or [writer]:
+    one.write(b"HTTP/1.1 %s\\r\\ncontent-length: 5\\r\\n\\r\\nhello" % status)
+held.clear()
 """
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with Server([sys.executable, "-c", SERVER], r"port (\d+)") as server:
-        yield server.port
+    with server(ANSWERS) as place:
+        yield place.port
 
 
 @given(st.floats(1, 1000), st.floats(0.01, 5), st.integers(0, 100))

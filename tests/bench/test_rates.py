@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import sys
-
 import pytest
 from pyworkerd_bench.errors import BenchError
-from pyworkerd_bench.processes import Server
 from pyworkerd_bench.rates import Rate, measure
 from pyworkerd_bench.shapes import Shape
 
-from tests.bench.test_shapes import SERVER
+from tests.bench.servers import SHAPED, server
 
 
 @pytest.mark.parametrize(
@@ -49,8 +46,8 @@ def test_two_processors_are_to_be_busy_both() -> None:
 )
 def test_without_wrk_python_loads(monkeypatch: pytest.MonkeyPatch, shape: Shape) -> None:
     monkeypatch.setenv("PYWORKERD_BENCH_WRK", "/nowhere")
-    with Server([sys.executable, "-c", SERVER], r"port (\d+)") as server:
-        found = measure(server.port, server, shape, seconds=0.2, warmup=0.05, cpu=None)
+    with server(SHAPED) as place:
+        found = measure(place.port, place, shape, seconds=0.2, warmup=0.05, cpu=None)
     assert found.per_second > 0
     assert not found.by_wrk
     assert found.generator > 0
@@ -60,7 +57,7 @@ def test_without_wrk_python_loads(monkeypatch: pytest.MonkeyPatch, shape: Shape)
 def test_refusals_are_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYWORKERD_BENCH_WRK", "/nowhere")
     with (
-        Server([sys.executable, "-c", SERVER], r"port (\d+)") as server,
+        server(SHAPED) as place,
         pytest.raises(BenchError, match="were not 200"),
     ):
-        measure(server.port, server, Shape(("/b",), b""), seconds=0.1, warmup=0, cpu=None)
+        measure(place.port, place, Shape(("/b",), b""), seconds=0.1, warmup=0, cpu=None)

@@ -1,46 +1,23 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.http_client import HOST
-from pyworkerd_bench.processes import Server
 from pyworkerd_bench.shapes import BILL, BODY_BYTES, ORDER, SHAPES, TENANTS, Shape
+
+from tests.bench.servers import SHAPED, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SERVER = """
-import asyncio
-async def serve(reader, writer):
-    try:
-        while head := (await reader.readuntil(b"\\r\\n\\r\\n")).lower():
-            method, path, *_ = head.split()
-            status, body = (b"200 OK" if path == b"/a" else b"404 Not Found"), b"a"
-            if method == b"post":
-                length = int(head.partition(b"content-length:")[2].split()[0])
-                body = await reader.readexactly(length)
-                status, body = b"200 OK", body if b"text/plain" in head else b"{"
-            writer.write(b"HTTP/1.1 %s\\r\\ncontent-length: %d\\r\\n\\r\\n%s" % (status, len(body), body))
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass
-    finally:
-        writer.close()
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    print("port", server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
-
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with Server([sys.executable, "-c", SERVER], r"port (\d+)") as server:
-        yield server.port
+    with server(SHAPED) as place:
+        yield place.port
 
 
 def test_requests_are_complete_and_equal_for_everybody() -> None:

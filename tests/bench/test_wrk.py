@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +9,9 @@ from pyworkerd_bench import wrk
 from pyworkerd_bench.errors import BenchError
 from pyworkerd_bench.load import Load
 from pyworkerd_bench.locate import BUILD, PROGRAMS, find, missing
-from pyworkerd_bench.processes import Server
 from pyworkerd_bench.shapes import SHAPES, Shape
 
-from tests.bench.test_shapes import SERVER
+from tests.bench.servers import SHAPED, server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,8 +74,8 @@ def test_a_program_that_cannot_be_run_is_an_error(tmp_path: Path) -> None:
 def test_a_server_is_loaded_for_real() -> None:
     program = find(PROGRAMS["wrk"])
     assert program is not None
-    with Server([sys.executable, "-c", SERVER], r"port (\d+)") as server:
-        load_everything(program, server.port)
+    with server(SHAPED) as place:
+        load_everything(program, place.port)
 
 
 def load_everything(program: Path, port: int) -> None:
