@@ -99,6 +99,12 @@ def found(events: Events, call: int) -> None:
     events.resolve_response(call, 200, (), b"value", "http://kv/key")
 
 
+def row(events: Events, call: int) -> None:
+    """A query of D1 has one row."""
+    result = [["id", "name", "price"], [[5, "item 5", 2.5]], [], None]
+    events.resolve_value(call, wire.encode([[result], None], []))
+
+
 def caller(call: str, before: str = "pass") -> str:
     """A handler that makes one call after the other."""
     return HANDLER.format(before=before, call=call)
@@ -108,6 +114,12 @@ KINDS: Final = {
     "hello": Kind(HELLO, request),
     "hello_16": Kind(HELLO, request, 16),
     "kv": Kind(caller('await it.get("key")'), request, binding=("IT", "kv", 1), answer=found),
+    "d1": Kind(
+        caller("await it.bind(5).first()", 'it = it.prepare("SELECT * FROM items WHERE id = ?")'),
+        request,
+        binding=("IT", "d1", 1),
+        answer=row,
+    ),
     "service": Kind(caller("await it.add(1)"), request, binding=("IT", "fetcher", 1), answer=value),
     "service_of_env": Kind(
         caller("total = await self.env.IT.add(total, total)", "total = 0"),

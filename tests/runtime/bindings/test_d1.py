@@ -59,7 +59,7 @@ def test_queries(tmp_path: Path) -> None:
             for method in ("one", "rows"):
                 (found,), _ = await query(environment, None, "SELECT ? AS a, ?", 1, "x", method=method)
                 assert found[:3] == [["a", "?"], [[1, "x"]], []]
-                assert (found[3][4] > 0) == (method == "one")
+                assert (found[3] is not None and found[3][4] > 0) == (method == "one")
             assert (await query(environment, [["SELECT 1", []]], bookmark))[1] == bookmark
             assert (await query(environment, [["SELECT 1", []]], None))[1] is None
             with pytest.raises(

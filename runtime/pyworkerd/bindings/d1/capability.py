@@ -34,7 +34,7 @@ class D1Capability(Driven):
 
     async def call(self, method: str, arguments: bytes) -> bytes:
         """`query(statements, session)`, `one(session, sql, *parameters)`, `rows`, which is `one` for somebody who wants
-        nothing told but rows, and `exec(sql)`.
+        nothing told but rows and has null for the rest, and `exec(sql)`.
 
         `session` is None for none, "" for one that begins, or its bookmark.
         """
@@ -60,7 +60,7 @@ class D1Capability(Driven):
             raise rules.failed("a session is a bookmark", "D1_SESSION_ERROR")
         bookmark = session is not None
         found = await self._store.run(statements, after=session or None, bookmark=bookmark, told=told)
-        return encoded(found)
+        return encoded(found, told)
 
     async def _exec(self, sql: Any) -> bytes:
         if type(sql) is not str:
@@ -81,15 +81,12 @@ class D1Capability(Driven):
         await self._store.aclose()
 
 
-def encoded(outcome: Outcome) -> bytes:
+def encoded(outcome: Outcome, told: bool = True) -> bytes:
     """Results as a value, as `wire.dump_value` would write it. Here is nothing to look for."""
     blobs: list[bytes] = []
     results: list[list[object]] = []
     for each in outcome.results:
-        if not each.pieces:
-            results.append([each.columns, each.rows, (), each.meta])
-            continue
         pieces = [{"$": ["b", number]} for number in range(len(blobs), len(blobs) + len(each.pieces))]
         blobs += each.pieces
-        results.append([each.columns, each.rows, pieces, each.meta])
+        results.append([each.columns, each.rows, pieces, each.meta if told else None])
     return wire.encode([results, outcome.bookmark], blobs)

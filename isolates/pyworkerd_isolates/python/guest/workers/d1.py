@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json.encoder
 import time
+from asyncio import CancelledError
 
 import _wire
-from _pyworkerd.calls import CallError, call
+from _pyworkerd.calls import CallError, address, begin, given_up
 
 from .blob import encode_text
 from .capability import Capability
@@ -22,6 +24,8 @@ MAX_TEXT = 8_192
 MAX_CALL = 6 << 20
 """Bytes of all parameters of one call: a step of an isolate may give out 8 MiB."""
 TOO_BIG = "D1_ERROR: string or blob too big: SQLITE_TOOBIG"
+_escaped = json.encoder.encode_basestring_ascii
+_SHORT = range(-(1 << 53) + 1, 1 << 53)
 
 
 class D1Database(Capability):
@@ -95,15 +99,26 @@ class _Asker:
     async def ask(self, statements):
         if sum(statement._size for statement in statements) > MAX_CALL:
             raise CallError(TOO_BIG, "bad_call")
-        return await self._send("query", [[[each._sql, each._sent] for each in statements], self.session])
+        asked = [[[each._sql, each._sent] for each in statements], self.session]
+        return await self.send("query", _wire.dump_value([asked, {}]))
 
     async def ask_one(self, statement, method="rows"):
         if statement._size > MAX_CALL:
             raise CallError(TOO_BIG, "bad_call")
-        return (await self._send(method, [self.session, statement._sql, *statement._sent]))[0]
+        text, session = statement._text, self.session
+        if text is None:
+            arguments = _wire.dump_value([[session, statement._sql, *statement._sent], {}])
+        else:
+            arguments = _wire.alone(f"[[{'null' if session is None else _escaped(session)},{text}],{{}}]")
+        return (await self.send(method, arguments))[0]
 
-    async def _send(self, method, arguments):
-        answer = await call(self._database._index, method, _wire.dump_value([arguments, {}]))
+    async def send(self, method, arguments):
+        number, future = begin(address(self._database._index, method), arguments)
+        try:
+            answer = await future
+        except CancelledError:
+            given_up(number, future)
+            raise
         results, bookmark = _wire.load_value(answer)  # the host's own words, which need no reader of RPC
         if self.session is not None and bookmark is not None and bookmark > self.session:
             self.session = bookmark
@@ -117,26 +132,41 @@ class _Asker:
 
 
 class D1PreparedStatement:
-    """A statement with its parameters. It does not change: `bind` makes another one."""
+    """A statement with its parameters. It does not change: `bind` makes another one.
 
-    __slots__ = ("_asker", "_sent", "_size", "_sql")
+    `_head` is its SQL as JSON, `_text` that and the parameters; None where one of them is not simple.
+    """
 
-    def __init__(self, asker, sql, sent=(), size=0):
+    __slots__ = ("_asker", "_head", "_sent", "_size", "_sql", "_text")
+
+    def __init__(self, asker, sql):
         if not isinstance(sql, str):
             raise TypeError(f"a statement has to be str, not {type(sql).__name__}")
-        self._asker, self._sql, self._sent, self._size = asker, sql, list(sent), size + len(sql)
+        self._asker, self._sql, self._sent, self._size = asker, sql, [], len(sql)
+        self._head = self._text = _escaped(sql)
 
     def bind(self, *values):
         """The statement with these values: None, bool, int, float, str, bytes."""
-        sent, size = [], 0
+        text, sent, size = self._head, [], len(self._sql)
         for value in values:
             parameter = _parameter(value)
             sent.append(parameter)
-            if isinstance(parameter, (str, bytes)):
+            kind = type(parameter)
+            if kind is int and parameter in _SHORT:
+                text = text and f"{text},{parameter}"
+            elif kind is str:
                 size += len(parameter)
-            elif isinstance(parameter, list):
-                size += len(parameter[0])
-        return D1PreparedStatement(self._asker, self._sql, sent, size)
+                text = text and f"{text},{_escaped(parameter)}"
+            elif parameter is None:
+                text = text and f"{text},null"
+            else:
+                text = None
+                if kind is not float and kind is not int:
+                    size += len(parameter[0] if kind is list else parameter)
+        bound = D1PreparedStatement.__new__(D1PreparedStatement)
+        bound._asker, bound._sql, bound._head = self._asker, self._sql, self._head
+        bound._sent, bound._size, bound._text = sent, size, text
+        return bound
 
     async def all(self):
         """`results` (rows, as dictionaries), `meta` and `success`."""
