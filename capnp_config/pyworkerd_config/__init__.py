@@ -36,8 +36,8 @@ from .model import (
 )
 from .names import SystemdAddress, TcpAddress, UnixAddress, parse_address
 from .problems import ConfigError, Problem
-from .toml_reader import parse_toml, with_internet
-from .workerd_options import WorkerdOptions
+from .toml.reader import parse_toml, with_internet
+from .workerd.options import WorkerdOptions
 
 __all__ = [
     "BINDING_KINDS",

@@ -12,14 +12,14 @@ from itertools import islice
 from posixpath import normpath
 from typing import TYPE_CHECKING
 
-from .check_acme import acme
-from .check_extensions import extensions
-from .check_isolation import isolation
-from .check_objects import objects
-from .check_queues import queues
-from .check_rate_limits import rate_limits
-from .check_sockets import ADDRESS_REMEDY, socket_problems
-from .check_stores import stores
+from .checks.acme import acme
+from .checks.extensions import extensions
+from .checks.isolation import isolation
+from .checks.objects import objects
+from .checks.queues import queues
+from .checks.rate_limits import rate_limits
+from .checks.sockets import ADDRESS_REMEDY, socket_problems
+from .checks.stores import stores
 from .kinds import BINDING_KINDS, NOT_YET, BindingKinds
 from .limits import LIMIT_RANGES, PROCESSES_RANGES, Range
 from .model import Binding, Config, External, Limits, Network, Place, Processes, Service, Socket, Worker, flat
@@ -35,7 +35,7 @@ from .names import (
     route_key,
 )
 from .problems import MAX_PROBLEMS, Problem, did_you_mean, listing, quote
-from .toml_bindings import unknown_kind_remedy
+from .toml.bindings import unknown_kind_remedy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -243,7 +243,7 @@ def day(value: Any, cursor: Cursor, field: Field) -> Any:
 
 def json_value(value: Any, cursor: Cursor, field: Field) -> Any:
     """What JSON can hold (RFC 8259), but for null, which TOML has not: no dates or infinities. Nesting is bounded by
-    `toml_lines.MAX_DEPTH`.
+    `toml.lines.MAX_DEPTH`.
     """
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in parts:

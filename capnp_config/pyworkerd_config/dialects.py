@@ -12,27 +12,27 @@ from .explain import to_toml
 from .kinds import BINDING_KINDS, BindingKinds
 from .model import Config, Place, Worker
 from .problems import ConfigError, Problem, ProblemList
-from .toml_reader import parse_toml
-from .toml_writer import toml_value
-from .workerd_files import Where
-from .workerd_reader import read_workerd
-from .workerd_values import Document
-from .workerd_writer import (
+from .toml.reader import parse_toml
+from .toml.writer import toml_value
+from .workerd.files import Where
+from .workerd.reader import read_workerd
+from .workerd.values import Document
+from .workerd.writer import (
     Embedded,
     as_workerd_says,
     main_alone,
     workerd_text,
     workerd_values,
 )
-from .wrangler_join import join
-from .wrangler_reader import parse_wrangler
-from .wrangler_writer import as_wrangler_says, to_wrangler_json, to_wrangler_toml, wrangler_files
+from .wrangler.join import join
+from .wrangler.reader import parse_wrangler
+from .wrangler.writer import as_wrangler_says, to_wrangler_json, to_wrangler_toml, wrangler_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .model import Binding
-    from .workerd_writer import Modules
+    from .workerd.writer import Modules
 
 
 class File(NamedTuple):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .explain import plain
 from .problems import quote
-from .toml_reader import INTERNET
+from .toml.reader import INTERNET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -28,9 +28,9 @@ from .model import (
     Store,
     Worker,
 )
-from .toml_modules import written_extension, written_module
-from .toml_reader import STATE_DIR, with_internet
-from .toml_writer import toml_key, toml_lines, toml_value
+from .toml.modules import written_extension, written_module
+from .toml.reader import STATE_DIR, with_internet
+from .toml.writer import toml_key, toml_lines, toml_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from .model import KeyPath, Place, Places
 from .problems import ConfigError, Problem, quote
-from .toml_document import check_size
-from .toml_lines import MAX_DEPTH
+from .toml.document import check_size
+from .toml.lines import MAX_DEPTH
 
 _SPACE: Final = re.compile(r"(?:[ \t\r\n]++|//[^\n]*+|/\*(?:[^*]|\*(?!/))*+\*/)*+")
 _STRING: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*+"')

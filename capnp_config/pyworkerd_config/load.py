@@ -1,4 +1,4 @@
-"""Reads configurations of every dialect. Besides it only `workerd_files` and `workerd_process` touch the disk."""
+"""Reads configurations of every dialect. Besides it only `workerd.files` and `workerd.process` touch the disk."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .dev_vars import parse_dev_vars
 from .kinds import BINDING_KINDS, BindingKinds
 from .model import Config, Place, Service, Worker, flat
 from .problems import ConfigError, Problem, ProblemList, quote
-from .toml_document import MAX_BYTES, decode_text
-from .toml_reader import read_toml
+from .toml.document import MAX_BYTES, decode_text
+from .toml.reader import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .workerd_options import WorkerdOptions
+    from .workerd.options import WorkerdOptions
 
 DEV_VARS = ".dev.vars"
 """Wrangler's name for the file of local secrets, beside the configuration."""
@@ -60,7 +60,7 @@ def load(
             if not is_wrangler(other):
                 message = "only Wrangler's files can be several"
                 problems.add(Problem(Place(other), message, "write all services into one config.toml"))
-        from .wrangler_join import join  # noqa: PLC0415 (start-up time)
+        from .wrangler.join import join  # noqa: PLC0415 (start-up time)
 
         config, whole = join([each for each, _ in read], kinds), not problems
     # An entry that could not be read would make every mention of its name look wrong.
@@ -96,7 +96,7 @@ def _read_one(
             for problem in error.problems:
                 problems.add(problem)
     if is_wrangler(path):
-        from .wrangler_reader import read_wrangler  # noqa: PLC0415 (start-up time)
+        from .wrangler.reader import read_wrangler  # noqa: PLC0415 (start-up time)
 
         config = read_wrangler(
             text, place, problems, environment=environment, secrets=secrets, kinds=kinds, is_file=_is_file
@@ -112,19 +112,20 @@ def _read_one(
 def _read_workerd(
     path: Path, problems: ProblemList, options: WorkerdOptions | None, *, binary: bool
 ) -> Config:
-    from . import workerd_files, workerd_process  # noqa: PLC0415 (start-up time)
-    from .workerd_options import DEFAULTS  # noqa: PLC0415
-    from .workerd_reader import read_workerd  # noqa: PLC0415
-    from .workerd_values import Document  # noqa: PLC0415
+    from .workerd import process  # noqa: PLC0415 (start-up time)
+    from .workerd.files import SCHEMA, Where, collect  # noqa: PLC0415
+    from .workerd.options import DEFAULTS  # noqa: PLC0415
+    from .workerd.reader import read_workerd  # noqa: PLC0415
+    from .workerd.values import Document  # noqa: PLC0415
 
     options = options or DEFAULTS
     if binary:
         data = _read(path, MAX_MESSAGE_BYTES)
-        values = workerd_process.read_message(path, data, workerd_files.SCHEMA.read_bytes())
-        where, embedded = workerd_files.Where(None, 0, None, Place(path)), {}
+        values = process.read_message(path, data, SCHEMA.read_bytes())
+        where, embedded = Where(None, 0, None, Place(path)), {}
     else:
-        files = workerd_files.collect(path, _read, options.import_paths)
-        values = workerd_process.read_texts(files, options.constant)
+        files = collect(path, _read, options.import_paths)
+        values = process.read_texts(files, options.constant)
         where, embedded = files.where(options.constant), files.embedded
     return read_workerd(values, where, Document(problems, embedded, _read), path, options)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from pyworkerd_config import with_internet
-from pyworkerd_config.check_objects import unique_key
+from pyworkerd_config.checks.objects import unique_key
 from pyworkerd_config.model import Disk, External, Network
 from pyworkerd_config.model import Worker as WorkerModel
 from pyworkerd_config.problems import MAX_PROBLEMS

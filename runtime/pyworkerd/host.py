@@ -6,7 +6,7 @@ import os
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from pyworkerd_config.check_objects import unique_key
+from pyworkerd_config.checks.objects import unique_key
 from pyworkerd_config.model import Worker as WorkerModel
 
 from pyworkerd.errors import ConfigurationError

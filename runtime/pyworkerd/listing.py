@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyworkerd_config import ConfigError, Problem
 from pyworkerd_config.model import Module
-from pyworkerd_config.workerd_writer import listed_kind
+from pyworkerd_config.workerd.writer import listed_kind
 from pyworkerd_isolates.errors import BundleError
 
 from pyworkerd.foreign import Foreign

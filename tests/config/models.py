@@ -35,7 +35,7 @@ from pyworkerd_config import (
 )
 from pyworkerd_config.limits import QUEUE_RANGES
 from pyworkerd_config.model import Queue
-from pyworkerd_config.wrangler_join import account_stores
+from pyworkerd_config.wrangler.join import account_stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

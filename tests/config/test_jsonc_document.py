@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd_config import ConfigError, Place
 from pyworkerd_config.jsonc_document import parse_jsonc
-from pyworkerd_config.toml_lines import MAX_DEPTH
+from pyworkerd_config.toml.lines import MAX_DEPTH
 
 PLACE = Place(Path("wrangler.jsonc"))
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)

@@ -25,11 +25,14 @@ from pyworkerd.server import ServerOptions
 from pyworkerd.services.outbound_plan import OutboundLimits
 from pyworkerd.websocket.options import WireOptions
 from pyworkerd_config import check as check_config
-from pyworkerd_config import parse_toml, toml_https, toml_reader, wrangler_file
+from pyworkerd_config import parse_toml
 from pyworkerd_config.kinds import BINDING_KINDS, NOT_YET
 from pyworkerd_config.limits import LIMIT_RANGES, PROCESSES_RANGES
 from pyworkerd_config.model import Limits, Place, Processes
-from pyworkerd_config.wrangler_reader import parse_wrangler
+from pyworkerd_config.toml import https as toml_https
+from pyworkerd_config.toml import reader as toml_reader
+from pyworkerd_config.wrangler import file as wrangler_file
+from pyworkerd_config.wrangler.reader import parse_wrangler
 from pyworkerd_isolates import protocol
 from pyworkerd_isolates.lifecycle import State
 from pyworkerd_isolates.limits import Limits as IsolateLimits

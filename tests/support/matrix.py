@@ -8,8 +8,12 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pyworkerd_config import toml_modules, toml_reader, workerd_tables, wrangler_file, wrangler_tables
 from pyworkerd_config.kinds import BINDING_KINDS
+from pyworkerd_config.toml import modules as toml_modules
+from pyworkerd_config.toml import reader as toml_reader
+from pyworkerd_config.workerd import tables as workerd_tables
+from pyworkerd_config.wrangler import file as wrangler_file
+from pyworkerd_config.wrangler import tables as wrangler_tables
 
 from tests.packaging.test_docs import TABLES
 from tests.packaging.tree import ROOT

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from pyworkerd.runtime import Runtime
-from pyworkerd_config import Place, parse_toml, wrangler_tables
+from pyworkerd_config import Place, parse_toml
 from pyworkerd_config.kinds import BINDING_KINDS, NOT_YET
+from pyworkerd_config.wrangler import tables as wrangler_tables
 
 from tests.packaging.tree import ROOT
 from tests.support.matrix import (

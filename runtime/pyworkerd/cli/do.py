@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pyworkerd_config.check_objects import unique_key
+from pyworkerd_config.checks.objects import unique_key
 from pyworkerd_config.model import Worker
 from pyworkerd_isolates.protocol import Commit
 

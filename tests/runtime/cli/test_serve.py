@@ -58,7 +58,7 @@ OPTIONAL = (
     "pyworkerd.versions",
     "pyworkerd.storage.stores",
     "pyworkerd.websocket.wire",
-    "pyworkerd_config.wrangler_reader",
+    "pyworkerd_config.wrangler.reader",
     "pyworkerd_isolates.replay",
     "pyworkerd_isolates.wasm",
     "sqlite3",

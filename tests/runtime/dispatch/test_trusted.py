@@ -19,7 +19,7 @@ from pyworkerd.errors import (
 from pyworkerd.messages import Body, Request
 from pyworkerd.runtime import Runtime, RuntimeOptions
 from pyworkerd_config import parse_toml
-from pyworkerd_config.check_isolation import SINCE, isolation
+from pyworkerd_config.checks.isolation import SINCE, isolation
 from pyworkerd_config.kinds import BINDING_KINDS
 from pyworkerd_config.model import Binding, Config, Limits, Place, Service
 from pyworkerd_config.model import Worker as WorkerModel

@@ -1,0 +1,1 @@
+"""`config.toml`: its reader and writer, and lines of TOML documents."""
