@@ -12,6 +12,8 @@ from pyworkerd_isolates.bundle import MAX_BUNDLE_BYTES, Bundle, Listed
 from pyworkerd_isolates.errors import BundleError, ImageError
 from pyworkerd_isolates.languages import JAVASCRIPT
 
+from .remedies import remedy_of
+
 if TYPE_CHECKING:
     from pyworkerd_config.model import Extension, Module, Worker
     from pyworkerd_isolates.bundle import Folder
@@ -94,4 +96,6 @@ def sentence_of(error: ImageError, worker: Worker) -> str:
 
 def _sentence(error: ImageError, place: Path) -> str:
     line = f":{error.line}" if error.line is not None else ""
-    return f"{place}{line}: {error}"
+    remedy = remedy_of(str(error))
+    said = f"{place}{line}: {error}"
+    return said if remedy is None else f"{said.removesuffix('.')}: {remedy}"

@@ -11,6 +11,7 @@ import re
 import struct
 import threading
 import time
+from bisect import bisect_left
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +25,7 @@ from .jsx import pragmas
 from .positions import mappings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pyworkerd_isolates.bundle import Bundle
     from pyworkerd_isolates.cache import Cache
@@ -47,6 +48,8 @@ MARK: Final = b"\n//# pyworkerd-mappings="
 MEMORY: Final = 512 << 20
 BUDGET_MS: Final = 20_000
 """CPU time for all files of a worker: at that rate, the largest takes a third of it."""
+LINE_S: Final = 1.0
+"""CPU time for finding out in which line an error is."""
 CODE: Final = ("code", "common")
 """Kinds of listed modules that may have types (`bundle.Listed.kind`)."""
 _FORMAT: Final = "typescript 1"
@@ -137,19 +140,47 @@ def _kind(name: str) -> int:
 def _strip(instance: Instance, name: str, source: bytes, budget_ms: float) -> bytes:
     if len(source) > MAX_SOURCE:
         raise TopLevelRaised(f"the file has more than {MAX_SOURCE} bytes", file=name)
-    label = name.encode()
-    frame = struct.pack("<II", _kind(name) | _STRIP, len(label)) + label + source
     try:
-        answer = instance.step("strip", time.time_ns(), frame, budget_ms, 4 * MAX_SOURCE)
-    except (CpuExhausted, Trap, OutputTooLarge, ProtocolError) as error:
+        status, text = _compiled(instance, name, source, budget_ms)
+    except _BREAKDOWNS as error:
         raise TopLevelRaised(f"TypeScript that the compiler cannot take in: {error}", file=name) from None
-    status, text = int.from_bytes(answer[:4], "little"), answer[4:]
     if status == _UNCHANGED:
         return source
-    if status != _DONE:
-        message = text.decode("utf-8", "replace")[:1024] or f"status {status}"
-        raise TopLevelRaised(f"SyntaxError: {message}", file=name)
-    return text
+    if status == _DONE:
+        return text
+    message = text.decode("utf-8", "replace")[:1024] or f"status {status}"
+    until = time.thread_time() + LINE_S
+
+    def fails(beginning: bytes) -> bool:
+        left_ms = (until - time.thread_time()) * 1000
+        if left_ms < 1:
+            raise TimeoutError
+        return _compiled(instance, name, beginning, left_ms) == (status, text)
+
+    message = message.removeprefix(f"source parse error in {name}: ")
+    raise TopLevelRaised(f"SyntaxError: {message}", file=name, line=_line_of(source, fails))
+
+
+def _compiled(instance: Instance, name: str, source: bytes, budget_ms: float) -> tuple[int, bytes]:
+    label = name.encode()
+    frame = struct.pack("<II", _kind(name) | _STRIP, len(label)) + label + source
+    answer = instance.step("strip", time.time_ns(), frame, budget_ms, 4 * MAX_SOURCE)
+    return int.from_bytes(answer[:4], "little"), answer[4:]
+
+
+def _line_of(source: bytes, fails: Callable[[bytes], bool]) -> int | None:
+    """The line of an error, which the compiler does not tell: the last of the shortest beginning that has the same one.
+
+    What is behind an error is not looked at, so it is there with all that is longer. None if that takes too long.
+    """
+    lines = source.splitlines(keepends=True)
+    try:
+        return bisect_left(range(1, len(lines)), True, key=lambda n: fails(b"".join(lines[:n]))) + 1
+    except (TimeoutError, *_BREAKDOWNS):
+        return None
+
+
+_BREAKDOWNS: Final = (CpuExhausted, Trap, OutputTooLarge, ProtocolError)
 
 
 _DONE, _UNCHANGED = 0, 1

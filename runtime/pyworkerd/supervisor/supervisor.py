@@ -207,6 +207,8 @@ class Supervisor:
         match message:
             case Ready() if child.state is State.SERVING and child.digest == message.digest:
                 self._ready(child, message)
+            case Ready() if child.state is State.DRAINING:
+                pass  # it was asked to end while it started
             case Refused(0) if child.state is State.STARTING:
                 self._refused(child, message)
             case Refused() | Prepared() | Switched():

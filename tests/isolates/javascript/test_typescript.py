@@ -40,6 +40,24 @@ def test_typescript_that_is_wrong_names_its_file(sandbox: Sandbox) -> None:
     assert caught.value.file == "b.ts"
 
 
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("let x: = 3;", 1),
+        ("let a = 1;\n\nlet x: = 3;\nlet y: = 4;\n", 3),
+        ("export default {\n  fetch(r: A: B) {\n    return 1;\n  }\n};\n", 2),
+        ("const a = `\n\n${1 +}`;\nconst b = 1;", 3),
+        ("/* a\n b */ let a: number = 1;\r\nlet 1b;\r\n", 3),
+        ("export default {\n  a: 1,\n", 2),
+        ("const a = 'x\nconst b = 1;", 1),
+    ],
+)
+def test_and_the_line(sandbox: Sandbox, source: str, line: int) -> None:
+    with pytest.raises(TopLevelRaised, match="SyntaxError") as caught:
+        sandbox.engines.of(JAVASCRIPT).prepared(Bundle.of({"w.ts": source}))
+    assert (caught.value.line, "w.ts" in str(caught.value)) == (line, False), caught.value
+
+
 def test_only_files_with_types_are_touched(sandbox: Sandbox) -> None:
     files = {
         "w.ts": "export default {} as object;",

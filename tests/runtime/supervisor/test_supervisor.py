@@ -10,11 +10,15 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import psutil
 import pytest
 from pyworkerd import machine
+from pyworkerd.supervisor.messages import Ready
+from pyworkerd.supervisor.policy import State
+from pyworkerd.supervisor.supervisor import Supervisor
 
 from tests.packaging.tree import ROOT
 from tests.runtime.cli.command import PATIENCE_S, ask, run
@@ -22,6 +26,8 @@ from tests.runtime.supervisor.supervised import supervised, write
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pyworkerd.supervisor.child import Child
 
 
 def test_by_default_there_is_a_process_for_each_core(tmp_path: Path) -> None:
@@ -70,6 +76,15 @@ def test_connections_that_come_at_once_are_spread_over_the_processes(tmp_path: P
 
 def connections(process: psutil.Process) -> int:
     return sum(each.status == psutil.CONN_ESTABLISHED for each in process.net_connections("tcp"))
+
+
+@pytest.mark.parametrize("state", State)
+def test_who_says_late_that_it_has_started_was_asked_to_end(state: State) -> None:
+    """SIGTERM may come while a process starts: what it says then is on its way already."""
+    killed: list[bool] = []
+    child = SimpleNamespace(state=state, digest="another", doomed=False, kill=lambda: killed.append(True))
+    Supervisor.heard(object.__new__(Supervisor), cast("Child", child), Ready("digest", ()))
+    assert killed == ([] if state is State.DRAINING else [True])
 
 
 def test_a_process_that_was_told_to_end_finishes_what_runs(tmp_path: Path) -> None:
