@@ -87,7 +87,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/caches/store.py": "tests/contracts/test_caches.py",
     "isolates/pyworkerd_isolates/python/guest/workers/caches.py": "tests/runtime/caches/test_capability.py",
     "runtime/pyworkerd/webcrypto/faults.py": "tests/runtime/webcrypto/test_keys.py",
-    "runtime/pyworkerd/asgi_scope.py": "tests/runtime/test_asgi.py",
+    "runtime/pyworkerd/asgi/scope.py": "tests/runtime/asgi/test_app.py",
     "runtime/pyworkerd/http/h11_parser.py": "tests/runtime/http/test_parser.py",
     "runtime/pyworkerd/http/httptools_parser.py": "tests/runtime/http/test_parser.py",
     "runtime/pyworkerd/http/parsers.py": "tests/runtime/http/test_parser.py",

@@ -18,10 +18,10 @@ from pyworkerd.serving import Serving
 from pyworkerd_config.model import Config, Https, Network, RateLimit, Service, Socket
 from pyworkerd_config.model import Worker as WorkerModel
 
+from tests.runtime.asgi.test_app import ask as ask_app
 from tests.runtime.server.client import Client, get
 from tests.runtime.server.pem import client_context, pair
 from tests.runtime.server.test_http2_connection import Peer
-from tests.runtime.test_asgi import ask as ask_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,15 +22,15 @@ from pyworkerd.runtime import Runtime
 from pyworkerd.server.failures import answer, log_failure
 from pyworkerd.server.info import connection_info
 
-from .asgi_scope import answered, headers_of, info_of, url_of
-from .asgi_websocket import serve_websocket
+from .scope import answered, headers_of, info_of, url_of
+from .websocket import serve_websocket
 
 if TYPE_CHECKING:
     from pyworkerd.loaded import LoadedWorker
     from pyworkerd.messages import Headers
     from pyworkerd.server import ErrorPage
 
-    from .asgi_scope import Message, Receive, Scope, Send
+    from .scope import Message, Receive, Scope, Send
 
 _WITHOUT_BODY: Final = frozenset((204, 205, 304))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.asgi import AsgiApp
-from pyworkerd.asgi_websocket import Client
+from pyworkerd.asgi.websocket import Client
 from pyworkerd.websocket import Close, Piece, WebSocketClosed
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def test_a_request_that_asked_for_none_gets_none(with_runtime: Callable[..., Non
 
 
 def test_pieces_beyond_the_largest_message_close(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyworkerd.asgi_websocket.MAX_MESSAGE", 10)
+    monkeypatch.setattr("pyworkerd.asgi.websocket.MAX_MESSAGE", 10)
 
     async def main() -> None:
         sent: list[Any] = []

@@ -20,14 +20,14 @@ from pyworkerd.websocket import Close, Piece, WebSocket, WebSocketClosed, splice
 from pyworkerd.websocket.base import LOST, MAX_MESSAGE, NO_CODE, TOO_BIG, may_be_sent
 from pyworkerd.websocket.handshake import PROTOCOL
 
-from .asgi_scope import answered, headers_of, info_of, url_of
+from .scope import answered, headers_of, info_of, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pyworkerd.server import ErrorPage
 
-    from .asgi_scope import Message, Receive, Scope, Send
+    from .scope import Message, Receive, Scope, Send
 
 _DENIAL: Final = "websocket.http.response"
 """The extension by which a handshake can be answered with an ordinary response."""
