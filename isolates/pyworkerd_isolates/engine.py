@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from . import last_words
 from .capi import WASMTIME_VERSION
 from .errors import EngineError
 from .limits import Limits
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from .cache import Cache, Entry
 
 Progress = Callable[[str], None]
-NOTES_FORMAT: Final = "notes 2"
+NOTES_FORMAT: Final = "notes 3"
 """Changes with what is noted beside an engine, so that an older one is built again."""
 _PRIMING_KEY: Final = bytes(32)
 """Random numbers while an engine is warmed: not secret, and nothing of them stays."""
@@ -94,6 +95,8 @@ class Engine:
     refusals: tuple[str, ...]
     base_memory: int
     """Size in bytes of the memory that every worker begins with: what an image has beyond it is its worker's own."""
+    words: int
+    """Where its guests write what they log, for one that does not survive its step (`last_words`); 0 is nowhere."""
     load_ms: float
     _cache: Cache = field(repr=False)
     _compiler: Compiler | None = field(repr=False)
@@ -179,7 +182,7 @@ def load_engine(
 
         memory = _prime(machine, compiled, result) if result.is_guest else memory_of(result.image)
         key = _content_key(name, result.engine, memory)
-        notes = {"language": source.language, "memory": len(memory)}
+        notes = {"language": source.language, "memory": len(memory), "words": last_words.find(memory)}
         cache.put(_base_name(source.language, key), machine.compile(image_of(memory)), notes)
         progress(f"built in {time.perf_counter() - started:.1f} s")
         return compiled, {"refusals": list(result.refusals), "key": key, **notes}
@@ -199,6 +202,7 @@ def load_engine(
         code,
         refusals,
         notes["memory"],
+        notes["words"],
         load_ms,
         cache,
         None if source.compiler is None else source.compiler(machine, cache),

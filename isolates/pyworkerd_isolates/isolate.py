@@ -19,7 +19,7 @@ from contextlib import closing
 from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Final
 
-from . import cpu_clock, short
+from . import cpu_clock, last_words, short
 from .errors import (
     ClosedIsolate,
     CpuExhausted,
@@ -36,7 +36,7 @@ from .pages import PAGES
 from .protocol import LONG_HEADER, Events, Output, decode_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from .engine import Engine
     from .heaps import Heap, Heaps
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .limits import Limits
     from .native import Instance
     from .pages import Run
+    from .protocol import Log
     from .slots import Slots
     from .unfrozen import Running
 
@@ -216,8 +217,10 @@ class Isolate:
             elif output is not None and self.steps == 1 and self._may_learn():
                 self._learn()
         if output is None and self.last_step_ms >= self._budget_ms:
+            exhausted = CpuExhausted("the step used up its CPU time")
+            exhausted.said = self._last_words()
             self.stop()
-            raise CpuExhausted("the step used up its CPU time")
+            raise exhausted
         return output
 
     def _advance(self, slice_ms: float) -> Output | None:
@@ -257,7 +260,16 @@ class Isolate:
         self._stepping, self._answer = False, None
         self.end()
 
+    def _last_words(self) -> Sequence[Log]:
+        """What it has logged in the step that has begun, and that nobody has heard of."""
+        instance = self._instance
+        if instance is None or self._loading is not None:
+            return ()
+        return last_words.read(instance, self._engine.words, self.limits)
+
     def _fail(self, error: BaseException) -> None:
+        if isinstance(error, Trap) and self._stepping and not error.said:
+            error.said = self._last_words()
         starved = (
             isinstance(error, Trap | ProtocolError)
             and not self.hibernates

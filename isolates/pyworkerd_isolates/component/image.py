@@ -149,7 +149,7 @@ def _open(machine: Machine, cache: Cache, entry: Entry, memory: Entry) -> Progra
     milliseconds = (time.perf_counter() - started) * 1000
     refusals = tuple(notes["refusals"])
     engine = Engine(
-        LANGUAGE, entry.name, machine, code, refusals, notes["memory"], milliseconds, cache, None
+        LANGUAGE, entry.name, machine, code, refusals, notes["memory"], 0, milliseconds, cache, None
     )  # fmt: skip
     return ProgramImage(
         entry.name, engine, module, notes["memory"], _HANDLERS, (), {}, milliseconds, built=False,

@@ -11,15 +11,17 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from pyworkerd_isolates.errors import HeapError, Trap
+from pyworkerd_isolates.errors import HeapError
 from pyworkerd_isolates.isolate import Isolate
 
 from .host import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyworkerd_isolates.heaps import Heap, Heaps
     from pyworkerd_isolates.limits import Limits
-    from pyworkerd_isolates.protocol import Events, Output
+    from pyworkerd_isolates.protocol import Events, Log, Output
     from pyworkerd_isolates.slots import Slots
 
     from .image import ProgramImage
@@ -65,9 +67,6 @@ class ProgramIsolate(Isolate):
                 state = program.run(min(slice_ms, self._budget_ms - self.last_step_ms), host.ask, until)
             except Exit:
                 return self._over()
-            except Trap as trap:
-                trap.said = host.last_words()  # a panic says why before it traps
-                raise
             if state == "over":
                 self._sound = True  # it is in no call any more: its memory can be used again
                 return self._over()
@@ -81,6 +80,10 @@ class ProgramIsolate(Isolate):
             self._written = self.memory_size if runs is None else sum(end - start for start, end in runs)
         self._stepping = False
         return host.output(over=False)
+
+    def _last_words(self) -> Sequence[Log]:
+        """See `Isolate`: a panic says why before it traps. The host has it already."""
+        return self._host.last_words()
 
     def _over(self) -> Output:
         self._runs = self._stepping = False

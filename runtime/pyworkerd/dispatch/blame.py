@@ -24,13 +24,16 @@ def blame(
     """Say so to whoever was alone in the step that it died in. Returns those that can be run again: suspects each in
     an isolate of its own, so that the culprit convicts itself.
     """
-    for effect in error.said if isinstance(error, Trap) else ():
-        live.answers.log(effect)
+    said = error.said if isinstance(error, Trap) else ()
     answer = translate(error, worker.limits)
     if answer is None:
         live.report(error)
         answer = InternalError("the runtime failed while it ran the worker")
     culprit = suspects[0] if len(suspects) == 1 else None
+    for effect in said:
+        author = live.invocations.get(effect.invocation)
+        if author is None or author is culprit or not author.can_run_again:  # else it will say so again
+            live.answers.log(effect)
     if culprit is not None and isinstance(error, CpuExhausted):
         answer = culprit.budget.too_much_cpu()
     work_for = culprit.scope if culprit is not None else None

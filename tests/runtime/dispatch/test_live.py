@@ -602,7 +602,7 @@ return Response("fine")
 
 def test_when_a_shared_step_traps_the_innocent_are_run_again_alone(with_runtime: Callable[..., None]) -> None:
     async def main(runtime: Runtime) -> None:
-        source = worker_of("while path == '/3': pass\nreturn Response(path)")
+        source = worker_of("print(path)\nwhile path == '/3': pass\nreturn Response(path)")
         worker = await runtime.load(source)
         for _ in range(50):  # until it has shown that many may share a step
             await worker.fetch("/")
@@ -610,6 +610,9 @@ def test_when_a_shared_step_traps_the_innocent_are_run_again_alone(with_runtime:
         assert isinstance(answers.pop(3), ExceededCpu)
         texts = [await answer.text() for answer in answers if not isinstance(answer, BaseException)]
         assert texts == ["/0", "/1", "/2", "/4", "/5", "/6", "/7"]
+        # What the culprit said last is in the log as well, and nobody's words are twice.
+        said = [entry.message for entry in worker.logs if entry.source == "stdout"]
+        assert sorted(said[50:]) == [f"/{i}" for i in range(8)]
 
     with_runtime(main)
 

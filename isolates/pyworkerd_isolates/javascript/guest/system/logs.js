@@ -4,7 +4,7 @@ import { utf8 } from "pyworkerd:system/host";
 import { current } from "pyworkerd:system/loop";
 import { authored } from "pyworkerd:system/positions";
 import { meta } from "pyworkerd:system/environment";
-import { afford, emit } from "pyworkerd:system/outbox";
+import { afford, emitLog } from "pyworkerd:system/outbox";
 
 const MAX_MESSAGE = 16384;
 const MAX_NAME = 256;
@@ -25,11 +25,11 @@ export function log(level, message, source = "console", invocation = current) {
     invocation.logged += utf8(text).length + ENTRY;
     if (!afford(text)) {
       invocation.logged = limit;
-      emit(["log", number, "warning", "pyworkerd", "this invocation logs too much at once: the rest is dropped"]);
+      emitLog(["log", number, "warning", "pyworkerd", "this invocation logs too much at once: the rest is dropped"]);
       return;
     }
   } else if (!afford(text)) return;
-  emit(["log", number, level, source, text]);
+  emitLog(["log", number, level, source, text]);
 }
 
 const MACHINERY = /^ +at .*\b(?:pyworkerd:|eval_script:|native\)$)/;

@@ -38,7 +38,7 @@ def emit(level, source, message):
         invocation.logged = limit
         level, source = "warning", "pyworkerd"
         message = "this invocation logs too much at once: the rest is dropped"
-    outbox.effects.append(["log", number, level, source[:MAX_SOURCE], message])
+    outbox.log(["log", number, level, source[:MAX_SOURCE], message])
 
 
 class Output(io.TextIOBase):

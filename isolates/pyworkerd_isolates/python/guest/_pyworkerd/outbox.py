@@ -22,6 +22,14 @@ _written = 0
 streamed = 0
 """Bytes of pieces of bodies in this step."""
 
+_MARK = bytes(byte ^ 0x55 for byte in b"last words of it")
+_ROOM = 32_768
+_HEAD = len(_MARK) + 4
+_box = bytearray(_MARK) + bytearray(4 + _ROOM)
+"""Where the host finds what was logged in a step that never ends (its `last_words`): a mark, a length, effects."""
+_boxed = 0
+"""Bytes of them."""
+
 MAX_STREAMED = 4 << 20
 """Of those in one step; other bodies wait for the next. Half of what the host takes."""
 MAX_TEXT = 524_288
@@ -40,6 +48,30 @@ def afford(text, extra=64):
     return cost
 
 
+def log(effect):
+    """Put out a log entry, and where it is found if this step does not end. It begins anew where that is full."""
+    global _boxed
+    text = written(effect)
+    effects.append(text)
+    data = text.encode("ascii")
+    at = _boxed + 1 if _boxed and _boxed + len(data) < _ROOM else 0
+    end = at + len(data)
+    if end > _ROOM:
+        return
+    if at:
+        _box[_HEAD + at - 1] = 0x2C  # a comma
+    _box[_HEAD + at : _HEAD + end] = data
+    _box[_HEAD - 4 : _HEAD] = end.to_bytes(4, "little")
+    _boxed = end
+
+
+def _empty():
+    """What was logged goes out."""
+    global _boxed
+    _boxed = 0
+    _box[_HEAD - 4 : _HEAD] = b"\0\0\0\0"
+
+
 def blob(data):
     """Put bytes beside the effects. Returns the number that an effect names them by."""
     blobs.append(data)
@@ -55,7 +87,7 @@ def abandon(call):
 
 def put_alone(effect):
     """One that ends the object: of the others only what was logged goes out. They tell of what is not kept."""
-    effects[:] = [each for each in effects if type(each) is list and each[0] == "log"]
+    effects[:] = [each for each in effects if type(each) is str and each.startswith('["log",')]
     blobs.clear()
     effects.append(effect)
 
@@ -71,6 +103,8 @@ def take(wake):
     frame = frames.encode("null" if wake is None else written(wake), texts, blobs)
     effects.clear()
     blobs.clear()
+    if _boxed:
+        _empty()
     _written = abandoned = streamed = 0
     return frame
 
@@ -93,4 +127,6 @@ def clear():
     global _written, abandoned, streamed
     effects.clear()
     blobs.clear()
+    if _boxed:
+        _empty()
     _written = abandoned = streamed = 0

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import linecache
 import sys
 import traceback
@@ -168,7 +169,7 @@ def format_exception(error):
 def _logs():
     sys.stdout.flush()
     sys.stderr.flush()
-    logs = [effect[2:] for effect in outbox.effects if effect[0] == "log"]
+    logs = [json.loads(effect)[2:] for effect in outbox.effects if effect.startswith('["log",')]
     outbox.clear()
     return logs
 
