@@ -65,7 +65,10 @@ removeEventListener("fetch", gone);
         ("", 'no listener of "fetch" called event.respondWith()'),
         ("throw new Error('mine')", "mine"),
         ("event.respondWith(Promise.reject(new Error('later')))", "later"),
-        ("event.respondWith(7)", "fetch() has to return a Response, not number"),
+        (
+            "event.respondWith(7)",
+            "fetch() has to return a Response, not number: write `return new Response(...)`",
+        ),
     ],
 )
 def test_what_fails_is_the_handlers_failure(start: Start, listener: str, message: str) -> None:

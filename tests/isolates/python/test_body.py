@@ -331,11 +331,13 @@ class TestExtract:
     def test_anything_else_is_named(self, given: object) -> None:
         with pytest.raises(TypeError) as caught:
             extract(given, "Response")
-        assert str(caught.value) == f"Unsupported type in Response: {type(given).__name__}"
+        assert str(caught.value).startswith(f"Unsupported type in Response: {type(given).__name__}")
 
     def test_a_forgotten_await_is_named(self) -> None:
         coroutine = BodyStream.of(b"").read()
-        with pytest.raises(TypeError, match="Unsupported type in Response: coroutine"):
+        with pytest.raises(
+            TypeError, match="Unsupported type in Response: coroutine; write `await` before it"
+        ):
             extract(coroutine, "Response")
         coroutine.close()
 

@@ -143,8 +143,8 @@ def test_what_is_no_method(start, name):
 
 FAILURES = {
     "raise ValueError('no')": ("ValueError", "no"),
-    "return 'text'": ("TypeError", "fetch() has to return a Response, not str"),
-    "return None": ("TypeError", "fetch() has to return a Response, not NoneType"),
+    "return 'text'": ("TypeError", "fetch() has to return a Response, not str: write `return Response(...)`"),
+    "return None": ("TypeError", "fetch() has to return a Response, not NoneType: return it on every way"),
     "raise SystemExit(3)": ("SystemExit", "3"),
     "raise KeyboardInterrupt": ("KeyboardInterrupt", ""),
     "raise GeneratorExit": ("GeneratorExit", ""),

@@ -97,7 +97,8 @@ class TestMaking:
     def test_other_bodies_are_refused(self, body: object) -> None:
         with pytest.raises(TypeError) as caught:
             Response(body)
-        assert str(caught.value) == f"Unsupported type in Response: {type(body).__name__}"
+        remedy = "; write `Response.json(...)`" if isinstance(body, dict | list) else ""
+        assert str(caught.value) == f"Unsupported type in Response: {type(body).__name__}{remedy}"
 
     @pytest.mark.parametrize("status", [200, 299, 300, 404, 599, HTTPStatus.NOT_FOUND])
     def test_statuses(self, status: int) -> None:

@@ -24,7 +24,8 @@ function nameOf(value) {
 
 export function partsOfResponse(response) {
   if (!(response instanceof Response)) {
-    throw new TypeError(`fetch() has to return a Response, not ${nameOf(response)}`);
+    const remedy = response === undefined ? "return it on every way" : "write `return new Response(...)`";
+    throw new TypeError(`fetch() has to return a Response, not ${nameOf(response)}: ${remedy}`);
   }
   return takeResponse(response);
 }

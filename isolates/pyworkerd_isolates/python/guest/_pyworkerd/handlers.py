@@ -191,8 +191,9 @@ async def _fetch(invocation, name, props, method, url, headers, body):
         if type(response) is CoroutineType or hasattr(response, "__await__"):
             response = await response
         if not isinstance(response, sdk.Response):
+            remedy = "return it on every way" if response is None else "write `return Response(...)`"
             raise TypeError(  # noqa: TRY301 - the worker's own mistake, told like its other ones
-                f"fetch() has to return a Response, not {type(response).__name__}"
+                f"fetch() has to return a Response, not {type(response).__name__}: {remedy}"
             )
         _respond(invocation, response)
     except BaseException as error:

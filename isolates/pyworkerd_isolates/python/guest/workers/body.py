@@ -330,7 +330,10 @@ def extract(  # noqa: PLR0911 (one line for each kind)
     kind = type(body)
     if hasattr(kind, "__aiter__") or (hasattr(kind, "__iter__") and not hasattr(kind, "__len__")):
         return BodyStream(_Iterated(body)), None
-    raise TypeError(f"Unsupported type in {where}: {kind.__name__}")
+    remedy = "; write `await` before it" if hasattr(kind, "__await__") else ""
+    if where == "Response" and kind in (dict, list):
+        remedy = "; write `Response.json(...)`"
+    raise TypeError(f"Unsupported type in {where}: {kind.__name__}{remedy}")
 
 
 class Message:
