@@ -37,7 +37,17 @@ const cases = {
     return {};
   },
 };
+const turning = (promise, turns) => Object.defineProperty(promise, "constructor", {
+  get() { if (turns-- > 0) return Promise; throw new RangeError("turned"); },
+});
+class Turning extends Promise {}
 export default class extends WorkerEntrypoint {
+  turned(turns) { return turning(new Promise((done) => queueMicrotask(() => done("there"))), turns); }
+  derived(turns) {
+    const promise = new Turning((done) => queueMicrotask(() => done("there")));
+    turning(Turning.prototype, turns);
+    return promise;
+  }
   names() { return Object.keys(cases); }
   answered(name) { return cases[name](); }
   async awaited(name) { await null; const value = await cases[name](); return value; }
@@ -49,6 +59,18 @@ export default class extends WorkerEntrypoint {
 def driver(sandbox: Sandbox) -> Any:
     with sandbox.start({"w.js": SOURCE}) as started:
         yield started
+
+
+@pytest.mark.parametrize("method", ["turned", "derived"])
+@pytest.mark.parametrize("turns", range(4))
+def test_a_constructor_that_throws_when_it_is_looked_at_again(
+    sandbox: Sandbox, method: str, turns: int
+) -> None:
+    """The engine ends whoever awaits such a promise, past its `catch`: the invocation went on for its wall time."""
+    with sandbox.start({"w.js": SOURCE}) as driver:
+        run = driver.call(method, turns)
+    assert run.done
+    assert run.failure.message == "turned" if run.failure is not None else run.value == "there"
 
 
 def test_answers_that_are_promises(driver: Driver) -> None:

@@ -5,7 +5,7 @@ import { env, ExecutionContext } from "pyworkerd:system/environment";
 import { Invocation, running } from "pyworkerd:system/invocation";
 import { find, sent } from "pyworkerd:system/lending";
 import { isA, reportUnheard, wordsOf } from "pyworkerd:system/logs";
-import { begun, enterFirst, GOES_ON, isThere, leave, promised, runFirst } from "pyworkerd:system/loop";
+import { begun, enterFirst, GOES_ON, isThere, leave, promised, runFirst, sure } from "pyworkerd:system/loop";
 import { explained } from "pyworkerd:system/modules";
 import { object } from "pyworkerd:system/objects";
 import { afford, emit, emitPage, emitReturn, emitSimple, emitText, refuseTooMuch, room } from "pyworkerd:system/outbox";
@@ -100,7 +100,7 @@ export function endPlain() {
 async function settle(tell, invocation, promise) {
   let failed = null;
   try {
-    const answer = await promise;
+    const answer = await sure(promise);
     const rest = invocation.answered ? undefined : tell(invocation, answer);
     if (rest !== undefined) await rest;
   } catch (error) {

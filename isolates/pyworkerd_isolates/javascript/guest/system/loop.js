@@ -131,6 +131,15 @@ export function promised(promise) {
   return promise.constructor === Promise && contexts === null ? settled(promise) : promise;
 }
 
+// The same, to be awaited. A promise that is resolved with one whose `constructor` throws is rejected.
+export function sure(promise) {
+  const isUsual = getPrototypeOf(promise) === Native.prototype && !hasOwn(promise, "constructor");
+  return isUsual ? promise : new Native((resolve) => resolve(promise));
+}
+
+const Native = Promise;
+const { getPrototypeOf, hasOwn } = Object;
+
 // Run everything that is ready, at the top level of a worker.
 export function drain() {
   jobs();
