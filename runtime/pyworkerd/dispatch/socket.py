@@ -232,11 +232,6 @@ class Socket:
                 self._door.loop.call_soon_threadsafe(self.end, UNWANTED)
 
 
-def guests(end: WebSocket) -> Socket | None:
-    """The socket that this is the other end of, if a guest has made that."""
-    return end._socket if type(end) is _Outer else None  # noqa: SLF001 - its own
-
-
 def _wake(waiting: asyncio.Future[None] | None) -> None:
     if waiting is not None and not waiting.done():
         waiting.set_result(None)
@@ -266,6 +261,15 @@ class _Outer(WebSocket):
     def end(self, close: Close) -> None:
         """See `WebSocket`."""
         self._socket.end(close)
+
+    @property
+    def inside(self) -> bool:
+        """See `WebSocket`."""
+        return True
+
+    def lead_inside(self) -> None:
+        """See `WebSocket`."""
+        self._socket.inside = self._socket.owner.inside = True
 
     def __del__(self) -> None:
         self._socket.forsake()

@@ -16,7 +16,7 @@ from pyworkerd.websocket import Close, WebSocket, splice
 from pyworkerd.websocket.base import FAILED, GOING_AWAY, UNWANTED
 from pyworkerd.websocket.handshake import PROTOCOL
 
-from .socket import Socket, guests
+from .socket import Socket
 from .streams import Door
 
 if TYPE_CHECKING:
@@ -235,8 +235,8 @@ class Sockets:
         if given is not None:
             given.owner.let_go(given)
             socket = self._made(given.number, given.owner)
-            if (other := guests(given.socket)) is not None:
-                socket.inside = other.inside = other.owner.inside = True
+            socket.inside = given.socket.inside
+            given.socket.lead_inside()
             self._door.spawn(splice(socket.outer(), given.socket), given.owner.context)
         found = self._open.get(effect.socket)
         if found is not None:

@@ -266,7 +266,9 @@ class Peers:
             raise
         fields = tuple((name, value) for name, value in pairs)
         if kind == "upgrade":
-            return Response(status, fields, url=url, web_socket=FramedSocket(reader, writer, length))
+            protocol, inside = length
+            socket = FramedSocket(reader, writer, protocol, inside=inside)
+            return Response(status, fields, url=url, web_socket=socket)
         body = Body(chunks=_Received(reader, writer, sending), length=length)
         return Response(status, fields, body, url)
 
@@ -303,11 +305,12 @@ async def _upgrade(
 ) -> None:
     headers = list(map(list, response.headers))
     try:
-        await send_head(writer, ["upgrade", calls, response.status, headers, response.url, socket.protocol])
+        said = [socket.protocol, socket.inside]
+        await send_head(writer, ["upgrade", calls, response.status, headers, response.url, said])
     except OSError:
         await response.aclose()
         raise
-    await splice(FramedSocket(reader, writer), socket)
+    await splice(FramedSocket(reader, writer, made=socket), socket)
 
 
 def _head(kind: str, errand: Errand) -> list[Any]:

@@ -15,21 +15,29 @@ from .framing import receive, send
 if TYPE_CHECKING:
     import asyncio
 
-TEXT, BINARY, LAST, CLOSE = 0, 2, 1, 8
-"""The first byte: `LAST` is added to the last piece of a message."""
+TEXT, BINARY, LAST, CLOSE, INSIDE = 0, 2, 1, 8, 9
+"""The first byte: `LAST` is added to the last piece of a message. `INSIDE` is `WebSocket.lead_inside`."""
 CHARACTERS: Final = 16_384
 """Of a text in one frame; as many bytes of anything else."""
 
 
 class FramedSocket(WebSocket):
-    """The other end is in another process."""
+    """The other end is in another process. `inside` is whether that is a guest's; in the process of the one that has
+    made the socket, `made` is its end there."""
 
-    __slots__ = ("_closed", "_ended", "_protocol", "_reader", "_writer")
+    __slots__ = ("_closed", "_ended", "_inside", "_made", "_protocol", "_reader", "_writer")
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: str = ""
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        protocol: str = "",
+        *,
+        inside: bool = False,
+        made: WebSocket | None = None,
     ) -> None:
         self._reader, self._writer, self._protocol = reader, writer, protocol
+        self._inside, self._made = inside, made
         self._closed: Close | None = None
         """How the other end closed."""
         self._ended: Close | None = None
@@ -39,6 +47,15 @@ class FramedSocket(WebSocket):
     def protocol(self) -> str:
         """See `WebSocket`."""
         return self._protocol
+
+    @property
+    def inside(self) -> bool:
+        """See `WebSocket`."""
+        return self._inside
+
+    def lead_inside(self) -> None:
+        """See `WebSocket`."""
+        self._write(bytes((INSIDE,)))
 
     async def pull(self) -> Piece:
         """See `WebSocket`."""
@@ -55,6 +72,9 @@ class FramedSocket(WebSocket):
                         int.from_bytes(frame[1:3], "big"), frame[4:].decode("utf-8", "replace"), frame[3] == 1
                     )
                 )
+            elif frame[0] == INSIDE:
+                if self._made is not None:
+                    self._made.lead_inside()
             elif self._ended is None:
                 data = frame[1:]
                 text = frame[0] & BINARY == 0
@@ -90,7 +110,10 @@ class FramedSocket(WebSocket):
         frame = (
             bytes((CLOSE,)) + close.code.to_bytes(2, "big") + bytes((close.clean,)) + close.reason.encode()
         )
-        with contextlib.suppress(OSError, RuntimeError):  # the connection has gone
-            self._writer.write(len(frame).to_bytes(4, "big") + frame)
+        self._write(frame)
         if self._closed is not None or not close.clean:
             self._writer.close()
+
+    def _write(self, frame: bytes) -> None:
+        with contextlib.suppress(OSError, RuntimeError):  # the connection has gone
+            self._writer.write(len(frame).to_bytes(4, "big") + frame)

@@ -87,6 +87,14 @@ class WebSocket(ABC):
         """The sub-protocol that both ends agreed on; empty for none."""
         return ""
 
+    @property
+    def inside(self) -> bool:
+        """Whether a guest has made it, and is who sends on it."""
+        return False
+
+    def lead_inside(self) -> None:  # noqa: B027 - only those that a guest has made mind
+        """A guest uses this end: what comes to whoever has made the socket comes from nobody outside."""
+
     # for programs ----------------------------------------------------------------------------------------------------
 
     async def receive(self, limit: int = MAX_MESSAGE) -> str | bytes:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from pyworkerd.objects.web_sockets import FramedSocket
 from pyworkerd.runtime import Runtime, RuntimeOptions
-from pyworkerd.websocket.base import WebSocketClosed
+from pyworkerd.websocket.base import Close, WebSocketClosed
 from pyworkerd_config.model import Binding, Limits, ObjectClass
+from pyworkerd_isolates.protocol import SOCKET_WINDOW, SocketCredit, SocketSend
+
+from tests.runtime.dispatch.socket_door import Door
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -129,3 +134,24 @@ def test_an_object_with_an_open_web_socket_that_does_not_hibernate_stays(tmp_pat
             await asyncio.sleep(0.01)
 
     run(tmp_path, test, ObjectClass("Room", hibernate=False, idle_ms=10))
+
+
+def test_a_guest_at_the_other_end_is_told_of_between_processes() -> None:
+    async def main() -> None:
+        door = Door()
+        maker, other = door.invocation(1), door.invocation(2)
+        made = door.sockets.outbound(1, maker, "")
+        here, there = [await asyncio.open_connection(sock=each) for each in socket.socketpair()]
+        far = FramedSocket(*there, made=made)
+        number = door.sockets.inbound(FramedSocket(*here, inside=made.inside), other)
+        door.sockets.credit(SocketCredit(number, SOCKET_WINDOW))
+        door.sockets.sent(SocketSend(number, b"hello", True, True))
+        assert await far.pull() == ("hello", True)
+        assert (maker.inside, other.inside, door.sockets._open[number].inside) == (True, False, True)
+        door.sockets.end()
+        with pytest.raises(WebSocketClosed):
+            await far.pull()
+        far.end(Close(1000))
+        await door.rest()
+
+    asyncio.run(main())
