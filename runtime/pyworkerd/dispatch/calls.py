@@ -246,7 +246,11 @@ class Calls:
             self._asker.compute(job, job.invocation, cost_ms)
 
     def read(self, reading: Waiting, capability: Capability, arguments: bytes) -> None:
-        """Arguments that took long to read have been read."""
+        """Arguments that took long to read have been read. Nobody may wait for the call any more, though it has not
+        been cancelled yet: then its number may be another one's."""
+        if not self._is_wanted(reading):
+            self.over(reading)
+            return
         asked = _Asked(self, reading.effect, reading.invocation, reading.size, None)
         self._replace(reading, asked)
         if not asked.ask(capability, arguments):

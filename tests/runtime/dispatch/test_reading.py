@@ -61,6 +61,30 @@ def test_what_cannot_be_read_is_an_answer_and_asks_nobody() -> None:
     asyncio.run(main())
 
 
+def test_one_whose_number_is_used_again_before_it_is_cancelled() -> None:
+    async def main() -> None:
+        capability = reading(AskedCapability)
+        capability.gate.set()
+        door = Worker(capability)
+        jobs: list[Any] = []
+        late: list[Any] = []
+        door.compute = lambda job, asked, cost_ms: jobs.append(job)  # type: ignore[method-assign, assignment]
+        door.clear = late.append
+        calls, _, asked = new(door)
+        calls.begin(call(7)._replace(arguments=LARGE), asked)
+        calls.abandon(Abandon(7))
+        calls.begin(call(7)._replace(arguments=wire.dump_value([["y"], {}])), asked)
+        jobs[0].go_on(4.0)
+        jobs[0].over()
+        late[0]()
+        await door.rest()
+        _, blobs = wire.decode(door.events.frame())
+        assert [wire.load_value(bytes(each)) for each in blobs] == [[False, 1]]
+        assert (len(calls), asked.held, door.room.promised) == (0, set(), 0)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("read", [False, True])
 def test_one_that_is_abandoned_meanwhile_asks_nobody(read: bool) -> None:
     async def main() -> None:
