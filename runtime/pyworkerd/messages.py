@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .errors import BodyTooLarge
 from .websocket.base import UNWANTED
@@ -73,6 +73,10 @@ class Body:
         close = getattr(self._chunks, "aclose", None)
         if close is not None:
             await close()
+
+
+NO_BODY: Final = Body()
+"""For messages without one: nothing of it is used up."""
 
 
 @dataclass(slots=True)

@@ -78,12 +78,12 @@ class Bodies:
 
         An `upload` goes with a call, of which there may be many: room for it is promised.
         """
-        if isinstance(ref, HandedOn):
-            return self._handed_on(ref.number)
-        if not isinstance(ref, StreamRef):
-            if ref is not None and len(ref) > WINDOW:
+        if ref is None or isinstance(ref, bytes):
+            if ref and len(ref) > WINDOW:
                 raise BadEffect(f"the worker sent a body of more than {WINDOW} bytes at once")
             return Body(ref or b"")
+        if isinstance(ref, HandedOn):
+            return self._handed_on(ref.number)
         if ref.number in self._outflows:
             raise BadEffect("the worker used the number of a stream twice")
         outflow = Outflow(self._door, ref, owner, self._flown, WINDOW if upload else 0)

@@ -71,7 +71,8 @@ class FairQueue(Generic[Job]):
         if not jobs:
             now = self._now
             account.behind = now - account.tag
-            account.tag = max(account.tag, now)
+            if account.behind > 0:
+                account.tag = now
             if self._only is None and not self._line:
                 self._only = account
             else:

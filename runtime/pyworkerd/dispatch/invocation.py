@@ -187,12 +187,14 @@ class Invocation:
     def finish(self) -> None:
         """Nothing of it is left."""
         self.done = True
-        if self.place is not None:
-            self.move(None)
+        if (place := self.place) is not None:
+            self.place = None
+            place.give_back(self.scope.caller)
         if self.trace is not None:
             trace, self.trace = self.trace, None
             trace.end(self)
-        self.stop_clock()
+        if self.expiry is not None or self.timer is not None:
+            self.stop_clock()
 
     def stop_clock(self) -> None:
         """Its time is not counted any more, or anew from now on."""

@@ -118,17 +118,18 @@ class Live:
 
     def take(self, invocation: Invocation) -> None:
         """Begin an invocation with one of the next steps."""
-        self.invocations[invocation.id] = invocation
+        number = invocation.id
+        self.invocations[number] = invocation
         invocation.isolate = self.id
-        self.answers.stray_log_left = (
-            self._worker.log_bytes
-        )  # something begins: what belongs to none may be logged
+        # Something begins: what belongs to none may be logged.
+        self.answers.stray_log_left = self._worker.log_bytes
         if type(invocation.work) is not LentWork:  # which the isolate is there for already
             self.exclusive = invocation.alone
             if self.state is not _BUSY:
                 self._move(_INVOKE)
-        self._mail.send(invocation.id, partial(begin, self, invocation))
-        self._schedule()
+        self._mail.begin(number, partial(begin, self, invocation))
+        if not self._scheduled:
+            self._schedule()
 
     def welcomes(self, policy: Policy) -> bool:
         """Whether a request that nobody is before may join what waits for the next step, without a plan being made.
@@ -323,7 +324,8 @@ class Live:
             self._died(error, self._in_step)
             return
         finally:
-            charge(self._in_step, cpu_clock.used_ns(began) / 1e6)
+            if self.invocations:  # who has ended pays for nothing
+                charge(self._in_step, cpu_clock.used_ns(began) / 1e6)
         self._after_step(isolate, wake)
 
     def _keep(self, commit: Commit, go_on: Callable[[], None]) -> None:

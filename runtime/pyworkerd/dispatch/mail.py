@@ -24,6 +24,10 @@ class Mail:
         """By the number of the invocation that wants a step, who has waited longest first."""
         self._anyway: list[Event] = []
 
+    def begin(self, invocation: int, event: Event) -> None:
+        """The first that an invocation is told: nothing waits for it yet."""
+        self.waiting[invocation] = [event]
+
     def send(self, invocation: int, event: Event) -> None:
         """Something happened for this invocation."""
         self.waiting.setdefault(invocation, []).append(event)

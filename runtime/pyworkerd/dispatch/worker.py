@@ -44,6 +44,7 @@ from pyworkerd.services.base import DEFAULT, Target
 from .allowance import Allowance
 from .asked import Asked, Asking, ask_call, ask_fetch, begin
 from .budget import Budget
+from .callers import OUTSIDE
 from .channels import Channels, NoChannels
 from .clearing import Clearing
 from .computing import LONG_MS
@@ -302,7 +303,8 @@ class Worker(Telling):
             invocation.finish()
             return
         line, live = self._waiting, self._favourite
-        others_wait, must_wait = bool(line.waiting) and line.eager(), line.must_wait(invocation)
+        others_wait = bool(line.waiting) and line.eager()
+        must_wait = invocation.scope.caller != OUTSIDE and line.must_wait(invocation)
         if not (others_wait or must_wait) and live is not None and live.welcomes(self.policy):
             self._give(live, invocation, invocation.since)
         elif not (others_wait or must_wait or line.waiting or invocation.alone) and starts_at_once(
@@ -487,7 +489,8 @@ class Worker(Telling):
         """An isolate has room again, or takes nothing new."""
         if self._waiting.waiting:
             self.plan_soon()
-        self._tell_quiet()
+        if self._quiet is not None:
+            self._tell_quiet()
 
     def ended(self, live: Live, again: Sequence[Invocation]) -> None:
         """An isolate is dead. `again` wait at the front of the queue, as they did before."""

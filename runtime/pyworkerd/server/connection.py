@@ -24,7 +24,7 @@ from pyworkerd.errors import (
 from pyworkerd.http import BodyData, EndOfRequest, Event, RequestHead
 from pyworkerd.http.events import END_OF_REQUEST
 from pyworkerd.http.writer import CONTINUE, EXCHANGES, Framing, encode_body
-from pyworkerd.messages import Body, Request, Response
+from pyworkerd.messages import NO_BODY, Body, Request, Response
 from pyworkerd.observe.families import CANCELLED
 from pyworkerd.observe.scope import start
 
@@ -249,11 +249,12 @@ class Connection(asyncio.Protocol):
         method, version = head.method, head.version
         span = start(trace)
         self._record.begin(span, version)
-        self._exchange = EXCHANGES[method == "HEAD", version == "1.1"]
+        plain = version == "1.1" and method != "HEAD"
+        self._exchange = _HTTP_1_1 if plain else EXCHANGES[method == "HEAD", version == "1.1"]
         if len(events) == 2 and events[1] is END_OF_REQUEST:
             self._request_complete = True
             self._deadlines.read = None
-            body = Body()
+            body = NO_BODY
         else:
             body = self._body(head, events)
         shared.counters.requests += 1
