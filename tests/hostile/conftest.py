@@ -17,7 +17,7 @@ from workers import Response, WorkerEntrypoint
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
-        return Response("still here")
+        return Response("still here", headers={"in": "JSON"})  # as a frame that programs here forge
 
     async def run(self, code):
         space = dict(globals(), self=self)

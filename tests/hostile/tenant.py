@@ -186,17 +186,17 @@ class Default(WorkerEntrypoint):
 
     async def mode_broken_frame(self):
         frames.encode = lambda *_: b"\xff\xff\xff\x7fgarbage"
-        return Response("x")
+        return Response("x", headers={"in": "JSON"})
 
     async def mode_truncated_frame(self):
         encode = frames.encode
         frames.encode = lambda *arguments: encode(*arguments)[:-1]
-        return Response("x")
+        return Response("x", headers={"in": "JSON"})
 
     async def mode_deep_frame(self):
         body = ("[[]," + "[" * 100_000 + "]" * 100_000 + "]").encode()
         frames.encode = lambda *_: len(body).to_bytes(4, "little") + body
-        return Response("x")
+        return Response("x", headers={"in": "JSON"})
 
     async def mode_wake_of_no_time(self):
         handlers.loop.due = lambda _: "soon"
