@@ -28,7 +28,6 @@ from pyworkerd.server.info import connection_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from contextvars import Context
 
     from pyworkerd_config.model import RateLimit, Service
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from pyworkerd.observe.scope import Scope
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.server.info import ConnectionInfo
+    from pyworkerd.services.base import Surroundings
 
 EVERYTHING: Final = "/*"
 PLAIN: Final = 64
@@ -126,14 +126,14 @@ class Admission:
             if not await self._limits.take(rule.window, key, now):
                 raise self._refusal(service, rule, now)
 
-    def admit_nowait(self, service: str, request: Request, span: Scope, context: Context) -> bool:
-        """The same at once, for what is to be done in `context`. False, and nothing is counted, if it has to be waited
+    def admit_nowait(self, service: str, request: Request, span: Scope, surroundings: Surroundings) -> bool:
+        """The same at once, for what is to be done in these. False, and nothing is counted, if it has to be waited
         for.
         """
         if service not in self._rules:
             return True
         now = self._now()
-        counting = list(self._counting(service, request, context.get(connection_info)))
+        counting = list(self._counting(service, request, surroundings().get(connection_info)))
         if len(counting) > 1:
             return False  # the second may have to be waited for when the first has counted
         for rule, key in counting:

@@ -45,7 +45,6 @@ from pyworkerd.storage import layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextvars import Context
 
     from pyworkerd_config.model import ObjectClass
 
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
     from pyworkerd.observe.snapshot import Snapshot
     from pyworkerd.queues.broker import Sender
     from pyworkerd.replay.options import RecordOptions
-    from pyworkerd.services.base import Ask, Pending, Reply
+    from pyworkerd.services.base import Ask, Pending, Reply, Surroundings
 
 INTERNET: Final = "internet"
 
@@ -392,7 +391,7 @@ class Runtime:
         return await generation.asked(name).fetch(request, target)
 
     def ask(
-        self, service: str | None, request: Request, span: Scope, context: Context, reply: Reply
+        self, service: str | None, request: Request, span: Scope, surroundings: Surroundings, reply: Reply
     ) -> Pending | None:
         """The same without a task, as far as the service can: see `services.base.Ask`."""
         generation = self._generation
@@ -401,10 +400,12 @@ class Runtime:
         ask: Ask | None = getattr(found, "ask", None)
         if ask is None:
             return None
-        if self._admission is not None and not self._admission.admit_nowait(name, request, span, context):
+        if self._admission is not None and not self._admission.admit_nowait(
+            name, request, span, surroundings
+        ):
             return None
         span.service = name
-        return ask(request, span, context, reply)
+        return ask(request, span, surroundings, reply)
 
     def digest(self) -> str:
         """A name for what new requests are answered by: see `Generation.digest`."""

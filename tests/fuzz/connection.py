@@ -30,10 +30,9 @@ from tests.fuzz.memory import Loop, Wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
-    from contextvars import Context
 
     from pyworkerd.observe.scope import Scope
-    from pyworkerd.services.base import Reply
+    from pyworkerd.services.base import Reply, Surroundings
 
 PIECES: Final = (1, 2, 3, 7, 16, 50, 200, 1000)
 PASSING: Final = (0.1, 1.0, 5.0, 11.0, 61.0, 80.0)
@@ -134,7 +133,7 @@ class Handler:
 class AskedHandler(Handler):
     """The same, where nothing has a task of its own (`services.base.Ask`)."""
 
-    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Asked | None:
+    def ask(self, request: Request, span: Scope, surroundings: Surroundings, reply: Reply) -> Asked | None:
         """Answer at once, later or never. Some requests have to be fetched."""
         return None if request.url.endswith("?fetch") else Asked(self(request), reply)
 

@@ -10,12 +10,10 @@ from urllib.parse import urlsplit
 from pyworkerd.messages import Body, Response
 
 if TYPE_CHECKING:
-    from contextvars import Context
-
     from pyworkerd.messages import Request
     from pyworkerd.observe.scope import Scope
     from pyworkerd.server import Handler
-    from pyworkerd.services.base import Ask, Pending, Reply
+    from pyworkerd.services.base import Ask, Pending, Reply, Surroundings
 
     from .files import AcmeFiles
 
@@ -41,11 +39,11 @@ class Answering:
                 return Response(200, (("content-type", "application/octet-stream"),), Body(answer))
         return await self._handler(request)
 
-    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Pending | None:
+    def ask(self, request: Request, span: Scope, surroundings: Surroundings, reply: Reply) -> Pending | None:
         """See `services.base.Ask`."""
         if self._ask is None or PREFIX in request.url:
             return None
-        return self._ask(request, span, context, reply)
+        return self._ask(request, span, surroundings, reply)
 
 
 def token_of(request: Request) -> str | None:

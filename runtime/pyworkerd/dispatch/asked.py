@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pyworkerd.messages import Request
     from pyworkerd.observe.scope import Scope
-    from pyworkerd.services.base import CallReply, Reply, Target
+    from pyworkerd.services.base import CallReply, Reply, Surroundings, Target
 
     from .invocation import Invocation, LentWork
     from .live import Live
@@ -146,7 +146,7 @@ def ask_call(
         raise
     work = CallWork(method, arguments, target)
     asked.invocation = invocation = worker.invocation(work, asked, context, span)
-    context.run(worker.arrive, invocation)
+    worker.arrive(invocation)
     return asked
 
 
@@ -172,7 +172,9 @@ def ask_lent(
     return asked
 
 
-def begin(worker: Worker, asked: Asked, work: FetchWork, span: Scope, context: Context) -> Asked:
+def begin(
+    worker: Worker, asked: Asked, work: FetchWork, span: Scope, context: Context | Surroundings
+) -> Asked:
     """Queue a request that was asked. Raises what cannot be asked, and counts it."""
     try:
         length = work.request.body.length
@@ -182,6 +184,6 @@ def begin(worker: Worker, asked: Asked, work: FetchWork, span: Scope, context: C
     except BaseException as error:
         asked.failed(error)
         raise
-    asked.invocation = worker.invocation(work, asked, context, span)
-    context.run(worker.arrive, asked.invocation)
+    asked.invocation = invocation = worker.invocation(work, asked, context, span)
+    worker.arrive(invocation)
     return asked

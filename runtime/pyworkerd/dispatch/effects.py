@@ -68,3 +68,5 @@ PERFORM: Final[dict[type, Callable[[Live, Any], None]]] = {
     Upgrade: lambda live, effect: live.answers.upgrade(effect),
 }
 """But for `Commit`, for which everything after it waits: see `live`."""
+ENDINGS: Final = frozenset((Done, Replied, Result))
+"""After which nothing is left of an invocation."""

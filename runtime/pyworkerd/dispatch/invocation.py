@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextvars import Context
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping
-    from contextvars import Context
 
     from pyworkerd.errors import ClientError
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.scope import Scope
-    from pyworkerd.services.base import Target
+    from pyworkerd.services.base import Surroundings, Target
 
     from .asked import Asking
     from .budget import Budget
@@ -126,7 +127,7 @@ class Invocation:
         budget: Budget,
         subrequests: int,
         log_bytes: int,
-        context: Context,
+        context: Context | Surroundings,
         work_for: Scope,
     ) -> None:
         self.id, self.work = number, work
@@ -137,12 +138,19 @@ class Invocation:
         """Loop time since which it waits for an isolate."""
         self.budget = budget
         self.subrequests_left, self.log_left = subrequests, log_bytes
-        self.context = context
-        """The context of its caller: what is done on its behalf happens in it."""
+        if isinstance(context, Context):
+            self.context = context
+        else:
+            self._surroundings = context
         self.scope = work_for
         """The request that it works for."""
         self.cpu_left_ms = self.shared_left_ms = budget.cpu_ms
         """What it has not used: in steps of its own, and, by a guess, of steps that it shared (see `sharing`)."""
+
+    @cached_property
+    def context(self) -> Context:
+        """The context of its caller, made by whoever asks first: what is done on its behalf happens in it."""
+        return self._surroundings()
 
     @property
     def size(self) -> int:

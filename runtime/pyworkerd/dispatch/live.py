@@ -33,7 +33,7 @@ from .blame import blame
 from .bodies import Bodies
 from .calls import Calls
 from .crowd import Crowd
-from .effects import PERFORM
+from .effects import ENDINGS, PERFORM
 from .failures import translate
 from .giving_up import fail_begun, lose
 from .invocation import Invocation, LentWork
@@ -307,7 +307,8 @@ class Live:
     def _perform(self, isolate: AnyIsolate, wake: Wake | None) -> None:
         """Do what the step asked for; what a turn has no time for in the next one."""
         effects = self._effects
-        began = cpu_clock.begin()
+        # What ends the only invocation of a step is paid for by nobody.
+        began = None if len(effects) == 1 and type(effects[0]) in ENDINGS else cpu_clock.begin()
         end = perf_counter() + PERFORM_S if len(effects) > 1 else inf
         try:
             while effects and self.state is not _DEAD:
@@ -324,7 +325,7 @@ class Live:
             self._died(error, self._in_step)
             return
         finally:
-            if self.invocations:  # who has ended pays for nothing
+            if began is not None and self.invocations:
                 charge(self._in_step, cpu_clock.used_ns(began) / 1e6)
         self._after_step(isolate, wake)
 

@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from pyworkerd_isolates.protocol import Commit, Entry, Events
 
     from pyworkerd.observe.snapshot import Snapshot
-    from pyworkerd.services.base import Reply
+    from pyworkerd.services.base import Reply, Surroundings
 
     from .fleet import Fleet
     from .threads import Slices, Steps
@@ -208,11 +208,11 @@ class Worker(Telling):
         self.counters.answered(answer.status, monotonic_ns() - began)
         return answer
 
-    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Asked | None:
+    def ask(self, request: Request, span: Scope, surroundings: Surroundings, reply: Reply) -> Asked | None:
         """See `services.base.Ask`."""
         if self.options.front is not None and not self.options.front.passes(request):
             return None
-        asked = begin(self, Asked(self, reply), FetchWork(request, DEFAULT), span, context)
+        asked = begin(self, Asked(self, reply), FetchWork(request, DEFAULT), span, surroundings)
         self.fleet.turns.hurry(self.loop_account)
         return asked
 
@@ -264,8 +264,9 @@ class Worker(Telling):
             check_props(target.props)
 
     def invocation(
-        self, work: Work, answer: asyncio.Future[Response | bytes] | Asking, context: Context, work_for: Scope
-    ) -> Invocation:
+        self, work: Work, answer: asyncio.Future[Response | bytes] | Asking,
+        context: Context | Surroundings, work_for: Scope,
+    ) -> Invocation:  # fmt: skip
         """The record of something that is asked."""
         invocation = Invocation(
             next(self._numbers), work, answer, self.loop.time(),

@@ -7,6 +7,7 @@ written at once. Where something has to be waited for, and for every other handl
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyworkerd.errors import InternalError, Overloaded
@@ -16,6 +17,7 @@ from .info import connection_info
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from contextvars import Context
 
     from pyworkerd.messages import Request
     from pyworkerd.observe.scope import Scope
@@ -43,10 +45,9 @@ class Handling:
 
     def ask(self, ask: Ask, request: Request, info: ConnectionInfo, span: Scope) -> bool:
         """Ask the handler without a task. False if this request needs one; otherwise `replied` is called, or was."""
-        context = self._shared.context.copy()
-        context.run(enter, info, span)
+        surroundings = partial(context_of, self._shared.context, info, span)
         try:
-            pending = ask(request, span, context, self._replied)
+            pending = ask(request, span, surroundings, self._replied)
         except Exception as error:  # noqa: BLE001 - the border: whatever a handler raises becomes an answer
             self._replied(None, error)
             return True
@@ -84,6 +85,13 @@ class Handling:
         if task is not None and task.cancelling():
             return Overloaded("the server stops")
         return InternalError("the handler cancelled itself")
+
+
+def context_of(context: Context, info: ConnectionInfo, span: Scope) -> Context:
+    """What is done for this request happens in it: a copy of the server's own, for each that needs one."""
+    context = context.copy()
+    context.run(enter, info, span)
+    return context
 
 
 def enter(info: ConnectionInfo, span: Scope) -> None:

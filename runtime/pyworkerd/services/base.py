@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyworkerd.messages import Request, Response
 
 if TYPE_CHECKING:
-    from contextvars import Context
-
     from pyworkerd.observe.scope import Scope
 
 
@@ -38,6 +37,10 @@ CallReply = Callable[[bytes | None, Exception | None], None]
 """The same for a call: takes what it returned."""
 
 
+Surroundings = Callable[[], Context]
+"""Makes the context in which something is done."""
+
+
 class Pending(Protocol):
     """A request or a call that was asked and not answered yet."""
 
@@ -51,8 +54,13 @@ class Pending(Protocol):
 class Ask(Protocol):
     """What a handler or a service may have as `ask`: `fetch` without a task, for what is asked most."""
 
-    def __call__(self, request: Request, span: Scope, context: Context, reply: Reply) -> Pending | None:
-        """Ask. What is done on the request's behalf happens in `context`. The reply may come before this returns.
+    def __call__(
+        self, request: Request, span: Scope, surroundings: Surroundings, reply: Reply
+    ) -> Pending | None:
+        """Ask. The reply may come before this returns.
+
+        What is done on the request's behalf happens in the context that `surroundings` makes. Most requests are
+        answered without any, and it is not made for them.
 
         None if this request has to be fetched. Raises what `fetch` raises.
         """

@@ -13,12 +13,10 @@ from pyworkerd.messages import Request, Response, header
 from pyworkerd.problems import Fault
 
 if TYPE_CHECKING:
-    from contextvars import Context
-
     from pyworkerd.observe.access import AccessEntry, AccessSink
     from pyworkerd.observe.scope import Scope
     from pyworkerd.server import Handler
-    from pyworkerd.services.base import Ask, Pending, Reply
+    from pyworkerd.services.base import Ask, Pending, Reply, Surroundings
 
 TroublePage = Callable[[Sequence[Fault]], Response]
 
@@ -56,10 +54,10 @@ class _Troubled:
     async def __call__(self, request: Request) -> Response:
         return self._trouble.answer(request) or await self._handler(request)
 
-    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Pending | None:
+    def ask(self, request: Request, span: Scope, surroundings: Surroundings, reply: Reply) -> Pending | None:
         if self._ask is None or (self._trouble.faults and opens_page(request)):
             return None
-        return self._ask(request, span, context, reply)
+        return self._ask(request, span, surroundings, reply)
 
 
 def opens_page(request: Request) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyworkerd.messages import Request, Response
     from pyworkerd.observe.counters import VersionMeters
     from pyworkerd.observe.scope import Scope
-    from pyworkerd.services.base import Ask, Asks, CallReply, Pending, Reply, Service
+    from pyworkerd.services.base import Ask, Asks, CallReply, Pending, Reply, Service, Surroundings
 
     Counted = Callable[[Response | None, BaseException | None], None]
 
@@ -110,13 +110,13 @@ class Split:
         """See `services.base.Service`."""
         return await self.choose().call(method, arguments, target)
 
-    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Pending | None:
+    def ask(self, request: Request, span: Scope, surroundings: Surroundings, reply: Reply) -> Pending | None:
         """See `services.base.Ask`. A page that is to get a cookie has to be fetched."""
         if wants_cookie(request.headers) and key_of(request.headers) is None:
             return None
         service = self.choose(request)
         ask: Ask | None = getattr(service, "ask", None)
-        return None if ask is None else ask(request, span, context, self._counted(service, reply))
+        return None if ask is None else ask(request, span, surroundings, self._counted(service, reply))
 
     def ask_fetch(
         self, request: Request, target: Target, span: Scope, context: Context, reply: Reply

@@ -52,7 +52,7 @@ class Asking:
 
     def ask(self, path: str, body: Body | None = None) -> Pending:
         request = Request("GET", f"http://worker{path}", (), body or Body())
-        return self.worker.ask(request, begin()[0], copy_context(), self._reply)
+        return self.worker.ask(request, begin()[0], copy_context, self._reply)
 
     def _reply(self, response: Response | None, error: Exception | None) -> None:
         self.replies.put_nowait((response, error))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextvars import Context
 
-    from pyworkerd.services.base import Reply
+    from pyworkerd.services.base import Reply, Surroundings
 
 LOOPS = ["asyncio", "uvloop"]
 POST = get("/", "Content-Length: {}", method="POST").decode()
@@ -55,12 +55,12 @@ class Asked:
     async def __call__(self, request: Request) -> Response:
         return Response(200, (), Body(b"in a task"))
 
-    def ask(self, request: Request, span: Scope, context: Context, reply: Reply) -> Question | None:
+    def ask(self, request: Request, span: Scope, surroundings: Surroundings, reply: Reply) -> Question | None:
         if request.url.endswith("/task"):
             return None
         if request.url.endswith("/raises"):
             raise NoRoute("nowhere")
-        question = Question(request, context, reply)
+        question = Question(request, surroundings(), reply)
         if request.url.endswith("/once"):
             question.answer(Response(200, (), Body(b"at once")))
         else:
