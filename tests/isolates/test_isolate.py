@@ -36,6 +36,10 @@ class Default(WorkerEntrypoint):
     async def spin(self):
         while True: pass
 
+    async def say(self, count):
+        for number in range(count):
+            print(number)
+
     async def count(self):
         number = 0
         while number < 2_000_000: number += 1
@@ -150,9 +154,10 @@ def test_output_beyond_its_limit_ends_the_isolate(start):
 
 
 def test_too_many_effects_end_the_isolate(start):
-    driver = start(WORKER, effects=1)
+    driver = start(WORKER, effects=3)
+    assert driver.call("say", 1).done
     with pytest.raises(OutputTooLarge):
-        driver.fetch()
+        driver.call("say", 3)
     assert driver.isolate.state is State.DEAD
 
 
