@@ -6,18 +6,21 @@ To read JSON takes a guest of CPython three thousand instructions, and a thousan
 |---|---|---|
 | answer | call, focus | the encoded value |
 | called | invocation, length of the name with the focus in its highest bit | the method's name, the encoded arguments |
+| asked | invocation, length of the line with the focus as above, length of the headers | method, space, URL; headers |
 | call | call, invocation, length of the address | the address, the encoded arguments |
 | returned | invocation | the encoded value |
 | replied | invocation, length of the head, length of the body | the head, the body; perhaps another one |
 
 Numbers have four bytes, and the kind comes first: its highest bit tells such a frame from others, whose headers are not
-that long. `focus` is the one invocation that the step is for, or 0; of a call, whether it is for that alone. An address
-is what is called and the method's name, as JSON without its brackets; a head is status and headers in the same way.
-`returned` and `replied` say `done` as well. Of those that replied a frame tells one after the other.
+that long. `focus` is the one invocation that the step is for, or 0; of a call or a request, whether it is for that
+alone. An address is what is called and the method's name, as JSON without its brackets; a head is status and headers in
+the same way. `returned` and `replied` say `done` as well. Of those that are asked or that replied a frame tells one
+after the other. A request's headers are JSON, which is read when somebody looks at them: few programs do.
 """
 
 from __future__ import annotations
 
+import json.encoder
 from struct import Struct, error
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
     Writer = Callable[[Sequence[Sequence[Any]], Sequence[bytes]], bytes | None]
 
-ANSWER, CALLED, CALL, RETURNED, REPLIED = range(0x80000001, 0x80000006)
+ANSWER, CALLED, CALL, RETURNED, REPLIED, ASKED = range(0x80000001, 0x80000007)
 LAST_LENGTH: Final = b"\x7f"
 """The fourth byte of a frame that is none of these is no more: that of its header's length."""
 FOCUS: Final = 1 << 31
@@ -36,6 +39,8 @@ MAX_ADDRESS: Final = 8192
 """Bytes: an object's name may have a thousand characters, a method's 256, and each six bytes."""
 MAX_HEAD: Final = 256
 """Bytes: such as most responses have. They are read once, and known then."""
+KNOWN_HEADERS, MAX_KNOWN = 256, 2048
+"""Lists of headers that are known when they are written again, and bytes of one of them."""
 LEAST_PLAIN, MOST_PLAIN = 12, 4092
 """Bytes of an encoded value, behind the length of its header, that the engine of JavaScript looks through."""
 _two, _three, _four = Struct("<II"), Struct("<III"), Struct("<IIII")
@@ -58,14 +63,17 @@ def written(events: Sequence[Sequence[Any]], blobs: Sequence[bytes]) -> bytes | 
     """These events as a short frame; None if they are others. The host's own, so trusted to be well typed."""
     focus: Sequence[int] = ()
     if len(events) == 2 and events[0][0] == "focus":
-        focus, event = events[0][1], events[1]
+        focus, events = events[0][1], events[1:]
         if len(focus) != 1:
             return None
-    elif len(events) == 1:
-        event = events[0]
-    else:
+    if not events:
         return None
+    event = events[0]
     try:
+        if event[0] == "fetch":
+            return _asked(events, focus)
+        if len(events) > 1:
+            return None
         if event[0] == "resolve":
             return _answer(event, focus, blobs)
         return _called(event, focus, blobs) if event[0] == "rpc" else None
@@ -109,6 +117,50 @@ def _called(event: Sequence[Any], focus: Sequence[int], blobs: Sequence[bytes]) 
         return None
     size = len(method) | FOCUS if focus else len(method)
     return b"".join((_three.pack(CALLED, invocation, size), method.encode(), blobs[arguments]))
+
+
+def _asked(events: Sequence[Sequence[Any]], focus: Sequence[int]) -> bytes | None:
+    parts: list[bytes] = []
+    for event in events:
+        if event[0] != "fetch":
+            return None
+        _, invocation, entrypoint, props, method, url, headers, body = event
+        if entrypoint is not None or props or body is not None or not url.isascii():
+            return None
+        line, fields = f"{method} {url}".encode(), _fields(headers)
+        size = len(line)
+        if focus:
+            if focus[0] != invocation:
+                return None
+            size |= FOCUS
+        parts += (_four.pack(ASKED, invocation, size, len(fields)), line, fields)
+    return b"".join(parts)
+
+
+def _fields(headers: Any) -> bytes:
+    """Headers as JSON. What names the request itself comes first, and the others are often those of another one."""
+    if not headers or headers[0][0] != "traceparent":
+        return _known_fields(headers)
+    first = f'[["traceparent",{_escaped(headers[0][1])}]'.encode()
+    return first + b"," + _known_fields(headers[1:])[1:] if len(headers) > 1 else first + b"]"
+
+
+def _known_fields(headers: Any) -> bytes:
+    try:
+        fields = _fields_before.get(headers)
+    except TypeError:  # lists: whoever made this request is not type-checked
+        return wire.written(headers).encode()
+    if fields is None:
+        fields = wire.written(headers).encode()
+        if len(fields) <= MAX_KNOWN:
+            if len(_fields_before) >= KNOWN_HEADERS:
+                _fields_before.clear()
+            _fields_before[headers] = fields
+    return fields
+
+
+_fields_before: Final[dict[Any, bytes]] = {}
+_escaped = json.encoder.encode_basestring_ascii
 
 
 WRITERS: Final[Mapping[str, Writer]] = {
@@ -191,9 +243,29 @@ def spelled_events(frame: bytes) -> bytes:
         focus = [number] if more & FOCUS else []
         event = ["rpc", number, None, {}, str(frame[12:end], "latin-1"), 0]
         value = frame[end:]
+    elif kind == ASKED:
+        return _spelled_requests(frame)
     else:
         raise ShortFrameError("a short frame is of no known kind")
     return wire.encode([["focus", focus], event] if focus else [event], [value])
+
+
+def _spelled_requests(frame: bytes) -> bytes:
+    events: list[list[Any]] = []
+    end = 0
+    try:
+        while end < len(frame):
+            _, invocation, size, fields_size = _four.unpack_from(frame, end)
+            start = end + 16 + (size & ~FOCUS)
+            method, url = str(frame[end + 16 : start], "ascii").split(" ", 1)
+            end = start + fields_size
+            headers, _ = wire.decode(wire.alone(str(frame[start:end], "ascii")))
+            if size & FOCUS:
+                events.append(["focus", [invocation]])
+            events.append(["fetch", invocation, None, {}, method, url, headers, None])
+        return wire.encode(events)
+    except (error, ValueError, wire.WireError):
+        raise ShortFrameError("a request is cut short, or its headers are no JSON") from None
 
 
 def spelled_effects(frame: bytes) -> bytes:

@@ -14,6 +14,9 @@ from pyworkerd_isolates.protocol import PORTION, Call, Events, Held, Part, Repli
 
 VALUE = wire.dump_value({"a": [1, None]})
 ID = "ab" * 32
+URL = "http://a.test/b"
+HEADERS = (("host", "a.test"), ("x-quoted", 'a"b\\c'), ("x-latin", "\xe9"))
+TRACED = ("traceparent", 'another"s')
 
 
 def made(*calls: tuple[Any, ...]) -> Events:
@@ -32,9 +35,15 @@ def made(*calls: tuple[Any, ...]) -> Events:
         [("resolve_value", 7, VALUE), ("focus", [3])],
         [("rpc", 3, None, {}, "add", VALUE)],
         [("rpc", 3, None, {}, "", VALUE), ("focus", [3])],
+        [("fetch", 3, None, {}, "GET", URL, (), None)],
+        [("fetch", 3, None, {}, "GET", URL, HEADERS, None), ("focus", [3])],
+        [("fetch", 3, None, {}, "PURGE", f"{URL}?a=%20", (TRACED, *HEADERS), None)],
+        [("fetch", 3, None, {}, "GET", URL, (TRACED,), None)],
+        [("fetch", 3, None, {}, "GET", URL, [["host", "a"], ["x-a", "ö\x7f"]], None)],
+        [("fetch", number, None, {}, "GET", URL, HEADERS[:number], None) for number in range(3)],
     ],
 )
-def test_what_steps_of_a_call_take_in_is_short(calls: list[tuple[Any, ...]]) -> None:
+def test_what_most_steps_take_in_is_short(calls: list[tuple[Any, ...]]) -> None:
     events = made(*calls)
     frame = events.short_frame()
     assert short.is_short(frame)
@@ -57,11 +66,37 @@ def test_what_steps_of_a_call_take_in_is_short(calls: list[tuple[Any, ...]]) -> 
         [("rpc", 3, None, {}, "größe", VALUE)],
         [("rpc", 3, None, {}, "add", VALUE, [1])],
         [("rpc", 3, None, {}, "add", VALUE), ("focus", [4])],
+        [("fetch", 3, "Other", {}, "GET", URL, (), None)],
+        [("fetch", 3, None, {"a": 1}, "GET", URL, (), None)],
+        [("fetch", 3, None, {}, "GET", "http://a.test/ö", (), None)],
+        [("fetch", 3, None, {}, "POST", URL, (), b"body")],
+        [("fetch", 1 << 32, None, {}, "GET", URL, (), None)],
+        [("fetch", 3, None, {}, "GET", URL, (), None), ("focus", [4])],
+        [("fetch", 3, None, {}, "GET", URL, (), None), ("cancel", 3)],
+        [("cancel", 3), ("fetch", 3, None, {}, "GET", URL, (), None)],
+        [("fetch", 3, None, {}, "GET", URL, (), None), ("init", (), {})],
     ],
 )
 def test_all_else_is_not(calls: list[tuple[Any, ...]]) -> None:
     events = made(*calls)
     assert events.short_frame() == events.frame() == short.spelled_events(events.frame())
+
+
+def test_what_is_known_of_headers_stays_little() -> None:
+    for number in range(2 * short.KNOWN_HEADERS):
+        made(("fetch", 1, None, {}, "GET", URL, (("x-number", str(number)),), None)).short_frame()
+        assert 0 < len(short._fields_before) <= short.KNOWN_HEADERS
+    before = len(short._fields_before)
+    made(("fetch", 1, None, {}, "GET", URL, (("x-long", "a" * short.MAX_KNOWN),), None)).short_frame()
+    assert len(short._fields_before) == before
+
+
+@pytest.mark.parametrize("size", range(1, 40))
+def test_a_request_that_is_cut_short_is_refused(size: int) -> None:
+    frame = made(("fetch", 3, None, {}, "GET", "http://a/", (("a", "b"),), None)).short_frame()
+    assert len(frame) == 40
+    with pytest.raises(short.ShortFrameError):
+        short.spelled_events(frame[:size].ljust(4, b"\x80"))
 
 
 @pytest.mark.parametrize(

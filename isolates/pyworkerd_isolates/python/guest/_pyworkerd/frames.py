@@ -7,13 +7,14 @@ from struct import Struct, error
 
 import _wire
 
-ANSWER, CALLED, _CALL, _RETURNED, _REPLIED = range(0x80000001, 0x80000006)
+ANSWER, CALLED, _CALL, _RETURNED, _REPLIED, ASKED = range(0x80000001, 0x80000007)
 FOCUS = 1 << 31
 _MAX_ADDRESS = 8192
 """Short frames, see `pyworkerd_isolates.short` on the host."""
 _three = Struct("<III")
 taken_apart, packed = _three.unpack_from, _three.pack
-_packed_four, _packed_return = Struct("<IIII").pack, Struct("<II").pack
+_four = Struct("<IIII")
+request_at, packed_four, _packed_return = _four.unpack_from, _four.pack, Struct("<II").pack
 _WHOLE = 4096
 """Bytes of a frame that are read as text together, blobs and all: to cut the header out would take longer."""
 _SHORT = 256
@@ -57,17 +58,18 @@ def short(effects):
     if type(effect) is not tuple:
         return None
     try:
-        if len(effect) == 3:
-            return _replies(effects)
         if len(effects) > 1:
-            return None
+            return _replies(effects)
+        if len(effect) == 3:
+            invocation, head, body = effect
+            return packed_four(_REPLIED, invocation, len(head), len(body)) + head + body
         if len(effect) == 2:
             invocation, value = effect
             return _packed_return(_RETURNED, invocation) + value
         call, invocation, address, arguments = effect
         size = len(address)
         if size <= _MAX_ADDRESS:
-            return b"".join((_packed_four(_CALL, call, invocation, size), address, arguments))
+            return b"".join((packed_four(_CALL, call, invocation, size), address, arguments))
     except error:  # a number of more than four bytes
         pass
     return None
@@ -79,5 +81,5 @@ def _replies(effects):
         if type(effect) is not tuple or len(effect) != 3:
             return None
         invocation, head, body = effect
-        parts += (_packed_four(_REPLIED, invocation, len(head), len(body)), head, body)
+        parts += (packed_four(_REPLIED, invocation, len(head), len(body)), head, body)
     return b"".join(parts)

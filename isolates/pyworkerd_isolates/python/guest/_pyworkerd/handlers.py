@@ -77,6 +77,14 @@ def on_fetch(blobs, event):
     invocation.main = Task(coroutine, loop=loop, context=_context.copy(), eager_start=True)
 
 
+def begin_request(number, line, headers):
+    """Begin the invocation of a request without a body: method and URL, and the headers as JSON."""
+    invocation = Invocation(number)
+    method, url = line.split(" ", 1)
+    coroutine = _fetch(invocation, None, {}, method, url, headers, None)
+    invocation.main = Task(coroutine, loop=loop, context=_context.copy(), eager_start=True)
+
+
 def on_rpc(blobs, event):
     """Event: a call of a method."""
     _, number, entrypoint, props, method, arguments = event
@@ -373,6 +381,7 @@ def prime(step):
 
     def warm_up():  # what most workers do comes first, and so lies together
         step(_WARM_UP)
+        step(_WARM_REQUEST)
         _, call, _ = frames.taken_apart(step(_WARM_CALL))
         step(frames.packed(frames.ANSWER, call, 0) + _WARM_ANSWER)
         outbox.take(None)  # of which steps like these had no need
@@ -391,6 +400,10 @@ _WARM_UP = _wire.encode(
         ["fetch", 1, None, {}, "GET", "http://warm.invalid/", [["host", "warm.invalid"]], None],
     ],
     (),
+)
+_WARM_LINE, _WARM_HEADERS = b"GET http://warm.invalid/", b'[["host","warm.invalid"]]'
+_WARM_REQUEST = b"".join(
+    (frames.packed_four(frames.ASKED, 3, len(_WARM_LINE), len(_WARM_HEADERS)), _WARM_LINE, _WARM_HEADERS)
 )
 _WARM_CALL = frames.packed(frames.CALLED, 2, 3) + b"add" + _wire.dump_value([[1], {}])
 _WARM_ANSWER = _wire.dump_value(2)

@@ -30,7 +30,8 @@ calls.loop = handlers.loop
 invocation.stub_kind = stubs.RpcStub
 sdk.HANDLED = background.HANDLED
 invocation.logs, invocation.unfinished = logs, logs.unfinished
-_taken_apart, _short, _ANSWER = frames.taken_apart, frames.short, frames.ANSWER
+_taken_apart, _request_at, _short = frames.taken_apart, frames.request_at, frames.short
+_ANSWER, _ASKED = frames.ANSWER, frames.ASKED
 _effects, _blobs, _pending = outbox.effects, outbox.blobs, calls.pending
 
 
@@ -125,6 +126,22 @@ def _call(loop, data, number, more):
         handlers.on_failed(error, number)
 
 
+def _requests(loop, data):
+    end, whole = 0, len(data)
+    while end < whole:
+        _, number, size, more = _request_at(data, end)
+        try:
+            if size >= frames.FOCUS:
+                loop.focus((number,))
+                size -= frames.FOCUS
+            start = end + 16
+            fields = start + size
+            end = fields + more
+            handlers.begin_request(number, str(data[start:fields], "latin-1"), data[fields:end])
+        except Exception as error:
+            handlers.on_failed(error, number)
+
+
 def _answer(loop, data, number, focus):
     if focus:
         loop.focus((focus,))
@@ -152,7 +169,10 @@ def step(data):
     try:
         if data[3] > 127:
             kind, number, more = _taken_apart(data)
-            (_answer if kind == _ANSWER else _call)(loop, data, number, more)
+            if kind == _ASKED:
+                _requests(loop, data)
+            else:
+                (_answer if kind == _ANSWER else _call)(loop, data, number, more)
         else:
             events, blobs = frames.decode(data)
             for event in events:

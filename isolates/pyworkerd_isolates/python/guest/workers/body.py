@@ -356,11 +356,18 @@ class Message:
         if self._headers is None:
             from .headers import Headers
 
-            self._headers = Headers._of(self._pairs)
+            self._headers = Headers._of(self._listed())
         return self._headers
 
     def _header_pairs(self) -> list[tuple[str, str]]:
-        return list(self._pairs) if self._headers is None else self._headers.items()
+        return list(self._listed()) if self._headers is None else self._headers.items()
+
+    def _listed(self) -> Any:
+        """The pairs that came, which the host may have left as JSON: many programs never look at them."""
+        pairs = self._pairs
+        if type(pairs) is bytes:
+            pairs = self._pairs = json.loads(pairs)
+        return pairs
 
     @property
     def body(self) -> BodyStream | None:
