@@ -66,19 +66,13 @@ def written(events: Sequence[Sequence[Any]], blobs: Sequence[bytes]) -> bytes | 
         focus, events = events[0][1], events[1:]
         if len(focus) != 1:
             return None
-    if not events:
-        return None
-    event = events[0]
     try:
-        if event[0] == "fetch":
-            return _asked(events, focus)
-        if len(events) > 1:
-            return None
-        if event[0] == "resolve":
-            return _answer(event, focus, blobs)
-        return _called(event, focus, blobs) if event[0] == "rpc" else None
+        if len(events) == 1 or (events and events[0][0] == "fetch"):
+            make = _MADE.get(events[0][0])
+            return None if make is None else make(events, focus, blobs)
     except error:  # a number of more than four bytes
-        return None
+        pass
+    return None
 
 
 def written_plain(events: Sequence[Sequence[Any]], blobs: Sequence[bytes]) -> bytes | None:
@@ -97,20 +91,20 @@ def written_plain(events: Sequence[Sequence[Any]], blobs: Sequence[bytes]) -> by
     if not (value.startswith(b"[[],[[") and value.endswith(b"],{}]]")):
         return None
     try:
-        return _called(events[0], (), blobs)
+        return _called(events, (), blobs)
     except error:
         return None
 
 
-def _answer(event: Sequence[Any], focus: Sequence[int], blobs: Sequence[bytes]) -> bytes | None:
-    _, call, kind, value, *_rest = event
+def _answer(events: Sequence[Sequence[Any]], focus: Sequence[int], blobs: Sequence[bytes]) -> bytes | None:
+    _, call, kind, value, *_rest = events[0]
     if kind != "value" or type(value) is not int:
         return None
     return _three.pack(ANSWER, call, focus[0] if focus else 0) + blobs[value]
 
 
-def _called(event: Sequence[Any], focus: Sequence[int], blobs: Sequence[bytes]) -> bytes | None:
-    _, invocation, entrypoint, props, method, arguments = event
+def _called(events: Sequence[Sequence[Any]], focus: Sequence[int], blobs: Sequence[bytes]) -> bytes | None:
+    _, invocation, entrypoint, props, method, arguments = events[0]
     if entrypoint is not None or props or type(arguments) is not int or not method.isascii():
         return None
     if focus and focus[0] != invocation:
@@ -119,7 +113,7 @@ def _called(event: Sequence[Any], focus: Sequence[int], blobs: Sequence[bytes]) 
     return b"".join((_three.pack(CALLED, invocation, size), method.encode(), blobs[arguments]))
 
 
-def _asked(events: Sequence[Sequence[Any]], focus: Sequence[int]) -> bytes | None:
+def _asked(events: Sequence[Sequence[Any]], focus: Sequence[int], _: Sequence[bytes]) -> bytes | None:
     parts: list[bytes] = []
     for event in events:
         if event[0] != "fetch":
@@ -161,6 +155,11 @@ def _known_fields(headers: Any) -> bytes:
 
 _fields_before: Final[dict[Any, bytes]] = {}
 _escaped = json.encoder.encode_basestring_ascii
+_MADE: Final[Mapping[str, Callable[..., bytes | None]]] = {
+    "resolve": _answer,
+    "rpc": _called,
+    "fetch": _asked,
+}
 
 
 WRITERS: Final[Mapping[str, Writer]] = {
