@@ -31,7 +31,6 @@ invocation.stub_kind = stubs.RpcStub
 sdk.HANDLED = background.HANDLED
 invocation.logs, invocation.unfinished = logs, logs.unfinished
 _taken_apart, _request_at, _short = frames.taken_apart, frames.request_at, frames.short
-_ANSWER, _ASKED = frames.ANSWER, frames.ASKED
 _effects, _blobs, _pending = outbox.effects, outbox.blobs, calls.pending
 
 
@@ -115,7 +114,8 @@ def load(data, run):
     return _wire.encode(run(*_wire.decode(data)), ())
 
 
-def _call(loop, data, number, more):
+def _call(loop, data):
+    _, number, more = _taken_apart(data)
     try:
         if more >= frames.FOCUS:
             loop.focus((number,))
@@ -142,7 +142,8 @@ def _requests(loop, data):
             handlers.on_failed(error, number)
 
 
-def _answer(loop, data, number, focus):
+def _answer(loop, data):
+    _, number, focus = _taken_apart(data)
     if focus:
         loop.focus((focus,))
     future = None
@@ -161,6 +162,10 @@ def _answer(loop, data, number, focus):
         calls.on_failed(error, number)
 
 
+_SHORT = {frames.ANSWER & 255: _answer, frames.CALLED & 255: _call, frames.ASKED & 255: _requests}
+"""By the first byte of a short frame."""
+
+
 def step(data):
     """Events in, effects out. No bytes at all is the host's sign that an image will be taken."""
     if not data:
@@ -168,11 +173,7 @@ def step(data):
     loop = handlers.loop
     try:
         if data[3] > 127:
-            kind, number, more = _taken_apart(data)
-            if kind == _ASKED:
-                _requests(loop, data)
-            else:
-                (_answer if kind == _ANSWER else _call)(loop, data, number, more)
+            _SHORT[data[0]](loop, data)
         else:
             events, blobs = frames.decode(data)
             for event in events:
