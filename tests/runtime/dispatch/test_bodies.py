@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyworkerd.dispatch.bodies import Bodies
 from pyworkerd.dispatch.budget import Budget
-from pyworkerd.dispatch.clearing import Clearing
-from pyworkerd.dispatch.crowd import CROWD, Crowd
-from pyworkerd.dispatch.fairness import Account
+from pyworkerd.dispatch.crowd import CROWD
 from pyworkerd.dispatch.invocation import CallWork, Invocation
-from pyworkerd.dispatch.room import Room
-from pyworkerd.dispatch.turns import Turns
 from pyworkerd.errors import BadEffect, IsolateLost, UpstreamError
 from pyworkerd.messages import Body
 from pyworkerd.observe.scope import begin
@@ -22,42 +18,10 @@ from pyworkerd.services.base import DEFAULT
 from pyworkerd_isolates import wire
 from pyworkerd_isolates.protocol import WINDOW, Broken, Data, Events, HandedOn, Pull, Stop, StreamRef
 
+from tests.runtime.dispatch.door import Door
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-
-class Door:
-    """An isolate's next step, as a list."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.events = Events()
-        self.room = Room()
-        self.crowd = Crowd(self.loop, self.room.hold)
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.clearing = Clearing(Turns(), Account())
-        self.clear = self.clearing.add
-
-    def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
-        event(self.events)
-
-    def spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
-        task = self.loop.create_task(work, context=context)
-        self.tasks.add(task)
-        return task
-
-    def report(self, error: BaseException) -> None:
-        raise AssertionError from error
-
-    def told(self) -> list[Any]:
-        message, _ = wire.decode(self.events.frame())
-        return message
-
-    async def rest(self) -> None:
-        while self.tasks or self.clearing:
-            await asyncio.sleep(0)
-            done = {task for task in self.tasks if task.done()}
-            self.tasks -= done
+    from collections.abc import Callable
 
 
 class Source:

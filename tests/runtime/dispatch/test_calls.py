@@ -12,14 +12,10 @@ from pyworkerd.dispatch.bodies import Bodies
 from pyworkerd.dispatch.budget import Budget
 from pyworkerd.dispatch.calls import LEAST, Calls
 from pyworkerd.dispatch.channels import Table
-from pyworkerd.dispatch.clearing import AT_ONCE, Clearing
-from pyworkerd.dispatch.crowd import Crowd
-from pyworkerd.dispatch.fairness import Account
+from pyworkerd.dispatch.clearing import AT_ONCE
 from pyworkerd.dispatch.invocation import CallWork, Invocation
-from pyworkerd.dispatch.room import Room
 from pyworkerd.dispatch.sockets import Places, Sockets
 from pyworkerd.dispatch.stubs import Stubs
-from pyworkerd.dispatch.turns import Turns
 from pyworkerd.dispatch.waiting import Waiting
 from pyworkerd.errors import BadEffect, PyworkerdError, UpstreamError
 from pyworkerd.messages import Body, Request, Response
@@ -30,6 +26,7 @@ from pyworkerd_isolates import wire
 from pyworkerd_isolates.limits import Limits
 from pyworkerd_isolates.protocol import WINDOW, Abandon, Call, Data, Events, Fetch, StreamRef
 
+from tests.runtime.dispatch import door
 from tests.runtime.websocket.ends import End, pair
 
 if TYPE_CHECKING:
@@ -39,30 +36,16 @@ if TYPE_CHECKING:
 _on_the_way: WeakSet[asyncio.Task[Any]] = WeakSet()
 
 
-class Door:
+class Door(door.Door):
     """An isolate's next step, as a list, and the worker's side of it."""
 
     def __init__(self, *capabilities: Any) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.events = Events()
-        self.room = Room()
-        self.crowd = Crowd(self.loop, self.room.hold)
+        super().__init__()
         self.errors: list[BaseException] = []
-        self.tasks: set[asyncio.Task[None]] = set()
         self.channels = Table([None, *capabilities])
         self.places = Places(1)
         self.calls = 100
         self.limits = Limits()
-        self.clearing = Clearing(Turns(), Account())
-        self.clear = self.clearing.add
-
-    def send(self, invocation: int | None, event: Callable[[Events], None]) -> None:
-        event(self.events)
-
-    def spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> asyncio.Task[None]:
-        task = self.loop.create_task(work, context=context)
-        self.tasks.add(task)
-        return task
 
     def report(self, error: BaseException) -> None:
         self.errors.append(error)
@@ -73,15 +56,9 @@ class Door:
     def describe(self, error: Exception) -> tuple[str, str, str | None]:
         return getattr(error, "code", "internal"), str(error), None
 
-    def told(self) -> list[Any]:
-        message, _ = wire.decode(self.events.frame())
-        return message
-
     async def rest(self) -> None:
         while self.tasks or self.clearing or len(_on_the_way) > 0:
-            await asyncio.sleep(0)
-            done = {task for task in self.tasks if task.done()}
-            self.tasks -= done
+            await super().rest()
             await asyncio.sleep(0)
 
 

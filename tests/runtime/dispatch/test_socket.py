@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyworkerd.errors import BadEffect
 from pyworkerd.websocket import Close, Piece, WebSocket, WebSocketClosed
-from pyworkerd_isolates.protocol import CHUNK, PIECE, SOCKET_WINDOW
+from pyworkerd_isolates.protocol import CHUNK, PIECE, SOCKET_WINDOW, SocketClose, SocketCredit, SocketSend
 
-from tests.runtime.dispatch.socket_door import Door, SocketClose, SocketCredit, SocketSend
+from tests.runtime.dispatch.socket_door import Door
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

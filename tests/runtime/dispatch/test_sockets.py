@@ -10,9 +10,9 @@ from pyworkerd.dispatch.sockets import RESTART
 from pyworkerd.errors import BadEffect, ExceededWebSockets
 from pyworkerd.messages import Response
 from pyworkerd.websocket import Close, WebSocketClosed
-from pyworkerd_isolates.protocol import PIECE, SOCKET_WINDOW
+from pyworkerd_isolates.protocol import PIECE, SOCKET_WINDOW, SocketClose, SocketCredit, SocketSend
 
-from tests.runtime.dispatch.socket_door import Door, SocketClose, SocketCredit, SocketSend
+from tests.runtime.dispatch.socket_door import Door
 from tests.runtime.websocket.ends import End, pair
 
 UNWANTED = Close(1001, "", clean=False)
