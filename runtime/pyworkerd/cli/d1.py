@@ -13,7 +13,7 @@ from pyworkerd.errors import ConfigurationError
 from pyworkerd.problems import Refusal
 
 from . import d1_by_name
-from .stores import add_binding, binding_of, cell, read_file, say, with_runtime
+from .stores import add_binding, binding_of, cell, say, with_runtime
 
 if TYPE_CHECKING:
     import argparse
@@ -74,14 +74,7 @@ def _value(text: str) -> Any:
 async def _migrate(database: D1, options: argparse.Namespace) -> None:
     if options.migrations is None:
         raise ConfigurationError(f"binding {options.binding!r} has no migrations: name their folder")
-    try:
-        applied = await database.migrate(options.migrations)
-    except OSError as error:
-        text = f"{options.migrations} cannot be read: {error.strerror}"
-        raise Refusal.of(text) from None
-    except ValueError as error:
-        raise Refusal.of(str(error)) from None
-    say({"ok": True, "applied": applied}, "\n".join(applied) or "nothing is new", as_json=options.json)
+    await d1_by_name.migrate(database, options.migrations, as_json=options.json)
 
 
 async def _export(database: D1, options: argparse.Namespace) -> None:
@@ -103,13 +96,7 @@ async def _written(database: D1, path: Path) -> None:
 
 
 async def _import(database: D1, options: argparse.Namespace) -> None:
-    sql = read_file(options.path)
-    try:
-        text = sql.decode()
-    except UnicodeDecodeError:
-        raise Refusal.of(f"{options.path} is not UTF-8") from None
-    count = await database.import_sql(text)
-    say({"ok": True, "statements": count}, f"{count} statements", as_json=options.json)
+    await d1_by_name.import_file(database, options.path, as_json=options.json)
 
 
 _VERBS: dict[str, Any] = {"query": _query, "migrate": _migrate, "export": _export, "import": _import}

@@ -116,12 +116,7 @@ def _is_shared(config: Config, name: str, worker: str) -> bool:
 
 async def _execute(database: D1, _: Database, options: argparse.Namespace) -> int:
     if options.file is not None:
-        try:
-            script = read_file(options.file).decode()
-        except UnicodeDecodeError:
-            raise Refusal.of(f"{options.file} is not UTF-8") from None
-        count = await database.import_sql(script)
-        say({"ok": True, "statements": count}, f"{count} statements", as_json=options.json)
+        await import_file(database, options.file, as_json=options.json)
         return 0
     rows = await database.query(options.sql)
     shown = [{k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()} for row in rows]
@@ -143,13 +138,29 @@ async def _list(database: D1, found: Database, options: argparse.Namespace) -> i
 
 
 async def _apply(database: D1, found: Database, options: argparse.Namespace) -> int:
-    _files(found.migrations)
+    await migrate(database, found.migrations, as_json=options.json)
+    return 0
+
+
+async def migrate(database: D1, folder: Path, *, as_json: bool) -> None:
+    """Apply the migrations of a folder that are new, and tell which. Raises `Refusal`."""
     try:
-        applied = await database.migrate(found.migrations)
+        applied = await database.migrate(folder)
+    except OSError as error:
+        raise Refusal.of(f"{folder} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise Refusal.of(str(error)) from None
-    say({"ok": True, "applied": applied}, "\n".join(applied) or "nothing is new", as_json=options.json)
-    return 0
+    say({"ok": True, "applied": applied}, "\n".join(applied) or "nothing is new", as_json=as_json)
+
+
+async def import_file(database: D1, path: Path, *, as_json: bool) -> None:
+    """Run a file of SQL as one transaction, and tell of how many statements. Raises `Refusal`."""
+    try:
+        script = read_file(path).decode()
+    except UnicodeDecodeError:
+        raise Refusal.of(f"{path} is not UTF-8") from None
+    count = await database.import_sql(script)
+    say({"ok": True, "statements": count}, f"{count} statements", as_json=as_json)
 
 
 _STEPS: dict[str, Any] = {"execute": _execute, "list": _list, "apply": _apply}

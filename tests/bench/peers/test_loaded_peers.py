@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 from pyworkerd_bench.peers.asgi import Granian, Uvicorn, free_port
 from pyworkerd_bench.peers.wasmtime_reused import WasmtimeReused
 from pyworkerd_bench.peers.workerd_serve import SOURCES, WorkerdServe, write_all
 from pyworkerd_bench.shapes import SHAPES
+
+from tests.bench.peers.test_peers import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +32,6 @@ def peer(
         yield one
     finally:
         one.stop()
-
-
-def servers() -> set[int]:
-    return {child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE}
 
 
 def test_a_peer_answers_its_shapes_and_leaves_nothing_behind(
