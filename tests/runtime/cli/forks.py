@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import importlib
 import json
 import os
@@ -53,22 +54,29 @@ class Forked:
 
     def poll(self) -> int | None:
         """Its exit status, if it has ended; minus the signal that ended it."""
+        if not self._lock.acquire(blocking=False):
+            return None  # somebody waits for it
         try:
-            return self.wait(0)
+            return self._wait(0)
         except subprocess.TimeoutExpired:
             return None
+        finally:
+            self._lock.release()
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its exit status. Raises `TimeoutExpired` after so many seconds."""
         with self._lock:
-            if self.returncode is None:
-                self._told.settimeout(timeout)
-                try:
-                    self.returncode = self._number()
-                except (TimeoutError, BlockingIOError):
-                    raise subprocess.TimeoutExpired(self._command, timeout or 0) from None
-                self._told.close()
-            return self.returncode
+            return self._wait(timeout)
+
+    def _wait(self, timeout: float | None) -> int:
+        if self.returncode is None:
+            self._told.settimeout(timeout)
+            try:
+                self.returncode = self._number()
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(self._command, timeout or 0) from None
+            self._told.close()
+        return self.returncode
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
@@ -124,6 +132,7 @@ def _serve(channel: socket.socket) -> None:
 
     for name in IMPORTED:
         importlib.import_module(name)
+    gc.freeze()
     ended, woken = socket.socketpair()
     ended.setblocking(False)
     woken.setblocking(False)
