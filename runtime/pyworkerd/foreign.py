@@ -13,7 +13,7 @@ import stat
 from bisect import bisect_left
 from os.path import normpath, sep
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyworkerd_config.model import Disk, Worker
 from pyworkerd_isolates.bundle import Folder
@@ -68,7 +68,6 @@ class Foreign:
             if socket.https is not None
             for certificate in socket.https.certificates
         ) | ({config.admin.tokens.resolve()} if config.admin is not None and config.admin.tokens else set())
-        self._output = frozenset(_output())
         self._real: dict[Path, Path] = {}
         """Links followed: to ask the disk for every neighbour of every worker would take minutes."""
         self._by_root = sorted(((_parts(each.root), each) for each in workers), key=_first)
@@ -88,7 +87,7 @@ class Foreign:
             for theirs, other in _below(parts, self._by_root)
             if theirs != parts and own[: len(theirs)] != theirs
         }
-        return (self._keys | self._output).union(map(self._resolved, found))
+        return (self._keys | _OUTPUT).union(map(self._resolved, found))
 
     def folder(self, worker: Worker, place: Place) -> Folder:
         """What this worker's bundle is read from. It was configured there."""
@@ -111,6 +110,10 @@ def _output() -> Iterator[Path]:
         with contextlib.suppress(OSError):
             if stat.S_ISREG(os.fstat(descriptor).st_mode):
                 yield Path(f"/proc/self/fd/{descriptor}").resolve(strict=True)
+
+
+_OUTPUT: Final = frozenset(_output())
+"""Found out once, as the command begins: what a serving process says goes to the supervisor, which writes it there."""
 
 
 _Placed: TypeAlias = "tuple[tuple[str, ...], Worker]"

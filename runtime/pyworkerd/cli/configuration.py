@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyworkerd_config import ConfigError, Place, Problem, WorkerdOptions, load
+from pyworkerd_config.model import Worker
 from pyworkerd_config.problems import quote
 
 from pyworkerd.observe.text import printable
@@ -135,6 +137,29 @@ def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
             raise ConfigError([Problem(Place(Path()), message, f"write {option} NAME=VALUE")])
         found[name] = value
     return found
+
+
+KEPT: Final = frozenset(("kv", "d1", "r2", "durable_object", "queue", "analytics_engine"))
+"""Kinds of bindings that store something in `state_dir`."""
+
+
+def must_keep(config: Config) -> Config:
+    """The same configuration. Raises `ConfigError` where what its workers store can be kept nowhere: the first request
+    would find that out, and could not be told where.
+    """
+    workers = (service.kind for service in config.services if isinstance(service.kind, Worker))
+    if KEPT.isdisjoint(binding.kind for worker in workers for binding in worker.bindings):
+        return config
+    folder = config.state_dir.absolute()
+    there = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110 - never raises
+    if not there.is_dir():
+        why = f"{there} is no folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        why = f"this user may not write to {there}"
+    else:
+        return config
+    message = f"what workers store cannot be kept in {config.state_dir}: {why}"
+    raise ConfigError([Problem(config.place, message, 'name another folder: state_dir = "/var/lib/shop"')])
 
 
 def tell_warnings(config: Config) -> None:

@@ -30,7 +30,7 @@ from pyworkerd.supervisor.settings import Settings
 from pyworkerd.supervisor.trouble import Trouble
 from pyworkerd.supervisor.watching import Watch, look, pause_after
 
-from .configuration import add_configuration, paths_of, read_configuration
+from .configuration import add_configuration, must_keep, paths_of, read_configuration
 from .descriptors import raise_limit
 from .error_page import error_page, trouble_page
 from .serve import LOOPS, address
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     raise_limit()
     colour = has_colours(sys.stderr)
     report = DevReports(sys.stdout, sys.stderr, colour=colour)
-    files = Files(paths, lambda: for_dev(read_configuration(options), options))
+    files = Files(paths, lambda: for_dev(must_keep(read_configuration(options)), options))
     bound: dict[str, Listener] = {}
     settings = Settings(
         load=files.load,

@@ -16,7 +16,7 @@ from pyworkerd.serving import DRAIN_S
 from pyworkerd.supervisor.run import run as supervise
 from pyworkerd.supervisor.settings import Settings
 
-from .configuration import add_configuration, read_configuration
+from .configuration import add_configuration, must_keep, read_configuration
 from .descriptors import raise_limit
 from .sockets import OPTION, with_addresses
 from .telemetry import add_otel, wants_otel
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     record = _recording(options)
 
     def configuration() -> Config:
-        config = with_addresses(read_configuration(options), options.socket_addr)
+        config = must_keep(with_addresses(read_configuration(options), options.socket_addr))
         if record is not None:
             from pyworkerd.replay.options import check  # noqa: PLC0415 (only with --record)
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 _TRIES: Final = 10
 """For a port of the system's choice that is free at all addresses of a name."""
 _REMEDIES: Final = {
-    errno.EADDRINUSE: ": end what listens there, or choose another one (dev --port, serve --socket-addr)"
+    errno.EADDRINUSE: ": end what listens there, or choose another one (dev --port, serve --socket-addr)",
+    errno.EADDRNOTAVAIL: ": this machine has no such address; *:PORT is each that it has, 127.0.0.1 itself alone",
+    errno.EACCES: ": ports below 1024 are root's; choose another one, or let systemd open it (systemd:NAME)",
 }
 """What to do, by the kernel's reason."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from pyworkerd.cli.configuration import must_keep
+from pyworkerd_config import ConfigError, load
 
 from tests.runtime.cli.command import CONFIG, WORKER, project, run
 
@@ -78,6 +80,40 @@ def test_a_mistake_is_told_and_not_served(tmp_path: Path, name: str) -> None:
         assert text in errors[0]
     assert "Traceback" not in done.stderr
     assert "\x1b" not in done.stderr
+
+
+KV = CONFIG + 'bindings = { CACHE = { kv = "cache" } }\n'
+
+
+@pytest.mark.parametrize(
+    ("state_dir", "config", "told"),
+    [
+        ("w.py", KV, "/w.py is no folder"),
+        ("w.py/state", KV, "/w.py is no folder"),
+        ("state", KV, "this user may not write to "),
+        ("w.py", CONFIG, None),
+    ],
+)
+def test_a_folder_that_can_keep_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state_dir: str, config: str, told: str | None
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    path = project(tmp_path, f'state_dir = "{state_dir}"\n{config}')
+    found = load(path)
+    if told is None:
+        assert must_keep(found) is found
+        return
+    with pytest.raises(ConfigError) as raised:
+        must_keep(found)
+    for text in ("config.toml: what workers store cannot be kept in ", told, "name another folder"):
+        assert text in str(raised.value)
+
+
+def test_an_address_of_another_machine(tmp_path: Path) -> None:
+    done = run("serve", project(tmp_path), "--socket-addr", "http=192.0.2.1:0")
+    assert done.returncode == 2
+    assert "error: cannot listen on 192.0.2.1:0: " in done.stderr
+    assert "this machine has no such address" in done.stderr
 
 
 def test_validate_tells_the_same(tmp_path: Path) -> None:
