@@ -13,6 +13,7 @@ from pyworkerd_isolates.cache import Cache
 from pyworkerd_isolates.component.image import fingerprint
 from pyworkerd_isolates.engine import engine_key
 from pyworkerd_isolates.known import NAME as KNOWN
+from pyworkerd_isolates.languages import LANGUAGES
 from pyworkerd_isolates.python.build import source
 
 from tests.runtime.cli.command import project, run
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def home(cache: Cache) -> Iterator[dict[str, str]]:
-    """A home with the machine's own engines, and without its many images, each of which a list reads."""
-    run("engine", "build")
+    """A home with the engines of today, and without the machine's many images, each of which a list reads."""
+    built = {each["language"]: each["key"] for each in json.loads(run("engine", "build", "--json").stdout)}
+    sources = [each for language in LANGUAGES for each in language.sources()]
+    names = [f"engine-{each.language}-{engine_key(each)[:32]}.cwasm" for each in sources]
+    names += [f"base-{language}-{key[:32]}.cwasm" for language, key in built.items()]
     with TemporaryDirectory(dir=cache.home) as folder:
         (Path(folder) / "sealed").mkdir()
-        for path in (cache.home / "key", *cache.folder.glob("engine-*"), *cache.folder.glob("base-*")):
+        for path in (cache.home / "key", *(path for name in names for path in cache.folder.glob(f"{name}*"))):
             (Path(folder) / path.relative_to(cache.home)).hardlink_to(path)
         yield {"PYWORKERD_HOME": folder}
 
