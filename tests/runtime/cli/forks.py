@@ -127,7 +127,7 @@ def forks() -> Forks:
 
 
 def _serve(channel: socket.socket) -> None:
-    """Fork whenever somebody asks, and tell who has ended, until nobody can ask any more. Returns in a fork as well."""
+    """Fork when asked to, and tell who has ended, until nobody can ask any more. A fork ends with its command."""
     from pyworkerd.cli.main import main  # noqa: PLC0415 (whoever asks need not import it)
 
     for name in IMPORTED:
