@@ -32,8 +32,15 @@ FIGURES: tuple[Figure, ...] = (
         "D1 point query",
         MICROSECONDS,
         f"a request whose worker asks for one of {ROWS} rows by its key, {QUERIES} times one after the other, divided "
-        f"by {QUERIES}; beside it the same query by Python's own module, in one thread and without a sandbox",
+        f"by {QUERIES}; beside it the same query by miniflare's D1, and by Python's own module, in one thread and "
+        "without a sandbox",
         (Target(1 / 5, 1 / 2, PLAIN_SQLITE),),
+    ),
+    Figure(
+        "d1_batch",
+        "D1 query in a batch",
+        MICROSECONDS,
+        f"the same {QUERIES} queries as one batch, divided by {QUERIES}",
     ),
     Figure(
         "object_call",

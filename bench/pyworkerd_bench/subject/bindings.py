@@ -70,6 +70,19 @@ class Default(WorkerEntrypoint):
         return Response("hello")
 """
 
+BATCH: Final = f"""\
+from workers import Response, WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        query = self.env.DB.prepare("{QUERY}")
+        found = await self.env.DB.batch([query.bind(number) for number in range({QUERIES})])
+        if [each.results[0]["id"] for each in found] != list(range({QUERIES})):
+            raise ValueError("lost")
+        return Response("hello")
+"""
+
 OBJECT: Final = f"""\
 from workers import DurableObject, Response, WorkerEntrypoint
 
@@ -164,6 +177,7 @@ class BindingsSubject(HttpContestant):
         return [
             Probe("kv", lambda: self.timed("/kv") / PAIRS, 60, 3),
             Probe("d1", lambda: self.timed("/sql") / QUERIES, 60, 3),
+            Probe("d1_batch", lambda: self.timed("/batch") / QUERIES, 60, 3),
             Probe("object_call", lambda: self.timed("/object") / CALLS, 60, 3),
             Probe("object_wake", self._wake, 3, 1),
             Probe("queue", self._queue, 5, 1),
@@ -273,6 +287,7 @@ def write_all(folder: Path) -> Path:
             "\n".join(["[[queues]]", *lines, ""]),
             worker("kv", KV, "/kv", CACHE={"kv": "cache"}),
             worker("sql", SQL, "/sql", DB={"d1": "shop", "migrations": "migrations"}),
+            worker("batch", BATCH, "/batch", DB={"d1": "shop", "migrations": "migrations"}),
             worker("object", OBJECT, "/object", COUNTER={"durable_object": "Counter"}),
             worker("sleepers", SLEEPERS, "/sleepers/*", SLEEPER={"durable_object": "Sleeper"}),
             worker("sender", SENDER, "/queue/*", JOBS={"queue": "jobs"}),
