@@ -175,6 +175,7 @@ TESTED_ELSEWHERE.update(
 UNTESTED: dict[str, str] = {
     "bench/pyworkerd_bench/experiments/called_often.py": "an experiment: it made a list that is kept",
     "bench/pyworkerd_bench/experiments/floor.py": "an experiment: it shows figures to a developer",
+    "bench/pyworkerd_bench/experiments/hand_over.py": "an experiment: it shows figures to a developer",
     "bench/pyworkerd_bench/experiments/javascript_steps.py": "an experiment: it shows figures to a developer",
     "bench/pyworkerd_bench/experiments/observing.py": "an experiment: it shows figures to a developer",
     "bench/pyworkerd_bench/experiments/one_call.py": "an experiment: it shows figures to a developer",
