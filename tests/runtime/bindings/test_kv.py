@@ -67,6 +67,7 @@ def test_requests_and_calls() -> None:
             size = 4 + int.from_bytes(data[:4], "little")
             assert wire.load_value(data[4:size]) == [["b", 300_000, None], ["c", None, None], ["a", 1, None]]
             assert data[size:] == b"2" * 300_000 + b"1"
+            assert [await ask(environment, "get", key) for key in "abc"] == [b"1", False, None]
             await ask(environment, "delete", "a")
             assert await ask(environment, "list", "", 1, "") == [[["b", None, None]], None]
 
@@ -91,7 +92,13 @@ def test_what_a_guest_sends_is_checked() -> None:
                     await send(environment, method, path, body)
             with pytest.raises(WorkerException, match="no named arguments"):
                 await ask(environment, "delete", key="x")
-            for method, positional in (("delete", ()), ("list", (1,)), ("aclose", ()), ("get", ("x",))):
+            for method, positional in (
+                ("delete", ()),
+                ("list", (1,)),
+                ("aclose", ()),
+                ("get", ("x", 1)),
+                ("put", ("x",)),
+            ):
                 with pytest.raises(NoSuchMethod):
                     await ask(environment, method, *positional)
 

@@ -1,7 +1,7 @@
 """What a worker's isolates ask of a KV store.
 
 Values cross as bodies, so that they stream: `get` and `put` are requests, as in workerd (kv.c++), with the key as the
-path. Everything else is a call.
+path. Everything else is a call, and `get` of a value that is in hand may be one: no request is made and read for it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ EXPIRATION: Final = "cf-expiration"
 """Headers of an entry, by the names that workerd has for them."""
 
 
+_NONE: Final = wire.dump_value(None)
+_LONG: Final = wire.dump_value(False)
+
+
 class KVCapability(Driven):
     """Stages 3 and 4 of the binding."""
 
@@ -41,10 +45,15 @@ class KVCapability(Driven):
         self._namespace = namespace
 
     async def call(self, method: str, arguments: bytes) -> bytes:
-        """`delete(key)` and `list(prefix, limit, cursor)`."""
+        """`get(key)`, `delete(key)` and `list(prefix, limit, cursor)`.
+
+        `get` answers with the value as bytes; None where there is none, False where it is to be asked for as a body.
+        """
         positional, named = args.decode(arguments)
         if named:
             raise args.type_error(f"{method[:40]}() takes no named arguments")
+        if method == "get" and len(positional) == 1:
+            return await self._small(positional[0])
         if method == "delete" and len(positional) == 1:
             await self._namespace.delete(positional[0])
             return wire.dump_value(None)
@@ -52,6 +61,15 @@ class KVCapability(Driven):
             page = await self._namespace.list(*positional)
             return wire.dump_value([[list(key) for key in page.keys], page.cursor])
         raise NoSuchMethod(f"this binding has no method {method[:40]!r} with {len(positional)} arguments")
+
+    async def _small(self, key: Any) -> bytes:
+        found = await self._namespace.get(key)
+        if found is None:
+            return _NONE
+        if found.body.data is None:
+            await found.body.aclose()
+            return _LONG
+        return wire.encode({"$": ["b", 0]}, (found.body.data,))  # as `dump_value` would, which looks at it
 
     async def fetch(self, request: Request, redirect: str) -> tuple[Response, str]:  # noqa: ARG002
         """GET and PUT of a key, POST for many keys."""
