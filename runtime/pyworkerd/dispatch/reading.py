@@ -73,13 +73,20 @@ class Reading(Waiting):
     def go_on(self, slice_ms: float) -> bool:
         """See `threads.Slices`: all of it at once."""
         del slice_ms
-        if not self._cancelled:
-            began = thread_time()
-            try:
-                self._read = read_apart(self._arguments)
-            except Exception as error:  # noqa: BLE001 - every failure is an answer
-                self._error = error
-            self._used_ms = (thread_time() - began) * 1e3
+        if self._cancelled:
+            return True
+        invocation = self.invocation
+        if (
+            invocation.cpu_left_ms <= 0.0
+        ):  # other arguments, of the same step perhaps, have used what was left
+            self._error = invocation.budget.too_much_cpu()
+            return True
+        began = thread_time()
+        try:
+            self._read = read_apart(self._arguments)
+        except Exception as error:  # noqa: BLE001 - every failure is an answer
+            self._error = error
+        self._used_ms = (thread_time() - began) * 1e3
         return True
 
     def over(self) -> None:

@@ -85,6 +85,30 @@ def test_one_whose_number_is_used_again_before_it_is_cancelled() -> None:
     asyncio.run(main())
 
 
+def test_what_the_cpu_time_does_not_last_for_is_not_read() -> None:
+    async def main() -> None:
+        capability = reading(AskedCapability)
+        capability.gate.set()
+        door = Worker(capability)
+        jobs: list[Any] = []
+        door.compute = lambda job, asked, cost_ms: jobs.append(job)  # type: ignore[method-assign, assignment]
+        calls, _, asked = new(door)
+        asked.cpu_left_ms = 1e-6
+        for number in (7, 8):
+            calls.begin(call(number)._replace(arguments=LARGE), asked)
+        for job in jobs:
+            job.go_on(4.0)
+            job.over()
+        await door.rest()
+        assert sorted(each[:3] for each in door.told()) == [
+            ["reject", 8, "exceeded_cpu"],
+            ["resolve", 7, "value"],
+        ]
+        assert (len(calls), asked.held, door.room.promised) == (0, set(), 0)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("read", [False, True])
 def test_one_that_is_abandoned_meanwhile_asks_nobody(read: bool) -> None:
     async def main() -> None:
