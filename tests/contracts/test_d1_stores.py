@@ -307,6 +307,19 @@ def test_scripts_stop_at_the_first_wrong_line(make: Make) -> None:
 
 
 @provider
+@pytest.mark.parametrize("rows", [1, 20_000])
+def test_the_lines_of_a_script_share_its_time(make: Make, rows: int) -> None:
+    async def test(store: SQLStore) -> None:
+        count = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {rows}) SELECT max(i) FROM n"
+        done, stopped = await store.script([count] * 100_000)
+        assert stopped is not None
+        assert 0 < done < 100_000
+        assert stopped.message == "D1 DB exceeded its CPU time limit and was reset."
+
+    run(make, test, query_ms=100)
+
+
+@provider
 def test_bookmarks_are_true(make: Make) -> None:
     async def test(store: SQLStore) -> None:
         one = await store.run([Statement(TABLE)], bookmark=True)

@@ -35,12 +35,12 @@ Spent: TypeAlias = "Callable[[int, str | None], object]"
 
 
 class Watch:
-    """The bounds of one piece of work. `cancel` may be called on any thread."""
+    """The bounds of one piece of work, however many times it is watched. `cancel` may be called on any thread."""
 
-    __slots__ = ("_cancelled", "_cpu", "_cpu_end", "_folder", "_look", "_spent", "_wall_end", "verdict")
+    __slots__ = ("_cancelled", "_cpu_end", "_cpu_left", "_folder", "_look", "_spent", "_wall_end", "verdict")
 
     def __init__(self, cpu_ms: float, folder: Path | None = None, spent: Spent | None = None) -> None:
-        self._cpu = cpu_ms / 1000
+        self._cpu_left = cpu_ms / 1000
         self._spent = spent
         self._folder = folder
         self._cancelled = False
@@ -57,17 +57,20 @@ class Watch:
         (SQLITE_INTERRUPT).
         """
         now = time.thread_time()
-        self._cpu_end, self._look = now + self._cpu, now + LONG_MS / 1000
+        self._cpu_end, self._look = now + self._cpu_left, now + LONG_MS / 1000
         self._wall_end = time.monotonic() + MAX_WALL
         return _Over(connection, self, now)
 
     def ended(self, began: float) -> None:
         """What it watched since `began` (CPU time of this thread) is over."""
+        now = time.thread_time()
+        self._cpu_left = self._cpu_end - now
         if self._spent is not None:
-            self._spent(int((time.thread_time() - began) * 1e9), self.verdict)
+            self._spent(int((now - began) * 1e9), self.verdict)
 
     def ask(self) -> int:
-        """SQLite's question: whether to go no further."""
+        """SQLite's question: whether to go no further. It asks of no statement that is short: who runs many of them
+        asks between two."""
         self.verdict = GONE if self._cancelled else self._judge(time.thread_time())
         return self.verdict is not None
 

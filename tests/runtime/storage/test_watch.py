@@ -62,6 +62,14 @@ def test_what_it_took_is_told_however_it_ends() -> None:
     assert 0 <= second < first
 
 
+def test_what_is_watched_again_has_what_is_left() -> None:
+    told: list[int] = []
+    watch = Watch(20, spent=lambda used, _: told.append(used))
+    assert interrupted(watch) == interrupted(watch) == CPU
+    first, second = told
+    assert second < first / 2
+
+
 def test_short_work_is_left_alone() -> None:
     connection = sqlite3.connect(":memory:")
     watch = Watch(60_000)

@@ -100,10 +100,15 @@ def explained(error: sqlite3.Error, guard: Guard, watch: Watch) -> Exception:
     if code is not None and code & 0xFF in _OF_THE_STORE:
         return error
     if code == sqlite3.SQLITE_INTERRUPT and watch.verdict is not None:
-        text = INTERRUPTED[watch.verdict]
-        kind: type[StorageError] = StorageFull if watch.verdict == "disk" else StorageError
-        return failed(text) if watch.verdict == "cpu" else kind(f"D1_ERROR: {text}")
+        return interrupted(watch.verdict)
     return message(error, guard.reason)
+
+
+def interrupted(verdict: str) -> Exception:
+    """Why statements go no further, for the tenant. `verdict` is a watch's."""
+    text = INTERRUPTED[verdict]
+    kind: type[StorageError] = StorageFull if verdict == "disk" else StorageError
+    return failed(text) if verdict == "cpu" else kind(f"D1_ERROR: {text}")
 
 
 def of_a_statement(error: sqlite3.Error) -> BadCall | None:

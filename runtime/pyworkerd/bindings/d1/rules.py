@@ -44,7 +44,8 @@ LIMITS: Final = {
 """Those that workerd sets for its SQLite, with D1's published numbers where these are lower."""
 
 _INT64: Final = range(-(1 << 63), 1 << 63)
-_COMMENT = r"(?:\s|--[^\n]*\n|/\*.*?\*/|;)*"
+_COMMENT = r"(?:\s|--[^\n]*+\n|/\*.*?\*/|;)*+"
+"""Possessive: what may lie between comments could be comments in as many ways as there are sums of their number."""
 _FIRST_WORD: Final = re.compile(rf"{_COMMENT}([A-Za-z]+)", re.DOTALL)
 _READS: Final = frozenset(("SELECT", "VALUES", "WITH", "EXPLAIN", "PRAGMA"))
 

@@ -208,6 +208,8 @@ def _script(lines: Sequence[str], watch: Watch, connection: sqlite3.Connection) 
             continue
         connection.execute("SAVEPOINT line")
         try:
+            if count and watch.ask():  # short lines are never asked about
+                raise execute.interrupted(str(watch.verdict))
             check_sql(line)
             execute.run(connection, [Statement(line)], watch)
         except BadCall as error:

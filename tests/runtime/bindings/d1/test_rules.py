@@ -56,6 +56,8 @@ def test_statements_that_are_none(sql: Any, parameters: Any, message: str) -> No
         ("/* SELECT */ UPDATE t SET x = 1", False),
         ("", False),
         ("/* unended", False),
+        ("/**/" * 100 + "1", False),
+        ("/**/" * 100 + "SELECT 1", True),
     ],
 )
 def test_what_probably_only_reads(sql: str, expected: bool) -> None:
