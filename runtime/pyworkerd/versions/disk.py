@@ -7,10 +7,19 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from .archive import UploadError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Iterator
+
+MAX_DEPTH: Final = 64
+"""Folders above a file of a version."""
+MAX_FOLDERS: Final = 20_000
+"""Folders of a version: as many as its files may be. A path of a kilobyte may name five hundred."""
+
+Names = tuple[str, ...]
 
 
 def private(folder: Path) -> None:
@@ -51,3 +60,49 @@ def forget_others(base: Path, known: Collection[str]) -> None:
         with contextlib.suppress(OSError):
             Path(entry.path).rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
+
+
+def folders_of(paths: Iterable[Names]) -> list[Names]:
+    """The folders that files need, by the names on their way, each after the one that it lies in.
+
+    Raises `UploadError` for more of them than a version may have.
+    """
+    found: dict[Names, None] = {}
+    for names in paths:
+        if len(names) - 1 > MAX_DEPTH:
+            raise UploadError(
+                f"{'/'.join(names)[:200]!r} lies in {len(names) - 1} folders: {MAX_DEPTH} at most"
+            )
+        for depth in range(1, len(names)):
+            found[names[:depth]] = None
+        if len(found) > MAX_FOLDERS:
+            raise UploadError(
+                f"the files lie in more than {MAX_FOLDERS} folders: give fewer of them one of their own"
+            )
+    return list(found)
+
+
+@contextlib.contextmanager
+def whole(base: Path, name: str, folders: Iterable[Names]) -> Iterator[Path]:
+    """A folder to be filled, with these in it, which is in `base` under its name once it is whole.
+
+    Somebody who is at work on the same one, and was given up perhaps, is in nobody's way: whoever is first has made it.
+    """
+    draft = base / f".{secrets.token_hex(8)}.draft"
+    made = [draft, *(draft.joinpath(*names) for names in folders)]
+    try:
+        for folder in made:
+            folder.mkdir(mode=0o700)
+        yield draft
+        for folder in made:
+            sync(folder)
+        try:
+            draft.rename(base / name)
+        except OSError:
+            if not (base / name).is_dir():
+                raise
+            shutil.rmtree(draft, ignore_errors=True)
+        sync(base)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from pyworkerd.services.assets.index import is_hidden
 
 from .archive import UploadError
-from .disk import forget_others, private, sync, write
+from .disk import folders_of, forget_others, private, sync, whole, write
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -144,27 +143,11 @@ class Sites:
         return sizes
 
     def _link(self, id_: str, paths: Mapping[tuple[str, ...], str]) -> None:
-        draft = self.sites / f".{id_}.draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        folders = {draft}
+        folders = folders_of(paths)
         private(self.sites)
-        draft.mkdir(mode=0o700)
-        try:
+        with whole(self.sites, id_, folders) as site:
             for names, digest in paths.items():
-                folder = draft
-                for name in names[:-1]:
-                    folder /= name
-                    if folder not in folders:
-                        folder.mkdir(mode=0o700)
-                        folders.add(folder)
-                self._name(digest, folder / names[-1])
-            for folder in folders:
-                sync(folder)
-            draft.rename(self.sites / id_)
-            sync(self.sites)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+                self._name(digest, site.joinpath(*names))
 
     def _name(self, digest: str, path: Path) -> None:
         blob = self.blobs / digest

@@ -16,7 +16,6 @@ import contextlib
 import errno
 import os
 import secrets
-import shutil
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -27,7 +26,7 @@ from pyworkerd.errors import ConfigurationError, StorageError, StorageFull
 from pyworkerd.storage.layout import encoded
 
 from .archive import UploadError, contents, id_of, unpack
-from .disk import forget_others, private, sync, write
+from .disk import folders_of, forget_others, private, sync, whole, write
 from .model import FORMAT, Record, Secrets, Site
 from .rules import RuleError, must_be_sound
 from .sites import Sites
@@ -215,27 +214,13 @@ class _Format(msgspec.Struct):
 
 
 def _keep(base: Path, id_: str, bundle: Bundle) -> None:
-    draft = base / f".{id_}.draft"
-    folders = {draft}
-    draft.mkdir(mode=0o700)
-    try:
+    folders = folders_of(tuple(name.split("/")) for name in bundle.files)
+    with whole(base, id_, folders) as version:
         for name, data in bundle.files.items():
-            path = draft / name
-            for parent in reversed(path.relative_to(draft).parents[:-1]):
-                if draft / parent not in folders:
-                    (draft / parent).mkdir(mode=0o700)
-                    folders.add(draft / parent)
-            write(path, data, 0o400)
+            write(version / name, data)
         # Once all are written: one by one, thousands of small files would take a minute.
         for name in bundle.files:
-            sync(draft / name)
-        for folder in folders:
-            sync(folder)
-        draft.rename(base / id_)
-        sync(base)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+            sync(version / name)
 
 
 def _storage_error(what: str, error: OSError) -> StorageError:

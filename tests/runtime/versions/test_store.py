@@ -183,7 +183,7 @@ def test_what_is_removed_becomes_no_version_meanwhile(
             draft.rename(base / ("f" * 16))
         rmtree(path, ignore_errors=ignore_errors)
 
-    monkeypatch.setattr("pyworkerd.versions.store.shutil.rmtree", remove)
+    monkeypatch.setattr("pyworkerd.versions.disk.shutil.rmtree", remove)
     store.keep_upload("shop", upload(store, {"w.py": "W"}), ())
     assert begun == [base]
     assert len(ids(store)) == 1
