@@ -33,7 +33,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "runtime/pyworkerd/host.py": "tests/runtime/test_generation.py",
     "isolates/pyworkerd_isolates/python/guest/workers/writing.py": "tests/runtime/test_writables.py",
     "runtime/pyworkerd/supervisor/deployed.py": "tests/runtime/admin/test_deploying.py",
-    "runtime/pyworkerd/versions/disk.py": "tests/runtime/versions/test_store.py",
     "runtime/pyworkerd/versions/model.py": "tests/runtime/versions/test_rules.py",
     "runtime/pyworkerd/versions/receiving.py": "tests/runtime/admin/test_deploying.py",
     "runtime/pyworkerd/versions/trial.py": "tests/runtime/admin/test_deploying.py",
