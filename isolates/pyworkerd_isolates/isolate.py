@@ -73,7 +73,7 @@ class Isolate:
         "_answer",
         "_budget_ms",
         "_engine",
-        "_first",
+        "_handed",
         "_heap",
         "_instance",
         "_loading",
@@ -116,8 +116,9 @@ class Isolate:
         """No step of it has failed."""
         self._loading: Running | None = None
         """The top level, where it is not frozen in the image and has not run yet (`unfrozen`)."""
-        self._first = b""
-        """The first step's events meanwhile."""
+        self._handed = b""
+        """The events of the step that has begun, until its first slice: to hand them in is for its account, as the
+        guest's allocator runs then, and that is guest code like any other."""
         self._trimmed: tuple[Run, ...] = ()
         """Pages that were given back since the last step, which may want them."""
         self._heap: tuple[Heaps, Heap] | None = None
@@ -179,17 +180,10 @@ class Isolate:
             raise
 
     def _hand_in(self, events: Events) -> None:
-        if self._loading is not None:
-            self._first = events.frame()
-            return
         if self._trimmed:
             self._have_back()
-        if (instance := self._instance) is None:
-            raise ClosedIsolate(ENDED)
-        written = self._short
-        instance.begin(
-            "step", self.now_ns(), events.frame() if written is None else events.short_frame(written)
-        )
+        written = self._short if self._loading is None else None
+        self._handed = events.frame() if written is None else events.short_frame(written)
 
     def go_on(self, slice_ms: float) -> Output | None:
         """Run for about so long on the wall, on whatever thread. None if the step is not at its end: go on later.
@@ -229,8 +223,12 @@ class Isolate:
             raise ClosedIsolate(ENDED)
         if self._loading is not None:
             if self._loading.go_on(slice_ms) is not None:
-                self._loaded(instance)
+                self._loading = None  # as when it was tried; only now there is entropy, and what it may use
+                instance.seed(self._key())
             return None
+        if self._handed:
+            handed, self._handed = self._handed, b""
+            instance.begin("step", self.now_ns(), handed)
         if self._answer is not None:
             return self._read(cpu_clock.let_others)
         left_ms = self._budget_ms - self.last_step_ms
@@ -240,12 +238,6 @@ class Isolate:
         if len(answer) > LONG_HEADER and int.from_bytes(answer[:4], "little") > LONG_HEADER:
             return None
         return self._read()
-
-    def _loaded(self, instance: Instance) -> None:
-        """The top level is over, as when it was tried. Only now there is entropy, and what the worker may use."""
-        first, self._first, self._loading = self._first, b"", None
-        instance.seed(self._key())
-        instance.begin("step", self.now_ns(), first)
 
     def _read(self, let_others: Callable[[], object] | None = None) -> Output:
         answer, self._answer = self._answer, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from time import thread_time
 
 import pytest
 from pyworkerd_isolates import wire
@@ -20,6 +21,7 @@ from pyworkerd_isolates.errors import (
 from pyworkerd_isolates.isolate import Isolate, is_starved
 from pyworkerd_isolates.lifecycle import Cause, State
 from pyworkerd_isolates.limits import Limits
+from pyworkerd_isolates.native import Instance
 from pyworkerd_isolates.protocol import Events
 from pyworkerd_isolates.testing import RunFailed
 
@@ -111,6 +113,30 @@ def test_steps_and_cpu_time_are_counted(engine, image):
     assert isolate.steps == 1
     assert isolate.cpu_ns > 0
     assert isolate.last_step_ms == isolate.cpu_ns / 1e6
+    isolate.end()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_guest_pays_for_being_handed_its_events(engine, image, monkeypatch, fails):
+    """Its allocator runs then. What it took has to be known, or its steps are short and run on the event loop."""
+
+    def slow(*arguments):
+        until = thread_time() + 0.004
+        while thread_time() < until:
+            pass
+        if fails:
+            raise CpuExhausted("the step ran past its deadline")
+        return begin(*arguments)
+
+    begin = Instance.begin
+    monkeypatch.setattr(Instance, "begin", slow)
+    if fails:
+        isolate = Isolate(engine, image, Limits())
+        with pytest.raises(CpuExhausted):
+            isolate.step(Events(), 50)
+    else:
+        isolate = first_step(engine, image)
+    assert isolate.last_step_ms >= 4
     isolate.end()
 
 
