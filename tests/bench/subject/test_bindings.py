@@ -39,7 +39,16 @@ def test_the_configuration_is_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", [bindings.KV, bindings.SQL, bindings.OBJECT, bindings.SENDER, bindings.RECEIVER, bindings.FILES]
+    "source",
+    [
+        bindings.KV,
+        bindings.SQL,
+        bindings.BATCH,
+        bindings.OBJECT,
+        bindings.SENDER,
+        bindings.RECEIVER,
+        bindings.FILES,
+    ],
 )
 def test_the_sources_are_python(source: str) -> None:
     ast.parse(source)

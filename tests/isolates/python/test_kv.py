@@ -30,11 +30,13 @@ class Default(WorkerEntrypoint):
 """
 
 
-def run(code: str, method: str = "run") -> Any:
+def run(code: str, method: str = "run", calls: int = 1000) -> Any:
     async def main() -> Any:
         async with Runtime() as runtime:
             bindings = {"KV": Binding("KV", "kv", "cache")}
-            worker = await runtime.load({"w.py": SOURCE}, bindings=bindings, limits=Limits(cpu_ms=3000))
+            worker = await runtime.load(
+                {"w.py": SOURCE}, bindings=bindings, limits=Limits(cpu_ms=3000, calls=calls)
+            )
             return await worker.call(method, code)
 
     return asyncio.run(main())
@@ -58,6 +60,12 @@ def run(code: str, method: str = "run") -> Any:
 )
 def test_values(put: str, get: str, expected: Any) -> None:
     assert run(f"await kv.put('k', {put})\nreturn await kv.get('k'{get})") == expected
+
+
+def test_large_values_are_not_asked_for_twice_each_time() -> None:
+    code = "await kv.put('k', 'x' * 300_000)\nfound = [len(await kv.get('k')) for _ in range(3)]\n"
+    code += "await kv.put('k', 'y')\nreturn found + [await kv.get('k') for _ in range(2)]"
+    assert run(code, calls=8) == [300_000, 300_000, 300_000, "y", "y"]
 
 
 def test_streams() -> None:

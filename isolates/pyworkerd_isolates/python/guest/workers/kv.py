@@ -50,20 +50,20 @@ class KeyPage(JsDict):
 class KVNamespace(Capability):
     """A KV store: `get`, `get_with_metadata`, `put`, `delete`, `list`. Options as a dictionary or by name."""
 
-    __slots__ = ()
+    __slots__ = ("_large",)
+
+    def __init__(self, index):
+        super().__init__(index)
+        # Whether the value before did not come with the answer: to ask twice counts twice (`limits.calls`).
+        self._large = False
 
     async def get(self, key, type=None, /, **options):
         """The value of a key, None if there is none; of a list of keys, a dictionary."""
         kind, ttl = _read_options(type, options)
         if isinstance(key, list):
             return {name: value for name, value, _ in await self._get_many(key, kind, ttl)}
-        if (
-            ttl is None
-            and kind != "stream"
-            and key.__class__ is str
-            and len(key) <= MAX_KEY
-            and key.isascii()
-        ):
+        simple = ttl is None and kind != "stream" and key.__class__ is str
+        if simple and not self._large and len(key) <= MAX_KEY and key.isascii():
             number, future = calls.begin(calls.address(self._index, "get"), dump_call((key,), {}))
             try:
                 answer = await future
@@ -77,9 +77,9 @@ class KVNamespace(Capability):
         status, _, body, _ = await self._asked(key, ttl)
         if status == 404:
             return None
-        return (
-            _as(kind, body) if isinstance(body, bytes) and kind != "stream" else await _received(kind, body)
-        )
+        in_hand = isinstance(body, bytes)
+        self._large = not in_hand and body is not None
+        return _as(kind, body) if in_hand and kind != "stream" else await _received(kind, body)
 
     async def get_with_metadata(self, key, type=None, /, **options):
         """`value` and `metadata` of a key; of a list of keys, a dictionary of these."""
