@@ -118,11 +118,14 @@ class Heads:
         the framing is `CLOSE`.
         Raises `BadEffect` if the status is not a final one or a header cannot be sent.
         """
+        if type(headers) is not tuple:  # whoever made this response is not type-checked, and may change them
+            headers = tuple(headers)
         key = scope.service, status, headers
         try:
             known = self._known.get(key)
-        except TypeError:  # lists: whoever made this response is not type-checked
-            known, key = None, (scope.service, status, tuple((name, value) for name, value in headers))
+        except TypeError:  # pairs that are lists
+            headers = tuple([(name, value) for name, value in headers])
+            known, key = None, (scope.service, status, headers)
         start, has_date = known if known is not None else self._begin(key)
         promised: int | None
         if status == 200 and length is not None and not exchange.head_only:  # what most are

@@ -183,6 +183,33 @@ def test_headers_of_lists_are_written_too() -> None:
     assert written(Heads("S"), 200, headers) == written(Heads("S"), 200, (("x", "y"),))
 
 
+class Bag(dict[str, str]):
+    """Headers of somebody who is not type-checked: what they are may change, but not which."""
+
+    def __iter__(self) -> Any:
+        return iter(self.items())
+
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("kind", [Bag, list])
+def test_headers_that_have_changed_since_are_written_anew(kind: type[Any]) -> None:
+    heads, headers = Heads("S"), kind()
+    written(heads, 200, headers)
+    if kind is Bag:
+        headers["x"] = "y"
+    else:
+        headers.append(["x", "y"])
+    assert written(heads, 200, headers) == written(Heads("S"), 200, (("x", "y"),))
+
+
+@pytest.mark.parametrize("length", [None, 5])
+def test_headers_that_can_be_read_once_are_read_once(length: int | None) -> None:
+    given = (("content-length", "5"), ("x", "y"))
+    headers: Any = iter(given)
+    assert written(Heads("S"), 200, headers, length) == written(Heads("S"), 200, given, length)
+
+
 def test_an_unknown_status_has_no_phrase() -> None:
     assert reason_phrase(299) == ""
     assert encode(299)[0][0] == "HTTP/1.1 299 "
