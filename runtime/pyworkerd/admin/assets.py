@@ -10,13 +10,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from pyworkerd.versions import receiving
 from pyworkerd.versions.archive import ARCHIVE
 from pyworkerd.versions.model import Digest
 
 from .api import Call, Route
 from .deploying import deployable
-from .uploads import ordered
 
 MOST: Final = 10_000
 """Digests in one question: 700 kB of JSON."""
@@ -41,9 +39,8 @@ class Taken(msgspec.Struct):
 
 
 async def _missing(call: Call) -> Missing:
-    service, store = deployable(call), str(call.server.config.state_dir.absolute())
-    order = receiving.Wanted(store, service.name, call.body.digests)
-    return Missing((await ordered(call, order, receiving.Missing)).digests)
+    found = await call.uploads.missing_assets(call, deployable(call).name, call.body.digests)
+    return Missing(found.digests)
 
 
 async def _take(call: Call) -> Taken:
@@ -60,7 +57,7 @@ ROUTES: Final = (
         "Which contents of static assets, by their SHA-256, have to be uploaded before a version can name them",
         Missing,
         body=Wanted,
-        errors=(404, 409, 502, 507),
+        errors=(404, 409, 502, 503, 507),
     ),
     Route(
         "POST",

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from contextvars import Context
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -21,6 +22,8 @@ from .auth import UNIX
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from pyworkerd.versions.model import Digest
 
     from .api import Call
     from .auth import Caller
@@ -53,7 +56,8 @@ class Uploads:
 
         async def done(store: Store, path: Path) -> _Done:
             known = tuple(version.id for version in store.record(service).versions)
-            order = receiving.Order(str(store.root.parent), service, str(path), known)
+            until = monotonic() + UNPACK_S
+            order = receiving.Order(str(store.root.parent), service, str(path), known, until)
             return await go_over(await ordered(call, order, receiving.Kept))
 
         return await self._received(call, done)
@@ -66,6 +70,19 @@ class Uploads:
             return await ordered(call, order, receiving.Taken)
 
         return await self._received(call, done)
+
+    async def missing_assets(self, call: Call, service: str, digests: list[Digest]) -> receiving.Missing:
+        """Which contents are not there. To look at ten thousand files is work as an upload is, so it is counted as one,
+        and nobody removes what is asked for meanwhile. Raises `ApiError`.
+        """
+        caller = call.caller or UNIX
+        state_dir = str(call.server.config.state_dir.absolute())
+        self._enter(caller)
+        try:
+            async with self._lock:
+                return await ordered(call, receiving.Wanted(state_dir, service, digests), receiving.Missing)
+        finally:
+            self._leave(caller)
 
     async def _received(self, call: Call, done: Callable[[Store, Path], Awaitable[_Done]]) -> _Done:
         """Receive what a request brings into a file, and do with that what is to be done.

@@ -23,6 +23,8 @@ class Order(msgspec.Struct, frozen=True, tag="version"):
     """Path of the file."""
     known: tuple[str, ...]
     """Ids of the versions whose files have to stay."""
+    until: float
+    """`time.monotonic` of this machine, after which nobody waits for it."""
 
 
 class OrderOfAssets(msgspec.Struct, frozen=True, tag="assets"):
@@ -93,7 +95,7 @@ def _done(order: Order | OrderOfAssets | Wanted) -> Answer:
     store = Store(Path(order.state_dir))
     match order:
         case Order():
-            return Kept(*store.keep_upload(order.service, Path(order.upload), order.known))
+            return Kept(*store.keep_upload(order.service, Path(order.upload), order.known, order.until))
         case OrderOfAssets():
             return Taken(store.keep_assets(order.service, Path(order.upload)))
         case Wanted():

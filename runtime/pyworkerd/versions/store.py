@@ -16,8 +16,9 @@ import contextlib
 import errno
 import os
 import secrets
+from math import inf
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -153,10 +154,10 @@ class Store:
                     Path(entry.path).unlink(missing_ok=True)
 
     def keep_upload(
-        self, service: str, upload: Path, known: Collection[str]
+        self, service: str, upload: Path, known: Collection[str], until: float = inf
     ) -> tuple[str, str, dict[str, object], int, int, Site | None]:
         """Make a version's folder of an upload: its id, main file, vars, files, bytes and site. `known` are ids of
-        records.
+        records, which may be others once `monotonic` is beyond `until`.
 
         Raises `UploadError` for what is no worker, `StorageError`.
         """
@@ -165,6 +166,8 @@ class Store:
         id_ = id_of(bundle, manifest, listed)
         base, sites = self.files(service), self.sites(service)
         site: Site | None = None
+        if monotonic() > until:  # its thread came late: a version that is `known` since would be removed here
+            raise StorageError("it took too long to come to the upload, and nothing has changed")
         try:
             private(base)
             forget_others(base, {*known, id_})

@@ -330,6 +330,37 @@ def test_what_runs_without_a_sandbox_is_not_deployed_to(tmp_path: Path) -> None:
     assert asked("GET", "/services", "")[1]["services"][0]["deployable"] is False
 
 
+def test_questions_of_one_token_are_few_and_one_after_another(tmp_path: Path) -> None:
+    """Each looks at ten thousand files on a thread that others' workers are built on."""
+
+    class Slow(Fixed):
+        asked = 0
+
+        async def let_one(self, task: str, argument: bytes, seconds: float) -> bytes | None:
+            self.asked += 1
+            return await asyncio.get_running_loop().create_future()
+
+    server = Slow(1)
+    server.config = Config(state_dir=tmp_path)
+
+    async def main() -> None:
+        uploads = Uploads()
+        call = Call(
+            server, Gate(tuple, wanted=True), uploads, Request("POST", "http://x/", (), Body()), None,
+            Caller("ci"), {}, None, None,
+        )  # fmt: skip
+        begun = [asyncio.create_task(uploads.missing_assets(call, "shop", [])) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError, match="of this token"):
+            await uploads.missing_assets(call, "shop", [])
+        assert server.asked == 1
+        for task in begun:
+            task.cancel()
+        await asyncio.wait(begun)
+
+    asyncio.run(main())
+
+
 def test_one_token_does_not_keep_all_others_from_uploading(tmp_path: Path) -> None:
     server = Fixed(1)
     server.config = Config(state_dir=tmp_path)

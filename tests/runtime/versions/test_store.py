@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,15 @@ def test_files_that_no_record_names_go_with_the_next_upload(tmp_path: Path) -> N
     assert ids(store) == {first, second, ".killed.draft"}
     third = store.keep_upload("shop", upload(store, {"w.py": "3"}), (second,))[0]
     assert ids(store) == {second, third}
+
+
+def test_an_upload_that_nobody_waits_for_removes_no_version(tmp_path: Path) -> None:
+    """The threads were busy: whoever asked has tried again since, and this one knows nothing of what answers now."""
+    store = Store(tmp_path)
+    first = store.keep_upload("shop", upload(store, {"w.py": "1"}), ())[0]
+    with pytest.raises(StorageError, match="took too long"):
+        store.keep_upload("shop", upload(store, {"w.py": "2"}), (), time.monotonic())
+    assert ids(store) == {first}
 
 
 @pytest.mark.parametrize("files", [{"a": "", "a/b": ""}, {"x" * 300: ""}])
