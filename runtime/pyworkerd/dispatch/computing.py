@@ -41,14 +41,14 @@ class _Told(Protocol):
 
 
 def check_cost(invocation: Invocation, cost_ms: float) -> None:
-    """Raises `ExceededCpu` for what takes long where the invocation has less CPU time left than that.
-
-    Whoever uses up its time with little things is told so as for any other use.
+    """Raises `ExceededCpu` for what takes long where the invocation has less CPU time left than that, and for anything
+    where it has none: what it asked for in one step may be a thousand little things.
     """
-    if cost_ms > max(invocation.cpu_left_ms, LONG_MS):
+    left_ms = invocation.cpu_left_ms
+    if left_ms <= 0.0 or cost_ms > max(left_ms, LONG_MS):
         budget = invocation.budget
         raise ExceededCpu(
-            f"this takes about {cost_ms:.0f} ms of CPU time, and {max(invocation.cpu_left_ms, 0.0):.0f} of "
+            f"this takes about {max(cost_ms, 1.0):.0f} ms of CPU time, and {max(left_ms, 0.0):.0f} of "
             f"{budget.cpu_ms:g} are left ({budget.limits}cpu_ms)"
         )
 

@@ -122,10 +122,11 @@ def test_whatever_it_raises_is_the_answer(error: BaseException) -> None:
     assert heard is error or (isinstance(heard, InternalError) and heard.__cause__ is error)
 
 
-def test_what_others_have_left_no_time_for_does_not_begin() -> None:
+@pytest.mark.parametrize(("cpu_ms", "cost_ms"), [(40.0, 30.0), (10.0, LONG_MS / 2)])
+def test_what_others_have_left_no_time_for_does_not_begin(cpu_ms: float, cost_ms: float) -> None:
     """Many may have been asked for at once, when there was time for each of them."""
-    told, adder, asked = Told(), Adder(), invocation(cpu_ms=40.0)
-    jobs = [Computation(told, adder, call(number), asked, 30.0) for number in (1, 2)]
+    told, adder, asked = Told(), Adder(), invocation(cpu_ms)
+    jobs = [Computation(told, adder, call(number), asked, cost_ms) for number in (1, 2)]
     adder.works_s = 0.02
     for job in jobs:
         job.go_on(4.0)
