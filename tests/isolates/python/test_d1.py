@@ -66,6 +66,7 @@ def run(code: str, method: str = "run") -> Any:
         ("await p('SELECT ? AS v').bind('x' * 1_999_000).first('v') == 'x' * 1_999_000", True),
         ("await p('SELECT ?, ?, ?').bind(-5, '\"$\\\\\\0', None).raw()", [[-5, '"$\\\0', None]]),
         ("await p('SELECT ?, ?, ?').bind(7, 'x', 0.5).raw()", [[7, "x", 0.5]]),
+        ("await p('SELECT ?, ?').bind(type('F', (float,), {})(0.5), type('S', (str,), {})('x')).raw()", [[0.5, "x"]]),
         ("await p('SELECT ? AS v').bind(b'', 'no').bind(3).first('v')", 3),
         ("await p('SELECT ? AS v').bind(bytearray(b'\\0\\xff')).first('v')", b"\0\xff"),
         ("await p('SELECT ? AS v').bind([0, 255]).first('v')", b"\0\xff"),

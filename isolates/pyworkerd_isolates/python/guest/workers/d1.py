@@ -161,8 +161,10 @@ class D1PreparedStatement:
                 text = text and f"{text},null"
             else:
                 text = None
-                if kind is not float and kind is not int:
-                    size += len(parameter[0] if kind is list else parameter)
+                if kind is list:
+                    size += len(parameter[0])
+                elif isinstance(parameter, (str, bytes)):
+                    size += len(parameter)
         bound = D1PreparedStatement.__new__(D1PreparedStatement)
         bound._asker, bound._sql, bound._head = self._asker, self._sql, self._head
         bound._sent, bound._size, bound._text = sent, size, text
