@@ -74,6 +74,7 @@ def run(
             status = process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
             raise
         said = [_text(file) for file in (output, errors)]
     return subprocess.CompletedProcess(command, status, *said)

@@ -8,6 +8,7 @@ what it needs is left to tests that begin it anew (`test_main`).
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
@@ -157,7 +158,7 @@ def _serve(channel: socket.socket) -> None:
             if not process:
                 break
             whose[process] = socket.socket(fileno=files.pop())
-            whose[process].sendall(_NUMBER.pack(process))
+            _say(whose[process], process)
             for file in files:
                 os.close(file)
     signal.set_wakeup_fd(-1)
@@ -181,7 +182,13 @@ def _tell(whose: dict[int, socket.socket]) -> None:
         if not process:
             return
         with whose.pop(process) as told:
-            told.sendall(_NUMBER.pack(os.waitstatus_to_exitcode(status)))
+            _say(told, os.waitstatus_to_exitcode(status))
+
+
+def _say(told: socket.socket, number: int) -> None:
+    """Tell whoever asked for a process. A test that has failed may have gone, and others have use for this one."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        told.sendall(_NUMBER.pack(number))
 
 
 if __name__ == "__main__":
