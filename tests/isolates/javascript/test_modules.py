@@ -245,6 +245,12 @@ def test_where_a_module_is(start: Callable[..., Driver]) -> None:
     assert start(files).fetch().json == [*expected, 3, 3, True, "file:///bundle/src/x.js"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028"])
+def test_where_a_module_is_that_begins_with_a_hashbang(shown: Callable[..., object], end: str) -> None:
+    files = {"src/a.js": f"#!/usr/bin/env node{end}export default import.meta.url;"}
+    assert shown("import a from './a.js';", "a", files) == "file:///bundle/src/a.js"
+
+
 @pytest.mark.parametrize("name", ["file:///a.js", "file:///bundle/b.js", "file://x/bundle/a.js"])
 def test_urls_of_files_lead_to_the_programs_alone(sandbox: Sandbox, name: str) -> None:
     with pytest.raises(TopLevelRaised, match="No such module"):

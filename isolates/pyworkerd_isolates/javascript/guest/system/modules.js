@@ -446,7 +446,7 @@ let main;
 // The engine leaves `import.meta` empty: a module that uses it fills its own, before all else that it does.
 function withMeta(path, source) {
   if (source === undefined || isExtension(path) || !source.includes("import.meta")) return source;
-  const at = /^#!.*\n?/.exec(source)?.[0].length ?? 0;
+  const at = /^#!.*(?:\r\n|[^])?/.exec(source)?.[0].length ?? 0; // a dot stands for all that ends no line
   const filled =
     `import.meta.url=${JSON.stringify(urlOf(path))};import.meta.main=${path === main};` +
     "import.meta.resolve=((base,name)=>new URL(name,base).href).bind(null,import.meta.url);";
