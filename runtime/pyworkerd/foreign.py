@@ -11,6 +11,7 @@ import contextlib
 import os
 import stat
 from bisect import bisect_left
+from dataclasses import replace
 from os.path import normpath, sep
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -97,6 +98,10 @@ class Foreign:
         if worker.assets is not None:
             exclude |= {worker.assets.directory.resolve()}
         return Folder(worker.main, worker.root, exclude)
+
+    def to_site(self, worker: Worker, site: Path) -> frozenset[Path]:
+        """The same of a folder of static assets, which need not lie below the worker's: everybody may read them."""
+        return self.to(replace(worker, root=site)) | self._configurations
 
     def _resolved(self, path: Path) -> Path:
         if path not in self._real:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyworkerd.cli.site import read_site
 from pyworkerd.foreign import Foreign
 from pyworkerd_config import load
 from pyworkerd_config.model import Certificate, Config, Disk, Https, Place, Service, Socket, Worker
@@ -166,12 +167,32 @@ def test_what_the_server_writes_and_its_configuration_are_no_workers(tmp_path: P
     assert set(bundle.files) == {"a.py", "public/page"}
 
 
+def test_a_site_has_what_is_no_others_wherever_it_lies(tmp_path: Path) -> None:
+    """Most often beside the worker's own folder, and not below it: what is uploaded of it is for everybody to read."""
+    for name in ("src/w.py", "other/o.py", "state/kv.sqlite3", "disk/x", "index.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "config.toml").write_text(
+        'state_dir = "state"\n'
+        '[[services]]\nname = "w"\nworker = { main = "src/w.py", assets = { directory = "." } }\n'
+        '[[services]]\nname = "o"\nworker = { main = "other/o.py" }\n'
+        '[[services]]\nname = "d"\ndisk = { path = "disk", writable = true }\n'
+    )
+    config = load(tmp_path / "config.toml")
+    worker = config.services[0].kind
+    assert isinstance(worker, Worker)
+    assert worker.assets is not None
+    site = read_site(worker.assets, Foreign(config).to_site(worker, worker.assets.directory))
+    assert site.digests.keys() == {"/index.html", "/src/w.py"}
+
+
 def test_what_a_server_says_is_no_workers_file(tmp_path: Path) -> None:
     (tmp_path / "w.py").write_text(LOOK)
     (tmp_path / "notes.log").write_text("data")
     program = """
 import os
 from pathlib import Path
+from pyworkerd.cli.site import read_site
 from pyworkerd.foreign import Foreign
 from pyworkerd_config.model import Config, Place, Service, Worker
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # as in a serving process, which says things by the supervisor

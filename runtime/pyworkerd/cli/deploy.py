@@ -61,9 +61,10 @@ def run(options: argparse.Namespace) -> int:
     config = read_configuration(options)
     name = service_of(options, config)
     place, worker = _worker(config, name)
-    folder = Foreign(config).folder(worker, place)
-    site = None if worker.assets is None else read_site(worker.assets, folder.exclude)
-    listing = None if site is None or worker.assets is None else listed(site, worker.assets)
+    foreign = Foreign(config)
+    folder, assets = foreign.folder(worker, place), worker.assets
+    site = None if assets is None else read_site(assets, foreign.to_site(worker, assets.directory))
+    listing = None if site is None or assets is None else listed(site, assets)
     body, secrets = _pack(worker, folder, f"{place}: service {name!r}", listing)
     query = {"message": options.message, "percent": options.percent, "smoke": options.smoke}
     if options.test:

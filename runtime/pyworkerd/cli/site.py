@@ -45,7 +45,7 @@ class Site(NamedTuple):
 
 
 def read_site(model: Assets, exclude: frozenset[Path]) -> Site:
-    """What would be served of the folder, without what a worker's bundle must not have (`exclude`) either.
+    """What would be served of the folder, without what is another's (`exclude`, see `Foreign.to_site`).
 
     Raises `ConfigurationError`.
     """
