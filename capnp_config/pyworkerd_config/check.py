@@ -13,6 +13,7 @@ from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from .checks.acme import acme
+from .checks.assets import assets
 from .checks.extensions import extensions
 from .checks.isolation import isolation
 from .checks.objects import objects
@@ -301,6 +302,7 @@ _CHECKS: tuple[Check, ...] = (
     _programs,
     _limits,
     _bindings,
+    assets,
     stores,
     objects,
     isolation,

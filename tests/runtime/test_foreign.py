@@ -169,11 +169,10 @@ def test_what_the_server_writes_and_its_configuration_are_no_workers(tmp_path: P
 
 def test_a_site_has_what_is_no_others_wherever_it_lies(tmp_path: Path) -> None:
     """Most often beside the worker's own folder, and not below it: what is uploaded of it is for everybody to read."""
-    for name in ("src/w.py", "other/o.py", "state/kv.sqlite3", "disk/x", "index.html"):
+    for name in ("src/w.py", "other/o.py", "disk/x", "index.html"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
     (tmp_path / "config.toml").write_text(
-        'state_dir = "state"\n'
         '[[services]]\nname = "w"\nworker = { main = "src/w.py", assets = { directory = "." } }\n'
         '[[services]]\nname = "o"\nworker = { main = "other/o.py" }\n'
         '[[services]]\nname = "d"\ndisk = { path = "disk", writable = true }\n'
