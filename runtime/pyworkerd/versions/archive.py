@@ -15,12 +15,13 @@ import re
 import tarfile
 import zlib
 from hashlib import sha256
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 from pyworkerd_isolates.bundle import MAX_BUNDLE_BYTES, MAX_FILES, Bundle
 from pyworkerd_isolates.errors import BundleError
 
+from . import tar
 from .model import Listed, Manifest
 
 if TYPE_CHECKING:
@@ -46,11 +47,9 @@ MAX_BYTES: Final = MAX_BUNDLE_BYTES + MAX_FILES * 2048 + MAX_MANIFEST + MAX_LIST
 _END: Final = 1024
 """Zeros at the end of every archive (POSIX, pax, ustar Interchange Format)."""
 _NO_ARCHIVE: Final = (
-    tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError, ValueError,
-    OverflowError, RecursionError,
+    tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError,
 )  # fmt: skip
-"""What the readers raise. The last two: a length of twenty digits, and headers of headers by the thousand, which
-`tarfile` reads by calling itself."""
+"""What the readers raise."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 _Said = TypeVar("_Said", Manifest, Listed)
@@ -154,36 +153,31 @@ def _members(file: IO[bytes], bounds: _Bounds) -> Iterator[tuple[str, bytes]]:
     try:
         with gzip.GzipFile(fileobj=file, mode="rb") as decompressed:
             bounded = _Bounded(decompressed, bounds)
-            with tarfile.open(fileobj=bounded, mode="r|") as archive:  # type: ignore[call-overload]
-                yield from _files(archive, bounds)
+            for name, data in tar.files(bounded.read, _admitting(bounds)):
+                yield name.removeprefix("./"), data
             while bounded.read(1 << 16):  # to where the checksum is
                 pass
-            if bounded.tail != bytes(_END):  # the reader takes a header that is cut for the end
+            if bounded.tail != bytes(_END):
                 raise EOFError("it has no end")
+    except tar.NotPlain as error:
+        raise UploadError(f"{str(error)!r} is no plain file: links and devices are not taken") from None
     except _NO_ARCHIVE as error:
         raise UploadError(f"the upload is no whole archive: {error}") from None
 
 
-def _files(archive: Any, bounds: _Bounds) -> Iterator[tuple[str, bytes]]:
-    count = 0
-    for member in archive:
-        archive.members = []  # the reader would keep each of them
-        name = member.name.removeprefix("./")
-        if member.isdir():
-            continue
-        if not member.isreg() or member.issparse():
-            raise UploadError(f"{name!r} is no plain file: links and devices are not taken")
-        count += name not in _MOST
-        if count > bounds.files:
+def _admitting(bounds: _Bounds) -> tar.Admit:
+    left = bounds.files
+
+    def admit(name: str, size: int) -> None:
+        nonlocal left
+        name = name.removeprefix("./")
+        left -= name not in _MOST
+        if left < 0:
             raise UploadError(f"the upload has more than {bounds.files} files")
-        if member.size > _MOST.get(name, member.size):
+        if size > _MOST.get(name, size):
             raise UploadError(f"{name} is larger than {_MOST[name]} bytes")
-        content = archive.extractfile(member)
-        assert content is not None
-        data = content.read()
-        if len(data) != member.size:
-            raise EOFError("it ends within a file")
-        yield name, data
+
+    return admit
 
 
 class _Bounded:

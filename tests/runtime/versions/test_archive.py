@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import tarfile
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -15,9 +14,6 @@ from pyworkerd.versions import archive
 from pyworkerd.versions.archive import MANIFEST, SITE, UploadError, contents, id_of, pack, packed, unpack
 from pyworkerd.versions.model import Listed, Manifest, SiteSettings
 from pyworkerd_isolates.bundle import Bundle
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SOURCE = b"print('hello')\n"
 
@@ -131,18 +127,9 @@ def zeros(megabytes: int) -> tarfile.TarInfo:
     return member
 
 
-def pax(megabytes: int) -> tarfile.TarInfo:
-    member = tarfile.TarInfo("x")
-    member.pax_headers = {"comment": "x" * (megabytes << 20)}
-    return member
-
-
-@pytest.mark.parametrize("member", [lambda: zeros(9), lambda: pax(9)], ids=["content", "headers"])
-def test_a_bomb_is_measured_by_what_comes_out(
-    member: Callable[[], tarfile.TarInfo], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bomb_is_measured_by_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_BYTES", 8 << 20)
-    bomb = made(W, member())
+    bomb = made(W, zeros(9))
     assert len(bomb) < 100_000
     with pytest.raises(UploadError, match="more than a worker may have"):
         opened(bomb)
@@ -196,27 +183,6 @@ def test_contents_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "MAX_CONTENTS", 1 << 20)
     with pytest.raises(UploadError, match=r"more than one upload of assets may .*: send several"):
         [*contents(io.BytesIO(packed([(DIGEST, bytes(2 << 20))])))]
-
-
-def extended(kind: bytes, content: bytes) -> bytes:
-    """A header that says something of the next one."""
-    member = tarfile.TarInfo("x")
-    member.type, member.size = kind, len(content)
-    return member.tobuf(tarfile.USTAR_FORMAT) + content.ljust(512, b"\0")
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        extended(tarfile.XHDTYPE, b"12 comment=\n") * 5000,
-        extended(tarfile.GNUTYPE_LONGNAME, b"a") * 5000,
-        extended(tarfile.XHDTYPE, b"99999999999999999999 a=b\n"),
-    ],
-    ids=["pax", "gnu", "digits"],
-)
-def test_headers_that_the_reader_would_stumble_over(headers: bytes) -> None:
-    with pytest.raises(UploadError, match="no whole archive"):
-        opened(gzip.compress(headers + gzip.decompress(made(W))))
 
 
 def test_too_many_files(monkeypatch: pytest.MonkeyPatch) -> None:
