@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyworkerd.bindings.d1 import rules
+from pyworkerd.bindings.d1 import execute, rules
 from pyworkerd.bindings.d1.rules import Statement
 from pyworkerd.bindings.d1.sqlite import DESIGN, SQLiteD1
 from pyworkerd.bindings.d1.store import rows_of
@@ -317,6 +317,20 @@ def test_the_lines_of_a_script_share_its_time(make: Make, rows: int) -> None:
         assert stopped.message == "D1 DB exceeded its CPU time limit and was reset."
 
     run(make, test, query_ms=100)
+
+
+def test_long_statements_are_not_kept_without_a_bound(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with sqlite(tmp_path) as store:
+            await sql(store, "CREATE TABLE t (id)")
+            for text in ("SELECT count(*) FROM t", "INSERT INTO t SELECT 1 WHERE 0"):
+                for number in range(30):
+                    await sql(store, f"{text} -- {number} {'x' * 50_000}")
+            database = store._database
+            kept = [execute.guard_of(each).long for each in (database._writer, *database._readers) if each]
+            assert max(kept) <= execute.MAX_LONG
+
+    asyncio.run(main())
 
 
 @provider

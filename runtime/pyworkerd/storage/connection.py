@@ -55,6 +55,8 @@ class Design:
     """Whether tenants say what is done: such databases have threads of their own, apart from short work's."""
     explain: Callable[[sqlite3.Error], PyworkerdError | None] = lambda _: None
     """Errors that the kind has words of its own for."""
+    worn: Callable[[sqlite3.Connection], bool] = lambda _: False
+    """Whether a connection keeps so much in memory that another one is opened in its place."""
 
 
 _COMMON: Final = (

@@ -188,8 +188,12 @@ class Database:
             with self._opening:
                 connection = self._open_writer()
             outcomes = self._run(connection, jobs)
+            if self._design.worn(connection):
+                with self._opening:
+                    self._writer = None
+                connection.close()
         except Exception as error:  # noqa: BLE001 - it is the outcome
-            outcomes = [self._explained(error)] * len(jobs)
+            outcomes = outcomes or [self._explained(error)] * len(jobs)
         return delivery(jobs, outcomes)
 
     def _run(self, connection: sqlite3.Connection, jobs: list[Job]) -> list[Any]:
@@ -226,7 +230,7 @@ class Database:
             outcome = self._explained(error)
         if connection is not None:
             with self._opening:
-                if self._writer is not None and not connection.in_transaction:
+                if not (self._writer is None or connection.in_transaction or self._design.worn(connection)):
                     self._readers.append(connection)
                 else:
                     connection.close()

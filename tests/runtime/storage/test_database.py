@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,6 +86,30 @@ def test_readers_do_not_wait_for_the_writer(tmp_path: Path) -> None:
             assert await database.read(count) == 2
 
     asyncio.run(main())
+
+
+def test_worn_connections_are_opened_anew(tmp_path: Path) -> None:
+    used: list[sqlite3.Connection] = []
+    design = replace(DESIGN, worn=lambda connection: used.count(connection) > 1)
+
+    def keep(connection: sqlite3.Connection) -> int:
+        used.append(connection)
+        return count(connection)
+
+    def add(connection: sqlite3.Connection) -> None:
+        put(keep(connection))(connection)
+
+    async def main() -> None:
+        stores = Stores()
+        database = stores.use(at(tmp_path), design)
+        for _ in range(5):
+            await database.write(add)
+        for _ in range(5):
+            assert await database.read(keep) == 5
+        await stores.aclose()
+
+    asyncio.run(main())
+    assert [used.count(each) for each in dict.fromkeys(used)] == [2, 2, 1] * 2
 
 
 def test_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,11 @@ INLINE: Final = 32_768
 _SAFE: Final = (1 << 53) - 1
 ROWS: Final = 128
 """Rows that are read and encoded at once: a tenth of a millisecond in which nobody else has the interpreter."""
+LONG: Final = 1_024
+"""Characters of a statement that is long."""
+MAX_LONG: Final = 524_288
+"""Of long ones, after which a connection is worn: it keeps the last 128 statements, each as a program of twenty times
+its length, and a database has four connections."""
 _OF_THE_STORE: Final = frozenset(
     (
         sqlite3.SQLITE_BUSY,
@@ -72,6 +77,11 @@ def guard_of(connection: sqlite3.Connection) -> Guard:
     return connection.guard
 
 
+def worn(connection: sqlite3.Connection) -> bool:
+    """Whether what a connection keeps of long statements takes much memory."""
+    return guard_of(connection).long > MAX_LONG
+
+
 def run(
     connection: sqlite3.Connection, statements: Sequence[Statement], watch: Watch, told: bool = True
 ) -> list[Result]:
@@ -85,6 +95,8 @@ def run(
     with guard.on(), watch.over(connection):
         for each in statements:
             guard.schema = False
+            if len(each.sql) > LONG:
+                guard.long += len(each.sql)
             try:
                 results.append((_run_one if told else _rows)(connection, each, room))
             except sqlite3.Error as error:

@@ -104,7 +104,7 @@ _CHECKS: Final[dict[int, Callable[[str | None, str | None, str | None], str | No
 class Guard:
     """The authorizer of one connection. Off until it is entered."""
 
-    __slots__ = ("_active", "reason", "schema")
+    __slots__ = ("_active", "long", "reason", "schema")
 
     def __init__(self) -> None:
         self._active = False
@@ -112,6 +112,8 @@ class Guard:
         """Why the last statement was refused."""
         self.schema = False
         """Whether the schema may have been changed."""
+        self.long = 0
+        """Bytes of the long statements that were run: their programs are kept for the next time."""
 
     def on(self) -> Self:
         """What is compiled within it is a tenant's."""

@@ -44,6 +44,7 @@ DESIGN: Final = Design(
     explain=execute.of_a_statement,
     factory=execute.Guarded,
     slow=True,
+    worn=execute.worn,
 )
 OPERATOR_MS: Final = 600_000
 """CPU time of what an operator asks for: migrations, export, import."""
