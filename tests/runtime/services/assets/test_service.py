@@ -195,8 +195,8 @@ def test_the_worker_first(site: Path) -> None:
 
 
 def later(service: AssetsService) -> None:
-    """A second has passed."""
-    service._looked -= 1
+    """What was seen is not believed any more."""
+    service._looked -= service._lasts
     for name, file in service._small.items():
         service._small[name] = file._replace(until=file.until - 1)
 
@@ -219,7 +219,7 @@ def test_files_that_change_are_seen_within_a_second(site: Path) -> None:
         assert await (await ask("/old")).text() == "changed"
         (site / "docs" / "more.html").unlink()
         later(service)
-        service._looked += 1  # it is still known, but not there
+        service._looked += service._lasts  # it is still known, but not there
         assert (await ask("/docs/more")).status == 404
 
     serve(site, work)
@@ -245,10 +245,33 @@ def test_many_requests_look_once(site: Path) -> None:
     async def work(ask: Any, service: AssetsService) -> None:
         looks = []
         real = service._look_again
-        service._look_again = lambda: looks.append(real())  # type: ignore[method-assign]
+
+        def look() -> float:
+            looks.append(1)
+            return real()
+
+        service._look_again = look  # type: ignore[method-assign]
         answers = await asyncio.gather(*(ask("/about") for _ in range(50)))
         assert {answer.status for answer in answers} == {200}
         assert len(looks) == 1
+
+    serve(site, work)
+
+
+def test_a_site_that_takes_long_to_look_at_is_looked_at_less_often(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHARE", 1e9)
+
+    async def work(ask: Any, service: AssetsService) -> None:
+        assert (await ask("/")).status == 200
+        (site / "index.html").unlink()
+        service._looked -= 100
+        assert (await ask("/none")).status == 404
+        assert "/index.html" in service._index.files  # as it was
+        service._lasts = 1
+        assert (await ask("/none")).status == 404
+        assert "/index.html" not in service._index.files
 
     serve(site, work)
 
