@@ -116,7 +116,7 @@ class Isolate:
         """No step of it has failed."""
         self._loading: Running | None = None
         """The top level, where it is not frozen in the image and has not run yet (`unfrozen`)."""
-        self._handed = b""
+        self._handed: bytes | None = None
         """The events of the step that has begun, until its first slice: to hand them in is for its account, as the
         guest's allocator runs then, and that is guest code like any other."""
         self._trimmed: tuple[Run, ...] = ()
@@ -226,9 +226,9 @@ class Isolate:
                 self._loading = None  # as when it was tried; only now there is entropy, and what it may use
                 instance.seed(self._key())
             return None
-        if self._handed:
-            handed, self._handed = self._handed, b""
-            instance.begin("step", self.now_ns(), handed)
+        if self._handed is not None:
+            handed, self._handed = self._handed, None
+            self._begin_step(instance, handed)
         if self._answer is not None:
             return self._read(cpu_clock.let_others)
         left_ms = self._budget_ms - self.last_step_ms
@@ -238,6 +238,10 @@ class Isolate:
         if len(answer) > LONG_HEADER and int.from_bytes(answer[:4], "little") > LONG_HEADER:
             return None
         return self._read()
+
+    def _begin_step(self, instance: Instance, handed: bytes) -> None:
+        """Hand in what its guest is told in this step."""
+        instance.begin("step", self.now_ns(), handed)
 
     def _read(self, let_others: Callable[[], object] | None = None) -> Output:
         answer, self._answer = self._answer, None
@@ -249,7 +253,7 @@ class Isolate:
     def stop(self) -> None:
         """Break off the step that has begun and is not running; the isolate has ended then. Harmless without one."""
         self._sound = self._sound and not self._stepping
-        self._stepping, self._answer = False, None
+        self._stepping, self._answer, self._handed = False, None, None
         self.end()
 
     def _last_words(self) -> Sequence[Log]:

@@ -189,8 +189,8 @@ def test_too_much_output_is_told_from_broken_output(start, image, neighbour, flo
 def test_a_response_of_a_gigabyte_is_as_large_as_its_window(start, source, neighbour):
     driver = start(
         source.replace(
-            'return Response("still here")',
-            "async def endless():\n            while True: yield bytes(1 << 20)\n        return Response(endless())",
+            'return Response("still here"',
+            "async def endless():\n            while True: yield bytes(1 << 20)\n        return Response(endless()",
         )
     )
     driver.autopull = False

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pyworkerd_isolates.image import Image
     from pyworkerd_isolates.limits import Limits
+    from pyworkerd_isolates.native import Instance
     from pyworkerd_isolates.protocol import Output
 
 SLICE_MS: Final = 100.0
@@ -72,15 +73,16 @@ class RecordedIsolate(Isolate):
     def __init__(self, image: Image, limits: Limits, tape: Tape) -> None:
         self._tape = tape
         super().__init__(image.engine, image, limits)
+        self._short = None  # what is kept is events as JSON
 
     def _key(self) -> bytes:
         self._tape.key = key = super()._key()
         return key
 
-    def _hand_in(self, events: Events) -> None:
-        now_ns, frame = self.now_ns(), events.frame()
-        self._tape.begins(now_ns, frame)
-        self._live().begin("step", now_ns, frame)
+    def _begin_step(self, instance: Instance, handed: bytes) -> None:
+        now_ns = self.now_ns()
+        self._tape.begins(now_ns, handed)
+        instance.begin("step", now_ns, handed)
 
     def go_on(self, slice_ms: float) -> Output | None:
         """See `Isolate.go_on`."""
