@@ -319,6 +319,20 @@ def test_the_lines_of_a_script_share_its_time(make: Make, rows: int) -> None:
     run(make, test, query_ms=100)
 
 
+@provider
+@pytest.mark.parametrize(
+    "pragma",
+    ["PRAGMA foreign_keys = 0", "/**/ pragma main.Foreign_Keys(off)", "PRAGMA defer_foreign_keys = 1"],
+)
+def test_what_is_set_is_set_for_nobody_else(make: Make, pragma: str) -> None:
+    async def test(store: SQLStore) -> None:
+        await sql(store, pragma)
+        assert await sql(store, "PRAGMA foreign_keys") == [[1]]
+        assert await sql(store, "PRAGMA defer_foreign_keys") == [[0]]
+
+    run(make, test)
+
+
 def test_long_statements_are_not_kept_without_a_bound(tmp_path: Path) -> None:
     async def main() -> None:
         async with sqlite(tmp_path) as store:

@@ -108,6 +108,11 @@ def reads(sql: str) -> bool:
     return found is not None and found[1].upper() in _READS
 
 
+def sets(sql: str) -> bool:
+    """Whether a statement perhaps sets what lasts for others on its connection, unless it is part of a transaction."""
+    return "foreign_keys" in sql.lower()
+
+
 def message(error: sqlite3.Error, reason: str | None) -> BadCall:
     """What a tenant hears of an error of its SQL. `reason` is the guard's, if it refused something."""
     text, name = str(error), getattr(error, "sqlite_errorname", None)

@@ -18,7 +18,17 @@ from pyworkerd.storage.watch import Watch
 
 from . import execute
 from .dump import dump
-from .rules import MAX_IMPORTED, MAX_QUERY_MS, QUERY_MS, Statement, check_sql, failed, in_words_of_d1, reads
+from .rules import (
+    MAX_IMPORTED,
+    MAX_QUERY_MS,
+    QUERY_MS,
+    Statement,
+    check_sql,
+    failed,
+    in_words_of_d1,
+    reads,
+    sets,
+)
 from .store import Outcome, Stopped, rows_of
 
 if TYPE_CHECKING:
@@ -164,7 +174,8 @@ def _read(
 ) -> Outcome | None:
     """On a reader: None if the statements have to be run where something can be written."""
     try:
-        if after is None and not bookmark and len(statements) == 1:  # it is of one moment by itself
+        is_alone = len(statements) == 1 and not sets(statements[0].sql)
+        if is_alone and after is None and not bookmark:  # it is of one moment by itself
             return Outcome(execute.run(connection, statements, watch, told), None)
         return _in_one_moment(
             connection, partial(_read_marked, statements, after, bookmark, told, watch, connection)
