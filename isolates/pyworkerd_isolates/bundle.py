@@ -23,16 +23,25 @@ MAX_FILES: Final = 20_000
 """Workers: 20,000 asset files."""
 MAX_BUNDLE_BYTES: Final = 64 * 1024 * 1024
 """Workers: 64 MiB per script."""
+_KEY: Final = b"PRIVATE KEY"
 PRIVATE_KEY: Final = re.compile(
-    rb"^(?:\xef\xbb\xbf)?-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
-    rb"|-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\[rn]|\s)+(?:[A-Za-z0-9+/]{16}|Proc-Type:)",
+    rb"^(?:\xef\xbb\xbf)?-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----"
+    rb"|-----BEGIN (?:[A-Z0-9]{1,16} ){0,4}PRIVATE KEY(?: BLOCK)?-----(?:\\[rn]|\s){1,64}"
+    rb"(?:[A-Za-z0-9+/]{16}|Proc-Type:)",
     re.MULTILINE,
 )
 """How a key begins that only its owner is to have (RFC 7468 sections 10 and 11, OpenSSH's and OpenPGP's alike): on a
 line of its own, or in a text within JSON, YAML or an environment."""
-JSON_WEB_KEY: Final = re.compile(rb'"(?:d|k)"\s*:\s*"[A-Za-z0-9_-]{20,}"')
+_BEFORE, _AFTER = 96, 256
+"""Bytes around its name in which all of that is."""
+MAX_LOOKS: Final = 1000
+"""How often a file is looked at where it has that name. A tenant may have written it to be looked at for ever, and
+while an expression is compared no other thread runs: so each is short, and they are few."""
+JSON_WEB_KEY: Final = re.compile(rb'"(?:d|k)"\s{0,16}:\s{0,16}"[A-Za-z0-9_-]{20,}"')
 """The part of a JSON Web Key that only its owner is to have (RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1)."""
-KEY_TYPE: Final = re.compile(rb'"kty"\s*:\s*"(?:RSA|EC|OKP|oct)"')
+KEY_TYPE: Final = re.compile(rb'"kty"\s{0,16}:\s{0,16}"(?:RSA|EC|OKP|oct)"')
+MAX_JSON: Final = 1 << 20
+"""Bytes of a file that is looked at for those: a set of a thousand keys."""
 PUTTY_KEY: Final = b"PuTTY-User-Key-File-"
 """How a file of PuTTY's begins, which has a private key in it (PuTTY's manual, appendix C)."""
 SECRET_SUFFIXES: Final = (".env", ".p12", ".pfx", ".jks", ".keystore")
@@ -41,7 +50,7 @@ BACKUP: Final = "backup.json"
 """Beside it lie the stores of all workers, and their secrets (`pyworkerd state backup`)."""
 _BACKUP_HAS: Final = (b'"format"', b'"created"', b'"stores"')
 
-RULES: Final = b"4"
+RULES: Final = b"5"
 """Of what is left out: by others a folder is another bundle, and what was known of it is not known again."""
 MAX_SHOWN: Final = 10
 """Names in a message."""
@@ -168,14 +177,28 @@ class Bundle:
 
 def is_secret(name: str, data: bytes) -> bool:
     """Whether a file looks like a private key or an environment, and is no code."""
-    # What is searched for first is found, or not, at the speed of memory: bundles have 64 MiB.
     if language_of(name) is not None:
         return False
     if data.startswith(PUTTY_KEY) or name.lower().endswith(SECRET_SUFFIXES):
         return True
-    if b"PRIVATE KEY" in data and PRIVATE_KEY.search(data) is not None:
-        return True
-    return b'"kty"' in data and KEY_TYPE.search(data) is not None and JSON_WEB_KEY.search(data) is not None
+    return _has_private_key(data) or _has_json_web_key(data)
+
+
+def _has_private_key(data: bytes) -> bool:
+    at = -1
+    for _ in range(MAX_LOOKS):
+        at = data.find(_KEY, at + 1)  # at the speed of memory: bundles have 64 MiB
+        if at < 0:
+            return False
+        if PRIVATE_KEY.search(data, max(at - _BEFORE, 0), at + _AFTER) is not None:
+            return True
+    return False
+
+
+def _has_json_web_key(data: bytes) -> bool:
+    if len(data) > MAX_JSON or b'"kty"' not in data:
+        return False
+    return KEY_TYPE.search(data) is not None and JSON_WEB_KEY.search(data) is not None
 
 
 def _is_backup(entries: Sequence[os.DirEntry[str]]) -> bool:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from pyworkerd_isolates.bundle import Bundle, Folder, Signature
+from pyworkerd_isolates.bundle import Bundle, Folder, Signature, is_secret
 from pyworkerd_isolates.errors import BundleError
 
 from tests.isolates.test_image import WORKER
@@ -96,6 +96,22 @@ def test_what_holds_a_secret_in_another_way_stays_out(root, name, data):
     (root / name).write_bytes(data)
     bundle = Bundle.read(root / "main.py")
     assert (set(bundle.files), bundle.secrets) == (PLAIN, (name,))
+
+
+def test_a_file_is_not_looked_at_for_ever(monkeypatch):
+    """A version of one file of 64 MiB had a process take 7 GB and stand still for twenty seconds."""
+    key = KEY % (b"PRIVATE KEY", b"PRIVATE KEY")
+    monkeypatch.setattr("pyworkerd_isolates.bundle.MAX_LOOKS", 3)
+    name = b"PRIVATE KEY".ljust(300) + b"\n"
+    assert is_secret("a.txt", name * 2 + key)
+    assert not is_secret("a.txt", name * 3 + key)
+    monkeypatch.setattr("pyworkerd_isolates.bundle.MAX_JSON", 100)
+    web = b'{"kty": "EC", "d": "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"}'
+    assert is_secret("a.json", web.ljust(100))
+    assert not is_secret("a.json", web.ljust(101))
+    begun = b"x-----BEGIN PRIVATE KEY-----"
+    assert is_secret("a.txt", begun + b"\n" * 64 + b"A" * 16)
+    assert not is_secret("a.txt", begun + b"\n" * 65 + b"A" * 16)
 
 
 @pytest.mark.parametrize(
