@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
+from pyworkerd_config.names import binding_name_fault
 from pyworkerd_isolates.bundle import MAX_BUNDLE_BYTES, MAX_FILES, Bundle
 from pyworkerd_isolates.errors import BundleError
 
@@ -92,6 +93,10 @@ def unpack(file: IO[bytes]) -> tuple[Bundle, Manifest, Listed | None]:
         raise UploadError(f"the upload has no {MANIFEST}")
     manifest = _decoded(files, MANIFEST, Manifest)
     site = _decoded(files, SITE, Listed) if SITE in files else None
+    binding = site.settings.binding if site is not None else None
+    if binding is not None and (fault := binding_name_fault(binding)):
+        # A reload would say so as well, and where the operator's configuration is.
+        raise UploadError(f"{SITE}: {binding!r} cannot be the name of a binding: {fault}")
     if any(not _is_shallow(value, MAX_DEPTH) for value in manifest.vars.values()):
         raise UploadError(f"{MANIFEST}: a var is nested more than {MAX_DEPTH} times")
     try:

@@ -147,6 +147,7 @@ DIGEST = "0" * 64
         ({"files": {}, "settings": {"directory": "/"}}, "unknown field `directory`"),
         ({"files": {}, "settings": {"html_handling": "x"}}, "Invalid enum value"),
         ({"files": {}, "settings": {"binding": "a-b"}}, "Expected `str` matching regex"),
+        ({"files": {}, "settings": {"binding": "__proto__"}}, "cannot be the name of a binding: reserved"),
         ({"files": {}, "settings": {"run_worker_first": ["/*"] * 101}}, "of length <= 100"),
         ({"files": {}, "settings": {"run_worker_first": ["*" * 101]}}, "of length <= 100"),
     ],
