@@ -168,7 +168,8 @@ async def ordered(
     answer = await call.server.let_one("receive", msgspec.msgpack.encode(order), UNPACK_S)
     if not answer:
         raise ApiError(
-            502, f"no serving process has unpacked the upload in {UNPACK_S:g} s: nothing has changed"
+            502,
+            f"no process serves now, or none has done it in {UNPACK_S:g} s: nothing has changed, try again",
         )
     try:
         found = receiving.answer_of(answer)
