@@ -191,7 +191,6 @@ def test_what_a_server_says_is_no_workers_file(tmp_path: Path) -> None:
     program = """
 import os
 from pathlib import Path
-from pyworkerd.cli.site import read_site
 from pyworkerd.foreign import Foreign
 from pyworkerd_config.model import Config, Place, Service, Worker
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # as in a serving process, which says things by the supervisor
