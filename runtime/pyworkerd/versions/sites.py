@@ -35,6 +35,8 @@ MAX_ASSET: Final = 25 << 20
 """Bytes of one of them (Workers: 25 MiB)."""
 MAX_SITE: Final = 1 << 30
 """Bytes of all of them, and of all contents of a service that are not yet those of a version."""
+MAX_WAITING: Final = 2 * MAX_ASSETS
+"""Contents of a service that are not yet those of a version: small ones take no room, and each an inode."""
 MAX_PATH: Final = 1024
 """Bytes of the path of one of them."""
 MAX_NAME: Final = 255
@@ -87,18 +89,19 @@ class Sites:
         drafts: dict[Path, Path] = {}
         private(self.blobs)
         self._tidy(time.time())
-        room = MAX_SITE - sum(status.st_size for _, status in self._unnamed())
+        waiting = [status.st_size for _, status in self._unnamed()]
+        room, places = MAX_SITE - sum(waiting), MAX_WAITING - len(waiting)
         try:
             for digest, data in contents:
-                room -= len(data)
+                room, places = room - len(data), places - 1
                 if sha256(data).hexdigest() != digest:
                     raise UploadError(f"{digest[:64]!r} is not the SHA-256 of its content")
                 if len(data) > MAX_ASSET:
                     raise UploadError(f"{digest} has {len(data)} bytes: an asset has {MAX_ASSET} at most")
-                if room < 0:
+                if room < 0 or places < 0:
                     raise UploadError(
-                        f"{MAX_SITE} bytes of assets at most may wait for a version that names them: deploy it, or try "
-                        "again in an hour, when they are gone"
+                        f"{MAX_WAITING} assets of {MAX_SITE} bytes at most may wait for a version that names them: "
+                        "deploy it, or try again in an hour, when they are gone"
                     )
                 draft = self.blobs / f".{secrets.token_hex(8)}.draft"
                 drafts[draft] = self.blobs / digest

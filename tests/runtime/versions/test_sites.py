@@ -122,8 +122,11 @@ def test_what_waits_for_a_version_is_bounded(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sites, "MAX_SITE", 4)
     found = Sites(tmp_path)
     found.take(named(b"aa", b"bb"))
-    with pytest.raises(UploadError, match="4 bytes of assets at most may wait for a version"):
+    with pytest.raises(UploadError, match="assets of 4 bytes at most may wait for a version"):
         found.take(named(b"c"))
+    monkeypatch.setattr(sites, "MAX_WAITING", 3)
+    with pytest.raises(UploadError, match="3 assets of 4 bytes at most may wait for a version"):
+        found.take(named(b"", b"c"))
     found.keep(ID, {"/a": digest(b"aa"), "/b": digest(b"bb")})
     found.take(named(b"c"))  # what a version has does not count
     assert blobs(found) == {b"aa", b"bb", b"c"}
