@@ -45,8 +45,12 @@ def pytest_configure() -> None:
         os.environ["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """What was collected stays to the end: the garbage collector, which many tests call, need not look at it again."""
+    if len({item.nodeid for item in session.items}) != len(session.items):
+        raise pytest.UsageError(
+            "two tests have the same id: where they are handed out, one of them would be lost"
+        )
     gc.collect()
     gc.freeze()
 

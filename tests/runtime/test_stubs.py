@@ -414,6 +414,7 @@ def test_a_worker_calls_what_a_program_lends(with_runtime: Callable[..., None]) 
         assert found[:5] == [1, 2, 2, ["aa", "bb"], 3]
         assert found[10] == "ValueError: no"
         assert all("does not implement" in each for each in (*found[5:10], *found[11:]))
+        await worker.service.quiet()  # a step's effects are performed in turns, and the answer comes first
         assert held(worker) == 0
         calls: list[int] = []
         assert await worker.call(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from pyworkerd_config import check_isolation
+from pyworkerd_config.checks import isolation
 from pyworkerd_isolates.errors import EngineError
 from pyworkerd_isolates.subinterpreter import interpreters
 
@@ -18,7 +18,7 @@ def test_an_older_python_is_told_which_one_is_needed(monkeypatch: pytest.MonkeyP
 
 
 def test_the_configuration_is_refused_by_the_same_version() -> None:
-    assert check_isolation.SINCE == interpreters.SINCE
+    assert isolation.SINCE == interpreters.SINCE
 
 
 def test_code_runs_and_tells_how_it_failed() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import schemathesis
@@ -17,7 +18,7 @@ from schemathesis.specs.openapi import checks
 from tests.runtime.cli.command import project, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TOKEN = "a-token-that-nobody-guesses"
 CHECKS = [
@@ -49,9 +50,25 @@ schema = schemathesis.openapi.from_dict(document(ROUTES, "1")).exclude(path="/ap
 """Without what has no end: that is `test_logs`'s."""
 
 
-@schema.parametrize()
-@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_the_document_is_true(case: Any, address: str) -> None:
-    if "service" in (case.path_parameters or {}):
-        case.path_parameters["service"] = "w"  # no generator finds a name that is there
-    case.call_and_validate(base_url=address, headers={"authorization": f"Bearer {TOKEN}"}, checks=CHECKS)
+def truth_of(method: str, path: str) -> Callable[[Any, str], None]:
+    """The test of one operation, with a name of its own: pytest gives all that one function tests the same one."""
+
+    @schema.include(method=method, path=path).parametrize()
+    @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    def test(case: Any, address: str) -> None:
+        if "service" in (case.path_parameters or {}):
+            case.path_parameters["service"] = "w"  # no generator finds a name that is there
+        case.call_and_validate(base_url=address, headers={"authorization": f"Bearer {TOKEN}"}, checks=CHECKS)
+
+    return cast("Callable[[Any, str], None]", test)
+
+
+for result in schema.get_all_operations():
+    operation = result.ok()
+    globals()[f"test_{re.sub(r'[^a-z]+', '_', operation.label.lower()).strip('_')}"] = truth_of(
+        operation.method, operation.path
+    )
+
+
+def test_all_of_it_is_tested() -> None:
+    assert sum(name.startswith("test_") for name in globals()) == 1 + len(list(schema.get_all_operations()))

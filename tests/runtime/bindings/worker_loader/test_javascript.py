@@ -156,7 +156,7 @@ def test_what_cannot_be_loaded_says_so(with_runtime: Callable[..., None]) -> Non
         name, message, code = await worker.call("caught", "load", "\nthrow new Error('mine')")
         assert (name, message, code) == ("Error", "a.js:2: Error: mine", "load_failed")
         name, message, code = await worker.call("caught", "load", "let x: = 1", "a.ts")
-        assert (code, message.startswith("a.ts: SyntaxError")) == ("load_failed", True)
+        assert (code, message.startswith("a.ts:1: SyntaxError")) == ("load_failed", True)
         name, message, code = await worker.call("caught", "load", "export default {}", "a.txt.rb")
         assert (name, "neither JavaScript nor Python" in message) == ("TypeError", True)
         name, message, code = await worker.call("caught", "gives", "KV")
