@@ -140,9 +140,9 @@ def test_what_is_not_there(folder: Path, path: str) -> None:
     assert answers(folder, [("GET", path), ("HEAD", path)]) == [(404, b"Not Found")] * 2
 
 
-def test_what_is_neither_file_nor_folder(folder: Path) -> None:
+def test_what_is_neither_file_nor_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(folder)
+        monkeypatch.chdir(folder)
         listening.bind("sock")
         for path in ("/link", "/away", "/out", "/pipe", "/sock"):
             assert answers(folder, [("GET", path)]) == [(406, b"Not Acceptable")]
