@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,18 @@ FOREVER = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 
 
 def interrupted(watch: Watch) -> str | None:
-    connection = sqlite3.connect(":memory:")
-    with watch.over(connection), pytest.raises(sqlite3.OperationalError, match="interrupted"):
-        connection.execute(FOREVER).fetchall()
-    assert connection.execute("SELECT 1").fetchall() == [(1,)]
-    connection.close()
-    return watch.verdict
+    """Its verdict on a statement without an end. On a thread, which gives way to others from then on."""
+
+    def run() -> str | None:
+        connection = sqlite3.connect(":memory:")
+        with watch.over(connection), pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            connection.execute(FOREVER).fetchall()
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+        connection.close()
+        return watch.verdict
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run).result()
 
 
 def test_time() -> None:
