@@ -76,9 +76,8 @@ class Reading(Waiting):
         if self._cancelled:
             return True
         invocation = self.invocation
-        if (
-            invocation.cpu_left_ms <= 0.0
-        ):  # other arguments, of the same step perhaps, have used what was left
+        # Other arguments, of the same step perhaps, may have used what was left.
+        if invocation.cpu_left_ms <= 0.0:
             self._error = invocation.budget.too_much_cpu()
             return True
         began = thread_time()

@@ -286,3 +286,27 @@ def test_an_answer_that_cannot_be_taken_in_is_an_error_for_who_asked(start, modu
         driver.resolve(call, "answered")
     driver.settle()
     assert [run.failure.type_name for run in runs] == ["MemoryError"] * together
+
+
+UNFOCUSED = """
+from _pyworkerd import handlers
+from workers import Response, WorkerEntrypoint
+
+def fails(loop, numbers):
+    raise ValueError("no focus")
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        type(handlers.loop).focus = fails
+        return Response("ok")
+"""
+
+
+def test_a_request_that_cannot_be_begun_fails_alone(start):
+    driver = start(UNFOCUSED)
+    assert driver.fetch().checked().text == "ok"
+    run = driver.begin()
+    driver.events.focus([run.number])
+    driver.step()
+    assert run.failure is not None
+    assert (run.failure.message, run.done) == ("no focus", True)

@@ -130,13 +130,12 @@ def _requests(loop, data):
     end, whole = 0, len(data)
     while end < whole:
         _, number, size, more = _request_at(data, end)
+        start = end + 16
+        fields = start + (size & ~frames.FOCUS)
+        end = fields + more  # whatever fails below, the next one comes next
         try:
             if size >= frames.FOCUS:
                 loop.focus((number,))
-                size -= frames.FOCUS
-            start = end + 16
-            fields = start + size
-            end = fields + more
             handlers.begin_request(number, str(data[start:fields], "latin-1"), data[fields:end])
         except Exception as error:
             handlers.on_failed(error, number)
